@@ -1,0 +1,62 @@
+"""Errors that the person at the keyboard can mend: one clear line each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class StructdiffError(Exception):
+    """Anything structdiff refuses or cannot do; the command line prints it as one line and exits with 2."""
+
+
+class InputError(StructdiffError):
+    """An input that cannot be used, named so precisely that it can be mended.
+
+    The message reads ``FILE:LINE: KEY: MESSAGE (found ..., allowed ...; did you mean ...?)`` with the parts that apply.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | Path | None = None,
+        line: int | None = None,
+        key: str | None = None,
+        found: object | None = None,
+        allowed: Iterable[object] | str | None = None,
+        suggest_from: Iterable[str] | None = None,
+    ) -> None:
+        self.path, self.line, self.key = path, line, key
+        place = "" if path is None else str(path) if line is None else f"{path}:{line}"
+        if path is None and line is not None:
+            place = f"line {line}"
+        prefix = "".join(f"{part}: " for part in (place, key) if part)
+        details = []
+        if found is not None:
+            details.append(f"found {found!r}")
+        if allowed is not None:
+            details.append(f"allowed: {allowed if isinstance(allowed, str) else ', '.join(map(str, allowed))}")
+        text = f"{prefix}{message}"
+        if details:
+            text += f" ({'; '.join(details)})"
+        near = nearest_match(str(found), suggest_from) if found is not None and suggest_from is not None else None
+        if near is not None:
+            text += f"; did you mean {near!r}?"
+        super().__init__(" ".join(text.split()))
+
+
+class ResourceError(StructdiffError):
+    """The work does not fit into memory or on the disk; the message holds the numbers."""
+
+
+def nearest_match(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that looks most like a misspelt word, or None when nothing is near.
+
+    >>> nearest_match("sequnce", ["sequence", "smiles"])
+    'sequence'
+    """
+    folded = {candidate.lower(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
