@@ -52,7 +52,7 @@ CENTRE_ATOM = {
 }
 #: The atom whose distances the distogram describes: CB (CA in glycine), C4 of purines, C2 of pyrimidines.
 REPRESENTATIVE_ATOM = {
-    **{name: "CB" for name in PROTEIN_THREE_TO_ONE}, "GLY": "CA", "UNK": "CA",
+    **dict.fromkeys(PROTEIN_THREE_TO_ONE, "CB"), "GLY": "CA", "UNK": "CA",
     **dict.fromkeys(("A", "G", "DA", "DG"), "C4"), **dict.fromkeys(("C", "U", "DC", "DT"), "C2"),
     **dict.fromkeys(("N", "DN"), "C1'"),
 }  # fmt: skip

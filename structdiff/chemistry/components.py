@@ -1,0 +1,172 @@
+"""Chemical components: the residues, nucleotides, ligands and ions that structures are made of.
+
+They come from the Chemical Component Dictionary (CCD), which biotite ships and which needs no network. Components from
+SMILES and SDF are in ``structdiff.chemistry.ligands``, re-exported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from structdiff.chemistry import ccd
+from structdiff.chemistry.elements import atomic_number
+from structdiff.chemistry.residues import RESIDUE_ATOMS
+from structdiff.errors import InputError, nearest_match
+
+PEPTIDE, DNA, RNA, OTHER = "peptide", "dna", "rna", "other"
+AROMATIC = 4
+
+#: Heavy atoms that polymer residues lose when they are linked, beside what the CCD says.
+_LINK_LEAVING = {PEPTIDE: ("OXT",), DNA: ("OP3",), RNA: ("OP3",), OTHER: ()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Component:
+    """One chemical component with its heavy atoms, bonds and an ideal conformer.
+
+    one_letter and parent: "" if none. kind: peptide, dna, rna or other. charges: formal, e. ideal_positions: Å, no NaN.
+    bond_orders: 1, 2, 3, or 4 for aromatic; kekule_orders: the same bonds as 1, 2, 3. leaving: atoms that a link
+    to another residue takes away. hydrogens: how many each atom carries in the dictionary's neutral form. stereo: atoms
+    whose handedness the definition states. All arrays are read-only, because components are shared.
+    """
+
+    name: str
+    description: str
+    one_letter: str
+    parent: str
+    kind: str
+    atom_names: np.ndarray  # str (atom,)
+    elements: np.ndarray  # uint8 (atom,)
+    charges: np.ndarray  # int8 (atom,)
+    ideal_positions: np.ndarray  # float32 (atom, 3), Å
+    bonds: np.ndarray  # int32 (bond, 2), rows of atoms, first < second
+    bond_orders: np.ndarray  # uint8 (bond,)
+    kekule_orders: np.ndarray  # uint8 (bond,)
+    leaving: np.ndarray  # bool (atom,)
+    hydrogens: np.ndarray  # uint8 (atom,)
+    stereo: np.ndarray  # bool (atom,)
+    smiles: str = ""
+
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.atom_names)
+
+    @property
+    def atom_index(self) -> dict[str, int]:
+        """Row of each atom by its name."""
+        return {str(name): row for row, name in enumerate(self.atom_names)}
+
+    def neighbours(self) -> list[list[int]]:
+        """Rows of the heavy atoms bonded to each atom, in ascending order."""
+        table: list[list[int]] = [[] for _ in range(len(self))]
+        for first, second in self.bonds:
+            table[first].append(int(second))
+            table[second].append(int(first))
+        return [sorted(row) for row in table]
+
+    def without(self, names: frozenset[str]) -> Component:
+        """The component less some of its atoms and their bonds."""
+        keep = ~np.isin(self.atom_names, list(names))
+        return take_atoms(self, keep)
+
+
+def component(code: str, extra: Mapping[str, Component] | None = None) -> Component:
+    """The component of a CCD code such as ATP, MSE or ZN; codes in ``extra`` go first.
+
+    Raises InputError for a code that the dictionary does not hold, with the nearest one that it does.
+    """
+    if extra and code in extra:
+        return extra[code]
+    return _ccd_component(code)
+
+
+def is_known(code: str, extra: Mapping[str, Component] | None = None) -> bool:
+    """Whether a code is in the CCD or in ``extra``."""
+    return bool(extra and code in extra) or ccd.has_component(code)
+
+
+def take_atoms(whole: Component, keep: np.ndarray) -> Component:
+    """The component with only the atoms of a boolean mask; bonds are re-indexed."""
+    new_row = np.cumsum(keep) - 1
+    bond_kept = keep[whole.bonds].all(axis=1)
+    per_atom = ("atom_names", "elements", "charges", "ideal_positions", "leaving", "hydrogens", "stereo")
+    fields = dict(vars(whole))
+    fields.update({name: getattr(whole, name)[keep] for name in per_atom})
+    fields["bonds"] = new_row[whole.bonds[bond_kept]].astype(np.int32)
+    fields["bond_orders"] = whole.bond_orders[bond_kept]
+    fields["kekule_orders"] = whole.kekule_orders[bond_kept]
+    return Component(**fields)
+
+
+@lru_cache(maxsize=4096)
+def _ccd_component(code: str) -> Component:
+    record = ccd.read_component(code)
+    if record is None:
+        raise _unknown_code(code)
+    kind = _kind_of(record.type)
+    elements = np.array([atomic_number(symbol) for symbol in record.elements], np.uint8)
+    heavy = elements != 1
+    standard = RESIDUE_ATOMS.get(code)
+    if standard is not None:
+        heavy &= np.isin(record.atom_names, [*standard, *_LINK_LEAVING[kind]])
+    if not heavy.any():
+        raise InputError("this CCD component has no heavy atom, so it cannot be modelled", found=code)
+    new_row = np.cumsum(heavy) - 1
+    first, second = (np.minimum(*record.bonds.T), np.maximum(*record.bonds.T))
+    heavy_bond = heavy[first] & heavy[second]
+    kekule = record.bond_orders[heavy_bond]
+    whole = Component(
+        name=code,
+        description=record.description,
+        one_letter=record.one_letter,
+        parent=record.parent,
+        kind=kind,
+        atom_names=record.atom_names[heavy],
+        elements=elements[heavy],
+        charges=record.charges[heavy],
+        ideal_positions=record.positions[heavy],
+        bonds=np.stack([new_row[first], new_row[second]], axis=1)[heavy_bond].astype(np.int32),
+        bond_orders=np.where(record.bond_aromatic[heavy_bond], AROMATIC, kekule).astype(np.uint8),
+        kekule_orders=kekule.astype(np.uint8),
+        leaving=record.leaving[heavy] | np.isin(record.atom_names[heavy], _LINK_LEAVING[kind]),
+        hydrogens=_count_hydrogens(elements, record.bonds)[heavy],
+        stereo=record.stereo[heavy],
+    )
+    if np.isfinite(whole.ideal_positions).all():
+        return whole
+    from structdiff.chemistry.ligands import with_conformer
+
+    return with_conformer(whole)
+
+
+def _kind_of(ccd_type: str) -> str:
+    upper = ccd_type.upper()
+    if "LINKING" not in upper and "TERMINUS" not in upper:
+        return OTHER
+    return next((kind for kind in (PEPTIDE, DNA, RNA) if kind.upper() in upper), OTHER)
+
+
+def _count_hydrogens(elements: np.ndarray, bonds: np.ndarray) -> np.ndarray:
+    counts = np.zeros(len(elements), np.int64)
+    for atom, other in ((bonds[:, 0], bonds[:, 1]), (bonds[:, 1], bonds[:, 0])):
+        np.add.at(counts, atom, elements[other] == 1)
+    return counts.astype(np.uint8)
+
+
+def _unknown_code(code: str) -> InputError:
+    codes = ccd.component_codes()
+    folded = code.strip().upper()
+    near = folded if folded in codes else nearest_match(folded, (c for c in codes if abs(len(c) - len(folded)) <= 1))
+    hint = f"; did you mean {near!r}?" if near else ""
+    return InputError(
+        f"unknown CCD code {code!r}: not in the Chemical Component Dictionary that is installed{hint}; "
+        "a component of your own can be given as SMILES or SDF"
+    )
