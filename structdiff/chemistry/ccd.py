@@ -45,12 +45,12 @@ def component_codes() -> tuple[str, ...]:
     return tuple(_rows("chem_comp"))
 
 
-def read_component(code: str) -> ComponentRecord | None:
-    """The rows of one component, or None where the dictionary has no such code or no atoms for it."""
+def read_dictionary_component(code: str) -> ComponentRecord | None:
+    """The rows of one component, or None where the dictionary has no such code; a few codes have no atoms."""
     comp_rows = _rows("chem_comp").get(code)
-    atom_rows = _rows("chem_comp_atom").get(code)
-    if comp_rows is None or atom_rows is None:
+    if comp_rows is None:
         return None
+    atom_rows = _rows("chem_comp_atom").get(code, slice(0, 0))
     atom_names = _values("chem_comp_atom", "atom_id", atom_rows)
     bonds, orders, aromatic = _bonds(code, {str(name): row for row, name in enumerate(atom_names)})
     parent = _text("mon_nstd_parent_comp_id", comp_rows)

@@ -1,7 +1,7 @@
 """Chemical components: the residues, nucleotides, ligands and ions that structures are made of.
 
-They come from the Chemical Component Dictionary (CCD), which biotite ships and which needs no network. Components from
-SMILES and SDF are in ``structdiff.chemistry.ligands``, re-exported here.
+They come from the Chemical Component Dictionary (CCD), which biotite ships and which needs no network, or from a SMILES
+string or an SDF file.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
-from structdiff.chemistry import ccd
+from structdiff.chemistry.bundled import bundled_codes, read_bundled_component
+from structdiff.chemistry.ccd import component_codes, has_component, read_dictionary_component
 from structdiff.chemistry.elements import atomic_number
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError, nearest_match
@@ -88,9 +90,31 @@ def component(code: str, extra: Mapping[str, Component] | None = None) -> Compon
     return _ccd_component(code)
 
 
+def component_from_smiles(smiles: str, name: str) -> Component:
+    """The component that a SMILES string describes, its atoms named C1, C2, O1 ... in the order of the string.
+
+    Stereo and formal charges are kept; a centre that the string leaves open gets the hand of the conformer.
+    Raises InputError for a string that RDKit cannot read, that holds several molecules, or that has no heavy atom.
+    """
+    from structdiff.chemistry.ligands import from_smiles
+
+    return from_smiles(smiles, name)
+
+
+def component_from_sdf(path: str | Path, name: str) -> Component:
+    """The component of the one molecule in an SDF or MOL file, at its own positions where they are three-dimensional.
+
+    Atom names are the file's aliases where every atom has one, else C1, C2, O1 ... Raises InputError for a file that is
+    missing, cannot be parsed, or holds more than one molecule.
+    """
+    from structdiff.chemistry.ligands import from_sdf
+
+    return from_sdf(path, name)
+
+
 def is_known(code: str, extra: Mapping[str, Component] | None = None) -> bool:
     """Whether a code is in the CCD or in ``extra``."""
-    return bool(extra and code in extra) or ccd.has_component(code)
+    return bool(extra and code in extra) or code in bundled_codes() or has_component(code)
 
 
 def take_atoms(whole: Component, keep: np.ndarray) -> Component:
@@ -108,9 +132,11 @@ def take_atoms(whole: Component, keep: np.ndarray) -> Component:
 
 @lru_cache(maxsize=4096)
 def _ccd_component(code: str) -> Component:
-    record = ccd.read_component(code)
+    record = read_bundled_component(code) or read_dictionary_component(code)
     if record is None:
         raise _unknown_code(code)
+    if not len(record.atom_names):
+        raise InputError("this CCD component has no atoms in the dictionary, so it cannot be modelled", found=code)
     kind = _kind_of(record.type)
     elements = np.array([atomic_number(symbol) for symbol in record.elements], np.uint8)
     heavy = elements != 1
@@ -162,9 +188,13 @@ def _count_hydrogens(elements: np.ndarray, bonds: np.ndarray) -> np.ndarray:
 
 
 def _unknown_code(code: str) -> InputError:
-    codes = ccd.component_codes()
+    codes = component_codes()
     folded = code.strip().upper()
-    near = folded if folded in codes else nearest_match(folded, (c for c in codes if abs(len(c) - len(folded)) <= 1))
+    near = (
+        folded
+        if folded in codes and folded != code
+        else nearest_match(folded, (c for c in codes if abs(len(c) - len(folded)) <= 1 and c != code))
+    )
     hint = f"; did you mean {near!r}?" if near else ""
     return InputError(
         f"unknown CCD code {code!r}: not in the Chemical Component Dictionary that is installed{hint}; "

@@ -1,0 +1,208 @@
+"""Components from SMILES strings and SDF files, with stereo, charges and a three-dimensional conformer.
+
+Conformers come from RDKit's ETKDG (Riniker & Landrum 2015; Wang et al. 2020) with a fixed seed, so that the same
+molecule always gets the same one. Call these through ``structdiff.chemistry.components``, which loads RDKit only then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from rdkit import Chem, rdBase
+from rdkit.Chem import AllChem, rdDistGeom, rdForceFieldHelpers
+
+from structdiff.chemistry.components import AROMATIC, OTHER, Component
+from structdiff.errors import InputError
+
+_SEED = 20240508
+_MAX_ATOMS = 2000
+
+
+class ConformerWarning(UserWarning):
+    """No three-dimensional conformer could be made for a component."""
+
+
+def from_smiles(smiles: str, name: str) -> Component:
+    """See ``components.component_from_smiles``."""
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False) if smiles.strip() else None
+        if mol is None:
+            raise InputError("this SMILES cannot be parsed", key=name, found=smiles)
+        _sanitize(mol, name, f"SMILES {smiles!r}")
+        mol = Chem.RemoveHs(mol)
+        Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+        _require_one_molecule(mol, name, repr(smiles))
+        canonical = Chem.MolToSmiles(mol)
+        return _component_of(mol, name, _numbered_names(mol), _conformer(mol, name), canonical)
+
+
+def from_sdf(path: str | Path, name: str) -> Component:
+    """See ``components.component_from_sdf``."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    blocks = [block for block in re.split(r"^\$\$\$\$\s*$", text, flags=re.MULTILINE) if block.strip()]
+    if len(blocks) != 1:
+        raise InputError("one molecule expected", path=path, found=f"{len(blocks)} molecules")
+    with rdBase.BlockLogs():
+        draft = Chem.MolFromMolBlock(blocks[0], sanitize=False, removeHs=False)
+        if draft is None or draft.GetNumAtoms() == 0:
+            raise InputError("no valid molecule block in this SDF", path=path)
+        _sanitize(draft, name, str(path))
+        mol = Chem.MolFromMolBlock(blocks[0], removeHs=False)
+        has_positions = mol.GetConformer().Is3D() and np.ptp(mol.GetConformer().GetPositions(), axis=0).all()
+        if has_positions:
+            Chem.AssignStereochemistryFrom3D(mol)
+        mol = Chem.RemoveHs(mol)
+        _require_one_molecule(mol, name, str(path))
+        positions = mol.GetConformer().GetPositions() if has_positions else _conformer(mol, name)
+        return _component_of(mol, name, _file_names(mol) or _numbered_names(mol), positions, Chem.MolToSmiles(mol))
+
+
+def with_conformer(component: Component) -> Component:
+    """The component with RDKit's conformer in place of missing ideal positions."""
+    with rdBase.BlockLogs():
+        mol = to_rdkit(component, with_positions=False)
+        try:
+            Chem.SanitizeMol(mol)
+        except Chem.MolSanitizeException:
+            mol.UpdatePropertyCache(strict=False)
+            Chem.FastFindRings(mol)
+        positions = _conformer(mol, component.name)
+    return dataclasses.replace(component, ideal_positions=np.asarray(positions, np.float32))
+
+
+def to_rdkit(component: Component, positions: np.ndarray | None = None, *, with_positions: bool = True) -> Chem.Mol:
+    """An RDKit molecule of the heavy atoms, in the component's order, with explicit hydrogen counts.
+
+    positions: (atom, 3) in Å, the ideal ones if None. The molecule is not sanitized.
+    """
+    mol = Chem.RWMol()
+    for row in range(len(component)):
+        atom = Chem.Atom(int(component.elements[row]))
+        atom.SetFormalCharge(int(component.charges[row]))
+        atom.SetNoImplicit(True)
+        atom.SetNumExplicitHs(int(component.hydrogens[row]))
+        mol.AddAtom(atom)
+    orders = (None, Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
+    for (first, second), order in zip(component.bonds.tolist(), component.kekule_orders.tolist(), strict=True):
+        mol.AddBond(first, second, orders[order])
+    if with_positions:
+        conformer = Chem.Conformer(len(component))
+        for row, point in enumerate(component.ideal_positions if positions is None else positions):
+            conformer.SetAtomPosition(row, [float(value) for value in point])
+        mol.AddConformer(conformer)
+    return mol.GetMol()
+
+
+def _sanitize(mol: Chem.Mol, name: str, source: str) -> None:
+    problems = Chem.DetectChemistryProblems(mol)
+    if problems:
+        raise InputError(f"{source} is not a possible molecule: {problems[0].Message()}", key=name)
+    Chem.SanitizeMol(mol)
+
+
+def _require_one_molecule(mol: Chem.Mol, name: str, source: str) -> None:
+    if not any(atom.GetAtomicNum() > 1 for atom in mol.GetAtoms()):
+        raise InputError(f"{source} has no heavy atom, so it cannot be modelled", key=name)
+    wildcard = next((atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0), None)
+    if wildcard is not None:
+        raise InputError(f"{source} holds a wildcard atom (*); every atom needs an element", key=name)
+    fragments = len(Chem.GetMolFrags(mol))
+    if fragments > 1:
+        raise InputError(f"{source} holds {fragments} separate molecules; give each as a ligand of its own", key=name)
+    if mol.GetNumAtoms() > _MAX_ATOMS:
+        raise InputError(f"{source} has {mol.GetNumAtoms()} atoms; a ligand may have {_MAX_ATOMS}", key=name)
+
+
+def _conformer(mol: Chem.Mol, name: str) -> np.ndarray:
+    """Positions (atom, 3) in Å of the heavy atoms: ETKDG, then ETKDG from random positions, then a flat drawing."""
+    full = Chem.AddHs(mol)
+    settings = rdDistGeom.ETKDGv3()
+    settings.randomSeed = _SEED
+    for random_start in (False, True):
+        settings.useRandomCoords = random_start
+        settings.maxIterations = 20
+        if _embedded(full, settings):
+            _relax(full)
+            return full.GetConformer().GetPositions()[: mol.GetNumAtoms()]
+    warnings.warn(
+        f"{name}: no three-dimensional conformer was found; a flat drawing stands in, its handedness means nothing",
+        ConformerWarning,
+        stacklevel=3,
+    )
+    flat = Chem.Mol(mol)
+    AllChem.Compute2DCoords(flat, bondLength=1.45)  # type: ignore[attr-defined]
+    return flat.GetConformer().GetPositions()
+
+
+def _embedded(mol: Chem.Mol, settings: rdDistGeom.EmbedParameters) -> bool:
+    try:
+        return rdDistGeom.EmbedMolecule(mol, settings) == 0
+    except (RuntimeError, ValueError):
+        return False
+
+
+def _relax(mol: Chem.Mol) -> None:
+    """Brings bonds and angles to MMFF94's (UFF's) values; a molecule without parameters stays as embedded."""
+    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=500)
+    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=500)
+
+
+def _numbered_names(mol: Chem.Mol) -> list[str]:
+    """Atom names as AlphaFold 3 gives them: the element and its number of appearance."""
+    seen: Counter[str] = Counter()
+    names = []
+    for atom in mol.GetAtoms():
+        symbol = atom.GetSymbol().upper()
+        seen[symbol] += 1
+        names.append(f"{symbol}{seen[symbol]}")
+    return names
+
+
+def _file_names(mol: Chem.Mol) -> list[str] | None:
+    aliases = [a.GetProp("molFileAlias").strip() if a.HasProp("molFileAlias") else "" for a in mol.GetAtoms()]
+    usable = all(re.fullmatch(r"[A-Za-z0-9'*_]{1,6}", alias) for alias in aliases)
+    return aliases if usable and len(set(aliases)) == len(aliases) else None
+
+
+def _component_of(
+    mol: Chem.Mol, name: str, atom_names: list[str], positions: np.ndarray, canonical_smiles: str
+) -> Component:
+    kekulized = Chem.Mol(mol)
+    Chem.Kekulize(kekulized, clearAromaticFlags=True)
+    orders = {Chem.BondType.SINGLE: 1, Chem.BondType.DOUBLE: 2, Chem.BondType.TRIPLE: 3, Chem.BondType.DATIVE: 1}
+    unusual = next((b.GetBondType() for b in kekulized.GetBonds() if b.GetBondType() not in orders), None)
+    if unusual is not None:
+        raise InputError("this molecule has a bond of a kind that cannot be modelled", key=name, found=str(unusual))
+    kekule = np.array([orders[bond.GetBondType()] for bond in kekulized.GetBonds()], np.uint8)
+    aromatic = np.array([bond.GetIsAromatic() for bond in mol.GetBonds()], bool)
+    ends = [sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())) for bond in mol.GetBonds()]
+    atoms = list(mol.GetAtoms())
+    return Component(
+        name=name,
+        description=canonical_smiles,
+        one_letter="",
+        parent="",
+        kind=OTHER,
+        atom_names=np.array(atom_names),
+        elements=np.array([atom.GetAtomicNum() for atom in atoms], np.uint8),
+        charges=np.array([atom.GetFormalCharge() for atom in atoms], np.int8),
+        ideal_positions=np.asarray(positions, np.float32),
+        bonds=np.array(ends, np.int32).reshape(-1, 2),
+        bond_orders=np.where(aromatic, AROMATIC, kekule).astype(np.uint8),
+        kekule_orders=kekule,
+        leaving=np.zeros(len(atoms), bool),
+        hydrogens=np.array([atom.GetTotalNumHs() for atom in atoms], np.uint8),
+        stereo=np.array([atom.HasProp("_CIPCode") for atom in atoms], bool),
+        smiles=canonical_smiles,
+    )
