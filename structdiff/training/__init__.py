@@ -1,0 +1,1 @@
+"""Training: data sets, sampling of tasks, losses and the Lightning module."""

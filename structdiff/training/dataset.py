@@ -1,0 +1,251 @@
+"""A memory-mapped set of experimental structures, as ``structdiff.training.converter`` writes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from string import ascii_uppercase
+
+import numpy as np
+
+from structdiff.chemistry.elements import atomic_number
+from structdiff.chemistry.residues import RESIDUE_ATOMS, is_standard
+from structdiff.errors import InputError
+from structdiff.structure.tables import AtomTable, BondTable, ChainKind, ChainTable, ResidueTable, Structure
+
+SPLITS = ("train", "val", "test")
+_FORMAT = 1
+_ARRAYS = (
+    "atom_positions", "residue_template", "chain_kind", "chain_name", "chain_residue", "chain_entity", "chain_copy",
+    "run_residue", "run_values", "entry_atom", "entry_residue", "entry_chain", "entry_run", "entry_backbone",
+    "entry_antibody", "entry_cluster", "bond_start", "bond_values",
+)  # fmt: skip
+#: Lengths (residues) between which an entry's weight grows; below and above it is constant.
+_SHORT, _LONG = 32, 256
+_ANTIBODY_WEIGHT = 0.1
+
+_LABEL_IDS = np.array(
+    [*ascii_uppercase, *(two + one for one, two in product(ascii_uppercase, repeat=2))]
+    + ["".join(letters[::-1]) for letters in product(ascii_uppercase, repeat=3)]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Templates:
+    """The kinds of residues of a set, flattened: what each lists, and where its stored atoms go among them."""
+
+    name: np.ndarray
+    standard: np.ndarray  # bool
+    stored: np.ndarray  # atoms stored
+    listed: np.ndarray  # atoms in the structure
+    stored_start: np.ndarray
+    listed_start: np.ndarray
+    place: np.ndarray  # flat: slot of each stored atom
+    atom_name: np.ndarray  # flat over listed atoms
+    element: np.ndarray
+    charge: np.ndarray
+    bond_start: np.ndarray
+    bonds: np.ndarray  # (bond, 3): slot, slot, order
+
+
+class StructureSet:
+    """Experimental structures of one split, read from disk as they are asked for.
+
+    Arrays, one row an entry: names; num_residues (with ligands); num_tokens (a standard residue is one token, anything
+    else one per atom); num_atoms (stored, that is resolved); weight, for drawing entries: 1 / (entries of the split in
+    its rarest 90 % cluster), times clip(residues, 32, 256) / 256, times 0.1 for antibodies and T-cell receptors,
+    whose folds are all alike; atoms_kind ("all" or "backbone"); antibody (bool); cluster (size).
+
+    Raises InputError when the folder is no such set. Pickling (data loader workers) opens the folder anew.
+    """
+
+    def __init__(self, path: str | Path, split: str = "train") -> None:
+        self.path, self.split = Path(path), split
+        if split not in SPLITS:
+            raise InputError("unknown split", key="split", found=split, allowed=SPLITS, suggest_from=SPLITS)
+        description = _read_description(self.path)
+        self._data = {name: _open(self.path, name) for name in _ARRAYS}
+        self._first, self._stop = description["splits"][split]
+        rows = slice(self._first, self._stop)
+        self.names: list[str] = description["names"][rows]
+        self.metadata: list[dict[str, object]] = description["metadata"][rows]
+        self._templates = _flatten(description["templates"], self._data)
+        bounds = {
+            part: np.asarray(self._data[f"entry_{part}"]).astype(np.int64)
+            for part in ("atom", "residue", "chain", "run")
+        }
+        self._bounds = bounds
+        self.num_residues = np.diff(bounds["residue"])[rows]
+        self.num_atoms = np.diff(bounds["atom"])[rows]
+        tokens = np.where(self._templates.standard, 1, self._templates.listed)[self._data["residue_template"]]
+        self.num_tokens = np.diff(np.concatenate([[0], np.cumsum(tokens)])[bounds["residue"]])[rows]
+        self.atoms_kind = np.where(self._data["entry_backbone"][rows], "backbone", "all")
+        self.antibody = np.array(self._data["entry_antibody"][rows])
+        self.cluster = np.array(self._data["entry_cluster"][rows])
+        self.weight = (
+            np.clip(self.num_residues, _SHORT, _LONG) / _LONG
+            * np.where(self.antibody, _ANTIBODY_WEIGHT, 1.0) / self.cluster
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __reduce__(self) -> tuple:
+        return StructureSet, (self.path, self.split)
+
+    def structure(self, index: int) -> Structure:
+        """One entry with all heavy atoms of its residues; those the experiment did not see are not resolved.
+
+        Standard residues list their atoms in the order of RESIDUE_ATOMS; modified residues and ligands have the atoms
+        stored and their bonds. label_seq_id tells neighbours from gaps; author numbers are the depositor's.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"entry {index} of {len(self)}")
+        row = self._first + index % len(self)
+        (a0, a1), (r0, r1), (c0, c1), (n0, n1) = (
+            self._bounds[part][row : row + 2] for part in ("atom", "residue", "chain", "run")
+        )
+        data, kinds = self._data, self._templates
+        template = np.asarray(data["residue_template"][r0:r1]).astype(np.int64)
+        residues = len(template)
+        chain_start = np.asarray(data["chain_residue"][c0:c1]).astype(np.int32)
+        chain = np.repeat(np.arange(len(chain_start), dtype=np.int32), np.diff(chain_start, append=residues))
+        listed, stored = kinds.listed[template], kinds.stored[template]
+        atom_start = np.cumsum(listed) - listed
+        flat = _ranges(kinds.listed_start[template], listed)
+        seen = kinds.place[_ranges(kinds.stored_start[template], stored)] + np.repeat(atom_start, stored)
+        positions = np.zeros((len(flat), 3), np.float32)
+        positions[seen] = data["atom_positions"][a0:a1] * np.float32(0.01)
+        resolved = np.zeros(len(flat), bool)
+        resolved[seen] = True
+        author, label, insertion = _numbers(data["run_residue"][n0:n1], data["run_values"][n0:n1], residues)
+        return Structure(
+            name=self.names[index],
+            chains=ChainTable(
+                name=np.array(data["chain_name"][c0:c1]),
+                label_id=_LABEL_IDS[: c1 - c0],
+                kind=np.array(data["chain_kind"][c0:c1]).astype(np.int8),
+                entity_id=np.array(data["chain_entity"][c0:c1]).astype(np.int32),
+                sym_id=np.array(data["chain_copy"][c0:c1]).astype(np.int32),
+                cyclic=np.zeros(c1 - c0, bool),
+                residue_start=chain_start,
+            ),
+            residues=ResidueTable(
+                chain=chain,
+                name=kinds.name[template],
+                label_seq_id=label,
+                author_seq_id=author,
+                insertion_code=insertion,
+                atom_start=atom_start.astype(np.int32),
+            ),
+            atoms=AtomTable(
+                residue=np.repeat(np.arange(residues, dtype=np.int32), listed),
+                name=kinds.atom_name[flat],
+                element=kinds.element[flat],
+                charge=kinds.charge[flat],
+                positions=positions,
+                resolved=resolved,
+                b_factor=np.zeros(len(flat), np.float32),
+                occupancy=resolved.astype(np.float32),
+            ),
+            bonds=_bonds(kinds, template, atom_start),
+            metadata=self.metadata[index],
+        )
+
+
+def _read_description(path: Path) -> dict:
+    try:
+        description = json.loads((path / "set.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        message = "this folder is no training set: it has no set.json (make one with `structdiff train prepare`)"
+        raise InputError(message, path=path) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"set.json cannot be read: {error}", path=path) from None
+    if description.get("format") != _FORMAT:
+        message = "the training set is of another version; convert it again"
+        raise InputError(message, path=path, key="format", found=description.get("format"), allowed=[_FORMAT])
+    return description
+
+
+def _open(path: Path, name: str) -> np.ndarray:
+    try:
+        return np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the training set is damaged: {error}", path=path / f"{name}.npy") from None
+
+
+def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
+    place: list[int] = []
+    names: list[str] = []
+    elements: list[int] = []
+    charges: list[int] = []
+    stored, listed, standard = [], [], []
+    for polymer, name, atom_text, element_text, charge_text in rows:
+        atoms = atom_text.split(" ") if atom_text else []
+        full = bool(polymer) and is_standard(name)
+        if full:
+            whole = RESIDUE_ATOMS[name]
+            place += [whole.index(atom) for atom in atoms]
+            names += whole
+            elements += [atomic_number(atom[0]) for atom in whole]
+            charges += [0] * len(whole)
+        else:
+            whole = atoms
+            place += range(len(atoms))
+            names += atoms
+            elements += [atomic_number(element) for element in element_text.split(" ")]
+            charges += [int(charge) for charge in charge_text.split(" ")]
+        stored.append(len(atoms))
+        listed.append(len(whole))
+        standard.append(full)
+    stored_count, listed_count = np.array(stored, np.int64), np.array(listed, np.int64)
+    return _Templates(
+        name=np.array([row[1] for row in rows]),
+        standard=np.array(standard, bool),
+        stored=stored_count,
+        listed=listed_count,
+        stored_start=np.cumsum(stored_count) - stored_count,
+        listed_start=np.cumsum(listed_count) - listed_count,
+        place=np.array(place, np.int64),
+        atom_name=np.array(names),
+        element=np.array(elements, np.uint8),
+        charge=np.array(charges, np.int8),
+        bond_start=np.array(data["bond_start"]).astype(np.int64),
+        bonds=np.array(data["bond_values"]).astype(np.int64),
+    )
+
+
+def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """All numbers of several ranges, one after another."""
+    stops = np.cumsum(counts)
+    return np.arange(stops[-1] if len(stops) else 0) + np.repeat(starts - (stops - counts), counts)
+
+
+def _numbers(first: np.ndarray, values: np.ndarray, residues: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Author numbers, labels and insertion codes of all residues, from stretches that count upwards."""
+    first = np.asarray(first).astype(np.int64)
+    lengths = np.diff(first, append=residues)
+    step = np.arange(residues) - np.repeat(first, lengths)
+    author, label, code = np.repeat(np.asarray(values), lengths, axis=0).T
+    letters = np.array([chr(c).strip() for c in values[:, 2]], dtype="U1")
+    return (
+        (author + step).astype(np.int32),
+        (label + step).astype(np.int32),
+        np.repeat(letters, lengths) if (code != 32).any() else np.zeros(residues, "U1"),
+    )
+
+
+def _bonds(kinds: _Templates, template: np.ndarray, atom_start: np.ndarray) -> BondTable:
+    count = np.diff(kinds.bond_start)[template]
+    bonds = kinds.bonds[_ranges(kinds.bond_start[template], count)]
+    offset = np.repeat(atom_start, count)
+    return BondTable(
+        atom_1=(bonds[:, 0] + offset).astype(np.int32),
+        atom_2=(bonds[:, 1] + offset).astype(np.int32),
+        order=bonds[:, 2].astype(np.uint8),
+    )
+
+
+__all__ = ["ChainKind", "StructureSet"]
