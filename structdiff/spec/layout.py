@@ -1,0 +1,206 @@
+"""The layout of one design: which of its residues are new and which come from where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from structdiff.errors import InputError
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, LengthRange, ResidueId, is_fixed, kept_chain
+
+_NEW, _MOTIF, _TARGET = "░", "█", "▓"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutResidue:
+    """One residue of a design: its chain and number there, where it comes from (None: new), its motif group (0: none).
+
+    ``chain_is_fixed`` says that the whole chain is taken over, as a binder's target is.
+    """
+
+    chain: str
+    number: int
+    insertion_code: str = ""
+    origin: ResidueId | None = None
+    group: int = 0
+    chain_is_fixed: bool = False
+
+    @property
+    def id(self) -> ResidueId:
+        """Chain, number and insertion code in the design."""
+        return ResidueId(chain=self.chain, number=self.number, insertion_code=self.insertion_code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The residues of one design in order, chain after chain."""
+
+    residues: tuple[LayoutResidue, ...]
+
+    def __len__(self) -> int:
+        return len(self.residues)
+
+    @property
+    def chains(self) -> dict[str, tuple[LayoutResidue, ...]]:
+        """The residues of each chain."""
+        return {name: tuple(row) for name, row in groupby(self.residues, key=lambda residue: residue.chain)}
+
+    @property
+    def designed_length(self) -> int:
+        """The number of residues in chains that hold new ones; the contigs' total length counts these."""
+        return sum(not residue.chain_is_fixed for residue in self.residues)
+
+    def residue_map(self) -> dict[str, Any]:
+        """The map between design and motif, ready for JSON: each residue from the motif with both its names."""
+        rows = [
+            {"design": _named(residue.id), "motif": _named(residue.origin), "group": residue.group}
+            for residue in self.residues
+            if residue.origin is not None
+        ]
+        chains = [
+            {
+                "chain": name,
+                "length": len(row),
+                "new": sum(residue.origin is None for residue in row),
+                "kept": row[0].chain_is_fixed,
+            }
+            for name, row in self.chains.items()
+        ]
+        return {"chains": chains, "residues": rows}
+
+    def draw(self, width: int = 80) -> str:
+        """A picture of the layout for a terminal: a bar for each chain, its stretches below, a legend last.
+
+        ``width`` is the number of columns; raises InputError for fewer than 30.
+        """
+        if width < 30:
+            raise InputError("a layout needs at least 30 columns", key="width", found=width)
+        rows = list(self.chains.items())
+        longest = max(len(row) for _, row in rows)
+        label = max(len(name) for name, _ in rows)
+        room = width - label - len(f"  {longest} residues") - 2
+        lines: list[str] = []
+        for name, row in rows:
+            lines.append(f"{name:<{label}}  {_bar(row, room, longest)}  {_counted(len(row))}")
+            lines.extend(" " * (label + 2) + line for line in _wrapped(_stretches(row), width - label - 2))
+        lines.append(self._legend())
+        return "\n".join(lines)
+
+    def _legend(self) -> str:
+        parts = [f"{_NEW} new"]
+        groups = sorted({residue.group for residue in self.residues if residue.group and not residue.chain_is_fixed})
+        if groups:
+            parts.append(f"{_MOTIF} motif" if len(groups) == 1 else f"{'/'.join(map(str, groups))} motif of that group")
+        if any(residue.chain_is_fixed for residue in self.residues):
+            parts.append(f"{_TARGET} chain taken over whole")
+        all_groups = {residue.group for residue in self.residues if residue.group}
+        if len(all_groups) > 1:
+            parts.append(f"relative pose of the {len(all_groups)} groups is free")
+        return "   ".join(parts)
+
+
+def sample_layout(contigs: Contigs, rng: np.random.Generator, length: LengthRange | None = None) -> Layout:
+    """Draws one layout: the lengths of the free stretches, and from them every residue's place and origin.
+
+    ``length`` bounds the total of the designed chains (least, most). Raises InputError when it cannot be reached, with
+    the possible range, and when a stretch is known only once the structure has been read (`Contigs.resolve`).
+    """
+    for segment in contigs.fixed:
+        if not segment.residues:
+            raise InputError(f"what {segment.name} holds is known only once the motif's structure is read", key="contigs")
+    lengths = iter(contigs.sample_lengths(rng, length))
+    residues: list[LayoutResidue] = []
+    for name, chain in zip(contigs.chain_ids, contigs.chains, strict=True):
+        whole = is_fixed(chain)
+        origins: list[tuple[ResidueId | None, int]] = []
+        for segment in chain:
+            if isinstance(segment, FreeSegment):
+                origins.extend([(None, 0)] * next(lengths))
+            elif isinstance(segment, FixedSegment):
+                origins.extend((residue, segment.group) for residue in segment.residues)
+        keeps_numbers = kept_chain(chain) == name
+        for place, (origin, group) in enumerate(origins, start=1):
+            kept = origin if keeps_numbers else None
+            residues.append(
+                LayoutResidue(
+                    chain=name, number=kept.number if kept else place, origin=origin, group=group,
+                    insertion_code=kept.insertion_code if kept else "", chain_is_fixed=whole,
+                )
+            )  # fmt: skip
+    if not residues:
+        raise InputError("the design has no residues", key="contigs", found=str(contigs))
+    return Layout(residues=tuple(residues))
+
+
+def _named(residue: ResidueId) -> dict[str, Any]:
+    return {"chain": residue.chain, "number": residue.number, "insertion_code": residue.insertion_code}
+
+
+def _counted(number: int) -> str:
+    return "1 residue" if number == 1 else f"{number} residues"
+
+
+def _mark(residue: LayoutResidue, several_groups: bool) -> str:
+    if residue.origin is None:
+        return _NEW
+    if residue.chain_is_fixed:
+        return _TARGET
+    return str(residue.group % 10) if several_groups else _MOTIF
+
+
+def _bar(row: tuple[LayoutResidue, ...], room: int, longest: int) -> str:
+    several = len({residue.group for residue in row if residue.group}) > 1 or any(residue.group > 1 for residue in row)
+    marks = [_mark(residue, several) for residue in row]
+    if longest <= room:
+        return "".join(marks).ljust(longest)
+    columns = max(1, round(len(row) * room / longest))
+    edges = np.linspace(0, len(row), columns + 1).round().astype(int)
+    cells = [marks[low : max(high, low + 1)] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    # A motif of one residue must not vanish between its neighbours, so anything known wins over new.
+    drawn = [max(cell, key=lambda mark, cell=cell: (mark != _NEW, cell.count(mark))) for cell in cells]
+    return "".join(drawn).ljust(room)
+
+
+def _stretches(row: tuple[LayoutResidue, ...]) -> list[str]:
+    """Runs of new residues and of neighbours in the source, each as 'where = from'."""
+    runs: list[list[LayoutResidue]] = []
+    for residue in row:
+        before = runs[-1][-1] if runs else None
+        if before is not None and _continues(before, residue):
+            runs[-1].append(residue)
+        else:
+            runs.append([residue])
+    return [_stretch(run) for run in runs]
+
+
+def _continues(before: LayoutResidue, after: LayoutResidue) -> bool:
+    if before.origin is None or after.origin is None:
+        return before.origin is after.origin
+    same = before.origin.chain == after.origin.chain and before.group == after.group
+    return same and 0 <= after.origin.number - before.origin.number <= 1
+
+
+def _stretch(run: list[LayoutResidue]) -> str:
+    here = _range(run[0].id, run[-1].id, named=False)
+    first, last = run[0].origin, run[-1].origin
+    if first is None or last is None:
+        return f"{here} new"
+    return f"{here} = {_range(first, last, named=True)}"
+
+
+def _range(first: ResidueId, last: ResidueId, *, named: bool) -> str:
+    start = str(first) if named else f"{first.number}{first.insertion_code}"
+    return start if first == last else f"{start}-{last.number}{last.insertion_code}"
+
+
+def _wrapped(parts: list[str], width: int) -> list[str]:
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(part) + 3 <= width:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return lines
