@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional
 
-from structdiff.kernels.triangle_attention import triangle_attention
+from structdiff.kernels.triangle_attention import key_penalty
 from structdiff.typing import Bool, Float
 
 
@@ -19,8 +20,10 @@ def attention_pair_bias(
     """Lets every token attend to every token that exists, biased by what is known of the pair.
 
     ``out[i] = sum_j softmax_j(scale * q[i] . k[j] + bias[i, j]) v[j]`` for each head, over the keys with ``mask[j]``;
-    with no key at all, the plain mean of v. Inputs may have any strides; the output is contiguous. ``scale`` is
-    1 / sqrt(channels) unless given. AlphaFold 3, Algorithm 24, lines 6 and 7.
+    with no key at all, the plain mean of v. Inputs may have any strides; the output is contiguous and of q's dtype.
+    ``scale`` is 1 / sqrt(channels) unless given. AlphaFold 3, Algorithm 24, lines 6 and 7.
     """
-    # The same mathematics as triangle attention with a single row: the reference is shared, a native kernel need not be.
-    return triangle_attention(q[:, None], k[:, None], v[:, None], bias, mask[:, None], scale)[:, 0]
+    logits_bias = bias.to(q.dtype) + key_penalty(mask, q.dtype)[:, None, None]
+    queries, keys, values = (x.transpose(1, 2) for x in (q, k, v))
+    out = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=logits_bias, scale=scale)
+    return out.transpose(1, 2).contiguous()

@@ -66,12 +66,16 @@ class TriangleAttention(nn.Module):
     def forward(
         self, z: Float[Tensor, "batch token token c_z"], pair_mask: Bool[Tensor, "batch token token"]
     ) -> Float[Tensor, "batch token token c_z"]:
-        if not self.starting:
-            z, pair_mask = z.transpose(1, 2), pair_mask.transpose(1, 2)
         x = self.norm(z)
-        q, k, v = (
-            project(x).unflatten(-1, (self.heads, -1)) for project in (self.project_q, self.project_k, self.project_v)
-        )
-        gathered = triangle_attention(q, k, v, self.project_bias(x).permute(0, 3, 1, 2), pair_mask).flatten(-2)
-        out = self.project_out(self.gate(x).sigmoid() * gathered)
-        return out if self.starting else out.transpose(1, 2)
+        q, k, v = (self._heads(project(x)) for project in (self.project_q, self.project_k, self.project_v))
+        bias = self.project_bias(x)
+        if self.starting:
+            gathered = triangle_attention(q, k, v, bias.permute(0, 3, 1, 2), pair_mask)
+        else:
+            # Transposed views: the operator takes any strides, so nothing is copied.
+            q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+            gathered = triangle_attention(q, k, v, bias.permute(0, 3, 2, 1), pair_mask.mT).transpose(1, 2)
+        return self.project_out(self.gate(x).sigmoid() * gathered.flatten(-2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1))
