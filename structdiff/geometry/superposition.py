@@ -1,0 +1,103 @@
+"""Laying one set of points on another, without reflection, and the deviation that is left."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from structdiff.geometry.distances import centroid
+from structdiff.geometry.frames import RigidTransform
+from structdiff.typing import Bool, Float
+
+
+def superposition(
+    mobile: Float[Tensor, "*batch n 3"],
+    target: Float[Tensor, "*batch n 3"],
+    *,
+    mask: Bool[Tensor, "*batch n"] | None = None,
+    weights: Float[Tensor, "*batch n"] | None = None,
+) -> RigidTransform:
+    """The turn and shift that lay ``mobile`` on ``target`` with the least weighted squared distance.
+
+    Never a mirror image. Points on a line, in a plane or all in one place give one of the equally good rotations;
+    no point at all gives the identity. Points outside the mask may hold anything, NaN too.
+
+    The result carries no gradient. For the deviation that is minimised none is lost: at the best superposition its
+    derivative with respect to the superposition is zero, and the derivative of an SVD is infinite for symmetric sets.
+
+    Kabsch 1976 and 1978, by singular value decomposition in float64 (on Apple's mps: on the CPU).
+    """
+    with torch.no_grad():
+        share = _combined_weights(mobile, mask, weights).detach().to("cpu" if _on_mps(mobile) else mobile.device)
+        known = (share > 0).unsqueeze(-1)
+        share = share.double()
+        source = torch.where(known, mobile.detach().to(share.device).double(), 0.0)
+        goal = torch.where(known, target.detach().to(share.device).double(), 0.0)
+        source_centre, goal_centre = centroid(source, weights=share), centroid(goal, weights=share)
+        covariance = (share.unsqueeze(-1) * (goal - goal_centre.unsqueeze(-2))).transpose(-1, -2) @ (
+            source - source_centre.unsqueeze(-2)
+        )
+        rotation = nearest_rotation(covariance)
+        shift = goal_centre - (rotation @ source_centre.unsqueeze(-1)).squeeze(-1)
+        return RigidTransform(
+            rotation=rotation.to(mobile.dtype).to(mobile.device), translation=shift.to(mobile.dtype).to(mobile.device)
+        )
+
+
+def nearest_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The proper rotation nearest to a matrix; a zero matrix gives the identity.
+
+    The direction of the smallest singular value is turned over where the plain answer would be a reflection.
+    """
+    left, _, right = torch.linalg.svd(matrix)
+    handedness = torch.linalg.det(left @ right).sign().unsqueeze(-1)
+    scale = torch.cat([torch.ones_like(handedness).expand(*handedness.shape[:-1], 2), handedness], -1)
+    return (left * scale.unsqueeze(-2)) @ right
+
+
+def superposed(
+    mobile: Float[Tensor, "*batch n 3"],
+    target: Float[Tensor, "*batch n 3"],
+    *,
+    mask: Bool[Tensor, "*batch n"] | None = None,
+    weights: Float[Tensor, "*batch n"] | None = None,
+) -> Float[Tensor, "*batch n 3"]:
+    """``mobile`` (Å) moved rigidly onto ``target``; the points outside the mask move along."""
+    return superposition(mobile, target, mask=mask, weights=weights).apply(mobile)
+
+
+def rmsd(
+    positions: Float[Tensor, "*batch n 3"],
+    reference: Float[Tensor, "*batch n 3"],
+    *,
+    mask: Bool[Tensor, "*batch n"] | None = None,
+    weights: Float[Tensor, "*batch n"] | None = None,
+) -> Float[Tensor, "*batch"]:
+    """Root-mean-square deviation (Å) of two sets of points where they stand; 0 where no point exists."""
+    share = _combined_weights(positions, mask, weights)
+    difference = torch.where((share > 0).unsqueeze(-1), positions - reference, 0.0)
+    total = share.sum(-1)
+    mean = (share * difference.square().sum(-1)).sum(-1) / torch.where(total > 0, total, 1.0)
+    # The square root's derivative is infinite at 0: identical sets must give gradient 0, not NaN.
+    return torch.where(mean > 0, torch.where(mean > 0, mean, 1.0).sqrt(), 0.0)
+
+
+def superposed_rmsd(
+    positions: Float[Tensor, "*batch n 3"],
+    reference: Float[Tensor, "*batch n 3"],
+    *,
+    mask: Bool[Tensor, "*batch n"] | None = None,
+    weights: Float[Tensor, "*batch n"] | None = None,
+) -> Float[Tensor, "*batch"]:
+    """Least root-mean-square deviation (Å) over all rigid movements; its gradient is exact. A mirror image is not 0."""
+    return rmsd(superposed(positions, reference, mask=mask, weights=weights), reference, mask=mask, weights=weights)
+
+
+def _combined_weights(positions: Tensor, mask: Tensor | None, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        weights = torch.ones(positions.shape[:-1], dtype=positions.dtype, device=positions.device)
+    return weights if mask is None else torch.where(mask, weights, 0.0)
+
+
+def _on_mps(tensor: Tensor) -> bool:
+    return tensor.device.type == "mps"
