@@ -12,7 +12,8 @@ from structdiff.errors import InputError
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
     """Writes a file whole or not at all: a reader sees the old file or the new one, never a part of one.
 
-    The content goes to a temporary file beside it, which then takes its name. Raises InputError where that cannot be done.
+    The content goes to a temporary file beside it, which then takes its name. Raises InputError where that cannot be
+    done.
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
