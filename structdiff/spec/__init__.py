@@ -1,0 +1,26 @@
+"""What is asked: complexes to predict and designs to make, as plain data, and the files they are written in."""
+
+from structdiff.spec.complex import (
+    BondSpec,
+    ChainSpec,
+    ComplexSpec,
+    ContactSpec,
+    Modification,
+    PocketSpec,
+    Site,
+    TemplateSpec,
+)
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, parse_contigs
+from structdiff.spec.design import DesignSpec, read_design, write_design
+from structdiff.spec.fasta import parse_fasta, read_fasta
+from structdiff.spec.layout import Layout, LayoutResidue, sample_layout
+from structdiff.spec.lengths import parse_length
+from structdiff.spec.read import read_complex, read_complexes
+from structdiff.spec.yaml import read_yaml, write_yaml
+
+__all__ = [
+    "BondSpec", "ChainSpec", "ComplexSpec", "ContactSpec", "Contigs", "DesignSpec", "FixedSegment", "FreeSegment",
+    "Layout", "LayoutResidue", "Modification", "PocketSpec", "ResidueId", "Site", "TemplateSpec", "parse_contigs",
+    "parse_fasta", "parse_length", "read_complex", "read_complexes", "read_design", "read_fasta", "read_yaml",
+    "sample_layout", "write_design", "write_yaml",
+]  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+import string
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from typing import Literal
 import gemmi
 
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
-from structdiff.errors import InputError, nearest_match
+from structdiff.errors import InputError
 
 ChainKind = Literal["protein", "dna", "rna", "ligand"]
 CHAIN_KINDS: tuple[ChainKind, ...] = ("protein", "dna", "rna", "ligand")
@@ -179,7 +181,7 @@ class ContactSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PocketSpec:
-    """The residues that a chain (``binder``) lies against, within ``max_distance`` (Å); ``force`` asks for enforcement."""
+    """Residues that a chain (``binder``) lies against, within ``max_distance`` (Å); ``force`` asks for enforcement."""
 
     binder: str
     contacts: tuple[Site, ...]
@@ -386,6 +388,8 @@ def parent_letter(ccd: str, kind: str) -> str:
     return letter if fits and letter in LETTERS[kind] else UNKNOWN_LETTER[kind]
 
 
-def nearest_kind(word: str) -> str | None:
-    """The kind of molecule that a misspelt word was meant to be, or None."""
-    return nearest_match(word, CHAIN_KINDS)
+def chain_letters() -> Iterator[str]:
+    """Names for chains that have none: A to Z, then AA, AB, ... without end."""
+    for length in itertools.count(1):
+        for letters in itertools.product(string.ascii_uppercase, repeat=length):
+            yield "".join(letters)

@@ -9,15 +9,16 @@ to the others is free.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NoReturn
 
 import numpy as np
 
 from structdiff.errors import InputError
-
-LengthRange = tuple[int, int]
+from structdiff.spec.complex import chain_letters
+from structdiff.spec.lengths import LengthRange, format_length, sample_rows
 
 _FREE = re.compile(r"(\d+)(?:-(\d+))?")
 _NUMBER = r"(-?\d+)([A-Za-z]?)"
@@ -123,7 +124,7 @@ class Contigs:
             source = kept_chain(chain)
             if source is not None and source not in kept.values():
                 kept[place] = source
-        free = (name for name in _chain_letters() if name not in kept.values())
+        free = (name for name in chain_letters() if name not in kept.values())
         return tuple(kept[place] if place in kept else next(free) for place in range(len(self.chains)))
 
     @property
@@ -177,7 +178,7 @@ class Contigs:
             )  # fmt: skip
         free = [segment for segment in self.segments if isinstance(segment, FreeSegment)]
         spans = [segment.maximum - segment.minimum for segment in free]
-        extra = _sample_extra(spans, max(0, wanted_low - low), min(high, wanted_high) - low, rng)
+        extra = sample_rows(spans, max(0, wanted_low - low), min(high, wanted_high) - low, rng)
         return tuple(segment.minimum + more for segment, more in zip(free, extra, strict=True))
 
     def _refuse_overlaps(self, text: str) -> None:
@@ -206,19 +207,13 @@ def kept_chain(chain: Sequence[Segment]) -> str | None:
     if len(segments) < len(chain) or len({segment.chain for segment in segments}) != 1:
         return None
     starts = [segment.start for segment in segments if segment.start is not None]
-    rising = all(before < after for before, after in zip(starts, starts[1:], strict=False))
+    rising = all(before < after for before, after in pairwise(starts))
     return segments[0].chain if rising else None
-
-
-def _chain_letters() -> Iterator[str]:
-    from structdiff.spec.fasta import chain_letters
-
-    return chain_letters()
 
 
 def _known_length(segment: FixedSegment) -> int:
     if not segment.residues:
-        raise InputError(f"the length of {segment.name} is known only once the motif's structure is read", key="contigs")
+        raise InputError(f"the length of {segment.name} is known only once the motif is read", key="contigs")
     return len(segment.residues)
 
 
@@ -261,33 +256,6 @@ def _ranges(numbers: Sequence[int]) -> list[str]:
     return ranges
 
 
-def _sample_extra(spans: Sequence[int], low: int, high: int, rng: np.random.Generator) -> list[int]:
-    """Draws whole numbers 0..span with a sum in low..high, uniformly over all such rows.
-
-    Counts the rows exactly from the last number backwards, then draws each number by how many rows it leaves.
-    """
-    ways = [[1] + [0] * high]  # ways[k][total]: rows of the last k numbers that add up to total
-    for span in reversed(spans):
-        before, counts, window = ways[-1], [], 0
-        for total in range(high + 1):
-            window += before[total] - (before[total - span - 1] if total > span else 0)
-            counts.append(window)
-        ways.append(counts)
-    remaining = low + _weighted_choice(ways[-1][low : high + 1], rng)
-    drawn = []
-    for place, span in enumerate(spans):
-        rest = ways[len(spans) - place - 1]
-        number = _weighted_choice([rest[remaining - value] for value in range(min(span, remaining) + 1)], rng)
-        drawn.append(number)
-        remaining -= number
-    return drawn
-
-
-def _weighted_choice(weights: Sequence[int], rng: np.random.Generator) -> int:
-    total = sum(weights)
-    return int(rng.choice(len(weights), p=np.array([weight / total for weight in weights])))
-
-
 def parse_contigs(text: str) -> Contigs:
     """Reads a contig string such as ``10-40/A163-181/10-40 B1-100``; raises InputError that names the wrong piece.
 
@@ -304,12 +272,12 @@ def parse_contigs(text: str) -> Contigs:
         if row:
             chains.append(row)
     if not chains:
-        raise InputError("the contig string is empty", key="contigs", found=text, allowed="such as 10-40/A163-181/10-40")
+        raise InputError("the contig string is empty", key="contigs", found=text, allowed="10-40/A163-181, say")
     contigs = Contigs(chains=tuple(chains))
     contigs._refuse_overlaps(text)
     for row in contigs.chains:
-        if all(isinstance(segment, FreeSegment) and segment.maximum == 0 for segment in row):
-            raise InputError("a chain of the contigs has no residues", key="contigs", found=text)
+        if all(isinstance(segment, FreeSegment) and segment.minimum == 0 for segment in row):
+            raise InputError("a chain could be left without residues", key="contigs", found="/".join(map(str, row)))
     return contigs
 
 
@@ -333,9 +301,8 @@ def _parse_chain(text: str, offset: int, word: str, *, is_last: bool) -> tuple[S
     place = offset
     for number, piece in enumerate(pieces, start=1):
         at_end = number == len(pieces)
-        if piece == "0" and at_end:
-            if row or len(pieces) == 1:
-                break
+        if piece == "0" and at_end and (row or len(pieces) == 1):
+            break
         if piece == "0":
             _refuse(text, place, piece, "a chain break is '/0' followed by a blank; leave out stretches of no residues")
         if not piece and at_end and row and not is_last:
@@ -368,7 +335,7 @@ def _parse_segment(text: str, place: int, piece: str) -> Segment:
         letters, named, start, start_code = match.groups()
         end = (int(start), start_code)
         return _fixed_segment(text, place, piece, letters or named, end, end, group)
-    _refuse(text, place, piece, "this is no stretch: write 10-40 or 15 (new residues), A163-181, A5 or B (of the motif)")
+    _refuse(text, place, piece, "this is no stretch: write 10-40 or 15 (new residues), A163-181, A5 or B (motif)")
 
 
 def _free_segment(text: str, place: int, piece: str, minimum: int, maximum: int) -> FreeSegment:
@@ -401,28 +368,6 @@ def _fixed_segment(
 def _refuse(text: str, place: int, piece: str, message: str) -> NoReturn:
     marked = f"{text[:place]}>>>{piece}<<<{text[place + len(piece) :]}"
     raise InputError(f"{message}, at character {place + 1} of {marked}", key="contigs", found=piece)
-
-
-def parse_length(text: str | int) -> LengthRange:
-    """Reads a total length, ``100`` or ``80-120``; raises InputError.
-
-    >>> parse_length("80-120"), parse_length("100")
-    ((80, 120), (100, 100))
-    """
-    match = _FREE.fullmatch(str(text).strip())
-    if match is None:
-        raise InputError("a length is a number or a range", key="length", found=str(text), allowed="such as 100 or 80-120")
-    low, high = int(match[1]), int(match[2] or match[1])
-    if low > high:
-        raise InputError(f"the range is reversed: write {high}-{low}", key="length", found=str(text))
-    if low < 1:
-        raise InputError("a design has at least one residue", key="length", found=str(text))
-    return low, high
-
-
-def format_length(length: LengthRange) -> str:
-    """A total length as `parse_length` reads it."""
-    return str(length[0]) if length[0] == length[1] else f"{length[0]}-{length[1]}"
 
 
 def parse_residues(text: str, key: str) -> tuple[ResidueId, ...]:

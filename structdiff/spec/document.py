@@ -7,6 +7,7 @@ never turned into a truth value or an octal number, as YAML's own rules would do
 from __future__ import annotations
 
 import json
+import os.path
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ class Node:
         return "a list" if isinstance(self.value, list) else "a mapping"
 
     def fields(self, allowed: Sequence[str], required: Sequence[str] = ()) -> dict[str, Node]:
-        """The values of a mapping by key; unknown and missing keys raise InputError, keys without a value are left out."""
+        """The values of a mapping by key, without empty ones; unknown and missing keys raise InputError."""
         if not isinstance(self.value, dict):
             self.fail("expected keys with values", found=self._described(), allowed=allowed)
         for name in self.value:
@@ -72,7 +73,7 @@ class Node:
         return present
 
     def only_field(self, allowed: Sequence[str]) -> tuple[str, Node]:
-        """The single key of a mapping such as ``- protein: ...`` and its value; raises InputError for none or several."""
+        """The single key of a mapping such as ``- protein: ...`` and its value; else raises InputError."""
         if not isinstance(self.value, dict) or len(self.value) != 1:
             found = list(self.value) if isinstance(self.value, dict) else self._described()
             self.fail("expected exactly one key", found=found, allowed=allowed)
@@ -140,8 +141,6 @@ class Node:
 
 def relocated(path: str, folder: Path) -> str:
     """A path written in a file of that folder, as seen from the working folder (``..`` and ``.`` resolved)."""
-    import os.path
-
     return Path(os.path.normpath(folder / path)).as_posix()
 
 

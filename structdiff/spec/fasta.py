@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-import string
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from structdiff.spec.complex import (
     ChainSpec,
     ComplexSpec,
     Modification,
+    chain_letters,
     parent_letter,
 )
 from structdiff.spec.document import read_text, relocated
@@ -24,7 +22,7 @@ from structdiff.spec.document import read_text, relocated
 HEADER_KINDS = ("protein", "dna", "rna", "ccd", "smiles", "sdf")
 _CHAI_KINDS = ("protein", "dna", "rna", "ligand", "glycan")
 #: First fields of the headers that sequence databases write; such a record is a plain one.
-_DATABASES = frozenset("sp tr gi ref gb emb dbj pir prf pat pdb lcl gnl bbs tpg tpe tpd jgi nxp".split())
+_DATABASES = ("sp", "tr", "gi", "ref", "gb", "emb", "dbj", "pir", "prf", "pat", "pdb", "lcl", "gnl", "bbs", "nxp")
 _RCSB_CHAINS = re.compile(r"Chains?\s+(.+)")
 _RCSB_CHAIN = re.compile(r"(\w+)(?:\[auth\s+(\w+)\])?")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9]{1,2}")
@@ -84,13 +82,6 @@ def parse_fasta(text: str, *, name: str = "complex", path: Path | None = None) -
             line = record.line if error.key == "id" else record.body_line
             raise InputError(str(error), path=path, line=line) from None
     return ComplexSpec(name=name, chains=tuple(chains))
-
-
-def chain_letters() -> Iterator[str]:
-    """Names for chains that have none: A to Z, then AA, AB, ... without end."""
-    for length in itertools.count(1):
-        for letters in itertools.product(string.ascii_uppercase, repeat=length):
-            yield "".join(letters)
 
 
 def _records(text: str, path: Path | None) -> list[_Record]:

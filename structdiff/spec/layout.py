@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, LengthRange, ResidueId, is_fixed, kept_chain
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, is_fixed, kept_chain
+from structdiff.spec.lengths import LengthRange
 
 _NEW, _MOTIF, _TARGET = "░", "█", "▓"
 
@@ -53,6 +55,15 @@ class Layout:
         """The number of residues in chains that hold new ones; the contigs' total length counts these."""
         return sum(not residue.chain_is_fixed for residue in self.residues)
 
+    def indices(self, residues: Iterable[ResidueId], key: str) -> tuple[int, ...]:
+        """The places in the design (from 0) of residues named as in the motif; raises InputError under ``key``."""
+        places = {residue.origin: place for place, residue in enumerate(self.residues) if residue.origin is not None}
+        for residue in residues:
+            if residue not in places:
+                raise InputError("the residue is not part of the contigs", key=key, found=str(residue),
+                                 allowed="residues of the motif that the contigs keep")  # fmt: skip
+        return tuple(places[residue] for residue in residues)
+
     def residue_map(self) -> dict[str, Any]:
         """The map between design and motif, ready for JSON: each residue from the motif with both its names."""
         rows = [
@@ -82,16 +93,20 @@ class Layout:
         longest = max(len(row) for _, row in rows)
         label = max(len(name) for name, _ in rows)
         room = width - label - len(f"  {longest} residues") - 2
+        groups = self._groups()
         lines: list[str] = []
         for name, row in rows:
-            lines.append(f"{name:<{label}}  {_bar(row, room, longest)}  {_counted(len(row))}")
+            lines.append(f"{name:<{label}}  {_bar(row, room, longest, groups)}  {_counted(len(row))}")
             lines.extend(" " * (label + 2) + line for line in _wrapped(_stretches(row), width - label - 2))
         lines.append(self._legend())
         return "\n".join(lines)
 
+    def _groups(self) -> list[int]:
+        return sorted({residue.group for residue in self.residues if residue.group and not residue.chain_is_fixed})
+
     def _legend(self) -> str:
         parts = [f"{_NEW} new"]
-        groups = sorted({residue.group for residue in self.residues if residue.group and not residue.chain_is_fixed})
+        groups = self._groups()
         if groups:
             parts.append(f"{_MOTIF} motif" if len(groups) == 1 else f"{'/'.join(map(str, groups))} motif of that group")
         if any(residue.chain_is_fixed for residue in self.residues):
@@ -102,16 +117,24 @@ class Layout:
         return "   ".join(parts)
 
 
-def sample_layout(contigs: Contigs, rng: np.random.Generator, length: LengthRange | None = None) -> Layout:
+def sample_layout(
+    contigs: Contigs,
+    rng: np.random.Generator,
+    length: LengthRange | None = None,
+    chain_lengths: Sequence[int] | None = None,
+) -> Layout:
     """Draws one layout: the lengths of the free stretches, and from them every residue's place and origin.
 
-    ``length`` bounds the total of the designed chains (least, most). Raises InputError when it cannot be reached, with
+    ``length`` bounds the total of the designed chains (least, most); ``chain_lengths`` instead gives the length of
+    each designed chain in order. Raises InputError when it cannot be reached, with
     the possible range, and when a stretch is known only once the structure has been read (`Contigs.resolve`).
     """
     for segment in contigs.fixed:
         if not segment.residues:
-            raise InputError(f"what {segment.name} holds is known only once the motif's structure is read", key="contigs")
-    lengths = iter(contigs.sample_lengths(rng, length))
+            raise InputError(f"what {segment.name} holds is known only once the motif is read", key="contigs")
+    lengths = iter(
+        contigs.sample_lengths(rng, length) if chain_lengths is None else _fill_chains(contigs, rng, chain_lengths)
+    )
     residues: list[LayoutResidue] = []
     for name, chain in zip(contigs.chain_ids, contigs.chains, strict=True):
         whole = is_fixed(chain)
@@ -135,6 +158,18 @@ def sample_layout(contigs: Contigs, rng: np.random.Generator, length: LengthRang
     return Layout(residues=tuple(residues))
 
 
+def _fill_chains(contigs: Contigs, rng: np.random.Generator, chain_lengths: Sequence[int]) -> list[int]:
+    designed = [chain for chain in contigs.chains if not is_fixed(chain)]
+    if len(designed) != len(chain_lengths):
+        raise InputError("a length is needed for each designed chain", key="length", found=list(chain_lengths),
+                         allowed=f"{len(designed)} lengths")  # fmt: skip
+    return [
+        free
+        for chain, total in zip(designed, chain_lengths, strict=True)
+        for free in Contigs(chains=(chain,)).sample_lengths(rng, (total, total))
+    ]
+
+
 def _named(residue: ResidueId) -> dict[str, Any]:
     return {"chain": residue.chain, "number": residue.number, "insertion_code": residue.insertion_code}
 
@@ -151,14 +186,13 @@ def _mark(residue: LayoutResidue, several_groups: bool) -> str:
     return str(residue.group % 10) if several_groups else _MOTIF
 
 
-def _bar(row: tuple[LayoutResidue, ...], room: int, longest: int) -> str:
-    several = len({residue.group for residue in row if residue.group}) > 1 or any(residue.group > 1 for residue in row)
-    marks = [_mark(residue, several) for residue in row]
+def _bar(row: tuple[LayoutResidue, ...], room: int, longest: int, groups: list[int]) -> str:
+    marks = [_mark(residue, len(groups) > 1) for residue in row]
     if longest <= room:
         return "".join(marks).ljust(longest)
     columns = max(1, round(len(row) * room / longest))
     edges = np.linspace(0, len(row), columns + 1).round().astype(int)
-    cells = [marks[low : max(high, low + 1)] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    cells = [marks[low : max(high, low + 1)] for low, high in pairwise(edges)]
     # A motif of one residue must not vanish between its neighbours, so anything known wins over new.
     drawn = [max(cell, key=lambda mark, cell=cell: (mark != _NEW, cell.count(mark))) for cell in cells]
     return "".join(drawn).ljust(room)

@@ -1,0 +1,196 @@
+"""Complexes written as JSON for AlphaFold 3 and for the AlphaFold Server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+
+from structdiff.spec.complex import BondSpec, ChainKind, ChainSpec, ComplexSpec, Modification, Site, chain_letters
+from structdiff.spec.document import Node, parse_json_document, read_text
+
+_TOP_KEYS = (
+    "name", "modelSeeds", "sequences", "bondedAtomPairs", "userCCD", "userCCDPath", "dialect", "version",
+)  # fmt: skip
+_ALIGNMENT_KEYS = ("unpairedMsa", "unpairedMsaPath")
+_CHAIN_KEYS: dict[str, tuple[str, ...]] = {
+    "protein": (
+        "id", "sequence", "modifications", "description", *_ALIGNMENT_KEYS, "pairedMsa", "pairedMsaPath", "templates",
+    ),
+    "rna": ("id", "sequence", "modifications", "description", *_ALIGNMENT_KEYS),
+    "dna": ("id", "sequence", "modifications", "description"),
+    "ligand": ("id", "ccdCodes", "smiles", "description"),
+}  # fmt: skip
+_SERVER_KINDS: dict[str, ChainKind] = {
+    "proteinChain": "protein", "rnaSequence": "rna", "dnaSequence": "dna", "ligand": "ligand", "ion": "ligand",
+}  # fmt: skip
+_SERVER_KEYS: dict[str, tuple[str, ...]] = {
+    "proteinChain": ("sequence", "glycans", "modifications", "count", "maxTemplateDate", "useStructureTemplate"),
+    "rnaSequence": ("sequence", "modifications", "count"),
+    "dnaSequence": ("sequence", "modifications", "count"),
+    "ligand": ("ligand", "count"),
+    "ion": ("ion", "count"),
+}
+
+
+def read_af3_json(path: str | Path) -> tuple[ComplexSpec, ...]:
+    """Reads the complexes of an AlphaFold 3 or AlphaFold Server JSON file (the Server's may hold several).
+
+    Raises InputError with file, line and key for what is wrong and for what structdiff cannot honour.
+    """
+    path = Path(path)
+    return parse_af3_document(parse_json_document(read_text(path), path))
+
+
+def parse_af3_document(root: Node) -> tuple[ComplexSpec, ...]:
+    """The complexes of an AlphaFold 3 document: one, or the list of jobs of the AlphaFold Server. Raises InputError."""
+    if root.is_list:
+        jobs = tuple(_parse_server_job(node) for node in root.items())
+        if not jobs:
+            root.fail("the list of jobs is empty")
+        return jobs
+    return (_parse_complex(root),)
+
+
+def _parse_complex(root: Node) -> ComplexSpec:
+    top = root.fields(_TOP_KEYS, required=("dialect", "version", "sequences"))
+    dialect, version = top["dialect"], top["version"]
+    if dialect.text() != "alphafold3":
+        hint = "; a file of the AlphaFold Server is a list of jobs: put it in []" if "server" in dialect.text() else ""
+        dialect.fail(f"unknown dialect{hint}", found=dialect.text(), allowed=("alphafold3",))
+    if version.integer() not in (1, 2, 3, 4):
+        version.fail("unknown version", found=version.integer(), allowed=(1, 2, 3, 4))
+    for key in ("userCCD", "userCCDPath"):
+        if key in top and top[key].text():
+            top[key].fail("own component dictionaries are not supported; give the ligand as an SDF file in YAML input")
+    places = dict(top)
+    chains = []
+    for node in top["sequences"].items():
+        kind, body = node.only_field(tuple(_CHAIN_KEYS))
+        fields = body.fields(_CHAIN_KEYS[kind], required=("id",))
+        with body.located(_renamed(fields)):
+            chains.append(_parse_chain(kind, fields))
+        places.update({f"chain {each}": fields["id"] for each in chains[-1].ids})
+    bonds = []
+    for node in top["bondedAtomPairs"].items() if "bondedAtomPairs" in top else ():
+        with node.located():
+            bonds.append(_parse_bond(node))
+        places[f"bonds[{len(bonds)}]"] = node
+    with root.located(places):
+        return ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), seeds=_seeds(top))
+
+
+def _renamed(fields: Mapping[str, Node]) -> dict[str, Node]:
+    """The fields under the names that errors about a chain use."""
+    return {{"ccdCodes": "ccd", "unpairedMsaPath": "msa"}.get(key, key): node for key, node in fields.items()}
+
+
+def _parse_chain(kind: str, fields: Mapping[str, Node]) -> ChainSpec:
+    if "templates" in fields and fields["templates"].items():
+        fields["templates"].fail("templates with residue maps are not supported; list them under 'templates' of a YAML "
+                                 "input, which aligns them by sequence")  # fmt: skip
+    return ChainSpec(
+        ids=tuple(each.text() for each in fields["id"].one_or_more()),
+        kind=kind,  # type: ignore[arg-type]
+        sequence=fields["sequence"].text() if "sequence" in fields else "",
+        modifications=_parse_modifications(fields),
+        ccd=tuple(each.text() for each in fields["ccdCodes"].items()) if "ccdCodes" in fields else (),
+        smiles=fields["smiles"].text() if "smiles" in fields else None,
+        msa=_parse_alignment(fields),
+        description=fields["description"].text() if "description" in fields else "",
+    )
+
+
+def _parse_alignment(fields: Mapping[str, Node]) -> str | None:
+    if "pairedMsaPath" in fields:
+        fields["pairedMsaPath"].fail("paired alignments are not supported; use 'unpairedMsaPath'")
+    if "pairedMsa" in fields and fields["pairedMsa"].text():
+        fields["pairedMsa"].fail("paired alignments are not supported; set it to an empty text")
+    if "unpairedMsa" in fields and "unpairedMsaPath" in fields:
+        fields["unpairedMsaPath"].fail("only one of 'unpairedMsa' and 'unpairedMsaPath' may be given")
+    if "unpairedMsaPath" in fields:
+        return fields["unpairedMsaPath"].file()
+    if "unpairedMsa" not in fields:
+        return None
+    if fields["unpairedMsa"].text():
+        fields["unpairedMsa"].fail("alignments inside the JSON are not read; save it as a file and name that in "
+                                   "'unpairedMsaPath'")  # fmt: skip
+    return "empty"
+
+
+def _parse_modifications(fields: Mapping[str, Node]) -> tuple[Modification, ...]:
+    found = []
+    for node in fields["modifications"].items() if "modifications" in fields else ():
+        keys = ("ptmType", "ptmPosition", "modificationType", "basePosition")
+        parts = node.fields(keys)
+        kind, place = (keys[:2] if "ptmType" in parts or "ptmPosition" in parts else keys[2:])
+        for key in (kind, place):
+            if key not in parts:
+                node.fail(f"the key {key!r} is missing", allowed=keys)
+        with node.located():
+            ccd = parts[kind].text().removeprefix("CCD_")
+            found.append(Modification(position=parts[place].integer(), ccd=ccd))
+    return tuple(found)
+
+
+def _parse_bond(node: Node) -> BondSpec:
+    ends = node.items()
+    if len(ends) != 2:
+        node.fail("a bond joins two atoms", found=f"{len(ends)}")
+    sites = []
+    for end in ends:
+        parts = end.items()
+        if len(parts) != 3:
+            end.fail("an atom is [chain, residue, atom name]", found=f"{len(parts)} parts")
+        sites.append(Site(chain=parts[0].text(), residue=parts[1].integer(), atom=parts[2].text()))
+    return BondSpec(atom1=sites[0], atom2=sites[1])
+
+
+def _name(top: Mapping[str, Node]) -> str:
+    return re.sub(r"[/\\]", "_", top["name"].text()) if "name" in top else "complex"
+
+
+def _seeds(top: Mapping[str, Node]) -> tuple[int, ...]:
+    return tuple(node.integer() for node in top["modelSeeds"].items()) if "modelSeeds" in top else ()
+
+
+def _parse_server_job(root: Node) -> ComplexSpec:
+    top = root.fields(("name", "modelSeeds", "sequences", "dialect", "version"), required=("sequences",))
+    if "dialect" in top and top["dialect"].text() != "alphafoldserver":
+        top["dialect"].fail("unknown dialect in a list of jobs", found=top["dialect"].text(),
+                            allowed=("alphafoldserver",))  # fmt: skip
+    if "version" in top and top["version"].integer() != 1:
+        top["version"].fail("unknown version", found=top["version"].integer(), allowed=(1,))
+    names = chain_letters()
+    chains = []
+    for node in top["sequences"].items():
+        entity, body = node.only_field(tuple(_SERVER_KINDS))
+        kind = _SERVER_KINDS[entity]
+        needed = entity if kind == "ligand" else "sequence"
+        fields = body.fields(_SERVER_KEYS[entity], required=(needed,))
+        _refuse_server_extras(fields)
+        count = fields["count"].integer() if "count" in fields else 1
+        if count < 1:
+            fields["count"].fail("there must be at least one copy", found=count)
+        with body.located(fields):
+            chains.append(
+                ChainSpec(
+                    ids=tuple(islice(names, count)),
+                    kind=kind,
+                    sequence=fields["sequence"].text() if "sequence" in fields else "",
+                    modifications=_parse_modifications(fields),
+                    ccd=(fields[entity].text().removeprefix("CCD_"),) if kind == "ligand" else (),
+                )
+            )
+    with root.located(top):
+        return ComplexSpec(name=_name(top), chains=tuple(chains), seeds=_seeds(top))
+
+
+def _refuse_server_extras(fields: Mapping[str, Node]) -> None:
+    if "glycans" in fields and fields["glycans"].items():
+        fields["glycans"].fail("glycans are not supported here; write the sugars as a ligand of CCD codes and bonds")
+    if "maxTemplateDate" in fields:
+        fields["maxTemplateDate"].fail("templates are not searched for, so this cannot be honoured; leave the key out")
+    if "useStructureTemplate" in fields:
+        fields["useStructureTemplate"].boolean()  # both answers hold: without a search there are no templates

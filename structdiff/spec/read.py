@@ -1,0 +1,47 @@
+"""Reading a complex from whatever it is written in: FASTA, YAML or JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from structdiff.errors import InputError
+from structdiff.spec.af3_json import parse_af3_document
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.document import parse_json_document, parse_yaml_document, read_text
+from structdiff.spec.fasta import parse_fasta
+from structdiff.spec.yaml import parse_complex
+
+FASTA_SUFFIXES = (".fasta", ".fa", ".faa", ".fna", ".fas")
+YAML_SUFFIXES = (".yaml", ".yml")
+JSON_SUFFIXES = (".json",)
+INPUT_SUFFIXES = (*FASTA_SUFFIXES, *YAML_SUFFIXES, *JSON_SUFFIXES)
+
+
+def read_complex(path: str | Path) -> ComplexSpec:
+    """Reads the one complex of a FASTA, YAML or JSON file; raises InputError when it holds several or is unclear."""
+    first, *more = read_complexes(path)
+    if more:
+        raise InputError(f"the file holds {1 + len(more)} jobs where one is wanted", path=path)
+    return first
+
+
+def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
+    """Reads all complexes of a file; only JSON of the AlphaFold Server can hold more than one.
+
+    The format is told by the file's suffix, or by its first sign where the suffix says nothing. Raises InputError.
+    """
+    path = Path(path)
+    text = read_text(path)
+    suffix = path.suffix.lower()
+    start = text.lstrip()[:1]
+    if suffix in FASTA_SUFFIXES or (suffix not in INPUT_SUFFIXES and start in ">;"):
+        return (parse_fasta(text, name=path.stem, path=path),)
+    if suffix in YAML_SUFFIXES:
+        return (parse_complex(parse_yaml_document(text, path), name=path.stem),)
+    if suffix in JSON_SUFFIXES or start in "{[":
+        root = parse_json_document(text, path)
+        if isinstance(root.value, dict) and "dialect" not in root.value and "modelSeeds" not in root.value:
+            return (parse_complex(root, name=path.stem),)
+        return parse_af3_document(root)
+    raise InputError("the format of this file is unknown", path=path, found=path.suffix or path.name,
+                     allowed=INPUT_SUFFIXES, suggest_from=INPUT_SUFFIXES)  # fmt: skip

@@ -1,0 +1,300 @@
+"""Complexes written as YAML: structdiff's own schema, of which Boltz's input file is a part."""
+
+from __future__ import annotations
+
+import json
+import os.path
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from structdiff.errors import InputError
+from structdiff.spec.complex import (
+    BondSpec,
+    ChainKind,
+    ChainSpec,
+    ComplexSpec,
+    ConstraintSpec,
+    ContactSpec,
+    Modification,
+    PocketSpec,
+    Site,
+    TemplateSpec,
+)
+from structdiff.spec.document import Node, document_from_data, parse_yaml_document, read_text
+from structdiff.spec.fasta import parse_inline_modifications
+
+_TOP_KEYS = ("version", "name", "seeds", "sequences", "constraints", "templates", "properties")
+_CHAIN_KEYS: dict[str, tuple[str, ...]] = {
+    "protein": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
+    "dna": ("id", "sequence", "modifications", "cyclic", "description"),
+    "rna": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
+    "ligand": ("id", "ccd", "smiles", "sdf", "description"),
+}
+_TEMPLATE_KEYS = ("cif", "pdb", "chain_id", "template_id", "force", "threshold")
+
+
+def read_yaml(path: str | Path) -> ComplexSpec:
+    """Reads a complex from a YAML file; without a ``name`` in it the file's name becomes the complex's.
+
+    Paths in the file are relative to it. Raises InputError with file, line and key for anything that is unclear.
+    """
+    path = Path(path)
+    return parse_complex(parse_yaml_document(read_text(path), path), name=path.stem)
+
+
+def from_dict(data: Mapping[str, Any]) -> ComplexSpec:
+    """A complex from plain data of the YAML schema; raises InputError with the key that is wrong."""
+    return parse_complex(document_from_data(data), name="complex")
+
+
+def parse_complex(root: Node, *, name: str) -> ComplexSpec:
+    """A complex from the tree of an input file; ``name`` is used when the file gives none. Raises InputError."""
+    top = root.fields(_TOP_KEYS, required=("sequences",))
+    if "version" in top and top["version"].text() != "1":
+        top["version"].fail("unknown version of the input", found=top["version"].text(), allowed=("1",))
+    for node in top["properties"].items() if "properties" in top else ():
+        node.fail(f"{node.only_field(('affinity',))[0]} is not supported: no property is predicted; leave the key out")
+    places = dict(top)
+    chains = []
+    for node in top["sequences"].items():
+        chain, id_node = _parse_chain(node)
+        chains.append(chain)
+        places.update({f"chain {each}": id_node for each in chain.ids})
+    by_id = {each: chain for chain in chains for each in chain.ids}
+    bonds: list[BondSpec] = []
+    constraints: list[ConstraintSpec] = []
+    for node in top["constraints"].items() if "constraints" in top else ():
+        with node.located():
+            parsed = _parse_constraint(node, by_id)
+        if isinstance(parsed, BondSpec):
+            bonds.append(parsed)
+            places[f"bonds[{len(bonds)}]"] = node
+        else:
+            constraints.append(parsed)
+            places[f"constraints[{len(constraints)}]"] = node
+    templates = []
+    for place, node in enumerate(top["templates"].items() if "templates" in top else (), start=1):
+        templates.append(_parse_template(node))
+        places[f"templates[{place}]"] = node
+    with root.located(places):
+        return ComplexSpec(
+            name=top["name"].text() if "name" in top else name,
+            chains=tuple(chains),
+            bonds=tuple(bonds),
+            constraints=tuple(constraints),
+            templates=tuple(templates),
+            seeds=tuple(node.integer() for node in top["seeds"].one_or_more()) if "seeds" in top else (),
+        )
+
+
+def _parse_chain(node: Node) -> tuple[ChainSpec, Node]:
+    kind, body = node.only_field(get_args(ChainKind))
+    fields = body.fields(_CHAIN_KEYS[kind], required=("id",) if kind == "ligand" else ("id", "sequence"))
+    with body.located(fields):
+        sequence, inline = "", ()
+        if "sequence" in fields:
+            sequence, inline = parse_inline_modifications("".join(fields["sequence"].text().split()), kind)
+        listed = tuple(
+            _parse_modification(each) for each in (fields["modifications"].items() if "modifications" in fields else ())
+        )
+        chain = ChainSpec(
+            ids=tuple(each.text() for each in fields["id"].one_or_more()),
+            kind=kind,  # type: ignore[arg-type]
+            sequence=sequence,
+            modifications=(*inline, *listed),
+            ccd=tuple(each.text() for each in fields["ccd"].one_or_more()) if "ccd" in fields else (),
+            smiles=fields["smiles"].text() if "smiles" in fields else None,
+            sdf=fields["sdf"].file() if "sdf" in fields else None,
+            msa=_parse_msa(fields["msa"]) if "msa" in fields else None,
+            cyclic=fields["cyclic"].boolean() if "cyclic" in fields else False,
+            description=fields["description"].text() if "description" in fields else "",
+        )
+    return chain, fields["id"]
+
+
+def _parse_modification(node: Node) -> Modification:
+    fields = node.fields(("position", "ccd"), required=("position", "ccd"))
+    with node.located(fields):
+        return Modification(position=fields["position"].integer(), ccd=fields["ccd"].text())
+
+
+def _parse_msa(node: Node) -> str:
+    return "empty" if node.text() == "empty" else node.file()
+
+
+def _parse_constraint(node: Node, chains: Mapping[str, ChainSpec]) -> BondSpec | ConstraintSpec:
+    kind, body = node.only_field(("bond", "pocket", "contact"))
+    if kind == "bond":
+        fields = body.fields(("atom1", "atom2"), required=("atom1", "atom2"))
+        return BondSpec(atom1=_parse_site(fields["atom1"], chains), atom2=_parse_site(fields["atom2"], chains))
+    shared = ("max_distance", "force")
+    if kind == "contact":
+        fields = body.fields(("token1", "token2", *shared), required=("token1", "token2"))
+        with body.located(fields):
+            return ContactSpec(
+                token1=_parse_site(fields["token1"], chains),
+                token2=_parse_site(fields["token2"], chains),
+                **_parse_strength(fields),
+            )
+    fields = body.fields(("binder", "contacts", *shared), required=("binder", "contacts"))
+    with body.located(fields):
+        return PocketSpec(
+            binder=fields["binder"].text(),
+            contacts=tuple(_parse_site(each, chains) for each in fields["contacts"].items()),
+            **_parse_strength(fields),
+        )
+
+
+def _parse_strength(fields: Mapping[str, Node]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "max_distance" in fields:
+        found["max_distance"] = fields["max_distance"].number()
+    if "force" in fields:
+        found["force"] = fields["force"].boolean()
+    return found
+
+
+def _parse_site(node: Node, chains: Mapping[str, ChainSpec]) -> Site:
+    parts = node.items()
+    if len(parts) not in (2, 3):
+        node.fail("a place is [chain, residue] or [chain, residue, atom]; of a ligand also [chain, atom]",
+                  found=[part.value if isinstance(part.value, str) else "..." for part in parts])  # fmt: skip
+    name = parts[0].text()
+    if name not in chains:
+        parts[0].fail("there is no such chain", found=name, allowed=list(chains), suggest_from=chains)
+    if len(parts) == 3:
+        return Site(chain=name, residue=parts[1].integer(), atom=parts[2].text())
+    chain = chains[name]
+    if chain.kind != "ligand" or (not parts[1].quoted and parts[1].text().isdigit()):
+        return Site(chain=name, residue=parts[1].integer())
+    if len(chain) > 1:
+        node.fail(f"ligand {name} has {len(chain)} components: write [chain, component number, atom]")
+    return Site(chain=name, residue=1, atom=parts[1].text())
+
+
+def _parse_template(node: Node) -> TemplateSpec:
+    fields = node.fields(_TEMPLATE_KEYS)
+    files = [fields[key] for key in ("cif", "pdb") if key in fields]
+    if len(files) != 1:
+        node.fail("a template has either 'cif' or 'pdb'", found=f"{len(files)} files")
+    with node.located(fields):
+        return TemplateSpec(
+            path=files[0].file(),
+            chains=tuple(each.text() for each in fields["chain_id"].one_or_more()) if "chain_id" in fields else (),
+            template_chains=(
+                tuple(each.text() for each in fields["template_id"].one_or_more()) if "template_id" in fields else ()
+            ),
+            force=fields["force"].boolean() if "force" in fields else False,
+            threshold=fields["threshold"].number() if "threshold" in fields else None,
+        )
+
+
+def to_dict(spec: ComplexSpec) -> dict[str, Any]:
+    """A complex as plain data of the YAML schema; `from_dict` gives the same complex back."""
+    found: dict[str, Any] = {"version": 1, "name": spec.name}
+    if spec.seeds:
+        found["seeds"] = list(spec.seeds)
+    found["sequences"] = [{chain.kind: _chain_to_dict(chain)} for chain in spec.chains]
+    constraints = [_bond_to_dict(bond) for bond in spec.bonds]
+    constraints += [_constraint_to_dict(constraint) for constraint in spec.constraints]
+    if constraints:
+        found["constraints"] = constraints
+    if spec.templates:
+        found["templates"] = [_template_to_dict(template) for template in spec.templates]
+    return found
+
+
+def to_json(spec: ComplexSpec) -> str:
+    """A complex as JSON of the YAML schema."""
+    return json.dumps(to_dict(spec), indent=2, ensure_ascii=False)
+
+
+def write_yaml(spec: ComplexSpec, path: str | Path) -> None:
+    """Writes a complex as YAML, whole or not at all; paths in it become relative to the file. Raises InputError."""
+    path = Path(path)
+    data = to_dict(spec)
+    for entry in data["sequences"]:
+        for body in entry.values():
+            for key in ("msa", "sdf"):
+                if key in body and body[key] != "empty":
+                    body[key] = relative_to_folder(body[key], path.parent)
+    for template in data.get("templates", ()):
+        for key in ("cif", "pdb"):
+            if key in template:
+                template[key] = relative_to_folder(template[key], path.parent)
+    write_yaml_data(data, path)
+
+
+def relative_to_folder(path: str, folder: Path) -> str:
+    """How to write a path (relative to the working folder, or absolute) in a file of ``folder``."""
+    return path if os.path.isabs(path) else Path(os.path.relpath(path, folder)).as_posix()
+
+
+def write_yaml_data(data: Mapping[str, Any], path: Path) -> None:
+    """Writes plain data as YAML with short lists on one line, whole or not at all; raises InputError."""
+    text = yaml.safe_dump(dict(data), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    scratch: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
+            scratch = Path(file.name)
+            file.write(text)
+        scratch.chmod(0o644)
+        scratch.replace(path)
+    except OSError as error:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+        raise InputError(f"cannot be written: {error.strerror}", path=path) from None
+
+
+def _chain_to_dict(chain: ChainSpec) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": chain.ids[0] if len(chain.ids) == 1 else list(chain.ids)}
+    if chain.description:
+        found["description"] = chain.description
+    if chain.kind == "ligand":
+        if chain.ccd:
+            found["ccd"] = chain.ccd[0] if len(chain.ccd) == 1 else list(chain.ccd)
+        found.update({key: value for key, value in (("smiles", chain.smiles), ("sdf", chain.sdf)) if value})
+        return found
+    found["sequence"] = chain.sequence
+    if chain.modifications:
+        found["modifications"] = [{"position": each.position, "ccd": each.ccd} for each in chain.modifications]
+    if chain.msa is not None:
+        found["msa"] = chain.msa
+    if chain.cyclic:
+        found["cyclic"] = True
+    return found
+
+
+def _bond_to_dict(bond: BondSpec) -> dict[str, Any]:
+    return {"bond": {"atom1": _site_to_list(bond.atom1), "atom2": _site_to_list(bond.atom2)}}
+
+
+def _constraint_to_dict(constraint: ConstraintSpec) -> dict[str, Any]:
+    strength = {"max_distance": constraint.max_distance, "force": constraint.force}
+    if isinstance(constraint, ContactSpec):
+        tokens = {"token1": _site_to_list(constraint.token1), "token2": _site_to_list(constraint.token2)}
+        return {"contact": {**tokens, **strength}}
+    contacts = [_site_to_list(site) for site in constraint.contacts]
+    return {"pocket": {"binder": constraint.binder, "contacts": contacts, **strength}}
+
+
+def _site_to_list(site: Site) -> list[str | int]:
+    return [site.chain, site.residue] if site.atom is None else [site.chain, site.residue, site.atom]
+
+
+def _template_to_dict(template: TemplateSpec) -> dict[str, Any]:
+    is_pdb = template.path.lower().removesuffix(".gz").endswith((".pdb", ".ent"))
+    found: dict[str, Any] = {"pdb" if is_pdb else "cif": template.path}
+    if template.chains:
+        found["chain_id"] = list(template.chains)
+    if template.template_chains:
+        found["template_id"] = list(template.template_chains)
+    if template.force:
+        found["force"] = True
+    if template.threshold is not None:
+        found["threshold"] = template.threshold
+    return found
