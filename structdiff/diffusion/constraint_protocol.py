@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from structdiff.geometry.distances import norm
 from structdiff.typing import Float
 
 
+@runtime_checkable
 class SamplingConstraint(Protocol):
     """Something that holds of the finished structure, whether enforced, preferred or both.
 

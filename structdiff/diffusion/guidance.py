@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from structdiff.errors import InputError
 from structdiff.typing import Float
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """Anything that predicts where the atoms were before noise was added.
 

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -49,6 +49,7 @@ class StepResult:
     estimate: Estimate
 
 
+@runtime_checkable
 class Solver(Protocol):
     """One step of a sampler. ``order``: how the error shrinks with the step's length; ``is_random``: adds noise."""
 
