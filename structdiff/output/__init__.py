@@ -1,0 +1,1 @@
+"""Writing predictions and looking at them."""
