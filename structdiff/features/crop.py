@@ -85,7 +85,7 @@ def crop_spatial(
 
 
 def _fill(order: np.ndarray, tokens: np.ndarray, max_tokens: int) -> np.ndarray:
-    """The first residues of an order until the tokens are used up; a ligand too large for what is left is passed over."""
+    """The first residues of an order until the tokens are used up; ligands too large for what is left are passed over."""
     while True:
         total = np.cumsum(tokens[order])
         fits = int(np.searchsorted(total, max_tokens, side="right"))
@@ -110,7 +110,7 @@ def _take(structure: Structure, residues: np.ndarray) -> Structure:
 
 
 def _places(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
-    """Where each residue is (its centre atom, else the mean of its observed atoms, else NaN); whether by centre atom."""
+    """Where each residue is (its centre atom, else the mean of its seen atoms, else NaN); whether by centre atom."""
     atoms, count = structure.atoms, len(structure.residues)
     place = np.full((count, 3), np.nan, np.float32)
     centred = np.zeros(count, bool)

@@ -13,10 +13,10 @@ import numpy as np
 from structdiff.chemistry.elements import atomic_number
 from structdiff.chemistry.residues import RESIDUE_ATOMS, is_standard
 from structdiff.errors import InputError
-from structdiff.structure.tables import AtomTable, BondTable, ChainKind, ChainTable, ResidueTable, Structure
+from structdiff.structure.tables import AtomTable, BondTable, ChainTable, ResidueTable, Structure
 
 SPLITS = ("train", "val", "test")
-_FORMAT = 1
+FORMAT = 1
 _ARRAYS = (
     "atom_positions", "residue_template", "chain_kind", "chain_name", "chain_residue", "chain_entity", "chain_copy",
     "run_residue", "run_values", "entry_atom", "entry_residue", "entry_chain", "entry_run", "entry_backbone",
@@ -114,8 +114,8 @@ class StructureSet:
         chain = np.repeat(np.arange(len(chain_start), dtype=np.int32), np.diff(chain_start, append=residues))
         listed, stored = kinds.listed[template], kinds.stored[template]
         atom_start = np.cumsum(listed) - listed
-        flat = _ranges(kinds.listed_start[template], listed)
-        seen = kinds.place[_ranges(kinds.stored_start[template], stored)] + np.repeat(atom_start, stored)
+        flat = ranges(kinds.listed_start[template], listed)
+        seen = kinds.place[ranges(kinds.stored_start[template], stored)] + np.repeat(atom_start, stored)
         positions = np.zeros((len(flat), 3), np.float32)
         positions[seen] = data["atom_positions"][a0:a1] * np.float32(0.01)
         resolved = np.zeros(len(flat), bool)
@@ -163,9 +163,9 @@ def _read_description(path: Path) -> dict:
         raise InputError(message, path=path) from None
     except (OSError, ValueError) as error:
         raise InputError(f"set.json cannot be read: {error}", path=path) from None
-    if description.get("format") != _FORMAT:
+    if description.get("format") != FORMAT:
         message = "the training set is of another version; convert it again"
-        raise InputError(message, path=path, key="format", found=description.get("format"), allowed=[_FORMAT])
+        raise InputError(message, path=path, key="format", found=description.get("format"), allowed=[FORMAT])
     return description
 
 
@@ -217,8 +217,12 @@ def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
     )
 
 
-def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """All numbers of several ranges, one after another."""
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """All numbers of several ranges, one after another.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
     stops = np.cumsum(counts)
     return np.arange(stops[-1] if len(stops) else 0) + np.repeat(starts - (stops - counts), counts)
 
@@ -239,13 +243,10 @@ def _numbers(first: np.ndarray, values: np.ndarray, residues: int) -> tuple[np.n
 
 def _bonds(kinds: _Templates, template: np.ndarray, atom_start: np.ndarray) -> BondTable:
     count = np.diff(kinds.bond_start)[template]
-    bonds = kinds.bonds[_ranges(kinds.bond_start[template], count)]
+    bonds = kinds.bonds[ranges(kinds.bond_start[template], count)]
     offset = np.repeat(atom_start, count)
     return BondTable(
         atom_1=(bonds[:, 0] + offset).astype(np.int32),
         atom_2=(bonds[:, 1] + offset).astype(np.int32),
         order=bonds[:, 2].astype(np.uint8),
     )
-
-
-__all__ = ["ChainKind", "StructureSet"]
