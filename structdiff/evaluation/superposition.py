@@ -1,0 +1,42 @@
+"""Laying one set of atoms over another, and what distance is left."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from structdiff.errors import InputError
+
+
+def superpose(mobile: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The mobile positions (atom, 3) moved onto the target by the best rotation and translation (Å); no reflection.
+
+    Kabsch, Acta Cryst. A32, 922 (1976). With weights (..., atom) of several selections, one result for each
+    (..., atom, 3). Raises InputError where the two do not have the same atoms.
+    """
+    mobile, target = _paired(mobile, target)
+    weights = np.ones(len(mobile)) if weights is None else np.asarray(weights, np.float64)
+    share = weights / weights.sum(-1, keepdims=True)
+    centre_mobile, centre_target = share @ mobile, share @ target
+    # Sum of w (m - m0)(t - t0)^T, without a copy of the atoms for every selection.
+    products = (mobile[:, :, None] * target[:, None, :]).reshape(len(mobile), 9)
+    covariance = (share @ products).reshape(*share.shape[:-1], 3, 3)
+    covariance = covariance - centre_mobile[..., :, None] * centre_target[..., None, :]
+    u, _, vt = np.linalg.svd(covariance)
+    sign = np.ones((*covariance.shape[:-2], 3))
+    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * sign[..., None, :]) @ vt
+    return (mobile - centre_mobile[..., None, :]) @ rotation + centre_target[..., None, :]
+
+
+def rmsd(mobile: np.ndarray, target: np.ndarray, *, superposed: bool = True) -> float:
+    """Root mean square distance (Å) of paired atoms (atom, 3), after the best superposition unless told otherwise."""
+    mobile, target = _paired(mobile, target)
+    moved = superpose(mobile, target) if superposed else mobile
+    return float(np.sqrt(np.mean(np.sum((moved - target) ** 2, -1))))
+
+
+def _paired(mobile: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mobile, target = np.asarray(mobile, np.float64), np.asarray(target, np.float64)
+    if mobile.shape != target.shape or mobile.ndim != 2 or mobile.shape[1] != 3 or not len(mobile):
+        raise InputError("two structures can be compared only atom by atom", found=mobile.shape, allowed=str(target.shape))
+    return mobile, target

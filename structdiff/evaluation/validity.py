@@ -1,0 +1,186 @@
+"""Is this a protein that could exist? Every check of geometry on one structure, and the table over a set of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from structdiff.errors import InputError
+from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.chirality import hands
+from structdiff.evaluation.clashes import backbone_clashes, clashes
+from structdiff.evaluation.covalent import (
+    angle_deviation,
+    bond_deviation,
+    ca_neighbour_share,
+    chain_breaks,
+    peptide_planes,
+)
+from structdiff.evaluation.descriptors import (
+    contact_order,
+    contacts_per_residue,
+    radius_of_gyration,
+    radius_of_gyration_score,
+)
+from structdiff.evaluation.ramachandran import ramachandran
+from structdiff.evaluation.secondary_structure import secondary_structure
+from structdiff.evaluation.summary import Summary, summarise
+from structdiff.structure.tables import Structure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validity:
+    """The checks of one structure; shares are in [0, 1], NaN where nothing could be judged.
+
+    bond_rms (Å), angle_rms and omega_rms (degrees); over_4_sigma: share of bonds or angles further than four Engh &
+    Huber sigma off; ca_neighbours: share of CA-CA at 3.8 ± 0.1 Å; gaps: missing residues or unjoined numbering, no fault;
+    share_l: of residues with CB; mirror_log_odds: see Ramachandran; rg in Å, rg_score in natural standard deviations.
+    """
+
+    name: str
+    residues: int
+    chains: int
+    gaps: int
+    bond_rms: float
+    bond_over_4_sigma: float
+    angle_rms: float
+    angle_over_4_sigma: float
+    omega_rms: float
+    twisted_peptides: float
+    cis_other: float
+    ca_neighbours: float
+    chain_breaks: int
+    clashes_per_100: float
+    backbone_clashes_per_100: float
+    share_l: float
+    helices_right_handed: float
+    rama_favoured: float
+    rama_allowed: float
+    rama_outlier: float
+    mirror_log_odds: float
+    helix: float
+    strand: float
+    loop: float
+    rg: float
+    rg_score: float
+    contact_order: float
+    contacts_per_residue: float
+
+
+#: What a table shows, and how: label, unit (a share is shown in %).
+LABELS: Mapping[str, tuple[str, str]] = {
+    "residues": ("residues", ""),
+    "bond_rms": ("bond lengths, RMS deviation", "Å"),
+    "bond_over_4_sigma": ("bond lengths over 4 sigma", "%"),
+    "angle_rms": ("bond angles, RMS deviation", "°"),
+    "angle_over_4_sigma": ("bond angles over 4 sigma", "%"),
+    "omega_rms": ("omega, RMS off plane", "°"),
+    "twisted_peptides": ("omega over 30° off plane", "%"),
+    "cis_other": ("cis peptides, not proline", "%"),
+    "ca_neighbours": ("CA-CA neighbours 3.8 ± 0.1 Å", "%"),
+    "chain_breaks": ("chain breaks (C-N > 2 Å)", ""),
+    "clashes_per_100": ("clashes per 100 residues, all atoms", ""),
+    "backbone_clashes_per_100": ("clashes per 100 residues, backbone", ""),
+    "share_l": ("L residues", "%"),
+    "helices_right_handed": ("helical torsions right-handed", "%"),
+    "rama_favoured": ("Ramachandran favoured", "%"),
+    "rama_allowed": ("Ramachandran allowed", "%"),
+    "rama_outlier": ("Ramachandran outliers", "%"),
+    "mirror_log_odds": ("log odds against the mirror image", ""),
+    "helix": ("helix", "%"),
+    "strand": ("strand", "%"),
+    "loop": ("loop", "%"),
+    "rg": ("radius of gyration", "Å"),
+    "rg_score": ("radius of gyration, natural sd", ""),
+    "contact_order": ("relative contact order", ""),
+    "contacts_per_residue": ("CB contacts per residue", ""),
+}
+
+
+def backbone_validity(backbone: Backbone, *, name: str = "") -> Validity:
+    """All checks that a backbone allows; clashes of side chains are NaN.
+
+    Raises InputError where there is no residue with N, CA and C.
+    """
+    if not backbone.complete.any():
+        raise InputError("no protein residue with N, CA and C", path=name or None)
+    bonds, angles, planes = bond_deviation(backbone), angle_deviation(backbone), peptide_planes(backbone)
+    rama, hand = ramachandran(backbone), hands(backbone)
+    state = secondary_structure(backbone)[backbone.complete]
+    chains = len(np.unique(backbone.chain))
+    return Validity(
+        name=name,
+        residues=int(backbone.complete.sum()),
+        chains=chains,
+        gaps=_gaps(backbone),
+        bond_rms=bonds.rms,
+        bond_over_4_sigma=bonds.share_over_4_sigma,
+        angle_rms=float(np.degrees(angles.rms)),
+        angle_over_4_sigma=angles.share_over_4_sigma,
+        omega_rms=float(np.degrees(planes.omega_rms)),
+        twisted_peptides=planes.share_twisted,
+        cis_other=planes.share_cis_other,
+        ca_neighbours=ca_neighbour_share(backbone),
+        chain_breaks=chain_breaks(backbone),
+        clashes_per_100=float("nan"),
+        backbone_clashes_per_100=backbone_clashes(backbone).per_100_residues,
+        share_l=hand.share_l,
+        helices_right_handed=hand.share_right_handed,
+        rama_favoured=rama.favoured,
+        rama_allowed=rama.allowed,
+        rama_outlier=rama.outlier,
+        mirror_log_odds=rama.mirror_log_odds,
+        helix=float(np.mean(state == "H")),
+        strand=float(np.mean(state == "E")),
+        loop=float(np.mean(state == "L")),
+        rg=radius_of_gyration(backbone),
+        rg_score=radius_of_gyration_score(backbone),
+        contact_order=contact_order(backbone),
+        contacts_per_residue=contacts_per_residue(backbone),
+    )
+
+
+def validity(structure: Structure) -> Validity:
+    """All checks of the proteins of a structure; clashes are counted among all its heavy atoms, ligands included.
+
+    Raises InputError where there is no protein residue with N, CA and C.
+    """
+    checks = backbone_validity(Backbone.from_structure(structure), name=structure.name)
+    return dataclasses.replace(checks, clashes_per_100=clashes(structure).per_100_residues)
+
+
+def summarise_validity(checks: Iterable[Validity], *, seed: int = 0) -> dict[str, Summary]:
+    """Mean over structures, with a bootstrap 95 % interval, of every check in LABELS."""
+    checks = list(checks)
+    return {key: summarise((getattr(check, key) for check in checks), seed=seed) for key in LABELS}
+
+
+def format_table(columns: Mapping[str, Mapping[str, Summary]]) -> str:
+    """A plain-text table: one row a check, one column a set of structures (mean [95 % interval])."""
+    width = max(len(label) for label, _ in LABELS.values()) + 5
+    lines = ["".ljust(width) + "".join(f"{title:>30}" for title in columns)]
+    for key, (label, unit) in LABELS.items():
+        scale = 100 if unit == "%" else 1
+        cells = []
+        for column in columns.values():
+            value = column[key]
+            numbers = (value.mean * scale, value.low * scale, value.high * scale)
+            mean, low, high = (f"{number:.{_decimals(numbers[0])}f}" for number in numbers)
+            cells.append("-" if value.count == 0 else f"{mean} [{low}, {high}]")
+        lines.append(f"{label}{', ' + unit if unit else ''}".ljust(width) + "".join(f"{cell:>30}" for cell in cells))
+    return "\n".join(lines)
+
+
+def _decimals(value: float) -> int:
+    return 1 if abs(value) >= 50 else 2 if abs(value) >= 1 else 3
+
+
+def _gaps(backbone: Backbone) -> int:
+    """Places where a chain goes on but its next residue is not the neighbour in sequence, or is unresolved."""
+    complete = np.flatnonzero(backbone.complete)
+    same_chain = backbone.chain[complete[1:]] == backbone.chain[complete[:-1]]
+    adjacent = (np.diff(complete) == 1) & backbone.follows[complete[1:]]
+    return int(np.sum(same_chain & ~adjacent))
