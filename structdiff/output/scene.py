@@ -160,6 +160,9 @@ def build_scene(
 ) -> Scene:
     """Prepares a structure for drawing: heavy atoms without water, secondary structure, roles, frames.
 
+    residue_map: as ``Layout.residue_map`` writes it; the residues it lists are the motif's, and chains of which it
+    lists all are the given ones.
+
     A file with several models becomes an animation of the atoms that all models share. ``trajectory`` adds frames to a
     single structure: a multi-model file, or positions (frame, atom, 3) in Å of the atoms drawn.
 
@@ -246,7 +249,7 @@ def _read_models(path: Path) -> tuple[list[dict[_AtomKey, _AtomRecord]], bool | 
         raise InputError("no such file", path=path)
     try:
         structure = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError, OSError, UnicodeDecodeError) as error:
+    except (RuntimeError, ValueError, OSError, IndexError) as error:
         raise InputError(f"not a readable mmCIF or PDB file: {error}", path=path) from None
     structure.setup_entities()
     structure.remove_alternative_conformations()
@@ -329,8 +332,11 @@ def _with_roles(scene: Scene, residue_map: Mapping[str, object]) -> tuple[SceneR
     if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
         found = type(records).__name__
         raise InputError("a residue map is an object with the list 'residues'", key="residues", found=found)
-    given = {(str(r.get("chain")), str(r.get("residue"))): r.get("source_chain") not in (None, "") for r in records}
-    kept = [given.get((scene.chains[r.chain], f"{r.number}{r.insertion_code}"), False) for r in scene.residues]
+    ends = [record.get("design") for record in records]
+    if not all(isinstance(end, Mapping) and {"chain", "number"} <= end.keys() for end in ends):
+        raise InputError("each residue of a residue map needs 'design' with 'chain' and 'number'", key="residues")
+    given = {(str(end["chain"]), end["number"], end.get("insertion_code") or "") for end in ends}
+    kept = [(scene.chains[r.chain], r.number, r.insertion_code) in given for r in scene.residues]
     polymer = [r.kind != ChainKind.LIGAND for r in scene.residues]
     designed = {r.chain for r, k, p in zip(scene.residues, kept, polymer, strict=True) if p and not k}
     return tuple(

@@ -125,7 +125,7 @@ def _holds_residue_map(path: Path) -> bool:
     except InputError:
         return False
     records = content.get("residues")
-    return isinstance(records, list) and any(isinstance(r, dict) and "source_chain" in r for r in records[:1])
+    return isinstance(records, list) and any(isinstance(r, dict) and "design" in r for r in records[:1])
 
 
 def _read_residue_map(path: str | Path) -> Mapping[str, Any]:
