@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-import gemmi
-
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
 from structdiff.errors import InputError
 
@@ -382,10 +380,11 @@ def parent_letter(ccd: str, kind: str) -> str:
     for letter, name in LETTERS[kind].items():
         if name == ccd:
             return letter
-    entry = gemmi.find_tabulated_residue(ccd)
-    letter = entry.one_letter_code.strip().upper()
-    fits = entry.is_amino_acid() if kind == "protein" else entry.is_nucleic_acid()
-    return letter if fits and letter in LETTERS[kind] else UNKNOWN_LETTER[kind]
+    from biotite.structure import info  # slow to import, and only modified residues need it
+
+    letter, linkage = info.one_letter_code(ccd), (info.link_type(ccd) or "").upper()
+    fits = "PEPTIDE" in linkage if kind == "protein" else "NA LINKING" in linkage
+    return letter if letter is not None and fits and letter in LETTERS[kind] else UNKNOWN_LETTER[kind]
 
 
 def chain_letters() -> Iterator[str]:

@@ -268,9 +268,10 @@ def parse_contigs(text: str) -> Contigs:
         _refuse(text, text.index(",", start), ",", "stretches are separated by '/', chains by a blank")
     chains: list[tuple[Segment, ...]] = []
     for match in re.finditer(r"\S+", text[start:stop]):
+        if match.group() == "/0" and chains:
+            continue  # a chain break with a blank before it too
         row = _parse_chain(text, start + match.start(), match.group(), is_last=match.end() == stop - start)
-        if row:
-            chains.append(row)
+        chains.append(row)
     if not chains:
         raise InputError("the contig string is empty", key="contigs", found=text, allowed="10-40/A163-181, say")
     contigs = Contigs(chains=tuple(chains))
@@ -301,7 +302,7 @@ def _parse_chain(text: str, offset: int, word: str, *, is_last: bool) -> tuple[S
     place = offset
     for number, piece in enumerate(pieces, start=1):
         at_end = number == len(pieces)
-        if piece == "0" and at_end and (row or len(pieces) == 1):
+        if piece == "0" and at_end and row:
             break
         if piece == "0":
             _refuse(text, place, piece, "a chain break is '/0' followed by a blank; leave out stretches of no residues")
@@ -377,7 +378,7 @@ def parse_residues(text: str, key: str) -> tuple[ResidueId, ...]:
     ['A45', 'A67', 'A68']
     """
     found: dict[ResidueId, None] = {}
-    for word in re.split(r"[,\s]+", text.strip("[] '\"\t\n")):
+    for word in re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n")):
         try:
             segment = _parse_segment(word, 0, word) if word else None
         except InputError:

@@ -19,7 +19,14 @@ from structdiff.spec.contigs import (
     parse_contigs,
     parse_residues,
 )
-from structdiff.spec.document import Node, document_from_data, parse_json_document, parse_yaml_document, read_text
+from structdiff.spec.document import (
+    Node,
+    document_from_data,
+    name_from,
+    parse_json_document,
+    parse_yaml_document,
+    read_text,
+)
 from structdiff.spec.layout import Layout, sample_layout
 from structdiff.spec.lengths import LengthRange, format_length, parse_length
 from structdiff.spec.yaml import relative_to_folder, write_yaml_data
@@ -182,7 +189,7 @@ def read_design(path: str | Path) -> DesignSpec:
     """
     path = Path(path)
     parse = parse_json_document if path.suffix.lower() == ".json" else parse_yaml_document
-    return parse_design(parse(read_text(path), path), name=path.stem)
+    return parse_design(parse(read_text(path), path), name=name_from(path))
 
 
 def design_from_dict(data: Mapping[str, Any]) -> DesignSpec:

@@ -20,6 +20,7 @@ import yaml
 from structdiff.errors import InputError
 
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_TOO_DEEP = "this is not an input: it is nested too deeply"
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
@@ -144,6 +145,11 @@ def relocated(path: str, folder: Path) -> str:
     return Path(os.path.normpath(folder / path)).as_posix()
 
 
+def name_from(path: Path) -> str:
+    """The name of what a file describes: the file's own, without its suffix."""
+    return path.stem.lstrip(".") or "input"
+
+
 def read_text(path: str | Path) -> str:
     """The text of a file; raises InputError when it is missing, a folder, not text or empty."""
     path = Path(path)
@@ -166,15 +172,17 @@ def parse_yaml_document(text: str, path: Path | None = None) -> Node:
     """The tree of a YAML text; broken YAML, repeated keys, tags and aliases raise InputError with the line."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            raise InputError("the file is empty", path=path)
+        return _from_yaml(root, path, "", set())
+    except RecursionError:
+        raise InputError(_TOO_DEEP, path=path) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
         raise InputError(f"this is not YAML: {error.problem or error.context}", path=path, line=line) from None
     except yaml.YAMLError as error:
         raise InputError(f"this is not YAML: {error}", path=path) from None
-    if root is None:
-        raise InputError("the file is empty", path=path)
-    return _from_yaml(root, path, "", set())
 
 
 def _from_yaml(node: yaml.Node, path: Path | None, key: str, seen: set[int]) -> Node:
@@ -211,13 +219,15 @@ def parse_json_document(text: str, path: Path | None = None) -> Node:
     """The tree of a JSON text; broken JSON and repeated keys raise InputError with the line."""
     try:
         json.loads(text, parse_constant=_refuse_constant)
+        return _JsonReader(text, path).read("")
+    except InputError:
+        raise
     except json.JSONDecodeError as error:
         raise InputError(f"this is not JSON: {error.msg}", path=path, line=error.lineno) from None
     except ValueError as error:
         raise InputError(f"this is not JSON: {error}", path=path) from None
     except RecursionError:
-        raise InputError("this is not an input: it is nested too deeply", path=path) from None
-    return _JsonReader(text, path).read("")
+        raise InputError(_TOO_DEEP, path=path) from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

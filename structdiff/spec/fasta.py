@@ -17,7 +17,7 @@ from structdiff.spec.complex import (
     chain_letters,
     parent_letter,
 )
-from structdiff.spec.document import read_text, relocated
+from structdiff.spec.document import name_from, read_text, relocated
 
 HEADER_KINDS = ("protein", "dna", "rna", "ccd", "smiles", "sdf")
 _CHAI_KINDS = ("protein", "dna", "rna", "ligand", "glycan")
@@ -50,7 +50,7 @@ def read_fasta(path: str | Path) -> ComplexSpec:
     Paths in headers are relative to the file. Raises InputError with file and line for anything that is unclear.
     """
     path = Path(path)
-    return parse_fasta(read_text(path), name=path.stem, path=path)
+    return parse_fasta(read_text(path), name=name_from(path), path=path)
 
 
 def parse_fasta(text: str, *, name: str = "complex", path: Path | None = None) -> ComplexSpec:
@@ -115,9 +115,9 @@ def _records(text: str, path: Path | None) -> list[_Record]:
 
 def _parse_header(record: _Record, path: Path | None) -> _Header:
     fields = [part.strip() for part in record.header.split("|")]
-    if len(fields) == 1:
+    if len(fields) == 1 and fields[0].lower() not in _CHAI_KINDS:
         return _plain_header(record.header)
-    first, second = fields[0].lower(), fields[1].lower()
+    first, second = fields[0].lower(), (fields[1].lower() if len(fields) > 1 else "")
     if second in HEADER_KINDS:
         return _own_header(record, fields, path)
     if first in _CHAI_KINDS:
@@ -139,8 +139,7 @@ def _parse_header(record: _Record, path: Path | None) -> _Header:
 
 
 def _plain_header(header: str) -> _Header:
-    word = header.split()[0] if header.split() else ""
-    ids = tuple(part.strip() for part in word.split(","))
+    ids = tuple(part.strip() for part in header.split(","))
     named = all(_PLAIN_NAME.fullmatch(part) for part in ids)
     return _Header(ids=ids if named else (), description=header)
 

@@ -38,7 +38,7 @@ def format_length(length: LengthRange) -> str:
 
 
 def sample_rows(spans: Sequence[int], low: int, high: int, rng: np.random.Generator) -> list[int]:
-    """Draws one whole number from 0 to each of ``spans``, with a sum from ``low`` to ``high``; all rows are equally likely.
+    """Draws a number from 0 to each of ``spans``, their sum from ``low`` to ``high``; all rows are equally likely.
 
     Counts the rows exactly from the last number backwards, then draws each number by how many rows it leaves.
     """

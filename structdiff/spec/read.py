@@ -7,7 +7,7 @@ from pathlib import Path
 from structdiff.errors import InputError
 from structdiff.spec.af3_json import parse_af3_document
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import parse_json_document, parse_yaml_document, read_text
+from structdiff.spec.document import name_from, parse_json_document, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_fasta
 from structdiff.spec.yaml import parse_complex
 
@@ -35,13 +35,13 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
     suffix = path.suffix.lower()
     start = text.lstrip()[:1]
     if suffix in FASTA_SUFFIXES or (suffix not in INPUT_SUFFIXES and start in ">;"):
-        return (parse_fasta(text, name=path.stem, path=path),)
+        return (parse_fasta(text, name=name_from(path), path=path),)
     if suffix in YAML_SUFFIXES:
-        return (parse_complex(parse_yaml_document(text, path), name=path.stem),)
+        return (parse_complex(parse_yaml_document(text, path), name=name_from(path)),)
     if suffix in JSON_SUFFIXES or start in "{[":
         root = parse_json_document(text, path)
         if isinstance(root.value, dict) and "dialect" not in root.value and "modelSeeds" not in root.value:
-            return (parse_complex(root, name=path.stem),)
+            return (parse_complex(root, name=name_from(path)),)
         return parse_af3_document(root)
     raise InputError("the format of this file is unknown", path=path, found=path.suffix or path.name,
                      allowed=INPUT_SUFFIXES, suggest_from=INPUT_SUFFIXES)  # fmt: skip

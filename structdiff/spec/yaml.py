@@ -24,7 +24,7 @@ from structdiff.spec.complex import (
     Site,
     TemplateSpec,
 )
-from structdiff.spec.document import Node, document_from_data, parse_yaml_document, read_text
+from structdiff.spec.document import Node, document_from_data, name_from, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_inline_modifications
 
 _TOP_KEYS = ("version", "name", "seeds", "sequences", "constraints", "templates", "properties")
@@ -43,7 +43,7 @@ def read_yaml(path: str | Path) -> ComplexSpec:
     Paths in the file are relative to it. Raises InputError with file, line and key for anything that is unclear.
     """
     path = Path(path)
-    return parse_complex(parse_yaml_document(read_text(path), path), name=path.stem)
+    return parse_complex(parse_yaml_document(read_text(path), path), name=name_from(path))
 
 
 def from_dict(data: Mapping[str, Any]) -> ComplexSpec:

@@ -1,0 +1,161 @@
+import pytest
+
+from structdiff.chemistry.residues import RESIDUE_ATOMS
+from structdiff.errors import InputError
+from structdiff.spec.complex import (
+    LETTERS,
+    BondSpec,
+    ChainSpec,
+    ComplexSpec,
+    ContactSpec,
+    Modification,
+    PocketSpec,
+    Site,
+    TemplateSpec,
+    chain_letters,
+)
+
+PROTEIN = ChainSpec(ids=("A", "B"), kind="protein", sequence="MKVC")
+LIGAND = ChainSpec(ids=("L",), kind="ligand", ccd=("NAG", "FUC"))
+
+
+def test_component_names():
+    spec = ComplexSpec(
+        chains=(
+            ChainSpec(
+                ids=("A",), kind="protein", sequence="GXUOM", modifications=(Modification(position=5, ccd="mse"),)
+            ),
+            ChainSpec(ids=("D",), kind="dna", sequence="ACGTN"),
+            ChainSpec(ids=("R",), kind="rna", sequence="ACGUN"),
+            LIGAND,
+        )
+    )
+    assert spec.component_names("A") == ("GLY", "UNK", "SEC", "PYL", "MSE")
+    assert spec.component_names("D") == ("DA", "DC", "DG", "DT", "DN")
+    assert spec.component_names("R") == ("A", "C", "G", "U", "N")
+    assert spec.component_names("L") == ("NAG", "FUC")
+
+
+def test_every_letter_is_a_residue_the_chemistry_knows():
+    names = {name for letters in LETTERS.values() for name in letters.values()}
+    assert names - set(RESIDUE_ATOMS) == {"SEC", "PYL"}
+
+
+def test_own_ligands_get_reserved_codes_and_equal_ones_share_them():
+    spec = ComplexSpec(
+        chains=(
+            ChainSpec(ids=("L", "M"), kind="ligand", smiles="CCO"),
+            ChainSpec(ids=("N",), kind="ligand", smiles="CCN"),
+            ChainSpec(ids=("O",), kind="ligand", smiles="CCO"),
+            ChainSpec(ids=("P",), kind="ligand", ccd=("DRG",)),
+        )
+    )
+    assert [spec.component_names(name) for name in "LMNOP"] == [("LIG",), ("LIG",), ("INH",), ("LIG",), ("DRG",)]
+
+
+def test_equal_sequences_with_different_modifications_differ():
+    modified = ChainSpec(
+        ids=("A", "B"), kind="protein", sequence="MKVC", modifications=(Modification(position=1, ccd="MSE"),)
+    )
+    assert modified != PROTEIN
+
+
+def test_order_of_modifications_does_not_matter():
+    first, second = Modification(position=1, ccd="MSE"), Modification(position=4, ccd="CSO")
+    one = ChainSpec(ids=("A",), kind="protein", sequence="MKVC", modifications=(first, second))
+    assert one == ChainSpec(ids=("A",), kind="protein", sequence="MKVC", modifications=(second, first))
+
+
+def test_chain_letters_go_on_after_z():
+    letters = chain_letters()
+    names = [next(letters) for _ in range(703)]
+    assert (names[0], names[25], names[26], names[701], names[702]) == ("A", "Z", "AA", "ZZ", "AAA")
+    assert len(set(names)) == 703
+
+
+def site(chain, residue, atom=None):
+    return Site(chain=chain, residue=residue, atom=atom)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ChainSpec(ids=("A",), kind="protien", sequence="M"), ["'protien'", "did you mean 'protein'"]),
+        (lambda: ChainSpec(ids=(), kind="protein", sequence="M"), ["needs a name"]),
+        (lambda: ChainSpec(ids=("A B",), kind="protein", sequence="M"), ["'A B'", "letters and digits"]),
+        (lambda: ChainSpec(ids=("A", "A"), kind="protein", sequence="M"), ["same name", "'A'"]),
+        (lambda: ChainSpec(ids=("A",), kind="protein"), ["empty sequence"]),
+        (lambda: ChainSpec(ids=("A",), kind="protein", sequence="M", smiles="C"), ["smiles", "for ligands"]),
+        (lambda: ChainSpec(ids=("A",), kind="dna", sequence="A", msa="x.a3m"), ["msa", "DNA"]),
+        (lambda: ChainSpec(ids=("L",), kind="ligand"), ["exactly one way", "none", "ccd, smiles or sdf"]),
+        (lambda: ChainSpec(ids=("L",), kind="ligand", smiles="C", ccd=("ATP",)), ["ccd and smiles"]),
+        (lambda: ChainSpec(ids=("L",), kind="ligand", smiles="C", sequence="M"), ["'sequence'"]),
+        (lambda: ChainSpec(ids=("L",), kind="ligand", smiles="C", cyclic=True), ["'cyclic'"]),
+        (lambda: ChainSpec(ids=("L",), kind="ligand", ccd=("AT-P",)), ["'AT-P'", "such as ATP"]),
+        (lambda: Modification(position=0, ccd="MSE"), ["counted from 1", "found 0"]),
+        (
+            lambda: ChainSpec(
+                ids=("A",), kind="protein", sequence="MK", modifications=(Modification(position=3, ccd="MSE"),)
+            ),
+            ["modifications", "found 3", "1 to 2"],
+        ),
+        (
+            lambda: ChainSpec(
+                ids=("A",), kind="protein", sequence="MK",
+                modifications=(Modification(position=1, ccd="MSE"), Modification(position=1, ccd="SEP")),
+            ),
+            ["two modifications", "found 1"],
+        ),
+        (lambda: ComplexSpec(chains=()), ["no chains"]),
+        (lambda: ComplexSpec(name="a/b", chains=(PROTEIN,)), ["name", "'a/b'"]),
+        (lambda: ComplexSpec(chains=(PROTEIN, PROTEIN)), ["same name", "'A'"]),
+        (lambda: ComplexSpec(chains=(PROTEIN,), seeds=(-1,)), ["seeds", "found -1"]),
+        (lambda: BondSpec(atom1=site("A", 1), atom2=site("L", 1, "C1")), ["name both", "A/1"]),
+        (lambda: BondSpec(atom1=site("A", 1, "SG"), atom2=site("A", 1, "SG")), ["itself", "A/1/SG"]),
+        (lambda: ContactSpec(token1=site("A", 1), token2=site("A", 1)), ["two different", "A/1"]),
+        (lambda: ContactSpec(token1=site("A", 1), token2=site("A", 2), max_distance=0), ["max_distance", "above 0"]),
+        (lambda: ContactSpec(token1=site("A", 1), token2=site("A", 2), max_distance=float("nan")), ["above 0"]),
+        (lambda: PocketSpec(binder="L", contacts=()), ["at least one"]),
+        (lambda: PocketSpec(binder="L", contacts=(site("L", 1),)), ["own pocket", "L/1"]),
+        (lambda: TemplateSpec(path="x.cif", force=True), ["force", "threshold"]),
+        (lambda: TemplateSpec(path="x.cif", threshold=-1.0), ["threshold", "above 0"]),
+        (lambda: TemplateSpec(path="x.cif", chains=("A",), template_chains=("A", "B")), ["equally many", "1 and 2"]),
+        (
+            lambda: ComplexSpec(chains=(PROTEIN,), templates=(TemplateSpec(path="x.cif", chains=("C",)),)),
+            ["templates[1]", "'C'", "allowed: A, B"],
+        ),
+        (
+            lambda: ComplexSpec(
+                chains=(PROTEIN,), constraints=(ContactSpec(token1=site("A", 1), token2=site("B", 5)),)
+            ),
+            ["constraints[1]", "found 5", "1 to 4"],
+        ),
+        (
+            lambda: ComplexSpec(chains=(PROTEIN,), constraints=(PocketSpec(binder="Z", contacts=(site("A", 1),)),)),
+            ["constraints[1]", "'Z'", "allowed: A, B"],
+        ),
+        (
+            lambda: ComplexSpec(
+                chains=(PROTEIN, LIGAND), bonds=(BondSpec(atom1=site("A", 4, "SX"), atom2=site("L", 1, "C1")),)
+            ),
+            ["bonds[1]", "CYS", "'SX'", "allowed: N, CA, C, O, CB, SG, OXT"],
+        ),
+        (lambda: ComplexSpec(chains=(PROTEIN,)).chain("C"), ["'C'", "allowed: A, B"]),
+    ],
+)
+def test_what_cannot_be_is_refused(make, says):
+    with pytest.raises(InputError) as caught:
+        make()
+    for part in says:
+        assert part in str(caught.value)
+
+
+def test_terminal_atoms_and_atoms_of_modified_residues_may_be_bound():
+    spec = ComplexSpec(
+        chains=(PROTEIN, LIGAND),
+        bonds=(
+            BondSpec(atom1=site("A", 4, "OXT"), atom2=site("L", 1, "C1")),
+            BondSpec(atom1=site("L", 1, "O4"), atom2=site("L", 2, "C1")),
+        ),
+    )
+    assert len(spec.bonds) == 2
