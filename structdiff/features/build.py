@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from structdiff.chemistry.residues import BACKBONE_ATOMS, GAP, UNK_DNA, UNK_PROTEIN, UNK_RNA
+from structdiff.errors import InputError
 from structdiff.features.condition import Condition
 from structdiff.features.schema import (
     AtomFeatures,
@@ -33,6 +34,7 @@ def build_features(
     tokens: TokenTable | None = None,
     msa: MSAFeatures | None = None,
     motif: np.ndarray | None = None,
+    only_resolved: bool = False,
 ) -> Features:
     """All the tensors of one structure.
 
@@ -42,6 +44,7 @@ def build_features(
         tokens: the structure's tokens if they are at hand.
         msa: aligned sequences; by default the query alone.
         motif: bool per atom of the structure, the atoms held in motif groups; by default all that are resolved.
+        only_resolved: leave out atoms that were not observed, and mask tokens whose centre was not (for training).
     """
     tokens = tokens or tokenise(structure)
     condition = condition or Condition.unknown(len(tokens))
@@ -49,15 +52,20 @@ def build_features(
     known = condition.sequence_known | ~tokens.standard
     atoms = _visible_atoms(tokens, known, kind)
     exists = atoms >= 0
+    present = np.ones(len(tokens), bool)
+    if only_resolved:
+        exists &= structure.atoms.resolved[atoms]
+        present = np.take_along_axis(exists, tokens.centre[:, None], 1)[:, 0]
+        exists &= present[:, None]
     restype = np.where(known, tokens.restype, _UNKNOWN_RESTYPE[kind])
     resolved = exists & structure.atoms.resolved[atoms]
     positions = np.where(resolved[..., None], structure.atoms.positions[atoms], np.float32(0))
     held = resolved & (condition.motif_group > 0)[:, None]
     if motif is not None:
         held &= motif[atoms]
-    fixed_alone = np.where(known, tokens.representative, np.minimum(tokens.representative, 1))
+    representative = np.where(known, tokens.representative, np.minimum(tokens.representative, 1))
     return Features(
-        token=_token_features(structure, tokens, restype, kind, fixed_alone),
+        token=_token_features(structure, tokens, present, restype, kind, representative),
         atom=AtomFeatures(
             mask=_flat(exists),
             element=_flat(np.where(exists, structure.atoms.element[atoms], 0).astype(np.int64)),
@@ -96,13 +104,19 @@ def _visible_atoms(tokens: TokenTable, known: np.ndarray, kind: np.ndarray) -> n
 
 
 def _token_features(
-    structure: Structure, tokens: TokenTable, restype: np.ndarray, kind: np.ndarray, representative: np.ndarray
+    structure: Structure,
+    tokens: TokenTable,
+    present: np.ndarray,
+    restype: np.ndarray,
+    kind: np.ndarray,
+    representative: np.ndarray,
 ) -> TokenFeatures:
     chains, residues = structure.chains, structure.residues
     length = np.diff(np.append(chains.residue_start, len(residues)))
     return TokenFeatures(
-        mask=torch.ones(len(tokens), dtype=torch.bool),
+        mask=torch.from_numpy(present),
         restype=_integers(restype),
+        true_restype=_integers(tokens.restype),
         residue_index=_integers(residues.label_seq_id[tokens.residue]),
         asym_id=_integers(tokens.chain),
         entity_id=_integers(chains.entity_id[tokens.chain]),
@@ -156,7 +170,7 @@ def _reference_distances(structure: Structure, tokens: TokenTable) -> np.ndarray
         reference = structure.components.get(str(structure.residues.name[residue]))
         try:
             reference = reference or component(str(structure.residues.name[residue]))
-        except ValueError:
+        except InputError:  # a name of the source, no component: it has no reference conformer
             continue
         place = {name: index for index, name in enumerate(reference.atom_names)}
         found = [place.get(str(name), -1) for name in structure.atoms.name[tokens.atoms[rows, 0]]]

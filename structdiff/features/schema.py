@@ -19,7 +19,8 @@ class TokenFeatures:
     """Per token [..., token]: identity and place in its chain."""
 
     mask: Tensor  # bool
-    restype: Tensor  # int, see chemistry.residues.RESTYPES
+    restype: Tensor  # int, see chemistry.residues.RESTYPES; UNK, N or DN where the sequence is not known
+    true_restype: Tensor  # int, the same with nothing hidden: what training asks for
     residue_index: Tensor  # int, place in the full sequence
     asym_id: Tensor  # int
     entity_id: Tensor  # int

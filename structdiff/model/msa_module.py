@@ -49,6 +49,7 @@ class MSABlock(nn.Module):
         msa_mask: Bool[Tensor, "batch sequence token"],
         pair_mask: Bool[Tensor, "batch token token"],
     ) -> tuple[Float[Tensor, "batch sequence token c_m"], Float[Tensor, "batch token token c_z"]]:
+        """The refined alignment and pair table."""
         m = m + self.dropout_rows(self.averaging(m, z, pair_mask))
         m = m + self.transition(m)
         z = z + self.outer_product_mean(m, msa_mask)
@@ -59,7 +60,7 @@ class MSAModule(nn.Module):
     """Refines the pair table from an alignment; the alignment's own features are then forgotten.
 
     ``msa`` holds the features of each residue of each aligned sequence (``c_msa``: letter one-hot, deletions, paired or
-    not), ``s_inputs`` those of each token (``c_s_inputs``). AlphaFold 3, Algorithm 8; see :class:`MSABlock` on the order.
+    not), ``s_inputs`` those of each token (``c_s_inputs``). AlphaFold 3, Algorithm 8; the order is :class:`MSABlock`'s.
     """
 
     def __init__(self, config: MSAConfig, *, c_msa: int, c_s_inputs: int) -> None:
@@ -77,6 +78,7 @@ class MSAModule(nn.Module):
         msa_mask: Bool[Tensor, "batch sequence token"],
         pair_mask: Bool[Tensor, "batch token token"],
     ) -> Float[Tensor, "batch token token c_z"]:
+        """The refined pair table."""
         m = self.project_msa(msa) + self.project_s(s_inputs)[:, None]
         for block in self.blocks:
             m, z = run_block(block, m, z, msa_mask, pair_mask, checkpointing=self.checkpointing and self.training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -57,6 +58,7 @@ class PairBlock(nn.Module):
     def forward(
         self, z: Float[Tensor, "batch token token c_z"], pair_mask: Bool[Tensor, "batch token token"]
     ) -> Float[Tensor, "batch token token c_z"]:
+        """The refined pair table."""
         z = z + self.dropout_rows(self.multiply_outgoing(z, pair_mask))
         z = z + self.dropout_rows(self.multiply_incoming(z, pair_mask))
         z = z + self.dropout_rows(self.attend_starting(z, pair_mask))
@@ -75,6 +77,7 @@ class PairStack(nn.Module):
     def forward(
         self, z: Float[Tensor, "batch token token c_z"], pair_mask: Bool[Tensor, "batch token token"]
     ) -> Float[Tensor, "batch token token c_z"]:
+        """The refined pair table."""
         for block in self.blocks:
             z = run_block(block, z, pair_mask, checkpointing=self.checkpointing and self.training)
         return z
@@ -99,6 +102,7 @@ class PairformerBlock(nn.Module):
         mask: Bool[Tensor, "batch token"],
         pair_mask: Bool[Tensor, "batch token token"],
     ) -> tuple[Float[Tensor, "batch token c_s"], Float[Tensor, "batch token token c_z"]]:
+        """The refined tokens and pair table."""
         z = self.pair(z, pair_mask)
         s = s + self.attention(s, self.attention.pair_bias(z), mask)
         return s + self.transition(s), z
@@ -123,12 +127,13 @@ class PairformerStack(nn.Module):
         mask: Bool[Tensor, "batch token"],
         pair_mask: Bool[Tensor, "batch token token"],
     ) -> tuple[Float[Tensor, "batch token c_s"], Float[Tensor, "batch token token c_z"]]:
+        """The refined tokens and pair table."""
         for block in self.blocks:
             s, z = run_block(block, s, z, mask, pair_mask, checkpointing=self.checkpointing and self.training)
         return s, z
 
 
-def run_block(block: nn.Module, *inputs: Tensor, checkpointing: bool):
+def run_block(block: nn.Module, *inputs: Tensor, checkpointing: bool) -> Any:
     """Runs a block, either keeping its activations for the backward pass or recomputing them there."""
     if checkpointing:
         return checkpoint(block, *inputs, use_reentrant=False)

@@ -1,0 +1,72 @@
+"""Weights on disk: a folder with config.json and model.safetensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from structdiff.configuration import from_dict, to_dict
+from structdiff.errors import InputError
+from structdiff.model.network import ModelConfig, StructureNetwork
+from structdiff.structure.files import write_atomically
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A network ready for use, and where it came from; sha256 is that of the weights file."""
+
+    network: StructureNetwork
+    name: str
+    path: Path
+    sha256: str
+    training: dict[str, object] = dataclasses.field(default_factory=dict)
+
+
+def save_weights(
+    network: StructureNetwork, folder: Path, *, training: dict[str, object], half: bool = True
+) -> None:
+    """Writes config.json and model.safetensors (bfloat16 if half) whole or not at all; training says how they were made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dtype = torch.bfloat16 if half else torch.float32
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in network.state_dict().items()}
+    write_atomically(folder / WEIGHTS_FILE, save(tensors))
+    config = {"model": to_dict(network.config), "training": training}
+    write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_weights(folder: Path, *, device: torch.device | str = "cpu") -> Weights:
+    """The network of a weights folder in float32, ready to predict.
+
+    Raises InputError when files are missing or broken, or when a single tensor does not fit: never a partial match.
+    """
+    config_path, weights_path = folder / CONFIG_FILE, folder / WEIGHTS_FILE
+    for path in (config_path, weights_path):
+        if not path.is_file():
+            raise InputError("no such weights file", path=path)
+    try:
+        description = json.loads(config_path.read_text())
+        tensors = load_file(weights_path)
+    except (json.JSONDecodeError, SafetensorError) as error:
+        raise InputError(f"the weights cannot be read: {error}", path=folder) from error
+    network = StructureNetwork(from_dict(ModelConfig, description["model"], path=config_path, key="model"))
+    wanted = network.state_dict()
+    wrong = sorted(set(wanted) ^ set(tensors)) or [n for n in wanted if wanted[n].shape != tensors[n].shape]
+    if wrong:
+        raise InputError("the weights do not fit their config", path=weights_path, found=wrong[0])
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return Weights(
+        network=network.eval().requires_grad_(False).to(device),
+        name=folder.name,
+        path=folder,
+        sha256=hashlib.sha256(weights_path.read_bytes()).hexdigest(),
+        training=description.get("training", {}),
+    )

@@ -1,0 +1,77 @@
+"""An endless, repeatable stream of training batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import IterableDataset
+
+from structdiff.features.collate import collate
+from structdiff.features.schema import Features
+from structdiff.training.dataset import StructureSet
+from structdiff.training.tasks import TaskMix, training_example
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """Which batches are drawn.
+
+    crops: for each crop size in tokens, how many structures make a batch and how often such a batch is drawn.
+    small_share: how often a structure that fits whole into the crop is drawn, rather than any.
+    """
+
+    crops: Sequence[tuple[int, int, float]] = ((64, 4, 0.75), (96, 2, 0.15), (128, 1, 0.10))
+    small_share: float = 0.6
+    max_slots: int = 23
+
+
+class TrainingBatches(IterableDataset):
+    """Batches drawn from a StructureSet; batch number k depends on the seed and k alone, so a run resumes exactly.
+
+    With several processes (``rank`` of ``ranks``) each draws its own share of the numbers.
+    """
+
+    def __init__(
+        self,
+        structures: StructureSet,
+        config: BatchConfig,
+        mix: TaskMix,
+        *,
+        seed: int,
+        start: int = 0,
+        count: int | None = None,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        super().__init__()
+        self.structures, self.config, self.mix = structures, config, mix
+        self.seed, self.start, self.count, self.rank, self.ranks = seed, start, count, rank, ranks
+
+    def __iter__(self) -> Iterator[Features]:
+        number = self.start
+        while self.count is None or number < self.start + self.count:
+            yield self.batch(number * self.ranks + self.rank)
+            number += 1
+
+    def batch(self, number: int) -> Features:
+        """Batch number ``number`` of the stream."""
+        rng = np.random.default_rng([self.seed, number])
+        shares = np.array([share for _, _, share in self.config.crops])
+        tokens, size, _ = self.config.crops[rng.choice(len(shares), p=shares / shares.sum())]
+        items: list[Features] = []
+        while len(items) < size:
+            item = training_example(self.structures.structure(self._draw(tokens, rng)), tokens, self.mix, rng)
+            if int(item.token.mask.sum()) >= 8:
+                items.append(item)
+        return collate(items)
+
+    def _draw(self, tokens: int, rng: np.random.Generator) -> int:
+        weight = self.structures.weight
+        if rng.random() < self.config.small_share:
+            fits = (self.structures.num_tokens <= tokens) & (self.structures.num_tokens >= 0.6 * tokens)
+            if fits.any():
+                weight = weight * fits
+        cumulative = np.cumsum(weight)
+        return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))

@@ -1,0 +1,191 @@
+"""Training runs: from a settings file to weights, interrupted and resumed at will."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytorch_lightning as lightning
+import torch
+import yaml
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from structdiff.configuration import from_dict, to_dict
+from structdiff.errors import InputError
+from structdiff.model.checkpoint import load_weights, save_weights
+from structdiff.model.network import preset
+from structdiff.structure.files import write_atomically
+from structdiff.training.batches import BatchConfig, TrainingBatches
+from structdiff.training.dataset import StructureSet
+from structdiff.training.module import LossWeights, OptimiserConfig, TrainingModule
+from structdiff.training.tasks import TaskMix
+
+CHECKPOINT_FILE = "last.ckpt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything a training run depends on.
+
+    data: folder made by ``structdiff train --prepare``. out: folder for checkpoints, logs and weights.
+    model: preset of sizes. start_from: weights folder to begin with (a fresh network if none); a checkpoint in ``out``
+    wins over it. max_minutes: wall-clock limit of this call, after which the run saves and ends. noise_levels: how many
+    noisy copies of each structure a step denoises. devices, accelerator, precision: as Lightning takes them.
+    """
+
+    data: Path
+    out: Path
+    model: str = "mini"
+    start_from: Path | None = None
+    max_steps: int = 100_000
+    max_minutes: float | None = None
+    seed: int = 0
+    noise_levels: int = 8
+    self_conditioning: float = 0.5
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    tasks: TaskMix = field(default_factory=TaskMix)
+    losses: LossWeights = field(default_factory=LossWeights)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    threads: int | None = None
+    save_minutes: float = 10.0
+    log_steps: int = 20
+    validate_steps: int = 500
+    validation_batches: int = 8
+
+
+def read_train_config(path: Path, changes: Mapping[str, object] | None = None) -> TrainConfig:
+    """Settings of a run from a YAML or JSON file; ``changes`` replace top-level keys."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+    except yaml.YAMLError as error:
+        raise InputError(f"is not YAML: {str(error).splitlines()[0]}", path=path) from error
+    if not isinstance(data, dict):
+        raise InputError("must be a table of settings", path=path, found=data)
+    return from_dict(TrainConfig, data | dict(changes or {}), path=path)
+
+
+def train(config: TrainConfig) -> Path:
+    """Trains until a limit is reached and returns the folder of the weights (the moving average).
+
+    Continues from ``out/last.ckpt`` when that exists. Interrupting saves first.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    module = _module(config)
+    start, checkpoint = _resume(config, module)
+    structures = StructureSet(config.data, "train")
+    rank, ranks = int(os.environ.get("RANK", "0")), config.devices
+    batches = TrainingBatches(
+        structures, config.batches, config.tasks, seed=config.seed, start=start, rank=rank, ranks=ranks
+    )
+    held_out = TrainingBatches(
+        StructureSet(config.data, "val"), config.batches, config.tasks, seed=1, count=config.validation_batches
+    )
+    recorder = RunRecorder(config)
+    trainer = lightning.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        precision=config.precision,  # type: ignore[arg-type]
+        max_steps=config.max_steps,
+        gradient_clip_val=config.optimiser.clip_norm,
+        logger=CSVLogger(config.out, name="logs"),
+        log_every_n_steps=config.log_steps,
+        val_check_interval=config.validate_steps,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[recorder],
+    )
+    loaders = (DataLoader(batches, batch_size=None), DataLoader(held_out, batch_size=None))
+    try:
+        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
+    finally:
+        if trainer.global_step > start:
+            recorder.save(trainer, module)
+    return config.out / "weights"
+
+
+def _module(config: TrainConfig) -> TrainingModule:
+    torch.manual_seed(config.seed)
+    sizes = preset(config.model)
+    if config.start_from is not None:
+        known = load_weights(config.start_from)
+        sizes = known.network.config
+    module = TrainingModule(
+        sizes,
+        noise_levels=config.noise_levels,
+        self_conditioning=config.self_conditioning,
+        weights=config.losses,
+        optimiser=config.optimiser,
+        seed=config.seed,
+    )
+    if config.start_from is not None:
+        state = known.network.state_dict()
+        module.network.load_state_dict(state)
+        module.ema.load_state_dict(state)
+    return module
+
+
+def _resume(config: TrainConfig, module: TrainingModule) -> tuple[int, str | None]:
+    path = config.out / CHECKPOINT_FILE
+    if not path.is_file():
+        return 0, None
+    step = int(torch.load(path, map_location="cpu", weights_only=True)["global_step"])
+    return step, str(path)
+
+
+class RunRecorder(Callback):
+    """Saves every few minutes, prints how it goes, and ends the run at its wall-clock limit."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.began = self.saved = self.printed = time.monotonic()
+        self.first_step: int | None = None
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx: int) -> None:  # noqa: ANN001
+        now = time.monotonic()
+        if self.first_step is None:
+            self.first_step = trainer.global_step - 1
+        if trainer.global_step % self.config.log_steps == 0:
+            self._print(trainer, now)
+        if now - self.saved > 60 * self.config.save_minutes:
+            self.save(trainer, module)
+        if self.config.max_minutes is not None and now - self.began > 60 * self.config.max_minutes:
+            trainer.should_stop = True
+
+    def _print(self, trainer: lightning.Trainer, now: float) -> None:
+        done = trainer.global_step - (self.first_step or 0)
+        rate = done / max(now - self.began, 1e-6)
+        left = (self.config.max_steps - trainer.global_step) / rate / 60
+        if self.config.max_minutes is not None:
+            left = min(left, self.config.max_minutes - (now - self.began) / 60)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        text = " ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        print(f"step {trainer.global_step} ({rate:.2f}/s, {left:.0f} min left) {text}", flush=True)
+
+    def save(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
+        """Checkpoint to resume from, and the averaged weights to use."""
+        self.saved = time.monotonic()
+        if trainer.global_rank != 0:
+            return
+        self.config.out.mkdir(parents=True, exist_ok=True)
+        path = self.config.out / CHECKPOINT_FILE
+        temporary = path.with_suffix(".part")
+        trainer.save_checkpoint(temporary)
+        os.replace(temporary, path)
+        record = {"steps": trainer.global_step, "settings": to_dict(self.config)}
+        save_weights(module.ema, self.config.out / "weights", training=record)
+        write_atomically(self.config.out / "run.json", json.dumps(record, indent=2) + "\n")
