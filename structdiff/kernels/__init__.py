@@ -1,4 +1,8 @@
-"""Operators that cost the most, one file each: a PyTorch reference that runs everywhere, under a signature a native kernel can share."""
+"""The operators that cost the most, one file each.
+
+Each is a PyTorch reference that runs everywhere, under a signature that a native kernel can share: plain tensors of any
+strides, sizes and flags.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,5 @@ def status() -> dict[str, str]:
     >>> status()["triangle_attention"]
     'reference (PyTorch)'
     """
-    return dict.fromkeys(
-        ("attention_pair_bias", "triangle_attention", "triangle_multiplication"), "reference (PyTorch)"
-    )
+    operators = ("attention_pair_bias", "triangle_attention", "triangle_multiplication")
+    return dict.fromkeys(operators, "reference (PyTorch)")

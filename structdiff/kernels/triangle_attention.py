@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from structdiff.typing import Bool, Float
@@ -64,7 +65,7 @@ class _CacheBlocked(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor, scale: float) -> Tensor:
         out = torch.empty(q.shape, dtype=q.dtype)
         for b, rows, weights in _attention_weights(q, k, bias, mask, scale):
             for h in range(q.shape[3]):
@@ -75,11 +76,11 @@ class _CacheBlocked(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, bias, mask, out = ctx.saved_tensors
         grad_q, grad_k, grad_v = (torch.empty(x.shape, dtype=x.dtype) for x in (q, k, v))
         grad_bias = torch.zeros(bias.shape, dtype=bias.dtype)
-        # softmax's gradient: P * (dP - sum(P * dP)), where the sum over keys is also the sum of grad * out over channels.
+        # softmax's gradient is P * (dP - sum(P * dP)); the sum over keys equals that of grad * out over channels.
         expected = (grad * out).sum(-1)
         # Where all keys are masked the output does not depend on the logits.
         alive = mask.any(-1)

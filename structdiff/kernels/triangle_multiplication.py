@@ -32,14 +32,12 @@ def triangle_multiplication(
     """
     batch, n = z.shape[:2]
     x = functional.layer_norm(z, z.shape[-1:], norm_in_weight, norm_in_bias, eps)
-    # Channels first: the sum over k is then one dense matrix product a channel, which on a CPU is 25 times faster than
-    # the same sum with channels last.
-    rows = x.flatten(1, 2).transpose(1, 2)
-    edges = torch.matmul(project_in_weight, rows) * torch.matmul(gate_in_weight, rows).sigmoid()
-    edges = (edges * mask.flatten(1)[:, None]).view(batch, -1, n, n)
-    first, second = edges.chunk(2, dim=1)
-    product = first @ second.mT if outgoing else first.mT @ second
-    product = functional.layer_norm(
-        product.permute(0, 2, 3, 1), norm_out_weight.shape, norm_out_weight, norm_out_bias, eps
-    )
+    # Channels first, straight out of the projection: the sum over k is then one dense matrix product a channel, which
+    # on a CPU is 25 times faster than the same sum with channels last.
+    rows = x.flatten(1, 2).mT
+    projected = torch.bmm(project_in_weight.expand(batch, -1, -1), rows)
+    edges = projected * torch.bmm(gate_in_weight.expand(batch, -1, -1), rows).sigmoid()
+    first, second = (edges * mask.flatten(1)[:, None]).unflatten(-1, (n, n)).chunk(2, dim=1)
+    product = (first @ second.mT if outgoing else first.mT @ second).permute(0, 2, 3, 1)
+    product = functional.layer_norm(product, norm_out_weight.shape, norm_out_weight, norm_out_bias, eps)
     return functional.linear(product, project_out_weight) * functional.linear(x, gate_out_weight).sigmoid()

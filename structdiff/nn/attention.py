@@ -15,7 +15,8 @@ class AttentionPairBias(nn.Module):
 
     AlphaFold 3, Algorithm 24. With ``c_condition`` the layer norm and the output gate follow the condition; without,
     the layer norm is plain and there is no output gate. ``pair_bias`` is apart from ``forward`` because the sampler
-    computes it once and uses it at every noise level. Raises ValueError where ``heads`` does not divide ``c_s``.
+    computes it once and uses it at every noise level. Raises ValueError where ``heads`` does not divide ``c_s`` and
+    where a condition is missing or not wanted.
     """
 
     def __init__(self, c_s: int, c_z: int, *, heads: int, c_condition: int | None = None) -> None:
@@ -44,7 +45,9 @@ class AttentionPairBias(nn.Module):
         mask: Bool[Tensor, "batch token"],
         condition: Float[Tensor, "batch token c_condition"] | None = None,
     ) -> Float[Tensor, "batch token c_s"]:
-        """The update of each token (without the residual), from its own features and the ``pair_bias`` of this layer."""
+        """The update of each token (without the residual), given what :meth:`pair_bias` made of the pair table."""
+        if (condition is None) != (self.condition_gate is None):
+            raise ValueError("a condition goes with c_condition, and only with it")
         x = self.norm(s) if condition is None else self.norm(s, condition)
         q, k, v = (
             project(x).unflatten(-1, (self.heads, -1)) for project in (self.project_q, self.project_k, self.project_v)

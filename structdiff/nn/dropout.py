@@ -20,6 +20,7 @@ class SharedDropout(nn.Module):
         self.rate, self.shared_axis = rate, shared_axis
 
     def forward(self, x: Tensor) -> Tensor:
+        """The features, with some dropped in training."""
         if not self.training or self.rate == 0:
             return x
         shape = list(x.shape)

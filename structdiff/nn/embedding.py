@@ -27,6 +27,7 @@ class FourierEmbedding(nn.Module):
         self.register_buffer("bias", torch.randn(channels))
 
     def forward(self, x: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows channels"]:
+        """One row of cosines for each number."""
         return torch.cos(2 * math.pi * (x[..., None] * self.weight + self.bias))
 
 
@@ -44,4 +45,5 @@ class NoiseEmbedding(nn.Module):
         self.project = linear(c_fourier, channels)
 
     def forward(self, noise: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows channels"]:
+        """One row of features for each noise level."""
         return self.project(self.norm(self.fourier(noise)))

@@ -26,6 +26,7 @@ class OuterProductMean(nn.Module):
     def forward(
         self, m: Float[Tensor, "batch sequence token c_m"], msa_mask: Bool[Tensor, "batch sequence token"]
     ) -> Float[Tensor, "batch token token c_z"]:
+        """The update of the pair table (without the residual)."""
         m = self.norm(m)
         exists = msa_mask.to(m.dtype)
         a, b = self.project_a(m) * exists[..., None], self.project_b(m) * exists[..., None]
@@ -59,6 +60,7 @@ class PairWeightedAveraging(nn.Module):
         z: Float[Tensor, "batch token token c_z"],
         pair_mask: Bool[Tensor, "batch token token"],
     ) -> Float[Tensor, "batch sequence token c_m"]:
+        """The update of the alignment (without the residual)."""
         m = self.norm(m)
         batch, sequences, n, _ = m.shape
         logits = self.project_bias(self.norm_pair(z)).permute(0, 3, 1, 2)

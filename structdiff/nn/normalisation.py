@@ -1,4 +1,7 @@
-"""Layer norms and gates that a condition steers. Everything else uses torch's own LayerNorm with its epsilon of 1e-5."""
+"""Layer norms and gates that a condition steers.
+
+Everything else uses torch's own LayerNorm with its epsilon of 1e-5.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ class AdaptiveLayerNorm(nn.Module):
     def forward(
         self, x: Float[Tensor, "*rows channels"], condition: Float[Tensor, "*rows c_condition"]
     ) -> Float[Tensor, "*rows channels"]:
+        """The features, normalised, scaled and shifted."""
         condition = self.norm_condition(condition)
         return self.scale(condition).sigmoid() * self.norm(x) + self.shift(condition)
 
@@ -42,4 +46,5 @@ class ConditionGate(nn.Module):
     def forward(
         self, x: Float[Tensor, "*rows channels"], condition: Float[Tensor, "*rows c_condition"]
     ) -> Float[Tensor, "*rows channels"]:
+        """The part of the update that is let through."""
         return self.gate(condition).sigmoid() * x

@@ -24,6 +24,7 @@ class Transition(nn.Module):
         self.project_out = linear(factor * channels, channels, start="zero")
 
     def forward(self, x: Float[Tensor, "*rows channels"]) -> Float[Tensor, "*rows channels"]:
+        """The update of each row (without the residual)."""
         x = self.norm(x)
         return self.project_out(functional.silu(self.project_gate(x)) * self.project_up(x))
 
@@ -46,6 +47,7 @@ class ConditionedTransition(nn.Module):
     def forward(
         self, x: Float[Tensor, "*rows channels"], condition: Float[Tensor, "*rows c_condition"]
     ) -> Float[Tensor, "*rows channels"]:
+        """The update of each row (without the residual)."""
         x = self.norm(x, condition)
         x = self.project_out(functional.silu(self.project_gate(x)) * self.project_up(x))
         return self.condition_gate(x, condition)

@@ -29,6 +29,7 @@ class TriangleMultiplication(nn.Module):
     def forward(
         self, z: Float[Tensor, "batch token token c_z"], pair_mask: Bool[Tensor, "batch token token"]
     ) -> Float[Tensor, "batch token token c_z"]:
+        """The update of the pair table (without the residual); pairs outside ``pair_mask`` give nothing."""
         return triangle_multiplication(
             z,
             pair_mask,
@@ -48,8 +49,8 @@ class TriangleMultiplication(nn.Module):
 class TriangleAttention(nn.Module):
     """Lets each edge (i, j) gather from the edges around one of its ends, steered by the triangle's third side.
 
-    Starting: from the edges (i, k) around its start, AlphaFold 3, Algorithm 14; ending: from the edges (k, j) around its
-    end, Algorithm 15, which is the starting one on the transposed pair table.
+    Starting: from the edges (i, k) around its start, AlphaFold 3, Algorithm 14; ending: from the edges (k, j) around
+    its end, Algorithm 15, which is the starting one on the transposed pair table.
     """
 
     def __init__(self, c_z: int, *, heads: int, head_dim: int, starting: bool) -> None:
@@ -66,6 +67,7 @@ class TriangleAttention(nn.Module):
     def forward(
         self, z: Float[Tensor, "batch token token c_z"], pair_mask: Bool[Tensor, "batch token token"]
     ) -> Float[Tensor, "batch token token c_z"]:
+        """The update of the pair table (without the residual); pairs outside ``pair_mask`` give nothing."""
         x = self.norm(z)
         q, k, v = (self._heads(project(x)) for project in (self.project_q, self.project_k, self.project_v))
         bias = self.project_bias(x)
