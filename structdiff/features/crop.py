@@ -31,25 +31,25 @@ def crop_contiguous(structure: Structure, max_tokens: int, rng: np.random.Genera
     """A stretch of at most max_tokens tokens of one chain, or the whole chain if it is shorter.
 
     The chain is drawn with the probability of its length, among polymers if there are any; its stretch is drawn evenly.
+    A modified residue too large for the crop ends a stretch.
     """
     tokens = _checked_tokens(structure, max_tokens)
-    chains = structure.chains
-    length = np.add.reduceat(tokens, chains.residue_start)
-    polymer = np.isin(chains.kind, _POLYMERS)
-    chance = np.where(polymer, length, 0) if polymer.any() else length
-    chain = int(rng.choice(len(chance), p=chance / chance.sum()))
-    rows = structure.chain_residues(chain)
+    chain = structure.residues.chain
+    fits = (tokens > 0) & (tokens <= max_tokens)
+    polymer = fits & np.isin(structure.chains.kind, _POLYMERS)[chain]
+    rows = np.flatnonzero(polymer if polymer.any() else fits)
+    begins = np.flatnonzero(np.append(True, (np.diff(rows) > 1) | (np.diff(chain[rows]) > 0)))
+    length = np.add.reduceat(tokens[rows], begins)
+    piece = int(rng.choice(len(length), p=length / length.sum()))
+    rows = np.split(rows, begins[1:])[piece]
     ends = np.cumsum(tokens[rows])
     starts = ends - tokens[rows]
     latest = int(np.searchsorted(starts, ends[-1] - max_tokens)) if ends[-1] > max_tokens else 0
     first = int(rng.integers(latest + 1))
     stop = int(np.searchsorted(ends, starts[first] + max_tokens, side="right"))
-    while stop == first:  # a modified residue larger than the crop: begin behind it, or before it at the chain's end
-        first, stop = (first + 1, first + 2) if first + 1 < len(ends) else (0, 1)
-        stop = int(np.searchsorted(ends, starts[first] + max_tokens, side="right"))
     keep = np.zeros(len(tokens), bool)
-    keep[rows.start + first : rows.start + stop] = True
-    return _take(structure, keep & (tokens > 0))
+    keep[rows[first:stop]] = True
+    return _take(structure, keep)
 
 
 def crop_spatial(
@@ -85,7 +85,7 @@ def crop_spatial(
 
 
 def _fill(order: np.ndarray, tokens: np.ndarray, max_tokens: int) -> np.ndarray:
-    """The first residues of an order until the tokens are used up; ligands too large for what is left are passed over."""
+    """The first residues of an order until the tokens are used up; ligands too large for the rest are passed over."""
     while True:
         total = np.cumsum(tokens[order])
         fits = int(np.searchsorted(total, max_tokens, side="right"))
