@@ -148,9 +148,7 @@ class Case:
 
 
 def _triangle_attention(sizes: Sizes, *, starting: bool) -> nn.Module:
-    return TriangleAttention(
-        sizes.c_z, heads=sizes.triangle_heads, head_dim=sizes.triangle_head_dim, starting=starting
-    )
+    return TriangleAttention(sizes.c_z, heads=sizes.triangle_heads, head_dim=sizes.triangle_head_dim, starting=starting)
 
 
 CASES: dict[str, Case] = {
