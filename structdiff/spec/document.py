@@ -80,7 +80,10 @@ class Node:
             self.fail("expected exactly one key", found=found, allowed=allowed)
         name = next(iter(self.value))
         if name not in allowed:
-            self.fail("unknown key", found=name, allowed=allowed, suggest_from=allowed)
+            raise InputError(
+                "unknown key", path=self.path, line=self.key_lines.get(name, self.line), key=self.key or None,
+                found=name, allowed=allowed, suggest_from=allowed,
+            )  # fmt: skip
         return name, self.value[name]
 
     def items(self) -> list[Node]:
@@ -220,8 +223,6 @@ def parse_json_document(text: str, path: Path | None = None) -> Node:
     try:
         json.loads(text, parse_constant=_refuse_constant)
         return _JsonReader(text, path).read("")
-    except InputError:
-        raise
     except json.JSONDecodeError as error:
         raise InputError(f"this is not JSON: {error.msg}", path=path, line=error.lineno) from None
     except ValueError as error:

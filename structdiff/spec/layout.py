@@ -85,36 +85,38 @@ class Layout:
     def draw(self, width: int = 80) -> str:
         """A picture of the layout for a terminal: a bar for each chain, its stretches below, a legend last.
 
-        ``width`` is the number of columns; raises InputError for fewer than 30.
+        ``width`` is the number of columns; raises InputError for fewer than 40.
         """
-        if width < 30:
-            raise InputError("a layout needs at least 30 columns", key="width", found=width)
+        if width < 40:
+            raise InputError("a layout needs at least 40 columns", key="width", found=width)
         rows = list(self.chains.items())
         longest = max(len(row) for _, row in rows)
         label = max(len(name) for name, _ in rows)
         room = width - label - len(f"  {longest} residues") - 2
         groups = self._groups()
+        several = len({residue.group for residue in self.residues if residue.group}) > 1
         lines: list[str] = []
         for name, row in rows:
             lines.append(f"{name:<{label}}  {_bar(row, room, longest, groups)}  {_counted(len(row))}")
-            lines.extend(" " * (label + 2) + line for line in _wrapped(_stretches(row), width - label - 2))
-        lines.append(self._legend())
+            below = _wrapped(_stretches(row, several), width - label - 2, gap=" · ")
+            lines.extend(" " * (label + 2) + line for line in below)
+        lines.extend(_wrapped(self._legend(), width, gap="   "))
         return "\n".join(lines)
 
     def _groups(self) -> list[int]:
         return sorted({residue.group for residue in self.residues if residue.group and not residue.chain_is_fixed})
 
-    def _legend(self) -> str:
+    def _legend(self) -> list[str]:
         parts = [f"{_NEW} new"]
         groups = self._groups()
         if groups:
-            parts.append(f"{_MOTIF} motif" if len(groups) == 1 else f"{'/'.join(map(str, groups))} motif of that group")
+            parts.append(f"{_MOTIF} motif" if len(groups) == 1 else f"{_named_groups(groups)} motif groups")
         if any(residue.chain_is_fixed for residue in self.residues):
-            parts.append(f"{_TARGET} chain taken over whole")
+            parts.append(f"{_TARGET} chain kept whole")
         all_groups = {residue.group for residue in self.residues if residue.group}
         if len(all_groups) > 1:
-            parts.append(f"relative pose of the {len(all_groups)} groups is free")
-        return "   ".join(parts)
+            parts.append(f"the {len(all_groups)} groups move freely")
+        return parts
 
 
 def sample_layout(
@@ -178,6 +180,10 @@ def _counted(number: int) -> str:
     return "1 residue" if number == 1 else f"{number} residues"
 
 
+def _named_groups(groups: Sequence[int]) -> str:
+    return " ".join(dict.fromkeys(str(group % 10) for group in groups))
+
+
 def _mark(residue: LayoutResidue, several_groups: bool) -> str:
     if residue.origin is None:
         return _NEW
@@ -198,7 +204,7 @@ def _bar(row: tuple[LayoutResidue, ...], room: int, longest: int, groups: list[i
     return "".join(drawn).ljust(room)
 
 
-def _stretches(row: tuple[LayoutResidue, ...]) -> list[str]:
+def _stretches(row: tuple[LayoutResidue, ...], several_groups: bool) -> list[str]:
     """Runs of new residues and of neighbours in the source, each as 'where = from'."""
     runs: list[list[LayoutResidue]] = []
     for residue in row:
@@ -207,7 +213,7 @@ def _stretches(row: tuple[LayoutResidue, ...]) -> list[str]:
             runs[-1].append(residue)
         else:
             runs.append([residue])
-    return [_stretch(run) for run in runs]
+    return [_stretch(run) + (f"@{run[0].group}" if several_groups and run[0].group else "") for run in runs]
 
 
 def _continues(before: LayoutResidue, after: LayoutResidue) -> bool:
@@ -230,11 +236,11 @@ def _range(first: ResidueId, last: ResidueId, *, named: bool) -> str:
     return start if first == last else f"{start}-{last.number}{last.insertion_code}"
 
 
-def _wrapped(parts: list[str], width: int) -> list[str]:
+def _wrapped(parts: list[str], width: int, gap: str) -> list[str]:
     lines: list[str] = []
     for part in parts:
-        if lines and len(lines[-1]) + len(part) + 3 <= width:
-            lines[-1] += f" · {part}"
+        if lines and len(lines[-1]) + len(gap) + len(part) <= width:
+            lines[-1] += f"{gap}{part}"
         else:
             lines.append(part)
     return lines

@@ -89,7 +89,12 @@ def test_server_dialect(tmp_path):
                     }
                 },
                 {"dnaSequence": {"sequence": "GATTACA", "count": 1}},
-                {"rnaSequence": {"sequence": "GUAC", "modifications": [{"modificationType": "CCD_2MG", "basePosition": 1}]}},
+                {
+                    "rnaSequence": {
+                        "sequence": "GUAC",
+                        "modifications": [{"modificationType": "CCD_2MG", "basePosition": 1}],
+                    }
+                },
                 {"ligand": {"ligand": "CCD_HEM", "count": 2}},
                 {"ion": {"ion": "MG"}},
             ],

@@ -27,7 +27,8 @@ def free(low, high=None):
 
 
 def fixed(chain, start, stop, group=1):
-    return FixedSegment(chain=chain, start=start, stop=stop, group=group, residues=residues(chain, range(start, stop + 1)))
+    named = residues(chain, range(start, stop + 1))
+    return FixedSegment(chain=chain, start=start, stop=stop, group=group, residues=named)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,9 @@ def test_unresolved_chains_have_no_length_yet():
         parse_contigs("5/B").length_range()
 
 
-@pytest.mark.parametrize(("text", "length"), [("100", (100, 100)), ("80-120", (80, 120)), (" 5-5 ", (5, 5)), (70, (70, 70))])
+@pytest.mark.parametrize(
+    ("text", "length"), [("100", (100, 100)), ("80-120", (80, 120)), (" 5-5 ", (5, 5)), (70, (70, 70))]
+)
 def test_length(text, length):
     assert parse_length(text) == length
     assert parse_length(format_length(length)) == length

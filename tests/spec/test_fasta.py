@@ -75,7 +75,8 @@ def test_paths_are_relative_to_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sequence", "kind"), [("MKV", "protein"), ("ACGU", "rna"), ("NNU", "rna"), ("ACGTX", "protein"), ("MKU", "protein")]
+    ("sequence", "kind"),
+    [("MKV", "protein"), ("ACGU", "rna"), ("NNU", "rna"), ("ACGTX", "protein"), ("MKU", "protein")],
 )
 def test_guess_kind(sequence, kind):
     assert guess_kind(sequence) == kind

@@ -20,7 +20,10 @@ def blocks(kind):
     return found
 
 
-@pytest.mark.parametrize(("kind", "body"), [(kind, body) for kind in ("fasta", "yaml", "json") for body in blocks(kind)])
+INPUTS = [(kind, body) for kind in ("fasta", "yaml", "json") for body in blocks(kind)]
+
+
+@pytest.mark.parametrize(("kind", "body"), INPUTS)
 def test_files(kind, body, tmp_path):
     for name in FILES:
         (tmp_path / name).write_text("a file")

@@ -109,7 +109,8 @@ def test_words_are_taken_as_written():
 
 def test_plain_yaml_words_are_not_truth_values_or_numbers(tmp_path):
     path = tmp_path / "x.yaml"
-    path.write_text("sequences:\n  - ligand: {id: NO, ccd: NO}\n  - ligand: {id: 01, ccd: 017}\n  - ligand: {id: on, ccd: 1E5}\n")
+    pairs = (("NO", "NO"), ("01", "017"), ("on", "1E5"))
+    path.write_text("sequences:\n" + "".join(f"- ligand: {{id: {name}, ccd: {code}}}\n" for name, code in pairs))
     spec = read_yaml(path)
     assert spec.chain_ids == ("NO", "01", "on")
     assert [chain.ccd for chain in spec.chains] == [("NO",), ("017",), ("1E5",)]

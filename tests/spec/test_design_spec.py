@@ -1,0 +1,156 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from structdiff.errors import InputError
+from structdiff.spec.contigs import ResidueId, parse_contigs
+from structdiff.spec.design import (
+    DesignSpec,
+    design_from_dict,
+    design_to_dict,
+    design_to_json,
+    read_design,
+    write_design,
+)
+
+MOTIF = [ResidueId(chain=chain, number=number) for chain in "AB" for number in range(1, 101)]
+
+
+def design(contigs="10-20/A5-9/10-20 B1-100", motif="motif.pdb", **more):
+    return DesignSpec(contigs=parse_contigs(contigs), motif=motif, **more)
+
+
+def test_file(tmp_path):
+    (tmp_path / "motif.pdb").write_text("a structure")
+    path = tmp_path / "binder.yaml"
+    path.write_text(
+        "motif: motif.pdb\ncontigs: [10-20/A5-9/10-20, B1-100]\nlength: 30-40\nhotspots: [B45, B67-69]\n"
+        "keep_away: B12,B14\ncyclic: A\nfixed_sequence: no\nnum_designs: 4\nseed: 7\n"
+    )
+    spec = read_design(path)
+    assert spec == DesignSpec(
+        name="binder", motif=str(tmp_path / "motif.pdb"), contigs=parse_contigs("10-20/A5-9/10-20 B1-100"),
+        length=(30, 40), hotspots=tuple(ResidueId(chain="B", number=number) for number in (45, 67, 68, 69)),
+        keep_away=(ResidueId(chain="B", number=12), ResidueId(chain="B", number=14)),
+        cyclic=("A",), fixed_sequence=False, num_designs=4, seed=7,
+    )  # fmt: skip
+    write_design(spec, tmp_path / "copy.yaml")
+    assert "motif: " in (tmp_path / "copy.yaml").read_text()
+    assert read_design(tmp_path / "copy.yaml") == spec
+    (tmp_path / "copy.json").write_text(design_to_json(spec))
+    assert read_design(tmp_path / "copy.json") == spec
+
+
+def test_secondary_structure_settles_the_lengths():
+    spec = design("10-20/A5-9/10-20 B 8-12", secondary_structure="H12 ?5 L3 E10 / e9", burial="B30/P9")
+    assert spec.secondary_structure == "H" * 12 + "?" * 5 + "L" * 3 + "E" * 10 + "/" + "E" * 9
+    assert spec.chain_lengths == (30, 9)
+    spec = spec.resolve(MOTIF)
+    layout = spec.sample_layout(np.random.default_rng(0))
+    assert {name: len(row) for name, row in layout.chains.items()} == {"A": 30, "B": 100, "C": 9}
+    letters = spec.secondary_structure_of(layout)
+    assert letters == "H" * 12 + "?????LLL" + "E" * 10 + "?" * 100 + "E" * 9
+    assert spec.burial_of(layout) == "B" * 30 + "?" * 100 + "P" * 9
+    plain = design()
+    assert set(plain.secondary_structure_of(plain.sample_layout(np.random.default_rng(0)))) == {"?"}
+
+
+def test_resolve_checks_what_only_the_structure_tells():
+    spec = design("70 B", hotspots=(ResidueId(chain="B", number=45),))
+    assert len(spec.resolve(MOTIF).sample_layout(np.random.default_rng(0))) == 170
+    with pytest.raises(InputError, match=r"hotspots: .*'B101'"):
+        design("70 B", hotspots=(ResidueId(chain="B", number=101),)).resolve(MOTIF)
+    with pytest.raises(InputError, match=r"length: .*'200'; allowed: 110-120"):
+        design("10-20/B", length=(200, 200)).resolve(MOTIF)
+
+
+def test_unconditional():
+    spec = DesignSpec(contigs=parse_contigs("50-60"), length=(55, 55))
+    assert len(spec.sample_layout(np.random.default_rng(0))) == 55
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"motif": None}, ["motif", "A5-9", "no structure"]),
+        ({"contigs": "100"}, ["contigs", "take nothing", "'100'"]),
+        ({"contigs": "A1-10"}, ["nothing to design", "A1-10"]),
+        ({"name": "a/b"}, ["name", "'a/b'"]),
+        ({"num_designs": 0}, ["num_designs", "at least one"]),
+        ({"seed": -1}, ["seed", "found -1"]),
+        ({"length": (80, 90)}, ["length", "'80-90'", "25-45"]),
+        ({"hotspots": (ResidueId(chain="C", number=1),)}, ["hotspots", "'C1'"]),
+        ({"keep_away": (ResidueId(chain="B", number=101),)}, ["keep_away", "'B101'"]),
+        (
+            {"hotspots": (ResidueId(chain="B", number=1),), "keep_away": (ResidueId(chain="B", number=1),)},
+            ["keep_away", "'B1'", "hotspot"],
+        ),
+        ({"cyclic": ("B",)}, ["cyclic", "'B'", "allowed: A"]),
+        ({"cyclic": ("Z",)}, ["cyclic", "'Z'"]),
+        ({"secondary_structure": "HHXH"}, ["secondary_structure", "letter 3", "'X'", "H, E, L, ?"]),
+        ({"secondary_structure": "12H"}, ["letter 1", "'1'"]),
+        ({"secondary_structure": ""}, ["no letters"]),
+        ({"secondary_structure": "H30//E5"}, ["no letters"]),
+        ({"secondary_structure": "H30/E5"}, ["2 chains", "1 chains"]),
+        ({"secondary_structure": "H50"}, ["chain A", "found 50", "25-45"]),
+        ({"secondary_structure": "H999999"}, ["more than 100000"]),
+        ({"secondary_structure": "H30", "length": (40, 42)}, ["secondary_structure", "found 30", "40-42"]),
+        ({"burial": "B50"}, ["burial", "found 50", "25-45"]),
+        ({"burial": "H30"}, ["burial", "'H'", "B, P, E, ?"]),
+        ({"secondary_structure": "H30", "burial": "B31"}, ["same lengths"]),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, says):
+    with pytest.raises(InputError) as caught:
+        design(**changes)
+    for part in says:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("length: 5", ["x.yaml:1", "'contigs' is missing"]),
+        ("contigs: 100\nlenght: 5", ["x.yaml:2", "'lenght'", "did you mean 'length'"]),
+        ("contigs: 100\nhotspot: A5", ["x.yaml:2", "did you mean 'hotspots'"]),
+        ("name: x\ncontigs: 10-5", ["x.yaml:2", "contigs", "write 5-10"]),
+        ("contigs: 5/A1-5\nmotif: gone.pdb", ["x.yaml:2", "motif", "no such file"]),
+        ("contigs: 5/A1-5", ["x.yaml", "motif", "A1-5"]),
+        ("contigs: 10-20\n\nlength: 50", ["x.yaml:3", "length", "10-20"]),
+        ("contigs: 10\nlength: long", ["x.yaml:2", "length", "'long'"]),
+        ("contigs: 10\nhotspots: [5]", ["x.yaml:2", "hotspots", "'5'"]),
+        ("contigs: 10\nnum_designs: many", ["x.yaml:2", "num_designs", "whole number"]),
+        ("contigs: 10\nfixed_sequence: 3", ["x.yaml:2", "fixed_sequence", "true or false"]),
+        ("contigs: 10\nsecondary_structure: HXH", ["x.yaml:2", "'X'"]),
+        ("contigs: 10\nversion: 3", ["x.yaml:2", "version", "'3'"]),
+        ("contigs: {a: 1}", ["x.yaml:1", "contigs", "expected a text"]),
+    ],
+)
+def test_bad_files_give_one_line_that_names_the_place(tmp_path, text, says):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_design(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in says:
+        assert part in message
+
+
+@given(
+    contigs=st.sampled_from(["10-20/A5-9/10-20 B1-100", "30/A5-9@2/10/B1-100", "25-40/A5-9/5 B 10"]),
+    hotspots=st.lists(st.sampled_from(MOTIF[4:9]), unique=True, max_size=3).map(tuple),
+    keep_away=st.lists(st.sampled_from(MOTIF[100:]), unique=True, max_size=3).map(tuple),
+    fixed_sequence=st.booleans(),
+    num_designs=st.integers(1, 100),
+    seed=st.integers(0, 2**32 - 1),
+    name=st.text("abcÅ -_.:#'\"0123", min_size=1).filter(lambda text: text.strip() and not text.startswith(".")),
+    cyclic=st.sampled_from([(), ("A",)]),
+)
+def test_round_trip(**fields):
+    spec = DesignSpec(**{**fields, "contigs": parse_contigs(fields["contigs"])}, motif="some/motif.cif")
+    assert design_from_dict(design_to_dict(spec)) == spec
+    assert design_from_dict(json.loads(design_to_json(spec))) == spec
