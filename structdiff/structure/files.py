@@ -2,11 +2,104 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tempfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from structdiff.errors import InputError
+from structdiff.structure.tables import Structure
+
+CIF_SUFFIXES = (".cif", ".mmcif")
+PDB_SUFFIXES = (".pdb", ".ent")
+_ALLOWED = ", ".join((*CIF_SUFFIXES, *PDB_SUFFIXES)) + ", each also with .gz"
+
+
+def read_structure(
+    path: str | Path, *, model: int = 1, assembly: str | None = None, keep_waters: bool = False
+) -> Structure:
+    """The structure in an mmCIF or PDB file (.cif, .mmcif, .pdb, .ent, plain or .gz).
+
+    model: its number in the file. assembly: the id of a biological assembly, whose further copies of a chain get chain
+    ids that are free; the asymmetric unit if None. Hydrogens are dropped, waters too unless kept. Missing residues and
+    atoms are there with ``resolved`` False. Of alternate locations the one of the highest occupancy is taken, by
+    residue. Raises InputError, naming the file, where it is missing, damaged, empty, or lacks the model or assembly.
+    """
+    from structdiff.structure.assembly import build_assembly
+    from structdiff.structure.mmcif import parse_mmcif
+    from structdiff.structure.pdb import parse_pdb
+    from structdiff.structure.reading import structure_of
+
+    path = Path(path)
+    suffix, _ = _format(path)
+    text = _read_text(path)
+    parse = parse_mmcif if suffix in CIF_SUFFIXES else parse_pdb
+    try:
+        parsed = parse(text, _stem(path))
+        structure = structure_of(parsed, model=model, keep_waters=keep_waters)
+        return structure if assembly is None else build_assembly(structure, parsed, assembly)
+    except InputError as error:
+        if error.path is not None:
+            raise
+        raise InputError(str(error), path=path) from None
+
+
+def write_structure(
+    structure: Structure,
+    path: str | Path,
+    *,
+    provenance: Mapping[str, str] | None = None,
+    confidence: bool = False,
+) -> Path:
+    """Writes a structure as mmCIF or PDB, by the suffix of the file (.cif, .mmcif, .pdb, .ent, plain or .gz).
+
+    provenance: what made it, kept in the file. confidence: the B-factors are pLDDT (0-100), listed as a quality metric
+    in mmCIF. Raises InputError where the format cannot hold the structure or the file cannot be written.
+    """
+    from structdiff.structure.mmcif_text import mmcif_text
+    from structdiff.structure.pdb_text import pdb_text
+
+    path = Path(path)
+    suffix, zipped = _format(path)
+    try:
+        if suffix in CIF_SUFFIXES:
+            text = mmcif_text(structure, provenance=provenance, confidence=confidence)
+        else:
+            text = pdb_text(structure, provenance=provenance)
+    except InputError as error:
+        raise InputError(str(error), path=path) from None
+    return write_atomically(path, gzip.compress(text.encode("utf-8"), mtime=0) if zipped else text)
+
+
+def _format(path: Path) -> tuple[str, bool]:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    zipped = bool(suffixes) and suffixes[-1] == ".gz"
+    suffix = (suffixes[:-1] if zipped else suffixes)[-1:] or [""]
+    if suffix[0] not in (*CIF_SUFFIXES, *PDB_SUFFIXES):
+        raise InputError("unknown kind of structure file", path=path, found=path.name, allowed=_ALLOWED)
+    return suffix[0], zipped
+
+
+def _stem(path: Path) -> str:
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    return name.rsplit(".", 1)[0]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except FileNotFoundError:
+        raise InputError("no such file", path=path) from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or "the gzip data are damaged or cut short"
+        raise InputError(f"cannot be read: {reason}", path=path) from None
+    if not data.strip():
+        raise InputError("this file is empty", path=path)
+    return data.decode("utf-8", errors="replace")
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:

@@ -34,8 +34,8 @@ class ChainTable:
     """One row a chain (mmCIF: one asym).
 
     name: author chain id (``auth_asym_id``), as users write it. label_id: ``label_asym_id``.
-    kind: ChainKind. entity_id: chains of the same sequence share it (from 0). sym_id: which copy of its entity (from 0).
-    cyclic: the last residue is bonded to the first. residue_start: row of the first residue.
+    kind: ChainKind. entity_id: chains of the same sequence share it (from 0). sym_id: which copy of its entity it is
+    (from 0). cyclic: the last residue is bonded to the first. residue_start: row of the first residue.
     """
 
     name: np.ndarray  # str
@@ -54,8 +54,9 @@ class ChainTable:
 class ResidueTable:
     """One row a residue, nucleotide or ligand component.
 
-    chain: row in the chain table. name: CCD code. label_seq_id: place in the full sequence, from 1 (ligands: from 1 too).
-    author_seq_id and insertion_code: the depositor's numbering ("" is no insertion code). atom_start: row of its first atom.
+    chain: row in the chain table. name: CCD code. label_seq_id: place in the full sequence, from 1 (ligands: from 1
+    too). author_seq_id and insertion_code: the depositor's numbering ("" is no insertion code). atom_start: row of its
+    first atom.
     """
 
     chain: np.ndarray  # int32

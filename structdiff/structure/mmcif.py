@@ -1,0 +1,134 @@
+"""What an mmCIF file holds: gemmi's structure, and what gemmi does not keep of the file."""
+
+from __future__ import annotations
+
+import gemmi
+import numpy as np
+
+from structdiff.chemistry.components import AROMATIC, Component, component, is_known
+from structdiff.chemistry.elements import atomic_number
+from structdiff.errors import InputError
+from structdiff.structure.reading import ParsedFile
+
+_ORDER_NUMBERS = {"SING": 1, "DOUB": 2, "TRIP": 3}
+#: mmCIF's type of a component, by our kind.
+COMPONENT_TYPES = {"peptide": "L-peptide linking", "dna": "DNA linking", "rna": "RNA linking", "other": "non-polymer"}
+
+
+def parse_mmcif(text: str, name: str) -> ParsedFile:
+    """What an mmCIF file holds, hydrogens dropped. Raises InputError for text that is no mmCIF or has no atoms."""
+    try:
+        document = gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"this is not a whole mmCIF file: {_reason(error)}") from None
+    block = next((b for b in document if b.find_loop("_atom_site.Cartn_x")), None)
+    if block is None:
+        raise InputError("no atoms in this file (no _atom_site category)")
+    try:
+        structure = gemmi.make_structure_from_block(block)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"the atoms of this mmCIF file cannot be read: {_reason(error)}") from None
+    structure.remove_hydrogens()
+    structure.setup_entities()
+    return ParsedFile(
+        structure=structure,
+        name=structure.name or name,
+        labelled=bool(block.find_loop("_atom_site.label_asym_id")),
+        components=_defined_components(block),
+        numbering=_numbering(block),
+        metadata=metadata_of(structure) | _provenance(block),
+    )
+
+
+def metadata_of(structure: gemmi.Structure) -> dict[str, object]:
+    """Method, resolution (Å) and date of deposition, where the file has them."""
+    info = dict(structure.info)
+    metadata: dict[str, object] = {}
+    for key, item in (
+        ("method", "_exptl.method"),
+        ("deposited", "_pdbx_database_status.recvd_initial_deposition_date"),
+    ):
+        if info.get(item, "") not in ("", "?", "."):
+            metadata[key] = info[item]
+    if structure.resolution > 0:
+        metadata["resolution"] = float(structure.resolution)
+    return metadata
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
+
+
+def _provenance(block: gemmi.cif.Block) -> dict[str, object]:
+    rows = block.find("_structdiff_provenance.", ["key", "value"])
+    entries = {row.str(0): row.str(1) for row in rows}
+    return {"provenance": entries} if entries else {}
+
+
+def _numbering(block: gemmi.cif.Block) -> dict[str, dict[int, tuple[int, str]]]:
+    """Author number and insertion code of every place of the polymers, seen or not."""
+    table: dict[str, dict[int, tuple[int, str]]] = {}
+    for row in block.find("_pdbx_poly_seq_scheme.", ["asym_id", "seq_id", "pdb_seq_num", "pdb_ins_code"]):
+        try:
+            place, number = int(row[1]), int(row[2])
+        except ValueError:
+            continue
+        code = row.str(3)
+        table.setdefault(row.str(0), {})[place] = (number, "" if code in (".", "?") else code)
+    return table
+
+
+def _defined_components(block: gemmi.cif.Block) -> dict[str, Component]:
+    """Components that the file itself defines and the CCD does not hold like that."""
+    items = [
+        "comp_id", "atom_id", "type_symbol", "?charge", "?pdbx_leaving_atom_flag", "?structdiff_stereo",
+        "?structdiff_hydrogens", "pdbx_model_Cartn_x_ideal", "pdbx_model_Cartn_y_ideal", "pdbx_model_Cartn_z_ideal",
+    ]  # fmt: skip
+    atoms: dict[str, list[list[str]]] = {}
+    for row in block.find("_chem_comp_atom.", items):
+        cells = [row.str(column) if row.has(column) else "" for column in range(len(items))]
+        if atomic_number(cells[2]) != 1:
+            atoms.setdefault(cells[0], []).append(cells)
+    bonds: dict[str, list[list[str]]] = {}
+    bond_items = ["comp_id", "atom_id_1", "atom_id_2", "value_order", "?pdbx_aromatic_flag"]
+    for row in block.find("_chem_comp_bond.", bond_items):
+        cells = [row.str(column) if row.has(column) else "" for column in range(len(bond_items))]
+        bonds.setdefault(cells[0], []).append(cells)
+    types = {row.str(0): (row.str(1), row.str(2)) for row in block.find("_chem_comp.", ["id", "type", "name"])}
+    smiles = {row.str(0): row.str(1) for row in block.find("_pdbx_chem_comp_descriptor.", ["comp_id", "descriptor"])}
+    return {
+        code: _defined_component(code, rows, bonds.get(code, []), types.get(code, ("", "")), smiles.get(code, ""))
+        for code, rows in atoms.items()
+        if not (is_known(code) and {row[1] for row in rows} == set(component(code).atom_names.tolist()))
+    }
+
+
+def _defined_component(
+    code: str, atoms: list[list[str]], bonds: list[list[str]], type_and_name: tuple[str, str], smiles: str
+) -> Component:
+    names = [row[1] for row in atoms]
+    row_of = {name: row for row, name in enumerate(names)}
+    listed = [row for row in bonds if row[1] in row_of and row[2] in row_of]
+    pairs = [sorted((row_of[row[1]], row_of[row[2]])) for row in listed]
+    kekule = np.array([_ORDER_NUMBERS.get(row[3].upper(), 1) for row in listed], np.uint8)
+    aromatic = np.array([row[4] == "Y" for row in listed], bool)
+    kind = next((kind for kind, text in COMPONENT_TYPES.items() if text.upper() == type_and_name[0].upper()), "other")
+    positions = np.array([[gemmi.cif.as_number(cell) for cell in row[7:10]] for row in atoms], np.float32)
+    return Component(
+        name=code,
+        description=type_and_name[1],
+        one_letter="",
+        parent="",
+        kind=kind,
+        atom_names=np.array(names),
+        elements=np.array([atomic_number(row[2]) for row in atoms], np.uint8),
+        charges=np.array([gemmi.cif.as_int(row[3] or "0", 0) for row in atoms], np.int8),
+        ideal_positions=np.nan_to_num(positions),
+        bonds=np.array(pairs, np.int32).reshape(-1, 2),
+        bond_orders=np.where(aromatic, AROMATIC, kekule).astype(np.uint8),
+        kekule_orders=kekule,
+        leaving=np.array([row[4] == "Y" for row in atoms], bool),
+        hydrogens=np.array([gemmi.cif.as_int(row[6] or "0", 0) for row in atoms], np.uint8),
+        stereo=np.array([row[5] == "Y" for row in atoms], bool),
+        smiles=smiles,
+    )

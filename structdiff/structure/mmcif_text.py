@@ -1,0 +1,309 @@
+"""The text of an mmCIF file: atoms, sequences, bonds, both numberings, confidence and provenance.
+
+Categories and items follow the PDBx/mmCIF dictionary and ModelCIF; ``structdiff_provenance`` is our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import gemmi
+import numpy as np
+
+from structdiff.chemistry.components import AROMATIC, Component, component
+from structdiff.chemistry.elements import element_symbol
+from structdiff.chemistry.residues import is_standard
+from structdiff.errors import InputError
+from structdiff.structure.mmcif import COMPONENT_TYPES
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.version import __version__
+
+_ORDER_NAMES = ("", "sing", "doub", "trip")
+_POLYMER_TYPES = {
+    ChainKind.PROTEIN: "polypeptide(L)",
+    ChainKind.DNA: "polydeoxyribonucleotide",
+    ChainKind.RNA: "polyribonucleotide",
+}
+
+
+def mmcif_text(structure: Structure, *, provenance: Mapping[str, str] | None = None, confidence: bool = False) -> str:
+    """The mmCIF file of a structure: its resolved atoms, sequences, bonds and both numberings.
+
+    provenance: what made the structure, kept as ``_structdiff_provenance``. confidence: the B-factors are pLDDT (0-100)
+    and are listed by residue as a quality metric too. Raises InputError where no atom has a position.
+    """
+    if not structure.atoms.resolved.any():
+        raise InputError(f"structure {structure.name!r} has no atom with a position, so there is nothing to write")
+    document = gemmi.cif.Document()
+    title = structure.name or "structdiff"
+    block = document.add_new_block("".join(c if c.isalnum() or c in "-_." else "_" for c in title))
+    block.set_pair("_entry.id", gemmi.cif.quote(title))
+    _write_provenance(block, structure, title, provenance)
+    _write_entities(block, structure)
+    _write_components(block, structure)
+    _write_connections(block, structure)
+    if confidence:
+        _write_quality(block, structure)
+    _write_atoms(block, structure)
+    return document.as_string()
+
+
+def _loop(block: gemmi.cif.Block, category: str, columns: Mapping[str, Sequence[object] | np.ndarray]) -> None:
+    """One category as a loop; values are quoted, empty ones become a question mark."""
+    length = len(next(iter(columns.values())))
+    if length == 0:
+        return
+    loop = block.init_loop(f"_{category}.", list(columns))
+    loop.set_all_values([_quoted(values) for values in columns.values()])
+
+
+def _quoted(values: Iterable[object]) -> list[str]:
+    cells = [str(value) for value in values]
+    quoted = {cell: gemmi.cif.quote(cell) if cell not in ("", ".", "?") else (cell or "?") for cell in set(cells)}
+    return [quoted[cell] for cell in cells]
+
+
+def _write_provenance(
+    block: gemmi.cif.Block, structure: Structure, title: str, provenance: Mapping[str, str] | None
+) -> None:
+    known = structure.metadata
+    if known.get("method"):
+        _loop(block, "exptl", {"entry_id": [title], "method": [known["method"]]})
+    if known.get("resolution"):
+        _loop(block, "refine", {"entry_id": [title], "pdbx_refine_id": ["1"], "ls_d_res_high": [known["resolution"]]})
+    if known.get("deposited"):
+        item = "recvd_initial_deposition_date"
+        _loop(block, "pdbx_database_status", {"entry_id": [title], item: [known["deposited"]]})
+    _loop(
+        block,
+        "software",
+        {"pdbx_ordinal": [1], "name": ["structdiff"], "version": [__version__], "classification": ["model building"]},
+    )
+    kept = known.get("provenance")
+    entries = provenance if provenance is not None else kept if isinstance(kept, Mapping) else {}
+    _loop(block, "structdiff_provenance", {"key": list(entries), "value": [str(value) for value in entries.values()]})
+
+
+def _write_entities(block: gemmi.cif.Block, structure: Structure) -> None:
+    chains, residues = structure.chains, structure.residues
+    entity_ids, first_rows = np.unique(chains.entity_id, return_index=True)
+    spans = [structure.chain_residues(int(row)) for row in first_rows]
+    kinds = [ChainKind(int(chains.kind[row])) for row in first_rows]
+    polymers = [index for index, kind in enumerate(kinds) if kind in _POLYMER_TYPES]
+    types = [_entity_type(kind, span.stop - span.start) for kind, span in zip(kinds, spans, strict=True)]
+    _loop(block, "entity", {"id": entity_ids + 1, "type": types})
+    _loop(
+        block,
+        "entity_poly",
+        {
+            "entity_id": [entity_ids[i] + 1 for i in polymers],
+            "type": [_POLYMER_TYPES[kinds[i]] for i in polymers],
+            "pdbx_strand_id": [",".join(chains.name[chains.entity_id == entity_ids[i]]) for i in polymers],
+        },
+    )
+    places = [
+        (entity_ids[i] + 1, place, name)
+        for i in polymers
+        for place, name in enumerate(residues.name[spans[i]].tolist(), 1)
+    ]
+    columns = list(zip(*places, strict=True)) or [(), (), ()]
+    tags = ("entity_id", "num", "mon_id")
+    hetero = {"hetero": ["n"] * len(places)}
+    _loop(block, "entity_poly_seq", dict(zip(tags, columns, strict=True)) | hetero)
+    _loop(block, "struct_asym", {"id": chains.label_id, "entity_id": chains.entity_id + 1})
+    rows = np.flatnonzero(np.isin(chains.kind, list(_POLYMER_TYPES))[residues.chain])
+    _loop(
+        block,
+        "pdbx_poly_seq_scheme",
+        {
+            "asym_id": chains.label_id[residues.chain[rows]],
+            "entity_id": chains.entity_id[residues.chain[rows]] + 1,
+            "seq_id": residues.label_seq_id[rows],
+            "mon_id": residues.name[rows],
+            "pdb_seq_num": residues.author_seq_id[rows],
+            "pdb_strand_id": chains.name[residues.chain[rows]],
+            "pdb_ins_code": [code or "." for code in residues.insertion_code[rows].tolist()],
+            "hetero": ["n"] * len(rows),
+        },
+    )
+
+
+def _entity_type(kind: ChainKind, length: int) -> str:
+    if kind in _POLYMER_TYPES:
+        return "polymer"
+    if kind == ChainKind.WATER:
+        return "water"
+    return "non-polymer" if length == 1 else "branched"
+
+
+def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
+    """All components by name; atoms and bonds of those that are no standard residue."""
+    codes = sorted(set(structure.residues.name.tolist()))
+    wholes = {code: component(code, structure.components) for code in codes}
+    types = ["peptide linking" if code == "GLY" else COMPONENT_TYPES[wholes[code].kind] for code in codes]
+    _loop(block, "chem_comp", {"id": codes, "type": types, "name": [wholes[code].description for code in codes]})
+    own = [whole for code, whole in wholes.items() if whole.smiles]
+    _loop(
+        block,
+        "pdbx_chem_comp_descriptor",
+        {
+            "comp_id": [whole.name for whole in own],
+            "type": ["SMILES_CANONICAL"] * len(own),
+            "program": ["RDKit"] * len(own),
+            "descriptor": [whole.smiles for whole in own],
+        },
+    )
+    others = [(code, whole) for code, whole in wholes.items() if not is_standard(code)]
+    _write_component_atoms(block, others)
+    bonds = [
+        (code, *whole.atom_names[[first, second]], _ORDER_NAMES[kekule], "Y" if order == AROMATIC else "N")
+        for code, whole in others
+        for (first, second), kekule, order in zip(
+            whole.bonds.tolist(), whole.kekule_orders.tolist(), whole.bond_orders.tolist(), strict=True
+        )
+    ]
+    tags = ("comp_id", "atom_id_1", "atom_id_2", "value_order", "pdbx_aromatic_flag")
+    if bonds:
+        _loop(block, "chem_comp_bond", dict(zip(tags, zip(*bonds, strict=True), strict=True)))
+
+
+def _write_component_atoms(block: gemmi.cif.Block, components: Sequence[tuple[str, Component]]) -> None:
+    rows = [
+        (
+            code,
+            whole.atom_names[row],
+            element_symbol(int(whole.elements[row])).upper(),
+            whole.charges[row],
+            "Y" if whole.leaving[row] else "N",
+            "Y" if whole.stereo[row] else "N",
+            whole.hydrogens[row],
+            *(f"{value:.3f}" for value in whole.ideal_positions[row]),
+        )
+        for code, whole in components
+        for row in range(len(whole))
+    ]
+    tags = (
+        "comp_id", "atom_id", "type_symbol", "charge", "pdbx_leaving_atom_flag", "structdiff_stereo",
+        "structdiff_hydrogens", "pdbx_model_Cartn_x_ideal", "pdbx_model_Cartn_y_ideal", "pdbx_model_Cartn_z_ideal",
+    )  # fmt: skip
+    if rows:
+        _loop(block, "chem_comp_atom", dict(zip(tags, zip(*rows, strict=True), strict=True)))
+
+
+def bonds_between_residues(structure: Structure) -> np.ndarray:
+    """Rows of the bonds that a sequence does not imply: disulfides, ring closures, links of ligands and glycans."""
+    atoms, residues = structure.atoms, structure.residues
+    first, second = (atoms.residue[end] for end in (structure.bonds.atom_1, structure.bonds.atom_2))
+    polymer = np.isin(structure.chains.kind, list(_POLYMER_TYPES))[residues.chain]
+    names_1, names_2 = atoms.name[structure.bonds.atom_1], atoms.name[structure.bonds.atom_2]
+    linked = ((names_1 == "C") & (names_2 == "N")) | ((names_1 == "O3'") & (names_2 == "P"))
+    implied = polymer[first] & (second == first + 1) & (residues.chain[first] == residues.chain[second]) & linked
+    return np.flatnonzero((first != second) & ~implied)
+
+
+def _write_connections(block: gemmi.cif.Block, structure: Structure) -> None:
+    atoms, bonds = structure.atoms, structure.bonds
+    rows = bonds_between_residues(structure)
+    rows = rows[atoms.resolved[bonds.atom_1[rows]] & atoms.resolved[bonds.atom_2[rows]]]
+    ends = (bonds.atom_1[rows], bonds.atom_2[rows])
+    sulphur = (atoms.element[ends[0]] == 16) & (atoms.element[ends[1]] == 16)
+    kinds = ["disulf" if both else "covale" for both in sulphur]
+    columns: dict[str, Sequence[object] | np.ndarray] = {
+        "id": [f"{kind}{number}" for number, kind in enumerate(kinds, 1)],
+        "conn_type_id": kinds,
+    }
+    for number, end in enumerate(ends, 1):
+        columns.update({f"ptnr{number}_{tag}": values for tag, values in _address_columns(structure, end).items()})
+        columns[f"pdbx_ptnr{number}_PDB_ins_code"] = columns.pop(f"ptnr{number}_ins_code")
+    distance = np.linalg.norm(atoms.positions[ends[0]] - atoms.positions[ends[1]], axis=1)
+    columns["pdbx_dist_value"] = [f"{value:.3f}" for value in distance]
+    columns["pdbx_value_order"] = [_ORDER_NAMES[order] if order < AROMATIC else "sing" for order in bonds.order[rows]]
+    _loop(block, "struct_conn", columns)
+    present = sorted(set(kinds))
+    _loop(block, "struct_conn_type", {"id": present})
+
+
+def _address_columns(structure: Structure, atoms: np.ndarray) -> dict[str, Sequence[object] | np.ndarray]:
+    residues, chains = structure.residues, structure.chains
+    residue = structure.atoms.residue[atoms]
+    chain = residues.chain[residue]
+    return {
+        "label_asym_id": chains.label_id[chain],
+        "label_comp_id": residues.name[residue],
+        "label_seq_id": _label_places(structure, residue),
+        "label_atom_id": structure.atoms.name[atoms],
+        "auth_asym_id": chains.name[chain],
+        "auth_seq_id": residues.author_seq_id[residue],
+        "ins_code": [code or "?" for code in residues.insertion_code[residue].tolist()],
+    }
+
+
+def _label_places(structure: Structure, residue: np.ndarray) -> list[str]:
+    """Places in the full sequence; a ligand has none."""
+    polymer = np.isin(structure.chains.kind, list(_POLYMER_TYPES))[structure.residues.chain[residue]]
+    places = structure.residues.label_seq_id[residue].tolist()
+    return [str(place) if is_polymer else "." for place, is_polymer in zip(places, polymer.tolist(), strict=True)]
+
+
+def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
+    """pLDDT of the model and of each residue (ModelCIF)."""
+    atoms, residues = structure.atoms, structure.residues
+    seen = atoms.resolved
+    count = np.bincount(atoms.residue[seen], minlength=len(residues))
+    total = np.bincount(atoms.residue[seen], weights=atoms.b_factor[seen], minlength=len(residues))
+    rows = np.flatnonzero(count)
+    mean = total[rows] / count[rows]
+    metric = {"id": [1, 2], "mode": ["global", "local"], "name": ["pLDDT", "pLDDT"], "type": ["pLDDT", "pLDDT"]}
+    _loop(block, "ma_qa_metric", metric)
+    overall = f"{atoms.b_factor[seen].mean():.2f}"
+    whole = {"ordinal_id": [1], "model_id": [1], "metric_id": [1], "metric_value": [overall]}
+    _loop(block, "ma_qa_metric_global", whole)
+    _loop(
+        block,
+        "ma_qa_metric_local",
+        {
+            "ordinal_id": range(1, len(rows) + 1),
+            "model_id": [1] * len(rows),
+            "metric_id": [2] * len(rows),
+            "label_asym_id": structure.chains.label_id[residues.chain[rows]],
+            "label_comp_id": residues.name[rows],
+            "label_seq_id": _label_places(structure, rows),
+            "metric_value": [f"{value:.2f}" for value in mean],
+        },
+    )
+
+
+def _write_atoms(block: gemmi.cif.Block, structure: Structure) -> None:
+    atoms, residues, chains = structure.atoms, structure.residues, structure.chains
+    rows = np.flatnonzero(atoms.resolved)
+    residue = atoms.residue[rows]
+    address = _address_columns(structure, rows)
+    standard = np.array([is_standard(name) for name in residues.name.tolist()])
+    polymer = np.isin(chains.kind, list(_POLYMER_TYPES))[residues.chain]
+    charges = atoms.charge[rows].tolist()
+    _loop(
+        block,
+        "atom_site",
+        {
+            "group_PDB": np.where((standard & polymer)[residue], "ATOM", "HETATM"),
+            "id": range(1, len(rows) + 1),
+            "type_symbol": [element_symbol(number).upper() for number in atoms.element[rows].tolist()],
+            "label_atom_id": address["label_atom_id"],
+            "label_alt_id": ["."] * len(rows),
+            "label_comp_id": address["label_comp_id"],
+            "label_asym_id": address["label_asym_id"],
+            "label_entity_id": chains.entity_id[residues.chain[residue]] + 1,
+            "label_seq_id": address["label_seq_id"],
+            "pdbx_PDB_ins_code": address["ins_code"],
+            **{f"Cartn_{axis}": [f"{value:.3f}" for value in atoms.positions[rows, column].tolist()]
+               for column, axis in enumerate("xyz")},
+            "occupancy": [f"{value:.2f}" for value in atoms.occupancy[rows].tolist()],
+            "B_iso_or_equiv": [f"{value:.2f}" for value in atoms.b_factor[rows].tolist()],
+            "pdbx_formal_charge": [str(charge) if charge else "?" for charge in charges],
+            "auth_seq_id": address["auth_seq_id"],
+            "auth_comp_id": address["label_comp_id"],
+            "auth_asym_id": address["auth_asym_id"],
+            "auth_atom_id": address["label_atom_id"],
+            "pdbx_PDB_model_num": ["1"] * len(rows),
+        },
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""Components for residues that no dictionary knows, from the atoms that a file shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from structdiff.chemistry.components import DNA, OTHER, PEPTIDE, RNA, Component
+
+#: Covalent radii (Å), Cordero et al. 2008, Dalton Trans. 2832; 1.5 for the rest, mostly metals.
+_RADII = {
+    1: 0.31, 5: 0.84, 6: 0.76, 7: 0.71, 8: 0.66, 9: 0.57, 14: 1.11, 15: 1.07, 16: 1.05, 17: 1.02, 33: 1.19, 34: 1.20,
+    35: 1.20, 53: 1.39,
+}  # fmt: skip
+_TOLERANCE = 0.4  # Å beyond the sum of the radii, as in Open Babel's and RDKit's perception of bonds
+_SHORTEST = 0.4
+
+
+class ObservedAtom(NamedTuple):
+    """A heavy atom as a file shows it: name, atomic number, charge, position (Å) and serial number."""
+
+    name: str
+    element: int
+    charge: int
+    position: tuple[float, float, float]
+    serial: int
+
+
+def observed_component(
+    code: str, atoms: Sequence[ObservedAtom], conect: Mapping[int, Sequence[int]] | None = None
+) -> Component:
+    """A component with the atoms of a file; bonds from CONECT records where they reach all atoms, else from distances.
+
+    Every bond is single, because distances do not tell orders safely. The conformer in the file is its ideal one.
+    """
+    positions = np.array([atom.position for atom in atoms], np.float32).reshape(-1, 3)
+    elements = np.array([atom.element for atom in atoms], np.uint8)
+    bonds, orders = _conect_bonds(atoms, conect or {})
+    if len(np.unique(bonds)) < len(atoms):
+        bonds = _bonds_by_distance(elements, positions)
+        orders = np.ones(len(bonds), np.uint8)
+    names = np.array([atom.name for atom in atoms])
+    return Component(
+        name=code,
+        description="as in the file",
+        one_letter="",
+        parent="",
+        kind=_kind(set(names.tolist())),
+        atom_names=names,
+        elements=elements,
+        charges=np.array([atom.charge for atom in atoms], np.int8),
+        ideal_positions=np.nan_to_num(positions),
+        bonds=bonds,
+        bond_orders=orders,
+        kekule_orders=orders.copy(),
+        leaving=np.isin(names, ("OXT", "OP3")),
+        hydrogens=np.zeros(len(atoms), np.uint8),
+        stereo=np.zeros(len(atoms), bool),
+    )
+
+
+def _kind(names: set[str]) -> str:
+    if {"N", "CA", "C"} <= names:
+        return PEPTIDE
+    if {"C1'", "C3'", "O3'"} <= names:
+        return RNA if "O2'" in names else DNA
+    return OTHER
+
+
+def _conect_bonds(atoms: Sequence[ObservedAtom], conect: Mapping[int, Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Bonds of CONECT records; a bond that is listed twice or three times is double or triple."""
+    row_of = {atom.serial: row for row, atom in enumerate(atoms)}
+    counts: dict[tuple[int, int], int] = {}
+    for serial, row in row_of.items():
+        for partner in conect.get(serial, ()):
+            other = row_of.get(partner)
+            if other is not None and row < other:
+                counts[row, other] = counts.get((row, other), 0) + 1
+    bonds = np.array(sorted(counts), np.int32).reshape(-1, 2)
+    return bonds, np.array([min(counts[pair], 3) for pair in sorted(counts)], np.uint8)
+
+
+def _bonds_by_distance(elements: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    radii = np.array([_RADII.get(int(element), 1.5) for element in elements])
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    near = (distance < radii[:, None] + radii[None] + _TOLERANCE) & (distance > _SHORTEST)
+    return np.argwhere(np.triu(near, 1)).astype(np.int32).reshape(-1, 2)

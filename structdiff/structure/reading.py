@@ -1,0 +1,371 @@
+"""From a parsed file to the tables: full sequences first, then the atoms that were seen.
+
+The chains are built whole from their sequences (``build``), and each atom of the file is then put in its place. So
+missing residues and atoms are there, unresolved, and a structure that was read looks like one that was asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import gemmi
+import numpy as np
+
+from structdiff.chemistry.components import OTHER, Component, component, is_known
+from structdiff.errors import InputError
+from structdiff.structure.build import AtomAddress, ChainSequence, build_structure, chain_letters
+from structdiff.structure.observed_components import ObservedAtom, observed_component
+from structdiff.structure.tables import BondTable, ChainKind, Structure
+
+_BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
+_DICTIONARY_BOND = 2.6  # Å; a ligand whose bonds by the dictionary are longer is another molecule of that code
+_RING_CLOSURE = 1.65  # Å; the two ends of a chain nearer than this are bonded
+_POLYMERS = {
+    gemmi.PolymerType.PeptideL: ChainKind.PROTEIN,
+    gemmi.PolymerType.PeptideD: ChainKind.PROTEIN,
+    gemmi.PolymerType.CyclicPseudoPeptide: ChainKind.PROTEIN,
+    gemmi.PolymerType.Pna: ChainKind.PROTEIN,
+    gemmi.PolymerType.Dna: ChainKind.DNA,
+    gemmi.PolymerType.Rna: ChainKind.RNA,
+    gemmi.PolymerType.DnaRnaHybrid: ChainKind.RNA,
+}
+
+
+@dataclass(kw_only=True)
+class ParsedFile:
+    """What a format's reader hands on: gemmi's structure and what gemmi does not keep.
+
+    components: those that the file defines. numbering: author number and insertion code of a residue, by label chain id
+    and place, also of residues that were not seen. labelled: the label chain ids are the file's own.
+    """
+
+    structure: gemmi.Structure
+    name: str
+    labelled: bool
+    components: dict[str, Component] = field(default_factory=dict)
+    numbering: Mapping[str, Mapping[int, tuple[int, str]]] = field(default_factory=dict)
+    metadata: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class _Chain:
+    """One chain of the file: its residues by place in the full sequence (from 0)."""
+
+    sequence: ChainSequence
+    residues: dict[int, gemmi.Residue]
+    auth_chain: str
+    complete: bool
+
+
+def structure_of(parsed: ParsedFile, *, model: int, keep_waters: bool) -> Structure:
+    """The tables of one model. Raises InputError where the model is not there or has no atoms."""
+    chosen = _model(parsed.structure, model)
+    groups = _residue_groups(chosen, keep_waters)
+    if not groups:
+        raise InputError("no atoms in this file")
+    components = _unknown_components(parsed.structure, groups, parsed.components) | parsed.components
+    chains = [_chain(parsed, row, auth, residues) for row, (auth, residues) in enumerate(groups)]
+    chains = [_closed(chain) for chain in chains]
+    structure = build_structure(
+        [chain.sequence for chain in chains],
+        bonds=_extra_bonds(parsed.structure, chains, components),
+        components=components,
+        name=parsed.name,
+        metadata={**parsed.metadata, "model": model},
+    )
+    placed = _place(structure, chains)
+    if not placed.atoms.resolved.any():
+        raise InputError("no atoms in this file")
+    return _without_absent_leaving_atoms(_without_broken_links(placed, chains), components)
+
+
+def _model(structure: gemmi.Structure, number: int) -> gemmi.Model:
+    if len(structure) == 0:
+        raise InputError("no atoms in this file")
+    numbers = [model.num for model in structure]
+    if number not in numbers:
+        raise InputError("this model is not in the file", key="model", found=number, allowed=_ranges(numbers))
+    return structure[numbers.index(number)]
+
+
+def _ranges(numbers: list[int]) -> str:
+    consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) > 1
+    return f"{numbers[0]} to {numbers[-1]}" if consecutive else ", ".join(map(str, numbers))
+
+
+def _residue_groups(model: gemmi.Model, keep_waters: bool) -> list[tuple[str, list[gemmi.Residue]]]:
+    """Author chain name and residues of each label chain, in file order."""
+    groups: dict[str, tuple[str, list[gemmi.Residue]]] = {}
+    for chain in model:
+        for residue in chain:
+            is_water = residue.entity_type == gemmi.EntityType.Water
+            if len(residue) == 0 or (is_water and not keep_waters):
+                continue
+            groups.setdefault(residue.subchain or chain.name, (chain.name, []))[1].append(residue)
+    return list(groups.values())
+
+
+def _chain(parsed: ParsedFile, row: int, auth_chain: str, residues: list[gemmi.Residue]) -> _Chain:
+    kind, full = _kind_and_sequence(parsed.structure, residues)
+    residues = _one_residue_per_place(residues)
+    subchain = residues[0].subchain
+    placed = {residue.label_seq - 1: residue for residue in residues if residue.label_seq}
+    fits = bool(full) and len(placed) == len(residues) and max(placed) < len(full)
+    if not fits:
+        placed, full = dict(enumerate(residues)), [residue.name for residue in residues]
+    names = [placed[place].name if place in placed else full[place] for place in range(len(full))]
+    numbers = _author_numbers(placed, len(full), parsed.numbering.get(subchain, {}))
+    sequence = ChainSequence(
+        name=auth_chain,
+        kind=kind,
+        residues=tuple(names),
+        author_seq_ids=tuple(number for number, _ in numbers),
+        insertion_codes=tuple(code for _, code in numbers),
+        label_id=subchain if parsed.labelled else chain_letters(row),
+    )
+    return _Chain(sequence=sequence, residues=placed, auth_chain=auth_chain, complete=fits)
+
+
+def _kind_and_sequence(structure: gemmi.Structure, residues: list[gemmi.Residue]) -> tuple[ChainKind, list[str]]:
+    first = residues[0]
+    if first.entity_type == gemmi.EntityType.Water:
+        return ChainKind.WATER, []
+    entity = next((entity for entity in structure.entities if first.subchain in entity.subchains), None)
+    if first.entity_type != gemmi.EntityType.Polymer:
+        return ChainKind.LIGAND, []
+    polymer = entity.polymer_type if entity is not None else gemmi.PolymerType.Unknown
+    kind = _POLYMERS.get(polymer, _kind_by_residues(residues))
+    full = [gemmi.Entity.first_mon(name) for name in entity.full_sequence] if entity is not None else []
+    return kind, full
+
+
+def _kind_by_residues(residues: Iterable[gemmi.Residue]) -> ChainKind:
+    kinds = {"peptide": ChainKind.PROTEIN, "dna": ChainKind.DNA, "rna": ChainKind.RNA}
+    votes = [component(residue.name).kind for residue in residues if is_known(residue.name)]
+    known = [kinds[kind] for kind in votes if kind in kinds]
+    return max(set(known), key=known.count) if known else ChainKind.LIGAND
+
+
+def _one_residue_per_place(residues: list[gemmi.Residue]) -> list[gemmi.Residue]:
+    """Of several residue types at one place (microheterogeneity) the one of the highest occupancy, or the first."""
+    places: dict[tuple[int, str], list[gemmi.Residue]] = defaultdict(list)
+    for residue in residues:
+        places[residue.seqid.num or 0, residue.seqid.icode].append(residue)
+    return [max(group, key=_occupancy) for group in places.values()]
+
+
+def _occupancy(residue: gemmi.Residue) -> float:
+    return max((atom.occ for atom in residue), default=0.0)
+
+
+def _author_numbers(
+    placed: dict[int, gemmi.Residue], count: int, listed: Mapping[int, tuple[int, str]]
+) -> list[tuple[int, str]]:
+    """Author numbers of all places: the residue's own, else the file's table, else counted on from the one before."""
+    own = {place: (residue.seqid.num or 0, residue.seqid.icode.strip()) for place, residue in placed.items()}
+    known = {place - 1: number for place, number in listed.items()} | own
+    first = min(known, default=0)
+    start = known.get(first, (1, ""))[0]
+    numbers: list[tuple[int, str]] = []
+    for place in range(count):
+        if place in known:
+            numbers.append(known[place])
+        elif place < first:
+            numbers.append((start - first + place, ""))
+        else:
+            numbers.append((numbers[-1][0] + 1 if numbers else 1, ""))
+    return numbers
+
+
+def _closed(chain: _Chain) -> _Chain:
+    """The chain, cyclic if its last residue is bonded to its first."""
+    sequence = chain.sequence
+    ends = {ChainKind.PROTEIN: ("C", "N"), ChainKind.DNA: ("O3'", "P"), ChainKind.RNA: ("O3'", "P")}.get(sequence.kind)
+    last = len(sequence.residues) - 1
+    if ends is None or last < 2 or 0 not in chain.residues or last not in chain.residues:
+        return chain
+    leave, enter = chain.residues[last].find_atom(ends[0], "*"), chain.residues[0].find_atom(ends[1], "*")
+    if leave is None or enter is None or leave.pos.dist(enter.pos) > _RING_CLOSURE:
+        return chain
+    return dataclasses.replace(chain, sequence=dataclasses.replace(sequence, cyclic=True))
+
+
+def _extra_bonds(
+    structure: gemmi.Structure, chains: list[_Chain], components: Mapping[str, Component]
+) -> list[tuple[AtomAddress, AtomAddress]]:
+    """Covalent bonds between residues that the file states and the sequences do not imply."""
+    places = {
+        (chain.auth_chain, residue.seqid.num, residue.seqid.icode, residue.name): (chain.sequence.label_id, place + 1)
+        for chain in chains
+        for place, residue in chain.residues.items()
+    }
+    bonds = []
+    for link in structure.connections:
+        if (
+            link.type not in (gemmi.ConnectionType.Covale, gemmi.ConnectionType.Disulf)
+            or link.asu == gemmi.Asu.Different
+        ):
+            continue
+        ends = []
+        for partner in (link.partner1, link.partner2):
+            key = (partner.chain_name, partner.res_id.seqid.num, partner.res_id.seqid.icode, partner.res_id.name)
+            if key in places and _has_atom(key[3], partner.atom_name, components):
+                ends.append((*places[key], partner.atom_name))
+        codes = {partner.res_id.name for partner in (link.partner1, link.partner2)}
+        if len(ends) == 2 and ends[0] != ends[1] and not any(_is_metal_ion(code, components) for code in codes):
+            bonds.append((ends[0], ends[1]))
+    return bonds + _conect_bonds(structure, chains, components)
+
+
+def _has_atom(code: str, atom_name: str, components: Mapping[str, Component]) -> bool:
+    return atom_name in component(code, components).atom_index
+
+
+def _is_metal_ion(code: str, components: Mapping[str, Component]) -> bool:
+    """Whether a residue is a lone metal ion, whose bonds are coordination, not covalent."""
+    whole = component(code, components)
+    return len(whole) == 1 and gemmi.Element(int(whole.elements[0])).is_metal
+
+
+def _conect_bonds(
+    structure: gemmi.Structure, chains: list[_Chain], components: Mapping[str, Component]
+) -> list[tuple[AtomAddress, AtomAddress]]:
+    """Bonds of CONECT records between two residues of which at least one is no polymer's."""
+    if not structure.conect_map:
+        return []
+    owner: dict[int, tuple[int, AtomAddress, bool]] = {}
+    for row, chain in enumerate(chains):
+        for place, residue in chain.residues.items():
+            for atom in residue:
+                address = (chain.sequence.label_id, place + 1, atom.name)
+                owner[atom.serial] = (row, address, atom.element.is_metal)
+    bonds = []
+    for serial, partners in structure.conect_map.items():
+        for partner in partners:
+            if serial not in owner or partner not in owner or serial > partner:
+                continue
+            (row_1, end_1, metal_1), (row_2, end_2, metal_2) = owner[serial], owner[partner]
+            polymers = [chains[row].sequence.kind not in (ChainKind.LIGAND, ChainKind.WATER) for row in (row_1, row_2)]
+            known = all(
+                _has_atom(chains[row].sequence.residues[end[1] - 1], end[2], components)
+                for row, end in ((row_1, end_1), (row_2, end_2))
+            )
+            if end_1[:2] != end_2[:2] and not (metal_1 or metal_2 or all(polymers)) and known:
+                bonds.append((end_1, end_2))
+    return bonds
+
+
+def _unknown_components(
+    structure: gemmi.Structure, groups: list[tuple[str, list[gemmi.Residue]]], defined: Mapping[str, Component]
+) -> dict[str, Component]:
+    """Components for codes that the dictionary does not hold, or holds as another molecule, from the file's atoms."""
+    instances: dict[str, list[gemmi.Residue]] = defaultdict(list)
+    for _, residues in groups:
+        for residue in residues:
+            instances[residue.name].append(residue)
+    unknown = {}
+    for code, residues in instances.items():
+        if code in defined:
+            continue
+        if not is_known(code) or not _matches_dictionary(code, residues[0]):
+            fullest = max(residues, key=len)
+            atoms = [
+                ObservedAtom(
+                    atom.name,
+                    atom.element.atomic_number,
+                    atom.charge,
+                    (atom.pos.x, atom.pos.y, atom.pos.z),
+                    atom.serial,
+                )
+                for atom in _chosen_atoms(fullest)
+            ]
+            unknown[code] = observed_component(code, atoms, structure.conect_map or {})
+    return unknown
+
+
+def _point(atom: gemmi.Atom) -> tuple[float, float, float]:
+    return atom.pos.x, atom.pos.y, atom.pos.z
+
+
+def _matches_dictionary(code: str, residue: gemmi.Residue) -> bool:
+    try:
+        whole = component(code)
+    except InputError:
+        return False
+    names = set(whole.atom_names.tolist())
+    seen = {atom.name: np.array(_point(atom)) for atom in _chosen_atoms(residue)}
+    if whole.kind != OTHER:
+        return 2 * len(seen.keys() & names) >= len(seen)
+    ends = [(str(whole.atom_names[i]), str(whole.atom_names[j])) for i, j in whole.bonds.tolist()]
+    lengths = [float(np.linalg.norm(seen[a] - seen[b])) for a, b in ends if a in seen and b in seen]
+    return seen.keys() <= names and all(length < _DICTIONARY_BOND for length in lengths)
+
+
+def _chosen_atoms(residue: gemmi.Residue) -> list[gemmi.Atom]:
+    """The atoms of one conformation of a residue: the alternate location of the highest occupancy, or the first."""
+    totals: dict[str, list[float]] = defaultdict(list)
+    for atom in residue:
+        if atom.altloc != "\0":
+            totals[atom.altloc].append(atom.occ)
+    best = max(totals, key=lambda letter: sum(totals[letter]) / len(totals[letter]), default="\0")
+    chosen: dict[str, gemmi.Atom] = {}
+    for atom in residue:
+        if atom.altloc in ("\0", best):
+            chosen.setdefault(atom.name, atom)
+    return list(chosen.values())
+
+
+def _place(structure: Structure, chains: list[_Chain]) -> Structure:
+    """The structure with the file's atoms at their positions."""
+    rows, values, kept = [], [], structure.atoms
+    names, starts = kept.name.tolist(), [*structure.residues.atom_start.tolist(), len(kept)]
+    for chain_row, chain in enumerate(chains):
+        first = int(structure.chains.residue_start[chain_row])
+        for place, residue in chain.residues.items():
+            start, stop = starts[first + place], starts[first + place + 1]
+            row_of = {name: row for row, name in enumerate(names[start:stop], start)}
+            for atom in _chosen_atoms(residue):
+                row = row_of.get(atom.name)
+                if row is not None:
+                    rows.append(row)
+                    values.append((*atom.pos.tolist(), atom.b_iso, atom.occ))
+    table = np.array(values, np.float64).reshape(-1, 5)
+    finite = np.isfinite(table[:, :3]).all(axis=1)
+    index, table = np.array(rows, np.int64)[finite], table[finite]
+    positions, b_factor = kept.positions.copy(), kept.b_factor.copy()
+    occupancy, resolved = np.zeros(len(kept), np.float32), kept.resolved.copy()
+    positions[index], b_factor[index], occupancy[index] = table[:, :3], table[:, 3], table[:, 4]
+    resolved[index] = True
+    atoms = dataclasses.replace(kept, positions=positions, b_factor=b_factor, occupancy=occupancy, resolved=resolved)
+    return dataclasses.replace(structure, atoms=atoms)
+
+
+def _without_broken_links(structure: Structure, chains: list[_Chain]) -> Structure:
+    """Drops long links where the full sequence is not known, or the author's numbers jump: there the chain is broken."""
+    atoms, residues = structure.atoms, structure.residues
+    first, second = structure.bonds.atom_1, structure.bonds.atom_2
+    residue_1, residue_2 = atoms.residue[first], atoms.residue[second]
+    guessed = np.array([not chain.complete for chain in chains])[residues.chain[residue_1]]
+    jump = np.abs(residues.author_seq_id[residue_2] - residues.author_seq_id[residue_1]) > 1
+    same_chain = residues.chain[residue_1] == residues.chain[residue_2]
+    between = (residue_1 != residue_2) & same_chain & (guessed | jump)
+    seen = atoms.resolved[first] & atoms.resolved[second]
+    length = np.linalg.norm(atoms.positions[first] - atoms.positions[second], axis=1)
+    keep = ~(between & seen & (length > _BROKEN_LINK))
+    bonds = BondTable(atom_1=first[keep], atom_2=second[keep], order=structure.bonds.order[keep])
+    return dataclasses.replace(structure, bonds=bonds)
+
+
+def _without_absent_leaving_atoms(structure: Structure, components: Mapping[str, Component]) -> Structure:
+    """Drops leaving atoms of ligands that the file lacks: a link that it does not state took them away."""
+    ligand = structure.chains.kind[structure.atom_chain] == ChainKind.LIGAND
+    keep = np.ones(len(structure.atoms), bool)
+    for residue in np.unique(structure.atoms.residue[ligand & ~structure.atoms.resolved]):
+        span = structure.residue_atoms(int(residue))
+        whole = component(str(structure.residues.name[residue]), components)
+        leaving = np.isin(structure.atoms.name[span], whole.atom_names[whole.leaving])
+        keep[span] = ~(leaving & ~structure.atoms.resolved[span])
+    return structure if keep.all() else structure.select(keep)
