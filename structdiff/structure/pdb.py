@@ -38,7 +38,7 @@ def parse_pdb(text: str, name: str) -> ParsedFile:
     provenance = _provenance(structure)
     return ParsedFile(
         structure=structure,
-        name=structure.info["_entry.id"] if "_entry.id" in structure.info else name,
+        name=dict(structure.info).get("_entry.id", name),
         labelled=False,
         metadata=metadata_of(structure) | ({"provenance": provenance} if provenance else {}),
     )

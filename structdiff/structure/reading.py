@@ -344,7 +344,7 @@ def _place(structure: Structure, chains: list[_Chain]) -> Structure:
 
 
 def _without_broken_links(structure: Structure, chains: list[_Chain]) -> Structure:
-    """Drops long links where the full sequence is not known, or the author's numbers jump: there the chain is broken."""
+    """Drops long links where the full sequence is unknown or the author's numbers jump: the chain is broken there."""
     atoms, residues = structure.atoms, structure.residues
     first, second = structure.bonds.atom_1, structure.bonds.atom_2
     residue_1, residue_2 = atoms.residue[first], atoms.residue[second]

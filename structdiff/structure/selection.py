@@ -24,7 +24,7 @@ class ResidueRange:
 
 
 def parse_selection(text: str, chain_names: list[str] | None = None) -> tuple[ResidueRange, ...]:
-    """The residue ranges that a selection writes, such as ``A10-20,B5``; a longer chain id can end in a colon (AB1:5-9).
+    """The residue ranges that a selection writes, such as ``A10-20,B5``; a chain id can end in a colon (B1:5-9).
 
     chain_names: those there are; with them ids that hold digits are told apart. Raises InputError for other text.
     """
