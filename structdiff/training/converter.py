@@ -9,13 +9,14 @@ import argparse
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from structdiff.errors import InputError, StructdiffError
 from structdiff.training.collection import Collection, TemplateList
 from structdiff.training.dataset import SPLITS
+from structdiff.training.folder import convert_folder
+from structdiff.training.progress import shown
 from structdiff.training.set_writer import SetSummary, SetWriter
 
 #: Sources whose licence is non-commercial or academic; only coordinates were taken from them, yet they are left out.
@@ -24,8 +25,6 @@ _MEBIBYTE = 2**20
 #: What a set needs, measured: bytes for each atom with its share of the residues, and for names and templates.
 _BYTES_AN_ATOM, _BYTES_FIXED = 6.35, 1.0 * _MEBIBYTE
 _UNKNOWN_RESOLUTION = 2.8  # Å, ranks entries without one
-
-_Item = TypeVar("_Item")
 
 
 def convert_structures(
@@ -59,7 +58,7 @@ def convert_structures(
     for split in SPLITS:
         sizes = cluster_sizes(chosen[split])
         raw = collection.entries(chosen[split], templates)
-        for entry in _shown(raw, len(chosen[split]), f"Converting {split}", progress):
+        for entry in shown(raw, len(chosen[split]), f"Converting {split}", progress):
             writer.add(entry, split, cluster=sizes[entry.name])
     return writer.write(out, source=Path(source).name)
 
@@ -116,31 +115,29 @@ def atoms_kept(record: dict, max_residues: int) -> float:
     return record["n_atoms"] * min(1.0, max_residues / max(sum(chain["n"] for chain in record["chains"]), 1))
 
 
-def _shown(items: Iterable[_Item], total: int, text: str, progress: bool) -> Iterator[_Item]:
-    if not progress:
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(items, total=total, description=text, console=Console(stderr=True))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Converts a collection from the command line; returns the exit status."""
+    """Converts a collection or a folder of files from the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m structdiff.training.converter", description=__doc__)
-    parser.add_argument("source", help="structure collection (index.jsonl.gz, splits.json, shards)")
+    parser.add_argument(
+        "source", help="structure collection (a folder with index.jsonl.gz), or any folder of mmCIF and PDB files"
+    )
     parser.add_argument("out", help="folder to write")
-    parser.add_argument("--max-mebibytes", type=float, default=60.0, help="largest size of the set (default 60)")
+    parser.add_argument(
+        "--max-mebibytes", type=float, default=60.0, help="largest size of the set, of collections only (default 60)"
+    )
     parser.add_argument("--max-residues", type=int, default=512, help="larger entries are cut to this (default 512)")
     options = parser.parse_args(arguments)
     try:
-        summary = convert_structures(
-            options.source, options.out, max_mebibytes=options.max_mebibytes, max_residues=options.max_residues
-        )
+        if (Path(options.source) / "index.jsonl.gz").is_file():
+            limits = {"max_mebibytes": options.max_mebibytes, "max_residues": options.max_residues}
+            summary = convert_structures(options.source, options.out, **limits)
+        else:
+            summary = convert_folder(options.source, options.out, max_residues=options.max_residues)
     except StructdiffError as error:
         print(error, file=sys.stderr)
         return 2
+    for reason in summary.skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
     print(f"{summary.path}: {summary.mebibytes} MiB, {summary.atoms} atoms")
     for split in SPLITS:
         print(f"  {split}: {summary.entries.get(split, 0)} entries, {summary.residues.get(split, 0)} residues")

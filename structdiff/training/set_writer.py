@@ -28,13 +28,14 @@ _BOND_SLACK = 0.35
 
 @dataclass(frozen=True, kw_only=True)
 class SetSummary:
-    """What was written: where, how large, and how much of what in each split."""
+    """What was written: where, how large, how much of what in each split, and why files were skipped."""
 
     path: Path
     mebibytes: float
     entries: dict[str, int]
     residues: dict[str, int]
     atoms: int
+    skipped: tuple[str, ...] = ()
 
 
 class SetWriter:
@@ -88,13 +89,14 @@ class SetWriter:
                 raise ValueError(f"{name} does not fit into {np.dtype(dtype)}")
         self._columns[name].append(array.astype(dtype))
 
-    def write(self, out: str | Path, *, source: str) -> SetSummary:
+    def write(self, out: str | Path, *, source: str, skipped: Sequence[str] = ()) -> SetSummary:
         """Writes the set to a folder that does not exist yet, is empty or holds an older set.
 
         Raises InputError when there is nothing to write or the folder holds something else.
         """
         if not self._names:
-            raise InputError("no usable structure was found", path=source)
+            first = f", beginning with: {skipped[0]}" if skipped else ""
+            raise InputError(f"no usable structure was found, {len(skipped)} skipped{first}", path=source)
         arrays = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         for name in ("entry_atom", "entry_residue", "entry_chain", "entry_run"):
             arrays[name] = np.concatenate([[0], np.cumsum(arrays[name])]).astype(np.int32)
@@ -120,6 +122,7 @@ class SetWriter:
             entries=dict(self._split_entries),
             residues=dict(self._split_residues),
             atoms=len(arrays["atom_positions"]),
+            skipped=tuple(skipped),
         )
 
 

@@ -299,4 +299,4 @@ def test_command_line(tmp_path, capsys):
     assert main([str(COLLECTION), str(tmp_path / "set")]) == 0
     assert "val: 3 entries" in capsys.readouterr().out
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "set2")]) == 2
-    assert "index.jsonl.gz" in capsys.readouterr().err
+    assert "no such folder" in capsys.readouterr().err
