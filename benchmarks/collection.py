@@ -73,7 +73,7 @@ class CollectionChain:
 def read_index(source: Path) -> list[dict]:
     path = source / "index.jsonl.gz"
     if not path.is_file():
-        raise InputError("this folder holds no collection of structures", path=source, allowed="a folder with index.jsonl.gz")
+        raise InputError("no collection of structures here", path=source, allowed="a folder with index.jsonl.gz")
     with gzip.open(path, "rt") as lines:
         return [json.loads(line) for line in lines]
 

@@ -99,8 +99,8 @@ def size_law(backbones: list[Backbone]) -> dict[str, object]:
     low, high = np.quantile(rest, (0.25, 0.75))
     return {
         "a": float(np.exp(log_a)), "b": float(b), "sd_log": float((high - low) / 1.349), "chains": int(used.sum()),
-        "provenance": "Rg = a * length^b (CA, A): entries of one chain, 40 to 400 residues, one of each 90 % cluster of "
-        "the training split; sd_log is the interquartile range of log(Rg) about the law, as a normal sd",
+        "provenance": "Rg = a * length^b (CA, A): entries of one chain, 40 to 400 residues, one of each 90 % cluster "
+        "of the training split; sd_log is the interquartile range of log(Rg) about the law, as a normal sd",
         "script": "benchmarks/natural_reference.py --refit",
     }  # fmt: skip
 
@@ -140,10 +140,11 @@ def main() -> None:
     sets[f"{RESOLUTION} Å or better, any length"] = of(sharp, measured)
     sets |= {f"{low}-{high} residues": [c for c in checks if low <= c.residues <= high] for low, high in BANDS}
     tables = {f"{name} ({len(members)})": summarise_validity(members) for name, members in sets.items()}
-    print(format_table(tables))
+    print("mean [95 % interval]\n" + format_table(tables))
+    print("\nmedian (quartiles)\n" + format_table(tables, show="quartiles"))
     result = {
-        "what": "protein chains of 40 to 128 residues of the validation and test splits (no antibody or T-cell receptor "
-        "domains), one of each 90 % cluster, each chain alone; one set has the longer chains too",
+        "what": "protein chains of 40 to 128 residues of the validation and test splits (no antibody or T-cell "
+        "receptor domains), one of each 90 % cluster, each chain alone; one set has the longer chains too",
         "sets": {
             name: {key: dataclasses.asdict(value) for key, value in summarise_validity(members).items()}
             for name, members in sets.items()

@@ -55,7 +55,7 @@ class Backbone:
         """
         positions = np.asarray(positions, np.float64)
         if positions.ndim != 3 or positions.shape[1:] != (4, 3):
-            raise InputError("backbone positions must hold N, CA, C, O", found=positions.shape, allowed="(residue, 4, 3)")
+            raise InputError("a backbone is N, CA, C, O", found=positions.shape, allowed="(residue, 4, 3)")
         count = len(positions)
         chain = np.zeros(count, np.int64) if chain is None else np.asarray(chain)
         index = np.arange(count) if residue_index is None else np.asarray(residue_index)
@@ -86,8 +86,8 @@ class Backbone:
             found[:, :4], residues.chain[protein], residue_index=residues.label_seq_id[protein],
             restype=residues.name[protein], cb=found[:, 4],
         )  # fmt: skip
-        # A file without the full sequence numbers what it has from 1 on: there, a jump in the depositor's numbering over
-        # an open peptide bond means missing residues, and not a broken chain.
+        # A file without the full sequence numbers what it has from 1 on: there, a jump in the depositor's numbering
+        # over an open peptide bond means missing residues, and not a broken chain.
         author = residues.author_seq_id[protein]
         jump = np.zeros(len(backbone), bool)
         jump[1:] = ~np.isin(author[1:] - author[:-1], (0, 1))
@@ -97,7 +97,7 @@ class Backbone:
     @property
     def complete(self) -> np.ndarray:
         """Whether N, CA and C of each residue are there."""
-        return np.isfinite(self.positions[:, :3]).all((1, 2))
+        return np.asarray(np.isfinite(self.positions[:, :3]).all((1, 2)))
 
     @property
     def peptide_bond(self) -> np.ndarray:
@@ -109,7 +109,7 @@ class Backbone:
     @cached_property
     def bonded(self) -> np.ndarray:
         """Whether each residue is joined to the one before by a peptide bond shorter than 2.0 Å."""
-        return self.peptide_bond <= CHAIN_BREAK_DISTANCE
+        return np.asarray(self.peptide_bond <= CHAIN_BREAK_DISTANCE)
 
     @property
     def cb_or_ideal(self) -> np.ndarray:
@@ -119,7 +119,7 @@ class Backbone:
 
     @cached_property
     def torsions(self) -> np.ndarray:
-        """phi, psi, omega of each residue (residue, 3) in radian; omega is that of the bond before; NaN where undefined."""
+        """phi, psi, omega of residues (residue, 3) in radian; omega is that of the bond before; NaN if undefined."""
         p = self.positions
         out = np.full((len(self), 3), np.nan)
         if len(self) > 1:
@@ -137,7 +137,8 @@ class Backbone:
         residues = np.asarray(residues, bool)
         before_kept = np.concatenate([[False], residues[:-1]])
         follows = (self.follows & before_kept)[residues]
-        arrays = {name: getattr(self, name)[residues] for name in ("positions", "cb", "chain", "residue_index", "restype")}
+        names = ("positions", "cb", "chain", "residue_index", "restype")
+        arrays = {name: getattr(self, name)[residues] for name in names}
         return Backbone(**arrays, follows=follows, sequence_known=self.sequence_known)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from structdiff.evaluation.backbone import CA, C, N, Backbone
+from structdiff.evaluation.backbone import CA, Backbone, C, N
 from structdiff.evaluation.internal_coordinates import dihedral, signed_volume
 
 _HELIX_TORSION = np.radians((25.0, 85.0))  # |CA torsion|: alpha 50, 3-10 about 70, pi about 40

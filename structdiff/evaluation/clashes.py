@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.structure.tables import ChainKind, Structure
 
 OVERLAP_LIMIT = 0.4  # Å
-HYDROGEN_BOND_ALLOWANCE = 0.6  # Å of overlap more between two of N, O, S: hydrogen bonds and salt bridges are no clashes
+HYDROGEN_BOND_ALLOWANCE = 0.6  # Å of overlap more between two of N, O, S: hydrogen bonds, salt bridges
 # Å; the radii of Probe. Elements that are not listed (metals, most ions) bind closer than any sphere says: not judged.
 RADII = {5: 1.65, 6: 1.70, 7: 1.55, 8: 1.40, 9: 1.30, 15: 1.80, 16: 1.80, 17: 1.77, 34: 1.90, 35: 1.95, 53: 2.10}
 _CARBONYL_RADIUS = 1.65
@@ -74,7 +74,7 @@ def find_clashes(
     radius = _radii(element, bonds)
     rows = np.isfinite(positions).all(-1) & (radius > 0)
     rows = np.flatnonzero(rows if used is None else rows & used)
-    near = cKDTree(positions[rows]).query_pairs(_MAX_DISTANCE, output_type="ndarray") if len(rows) > 1 else []
+    near = KDTree(positions[rows]).query_pairs(_MAX_DISTANCE, output_type="ndarray") if len(rows) > 1 else []
     pairs = rows[np.asarray(near, np.int64).reshape(-1, 2)]
     i, j = pairs.T
     distance = np.linalg.norm(positions[i] - positions[j], axis=-1)
@@ -94,7 +94,7 @@ def find_clashes(
 
 
 def _radii(element: np.ndarray, bonds: np.ndarray) -> np.ndarray:
-    """Radius of each atom (Å), 0 where it is not judged. Carbons of C=O and the like, which peptides bring close, are small."""
+    """Radius of each atom (Å), 0 where it is not judged; flat carbons of C=O and the like are smaller."""
     radius = np.zeros(256)
     radius[list(RADII)] = list(RADII.values())
     radius = radius[element]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from structdiff.evaluation.backbone import CA, C, N, O, Backbone
+from structdiff.evaluation.backbone import CA, Backbone, C, N, O
 from structdiff.evaluation.internal_coordinates import angle_difference, bond_angle
 
 SIGMA_LIMIT = 4.0
@@ -133,7 +133,8 @@ def _collect(values: Iterator[tuple[str, np.ndarray, np.ndarray]]) -> Deviation:
 def _bond_values(backbone: Backbone) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     p, kind = backbone.positions, _kinds(backbone)
     lengths = {
-        "N-CA": p[:, CA] - p[:, N], "CA-C": p[:, C] - p[:, CA], "C-O": p[:, O] - p[:, C], "CA-CB": backbone.cb - p[:, CA],
+        "N-CA": p[:, CA] - p[:, N], "CA-C": p[:, C] - p[:, CA], "C-O": p[:, O] - p[:, C],
+        "CA-CB": backbone.cb - p[:, CA],
     }  # fmt: skip
     for name, vector in lengths.items():
         target, sigma = np.array(BONDS[name])[kind].T
@@ -154,7 +155,7 @@ def _angle_values(backbone: Backbone) -> Iterator[tuple[str, np.ndarray, np.ndar
         if name in _BRANCHED_CB:
             target, sigma = (np.where(branched, np.radians(_BRANCHED_CB[name][k]), (target, sigma)[k]) for k in (0, 1))
         yield name, bond_angle(*atoms) - target, sigma
-    # Across the peptide bond: at C the class is that of the residue whose C it is, but proline's ring acts on the C before.
+    # Across the peptide bond: at C the class is that of its own residue, but proline's ring acts on the C before it.
     before = np.roll(kind, 1)
     at_c = np.where(kind == 2, 2, np.where(before == 1, 1, 0))
     p0 = np.roll(p, 1, axis=0)

@@ -23,7 +23,7 @@ def radius_of_gyration(backbone: Backbone) -> float:
 
 
 def expected_radius_of_gyration(num_residues: int) -> float:
-    """Radius of gyration (Å) of a typical single natural chain of that length: a * length^b, fitted to the training split.
+    """Radius of gyration (Å) of a typical single natural chain of that length: a * length^b, a fit.
 
     >>> 12.0 < expected_radius_of_gyration(100) < 15.0
     True
@@ -58,7 +58,8 @@ def contact_order(backbone: Backbone) -> float:
 
 def contacts_per_residue(backbone: Backbone) -> float:
     """Contacts (as for the contact order, between chains too) a residue: how well packed a chain is."""
-    return 2 * len(contacts(backbone)[0]) / len(backbone) if len(backbone) else float("nan")
+    count = int(backbone.complete.sum())
+    return 2 * len(contacts(backbone)[0]) / count if count else float("nan")
 
 
 def contacts(backbone: Backbone) -> tuple[np.ndarray, np.ndarray]:
@@ -74,5 +75,5 @@ def contacts(backbone: Backbone) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def _size_law() -> dict[str, float]:
-    text = resources.files("structdiff.evaluation").joinpath("data", SIZE_FILE).read_text()
+    text = resources.files("structdiff.evaluation").joinpath("data").joinpath(SIZE_FILE).read_text()
     return json.loads(text)

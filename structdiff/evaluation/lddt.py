@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from structdiff.errors import InputError
 
@@ -35,7 +35,7 @@ def lddt(
     inclusion_radius: float = INCLUSION_RADIUS,
     thresholds: tuple[float, ...] = THRESHOLDS,
 ) -> LDDT:
-    """Local distance difference test of paired atoms (atom, 3) in Å; CA-lDDT when given CA atoms, all-atom when given all.
+    """Local distance difference test of paired atoms (atom, 3) in Å: of CA atoms, or of all.
 
     group (atom): number of each atom's residue, from 0; distances within a residue are left out. Without it each atom
     is its own residue. chain (atom) with interface_only: only distances between chains count (iLDDT). An atom missing
@@ -49,7 +49,7 @@ def lddt(
         raise InputError("the lDDT of an interface needs to know the chains", key="chain")
     group = np.arange(len(positions)) if group is None else np.asarray(group, np.int64)
     seen = np.flatnonzero(np.isfinite(reference).all(-1))
-    near = cKDTree(reference[seen]).query_pairs(inclusion_radius, output_type="ndarray")
+    near = KDTree(reference[seen]).query_pairs(inclusion_radius, output_type="ndarray")
     i, j = seen[near.reshape(-1, 2)].T
     keep = group[i] != group[j]
     if interface_only and chain is not None:

@@ -46,7 +46,7 @@ class RamachandranReference:
 @functools.cache
 def reference() -> RamachandranReference:
     """The densities that come with the package."""
-    with resources.files("structdiff.evaluation").joinpath("data", DATA_FILE).open("rb") as stream:
+    with resources.files("structdiff.evaluation").joinpath("data").joinpath(DATA_FILE).open("rb") as stream:
         data = np.load(stream, allow_pickle=False)
         low, high = data["range"]
         return RamachandranReference(

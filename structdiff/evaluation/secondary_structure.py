@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from structdiff.evaluation.backbone import CA, C, N, O, Backbone
+from structdiff.evaluation.backbone import CA, Backbone, C, N, O
 
 ENERGY_LIMIT = -0.5  # kcal/mol
 _COUPLING = 27.89  # kcal/mol Å: 332 * 0.42 * 0.20
@@ -54,7 +54,7 @@ def hydrogen_bonds(backbone: Backbone) -> np.ndarray:
 
 
 def assign(bonds: np.ndarray, bonded: np.ndarray) -> np.ndarray:
-    """Helix, strand or loop of each residue from its hydrogen bonds (residue, residue) and chain connections (residue)."""
+    """Helix, strand or loop of residues from hydrogen bonds (residue, residue), links to the one before (residue)."""
     alpha = _in_helix(bonds, bonded, 4)
     strand = _in_strand(bonds, bonded) & ~alpha
     out = np.where(alpha, "H", np.where(strand, "E", "L"))
@@ -121,7 +121,7 @@ def _in_strand(bonds: np.ndarray, bonded: np.ndarray) -> np.ndarray:
 
 
 def _bridges(bonds: np.ndarray, bonded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Parallel and antiparallel bridges (residue, residue); both partners have neighbours on either side in their chain."""
+    """Parallel and antiparallel bridges (residue, residue); both partners have bonded neighbours on either side."""
     count = len(bonds)
     middle = np.zeros(count, bool)
     middle[1:-1] = bonded[1:-1] & bonded[2:]

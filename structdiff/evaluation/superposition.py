@@ -38,5 +38,5 @@ def rmsd(mobile: np.ndarray, target: np.ndarray, *, superposed: bool = True) -> 
 def _paired(mobile: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mobile, target = np.asarray(mobile, np.float64), np.asarray(target, np.float64)
     if mobile.shape != target.shape or mobile.ndim != 2 or mobile.shape[1] != 3 or not len(mobile):
-        raise InputError("two structures can be compared only atom by atom", found=mobile.shape, allowed=str(target.shape))
+        raise InputError("positions are compared atom by atom", found=mobile.shape, allowed=str(target.shape))
     return mobile, target

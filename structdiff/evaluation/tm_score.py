@@ -1,8 +1,8 @@
 """TM-score and GDT: how much of a fold is right, whatever the rest does.
 
-Zhang & Skolnick, Proteins 57, 702 (2004); Zemla, Nucleic Acids Res. 31, 3370 (2003). Both look for the superposition that
-puts most residues in place, so they need a search: superpose fragments of many lengths and places, then again and again
-those residues that came to lie near.
+Zhang & Skolnick, Proteins 57, 702 (2004); Zemla, Nucleic Acids Res. 31, 3370 (2003). Both look for the superposition
+that puts most residues in place, so they need a search: superpose fragments of many lengths and places, then again and
+again those residues that came to lie near.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def tm_score(mobile: np.ndarray, target: np.ndarray, *, length: int | None = Non
 
 
 def gdt(mobile: np.ndarray, target: np.ndarray, *, cutoffs: tuple[float, ...] = GDT_TS_CUTOFFS) -> float:
-    """GDT of paired CA positions (residue, 3): mean over the cutoffs of the largest share within each; GDT_TS by default.
+    """GDT of paired CA positions (residue, 3): mean over the cutoffs of the largest share of residues within each.
 
-    Every cutoff has its own best superposition. In [0, 1].
+    Every cutoff has its own best superposition; the default is GDT_TS. In [0, 1].
     """
     mobile, target = np.asarray(mobile, np.float64), np.asarray(target, np.float64)
     superpose(mobile, target)

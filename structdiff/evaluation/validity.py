@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Validity:
     """The checks of one structure; shares are in [0, 1], NaN where nothing could be judged.
 
     bond_rms (Å), angle_rms and omega_rms (degrees); over_4_sigma: share of bonds or angles further than four Engh &
-    Huber sigma off; ca_neighbours: share of CA-CA at 3.8 ± 0.1 Å; gaps: missing residues or unjoined numbering, no fault;
+    Huber sigma off; ca_neighbours: share of CA-CA at 3.8 ± 0.1 Å; gaps: missing residues, which are no fault;
     share_l: of residues with CB; mirror_log_odds: see Ramachandran; rg in Å, rg_score in natural standard deviations.
     """
 
@@ -158,20 +159,30 @@ def summarise_validity(checks: Iterable[Validity], *, seed: int = 0) -> dict[str
     return {key: summarise((getattr(check, key) for check in checks), seed=seed) for key in LABELS}
 
 
-def format_table(columns: Mapping[str, Mapping[str, Summary]]) -> str:
-    """A plain-text table: one row a check, one column a set of structures (mean [95 % interval])."""
-    width = max(len(label) for label, _ in LABELS.values()) + 5
-    lines = ["".ljust(width) + "".join(f"{title:>30}" for title in columns)]
+def format_table(
+    columns: Mapping[str, Mapping[str, Summary]], *, show: Literal["mean", "quartiles"] = "mean"
+) -> str:
+    """A plain-text table: one row a check, one column a set of structures.
+
+    Cells hold the mean and its 95 % interval, or the median and the quartiles about it.
+    """
+    label_width = max(len(label) for label, _ in LABELS.values()) + 5
+    widths = [max(28, len(title) + 2) for title in columns]
+    lines = ["".ljust(label_width) + "".join(f"{title:>{width}}" for title, width in zip(columns, widths, strict=True))]
     for key, (label, unit) in LABELS.items():
-        scale = 100 if unit == "%" else 1
-        cells = []
-        for column in columns.values():
-            value = column[key]
-            numbers = (value.mean * scale, value.low * scale, value.high * scale)
-            mean, low, high = (f"{number:.{_decimals(numbers[0])}f}" for number in numbers)
-            cells.append("-" if value.count == 0 else f"{mean} [{low}, {high}]")
-        lines.append(f"{label}{', ' + unit if unit else ''}".ljust(width) + "".join(f"{cell:>30}" for cell in cells))
+        cells = [_cell(column[key], 100 if unit == "%" else 1, show) for column in columns.values()]
+        row = "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        lines.append(f"{label}{', ' + unit if unit else ''}".ljust(label_width) + row)
     return "\n".join(lines)
+
+
+def _cell(value: Summary, scale: float, show: str) -> str:
+    if value.count == 0:
+        return "-"
+    first, second, third = value.quartiles
+    numbers = (value.mean, value.low, value.high) if show == "mean" else (second, first, third)
+    middle, low, high = (f"{number * scale:.{_decimals(numbers[0] * scale)}f}" for number in numbers)
+    return f"{middle} [{low}, {high}]" if show == "mean" else f"{middle} ({low} to {high})"
 
 
 def _decimals(value: float) -> int:
