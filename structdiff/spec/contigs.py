@@ -342,6 +342,8 @@ def _parse_segment(text: str, place: int, piece: str) -> Segment:
 def _free_segment(text: str, place: int, piece: str, minimum: int, maximum: int) -> FreeSegment:
     if minimum > maximum:
         _refuse(text, place, piece, f"the range is reversed: write {maximum}-{minimum}")
+    if maximum == 0:
+        _refuse(text, place, piece, "leave out stretches of no residues")
     if maximum > _LONGEST:
         _refuse(text, place, piece, f"more than {_LONGEST} residues")
     return FreeSegment(minimum=minimum, maximum=maximum)

@@ -105,7 +105,8 @@ def test_parse(text, chains):
         ("5@2", ["only stretches of the motif"]),
         ("A5@0", ["from 1"]),
         ("A5@x", ["from 1"]),
-        ("0-0/0-0", ["without residues"]),
+        ("5/0-0/5", ["leave out stretches of no residues", ">>>0-0<<<"]),
+        ("5/00", ["leave out stretches of no residues"]),
         ("0-5 B1-10", ["without residues"]),
         ("1000000", ["more than 100000"]),
         ("A1-1000000", ["more than 100000"]),
@@ -269,3 +270,27 @@ def test_residue_lists():
 def test_bad_residue_lists(text):
     with pytest.raises(InputError, match=r"^hotspots: "):
         parse_residues(text, "hotspots")
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "lengths"),
+    [
+        ("[150-150]", ("A",), (150, 150)),
+        ("[100-200]", ("A",), (100, 200)),
+        ("[A25-109/0 0-70/B17-29/0-70]", ("A", "B"), (13, 153)),
+        ("[B1-100/0 100-100]", ("B", "A"), (100, 100)),
+        ("[A1-150/0 70-100]", ("A", "B"), (70, 100)),
+        ("[172-172/0 34-34]", ("A", "B"), (206, 206)),
+        ("[10-100/A1083-1083/10-100/A1051-1051/10-100/A1180-1180/10-100]", ("A",), (43, 403)),
+        ("[50/A2-4/50/0 50/A7-9/50/0 50/A12-14/50/0 50/A17-19/50/0]", ("A", "B", "C", "D"), (412, 412)),
+    ],
+)
+def test_contigs_as_users_of_rfdiffusion_write_them(text, names, lengths):
+    contigs = parse_contigs(text)
+    assert contigs.chain_ids == names
+    assert contigs.length_range() == lengths
+
+
+def test_many_wide_ranges_are_drawn_at_once():
+    contigs = parse_contigs("/".join(["0-400"] * 29 + ["1-400"]))
+    assert sum(contigs.sample_lengths(np.random.default_rng(0), (6000, 6000))) == 6000
