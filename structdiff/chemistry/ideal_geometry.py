@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from structdiff.chemistry.components import AROMATIC, Component
+from structdiff.chemistry.components import AROMATIC, DNA, RNA, Component
 from structdiff.chemistry.linkage import BACKBONE_ANGLES, BACKBONE_LENGTHS, RESIDUE_ANGLES, RESIDUE_LENGTHS
 
 _CARBON, _NITROGEN, _OXYGEN, _PHOSPHORUS = 6, 7, 8, 15
@@ -25,6 +25,8 @@ _HANDED_VOLUME, _FLAT_VOLUME = 0.3, 0.12
 _PLANE_DEVIATION = 0.06  # Å, of any atom from the plane through its group
 _CARBOXYLATE_LENGTH, _CARBOXYLATE_ANGLE = 1.249, math.radians(123.3)
 _PHOSPHATE_LENGTH = 1.51
+#: OP1 is pro-S and OP2 pro-R in a chain (IUPAC-IUB 1983); the dictionary's free nucleotides are drawn either way.
+_LINKED_PHOSPHATE = {("P", "OP1", "OP2", "O5'"): -1}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +55,7 @@ def reference_geometry(component: Component) -> ReferenceGeometry:
     """Ideal bond lengths, 1-3 distances, chiral volumes and planes of a component, leaving atoms included."""
     lengths = _lengths(component)
     angles = _angles(component)
-    chiral, _ = chiral_centres(component)
+    chiral, signs = chiral_centres(component)
     triples = np.array(list(angles), np.int32).reshape(-1, 3)
     return ReferenceGeometry(
         bonds=component.bonds,
@@ -61,7 +63,7 @@ def reference_geometry(component: Component) -> ReferenceGeometry:
         angles=triples,
         angle_distances=np.array([outer_distance(lengths, angles, *t) for t in triples.tolist()], np.float32),
         chiral=chiral,
-        chiral_volumes=_volumes(component, chiral, lengths, angles),
+        chiral_volumes=_volumes(component, chiral, signs, lengths, angles),
         chiral_stereo=component.stereo[chiral[:, 0]],
         planar_groups=planar_groups(component),
     )
@@ -82,10 +84,19 @@ def chiral_centres(component: Component) -> tuple[np.ndarray, np.ndarray]:
             continue
         staying = sorted(near, key=lambda row: (component.leaving[row], row))[:3]
         volume = _normalised_volume(component.ideal_positions, centre, staying)
-        if abs(volume) > _HANDED_VOLUME:
+        if abs(volume) > _HANDED_VOLUME and not _has_equivalent_oxygens(component, centre, near):
             rows.append((centre, *staying))
-            signs.append(1 if volume > 0 else -1)
+            names = tuple(component.atom_names[[centre, *staying]].tolist())
+            signs.append(_LINKED_PHOSPHATE.get(names, 1 if volume > 0 else -1))
     return np.array(rows, np.int32).reshape(-1, 4), np.array(signs, np.int8)
+
+
+def _has_equivalent_oxygens(component: Component, centre: int, near: list[int]) -> bool:
+    """Whether a phosphate or sulphate of a ligand has oxygens that only their arbitrary names tell apart."""
+    if component.kind in (DNA, RNA) or component.elements[centre] == _CARBON:
+        return False
+    ends = [other for other in near if component.elements[other] == _OXYGEN and (component.bonds == other).sum() == 1]
+    return len(ends) >= 2
 
 
 def planar_groups(component: Component) -> tuple[np.ndarray, ...]:
@@ -168,16 +179,17 @@ def _angles(component: Component) -> dict[tuple[int, int, int], float]:
 def _volumes(
     component: Component,
     chiral: np.ndarray,
+    signs: np.ndarray,
     lengths: dict[tuple[int, int], float],
     angles: dict[tuple[int, int, int], float],
 ) -> np.ndarray:
     """Signed volumes that agree with the lengths and angles (Gram's determinant), signed as in the conformer."""
     volumes = []
-    for centre, a, b, c in chiral.tolist():
-        x, y, z = (math.cos(angles[i, centre, k]) for i, k in ((a, b), (b, c), (a, c)))
+    for (centre, a, b, c), sign in zip(chiral.tolist(), signs.tolist(), strict=True):
+        x, y, z = (math.cos(angles[min(i, k), centre, max(i, k)]) for i, k in ((a, b), (b, c), (a, c)))
         unit = math.sqrt(max(1 + 2 * x * y * z - x * x - y * y - z * z, 0.0))
         size = math.prod(lengths[_pair(centre, other)] for other in (a, b, c))
-        volumes.append(math.copysign(unit * size, _normalised_volume(component.ideal_positions, centre, [a, b, c])))
+        volumes.append(sign * unit * size)
     return np.array(volumes, np.float32)
 
 

@@ -344,14 +344,19 @@ def _place(structure: Structure, chains: list[_Chain]) -> Structure:
 
 
 def _without_broken_links(structure: Structure, chains: list[_Chain]) -> Structure:
-    """Drops long links where the full sequence is unknown or the author's numbers jump: the chain is broken there."""
+    """Drops long links where the chain is broken: its full sequence is unknown, the author's numbers jump, or one of the
+    two atoms is bonded to another residue instead (a lactone's ester).
+    """
     atoms, residues = structure.atoms, structure.residues
     first, second = structure.bonds.atom_1, structure.bonds.atom_2
     residue_1, residue_2 = atoms.residue[first], atoms.residue[second]
     guessed = np.array([not chain.complete for chain in chains])[residues.chain[residue_1]]
     jump = np.abs(residues.author_seq_id[residue_2] - residues.author_seq_id[residue_1]) > 1
     same_chain = residues.chain[residue_1] == residues.chain[residue_2]
-    between = (residue_1 != residue_2) & same_chain & (guessed | jump)
+    crossing = residue_1 != residue_2
+    degree = np.bincount(np.concatenate([first[crossing], second[crossing]]), minlength=len(atoms))
+    engaged = (degree[first] > 1) | (degree[second] > 1)
+    between = crossing & same_chain & (guessed | jump | engaged)
     seen = atoms.resolved[first] & atoms.resolved[second]
     length = np.linalg.norm(atoms.positions[first] - atoms.positions[second], axis=1)
     keep = ~(between & seen & (length > _BROKEN_LINK))
