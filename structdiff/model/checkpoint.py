@@ -22,24 +22,36 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A network ready for use, and where it came from; sha256 is that of the weights file."""
+    """A network ready for use, and where it came from.
+
+    sha256: of the weights file. sampling: the settings recommended for them. training: how they were made.
+    """
 
     network: StructureNetwork
     name: str
     path: Path
     sha256: str
+    sampling: dict[str, object] = dataclasses.field(default_factory=dict)
     training: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
 def save_weights(
-    network: StructureNetwork, folder: Path, *, training: dict[str, object], half: bool = True
+    network: StructureNetwork,
+    folder: Path,
+    *,
+    training: dict[str, object],
+    sampling: dict[str, object] | None = None,
+    half: bool = True,
 ) -> None:
-    """Writes config.json and model.safetensors (bfloat16 if half) whole or not at all; training says how they were made."""
+    """Writes config.json and model.safetensors (bfloat16 if half) whole or not at all.
+
+    training says how the weights were made, sampling which settings suit them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     dtype = torch.bfloat16 if half else torch.float32
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in network.state_dict().items()}
     write_atomically(folder / WEIGHTS_FILE, save(tensors))
-    config = {"model": to_dict(network.config), "training": training}
+    config = {"model": to_dict(network.config), "sampling": sampling or {}, "training": training}
     write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -68,5 +80,6 @@ def load_weights(folder: Path, *, device: torch.device | str = "cpu") -> Weights
         name=folder.name,
         path=folder,
         sha256=hashlib.sha256(weights_path.read_bytes()).hexdigest(),
+        sampling=description.get("sampling", {}),
         training=description.get("training", {}),
     )

@@ -1,0 +1,35 @@
+"""The weights at hand: those installed with structdiff, by name, and any folder."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from structdiff.errors import InputError
+from structdiff.model.checkpoint import CONFIG_FILE, Weights, load_weights
+
+
+def weights_folders() -> dict[str, Path]:
+    """The weights installed with structdiff, by name."""
+    folders: dict[str, Path] = {}
+    package = Path(str(resources.files("structdiff")))
+    # Installed, they are inside the package; in a checkout, beside it.
+    for root in (package / "weights", package.parent / "weights"):
+        if root.is_dir():
+            for folder in sorted(root.iterdir()):
+                if (folder / CONFIG_FILE).is_file():
+                    folders.setdefault(folder.name, folder)
+    return folders
+
+
+def load_named_weights(name: str | Path) -> Weights:
+    """Weights by name or folder; raises InputError with the names at hand when there are none such."""
+    folders = weights_folders()
+    if str(name) in folders:
+        return load_weights(folders[str(name)])
+    if Path(name).is_dir():
+        return load_weights(Path(name))
+    raise InputError(
+        "no such weights, neither by name nor as a folder", key="weights", found=str(name),
+        allowed=list(folders) or "none are installed", suggest_from=folders,
+    )  # fmt: skip

@@ -1,0 +1,38 @@
+"""From a complex as it is asked for to its molecules."""
+
+from __future__ import annotations
+
+from structdiff.chemistry.components import Component, component_from_sdf, component_from_smiles
+from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.tables import ChainKind, Structure
+
+_KINDS = {"protein": ChainKind.PROTEIN, "dna": ChainKind.DNA, "rna": ChainKind.RNA, "ligand": ChainKind.LIGAND}
+
+
+def build_complex(spec: ComplexSpec) -> Structure:
+    """All molecules of a complex, every heavy atom listed and none placed yet.
+
+    Chain ids are those of the request, residues count from 1. Raises InputError for components that do not exist and
+    bonds whose atoms are not there.
+    """
+    components: dict[str, Component] = {}
+    chains = []
+    for chain in spec.chains:
+        for name in chain.ids:
+            residues = spec.component_names(name)
+            if chain.kind == "ligand" and not chain.ccd and residues[0] not in components:
+                components[residues[0]] = _own_component(chain, residues[0])
+            chains.append(
+                ChainSequence(name=name, kind=_KINDS[chain.kind], residues=residues, cyclic=chain.cyclic)
+            )
+    bonds = [
+        tuple((site.chain, site.residue, str(site.atom)) for site in (bond.atom1, bond.atom2)) for bond in spec.bonds
+    ]
+    return build_structure(chains, bonds=bonds, components=components, name=spec.name)  # type: ignore[arg-type]
+
+
+def _own_component(chain: ChainSpec, name: str) -> Component:
+    if chain.smiles is not None:
+        return component_from_smiles(chain.smiles.strip(), name)
+    return component_from_sdf(str(chain.sdf), name)
