@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "structdiff" / "evaluation" / "data"
 RESULT = ROOT / "benchmarks" / "results" / "natural.json"
 RESOLUTION = 2.0  # Å or better, for the densities
-STRAIN = 4.0  # sigma: residues with a worse bond or angle, or twisted, are not trusted
+SHARP = 1.5  # Å or better, for the contours: without B-factors, poorly seen loops are kept out by resolution alone
+STRAIN = 3.0  # sigma: residues with a worse bond or angle, or twisted, are not trusted
 LENGTHS = (40, 128)
 BANDS = ((40, 60), (61, 80), (81, 100), (101, 128))
 
@@ -61,22 +62,28 @@ def trusted_torsions(backbone: Backbone) -> tuple[np.ndarray, np.ndarray, np.nda
 def refit(source: Path, index: list[dict]) -> None:
     training = [record for record in index if record["split"] == "train" and record["atoms"] == "all"]
     sharp = [record for record in training if record["resolution"] and record["resolution"] <= RESOLUTION]
+    resolution = {record["id"]: record["resolution"] for record in sharp}
     chains = distinct_chains(source, sharp)
     torsions: list[list[np.ndarray]] = [[] for _ in rama.CLASSES]
+    sharpest: list[list[np.ndarray]] = [[] for _ in rama.CLASSES]
     for chain in chains:
         phi, psi, kind = trusted_torsions(chain.backbone())
         for number, pairs in enumerate(torsions):
             pairs.append(np.stack([phi, psi], -1)[kind == number])
+            sharpest[number].append(np.full(len(pairs[-1]), resolution[chain.entry] <= SHARP))
     pooled = [np.concatenate(pairs) for pairs in torsions]
+    placing = [np.concatenate(flags) for flags in sharpest]
     provenance = {
         "source": "Protein Data Bank (CC0), training split of the structure collection",
         "selection": f"all-atom entries at {RESOLUTION} A or better, one chain of each 90 % cluster; residues without "
-        f"bond or angle over {STRAIN:g} sigma and with planar peptides, and such neighbours",
+        f"bond or angle over {STRAIN:g} sigma and with planar peptides, and such neighbours; contours placed by "
+        f"entries at {SHARP} A or better",
         "chains": len(chains),
         "residues": {name: len(pairs) for name, pairs in zip(rama.CLASSES, pooled, strict=True)},
+        "residues_for_contours": {n: int(f.sum()) for n, f in zip(rama.CLASSES, placing, strict=True)},
         "script": "benchmarks/natural_reference.py --refit",
     }
-    np.savez_compressed(DATA / rama.DATA_FILE, **rama.pack(rama.estimate(pooled, provenance)))
+    np.savez_compressed(DATA / rama.DATA_FILE, **rama.pack(rama.estimate(pooled, placing, provenance)))
     print(json.dumps(provenance, indent=1))
     single = [record for record in training if "single" in record["tags"]]
     law = size_law([chain.backbone() for chain in distinct_chains(source, single)])

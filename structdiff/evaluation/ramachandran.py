@@ -111,8 +111,12 @@ def ramachandran(backbone: Backbone) -> Ramachandran:
     )
 
 
-def estimate(torsions: list[np.ndarray], provenance: dict[str, object], *, bins: int = 72) -> RamachandranReference:
+def estimate(
+    torsions: list[np.ndarray], sharp: list[np.ndarray], provenance: dict[str, object], *, bins: int = 72
+) -> RamachandranReference:
     """Densities and contours from observed (phi, psi) pairs in radian, one array (residue, 2) a class.
+
+    sharp (residue) for each class: those of the best resolved entries, which alone place the contours.
 
     Two passes of Gaussian smoothing on a fine grid: the second is narrow where the first found many residues and wide
     where it found few. The contours hold the stated shares of residues under densities made without them (five folds).
@@ -123,6 +127,7 @@ def estimate(torsions: list[np.ndarray], provenance: dict[str, object], *, bins:
         held_out = np.concatenate([
             _interpolate(_log_density(pairs[folds != fold], bins), pairs[folds == fold]) for fold in range(5)
         ])
+        held_out = held_out[sharp[index]]
         log_density.append(_log_density(pairs, bins))
         favoured.append(np.quantile(held_out, 1 - FAVOURED_MASS))
         allowed.append(np.quantile(held_out, 1 - ALLOWED_MASS[index]))
