@@ -11,14 +11,16 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial import KDTree
 
-from structdiff.chemistry.residues import RESIDUE_ATOMS, RNA_NAMES
+from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE, RESIDUE_ATOMS, RNA_NAMES
 from structdiff.structure.tables import ChainKind
-from structdiff.training.collection import HYBRID, LIGAND, RawEntry, TemplateList
+from structdiff.training.collection import HYBRID, LIGAND, RawEntry, ResidueTemplate, TemplateList
 
 #: Largest distance (centi-Å) from the middle of an entry that int16 holds, with room to spare.
 LARGEST_OFFSET = 32000
 #: C-N and O3'-P distances (centi-Å) up to which residues count as bonded, with room for poor geometry.
 BONDED = 250
+_N_CA, _CA_C, _BOND_TOLERANCE = 146, 152.5, 15  # centi-Å
+_UNSOUND_SHARE = 0.1
 _LIGAND_CONTACT = 600  # centi-Å
 _SMALLEST_PART = 40  # residues; a shorter piece of a chain is not worth keeping
 
@@ -109,6 +111,52 @@ def separate_ligands(entry: RawEntry) -> RawEntry:
         chain_kind=np.repeat(entry.chain_kind, pieces),
         chain_name=[name for name, n in zip(entry.chain_name, pieces, strict=True) for _ in range(n)],
     )
+
+
+def has_sound_backbone(entry: RawEntry, templates: TemplateList) -> bool:
+    """Whether the N-CA and CA-C bonds of its standard amino acids have natural lengths.
+
+    False where more than a tenth is over 0.15 Å off: coordinates rounded to whole Å, or refined without restraints.
+    """
+    n, ca, c, _ = _corners(entry, templates)
+    there = (n >= 0) & (ca >= 0) & (c >= 0)
+    if not there.any():
+        return True
+    place = [entry.positions[rows[there]].astype(np.float64) for rows in (n, ca, c)]
+    off = np.zeros(int(there.sum()), bool)
+    for one, two, natural in ((0, 1, _N_CA), (1, 2, _CA_C)):
+        off |= np.abs(np.sqrt(((place[one] - place[two]) ** 2).sum(1)) - natural) > _BOND_TOLERANCE
+    return bool(off.mean() <= _UNSOUND_SHARE)
+
+
+def without_mirrored(entry: RawEntry, templates: TemplateList) -> RawEntry:
+    """The entry less the residues under the name of an L-amino acid whose alpha carbon is of the other hand.
+
+    They are D-residues and whole D-proteins whose source gave them L names, and errors; a model would learn them.
+    """
+    rows = _corners(entry, templates)
+    there = np.flatnonzero(np.min(rows, axis=0) >= 0)
+    n, ca, c, cb = (entry.positions[row[there]].astype(np.float64) for row in rows)
+    mirrored = there[np.einsum("ij,ij->i", np.cross(n - ca, c - ca), cb - ca) < 0]
+    if len(mirrored) == 0:
+        return entry
+    return take_residues(entry, ~np.isin(np.arange(len(entry.template)), mirrored), templates)
+
+
+def _corners(entry: RawEntry, templates: TemplateList) -> list[np.ndarray]:
+    """Atom rows of N, CA, C and CB of each standard amino acid, -1 where there is none."""
+    starts = atom_starts(entry, templates)[:-1]
+    rows = []
+    for atom in ("N", "CA", "C", "CB"):
+        row = templates.column(atom, lambda template, atom=atom: _in_protein(template, atom))[entry.template]
+        rows.append(np.where(row >= 0, starts + row, -1))
+    return rows
+
+
+def _in_protein(template: ResidueTemplate, atom: str) -> int:
+    """Row of an atom of a standard amino acid, -1 if it was not seen."""
+    found = template.standard and template.name in PROTEIN_THREE_TO_ONE and atom in template.atoms
+    return template.atoms.index(atom) if found else -1
 
 
 def mend_arginines(entry: RawEntry, templates: TemplateList) -> RawEntry:

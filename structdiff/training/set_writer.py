@@ -51,9 +51,14 @@ class SetWriter:
         self._split_residues: Counter[str] = Counter()
 
     def add(self, entry: RawEntry, split: str, *, cluster: float) -> None:
-        """Adds one entry; the splits must come one after another in the order of SPLITS."""
+        """Adds one entry, unless it is unsound; the splits must come one after another in the order of SPLITS."""
         if any(self._split_entries[later] for later in SPLITS[SPLITS.index(split) + 1 :]):
             raise ValueError(f"entries of {split} must be added before those of later splits")
+        if not entries.has_sound_backbone(entry, self.templates):
+            return
+        entry = entries.without_mirrored(entry, self.templates)
+        if len(entry.positions) == 0:
+            return
         entry = entries.compact_part(entry, self.templates, self.max_residues)
         entry = entries.mend_arginines(entries.separate_ligands(entry), self.templates)
         label = entries.sequence_numbers(entry, self.templates)

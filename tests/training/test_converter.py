@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import shutil
@@ -14,9 +15,11 @@ import pytest
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError
 from structdiff.structure.tables import ChainKind
+from structdiff.training.collection import Collection, RawEntry, TemplateList
 from structdiff.training.converter import EXCLUDED_SOURCES, choose, convert_structures, main
 from structdiff.training.dataset import SPLITS, StructureSet
-from structdiff.training.set_writer import near_bonds
+from structdiff.training.entry import has_sound_backbone, without_mirrored
+from structdiff.training.set_writer import SetWriter, near_bonds
 
 COLLECTION = Path(__file__).parent / "data" / "collection"
 CA_ONLY = {"2pst"}
@@ -224,6 +227,44 @@ def test_sources_can_be_left_out_and_two_are_by_default(tmp_path):
     convert_structures(COLLECTION, tmp_path / "set", excluded_sources=["project-gemmi/gemmi"], progress=False)
     assert "1pfe" not in StructureSet(tmp_path / "set", "train").names
     assert set(EXCLUDED_SOURCES) == {"RosettaCommons/demos", "Acellera/moleculekit"}
+
+
+def raw(name: str) -> tuple[RawEntry, TemplateList]:
+    templates = TemplateList()
+    collection = Collection(COLLECTION)
+    records = [r for r in collection.records if r["id"] == name]
+    return next(collection.entries(records, templates)), templates
+
+
+def test_residues_of_the_wrong_hand_are_left_out():
+    entry, templates = raw("1orc")
+    assert without_mirrored(entry, templates) is entry
+    mirrored = dataclasses.replace(entry, positions=entry.positions * [-1, 1, 1])
+    left = without_mirrored(mirrored, templates)
+    names = [templates.rows[number].name for number in entry.template]
+    assert {templates.rows[number].name for number in left.template} == {"GLY"}
+    assert len(left.template) == names.count("GLY") > 0
+
+
+def test_a_backbone_of_impossible_bonds_is_noticed():
+    entry, templates = raw("1orc")
+    assert has_sound_backbone(entry, templates)
+    rounded = dataclasses.replace(entry, positions=np.rint(entry.positions / 100).astype(int) * 100)
+    assert not has_sound_backbone(rounded, templates)
+
+
+def test_unsound_entries_do_not_enter_a_set(tmp_path):
+    entry, templates = raw("1orc")
+    other = raw("1crn")[0]
+    writer = SetWriter(templates, max_residues=512)
+    writer.add(
+        dataclasses.replace(entry, positions=np.rint(entry.positions / 100).astype(int) * 100), "train", cluster=1
+    )
+    with pytest.raises(InputError, match="no usable structure"):
+        writer.write(tmp_path / "set", source="here")
+    writer.add(entry, "val", cluster=1)
+    with pytest.raises(ValueError, match="before those of later splits"):
+        writer.add(other, "train", cluster=1)
 
 
 def record(name: str, clusters: list[int], **changes) -> dict:

@@ -130,7 +130,7 @@ def test_pickling_carries_the_path_not_the_data(train):
 def test_unusable_sets_are_refused_in_one_line(path, tmp_path):
     with pytest.raises(InputError, match=r"unknown split.*'valid'.*did you mean 'val'"):
         StructureSet(path, "valid")
-    with pytest.raises(InputError, match=r"no set\.json"):
+    with pytest.raises(InputError, match=r"set\.json is missing"):
         StructureSet(tmp_path, "train")
     broken = tmp_path / "broken"
     shutil.copytree(path, broken)
