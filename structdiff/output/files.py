@@ -1,0 +1,218 @@
+"""Files of a run: structures, confidences, residue maps, sequences and a table, each written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from structdiff.errors import InputError
+from structdiff.features.tokens import tokenise
+from structdiff.output.prediction import Design, Prediction, polymer_kinds
+from structdiff.structure.files import write_atomically, write_structure
+from structdiff.structure.pdb_text import pdb_text
+from structdiff.structure.tables import Structure
+
+PREDICTIONS_TABLE, DESIGNS_TABLE, SEQUENCES_FILE = "predictions.csv", "designs.csv", "sequences.fasta"
+_FASTA_WIDTH = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenFiles:
+    """Paths of the files of one structure. pdb is None where that format cannot hold it; note then says why."""
+
+    structure: Path
+    pdb: Path | None
+    confidence: Path
+    residue_map: Path | None
+    sequences: Path | None
+    table: Path
+    note: str = ""
+
+
+def write_prediction(prediction: Prediction, folder: str | Path, name: str) -> WrittenFiles:
+    """Writes a prediction as NAME.cif, NAME.pdb and NAME.confidence.json, and its row of predictions.csv.
+
+    B-factors are pLDDT (0 to 100). The same prediction gives the same bytes. Files of the same name are replaced, rows
+    of other names are kept. Raises InputError for a name that is no file name and a folder that cannot be written.
+    """
+    folder = _ready_folder(folder, name)
+    structure, pdb, note = _write_structures(prediction, folder, name)
+    confidence = _write_confidence(prediction, folder, name)
+    table = _write_row(folder / PREDICTIONS_TABLE, _row(prediction, name))
+    return WrittenFiles(
+        structure=structure, pdb=pdb, confidence=confidence, residue_map=None, sequences=None, table=table, note=note
+    )
+
+
+def write_design(
+    design: Design, folder: str | Path, name: str, residue_map: Mapping[str, Any] | None = None
+) -> WrittenFiles:
+    """Writes a design as a prediction is, with NAME.residue_map.json, its record of sequences.fasta and of designs.csv.
+
+    residue_map: the design's own if None. The same design gives the same bytes; records of other names are kept. The
+    row of the table is written last, so a design is listed only when all of its files are there.
+    Raises InputError for a name that is no file name and a folder that cannot be written.
+    """
+    folder = _ready_folder(folder, name)
+    structure, pdb, note = _write_structures(design, folder, name)
+    confidence = _write_confidence(design, folder, name)
+    content = dict(design.residue_map if residue_map is None else residue_map)
+    map_path = write_atomically(folder / f"{name}.residue_map.json", _json(content))
+    sequences = _write_sequences(folder / SEQUENCES_FILE, name, design)
+    table = _write_row(folder / DESIGNS_TABLE, _row(design, name))
+    return WrittenFiles(
+        structure=structure, pdb=pdb, confidence=confidence, residue_map=map_path, sequences=sequences, table=table,
+        note=note,
+    )  # fmt: skip
+
+
+def _ready_folder(folder: str | Path, name: str) -> Path:
+    folder = Path(folder)
+    if not name or name != Path(name).name or name.startswith(".") or not name.isprintable():
+        raise InputError("this cannot be the name of a file", key="name", found=name, allowed="letters, digits, - _ .")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"this folder cannot be made: {error.strerror or error}", path=folder) from None
+    return folder
+
+
+def _write_structures(prediction: Prediction, folder: Path, name: str) -> tuple[Path, Path | None, str]:
+    structure = dataclasses.replace(prediction.structure, name=name)
+    provenance = prediction.provenance.as_text()
+    cif = write_structure(structure, folder / f"{name}.cif", provenance=provenance, confidence=True)
+    path = folder / f"{name}.pdb"
+    try:
+        text = pdb_text(structure, provenance=provenance)
+    except InputError as error:
+        _remove(path)  # one of an earlier run would tell of another structure
+        return cif, None, f"no {path.name}: {error}"
+    return cif, write_atomically(path, text), ""
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be replaced: {error.strerror or error}", path=path) from None
+
+
+def _write_confidence(prediction: Prediction, folder: Path, name: str) -> Path:
+    confidence = prediction.confidence
+    data = {
+        "name": name,
+        **confidence.summary(),
+        "verdicts": [dataclasses.asdict(verdict) for verdict in prediction.verdicts],
+        "provenance": prediction.provenance.as_data(),
+        **_token_columns(prediction.structure),
+        "token_plddt_0_to_100": _rounded(confidence.plddt, 2),
+        "pae_angstrom_row_aligned": _rounded(confidence.pae, 1),
+        "pde_angstrom": _rounded(confidence.pde, 1),
+    }
+    return write_atomically(folder / f"{name}.confidence.json", _json(data))
+
+
+def _token_columns(structure: Structure) -> dict[str, list]:
+    tokens = tokenise(structure)
+    return {
+        "token_chain": structure.chains.name[tokens.chain].tolist(),
+        "token_number": structure.residues.author_seq_id[tokens.residue].tolist(),
+        "token_component": structure.residues.name[tokens.residue].tolist(),
+    }
+
+
+def _rounded(values: np.ndarray, digits: int) -> list:
+    if values.ndim > 1:
+        return [_rounded(row, digits) for row in values]
+    return [None if value != value else value for value in np.round(values.astype(np.float64), digits).tolist()]
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """JSON with an entry a line, and long tables a row a line, so that it can be read and compared."""
+    lines = [f"  {json.dumps(key)}: {_json_value(value)}" for key, value in data.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _json_value(value: object) -> str:
+    if isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple | Mapping):
+        return "[\n" + ",\n".join(f"    {_compact(row)}" for row in value) + "\n  ]"
+    return _compact(value)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False, separators=(", ", ": "))
+
+
+def _row(prediction: Prediction, name: str) -> dict[str, str]:
+    """A row of the table: what to sort and to choose by; a verdict a column."""
+    summary = prediction.confidence.summary()
+    keys = ("ranking_score", "mean_plddt_0_to_100", "ptm", "iptm", "mean_pae_angstrom", "has_clash")
+    residues = sum(map(len, prediction.sequences.values()))
+    row = {
+        "name": name,
+        "seed": prediction.provenance.seed,
+        "sample": prediction.provenance.sample,
+        "polymer_residues": residues,
+        **{key: summary[key] for key in keys},
+        "all_met": prediction.all_met,
+        **{f"verdict: {verdict.name}": f"{verdict.reached} ({_met(verdict.met)})" for verdict in prediction.verdicts},
+    }
+    return {key: "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            for key, value in row.items()}  # fmt: skip
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "not met"
+
+
+def _write_row(path: Path, row: Mapping[str, str]) -> Path:
+    """The table with this row in the place of the one of the same name, or at its end; other columns are kept."""
+    rows = _read_table(path)
+    kept = [row if old["name"] == row["name"] else old for old in rows]
+    kept += [] if any(old["name"] == row["name"] for old in rows) else [row]
+    columns = list(dict.fromkeys(key for each in kept for key in each))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(kept)
+    return write_atomically(path, text.getvalue())
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    text = _read_if_there(path)
+    if not text.strip():
+        return []
+    reader = csv.DictReader(io.StringIO(text))
+    if "name" not in (reader.fieldnames or ()):
+        raise InputError("there is a table here that structdiff did not write; move it or choose another folder",
+                         path=path, found=", ".join(reader.fieldnames or ())[:60])  # fmt: skip
+    return [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+
+
+def _read_if_there(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", path=path) from None
+
+
+def _write_sequences(path: Path, name: str, design: Design) -> Path:
+    """The FASTA file with this design's chains; headers read ``NAME_CHAIN|kind``."""
+    blocks = [block for block in _read_if_there(path).split(">") if block.strip()]
+    mine = {f"{name}_{chain}" for chain in design.sequences}
+    kept = [block.rstrip() for block in blocks if block.split("|")[0].split()[0] not in mine]
+    kinds = polymer_kinds(design.structure)
+    for chain, sequence in design.sequences.items():
+        lines = [sequence[start : start + _FASTA_WIDTH] for start in range(0, len(sequence), _FASTA_WIDTH)]
+        kept.append("\n".join([f"{name}_{chain}|{kinds[chain].name.lower()}", *lines]))
+    return write_atomically(path, "".join(f">{block}\n" for block in kept))

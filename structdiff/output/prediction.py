@@ -1,0 +1,141 @@
+"""What a run hands back: a structure, how sure the network is of it, what was asked and reached, how it was made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.confidence.result import Confidence
+from structdiff.errors import InputError
+from structdiff.features.tokens import tokenise
+from structdiff.structure.tables import ChainKind, Structure
+
+if TYPE_CHECKING:
+    from structdiff.diffusion.trajectory import Trajectory
+
+_POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
+_NUCLEOTIDE_LETTERS = {"A": "A", "C": "C", "G": "G", "U": "U", "DA": "A", "DC": "C", "DG": "G", "DT": "T"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether one thing that was asked of a structure came true.
+
+    name: what it is, as the user wrote it. asked, reached: in words, with units. met: reached what was asked.
+    """
+
+    name: str
+    asked: str
+    reached: str
+    met: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Everything that decides a structure: the same provenance gives the same structure. It holds no date.
+
+    version: of structdiff. weights, weights_sha256: name and hash of the network's weights. seed, sample: of the random
+    numbers; sample counts from 0. sampling: all settings of the run. spec: the request as plain data. device: cpu, cuda
+    or mps. torch: its version.
+    """
+
+    version: str
+    weights: str
+    weights_sha256: str
+    seed: int
+    sample: int
+    sampling: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    device: str
+    torch: str
+
+    def as_text(self) -> dict[str, str]:
+        """One line of text for each entry, for structure files; tables are written as JSON."""
+        entries = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            plain = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+            entries[item.name] = plain if isinstance(value, Mapping) else str(value)
+        return entries
+
+    def as_data(self) -> dict[str, Any]:
+        """The entries as plain data for JSON."""
+        return {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One predicted structure; its B-factors are set to the pLDDT (0 to 100) of their tokens.
+
+    trajectory: the way there, where the run was asked to keep it. Raises InputError where the confidence is that of
+    another number of tokens than the structure has.
+    """
+
+    structure: Structure
+    confidence: Confidence
+    provenance: Provenance
+    verdicts: tuple[Verdict, ...] = ()
+    trajectory: Trajectory | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "structure", with_plddt(self.structure, self.confidence.plddt))
+
+    @property
+    def sequences(self) -> dict[str, str]:
+        """The one-letter sequence of each polymer chain; X for what has no letter."""
+        return chain_sequences(self.structure)
+
+    @property
+    def all_met(self) -> bool:
+        """Whether everything that was asked came true."""
+        return all(verdict.met for verdict in self.verdicts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design(Prediction):
+    """One designed structure, and which of its residues come from where.
+
+    residue_map: as ``Layout.residue_map`` makes it, plain data.
+    """
+
+    residue_map: Mapping[str, Any]
+
+
+def with_plddt(structure: Structure, plddt: np.ndarray) -> Structure:
+    """The same structure with the pLDDT (0 to 100) of each atom's token as its B-factor; 0 where there is none.
+
+    plddt [token]. Raises InputError where the structure has another number of tokens.
+    """
+    tokens = tokenise(structure)
+    if len(tokens) != len(plddt):
+        raise InputError("confidence and structure do not belong together: numbers of tokens differ",
+                         found=len(plddt), allowed=str(len(tokens)))  # fmt: skip
+    b_factor = np.zeros(len(structure.atoms), np.float32)
+    rows, slots = np.nonzero(tokens.atoms >= 0)
+    b_factor[tokens.atoms[rows, slots]] = np.nan_to_num(plddt)[rows]
+    return dataclasses.replace(structure, atoms=dataclasses.replace(structure.atoms, b_factor=b_factor))
+
+
+def polymer_kinds(structure: Structure) -> dict[str, ChainKind]:
+    """What each polymer chain is made of, by its name."""
+    chains = structure.chains
+    rows = np.flatnonzero(np.isin(chains.kind, _POLYMERS)).tolist()
+    return {str(chains.name[row]): ChainKind(int(chains.kind[row])) for row in rows}
+
+
+def chain_sequences(structure: Structure) -> dict[str, str]:
+    """The one-letter sequence of each polymer chain by its name; X (N in nucleic acids) for what has no letter."""
+    sequences = {}
+    for row in np.flatnonzero(np.isin(structure.chains.kind, _POLYMERS)).tolist():
+        names = structure.residues.name[structure.chain_residues(row)].tolist()
+        protein = int(structure.chains.kind[row]) == ChainKind.PROTEIN
+        letters = PROTEIN_THREE_TO_ONE if protein else _NUCLEOTIDE_LETTERS
+        unknown = "X" if protein else "N"
+        sequences[str(structure.chains.name[row])] = "".join(letters.get(name, unknown) for name in names)
+    return sequences
