@@ -14,17 +14,20 @@ import argparse
 import dataclasses
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from collection import CollectionChain, read_chains, read_index
 
+from structdiff.evaluation import component_geometry as components
 from structdiff.evaluation import ramachandran as rama
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.covalent import residue_strain
 from structdiff.evaluation.descriptors import SIZE_FILE, radius_of_gyration
 from structdiff.evaluation.validity import Validity, format_table, summarise_validity, validity
 from structdiff.structure.files import read_structure
+from structdiff.structure.tables import Structure
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "structdiff" / "evaluation" / "data"
@@ -89,6 +92,14 @@ def refit(source: Path, index: list[dict]) -> None:
     law = size_law([chain.backbone() for chain in distinct_chains(source, single)])
     (DATA / SIZE_FILE).write_text(json.dumps(law, indent=1) + "\n")
     print(json.dumps(law, indent=1))
+    sharpest_chains = [chain for chain in chains if resolution[chain.entry] <= SHARP]
+    side_chains = {
+        "provenance": f"medians over {len(sharpest_chains)} chains at {SHARP} A or better of the training split; "
+        "lengths in A, angles in radian",
+        "script": "benchmarks/natural_reference.py --refit",
+        "residues": components.estimate_side_chains(structures(sharpest_chains)),
+    }
+    (DATA / components.SIDE_CHAIN_FILE).write_text(json.dumps(side_chains, indent=1) + "\n")
     rama.reference.cache_clear()
 
 
@@ -112,14 +123,17 @@ def size_law(backbones: list[Backbone]) -> dict[str, object]:
     }  # fmt: skip
 
 
-def measure(chains: list[CollectionChain]) -> list[Validity]:
-    checks = []
+def structures(chains: list[CollectionChain]) -> Iterator[Structure]:
+    """The chains by way of PDB files, as any design is read."""
     with tempfile.TemporaryDirectory() as folder:
         for chain in chains:
             path = Path(folder) / f"{chain.entry}_{chain.name}.pdb"
             path.write_text(chain.pdb_text())
-            checks.append(dataclasses.replace(validity(read_structure(path)), name=path.stem))
-    return checks
+            yield dataclasses.replace(read_structure(path), name=path.stem)
+
+
+def measure(chains: list[CollectionChain]) -> list[Validity]:
+    return [validity(structure) for structure in structures(chains)]
 
 
 def main() -> None:

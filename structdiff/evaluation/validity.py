@@ -13,6 +13,7 @@ from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.chirality import hands
 from structdiff.evaluation.clashes import backbone_clashes, clashes
+from structdiff.evaluation.component_geometry import component_geometry
 from structdiff.evaluation.covalent import (
     angle_deviation,
     bond_deviation,
@@ -37,8 +38,9 @@ class Validity:
     """The checks of one structure; shares are in [0, 1], NaN where nothing could be judged.
 
     bond_rms (Å), angle_rms and omega_rms (degrees); over_4_sigma: share of bonds or angles further than four Engh &
-    Huber sigma off; ca_neighbours: share of CA-CA at 3.8 ± 0.1 Å; gaps: missing residues, which are no fault;
-    share_l: of residues with CB; mirror_log_odds: see Ramachandran; rg in Å, rg_score in natural standard deviations.
+    Huber sigma off; component_ and stereocentres_right: see ComponentGeometry; ca_neighbours: share of CA-CA at
+    3.8 ± 0.1 Å; gaps: missing residues, which are no fault; share_l: of residues with CB;
+    mirror_log_odds: see Ramachandran; rg in Å, rg_score in natural standard deviations.
     """
 
     name: str
@@ -49,6 +51,9 @@ class Validity:
     bond_over_4_sigma: float
     angle_rms: float
     angle_over_4_sigma: float
+    component_bonds_over_4_sigma: float
+    component_angles_over_4_sigma: float
+    stereocentres_right: float
     omega_rms: float
     twisted_peptides: float
     cis_other: float
@@ -78,6 +83,9 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "bond_over_4_sigma": ("bond lengths over 4 sigma", "%"),
     "angle_rms": ("bond angles, RMS deviation", "°"),
     "angle_over_4_sigma": ("bond angles over 4 sigma", "%"),
+    "component_bonds_over_4_sigma": ("bonds of side chains, ligands ... over 4 sigma", "%"),
+    "component_angles_over_4_sigma": ("angles of side chains, ligands ... over 4 sigma", "%"),
+    "stereocentres_right": ("stereocentres right", "%"),
     "omega_rms": ("omega, RMS off plane", "°"),
     "twisted_peptides": ("omega over 30° off plane", "%"),
     "cis_other": ("cis peptides, not proline", "%"),
@@ -102,7 +110,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
 
 
 def backbone_validity(backbone: Backbone, *, name: str = "") -> Validity:
-    """All checks that a backbone allows; clashes of side chains are NaN.
+    """All checks that a backbone allows; those of side chains are NaN.
 
     Raises InputError where there is no residue with N, CA and C.
     """
@@ -121,6 +129,9 @@ def backbone_validity(backbone: Backbone, *, name: str = "") -> Validity:
         bond_over_4_sigma=bonds.share_over_4_sigma,
         angle_rms=float(np.degrees(angles.rms)),
         angle_over_4_sigma=angles.share_over_4_sigma,
+        component_bonds_over_4_sigma=float("nan"),
+        component_angles_over_4_sigma=float("nan"),
+        stereocentres_right=float("nan"),
         omega_rms=float(np.degrees(planes.omega_rms)),
         twisted_peptides=planes.share_twisted,
         cis_other=planes.share_cis_other,
@@ -145,12 +156,19 @@ def backbone_validity(backbone: Backbone, *, name: str = "") -> Validity:
 
 
 def validity(structure: Structure) -> Validity:
-    """All checks of the proteins of a structure; clashes are counted among all its heavy atoms, ligands included.
+    """All checks of the proteins of a structure; clashes, components and stereocentres are those of ligands too.
 
     Raises InputError where there is no protein residue with N, CA and C.
     """
     checks = backbone_validity(Backbone.from_structure(structure), name=structure.name)
-    return dataclasses.replace(checks, clashes_per_100=clashes(structure).per_100_residues)
+    inside = component_geometry(structure)
+    return dataclasses.replace(
+        checks,
+        clashes_per_100=clashes(structure).per_100_residues,
+        component_bonds_over_4_sigma=inside.bonds_over_4_sigma,
+        component_angles_over_4_sigma=inside.angles_over_4_sigma,
+        stereocentres_right=inside.stereocentres_right,
+    )
 
 
 def summarise_validity(checks: Iterable[Validity], *, seed: int = 0) -> dict[str, Summary]:

@@ -58,8 +58,8 @@ def test_ideal_cb_is_where_crystals_have_it(ubiquitin_backbone):
 
 
 def test_dihedral_has_the_iupac_sign():
-    a, b, c = np.array([1.0, 0, 0]), np.zeros(3), np.array([0, 0, 1.0])
-    turned = dihedral(a, b, c, np.array([np.cos(0.3), np.sin(0.3), 1]))
+    a, b, c = np.array([[1.0, 0, 0]]), np.zeros((1, 3)), np.array([[0, 0, 1.0]])
+    turned = dihedral(a, b, c, np.array([[np.cos(0.3), np.sin(0.3), 1]]))
     assert turned == pytest.approx(0.3)  # clockwise, seen from b towards c, is positive
 
 

@@ -11,9 +11,11 @@ from structdiff.evaluation.validity import backbone_validity, validity
 
 HIGHER_IS_WORSE = (
     "bond_over_4_sigma", "angle_over_4_sigma", "twisted_peptides", "cis_other", "chain_breaks", "clashes_per_100",
-    "backbone_clashes_per_100", "rama_outlier",
+    "backbone_clashes_per_100", "rama_outlier", "component_bonds_over_4_sigma", "component_angles_over_4_sigma",
 )  # fmt: skip
-LOWER_IS_WORSE = ("ca_neighbours", "share_l", "helices_right_handed", "rama_favoured", "mirror_log_odds")
+LOWER_IS_WORSE = (
+    "ca_neighbours", "share_l", "helices_right_handed", "rama_favoured", "mirror_log_odds", "stereocentres_right"
+)  # fmt: skip
 SLACK = {"mirror_log_odds": 0.5}
 
 
@@ -50,7 +52,8 @@ def test_sound_entries_pass(entry, request):
     assert checks.angle_rms < 3
     assert max(checks.bond_over_4_sigma, checks.angle_over_4_sigma) < 0.01
     assert checks.ca_neighbours > 0.9
-    assert checks.share_l == checks.helices_right_handed == 1
+    assert checks.share_l == checks.helices_right_handed == checks.stereocentres_right == 1
+    assert checks.component_bonds_over_4_sigma < 0.02
     assert checks.rama_favoured > 0.96
     assert checks.mirror_log_odds > 3
     assert checks.rama_outlier == checks.twisted_peptides == checks.cis_other == 0
@@ -66,9 +69,9 @@ def test_mirror_image_is_seen_by_handedness_alone(ubiquitin, sound):
     mirror = ubiquitin.with_positions(ubiquitin.atoms.positions * [1, 1, -1], resolved=ubiquitin.atoms.resolved)
     checks = validity(mirror)
     assert objections(checks, sound) == {
-        "share_l", "helices_right_handed", "rama_favoured", "rama_outlier", "mirror_log_odds"
+        "share_l", "helices_right_handed", "rama_favoured", "rama_outlier", "mirror_log_odds", "stereocentres_right",
     }  # fmt: skip
-    assert checks.share_l == 0
+    assert checks.share_l == checks.stereocentres_right == 0
     assert checks.helices_right_handed == 0
     assert (checks.helix, checks.strand) == (sound.helix, sound.strand)  # hydrogen bonds have no hand
 
@@ -92,7 +95,7 @@ def test_one_d_residue_is_seen_by_chirality(ubiquitin, sound):
     p[side] -= 2 * ((p[side] - ca) @ normal)[:, None] * normal  # mirrors the side chain in the plane of N, CA and C
     checks = validity(ubiquitin.with_positions(p, resolved=ubiquitin.atoms.resolved))
     assert checks.share_l == pytest.approx(1 - 1 / 70)  # 6 of the 76 residues are glycines
-    allowed = {"share_l", "clashes_per_100", "backbone_clashes_per_100"}
+    allowed = {"share_l", "stereocentres_right", "clashes_per_100", "backbone_clashes_per_100"}
     assert objections(checks, sound) <= allowed
 
 
@@ -107,6 +110,26 @@ def test_stretched_bond_is_seen_by_bond_lengths(ubiquitin, sound):
 def _bonds(structure):
     glycines = int(np.sum(structure.residues.name == "GLY"))
     return 5 * len(structure.residues) - 1 - glycines
+
+
+def test_stretched_side_chain_is_seen_by_components(ubiquitin, sound):
+    target, source = atom(ubiquitin, 3, "CZ"), atom(ubiquitin, 3, "CE1")  # phenylalanine
+    direction = ubiquitin.atoms.positions[target] - ubiquitin.atoms.positions[source]
+    checks = validity(moved(ubiquitin, [target], 0.15 * direction))
+    assert "component_bonds_over_4_sigma" in objections(checks, sound)
+    assert objections(checks, sound) <= {
+        "component_bonds_over_4_sigma", "component_angles_over_4_sigma", "clashes_per_100"
+    }  # fmt: skip
+
+
+def test_wrong_threonine_is_seen_by_its_stereocentre(ubiquitin, sound):
+    og, cg = atom(ubiquitin, 6, "OG1"), atom(ubiquitin, 6, "CG2")
+    positions = ubiquitin.atoms.positions.copy()
+    positions[[og, cg]] = positions[[cg, og]]
+    checks = validity(ubiquitin.with_positions(positions, resolved=ubiquitin.atoms.resolved))
+    assert checks.share_l == 1
+    assert checks.stereocentres_right == pytest.approx(1 - 1 / (70 + 7 + 7))  # CA, and CB of 7 ILE and 7 THR
+    assert objections(checks, sound) <= {"stereocentres_right", "component_bonds_over_4_sigma", "clashes_per_100"}
 
 
 def test_bent_angle_is_seen_by_angles(ubiquitin, sound):
@@ -132,7 +155,8 @@ def test_cut_chain_is_a_break_and_not_a_bad_bond(ubiquitin, sound):
 def test_missing_residues_are_a_gap_and_not_a_break(ubiquitin, sound):
     checks = validity(ubiquitin.select(~np.isin(residue_of(ubiquitin), range(20, 26))))
     assert checks.gaps == 1
-    assert objections(checks, sound) <= {"clashes_per_100", "ca_neighbours"}  # shares of fewer residues
+    shares = {"clashes_per_100", "ca_neighbours", "component_bonds_over_4_sigma", "component_angles_over_4_sigma"}
+    assert objections(checks, sound) <= shares  # of fewer residues
     assert checks.chain_breaks == 0
 
 
@@ -140,7 +164,10 @@ def test_shifted_residue_breaks_its_surroundings_only(ubiquitin, sound):
     checks = validity(moved(ubiquitin, residue_of(ubiquitin) == 40, [0.5, 0.5, 0.5]))
     worse = objections(checks, sound)
     assert {"bond_over_4_sigma", "angle_over_4_sigma", "ca_neighbours"} <= worse
-    assert not worse & {"share_l", "helices_right_handed", "chain_breaks", "cis_other", "mirror_log_odds"}
+    assert not worse & {
+        "share_l", "stereocentres_right", "component_bonds_over_4_sigma", "helices_right_handed", "chain_breaks",
+        "cis_other", "mirror_log_odds",
+    }  # fmt: skip
 
 
 def test_second_chain_pushed_into_the_first_clashes(coiled_coil):
