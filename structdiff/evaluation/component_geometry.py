@@ -2,7 +2,7 @@
 
 The backbone of proteins is left to Engh & Huber (``covalent``); this is for side chains, nucleic acids and ligands.
 Side chains of the standard amino acids are held against the medians of high-resolution chains of the training split,
-because ideal conformers are those of the neutral acid. Other components have wide sigmas: their conformer is one of many.
+because ideal conformers are those of the neutral acid. Others have wide sigmas: their conformer is one of many.
 """
 
 from __future__ import annotations
