@@ -207,7 +207,7 @@ def _is_flat(component: Component, atom: int, near: list[int]) -> bool:
         degree = len(near) + int(component.hydrogens[atom])
         return degree == 3 and abs(_normalised_volume(component.ideal_positions, atom, near[:3])) < _FLAT_VOLUME
     orders = component.bond_orders[(component.bonds == atom).any(axis=1)]
-    return bool(np.isin(orders, (2, AROMATIC)).any()) or component.elements[atom] == _NITROGEN
+    return bool(np.isin(orders, (2, AROMATIC)).any() or component.elements[atom] == _NITROGEN)
 
 
 def _is_amide(component: Component, first: int, second: int, near: list[list[int]]) -> bool:

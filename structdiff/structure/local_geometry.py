@@ -158,14 +158,16 @@ class _CrossLinks:
 
     def geometry(self) -> ReferenceGeometry:
         lengths = self.within | self.lengths
-        distances = []
-        for i, j, k in self.angles:
-            a, b = lengths[_ordered(i, j)], lengths[_ordered(j, k)]
-            distances.append(math.sqrt(a * a + b * b - 2 * a * b * math.cos(self.angles[i, j, k])))
+        angles, distances = [], []
+        for (i, j, k), angle in self.angles.items():
+            a, b = lengths.get(_ordered(i, j)), lengths.get(_ordered(j, k))
+            if a is not None and b is not None:
+                angles.append((i, j, k))
+                distances.append(math.sqrt(a * a + b * b - 2 * a * b * math.cos(angle)))
         return ReferenceGeometry(
             bonds=np.array(list(self.lengths), np.int32).reshape(-1, 2),
             bond_lengths=np.array(list(self.lengths.values()), np.float32),
-            angles=np.array(list(self.angles), np.int32).reshape(-1, 3),
+            angles=np.array(angles, np.int32).reshape(-1, 3),
             angle_distances=np.array(distances, np.float32),
             chiral=np.zeros((0, 4), np.int32),
             chiral_volumes=np.zeros(0, np.float32),

@@ -79,7 +79,7 @@ def _numbering(block: gemmi.cif.Block) -> dict[str, dict[int, tuple[int, str]]]:
 
 
 def _defined_components(block: gemmi.cif.Block) -> dict[str, Component]:
-    """Components that the file itself defines and the CCD does not hold like that."""
+    """Components that the file itself defines; the CCD's own where it has the same atoms."""
     items = [
         "comp_id", "atom_id", "type_symbol", "?charge", "?pdbx_leaving_atom_flag", "?structdiff_stereo",
         "?structdiff_hydrogens", "pdbx_model_Cartn_x_ideal", "pdbx_model_Cartn_y_ideal", "pdbx_model_Cartn_z_ideal",
@@ -96,11 +96,14 @@ def _defined_components(block: gemmi.cif.Block) -> dict[str, Component]:
         bonds.setdefault(cells[0], []).append(cells)
     types = {row.str(0): (row.str(1), row.str(2)) for row in block.find("_chem_comp.", ["id", "type", "name"])}
     smiles = {row.str(0): row.str(1) for row in block.find("_pdbx_chem_comp_descriptor.", ["comp_id", "descriptor"])}
-    return {
-        code: _defined_component(code, rows, bonds.get(code, []), types.get(code, ("", "")), smiles.get(code, ""))
-        for code, rows in atoms.items()
-        if not (is_known(code) and {row[1] for row in rows} == set(component(code).atom_names.tolist()))
-    }
+    defined = {}
+    for code, rows in atoms.items():
+        if is_known(code) and {row[1] for row in rows} == set(component(code).atom_names.tolist()):
+            defined[code] = component(code)
+        else:
+            named = types.get(code, ("", ""))
+            defined[code] = _defined_component(code, rows, bonds.get(code, []), named, smiles.get(code, ""))
+    return defined
 
 
 def _defined_component(

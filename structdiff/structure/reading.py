@@ -76,10 +76,15 @@ def structure_of(parsed: ParsedFile, *, model: int, keep_waters: bool) -> Struct
         name=parsed.name,
         metadata={**parsed.metadata, "model": model},
     )
-    placed = _place(structure, chains)
+    own = {code: whole for code, whole in structure.components.items() if not _is_dictionary_component(code, whole)}
+    placed = _place(dataclasses.replace(structure, components=own), chains)
     if not placed.atoms.resolved.any():
         raise InputError("no atoms in this file")
     return _without_absent_leaving_atoms(_without_broken_links(placed, chains), components)
+
+
+def _is_dictionary_component(code: str, whole: Component) -> bool:
+    return is_known(code) and component(code) is whole
 
 
 def _model(structure: gemmi.Structure, number: int) -> gemmi.Model:
@@ -268,9 +273,7 @@ def _unknown_components(
             instances[residue.name].append(residue)
     unknown = {}
     for code, residues in instances.items():
-        if code in defined:
-            continue
-        if not is_known(code) or not _matches_dictionary(code, residues[0]):
+        if code not in defined and (not is_known(code) or not _matches_dictionary(code, residues[0])):
             fullest = max(residues, key=len)
             atoms = [
                 ObservedAtom(
@@ -344,8 +347,8 @@ def _place(structure: Structure, chains: list[_Chain]) -> Structure:
 
 
 def _without_broken_links(structure: Structure, chains: list[_Chain]) -> Structure:
-    """Drops long links where the chain is broken: its full sequence is unknown, the author's numbers jump, or one of the
-    two atoms is bonded to another residue instead (a lactone's ester).
+    """Drops long links where the chain is broken: the full sequence is unknown, the author's numbers jump, or one of
+    the two atoms is bonded to another residue instead (a lactone's ester).
     """
     atoms, residues = structure.atoms, structure.residues
     first, second = structure.bonds.atom_1, structure.bonds.atom_2

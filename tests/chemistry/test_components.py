@@ -1,0 +1,204 @@
+"""Components from the dictionary, SMILES and SDF."""
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from structdiff.chemistry.bundled import bundled_codes, read_bundled_component, write_bundled_components
+from structdiff.chemistry.ccd import component_codes, read_dictionary_component
+from structdiff.chemistry.components import component, component_from_sdf, component_from_smiles, is_known
+from structdiff.chemistry.elements import SYMBOLS, atomic_number, element_symbol
+from structdiff.chemistry.ligands import ConformerWarning, to_rdkit, with_conformer
+from structdiff.chemistry.residues import RESIDUE_ATOMS
+from structdiff.errors import InputError
+
+
+@pytest.mark.parametrize("name", RESIDUE_ATOMS)
+def test_standard_residues_agree_with_the_dictionary(name):
+    whole = component(name)
+    assert tuple(whole.atom_names[~whole.leaving]) == RESIDUE_ATOMS[name]
+    assert set(whole.atom_names[whole.leaving]) == ({"OXT"} if whole.kind == "peptide" else {"OP3"})
+
+
+def test_atp():
+    atp = component("ATP")
+    assert (len(atp), len(atp.bonds), atp.kind, atp.parent) == (31, 33, "other", "")
+    assert np.bincount(atp.elements)[[6, 7, 8, 15]].tolist() == [10, 5, 13, 3]
+    assert {str(atp.atom_names[row]) for row in np.flatnonzero(atp.stereo)} >= {"C1'", "C2'", "C3'", "C4'"}
+    lengths = np.linalg.norm(np.subtract(*atp.ideal_positions[atp.bonds.T]), axis=1)
+    assert 1.2 < lengths.min() < lengths.max() < 1.75
+    aromatic = atp.bonds[atp.bond_orders == 4]
+    assert len(aromatic) == 10
+    assert set(atp.kekule_orders[atp.bond_orders == 4]) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "letter", "parent"),
+    [("MSE", "peptide", "M", "MET"), ("SEP", "peptide", "S", "SER"), ("5MC", "rna", "C", "C"), ("ZN", "other", "", "")],
+)
+def test_kind_and_parent(code, kind, letter, parent):
+    whole = component(code)
+    assert (whole.kind, whole.one_letter, whole.parent) == (kind, letter, parent)
+
+
+def test_charges_and_ions():
+    assert component("ZN").charges.tolist() == [2]
+    arginine = component("ARG")
+    assert arginine.charges[arginine.atom_index["NH2"]] == 1
+
+
+def test_glycan_oxygen_leaves():
+    assert component("NAG").atom_names[component("NAG").leaving].tolist() == ["O1"]
+
+
+def test_arrays_are_read_only():
+    with pytest.raises(ValueError, match="read-only"):
+        component("ALA").ideal_positions[0] = 0
+
+
+def test_extra_components_go_first():
+    mine = component_from_smiles("CCO", "ALA")
+    assert component("ALA", {"ALA": mine}) is mine
+    assert is_known("XX1", {"XX1": mine})
+    assert not is_known("XX1-")
+
+
+def test_bundled_records_are_copies_of_the_dictionary(tmp_path):
+    for code in ("ATP", "HEM", "MSE", "DT"):
+        ours, theirs = read_bundled_component(code), read_dictionary_component(code)
+        for field in vars(theirs):
+            np.testing.assert_array_equal(getattr(ours, field), getattr(theirs, field), err_msg=f"{code} {field}")
+    assert set(RESIDUE_ATOMS) <= set(bundled_codes())
+    assert write_bundled_components(["ATP", "no such code"], tmp_path / "few.json.gz") == 1
+
+
+def test_a_component_beyond_the_bundle():
+    assert "0G6" not in bundled_codes()
+    assert component("0G6").kind == "other"
+    assert len(component_codes()) > 40000
+
+
+@pytest.mark.parametrize("code", ["CCC", "HCY", "SIA", "B12", "CLF"])
+def test_positions_are_finite(code):
+    assert np.isfinite(component(code).ideal_positions).all()
+
+
+def test_missing_conformer_is_made():
+    aspirin = with_conformer(component("AIN"))
+    lengths = np.linalg.norm(np.subtract(*aspirin.ideal_positions[aspirin.bonds.T]), axis=1)
+    assert 1.15 < lengths.min() < lengths.max() < 1.6
+
+
+@pytest.mark.parametrize(("code", "near"), [("atp", "'ATP'"), ("ATPX", "did you mean"), ("", "unknown CCD code")])
+def test_unknown_code(code, near):
+    with pytest.raises(InputError, match=near):
+        component(code)
+
+
+def test_smiles_keeps_stereo_and_charges():
+    for smiles in ("C[C@H](N)C(=O)[O-]", "C[C@@H](N)C(=O)[O-]"):
+        whole = component_from_smiles(smiles, "LIG")
+        assert whole.atom_names.tolist() == ["C1", "C2", "N1", "C3", "O1", "O2"]
+        assert whole.charges.tolist() == [0, 0, 0, 0, 0, -1]
+        assert whole.stereo.tolist() == [False, True, False, False, False, False]
+        mol = to_rdkit(whole)
+        Chem.SanitizeMol(mol)
+        Chem.AssignStereochemistryFrom3D(mol)
+        assert Chem.MolToSmiles(mol) == Chem.CanonSmiles(smiles)
+
+
+@pytest.mark.parametrize(
+    "smiles", ["CC(=O)Oc1ccccc1C(=O)O", "Cn1cnc2c1c(=O)n(C)c(=O)n2C", "C/C=C/C", "C/C=C\\C", "N#Cc1ccncc1"]
+)
+def test_smiles_conformer_shows_the_molecule(smiles):
+    whole = component_from_smiles(smiles, "LIG")
+    mol = to_rdkit(whole)
+    Chem.SanitizeMol(mol)
+    Chem.AssignStereochemistryFrom3D(mol)
+    assert Chem.MolToSmiles(mol) == Chem.CanonSmiles(smiles)
+    again = component_from_smiles(smiles, "LIG")
+    np.testing.assert_array_equal(whole.ideal_positions, again.ideal_positions)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "message"),
+    [
+        ("C1CC", "cannot be parsed"),
+        ("", "cannot be parsed"),
+        ("CC(C)(C)(C)C", "valence"),
+        ("c1cccc1", "kekulize"),
+        ("[Na+].[Cl-]", "2 separate molecules"),
+        ("*C", "wildcard"),
+        ("[H][H]", "no heavy atom"),
+    ],
+)
+def test_bad_smiles(smiles, message, capfd):
+    with pytest.raises(InputError, match=message) as caught:
+        component_from_smiles(smiles, "LIG")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_flat_fallback_says_so(monkeypatch):
+    monkeypatch.setattr("structdiff.chemistry.ligands._embedded", lambda mol, settings: False)
+    with pytest.warns(ConformerWarning, match="flat drawing"):
+        whole = component_from_smiles("CCCO", "LIG")
+    assert np.ptp(whole.ideal_positions[:, 2]) == 0
+    assert np.ptp(whole.ideal_positions[:, 0]) > 2
+
+
+def _sdf(mol):
+    return Chem.MolToMolBlock(mol) + "$$$$\n"
+
+
+def test_sdf_positions_and_names(tmp_path):
+    source = component_from_smiles("C[C@H](F)C(=O)[O-]", "LIG")
+    mol = to_rdkit(source)
+    Chem.SanitizeMol(mol)
+    path = tmp_path / "ligand.sdf"
+    path.write_text(_sdf(mol))
+    whole = component_from_sdf(path, "LIG")
+    np.testing.assert_allclose(whole.ideal_positions, source.ideal_positions, atol=1e-3)
+    assert whole.smiles == source.smiles
+    assert whole.charges.tolist() == source.charges.tolist()
+    for atom, name in zip(mol.GetAtoms(), ("CM", "CA", "F", "CB", "OA", "OB"), strict=True):
+        atom.SetProp("molFileAlias", name)
+    path.write_text(_sdf(mol))
+    assert component_from_sdf(path, "LIG").atom_names.tolist() == ["CM", "CA", "F", "CB", "OA", "OB"]
+
+
+def test_flat_sdf_gets_a_conformer_with_its_wedges(tmp_path):
+    path = tmp_path / "flat.sdf"
+    mol = Chem.MolFromSmiles("C[C@H](F)C(=O)O")
+    Chem.rdDepictor.Compute2DCoords(mol)
+    path.write_text(_sdf(mol))
+    whole = component_from_sdf(path, "LIG")
+    assert np.ptp(whole.ideal_positions, axis=0).min() > 0.5
+    assert whole.smiles == Chem.CanonSmiles("C[C@H](F)C(=O)O")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("garbage\n", "no valid molecule"), ("", "0 molecules"), (None, "read")]
+)
+def test_bad_sdf(tmp_path, content, message, capfd):
+    path = tmp_path / "bad.sdf"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        component_from_sdf(path, "LIG")
+    assert str(path) in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_two_molecules_in_an_sdf(tmp_path):
+    path = tmp_path / "two.sdf"
+    path.write_text(_sdf(Chem.MolFromSmiles("CCO")) * 2)
+    with pytest.raises(InputError, match="2 molecules"):
+        component_from_sdf(path, "LIG")
+
+
+def test_elements():
+    assert all(atomic_number(symbol) == number for number, symbol in enumerate(SYMBOLS))
+    assert (len(SYMBOLS), element_symbol(92), element_symbol(200), atomic_number("D")) == (119, "U", "X", 1)
+    with pytest.raises(InputError, match="unknown chemical element"):
+        atomic_number("Qq")

@@ -1,0 +1,130 @@
+"""Structures from sequences."""
+
+import time
+
+import numpy as np
+import pytest
+
+from structdiff.chemistry.components import component_from_smiles
+from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE, RESIDUE_ATOMS
+from structdiff.errors import InputError
+from structdiff.structure.build import ChainSequence, build_structure, chain_letters
+from structdiff.structure.tables import ChainKind
+
+
+def _protein(name, residues, **options):
+    return ChainSequence(name=name, kind=ChainKind.PROTEIN, residues=tuple(residues), **options)
+
+
+def _bonds(structure):
+    """Bonds as pairs of (residue row, atom name)."""
+    names, rows = structure.atoms.name.tolist(), structure.atoms.residue.tolist()
+    pairs = zip(structure.bonds.atom_1.tolist(), structure.bonds.atom_2.tolist(), strict=True)
+    return {frozenset(((rows[i], names[i]), (rows[j], names[j]))) for i, j in pairs}
+
+
+def test_atoms_of_a_peptide():
+    structure = build_structure([_protein("A", ["ALA", "TRP", "GLY"])])
+    for row, code in enumerate(["ALA", "TRP", "GLY"]):
+        assert tuple(structure.atoms.name[structure.residue_atoms(row)]) == RESIDUE_ATOMS[code]
+    assert frozenset({(0, "C"), (1, "N")}) in _bonds(structure)
+    assert frozenset({(1, "C"), (2, "N")}) in _bonds(structure)
+    assert frozenset({(2, "C"), (0, "N")}) not in _bonds(structure)
+    assert len(structure.bonds) == 4 + 15 + 3 + 2
+    assert not structure.atoms.resolved.any()
+
+
+def test_cyclic_peptide_closes():
+    structure = build_structure([_protein("A", ["GLY"] * 5, cyclic=True)])
+    assert frozenset({(4, "C"), (0, "N")}) in _bonds(structure)
+
+
+def test_duplex_and_copies():
+    dna = ("DA", "DC", "DG")
+    chains = [
+        ChainSequence(name="A", kind=ChainKind.DNA, residues=dna),
+        ChainSequence(name="B", kind=ChainKind.RNA, residues=("A", "C")),
+        ChainSequence(name="C", kind=ChainKind.DNA, residues=dna),
+        ChainSequence(name="D", kind=ChainKind.DNA, residues=dna, cyclic=True),
+    ]
+    structure = build_structure(chains)
+    assert structure.chains.entity_id.tolist() == [0, 1, 0, 2]
+    assert structure.chains.sym_id.tolist() == [0, 0, 1, 0]
+    assert structure.chains.label_id.tolist() == ["A", "B", "C", "D"]
+    assert frozenset({(0, "O3'"), (1, "P")}) in _bonds(structure)
+    assert "OP3" not in structure.atoms.name
+
+
+def test_glycan_loses_its_leaving_oxygen():
+    chains = [
+        _protein("A", ["ALA", "ASN", "GLY"]),
+        ChainSequence(name="G", kind=ChainKind.LIGAND, residues=("NAG", "NAG")),
+        ChainSequence(name="F", kind=ChainKind.LIGAND, residues=("NAG",)),
+    ]
+    bonds = [(("A", 2, "ND2"), ("G", 1, "C1")), (("G", 1, "O4"), ("G", 2, "C1"))]
+    structure = build_structure(chains, bonds=bonds)
+    oxygens = ["O1" in structure.atoms.name[structure.residue_atoms(row)] for row in (3, 4, 5)]
+    assert oxygens == [False, False, True]
+    assert frozenset({(1, "ND2"), (3, "C1")}) in _bonds(structure)
+    assert frozenset({(3, "O4"), (4, "C1")}) in _bonds(structure)
+
+
+def test_numbering_and_own_components():
+    ligand = component_from_smiles("CCO", "ETX")
+    chains = [
+        _protein("A", ["ALA", "MSE"], author_seq_ids=(52, 52), insertion_codes=("", "A")),
+        ChainSequence(name="L", kind=ChainKind.LIGAND, residues=("ETX",)),
+    ]
+    structure = build_structure(chains, components={"ETX": ligand, "UNUSED": ligand})
+    assert structure.residues.author_seq_id.tolist() == [52, 52, 1]
+    assert structure.residues.insertion_code.tolist() == ["", "A", ""]
+    assert structure.residues.label_seq_id.tolist() == [1, 2, 1]
+    assert structure.atoms.name[structure.residue_atoms(2)].tolist() == ["C1", "C2", "O1"]
+    assert list(structure.components) == ["ETX"]
+
+
+def test_select_reindexes_bonds():
+    structure = build_structure([_protein("A", ["ALA", "CYS"]), _protein("B", ["GLY", "GLY", "CYS"])],
+                                bonds=[(("A", 2, "SG"), ("B", 3, "SG"))])  # fmt: skip
+    part = structure.select(structure.atom_chain == 1)
+    assert part.chains.name.tolist() == ["B"]
+    assert frozenset({(0, "C"), (1, "N")}) in _bonds(part)
+    assert len(part.bonds) == 3 + 3 + 5 + 2
+    backbone = structure.select(np.isin(structure.atoms.name, ["N", "CA", "C", "SG"]))
+    assert frozenset({(1, "SG"), (4, "SG")}) in _bonds(backbone)
+
+
+def test_speed():
+    """1000 residues in 7 ms on one core, the best of five; the type checks of test runs make it 20 ms."""
+    codes = np.random.default_rng(0).choice(list(PROTEIN_THREE_TO_ONE), 1000)
+    chain = _protein("A", [str(code) for code in codes])
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        build_structure([chain])
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("chains", "bonds", "message"),
+    [
+        ([], [], "at least one chain"),
+        ([_protein("A", ["ALA"]), _protein("A", ["GLY"])], [], "same name"),
+        ([_protein("A", [])], [], "no residues"),
+        ([_protein("A", ["ALA"], author_seq_ids=(1, 2))], [], "2 author_seq_ids"),
+        ([_protein("A", ["ALAX"])], [], "unknown CCD code"),
+        ([_protein("A", ["ALA"])], [(("B", 1, "N"), ("A", 1, "CA"))], "chain that is not there"),
+        ([_protein("A", ["ALA"])], [(("A", 2, "N"), ("A", 1, "CA"))], "residues 1 to 1"),
+        ([_protein("A", ["ALA"])], [(("A", 1, "NX"), ("A", 1, "CA"))], "found 'NX'"),
+    ],
+)
+def test_refusals(chains, bonds, message):
+    with pytest.raises(InputError, match=message):
+        build_structure(chains, bonds=bonds)
+
+
+def test_chain_letters_are_unique():
+    letters = [chain_letters(number) for number in range(2000)]
+    assert len(set(letters)) == 2000
+    assert letters[:3] == ["A", "B", "C"]

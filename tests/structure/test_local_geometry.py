@@ -1,0 +1,87 @@
+"""The ideal geometry against real structures, which had no part in it."""
+
+import numpy as np
+import pytest
+
+from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.files import read_structure
+from structdiff.structure.local_geometry import structure_geometry
+from structdiff.structure.tables import ChainKind
+from tests.structure.comparison import DATA
+
+
+def _deviations(structure):
+    """Deviations of bonds and 1-3 distances (Å), and measured chiral volumes beside the ideal ones."""
+    geometry, positions = structure_geometry(structure), structure.atoms.positions.astype(np.float64)
+    resolved = structure.atoms.resolved
+
+    def distances(first, second, ideal):
+        seen = resolved[first] & resolved[second]
+        return (np.linalg.norm(positions[first] - positions[second], axis=1) - ideal)[seen]
+
+    bonds = distances(*geometry.bonds.T, geometry.bond_lengths)
+    angles = distances(geometry.angles[:, 0], geometry.angles[:, 2], geometry.angle_distances)
+    rows = geometry.chiral[resolved[geometry.chiral].all(axis=1)]
+    ideal = geometry.chiral_volumes[resolved[geometry.chiral].all(axis=1)]
+    arms = positions[rows[:, 1:]] - positions[rows[:, :1]]
+    return bonds, angles, np.linalg.det(arms), ideal
+
+
+@pytest.mark.parametrize(
+    ("name", "bond", "angle"),
+    [
+        ("1dix.cif.gz", 0.03, 0.06),
+        ("1o1z.cif.gz", 0.025, 0.05),
+        ("4i39.cif.gz", 0.025, 0.05),
+        ("5ugo.pdb.gz", 0.025, 0.05),
+        ("1bna.pdb.gz", 0.03, 0.07),
+        ("1pfe.cif.gz", 0.035, 0.06),
+        ("1gya_1_model.cif.gz", 0.035, 0.07),
+    ],
+)
+def test_real_structures_are_near(name, bond, angle):
+    bonds, angles, volumes, ideal = _deviations(read_structure(DATA / name))
+    assert np.sqrt(np.mean(bonds**2)) < bond
+    assert np.sqrt(np.mean(angles**2)) < angle
+    assert abs(bonds.mean()) < 0.012
+    assert (np.sign(volumes) == np.sign(ideal)).all()
+
+
+def test_a_mirror_image_has_every_volume_reversed():
+    structure = read_structure(DATA / "4i39.cif.gz")
+    mirrored = structure.with_positions(structure.atoms.positions * [1, 1, -1], resolved=structure.atoms.resolved)
+    _, _, volumes, ideal = _deviations(mirrored)
+    assert (np.sign(volumes) == -np.sign(ideal)).all()
+
+
+def test_peptide_planes_of_a_real_structure():
+    structure = read_structure(DATA / "1o1z.cif.gz")
+    geometry = structure_geometry(structure)
+    names, residue = structure.atoms.name, structure.atoms.residue
+    peptides = [group for group in geometry.planar_groups if len(set(residue[group].tolist())) == 2]
+    assert len(peptides) == 233
+    assert {"CA", "C", "O", "N"} <= set(names[peptides[0]].tolist())
+
+
+def test_every_bond_has_a_length():
+    for name in ("1pfe.cif.gz", "4oz7.pdb.gz", "5i55.cif.gz"):
+        structure = read_structure(DATA / name)
+        wanted = {
+            frozenset(pair)
+            for pair in zip(structure.bonds.atom_1.tolist(), structure.bonds.atom_2.tolist(), strict=True)
+        }
+        geometry = structure_geometry(structure)
+        assert {frozenset(pair) for pair in geometry.bonds.tolist()} == wanted
+        assert len(geometry.bonds) == len(wanted)
+
+
+def test_cyclic_peptide_closes_with_a_peptide_bond():
+    structure = build_structure(
+        [ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ALA", "GLY", "PRO"), cyclic=True)]
+    )
+    geometry = structure_geometry(structure)
+    index = {(r, n): i for i, (r, n) in enumerate(zip(structure.atoms.residue, structure.atoms.name, strict=True))}
+    row = (np.sort(geometry.bonds, axis=1) == sorted((index[2, "C"], index[0, "N"]))).all(axis=1)
+    assert geometry.bond_lengths[row].tolist() == [pytest.approx(1.329)]
+    into_proline = (np.sort(geometry.bonds, axis=1) == sorted((index[1, "C"], index[2, "N"]))).all(axis=1)
+    assert geometry.bond_lengths[into_proline].tolist() == [pytest.approx(1.341)]

@@ -1,0 +1,280 @@
+"""Real files: what is read from them."""
+
+import gzip
+import time
+
+import gemmi
+import numpy as np
+import pytest
+
+from structdiff.errors import InputError
+from structdiff.structure.files import read_structure
+from structdiff.structure.tables import ChainKind
+from tests.structure.comparison import CIF_FILES, DATA, PDB_FILES, named_bonds
+
+
+def _chains(structure):
+    lengths = [
+        structure.chain_residues(row).stop - structure.chain_residues(row).start for row in range(len(structure.chains))
+    ]
+    kinds = [ChainKind(kind).name for kind in structure.chains.kind.tolist()]
+    return list(zip(structure.chains.name.tolist(), kinds, lengths, strict=True))
+
+
+@pytest.mark.parametrize("name", [*CIF_FILES, *PDB_FILES])
+def test_every_position_is_one_of_the_file(name):
+    """Against gemmi: each resolved atom stands where the file puts an atom of that chain, residue and name."""
+    structure = read_structure(DATA / name)
+    places = set()
+    for chain in gemmi.read_structure(str(DATA / name))[0] if "1gdr" not in name else []:
+        for residue in chain:
+            for atom in residue:
+                key = (chain.name, residue.seqid.num, residue.seqid.icode.strip(), atom.name)
+                places.add((*key, *(round(1000 * value) for value in atom.pos.tolist())))
+    atoms, residues = structure.atoms, structure.residues
+    for row in np.flatnonzero(atoms.resolved) if places else []:
+        residue = atoms.residue[row]
+        key = (
+            str(structure.chains.name[residues.chain[residue]]),
+            int(residues.author_seq_id[residue]),
+            str(residues.insertion_code[residue]),
+            str(atoms.name[row]),
+        )
+        assert (*key, *(round(1000 * float(value)) for value in atoms.positions[row])) in places
+    assert atoms.resolved.any()
+
+
+def test_insertion_codes_and_disulfides():
+    structure = read_structure(DATA / "1dix.cif.gz")
+    codes = structure.residues.insertion_code
+    marked = [f"{structure.residues.author_seq_id[row]}{codes[row]}" for row in np.flatnonzero(codes != "")]
+    assert len(marked) == 4
+    assert marked == sorted(marked)
+    disulfides = [bond for bond in named_bonds(structure) if bond[0][4] == bond[1][4] == "SG"]
+    assert len(disulfides) == 5
+    assert structure.metadata["resolution"] == 1.65
+    assert structure.metadata["method"] == "X-RAY DIFFRACTION"
+
+
+def test_missing_residues_are_there_unresolved():
+    structure = read_structure(DATA / "1o1z.cif.gz")
+    assert _chains(structure) == [("A", "PROTEIN", 234, ), ("A", "LIGAND", 1)]  # fmt: skip
+    seen = np.bincount(structure.atoms.residue[structure.atoms.resolved], minlength=len(structure.residues)) > 0
+    assert (~seen).sum() == 8
+    assert structure.residues.author_seq_id[~seen].tolist() == [*range(-11, -3)]
+    assert structure.residues.label_seq_id.tolist() == [*range(1, 235), 1]
+    assert not structure.atoms.positions[~structure.atoms.resolved].any()
+
+
+def test_pdb_and_mmcif_of_one_entry_agree_on_a_missing_stretch():
+    """The PDB file's SEQRES gives the same sequence and residues before and after the gap."""
+    structure = read_structure(DATA / "5ugo.pdb.gz")
+    assert _chains(structure)[:4] == [("T", "DNA", 16), ("P", "DNA", 11), ("D", "DNA", 5), ("A", "PROTEIN", 335)]
+    protein = structure.chain_residues(3)
+    seen = np.bincount(structure.atoms.residue[structure.atoms.resolved], minlength=len(structure.residues)) > 0
+    assert (~seen[protein]).sum() == 9
+    assert np.diff(structure.residues.author_seq_id[protein]).tolist() == [1] * 334
+
+
+def test_alternate_locations_are_whole():
+    """Of two conformations of a whole chain one is taken, not a mixture."""
+    structure = read_structure(DATA / "4i39.cif.gz")
+    raw = gemmi.read_structure(str(DATA / "4i39.cif.gz"))[0]
+    conformations = {}
+    for residue in (residue for chain in raw for residue in chain):
+        for atom in residue:
+            key = (residue.seqid.num, residue.name, atom.name, *(round(1000 * value) for value in atom.pos.tolist()))
+            conformations.setdefault(key, set()).add(atom.altloc)
+    atoms, residues = structure.atoms, structure.residues
+    alternating = 0
+    for row in range(len(residues)):
+        found = []
+        for atom in range(*structure.residue_atoms(row).indices(len(atoms))):
+            position = (round(1000 * float(value)) for value in atoms.positions[atom])
+            key = (int(residues.author_seq_id[row]), str(residues.name[row]), str(atoms.name[atom]), *position)
+            found.append(conformations[key])
+        assert any(all(letters & {letter, "\0"} for letters in found) for letter in "ABC")
+        alternating += any("\0" not in letters for letters in found)
+    assert alternating > 100
+
+
+def test_highest_occupancy_wins(tmp_path):
+    lines = [
+        "ATOM      1  N   ALA A   1       0.000   0.000   0.000  1.00 10.00           N",
+        "ATOM      2  CA AALA A   1       1.000   0.000   0.000  0.40 10.00           C",
+        "ATOM      3  CA BALA A   1       2.000   0.000   0.000  0.60 10.00           C",
+        "ATOM      4  C  AALA A   1       3.000   0.000   0.000  0.40 10.00           C",
+        "ATOM      5  C  BALA A   1       4.000   0.000   0.000  0.60 10.00           C",
+        "ATOM      6  N  AGLY A   2       5.000   0.000   0.000  0.50 10.00           N",
+        "ATOM      7  N  BGLY A   2       6.000   0.000   0.000  0.50 10.00           N",
+        "ATOM      8  D   GLY A   2       6.000   1.000   0.000  0.50 10.00           D",
+    ]
+    path = tmp_path / "two.pdb"
+    path.write_text("\n".join(lines) + "\nEND\n")
+    structure = read_structure(path)
+    seen = structure.atoms.resolved
+    assert structure.atoms.positions[seen, 0].tolist() == [0, 2, 4, 5]
+    assert structure.atoms.name[seen].tolist() == ["N", "CA", "C", "N"]
+    np.testing.assert_allclose(structure.atoms.occupancy[seen], [1, 0.6, 0.6, 0.5])
+
+
+def test_models():
+    models = [read_structure(DATA / "1l2y_3_models.cif.gz", model=number) for number in (1, 2, 3)]
+    assert [structure.metadata["model"] for structure in models] == [1, 2, 3]
+    shift = np.abs(models[0].atoms.positions - models[1].atoms.positions).max()
+    assert 0.1 < shift < 20
+    with pytest.raises(InputError, match=r"1l2y.*found 4; allowed: 1 to 3"):
+        read_structure(DATA / "1l2y_3_models.cif.gz", model=4)
+
+
+def test_modified_residues_ligands_and_waters():
+    structure = read_structure(DATA / "5i55.cif.gz")
+    assert _chains(structure)[0] == ("A", "PROTEIN", 22)
+    assert structure.residues.name[0] == "MSE"
+    assert 34 in structure.atoms.element[structure.residue_atoms(0)]
+    assert set(structure.residues.name[22:]) == {"ACT", "MPD"}
+    wet = read_structure(DATA / "5i55.cif.gz", keep_waters=True)
+    assert wet.chains.kind.tolist().count(ChainKind.WATER) == 1
+    assert (wet.residues.name == "HOH").sum() > 10
+
+
+def test_glycan_is_one_chain_bonded_to_its_asparagine():
+    structure = read_structure(DATA / "1gya_1_model.cif.gz")
+    assert _chains(structure) == [("A", "PROTEIN", 105), ("B", "LIGAND", 9)]
+    links = [bond for bond in named_bonds(structure) if bond[0][:3] != bond[1][:3] and bond[0][0] != bond[1][0]]
+    assert [(bond[0][3], bond[0][4], bond[1][3], bond[1][4]) for bond in links] == [("ASN", "ND2", "NAG", "C1")]
+    assert "O1" not in structure.atoms.name[structure.residue_atoms(105)]
+    assert structure.atoms.resolved.all()
+
+
+def test_echinomycin_is_closed_by_esters_not_peptides():
+    structure = read_structure(DATA / "1pfe.cif.gz")
+    bonds = {(bond[0][3:], bond[1][3:]) for bond in named_bonds(structure) if bond[0][1] != bond[1][1]}
+    assert (("DSN", "OG"), ("MVA", "C")) in bonds
+    assert (("DSN", "N"), ("MVA", "C")) not in bonds
+
+
+def test_two_letter_chain_id():
+    structure = read_structure(DATA / "6ydw_chain_Bj.cif.gz")
+    assert _chains(structure) == [("Bj", "PROTEIN", 217)]
+
+
+def test_fragments_without_sequence_are_not_joined_across_gaps():
+    structure = read_structure(DATA / "rnase_frag.pdb.gz")
+    atoms = structure.atoms
+    between = atoms.residue[structure.bonds.atom_1] != atoms.residue[structure.bonds.atom_2]
+    first, second = structure.bonds.atom_1[between], structure.bonds.atom_2[between]
+    assert np.linalg.norm(atoms.positions[first] - atoms.positions[second], axis=1).max() < 2.2
+    assert between.sum() > 30
+
+
+def test_file_of_before_1996():
+    structure = read_structure(DATA / "pdb1gdr.ent.gz")
+    assert _chains(structure)[0][:2] == ("A", "PROTEIN")
+    assert set(structure.atoms.name[structure.atoms.resolved]) == {"CA"}
+
+
+def test_unknown_ligand_gets_its_atoms_and_bonds_from_the_file(tmp_path):
+    lines = [
+        "HETATM    1  C1  QQQ L   1       0.000   0.000   0.000  1.00 10.00           C",
+        "HETATM    2  C2  QQQ L   1       1.530   0.000   0.000  1.00 10.00           C",
+        "HETATM    3  O1  QQQ L   1       2.100   1.300   0.000  1.00 10.00           O",
+    ]
+    path = tmp_path / "ligand.pdb"
+    path.write_text("\n".join(lines) + "\nEND\n")
+    structure = read_structure(path)
+    assert list(structure.components) == ["QQQ"]
+    assert [(b[0][4], b[1][4], b[2]) for b in sorted(named_bonds(structure))] == [("C1", "C2", 1), ("C2", "O1", 1)]
+    path.write_text("\n".join(lines) + "\nCONECT    1    2    2\nCONECT    2    1    1    3\nCONECT    3    2\nEND\n")
+    bonds = sorted(named_bonds(read_structure(path)))
+    assert [(b[0][4], b[1][4], b[2]) for b in bonds] == [("C1", "C2", 2), ("C2", "O1", 1)]
+
+
+def test_code_that_means_another_molecule_in_the_dictionary(tmp_path):
+    """LIG is a real CCD code; a docking file's LIG is something else and keeps the file's atoms."""
+    lines = [
+        "HETATM    1  C1  LIG L   1       0.000   0.000   0.000  1.00 10.00           C",
+        "HETATM    2  C99 LIG L   1       1.530   0.000   0.000  1.00 10.00           C",
+    ]
+    path = tmp_path / "ligand.pdb"
+    path.write_text("\n".join(lines) + "\nEND\n")
+    structure = read_structure(path)
+    assert structure.atoms.name.tolist() == ["C1", "C99"]
+    assert len(structure.bonds) == 1
+
+
+def test_names_of_force_fields_and_old_files(tmp_path):
+    lines = [
+        "ATOM      1  N   HIE A   1       0.000   0.000   0.000  1.00 10.00           N",
+        "ATOM      2  CA  HIE A   1       1.450   0.000   0.000  1.00 10.00           C",
+        "ATOM      3  CD  ILE A   2       3.450   0.000   0.000  1.00 10.00           C",
+        "TER",
+        "ATOM      4  P     T B   1       0.000   9.000   0.000  1.00 10.00           P",
+        "ATOM      5  O1P   T B   1       1.450   9.000   0.000  1.00 10.00           O",
+        "ATOM      6  C2*   T B   1       5.450   9.000   0.000  1.00 10.00           C",
+        "ATOM      7  C5M   T B   1       8.450   9.000   0.000  1.00 10.00           C",
+    ]
+    path = tmp_path / "old.pdb"
+    path.write_text("\n".join(lines) + "\nEND\n")
+    structure = read_structure(path)
+    assert structure.residues.name.tolist() == ["HIS", "ILE", "DT"]
+    assert structure.atoms.name[structure.atoms.resolved].tolist() == ["N", "CA", "CD1", "P", "OP1", "C2'", "C7"]
+
+
+def test_speed():
+    """A file of 335 residues and three DNA strands in under half a second, the best of three."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        read_structure(DATA / "5ugo.pdb.gz")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+CIF_TEXT = gzip.decompress((DATA / "5i55.cif.gz").read_bytes()).decode()
+PDB_TEXT = gzip.decompress((DATA / "1bna.pdb.gz").read_bytes()).decode()
+ATOM_START = CIF_TEXT.index("_atom_site.group_PDB")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.cif", b"", "empty"),
+        ("a.pdb", b"  \n", "empty"),
+        ("a.cif", b"not a cif at all", "not a whole mmCIF file"),
+        ("a.cif", b"data_x\n_entry.id x\n", "no _atom_site"),
+        ("a.cif", CIF_TEXT[: ATOM_START + 3000].encode(), "not a whole mmCIF file|cannot be read"),
+        ("a.cif", b"\x00\xff\xfe" * 50, "not a whole mmCIF file"),
+        ("a.pdb", b"HEADER    NOTHING\nEND\n", "no atoms"),
+        ("a.pdb", b"\x00\xff\xfe" * 50, "no atoms"),
+        ("a.pdb", b"ATOM      1  N   ALA A   1       0.0", "not a whole PDB file"),
+        ("a.cif.gz", gzip.compress(CIF_TEXT.encode())[:2000], "damaged or cut short"),
+        ("a.cif.gz", b"\x1f\x8bgarbage", "damaged or cut short"),
+        ("a.txt", b"x", "unknown kind of structure file"),
+        ("a", b"x", "unknown kind of structure file"),
+        ("a.pdb.zip", b"x", "unknown kind of structure file"),
+    ],
+)
+def test_damaged_files(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_structure(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_absent_file_and_folder(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_structure(tmp_path / "none.cif")
+    (tmp_path / "folder.cif").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        read_structure(tmp_path / "folder.cif")
+
+
+def test_only_waters(tmp_path):
+    path = tmp_path / "water.pdb"
+    path.write_text("HETATM    1  O   HOH A   1       0.000   0.000   0.000  1.00 10.00           O\nEND\n")
+    with pytest.raises(InputError, match="no atoms"):
+        read_structure(path)
+    assert len(read_structure(path, keep_waters=True).atoms) == 1
