@@ -1,0 +1,187 @@
+"""The last step of a prediction: the nearest structure whose chemistry is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.constraints.minimiser import EnergyAndGradient, minimise
+from structdiff.constraints.repair import restore_hands
+from structdiff.constraints.repulsion import SKIN, NeighbourList
+from structdiff.constraints.stereochemistry import Spreads, Stereochemistry, signed_volumes
+from structdiff.errors import InputError
+from structdiff.structure.tables import Structure
+from structdiff.typing import Bool, Float, Int
+
+_TOLERANCE = 0.5  # kT/Å, root mean square force
+#: (share of the evaluations, stiffness of the restraint in kT/Å², share of repulsion): loose, then tight.
+_STAGES = ((0.3, 20.0, 0.0), (0.3, 5.0, 0.1), (0.4, 2.0, 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violations:
+    """The worst that is left in each sample: bond (Å), angle and peptide torsion (radian), overlap of atoms (Å).
+
+    wrong_hands: how many handed centres have the wrong hand.
+    """
+
+    bond: Float[Tensor, " sample"]
+    angle: Float[Tensor, " sample"]
+    overlap: Float[Tensor, " sample"]
+    wrong_hands: Int[Tensor, " sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaxed:
+    """Structures after relaxation.
+
+    positions in Å; moved: root mean square displacement of the free atoms (Å); energy_before and energy_after in kT,
+    without the restraint; worst: what is left.
+    """
+
+    positions: Float[Tensor, "sample atom 3"]
+    moved: Float[Tensor, " sample"]
+    energy_before: Float[Tensor, " sample"]
+    energy_after: Float[Tensor, " sample"]
+    worst: Violations
+
+
+def relax(
+    structure: Structure,
+    positions: Float[Tensor, "sample atom 3"],
+    *,
+    held: Bool[Tensor, " atom"] | None = None,
+    iterations: int = 400,
+    spreads: Spreads | None = None,
+    stereochemistry: Stereochemistry | None = None,
+) -> Relaxed:
+    """Makes sampled structures chemically right and moves them as little as that takes.
+
+    Every handed centre is put right, then bonds, angles, planes, contacts and backbone torsions are minimised under a
+    harmonic restraint to the sampled positions that is loosened in stages. Each sample is done by itself in float64,
+    so that it does not depend on what else is in the batch; nothing is random.
+
+    Args:
+        structure: the molecules; its own positions are not looked at.
+        positions: sampled positions of all its atoms (Å).
+        held: atoms that keep their positions, bit by bit.
+        iterations: most energies that are evaluated for a sample.
+        spreads: how stiff each kind of term is.
+        stereochemistry: the terms, if they are at hand already (made with the same ``held``).
+
+    Raises InputError when positions do not fit the structure or are not finite.
+    """
+    _check(structure, positions, held)
+    free = torch.ones(len(structure.atoms), dtype=torch.bool) if held is None else ~held.detach().cpu()
+    model = stereochemistry or Stereochemistry.from_structure(
+        structure, held=None if held is None else ~free.numpy(), spreads=spreads
+    )
+    source = positions.detach().cpu().double()
+    done = torch.stack([_relax_one(model, own, free, iterations) for own in source])
+    finished = torch.where(free.to(positions.device)[:, None], done.to(positions), positions.detach())
+    return _report(model, source, finished, free)
+
+
+def _relax_one(
+    model: Stereochemistry, sampled: Float[Tensor, "atom 3"], free: Bool[Tensor, " atom"], iterations: int
+) -> Float[Tensor, "atom 3"]:
+    # Rounding is least, and the same wherever the structure stands, about its own centre.
+    centre = sampled.mean(0)
+    anchor = sampled - centre
+    cis = model.cis_prolines(anchor[None])
+    positions = restore_hands(model, anchor, free)
+    for share, restraint, repulsion in _STAGES:
+        function = _restrained(model, anchor, free, cis, restraint, repulsion)
+        evaluations = max(2, round(share * iterations))
+        positions = minimise(function, positions, evaluations=evaluations, tolerance=_TOLERANCE).positions
+        positions = restore_hands(model, positions, free)
+    return positions + centre
+
+
+def _restrained(
+    model: Stereochemistry,
+    anchor: Float[Tensor, "atom 3"],
+    free: Bool[Tensor, " atom"],
+    cis: Bool[Tensor, "1 bond"],
+    restraint: float,
+    repulsion: float,
+) -> EnergyAndGradient:
+    """Energy and gradient with a harmonic restraint (kT/Å²) to the anchor; held atoms feel no force."""
+    listed: list[tuple[Tensor, NeighbourList]] = []
+    movable = free[:, None]
+
+    def function(positions: Tensor) -> tuple[float, Tensor]:
+        if not listed or float((positions - listed[0][0]).norm(dim=-1).max()) > SKIN / 2:
+            listed[:] = [(positions, NeighbourList.build(model.repulsion, positions[None]))]
+        with torch.inference_mode(False), torch.enable_grad():
+            variable = positions.clone().requires_grad_(True)
+            terms = model.terms(variable[None], cis=cis, neighbours=listed[0][1])
+            energy = sum((repulsion if name == "contacts" else 1.0) * term[0] for name, term in terms.items())
+            energy = energy + 0.5 * restraint * (variable - anchor).square().sum()
+            (gradient,) = torch.autograd.grad(energy, variable)
+        return float(energy.detach()), torch.where(movable, gradient, 0.0)
+
+    return function
+
+
+def _check(structure: Structure, positions: Tensor, held: Tensor | None) -> None:
+    expected = (len(structure.atoms), 3)
+    if positions.ndim != 3 or tuple(positions.shape[1:]) != expected:
+        raise InputError(
+            "positions do not fit the structure", found=tuple(positions.shape), allowed=f"(sample, {expected[0]}, 3)"
+        )
+    if not bool(torch.isfinite(positions).all()):
+        raise InputError("positions to relax must be finite numbers")
+    if held is not None and tuple(held.shape) != expected[:1]:
+        raise InputError("held does not fit the structure", found=tuple(held.shape), allowed=f"({expected[0]},)")
+
+
+def _report(model: Stereochemistry, before: Tensor, finished: Tensor, free: Tensor) -> Relaxed:
+    after = finished.cpu().double()
+    displacement = (after - before)[:, free].square().sum(-1)
+    moved = displacement.mean(1).sqrt() if int(free.sum()) else displacement.new_zeros(len(after))
+    return Relaxed(
+        positions=finished,
+        moved=moved,
+        energy_before=model.energy(before),
+        energy_after=model.energy(after),
+        worst=violations(model, after),
+    )
+
+
+def violations(model: Stereochemistry, positions: Float[Tensor, "sample atom 3"]) -> Violations:
+    """The worst faults of each sample among atoms that are not held."""
+    positions = positions.double()
+    errors = model.pair_errors(positions).abs()
+    bond = errors[:, : model.num_bonds]
+    volumes = signed_volumes(positions, model.quadruples[: model.num_handed])
+    wrong = volumes * model.volume[: model.num_handed] <= 0
+    neighbours = NeighbourList.build(model.repulsion, positions)
+    overlap = neighbours.overlap(positions)
+    worst = overlap.new_zeros(len(positions)).scatter_reduce(0, neighbours.sample, overlap, "amax")
+    return Violations(
+        bond=_largest(bond), angle=_largest(_angle_errors(model, positions)), overlap=worst, wrong_hands=wrong.sum(1)
+    )
+
+
+def _angle_errors(model: Stereochemistry, positions: Tensor) -> Tensor:
+    """Deviation (radian) of every angle from its ideal, from the tables of bonds and 1-3 distances."""
+    table = model.tables
+    ideal = {tuple(sorted(pair)): length for pair, length in zip(table.bonds.tolist(), table.distance, strict=False)}
+    i, j, k = torch.from_numpy(table.angles).unbind(1)
+    span = torch.from_numpy(table.distance[len(table.bonds) : len(table.bonds) + len(table.angles)])
+    sides = np.array(
+        [[ideal[tuple(sorted((a, b)))], ideal[tuple(sorted((b, c)))]] for a, b, c in table.angles.tolist()]
+    ).reshape(-1, 2)
+    one, two = torch.from_numpy(sides).unbind(1)
+    target = torch.acos(((one**2 + two**2 - span**2) / (2 * one * two)).clamp(-1, 1))
+    first, second = positions[:, i] - positions[:, j], positions[:, k] - positions[:, j]
+    sine = torch.linalg.cross(first, second).norm(dim=-1)
+    return (torch.atan2(sine, (first * second).sum(-1)) - target).abs()
+
+
+def _largest(values: Tensor) -> Tensor:
+    return values.amax(1) if values.shape[1] else values.new_zeros(len(values))

@@ -1,0 +1,143 @@
+"""Atoms that are not bonded keep apart: soft van der Waals repulsion with neighbour lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.typing import Float, Int
+
+#: Radii of heavy atoms with their hydrogens (Å; those of Probe); any other element is taken as a bare ion.
+_RADII = {5: 1.65, 6: 1.70, 7: 1.55, 8: 1.40, 9: 1.30, 14: 2.10, 15: 1.80, 16: 1.80, 17: 1.77, 34: 1.90, 35: 1.95,
+          53: 2.10}  # fmt: skip
+_ION_RADIUS = 0.75
+_CARBONYL_RADIUS = 1.65
+_OVERLAP = 0.30  # Å, what atoms may overlap before it costs
+_POLAR = (7, 8, 16)
+_POLAR_OVERLAP = 0.35  # two of N, O, S: as near as a short hydrogen bond
+_SULPHUR_DISTANCE = 2.0  # two sulphurs may be a disulphide that nobody stated
+SKIN = 0.6  # Å that a neighbour list looks beyond the contact distance
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Repulsion:
+    """Which atoms repel each other, and from what distance on.
+
+    radius (atom) in Å, 0 for atoms that repel nothing. excluded: sorted keys first * atoms + second of pairs that are
+    joined by up to three bonds or lie in one rigid plane.
+    """
+
+    radius: np.ndarray
+    polar: np.ndarray
+    sulphur: np.ndarray
+    excluded: np.ndarray
+    movable: np.ndarray
+
+    @classmethod
+    def from_structure(
+        cls, structure: Structure, bonds: np.ndarray, planes: tuple[np.ndarray, ...], *, held: np.ndarray | None = None
+    ) -> Repulsion:
+        """Repulsion between all heavy atoms but waters; pairs of held atoms are left out."""
+        element = structure.atoms.element
+        radius = np.full(256, _ION_RADIUS)
+        radius[list(_RADII)] = list(_RADII.values())
+        radius = radius[element]
+        both = np.concatenate([bonds, bonds[:, ::-1]])
+        hetero = np.bincount(both[:, 0], np.isin(element[both[:, 1]], (7, 8)), minlength=len(element))
+        radius[(element == 6) & (hetero >= 2)] = _CARBONYL_RADIUS
+        radius[structure.chains.kind[structure.atom_chain] == ChainKind.WATER] = 0.0
+        return cls(
+            radius=radius,
+            polar=np.isin(element, _POLAR),
+            sulphur=element == 16,
+            excluded=_excluded(bonds, planes, len(element)),
+            movable=np.ones(len(element), bool) if held is None else ~held,
+        )
+
+    def neighbours(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs (pair, 2) of atoms at positions (atom, 3) that touch or nearly do, with their contact distances (Å)."""
+        rows = np.flatnonzero(self.radius > 0)
+        if len(rows) < 2:
+            return np.zeros((0, 2), np.int64), np.zeros(0)
+        reach = 2 * float(self.radius.max()) + SKIN
+        pairs = rows[KDTree(positions[rows]).query_pairs(reach, output_type="ndarray")]
+        i, j = pairs[:, 0], pairs[:, 1]
+        contact = self.contact(i, j)
+        distance = np.linalg.norm(positions[i] - positions[j], axis=1)
+        keep = (distance < contact + SKIN) & (self.movable[i] | self.movable[j])
+        pairs, contact = pairs[keep], contact[keep]
+        key = pairs.min(axis=1) * len(self.radius) + pairs.max(axis=1)
+        place = np.searchsorted(self.excluded, key)
+        apart = self.excluded[np.minimum(place, len(self.excluded) - 1)] != key if len(self.excluded) else key >= 0
+        # A fixed order, so that sums of forces do not depend on how the tree was walked.
+        order = np.argsort(key[apart])
+        return pairs[apart][order], contact[apart][order]
+
+    def contact(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Distance (Å) from which on two atoms repel each other."""
+        polar = self.polar[i] & self.polar[j]
+        distance = self.radius[i] + self.radius[j] - np.where(polar, _POLAR_OVERLAP, _OVERLAP)
+        return np.where(self.sulphur[i] & self.sulphur[j], _SULPHUR_DISTANCE, distance)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NeighbourList:
+    """The pairs of all samples that may touch: valid while no atom has moved by more than half of SKIN.
+
+    first, second: rows in positions flattened over samples; sample: which one each pair is in; contact in Å.
+    """
+
+    first: Int[Tensor, " pair"]
+    second: Int[Tensor, " pair"]
+    sample: Int[Tensor, " pair"]
+    contact: Float[Tensor, " pair"]
+
+    @classmethod
+    def build(cls, repulsion: Repulsion, positions: Float[Tensor, "sample atom 3"]) -> NeighbourList:
+        """Neighbours by a k-d tree: memory grows with the number of atoms, not with its square."""
+        points = positions.detach().cpu().double().numpy()
+        pairs, contacts, samples = [], [], []
+        for sample, own in enumerate(points):
+            found, contact = repulsion.neighbours(own)
+            pairs.append(found + sample * points.shape[1])
+            contacts.append(contact)
+            samples.append(np.full(len(found), sample))
+        rows = torch.from_numpy(np.concatenate(pairs)).to(positions.device)
+        return cls(
+            first=rows[:, 0].contiguous(),
+            second=rows[:, 1].contiguous(),
+            sample=torch.from_numpy(np.concatenate(samples)).to(positions.device),
+            contact=torch.from_numpy(np.concatenate(contacts)).to(positions),
+        )
+
+    def overlap(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " pair"]:
+        """How much nearer (Å) than its contact distance each pair is, 0 where it is not."""
+        flat = positions.flatten(0, 1)
+        arrow = flat.index_select(0, self.first) - flat.index_select(0, self.second)
+        return torch.relu(self.contact - torch.sqrt(arrow.square().sum(-1) + 1e-8))
+
+    def sum_by_sample(self, values: Float[Tensor, " pair"], samples: int) -> Float[Tensor, " sample"]:
+        """The sum over the pairs of each sample."""
+        return values.new_zeros(samples).index_add(0, self.sample, values)
+
+
+def _excluded(bonds: np.ndarray, planes: tuple[np.ndarray, ...], count: int) -> np.ndarray:
+    both = np.concatenate([bonds, bonds[:, ::-1]])
+    one = csr_array((np.ones(len(both), np.int32), (both[:, 0], both[:, 1])), shape=(count, count))
+    two = one @ one
+    near = (one + two + two @ one).tocoo()
+    i, j = near.coords
+    keys = [(i * np.int64(count) + j)[i < j]]
+    for plane in planes:
+        first, second = np.triu_indices(len(plane), 1)
+        rows = np.sort(plane.astype(np.int64))
+        keys.append(rows[first] * count + rows[second])
+    return np.unique(np.concatenate(keys))
+
+

@@ -1,0 +1,95 @@
+"""A weak preference for the backbone torsions that natural residues have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.chemistry.ramachandran_density import log_density, residue_class
+from structdiff.geometry.torsions import torsion
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.typing import Float, Int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TorsionPreference:
+    """Minus the log density of phi and psi in nature, smooth: a periodic cubic spline over the table of densities.
+
+    atoms (residue, 5): C before, N, CA, C, N after. kind (residue): class of the density. table (class, bin, bin): kT,
+    its lowest value in each class 0.
+    """
+
+    atoms: Int[Tensor, "residue 5"]
+    kind: Int[Tensor, " residue"]
+    table: Float[Tensor, "kind bin bin"]
+
+    @classmethod
+    def from_structure(cls, structure: Structure, *, held: np.ndarray | None = None) -> TorsionPreference:
+        """The residues of protein chains that are bonded on both sides; those held altogether are left out."""
+        rows, kinds = [], []
+        names = structure.residues.name
+        backbone = _backbone_rows(structure)
+        after = _next_residue(structure)
+        before = {follower: row for row, follower in after.items()}
+        for row in sorted(backbone):
+            if row in after and row in before and after[row] in backbone and before[row] in backbone:
+                n, ca, c = backbone[row]
+                rows.append((backbone[before[row]][2], n, ca, c, backbone[after[row]][0]))
+                kinds.append(residue_class(str(names[row]), str(names[after[row]])))
+        atoms, kind = np.array(rows, np.int64).reshape(-1, 5), np.array(kinds, np.int64)
+        if held is not None:
+            free = ~held[atoms].all(axis=1)
+            atoms, kind = atoms[free], kind[free]
+        energy = -log_density()
+        energy = energy - energy.min(axis=(1, 2), keepdims=True)
+        return cls(
+            atoms=torch.from_numpy(atoms), kind=torch.from_numpy(kind), table=torch.from_numpy(np.array(energy))
+        )
+
+    def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, "sample residue"]:
+        """Energy of each residue's torsions (kT), 0 at the commonest ones."""
+        before, n, ca, c, after = positions[:, self.atoms].unbind(2)
+        first = torch.stack([before, n], 1)
+        second, third, fourth = torch.stack([n, ca], 1), torch.stack([ca, c], 1), torch.stack([c, after], 1)
+        angles = torsion(first, second, third, fourth)
+        bins = self.table.shape[-1]
+        place = (angles + torch.pi) * (bins / (2 * torch.pi)) - 0.5
+        whole = place.detach().floor()
+        weights = _spline_weights(place - whole)
+        nodes = (whole.long().unsqueeze(-1) + torch.arange(-1, 3, device=place.device)) % bins
+        kind = self.kind.view(1, -1, 1, 1)
+        values = self.table.to(positions.dtype)[kind, nodes[:, 0].unsqueeze(-1), nodes[:, 1].unsqueeze(-2)]
+        return torch.einsum("srpq,srp,srq->sr", values, weights[:, 0], weights[:, 1])
+
+
+def _spline_weights(t: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 4"]:
+    """Uniform cubic B-spline: what the four nodes around a place weigh; two derivatives are continuous."""
+    rest = 1 - t
+    return torch.stack(
+        [rest**3, 3 * t**3 - 6 * t**2 + 4, 3 * rest**3 - 6 * rest**2 + 4, t**3], -1
+    ) / 6  # fmt: skip
+
+
+def _backbone_rows(structure: Structure) -> dict[int, tuple[int, int, int]]:
+    """Rows of N, CA and C of each protein residue that has them."""
+    protein = structure.chains.kind[structure.atom_chain] == ChainKind.PROTEIN
+    table: dict[int, dict[str, int]] = {}
+    for atom in np.flatnonzero(protein & np.isin(structure.atoms.name, ("N", "CA", "C"))).tolist():
+        table.setdefault(int(structure.atoms.residue[atom]), {})[str(structure.atoms.name[atom])] = atom
+    return {row: (found["N"], found["CA"], found["C"]) for row, found in table.items() if len(found) == 3}
+
+
+def _next_residue(structure: Structure) -> dict[int, int]:
+    """The residue that each residue's C is bonded to by its N."""
+    atoms, bonds = structure.atoms, structure.bonds
+    following = {}
+    for leave, enter in ((bonds.atom_1, bonds.atom_2), (bonds.atom_2, bonds.atom_1)):
+        linked = (atoms.name[leave] == "C") & (atoms.name[enter] == "N")
+        linked &= atoms.residue[leave] != atoms.residue[enter]
+        following.update(
+            zip(atoms.residue[leave[linked]].tolist(), atoms.residue[enter[linked]].tolist(), strict=True)
+        )
+    return following
