@@ -23,6 +23,7 @@ from structdiff.diffusion.trajectory import Trajectory
 from structdiff.engine import Draw, Engine, choose_device
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.tokens import tokenise
 from structdiff.model.checkpoint import Weights
 from structdiff.model.library import load_named_weights
 from structdiff.output.prediction import Design, Prediction
@@ -141,8 +142,9 @@ def score(structure: Structure | str | Path, *, weights: str | Path = "mini", de
     if not isinstance(structure, Structure):
         structure = read_structure(structure)
     engine = Engine(load_named_weights(weights), device=choose_device(device))
-    features = build_features(structure, only_resolved=True)
-    return confidence_of(engine.judge(features), features)
+    tokens = tokenise(structure)
+    features = build_features(structure, tokens=tokens, only_resolved=True)
+    return confidence_of(engine.judge(features), features, tokens, structure)
 
 
 def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:

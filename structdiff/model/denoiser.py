@@ -17,7 +17,7 @@ from structdiff.model.trunk import TrunkConfig, TrunkOutput
 from structdiff.nn.embedding import NoiseEmbedding
 from structdiff.nn.initialisation import linear
 from structdiff.nn.vectors import PointAttention, VectorTransition
-from structdiff.typing import Float
+from structdiff.typing import Bool, Float
 
 SIGMA_RESIDUE = 2.5  # Å, spread of a token's atoms about its centre
 
@@ -48,8 +48,8 @@ class DenoiserCondition:
     pair: tuple[Float[Tensor, "batch token token c_geometry"], ...]
     enter: Float[Tensor, "batch token slot two_c_vector"]
     leave: Float[Tensor, "batch token slot c_vector"]
-    atom_mask: Float[Tensor, "batch token slot"]
-    token_mask: Float[Tensor, "batch token"]
+    atom_mask: Bool[Tensor, "batch token slot"]
+    token_mask: Bool[Tensor, "batch token"]
     centre_slot: Float[Tensor, "batch token slot"]
 
     def repeat(self, samples: int) -> DenoiserCondition:

@@ -70,7 +70,7 @@ class InputEmbedder(nn.Module):
 
 def _token_channels(features: Features) -> Float[Tensor, "batch token channel"]:
     token, condition, msa = features.token, features.condition, features.msa
-    rows = msa.mask[..., None].to(torch.float32)
+    rows = msa.mask[..., None].to(msa.deletion_value.dtype)
     profile = (functional.one_hot(msa.restype, NUM_RESTYPES) * rows).sum(1) / rows.sum(1).clamp(min=1)
     deletions = (msa.deletion_value * msa.mask).sum(1) / msa.mask.sum(1).clamp(min=1)
     flags = (
@@ -90,7 +90,7 @@ def _token_channels(features: Features) -> Float[Tensor, "batch token channel"]:
             torch.stack(flags, -1),
         ],
         -1,
-    ).to(torch.float32)
+    ).to(msa.deletion_value.dtype)
 
 
 class PairEmbedder(nn.Module):

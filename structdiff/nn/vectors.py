@@ -114,14 +114,15 @@ class PointAttention(nn.Module):
         normed, gate = self.modulation(s, noise)
         q, k, value = (self._split(x) for x in self.project(normed).chunk(3, -1))
         with torch.autocast(s.device.type, enabled=False):
-            placed = self.place(self.norm_v(v).float()) + centre.float()[..., None]
+            exact = self.reach.dtype  # float32 also under autocast: |a - b|² is a small difference of large numbers
+            placed = self.place(self.norm_v(v).to(exact)) + centre.to(exact)[..., None]
             q_point, k_point, v_point = (self._split_points(x) for x in placed.chunk(3, -1))
             reach = functional.softplus(self.reach)[:, None, None]
             shortfall = -0.5 * reach * k_point.square().sum(-1, keepdim=True)
-            q_all = torch.cat([q.float() / math.sqrt(self.head_dim), reach * q_point, torch.ones_like(shortfall)], -1)
-            k_all = torch.cat([k.float(), k_point, shortfall], -1)
-            v_all = torch.cat([value.float(), v_point], -1)
-            attended = functional.scaled_dot_product_attention(q_all, k_all, v_all, attn_mask=bias.float(), scale=1.0)
+            q_all = torch.cat([q.to(exact) / math.sqrt(self.head_dim), reach * q_point, torch.ones_like(shortfall)], -1)
+            k_all = torch.cat([k.to(exact), k_point, shortfall], -1)
+            v_all = torch.cat([value.to(exact), v_point], -1)
+            attended = functional.scaled_dot_product_attention(q_all, k_all, v_all, attn_mask=bias.to(exact), scale=1.0)
         scalars = attended[..., : self.head_dim].transpose(1, 2).flatten(2)
         arrows = self._join_points(attended[..., self.head_dim :]) - centre[..., None]
         lengths = torch.sqrt(arrows.square().sum(-2) + 1e-6)

@@ -1,0 +1,328 @@
+"""What stands at either end of the network: requests made into jobs, and draws made into finished structures."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESTYPE_INDEX, RESTYPES
+from structdiff.confidence.clash import structure_has_clash
+from structdiff.confidence.frames import valid_frames
+from structdiff.confidence.result import Confidence, compute_confidence
+from structdiff.configuration import to_dict
+from structdiff.constraints.relaxation import relax
+from structdiff.errors import InputError
+from structdiff.features.build import build_features
+from structdiff.features.requests import (
+    Proximity,
+    complex_condition,
+    complex_proximities,
+    design_condition,
+    design_proximities,
+)
+from structdiff.features.schema import Features
+from structdiff.features.tokens import TokenTable, tokenise
+from structdiff.geometry.superposition import superposed_rmsd, superposition
+from structdiff.model.checkpoint import Weights
+from structdiff.model.heads import ConfidenceLogits
+from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.design import DesignSpec, design_to_dict
+from structdiff.spec.layout import Layout
+from structdiff.spec.yaml import to_dict as complex_to_dict
+from structdiff.structure.complex import build_complex
+from structdiff.structure.scaffold import build_scaffold
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.version import __version__
+
+if TYPE_CHECKING:
+    from structdiff.diffusion.trajectory import Trajectory
+    from structdiff.engine import Draw, Engine
+    from structdiff.pipeline import RunOptions
+
+_AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[name] for name in PROTEIN_ONE_TO_THREE.values()])
+#: How far (Å, backbone RMSD) a finished motif may be from the given one.
+MOTIF_TOLERANCE = 0.5
+
+ContactRows = tuple[str, Tensor, Tensor, float, bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
+
+    held: motif group of each atom of the structure, 0 where it is free.
+    """
+
+    name: str
+    structure: Structure
+    tokens: TokenTable
+    features: Features
+    proximities: tuple[Proximity, ...]
+    held: np.ndarray
+    request: Mapping[str, Any]
+    layout: Layout | None = None
+
+    @property
+    def contacts(self) -> list[ContactRows]:
+        """The proximities with atoms as (token, slot)."""
+        place = np.full((len(self.structure.atoms), 2), -1, np.int64)
+        rows, slots = np.nonzero(self.tokens.atoms >= 0)
+        place[self.tokens.atoms[rows, slots]] = np.stack([rows, slots], -1)
+        visible = self._visible()
+        return [
+            (
+                asked.name,
+                torch.from_numpy(place[asked.first[visible[asked.first]]]),
+                torch.from_numpy(place[asked.second[visible[asked.second]]]),
+                asked.bound,
+                asked.avoid,
+            )
+            for asked in self.proximities
+        ]
+
+    def _visible(self) -> np.ndarray:
+        """Which atoms of the structure the network places: all but the side chains of what is designed."""
+        mask = self.features.atom.mask.unflatten(0, self.tokens.atoms.shape).numpy()
+        visible = np.zeros(len(self.structure.atoms), bool)
+        visible[self.tokens.atoms[mask]] = True
+        return visible
+
+
+def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
+    """The job of predicting a complex; raises InputError for what these weights cannot honour."""
+    _refuse_unsupported(spec, weights)
+    structure = build_complex(spec)
+    tokens = tokenise(structure)
+    return Job(
+        name=spec.name,
+        structure=structure,
+        tokens=tokens,
+        features=build_features(structure, complex_condition(spec, structure, tokens), tokens=tokens),
+        proximities=tuple(complex_proximities(spec, structure)),
+        held=np.zeros(len(structure.atoms), np.int32),
+        request=complex_request(spec),
+    )
+
+
+def _refuse_unsupported(spec: ComplexSpec, weights: Weights) -> None:
+    if spec.templates:
+        raise InputError("templates cannot be used yet; nothing was predicted", key="templates")
+    for chain in spec.chains:
+        if chain.msa not in (None, "empty"):
+            raise InputError(
+                f"the weights {weights.name!r} were trained on single sequences and take no alignment: remove it, or "
+                "write msa: empty", key="msa", found=chain.msa,
+            )  # fmt: skip
+
+
+def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index: int) -> Job:
+    """The job of one design; raises InputError where the motif cannot be held."""
+    name = f"{spec.name}_{index:04d}"
+    scaffold = build_scaffold(layout, motif, cyclic=spec.cyclic, name=name)
+    structure, tokens = scaffold.structure, tokenise(scaffold.structure)
+    features = build_features(structure, design_condition(spec, layout, scaffold, tokens), tokens=tokens)
+    held = np.where(structure.atoms.resolved, scaffold.residue_group[structure.atoms.residue], 0)
+    job = Job(
+        name=name,
+        structure=structure,
+        tokens=tokens,
+        features=features,
+        proximities=tuple(design_proximities(spec, layout, structure, tokens)),
+        held=held,
+        request=design_request(spec),
+        layout=layout,
+    )
+    return dataclasses.replace(job, held=np.where(job._visible(), held, 0))
+
+
+def complex_request(spec: ComplexSpec) -> dict[str, Any]:
+    """The request of a prediction for its provenance."""
+    return complex_to_dict(spec)
+
+
+def design_request(spec: DesignSpec) -> dict[str, Any]:
+    """The request of a design for its provenance: without how many, with the motif's contents as a checksum."""
+    request = design_to_dict(dataclasses.replace(spec, num_designs=1))
+    if spec.motif is not None:
+        request["motif_sha256"] = hashlib.sha256(Path(spec.motif).read_bytes()).hexdigest()
+    return request
+
+
+def finished_prediction(
+    job: Job,
+    draw: Draw,
+    engine: Engine,
+    options: RunOptions,
+    *,
+    seed: int,
+    index: int,
+    trajectory: Trajectory | None = None,
+) -> Prediction:
+    """A draw as a structure with good stereochemistry, its confidence, and verdicts on what was asked."""
+    positions, placed = _placed(job, draw)
+    if options.relax:
+        positions = _relaxed(job.structure, positions, held=None)
+    structure = job.structure.with_positions(positions, resolved=placed)
+    return Prediction(
+        structure=structure,
+        confidence=confidence_of(draw.confidence, job.features, job.tokens, structure),
+        provenance=provenance_of(job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type),
+        verdicts=tuple(_proximity_verdict(asked, structure) for asked in job.proximities),
+        trajectory=trajectory,
+    )
+
+
+def finished_design(
+    job: Job,
+    draw: Draw,
+    engine: Engine,
+    options: RunOptions,
+    *,
+    seed: int,
+    index: int,
+    trajectory: Trajectory | None = None,
+) -> Design:
+    """A draw as a design in the motif's own frame: sequence, confidence, verdicts, residue map."""
+    assert job.layout is not None
+    positions, placed = _placed(job, draw)
+    held = job.held > 0
+    if options.relax:
+        positions = _relaxed(job.structure, positions, held=held, only=placed)
+    positions = _in_motif_frame(job, positions)
+    structure = job.structure.with_positions(positions, resolved=placed)
+    verdicts = [_proximity_verdict(asked, structure) for asked in job.proximities]
+    if held.any():
+        verdicts.insert(0, _motif_verdict(job, structure))
+    named = _with_sequence(job, structure, draw.restype_logits)
+    return Design(
+        structure=named,
+        confidence=confidence_of(draw.confidence, job.features, job.tokens, structure),
+        provenance=provenance_of(job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type),
+        verdicts=tuple(verdicts),
+        trajectory=trajectory,
+        residue_map=job.layout.residue_map(),
+    )
+
+
+def confidence_of(
+    logits: ConfidenceLogits, features: Features, tokens: TokenTable, structure: Structure
+) -> Confidence:
+    """Scores of one structure from the network's logits."""
+    mask = features.atom.mask.unflatten(0, tokens.atoms.shape)
+    by_slot = torch.from_numpy(structure.atoms.positions[tokens.atoms])
+    asym_id = features.token.asym_id
+    present = torch.unique(asym_id[features.token.mask]).tolist()
+    return compute_confidence(
+        logits,
+        asym_id=asym_id,
+        mask=features.token.mask,
+        frames=valid_frames(by_slot, features.token.frame.clamp(max=mask.shape[1] - 1), mask),
+        chain_names=[str(structure.chains.name[row]) for row in present],
+        has_clash=structure_has_clash(structure),
+    )
+
+
+def _placed(job: Job, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (atom, 3) of the structure's atoms, and which of them the network placed."""
+    visible = job.features.atom.mask.unflatten(0, job.tokens.atoms.shape).numpy()
+    positions = np.zeros((len(job.structure.atoms), 3), np.float32)
+    placed = np.zeros(len(job.structure.atoms), bool)
+    rows = job.tokens.atoms[visible]
+    positions[rows] = draw.positions.numpy()[visible]
+    placed[rows] = True
+    return positions, placed
+
+
+def _relaxed(
+    structure: Structure, positions: np.ndarray, *, held: np.ndarray | None, only: np.ndarray | None = None
+) -> np.ndarray:
+    """Positions after a restrained minimisation; held atoms stay, atoms that are not placed take no part."""
+    chosen = np.ones(len(positions), bool) if only is None else only
+    part = structure.select(chosen)
+    fixed = None if held is None else torch.from_numpy(held[chosen])
+    done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed)
+    positions = positions.copy()
+    positions[chosen] = done.positions[0].numpy()
+    return positions
+
+
+def _in_motif_frame(job: Job, positions: np.ndarray) -> np.ndarray:
+    """The design moved so that its motif (the first group) lies where it was given."""
+    held = job.held == 1 if (job.held == 1).any() else job.held > 0
+    if not held.any():
+        return positions - positions[job._visible()].mean(0)
+    mobile, target = (torch.from_numpy(np.asarray(x, np.float64)) for x in (positions, job.structure.atoms.positions))
+    moved = superposition(mobile, target, mask=torch.from_numpy(held)).apply(mobile)
+    return moved.numpy().astype(np.float32)
+
+
+def _with_sequence(job: Job, structure: Structure, logits: Tensor) -> Structure:
+    """The designed residues renamed by the network's own sequence head; their side chains are not built."""
+    hidden = (~job.features.condition.sequence_known).numpy() & (job.features.token.kind == ChainKind.PROTEIN).numpy()
+    best = _AMINO_ACIDS[logits[:, _AMINO_ACIDS].argmax(-1)].numpy()
+    names = structure.residues.name.astype("U5")
+    rows = job.tokens.residue[hidden]
+    names[rows] = [RESTYPES[index] for index in best[hidden]]
+    backbone = job._visible()
+    renamed = dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
+    return renamed.select(backbone)
+
+
+def _motif_verdict(job: Job, structure: Structure) -> Verdict:
+    """Backbone RMSD of every motif group to what was given, each superposed by itself; the worst counts."""
+    backbone = np.isin(structure.atoms.name, ("N", "CA", "C", "O", "P", "C1'"))
+    worst = 0.0
+    for group in np.unique(job.held[job.held > 0]):
+        rows = torch.from_numpy((job.held == group) & backbone)
+        now, given = (torch.from_numpy(s.atoms.positions.astype(np.float64)) for s in (structure, job.structure))
+        worst = max(worst, float(superposed_rmsd(now, given, mask=rows)))
+    return Verdict(
+        name="motif",
+        asked=f"backbone within {MOTIF_TOLERANCE} Å RMSD",
+        reached=f"{worst:.2f} Å RMSD",
+        met=worst <= MOTIF_TOLERANCE,
+    )
+
+
+def _proximity_verdict(asked: Proximity, structure: Structure) -> Verdict:
+    """The shortest distance between the two sets of atoms, of those that were placed."""
+    first, second = (rows[structure.atoms.resolved[rows]] for rows in (asked.first, asked.second))
+    positions = torch.from_numpy(structure.atoms.positions)
+    nearest = float(torch.cdist(positions[first], positions[second]).min()) if len(first) and len(second) else np.inf
+    met = nearest >= asked.bound if asked.avoid else nearest <= asked.bound
+    words = "at least" if asked.avoid else "within"
+    return Verdict(name=asked.name, asked=f"{words} {asked.bound:g} Å", reached=f"{nearest:.1f} Å", met=met)
+
+
+def provenance_of(
+    request: Mapping[str, Any], weights: Weights, options: RunOptions, *, seed: int, index: int, device: str
+) -> Provenance:
+    """Where a structure comes from; known before it is drawn."""
+    from structdiff.pipeline import recommended_sampling
+
+    sampling = options.sampling or recommended_sampling(weights)
+    settings = to_dict(sampling) | {
+        "guidance": options.guidance if isinstance(options.guidance, float | int) else dict(options.guidance),
+        "recycles": options.recycles,
+        "relax": options.relax,
+    }
+    return Provenance(
+        version=__version__,
+        weights=weights.name,
+        weights_sha256=weights.sha256,
+        seed=seed,
+        sample=index,
+        sampling=settings,
+        spec=request,
+        device=device,
+        torch=torch.__version__.split("+")[0],
+    )

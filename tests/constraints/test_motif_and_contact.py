@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from e3nn import o3
+
+from structdiff.constraints.combined import Combined
+from structdiff.constraints.contact import Contact, Contacts
+from structdiff.constraints.motif import MotifHold
+from structdiff.features.build import build_features
+from structdiff.features.collate import collate
+from structdiff.features.condition import Condition
+from structdiff.geometry.superposition import superposed_rmsd
+from tests.features.examples import placed, protein
+
+
+def held_batch(groups: list[int]):
+    structure = placed([protein("ALA", "GLY", "SER", "LEU", "VAL", "THR")])
+    group = np.array(groups, np.int32)
+    condition = Condition.unknown(6).replace(motif_group=group, structure_fixed=group > 0)
+    return collate([build_features(structure, condition)])
+
+
+def test_a_held_group_keeps_its_exact_shape_and_the_rest_stays():
+    batch = held_batch([0, 1, 1, 1, 0, 0])
+    hold = MotifHold.from_features(batch)
+    drawn = torch.randn_like(batch.atom.positions) * 10
+    out = hold.project(drawn, 1.0)
+    held = batch.condition.motif_mask
+    assert superposed_rmsd(out, batch.condition.motif_positions, mask=held).max() < 1e-4
+    assert torch.equal(out[~held], drawn[~held])
+
+
+def test_groups_are_free_of_one_another():
+    batch = held_batch([1, 1, 1, 2, 2, 2])
+    hold = MotifHold.from_features(batch)
+    turn = o3.rand_matrix()
+    first = (batch.condition.motif_group == 1).repeat_interleave(batch.num_slots, 1)
+    wanted = torch.where(first[..., None], batch.atom.positions @ turn.T + 30, batch.atom.positions)
+    out = hold.project(wanted, 1.0)
+    mask = batch.condition.motif_mask[..., None]
+    assert torch.allclose(out * mask, wanted * mask, atol=1e-3)
+
+
+def test_a_mirrored_prediction_does_not_turn_the_motif_over():
+    batch = held_batch([1] * 6)
+    mirrored = batch.atom.positions * torch.tensor([1.0, 1.0, -1.0])
+    out = MotifHold.from_features(batch).project(mirrored, 1.0)
+    assert superposed_rmsd(out, batch.atom.positions, mask=batch.condition.motif_mask).max() < 1e-4
+
+
+def test_without_a_motif_nothing_is_held():
+    batch = held_batch([0] * 6)
+    drawn = torch.randn_like(batch.atom.positions)
+    assert torch.equal(MotifHold.from_features(batch).project(drawn, 1.0), drawn)
+
+
+@pytest.mark.parametrize("avoid", [False, True])
+def test_a_contact_pulls_or_pushes_the_nearest_atoms(avoid):
+    start = 12.0 if not avoid else 3.0
+    positions = torch.tensor([[[0.0, 0, 0], [start, 0, 0], [40.0, 0, 0]]], requires_grad=True)
+    contact = Contact(name="c", first=torch.tensor([0]), second=torch.tensor([1, 2]), bound=8.0, avoid=avoid)
+    energy = Contacts([[contact]]).energy(positions)
+    (gradient,) = torch.autograd.grad(energy.sum(), positions)
+    assert energy > 1
+    assert (gradient[0, 1, 0] > 0) != avoid  # downhill is nearer for a contact, farther for avoidance
+    assert gradient[0, 2].abs().max() < 1e-3 * gradient[0, 1].abs().max()
+    assert contact.distance(positions.detach()) == pytest.approx(start)
+
+
+def test_a_met_contact_costs_nothing():
+    positions = torch.tensor([[[0.0, 0, 0], [6.0, 0, 0]]])
+    contact = Contact(name="c", first=torch.tensor([0]), second=torch.tensor([1]), bound=8.0)
+    assert Contacts([[contact]]).energy(positions) == 0
+
+
+def test_a_set_of_constraints_is_a_constraint():
+    batch = held_batch([0, 1, 1, 1, 0, 0])
+    contact = Contact(name="c", first=torch.tensor([0]), second=torch.tensor([40]), bound=1.0)
+    both = Combined([Contacts([[contact]]), MotifHold.from_features(batch)])
+    drawn = torch.randn_like(batch.atom.positions) * 10
+    assert torch.equal(both.project(drawn, 0.0), MotifHold.from_features(batch).project(drawn, 0.0))
+    assert both.energy(drawn) == Contacts([[contact]]).energy(drawn)

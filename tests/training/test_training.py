@@ -1,0 +1,199 @@
+import dataclasses
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from structdiff.errors import InputError
+from structdiff.features.build import build_features
+from structdiff.features.collate import collate
+from structdiff.features.tokens import tokenise
+from structdiff.model.checkpoint import load_weights
+from structdiff.model.network import tiny
+from structdiff.training import losses
+from structdiff.training.batches import BatchConfig, TrainingBatches
+from structdiff.training.converter import convert_structures
+from structdiff.training.dataset import StructureSet
+from structdiff.training.module import OptimiserConfig, TrainingModule
+from structdiff.training.run import TrainConfig, read_train_config, train
+from structdiff.training.tasks import _TASKS, TaskMix, draw_condition, training_example
+from tests.features.examples import placed, protein
+
+COLLECTION = Path(__file__).parent / "data" / "collection"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("set") / "set"
+    convert_structures(COLLECTION, out, progress=False)
+    return out
+
+
+def test_every_loss_is_least_at_the_truth_and_sees_a_mirror_image():
+    torch.manual_seed(0)
+    target = torch.randn(2, 40, 3) * 8
+    weight, sigma = torch.ones(2, 40), torch.tensor([1.0, 4.0])
+    turned = target @ torch.linalg.qr(torch.randn(3, 3))[0].T
+    turned = turned * torch.sign(torch.det(turned[0, :3]) * torch.det(target[0, :3]))
+    assert losses.position_loss(target, target, weight, sigma).max() < 1e-8
+    assert losses.position_loss(turned + 5, target, weight, sigma).max() < 1e-6
+    mirrored = target * torch.tensor([1.0, 1.0, -1.0])
+    assert losses.position_loss(mirrored, target, weight, sigma).min() > 1e-2
+    mask = torch.ones(2, 40, dtype=torch.bool)
+    truth = losses.smooth_lddt_loss(target, target, mask)
+    assert (truth < losses.smooth_lddt_loss(target + torch.randn_like(target), target, mask)).all()
+
+
+def test_local_geometry_sees_a_stretched_bond_and_a_broken_link():
+    torch.manual_seed(0)
+    target = torch.randn(1, 4, 5, 3)
+    mask, linked = torch.ones(1, 4, 5, dtype=torch.bool), torch.tensor([[True, True, True, False]])
+    assert losses.local_geometry_loss(target, target, mask, linked).max() < 1e-6
+    inside = target.clone()
+    inside[0, 2, 4] += 1.0  # a side-chain atom
+    assert losses.local_geometry_loss(inside, target, mask, linked) > 0.01
+    moved = target.clone()
+    moved[0, 2:] += 3.0  # the second half as one piece: only the link between the halves is wrong
+    assert losses.local_geometry_loss(moved, target, mask, linked) > 0.1
+    assert losses.local_geometry_loss(moved, target, mask, torch.zeros_like(linked)) < 1e-5
+
+
+def test_clashes_count_between_proteins_only():
+    centre = torch.tensor([[[0.0, 0, 0], [1.7, 0, 0], [50.0, 0, 0]]])
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    assert losses.clash_loss(centre, mask, mask) == pytest.approx(2 * 2.0 / 3, rel=1e-4)
+    assert losses.clash_loss(centre, mask, ~mask) == 0
+
+
+def test_rare_atoms_weigh_more():
+    structure = placed([protein("ALA", "SER")])
+    batch = collate([build_features(structure, only_resolved=True)])
+    assert losses.ATOM_WEIGHT[int(batch.token.kind[0, 0])] == 1.0
+    assert losses.ATOM_WEIGHT[3] > losses.ATOM_WEIGHT[2] > 1.0
+
+
+@pytest.mark.parametrize("task", list(_TASKS))
+def test_tasks_hide_and_hold_what_they_say(data, task):
+    structures, rng = StructureSet(data, "train"), np.random.default_rng(0)
+    silent = TaskMix(partial_sequence=0.0, nothing_told=1.0)
+    hidden, held = [], []
+    for index in range(len(structures)):
+        structure = structures.structure(index)
+        if not (structure.chains.kind == 0).any() or len(structure.residues) > 400:
+            continue
+        tokens = tokenise(structure)
+        condition = draw_condition(structure, tokens, task, silent, rng)
+        protein_tokens = (structure.chains.kind[tokens.chain] == 0) & tokens.standard
+        hidden.append(float((~condition.sequence_known[protein_tokens]).mean()))
+        held.append(float((condition.motif_group[protein_tokens] > 0).mean()))
+        assert condition.sequence_known[~protein_tokens].all()
+    assert hidden
+    expected = {
+        "predict": (0.0, 0.0), "unconditional": (1.0, 0.0), "motif": (None, None), "inpaint": (None, None), "binder": (None, None),
+    }[task]  # fmt: skip
+    for values, value in zip((hidden, held), expected, strict=True):
+        assert 0 < np.mean(values) < 1 if value is None else np.mean(values) == value
+
+
+def test_batches_depend_on_seed_and_number_alone(data):
+    structures, config = StructureSet(data, "train"), BatchConfig(crops=((24, 2, 1.0),))
+    first = TrainingBatches(structures, config, TaskMix(), seed=3)
+    later = TrainingBatches(structures, config, TaskMix(), seed=3, start=2)
+    stream = iter(first)
+    third = [next(stream) for _ in range(3)][2]
+    again = next(iter(later))
+    for group in dataclasses.fields(third):
+        for field in dataclasses.fields(getattr(third, group.name)):
+            a, b = (getattr(getattr(x, group.name), field.name) for x in (third, again))
+            assert torch.equal(a, b), f"{group.name}.{field.name}"
+    other = TrainingBatches(structures, config, TaskMix(), seed=4).batch(2)
+    assert other.atom.positions.shape != third.atom.positions.shape or not torch.equal(other.atom.positions, third.atom.positions)
+
+
+def test_validation_structures_are_never_drawn_for_training(data):
+    assert not set(StructureSet(data, "train").names) & set(StructureSet(data, "val").names)
+
+
+def test_an_example_has_no_more_tokens_than_asked(data):
+    structures = StructureSet(data, "train")
+    for index in range(min(8, len(structures))):
+        example = training_example(structures.structure(index), 20, TaskMix(), np.random.default_rng(index))
+        assert example.num_tokens <= 20
+
+
+def test_the_network_learns_one_structure(data):
+    structures = StructureSet(data, "train")
+    torch.manual_seed(0)
+    module = TrainingModule(tiny(), noise_levels=4, optimiser=OptimiserConfig(learning_rate=5e-3, warmup_steps=10))
+    batch = TrainingBatches(structures, BatchConfig(crops=((16, 1, 1.0),)), TaskMix(), seed=1).batch(0)
+    settings = module.configure_optimizers()
+    optimiser = settings["optimizer"]
+    seen = []
+    for step in range(60):
+        terms = module.losses(module.network, batch, torch.Generator().manual_seed(step % 4))
+        optimiser.zero_grad()
+        terms["loss"].backward()
+        optimiser.step()
+        settings["lr_scheduler"]["scheduler"].step()
+        seen.append(float(terms["loss"].detach()))
+    assert np.mean(seen[-8:]) < 0.6 * np.mean(seen[:8])
+
+
+def config_for(data: Path, out: Path, **changes) -> TrainConfig:
+    return TrainConfig(
+        data=data, out=out, model="tiny", accelerator="cpu", noise_levels=2, log_steps=1000, validate_steps=1000,
+        batches=BatchConfig(crops=((16, 1, 1.0),)), threads=1, **changes,
+    )  # fmt: skip
+
+
+def run(config: TrainConfig):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return load_weights(train(config)), torch.load(config.out / "last.ckpt", weights_only=True)
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):
+    whole, whole_state = run(config_for(data, tmp_path / "whole", max_steps=4))
+    run(config_for(data, tmp_path / "parts", max_steps=2))
+    parts, parts_state = run(config_for(data, tmp_path / "parts", max_steps=4))
+    assert parts_state["global_step"] == whole_state["global_step"] == 4
+    for name, tensor in whole_state["state_dict"].items():
+        assert torch.equal(tensor, parts_state["state_dict"][name]), name
+    assert whole.sha256 == parts.sha256
+    assert json.loads((tmp_path / "parts" / "run.json").read_text())["steps"] == 4
+
+
+def test_a_run_starts_from_weights(data, tmp_path):
+    run(config_for(data, tmp_path / "first", max_steps=1))
+    begun, state = run(config_for(data, tmp_path / "second", max_steps=1, start_from=tmp_path / "first" / "weights",
+                                  optimiser=OptimiserConfig(learning_rate=1e-12)))  # fmt: skip
+    first = load_weights(tmp_path / "first" / "weights").network.state_dict()
+    for name, tensor in first.items():
+        assert torch.allclose(state["state_dict"][f"network.{name}"], tensor, atol=1e-6), name
+    assert begun.training["steps"] == 1
+
+
+def test_a_wall_clock_limit_saves_and_ends(data, tmp_path):
+    _, state = run(config_for(data, tmp_path, max_steps=100_000, max_minutes=0.001))
+    assert 1 <= state["global_step"] < 1000
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("data: x\nout: y\nmodle: mini\n", ["modle", "did you mean 'model'"]),
+        ("data: x\nout: y\nmax_steps: many\n", ["max_steps", "'many'", "int"]),
+        ("data: x\nout: y\noptimiser: {learning_rat: 1}\n", ["optimiser.learning_rat", "learning_rate"]),
+        ("- data\n", ["table of settings"]),
+        ("data: [x\n", ["YAML"]),
+    ],
+)
+def test_bad_settings_are_named(tmp_path, text, words):
+    path = tmp_path / "train.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_train_config(path)
+    assert all(word in str(caught.value) for word in [*words, "train.yaml"])
