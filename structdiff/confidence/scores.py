@@ -6,7 +6,7 @@ seen from the frame of token i: rows are aligned, columns are judged.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ _CLASH_PENALTY = 100.0
 _IPTM_WEIGHT = 0.8
 
 
+@runtime_checkable
 class ConfidenceLogits(Protocol):
     """Anything that holds the logits of one structure: plddt [token, 50], pae and pde [token, token, 64]."""
 
