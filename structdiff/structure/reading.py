@@ -21,7 +21,7 @@ from structdiff.structure.observed_components import ObservedAtom, observed_comp
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
 _BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
-_DICTIONARY_BOND = 2.6  # Å; a ligand whose bonds by the dictionary are longer is another molecule of that code
+_DICTIONARY_BOND = 2.6  # Å; a ligand with a fifth of its dictionary bonds longer is another molecule of that code
 _RING_CLOSURE = 1.65  # Å; the two ends of a chain nearer than this are bonded
 _POLYMERS = {
     gemmi.PolymerType.PeptideL: ChainKind.PROTEIN,
@@ -304,7 +304,7 @@ def _matches_dictionary(code: str, residue: gemmi.Residue) -> bool:
         return 2 * len(seen.keys() & names) >= len(seen)
     ends = [(str(whole.atom_names[i]), str(whole.atom_names[j])) for i, j in whole.bonds.tolist()]
     lengths = [float(np.linalg.norm(seen[a] - seen[b])) for a, b in ends if a in seen and b in seen]
-    return seen.keys() <= names and all(length < _DICTIONARY_BOND for length in lengths)
+    return seen.keys() <= names and sum(length > _DICTIONARY_BOND for length in lengths) <= 0.2 * len(lengths)
 
 
 def _chosen_atoms(residue: gemmi.Residue) -> list[gemmi.Atom]:
