@@ -175,7 +175,9 @@ def finished_prediction(
     return Prediction(
         structure=structure,
         confidence=confidence_of(draw.confidence, job.features, job.tokens, structure),
-        provenance=provenance_of(job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type),
+        provenance=provenance_of(
+            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
+        ),
         verdicts=tuple(_proximity_verdict(asked, structure) for asked in job.proximities),
         trajectory=trajectory,
     )
@@ -206,16 +208,16 @@ def finished_design(
     return Design(
         structure=named,
         confidence=confidence_of(draw.confidence, job.features, job.tokens, structure),
-        provenance=provenance_of(job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type),
+        provenance=provenance_of(
+            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
+        ),
         verdicts=tuple(verdicts),
         trajectory=trajectory,
         residue_map=job.layout.residue_map(),
     )
 
 
-def confidence_of(
-    logits: ConfidenceLogits, features: Features, tokens: TokenTable, structure: Structure
-) -> Confidence:
+def confidence_of(logits: ConfidenceLogits, features: Features, tokens: TokenTable, structure: Structure) -> Confidence:
     """Scores of one structure from the network's logits."""
     mask = features.atom.mask.unflatten(0, tokens.atoms.shape)
     by_slot = torch.from_numpy(structure.atoms.positions[tokens.atoms])

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,17 @@ from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
 
 PREDICTIONS_TABLE, DESIGNS_TABLE, SEQUENCES_FILE = "predictions.csv", "designs.csv", "sequences.fasta"
+FORMATS = ("cif", "pdb")
 _FASTA_WIDTH = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenFiles:
-    """Paths of the files of one structure. pdb is None where that format cannot hold it; note then says why."""
+    """Paths of the files of one structure.
+
+    structure: mmCIF, or PDB where only that was wanted. pdb is None where it is not wanted or cannot hold the
+    structure; note then says why.
+    """
 
     structure: Path
     pdb: Path | None
@@ -37,14 +42,17 @@ class WrittenFiles:
     note: str = ""
 
 
-def write_prediction(prediction: Prediction, folder: str | Path, name: str) -> WrittenFiles:
+def write_prediction(
+    prediction: Prediction, folder: str | Path, name: str, *, formats: Collection[str] = FORMATS
+) -> WrittenFiles:
     """Writes a prediction as NAME.cif, NAME.pdb and NAME.confidence.json, and its row of predictions.csv.
 
     B-factors are pLDDT (0 to 100). The same prediction gives the same bytes. Files of the same name are replaced, rows
-    of other names are kept. Raises InputError for a name that is no file name and a folder that cannot be written.
+    of other names are kept. The row of the table is written last. Raises InputError for a name that is no file name, a
+    folder that cannot be written, and a structure that PDB cannot hold when that is the only one of the formats.
     """
     folder = _ready_folder(folder, name)
-    structure, pdb, note = _write_structures(prediction, folder, name)
+    structure, pdb, note = _write_structures(prediction, folder, name, formats)
     confidence = _write_confidence(prediction, folder, name)
     table = _write_row(folder / PREDICTIONS_TABLE, _row(prediction, name))
     return WrittenFiles(
@@ -62,7 +70,7 @@ def write_design(
     Raises InputError for a name that is no file name and a folder that cannot be written.
     """
     folder = _ready_folder(folder, name)
-    structure, pdb, note = _write_structures(design, folder, name)
+    structure, pdb, note = _write_structures(design, folder, name, FORMATS)
     confidence = _write_confidence(design, folder, name)
     content = dict(design.residue_map if residue_map is None else residue_map)
     map_path = write_atomically(folder / f"{name}.residue_map.json", _json(content))
@@ -85,17 +93,38 @@ def _ready_folder(folder: str | Path, name: str) -> Path:
     return folder
 
 
-def _write_structures(prediction: Prediction, folder: Path, name: str) -> tuple[Path, Path | None, str]:
+def finished_names(folder: str | Path) -> set[str]:
+    """The structures of a folder of which all files were written: those that its tables list."""
+    tables = (Path(folder) / PREDICTIONS_TABLE, Path(folder) / DESIGNS_TABLE)
+    return {row["name"] for table in tables for row in _read_table(table)}
+
+
+def _write_structures(
+    prediction: Prediction, folder: Path, name: str, formats: Collection[str]
+) -> tuple[Path, Path | None, str]:
+    unknown = set(formats) - set(FORMATS)
+    if unknown or not formats:
+        raise InputError("unknown format", key="format", found=min(unknown, default=""), allowed=FORMATS)
     structure = dataclasses.replace(prediction.structure, name=name)
     provenance = prediction.provenance.as_text()
-    cif = write_structure(structure, folder / f"{name}.cif", provenance=provenance, confidence=True)
-    path = folder / f"{name}.pdb"
+    cif, pdb = folder / f"{name}.cif", folder / f"{name}.pdb"
+    if "cif" in formats:
+        write_structure(structure, cif, provenance=provenance, confidence=True)
+    if "pdb" not in formats:
+        _remove(pdb)  # one of an earlier run would tell of another structure
+        return cif, None, ""
     try:
         text = pdb_text(structure, provenance=provenance)
     except InputError as error:
-        _remove(path)  # one of an earlier run would tell of another structure
-        return cif, None, f"no {path.name}: {error}"
-    return cif, write_atomically(path, text), ""
+        if "cif" not in formats:
+            raise
+        _remove(pdb)
+        return cif, None, f"no {pdb.name}: {error}"
+    write_atomically(pdb, text)
+    if "cif" in formats:
+        return cif, pdb, ""
+    _remove(cif)
+    return pdb, pdb, ""
 
 
 def _remove(path: Path) -> None:

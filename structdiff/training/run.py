@@ -33,10 +33,24 @@ CHECKPOINT_FILE = "last.ckpt"
 class TrainConfig:
     """Everything a training run depends on.
 
-    data: folder made by ``structdiff train --prepare``. out: folder for checkpoints, logs and weights.
-    model: preset of sizes. start_from: weights folder to begin with (a fresh network if none); a checkpoint in ``out``
-    wins over it. max_minutes: wall-clock limit of this call, after which the run saves and ends. noise_levels: how many
-    noisy copies of each structure a step denoises. devices, accelerator, precision: as Lightning takes them.
+    data: folder made by ``structdiff prepare``.
+    out: folder for checkpoints, logs and weights.
+    model: preset of sizes: tiny, mini or base.
+    start_from: weights folder to begin with (a fresh network if none); a checkpoint in ``out`` wins over it.
+    max_steps: training steps in all, those of earlier calls included.
+    max_minutes: wall-clock limit of this call, after which the run saves and ends.
+    seed: of the first parameters, the order of the data and the noise.
+    noise_levels: how many noisy copies of each structure a step denoises.
+    self_conditioning: share of the steps that see the network's own last prediction.
+    batches, tasks, losses, optimiser: tables of settings of their own.
+    accelerator: what to train on, as Lightning takes it: auto, cpu, gpu, mps.
+    devices: how many of them.
+    precision: of the arithmetic, as Lightning takes it: 32-true, bf16-mixed.
+    threads: of the CPU; PyTorch decides if none.
+    save_minutes: time between two checkpoints.
+    log_steps: steps between two lines of the log.
+    validate_steps: steps between two looks at validation data.
+    validation_batches: how many batches such a look takes.
     """
 
     data: Path

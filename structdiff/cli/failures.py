@@ -1,0 +1,19 @@
+"""What can end a run early, and how it is put into one line."""
+
+from __future__ import annotations
+
+from structdiff.errors import StructdiffError
+
+
+class Interrupted(Exception):
+    """The person at the keyboard stopped the run; the message says what is finished and where it is."""
+
+
+def described(error: BaseException, *, hint: bool = True) -> str:
+    """An error in one line: as it is if it was meant for the user, else with its type and where to learn more."""
+    if isinstance(error, StructdiffError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory: lower --batch-size, or ask for something smaller"
+    text = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+    return f"{text} (--debug shows where)" if hint else text

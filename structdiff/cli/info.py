@@ -1,0 +1,127 @@
+"""``structdiff info``: what is installed here and what it can use."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from structdiff.cli.examples import example_lines
+from structdiff.cli.options import message_options, with_options
+from structdiff.version import __version__
+
+
+@with_options(message_options())
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False, **given: bool
+) -> None:
+    """Show the version, devices, weights with their checksums, and which kernels are native."""
+    facts = installation()
+    if as_json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    for title, rows in facts.items():
+        if title == "weights":
+            console.print(_weights_table(rows))
+            continue
+        table = Table(
+            title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2)
+        )
+        for name, value in rows.items():
+            table.add_row(name, str(value))
+        console.print(table)
+
+
+def installation() -> dict[str, Any]:
+    """What ``structdiff info`` prints, as plain data."""
+    import torch
+
+    from structdiff import kernels
+
+    return {
+        "versions": {
+            "structdiff": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "platform": platform.platform(),
+        },
+        "devices": _devices(),
+        "kernels": kernels.status(),
+        "weights": _weights(),
+    }
+
+
+def _devices() -> dict[str, str]:
+    import psutil
+    import torch
+
+    memory = psutil.virtual_memory()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = {
+        "cpu": f"{cores} cores, {torch.get_num_threads()} threads, "
+        f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
+    }
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        found[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    if torch.backends.mps.is_available():
+        found["mps"] = "Apple GPU"
+    return found
+
+
+def _weights() -> list[dict[str, Any]]:
+    from structdiff.model.library import weights_folders
+
+    return [_described(name, folder) for name, folder in weights_folders().items()]
+
+
+def _described(name: str, folder: Path) -> dict[str, Any]:
+    from structdiff.errors import StructdiffError
+    from structdiff.model.checkpoint import WEIGHTS_FILE, load_weights
+
+    row: dict[str, Any] = {"name": name, "folder": str(folder)}
+    try:
+        weights = load_weights(folder)
+    except StructdiffError as error:
+        return row | {"error": str(error)}
+    return row | {
+        "mebibytes": round((folder / WEIGHTS_FILE).stat().st_size / 2**20, 1),
+        "parameters": sum(parameter.numel() for parameter in weights.network.parameters()),
+        "steps": weights.training.get("steps"),
+        "sampling": weights.sampling,
+        "sha256": weights.sha256,
+    }
+
+
+def _weights_table(rows: list[dict[str, Any]]) -> Table | str:
+    if not rows:
+        return "[bold]weights[/bold]\n  none are installed: name a folder with --weights"
+    table = Table(
+        title="weights", title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2)
+    )
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["name"], row["error"])
+            continue
+        parameters = f"{row['parameters'] / 1e6:.2f} million parameters"
+        table.add_row(row["name"], f"{parameters}, {row['mebibytes']} MiB, in {row['folder']}")
+        table.add_row("", f"sha256 {row['sha256']}")
+        if row["sampling"]:
+            table.add_row("", "recommended " + ", ".join(f"{key} {value}" for key, value in row["sampling"].items()))
+    return table
+
+
+def _facts_table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2))
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(epilog=example_lines("structdiff info", "structdiff info --json"))(info)

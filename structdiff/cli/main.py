@@ -1,0 +1,107 @@
+"""The command ``structdiff``: finds the command asked for, and turns whatever goes wrong into one clear line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from structdiff.cli import design, info, predict, prepare, train, view
+from structdiff.cli.examples import example_lines
+from structdiff.cli.failures import Interrupted, described
+from structdiff.errors import StructdiffError
+from structdiff.version import __version__
+
+#: Exit codes: what was asked cannot be done; a fault of the program; stopped with Ctrl-C.
+REFUSED, FAILED, INTERRUPTED = 2, 1, 130
+
+# Typer carries its own copy of click in some versions, so its exceptions are found through one it exports.
+_CommandError: type[Exception] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="structdiff",
+    help="Predict and design structures of proteins, DNA, RNA and ligands.",
+    epilog=example_lines(
+        "structdiff design --motif motif.pdb --contigs 10-40/A163-181/10-40 -n 4 --out designs",
+        "structdiff predict complex.fasta --out predictions",
+        "structdiff view designs/design_1.cif",
+        "structdiff COMMAND --help    says more on each command",
+    ),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for each in (design, predict, view, train, prepare, info):
+    each.register(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"structdiff {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+    = False,
+) -> None:  # fmt: skip
+    """Predict and design structures of proteins, DNA, RNA and ligands."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code: 0, 2 refused, 1 unexpected, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with warnings.catch_warnings():
+        if "--debug" not in arguments:
+            _silence_libraries()
+        try:
+            code = typer.main.get_command(app).main(args=arguments, prog_name="structdiff", standalone_mode=False)
+        except StructdiffError as error:
+            return _say(f"error: {error}", REFUSED)
+        except _CommandError as error:
+            return _refuse_usage(error)
+        except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
+            return _say(str(error) or "interrupted", INTERRUPTED)
+        except Exception as error:
+            if "--debug" in arguments:
+                traceback.print_exc()
+            return _say(f"error: {described(error, hint='--debug' not in arguments)}", FAILED)
+    if code == INTERRUPTED:
+        return _say("interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _refuse_usage(error: Any) -> int:
+    """A command line that cannot be parsed, in one line; no arguments at all print the help."""
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.ctx.get_help() if context else message)
+        return 0
+    command = context.command_path if context is not None else "structdiff"
+    return _say(f"error: {message.rstrip('.')} (see: {command} --help)", REFUSED)
+
+
+def _say(line: str, code: int) -> int:
+    print(line, file=sys.stderr, flush=True)
+    return code
+
+
+def _silence_libraries() -> None:
+    """Other libraries' warnings say nothing to a user; structdiff's own are shown, one line each."""
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", module=r"structdiff\.")
+    warnings.showwarning = _show_warning
+    for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch", "torch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -1,0 +1,178 @@
+"""``structdiff predict``: structures of complexes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from structdiff.cli.examples import example_lines
+from structdiff.cli.failures import Interrupted, described
+from structdiff.cli.options import build_run_options, message_options, run_options, sampling_options, with_options
+from structdiff.cli.progress import shown_progress
+from structdiff.cli.results import Result, check_folder, finished_before, read_result, show_results
+from structdiff.errors import InputError, StructdiffError
+
+if TYPE_CHECKING:
+    from structdiff.model.checkpoint import Weights
+    from structdiff.pipeline import RunOptions
+    from structdiff.spec.complex import ComplexSpec
+
+_FORMATS = {"both": ("cif", "pdb"), "cif": ("cif",), "pdb": ("pdb",)}
+
+
+@with_options(sampling_options(), run_options(), message_options())
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(help="FASTA, YAML or AlphaFold 3 JSON files, one or several.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the predictions.")] = Path("predictions"),
+    samples: Annotated[int, typer.Option("--samples", "-n", help="Structures for each seed.")] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="The same seed gives the same structures.", show_default="those of the input, else 0"),
+    ] = None,
+    file_format: Annotated[str, typer.Option("--format", help="both, cif or pdb.")] = "both",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace predictions of another run in the same folder.")
+    ] = False,
+    **given: Any,
+) -> int:
+    """Predict the structures of complexes of proteins, DNA, RNA and ligands.
+
+    An input that fails is reported and the others go on. Finished predictions in the folder are kept.
+    """
+    if file_format not in _FORMATS:
+        raise InputError("unknown format", key="format", found=file_format, allowed=_FORMATS, suggest_from=_FORMATS)
+    if samples < 1:
+        raise InputError("at least one sample is needed", key="samples", found=samples, allowed="1 or more")
+    if seed is not None and not 0 <= seed < 2**32:
+        raise InputError("a seed is a whole number", key="seed", found=seed, allowed="0 to 4294967295")
+    check_folder(out)
+    options, weights = build_run_options(given)
+    run = _Run(
+        weights=weights, options=options, out=out, samples=samples, seed=seed, formats=_FORMATS[file_format],
+        overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
+    )  # fmt: skip
+    results, failed = run.all(inputs)
+    if not given["quiet"]:
+        if results:
+            show_results(results)
+        done = f"{len(inputs) - failed} of {_counted(len(inputs), 'input')} predicted"
+        print(f"{done}: {_counted(len(results), 'structure')} in {out}")
+    return 2 if failed else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What all inputs of one call share."""
+
+    weights: Weights
+    options: RunOptions
+    out: Path
+    samples: int
+    seed: int | None
+    formats: Sequence[str]
+    overwrite: bool
+    quiet: bool
+    debug: bool
+
+    def all(self, inputs: Sequence[Path]) -> tuple[list[Result], int]:
+        """Predicts file after file; all results, and how many files failed."""
+        results: list[Result] = []
+        taken: dict[str, Path] = {}
+        failed = 0
+        for number, path in enumerate(inputs, start=1):
+            place = f" ({number} of {len(inputs)})" if len(inputs) > 1 else ""
+            try:
+                for result in self._file(path, taken, place):
+                    results.append(result)
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"interrupted: {_counted(len(results), 'finished structure')} in {self.out}"
+                ) from None
+            except Exception as error:
+                failed += 1
+                if self.debug:
+                    traceback.print_exc()
+                print(f"error: {_named(error, path)}", file=sys.stderr, flush=True)
+        return results, failed
+
+    def _file(self, path: Path, taken: dict[str, Path], place: str) -> Iterator[Result]:
+        from structdiff.spec.read import read_complexes
+
+        for spec in read_complexes(path):
+            if spec.name in taken:
+                message = f"two inputs have this name, the other is in {taken[spec.name]}"
+                raise InputError(message, path=path, key="name", found=spec.name)
+            taken[spec.name] = path
+            yield from self._complex(spec, place)
+
+    def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
+        from structdiff import pipeline
+        from structdiff.output.files import write_prediction
+
+        seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
+        names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
+        if not self.overwrite and self._finished(names, seeds, spec):
+            if not self.quiet:
+                print(
+                    f"{spec.name}: {len(names)} of {len(names)} are in {self.out} already and are kept", file=sys.stderr
+                )
+            yield from self._results(names)
+            return
+        batch = 1 if self.options.trajectory else self.options.batch_size
+        with shown_progress(f"predicting {spec.name}{place}", batch_size=batch, quiet=self.quiet) as report:
+            drawn = pipeline.predict(
+                spec, samples=self.samples, seed=self.seed, options=self.options, on_progress=report
+            )
+            for name, prediction in zip(names, drawn, strict=True):
+                written = write_prediction(prediction, self.out, name, formats=self.formats)
+                if written.note and not self.quiet:
+                    print(f"note: {written.note}", file=sys.stderr)
+                yield from self._results([name])
+
+    def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> bool:
+        from structdiff.assembly import complex_request, provenance_of
+
+        finished: set[str] = set()
+        for place, seed in enumerate(seeds):
+            own = names[place * self.samples : (place + 1) * self.samples]
+            request = complex_request(spec)
+            wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="").as_data()
+            finished |= finished_before(self.out, own, wanted)
+        # Not every structure can be had as PDB too, but the first format must be there.
+        return all(name in finished and (self.out / f"{name}.{self.formats[0]}").is_file() for name in names)
+
+    def _results(self, names: Sequence[str]) -> Iterator[Result]:
+        for name in names:
+            result = read_result(self.out, name)
+            if result is None:
+                raise StructdiffError(
+                    f"{self.out}: {name} was written but is not there; is another run using the folder?"
+                )
+            yield result
+
+
+def _named(error: Exception, path: Path) -> str:
+    """The error's line, beginning with the input unless it names one itself."""
+    line = described(error)
+    return line if str(path) in line else f"{path}: {line}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        epilog=example_lines(
+            "structdiff predict complex.fasta",
+            "structdiff predict *.yaml --samples 5 --seed 7 --out predictions --format cif",
+            "structdiff predict job.json --steps 100 --device cuda --batch-size 8 --no-relax",
+        )
+    )(predict)

@@ -1,0 +1,110 @@
+"""How far a run is: a bar with the time left in a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from structdiff.pipeline import Progress
+
+OnProgress = Callable[["Progress"], None]
+#: Seconds between two plain lines.
+_PLAIN_SECONDS = 10.0
+
+
+@contextmanager
+def shown_progress(text: str, *, batch_size: int, quiet: bool) -> Iterator[OnProgress]:
+    """Shows on the error stream how far a run is; gives the function to call after each sampling step.
+
+    text: what is being done. batch_size: structures drawn together, whose steps count as one.
+    """
+    clock = Clock(batch_size)
+    if quiet:
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with _bar() as bar:
+            task = bar.add_task(text, total=None, left="")
+
+            def report(progress: Progress) -> None:
+                clock.update(progress)
+                bar.update(
+                    task, total=progress.total, completed=clock.share * progress.total, left=f"{clock.left_text} left"
+                )
+
+            yield report
+            bar.update(task, completed=bar.tasks[0].total, left="done")
+    else:
+        yield _PlainLines(text, clock)
+
+
+class Clock:
+    """The share of the work that is done, and how long the rest takes at the pace so far."""
+
+    def __init__(self, batch_size: int, now: Callable[[], float] = time.monotonic) -> None:
+        self.batch_size, self.now = batch_size, now
+        self.began = now()
+        self.share = 0.0
+
+    def update(self, progress: Progress) -> None:
+        """Takes in one report of the pipeline."""
+        batch = min(self.batch_size, progress.total - progress.finished)
+        self.share = (progress.finished + batch * progress.step / progress.steps) / progress.total
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left; None as long as nothing is known."""
+        return None if self.share == 0 else (self.now() - self.began) * (1 - self.share) / self.share
+
+    @property
+    def left_text(self) -> str:
+        """The time left in words."""
+        return "?" if self.left is None else duration(self.left)
+
+
+class _PlainLines:
+    """A line every few seconds, for log files."""
+
+    def __init__(self, text: str, clock: Clock) -> None:
+        self.text, self.clock = text, clock
+        self.printed = clock.began
+
+    def __call__(self, progress: Progress) -> None:
+        self.clock.update(progress)
+        if self.clock.now() - self.printed < _PLAIN_SECONDS:
+            return
+        self.printed = self.clock.now()
+        print(f"{self.text}: {100 * self.clock.share:.0f} %, {self.clock.left_text} left", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    >>> duration(7.2), duration(95), duration(7260)
+    ('7 s', '1 min 35 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _bar() -> Bar:
+    return Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,141 @@
+"""Finished structures in a folder: which are there, from which run they are, and a table of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from structdiff.errors import InputError
+
+_WIDTH_OUTSIDE_TERMINALS = 120
+#: What may differ between two runs of the same structures: which of them it is, and where they are computed.
+_NOT_COMPARED = ("sample", "device", "torch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One finished structure as its confidence file tells it."""
+
+    name: str
+    file: Path
+    plddt: float | None
+    verdicts: Sequence[Mapping[str, Any]]
+    provenance: Mapping[str, Any]
+
+    @property
+    def met(self) -> str:
+        """How much of what was asked came true."""
+        return f"{sum(bool(each['met']) for each in self.verdicts)}/{len(self.verdicts)}" if self.verdicts else "-"
+
+    @property
+    def motif_rmsd(self) -> str:
+        """The motif's deviation from what was given, in words; the worst of several."""
+        reached = [str(each["reached"]) for each in self.verdicts if str(each["name"]).startswith("motif")]
+        return max(reached, key=_leading_number, default="-")
+
+
+def check_folder(folder: Path) -> None:
+    """Raises InputError when nothing can be written into a folder that exists or is yet to be made."""
+    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), Path.cwd())
+    if not there.is_dir():
+        raise InputError("cannot be written: this is a file, not a folder", path=there, key="out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError("cannot be written: no permission", path=there, key="out")
+
+
+def read_result(folder: Path, name: str) -> Result | None:
+    """A finished structure of a folder by its name; None if it is not there or not finished."""
+    from structdiff.output.files import finished_names
+
+    if name not in finished_names(folder):
+        return None
+    structure = next((path for path in (folder / f"{name}.cif", folder / f"{name}.pdb") if path.is_file()), None)
+    path = folder / f"{name}.confidence.json"
+    if structure is None or not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Result(
+            name=name,
+            file=structure,
+            plddt=data["mean_plddt_0_to_100"],
+            verdicts=data["verdicts"],
+            provenance=data["provenance"],
+        )
+    except (OSError, ValueError, KeyError) as error:
+        message = "this file was damaged; delete it, or use --overwrite"
+        raise InputError(message, path=path, found=str(error)[:80]) from None
+
+
+def finished_before(folder: Path, names: Sequence[str], wanted: Mapping[str, Any]) -> set[str]:
+    """Which of the names are finished in a folder, from a run of the wanted provenance.
+
+    Raises InputError when a structure of one of these names is there from another run.
+    """
+    wanted = json.loads(json.dumps(wanted, default=str))
+    found = {name: result for name in names if (result := read_result(folder, name)) is not None}
+    for name, result in found.items():
+        difference = _difference(_compared(result.provenance), _compared(wanted))
+        if difference is not None:
+            raise InputError(
+                f"{name} is here from another run ({difference}); choose another --out or --name, or --overwrite",
+                path=folder,
+            )  # fmt: skip
+    return set(found)
+
+
+def show_results(results: Sequence[Result]) -> None:
+    """Prints the table of structures."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_OUTSIDE_TERMINALS)
+    asked = any(result.verdicts for result in results)
+    with_motif = any(result.motif_rmsd != "-" for result in results)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("name")
+    table.add_column("pLDDT", justify="right")
+    for heading in ["motif RMSD"] * with_motif + ["met"] * asked:
+        table.add_column(heading, justify="right")
+    table.add_column("file", overflow="fold")
+    for result in results:
+        cells = [result.name, "-" if result.plddt is None else f"{result.plddt:.1f}"]
+        cells += [result.motif_rmsd] * with_motif + [result.met] * asked
+        table.add_row(*cells, str(result.file))
+    console.print(table, highlight=False)
+
+
+def _compared(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a structure: of the motif its contents, not where it lies."""
+    compared = {key: value for key, value in provenance.items() if key not in _NOT_COMPARED}
+    spec = compared.get("spec")
+    return compared | ({"spec": {k: v for k, v in spec.items() if k != "motif"}} if isinstance(spec, Mapping) else {})
+
+
+def _difference(there: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> str | None:
+    """The innermost entry that differs, in words; None if there is none."""
+    for key in [*wanted, *there]:
+        old, new = there.get(key), wanted.get(key)
+        if old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            return _difference(old, new, f"{within}{key}.")
+        return f"{within}{key} was {_short(old)} and is {_short(new)} now"
+    return None
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _leading_number(text: str) -> float:
+    match = re.search(r"\d+(?:\.\d+)?", text)
+    return float(match[0]) if match else 0.0
