@@ -170,6 +170,7 @@ def _run(
     from structdiff import pipeline
     from structdiff.assembly import design_request, provenance_of
     from structdiff.output.files import write_design
+    from structdiff.output.trajectory import write_trajectory
 
     names = [f"{spec.name}_{index + 1}" for index in range(spec.num_designs)]
     request = design_request(pipeline.resolve_design(spec)[0])
@@ -181,7 +182,10 @@ def _run(
     try:
         with shown_progress(f"designing {spec.name}", batch_size=batch, quiet=quiet) as report:
             for each in pipeline.design(spec, options=options, skip=kept, on_progress=report):
-                written = write_design(each, out, names[each.provenance.sample])
+                name = names[each.provenance.sample]
+                if options.trajectory:
+                    write_trajectory(each, out, name)
+                written = write_design(each, out, name)
                 if written.note and not quiet:
                     print(f"note: {written.note}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -114,6 +114,7 @@ class _Run:
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
         from structdiff import pipeline
         from structdiff.output.files import write_prediction
+        from structdiff.output.trajectory import write_trajectory
 
         seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
         names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
@@ -130,6 +131,8 @@ class _Run:
                 spec, samples=self.samples, seed=self.seed, options=self.options, on_progress=report
             )
             for name, prediction in zip(names, drawn, strict=True):
+                if self.options.trajectory:
+                    write_trajectory(prediction, self.out, name)
                 written = write_prediction(prediction, self.out, name, formats=self.formats)
                 if written.note and not self.quiet:
                     print(f"note: {written.note}", file=sys.stderr)

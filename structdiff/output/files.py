@@ -51,7 +51,7 @@ def write_prediction(
     of other names are kept. The row of the table is written last. Raises InputError for a name that is no file name, a
     folder that cannot be written, and a structure that PDB cannot hold when that is the only one of the formats.
     """
-    folder = _ready_folder(folder, name)
+    folder = ready_folder(folder, name)
     structure, pdb, note = _write_structures(prediction, folder, name, formats)
     confidence = _write_confidence(prediction, folder, name)
     table = _write_row(folder / PREDICTIONS_TABLE, _row(prediction, name))
@@ -69,7 +69,7 @@ def write_design(
     row of the table is written last, so a design is listed only when all of its files are there.
     Raises InputError for a name that is no file name and a folder that cannot be written.
     """
-    folder = _ready_folder(folder, name)
+    folder = ready_folder(folder, name)
     structure, pdb, note = _write_structures(design, folder, name, FORMATS)
     confidence = _write_confidence(design, folder, name)
     content = dict(design.residue_map if residue_map is None else residue_map)
@@ -82,7 +82,8 @@ def write_design(
     )  # fmt: skip
 
 
-def _ready_folder(folder: str | Path, name: str) -> Path:
+def ready_folder(folder: str | Path, name: str) -> Path:
+    """Makes a folder for files of that name; raises InputError where it or the name will not do."""
     folder = Path(folder)
     if not name or name != Path(name).name or name.startswith(".") or not name.isprintable():
         raise InputError("this cannot be the name of a file", key="name", found=name, allowed="letters, digits, - _ .")
