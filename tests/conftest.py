@@ -1,4 +1,4 @@
-"""For all tests: shapes are checked as types, and one thread a process, since tests run side by side."""
+"""For all tests: shapes of the tensor code are checked as types, and one thread a process, as tests run side by side."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# Before anything of structdiff is imported: calls with arrays of wrong shape or type then fail.
-install_import_hook("structdiff", "beartype.beartype")
+#: Where arguments and results are tensors whose shapes are written down. Not checked are the packages of plain data,
+#: where NumPy's numbers stand for Python's, and what the tests of wrong input call with wrong types.
+SHAPES_CHECKED = ("geometry", "kernels", "nn", "model", "features", "confidence")
+
+# Before any of them is imported.
+install_import_hook([f"structdiff.{name}" for name in SHAPES_CHECKED], "beartype.beartype")
 
 
 @pytest.fixture(scope="session", autouse=True)

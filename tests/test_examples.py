@@ -1,0 +1,91 @@
+"""Every example runs: scripts and notebook with few sampling steps, the training settings for two steps."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from structdiff.structure.files import read_structure
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+COLLECTION = Path(__file__).parent / "training/data/collection"
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    # Nothing is asked of the network: an example that tried would fail at once.
+    offline = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    path = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, env=os.environ | offline | path
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_prediction_of_a_protein_dna_and_a_ligand(tmp_path):
+    said = run(EXAMPLES / "predict.py", "--steps", "4", "--out", tmp_path, cwd=tmp_path)
+    assert "mean pLDDT" in said
+    structure = read_structure(tmp_path / "metj_1.cif")
+    assert structure.chains.name.tolist() == ["A", "B", "C", "L"]
+    assert (structure.residues.name == "SAM").sum() == 1
+    assert structure.atoms.resolved.all()
+
+
+def test_designs_hold_the_motif(tmp_path):
+    run(EXAMPLES / "design_motif.py", "--steps", "4", "--num-designs", "2", "--out", tmp_path, cwd=tmp_path)
+    with (tmp_path / "designs.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [row["all_met"] for row in rows] == ["true", "true"]
+    assert all(55 <= int(row["polymer_residues"]) <= 65 for row in rows)
+    assert json.loads((tmp_path / "site_v_1.residue_map.json").read_text())
+
+
+def test_designs_from_nothing_are_measured(tmp_path):
+    said = run(EXAMPLES / "design_unconditional.py", "--steps", "4", "--num-designs", "2", "--out", tmp_path, cwd=tmp_path)
+    assert "Ramachandran" in said
+    assert len(list(tmp_path.glob("free_*.cif"))) == 2
+
+
+def test_guidance_changes_the_design(tmp_path):
+    weights = ["--weights-of-condition", "0", "2"]
+    said = run(EXAMPLES / "guidance.py", "--steps", "4", "--num-designs", "1", *weights, "--out", tmp_path, cwd=tmp_path)
+    assert said.count("helix") == 2
+    without, with_ = (read_structure(tmp_path / f"helices_weight_{weight}_1.cif") for weight in (0, 2))
+    assert not np.array_equal(without.atoms.positions, with_.atoms.positions)
+
+
+def test_training_settings_are_understood(tmp_path):
+    run("-m", "structdiff", "prepare", COLLECTION, tmp_path / "data", cwd=tmp_path)
+    settings = ["--model", "tiny", "--max-steps", "2", "--accelerator", "cpu", "--out", "trained"]
+    run("-m", "structdiff", "train", EXAMPLES / "train_mini.yaml", *settings, cwd=tmp_path)
+    assert (tmp_path / "trained/weights/model.safetensors").stat().st_size > 0
+    assert json.loads((tmp_path / "trained/run.json").read_text())["steps"] == 2
+
+
+def test_the_motif_file_is_a_cut(tmp_path):
+    source = EXAMPLES / "5tpn_site_v.pdb"
+    said = run(EXAMPLES / "cut_motif.py", source, "A", "163", "181", tmp_path / "motif.pdb", cwd=tmp_path)
+    assert said.split()[0] == "19"
+    assert read_structure(tmp_path / "motif.pdb").residues.author_seq_id.tolist() == list(range(163, 182))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(EXAMPLES / "view.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    pages = [output.data["text/html"] for cell in notebook.cells if cell.cell_type == "code"
+             for output in cell.outputs if "text/html" in output.get("data", {})]  # fmt: skip
+    assert len(pages) == 3
+    assert all("structdiffScene" in page and 'src="http' not in page for page in pages)

@@ -1,0 +1,72 @@
+"""What the README, the examples and the documentation say is so."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from structdiff.geometry.distances import norm
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", ROOT / "examples/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def command(name: str) -> str:
+    script = [sys.executable, str(ROOT / ".ci/readme_command.py"), name]
+    return subprocess.run(script, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_two_commands_come_first():
+    blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    assert [block.strip() for block in blocks[:2]] == [command("design"), command("test")]
+    assert "pip install . && structdiff design " in command("design")
+    assert "pytest" in command("test")
+
+
+def test_an_unknown_command_is_an_error():
+    with pytest.raises(subprocess.CalledProcessError):
+        command("cook")
+
+
+def test_python_in_the_readme_runs_or_parses():
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 2
+    names = {node.attr for block in blocks for node in ast.walk(ast.parse(block))
+             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "structdiff"}  # fmt: skip
+    import structdiff
+
+    assert names <= set(structdiff.__all__)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_named_are_there(document):
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_modules_in_the_architecture_are_there():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:structdiff|tests|benchmarks|examples|docs)/[\w./-]+)`", text))
+    assert len(named) > 10
+    for path in named:
+        assert (ROOT / path).exists(), path
+    tree = text.split("<!-- tree -->")[1].split("```")[1]
+    assert {line.split()[0] for line in tree.splitlines() if line.startswith("    ")} == {
+        f"{path.relative_to(ROOT / 'structdiff').as_posix()}"
+        for path in (ROOT / "structdiff").rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    }
+
+
+def test_shapes_are_checked_while_testing():
+    with pytest.raises(TypeCheckError):
+        norm("not a tensor")
+    assert norm(torch.tensor([3.0, 4.0])) == pytest.approx(5.0)
