@@ -17,7 +17,7 @@ GENERAL, GLYCINE, BEFORE_PROLINE, PROLINE = range(4)
 @lru_cache(maxsize=1)
 def log_density() -> np.ndarray:
     """Natural log of the density (per square radian) of phi, psi: (class, phi bin, psi bin), bin centres from -pi."""
-    path = resources.files("structdiff").joinpath("evaluation", "data", "ramachandran.npz")
+    path = resources.files("structdiff").joinpath("evaluation").joinpath("data").joinpath("ramachandran.npz")
     with path.open("rb") as stream:
         data = np.load(stream, allow_pickle=False)
         low, high = data["range"]

@@ -6,14 +6,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
+import numpy as np
 
-from structdiff.typing import Float
-
-#: Energy (kT) and its gradient at positions.
-EnergyAndGradient = Callable[[Float[Tensor, "atom 3"]], tuple[float, Float[Tensor, "atom 3"]]]
+#: Energy (kT) and its gradient (kT/Å) at positions (atom, 3).
+EnergyAndGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 _MEMORY = 12
+_FIRST_MOVE = 0.05  # Å of the atom that is pulled most, while nothing is known of the curvature
 _LARGEST_MOVE = 0.3  # Å of any atom in one step
 _SUFFICIENT = 1e-4  # Armijo's share of the decrease that the slope promises
 _SHRINKAGES = 12
@@ -23,68 +22,76 @@ _SHRINKAGES = 12
 class Minimum:
     """Where a minimisation ended: positions (Å), energy (kT), and how many energies it took."""
 
-    positions: Float[Tensor, "atom 3"]
+    positions: np.ndarray
     energy: float
     evaluations: int
 
 
-def minimise(
-    function: EnergyAndGradient, start: Float[Tensor, "atom 3"], *, evaluations: int, tolerance: float
-) -> Minimum:
+def minimise(function: EnergyAndGradient, start: np.ndarray, *, evaluations: int, tolerance: float) -> Minimum:
     """Walks downhill until the root mean square force is below ``tolerance`` (kT/Å) or evaluations are used up.
 
     Two-loop L-BFGS with backtracking (Nocedal & Wright 2006, Algorithms 7.4 and 3.1); no atom moves by more than
-    0.3 Å in a step.
+    0.3 Å in a step. Raises nothing: it ends where no step leads down.
     """
-    positions = start.clone()
+    positions = start
     energy, gradient = function(positions)
-    used, steps = 1, deque[tuple[Tensor, Tensor, float]](maxlen=_MEMORY)
+    used, steps = 1, deque[tuple[np.ndarray, np.ndarray, float]](maxlen=_MEMORY)
     while used < evaluations and _root_mean_square(gradient) > tolerance:
-        move = -_quasi_newton(gradient, steps)
-        slope = float((move * gradient).sum())
-        if slope >= 0:
-            steps.clear()
-            move = -gradient
-            slope = -float(gradient.square().sum())
-        if not steps:
-            move, slope = (part * (0.05 / float(move.norm(dim=-1).max().clamp(min=1e-12))) for part in (move, slope))
-        largest = float(move.norm(dim=-1).max())
-        scale = min(1.0, _LARGEST_MOVE / largest)
+        move, slope = _downhill(gradient, steps)
+        scale = min(1.0, (_LARGEST_MOVE if steps else _FIRST_MOVE) / _largest(move))
+        found = None
         for _ in range(_SHRINKAGES):
             trial = positions + scale * move
             trial_energy, trial_gradient = function(trial)
             used += 1
             if trial_energy <= energy + _SUFFICIENT * scale * slope:
+                found = trial
                 break
-            scale *= 0.5 if scale > 1e-3 else 0.1
-        else:
+            scale *= 0.4
+        if found is None:
             if not steps:
                 break  # no way down even along the gradient: the minimum, to within rounding
             steps.clear()
             continue
-        change, turn = trial - positions, trial_gradient - gradient
-        curvature = float((change * turn).sum())
-        if curvature > 1e-10 * float(turn.square().sum()):
+        change, turn = found - positions, trial_gradient - gradient
+        curvature = float(np.vdot(change, turn))
+        if curvature > 1e-10 * float(np.vdot(turn, turn)):
             steps.append((change, turn, curvature))
-        positions, energy, gradient = trial, trial_energy, trial_gradient
+        positions, energy, gradient = found, trial_energy, trial_gradient
     return Minimum(positions=positions, energy=energy, evaluations=used)
 
 
-def _quasi_newton(gradient: Tensor, steps: deque[tuple[Tensor, Tensor, float]]) -> Tensor:
+def _downhill(
+    gradient: np.ndarray, steps: deque[tuple[np.ndarray, np.ndarray, float]]
+) -> tuple[np.ndarray, float]:
+    """The quasi-Newton step and the slope along it; the memory is dropped where it would lead uphill."""
+    move = -_quasi_newton(gradient, steps)
+    slope = float(np.vdot(move, gradient))
+    if slope < 0:
+        return move, slope
+    steps.clear()
+    return -gradient, -float(np.vdot(gradient, gradient))
+
+
+def _quasi_newton(gradient: np.ndarray, steps: deque[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
     """The inverse Hessian of the steps seen so far, applied to the gradient."""
     if not steps:
         return gradient
-    direction, shares = gradient, []
+    direction, shares = gradient.copy(), []
     for change, turn, curvature in reversed(steps):
-        share = (change * direction).sum() / curvature
+        share = float(np.vdot(change, direction)) / curvature
         shares.append(share)
-        direction = direction - share * turn
+        direction -= share * turn
     _, turn, curvature = steps[-1]
-    direction = direction * (curvature / turn.square().sum())
+    direction *= curvature / float(np.vdot(turn, turn))
     for (change, turn, curvature), share in zip(steps, reversed(shares), strict=True):
-        direction = direction + (share - (turn * direction).sum() / curvature) * change
+        direction += (share - float(np.vdot(turn, direction)) / curvature) * change
     return direction
 
 
-def _root_mean_square(gradient: Tensor) -> float:
-    return float(gradient.square().sum(-1).mean().sqrt())
+def _largest(move: np.ndarray) -> float:
+    return max(float(np.sqrt(np.einsum("ij,ij->i", move, move).max())), 1e-12)
+
+
+def _root_mean_square(gradient: np.ndarray) -> float:
+    return float(np.sqrt(np.vdot(gradient, gradient) / len(gradient)))

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structdiff.constraints.minimiser import EnergyAndGradient, minimise
+from structdiff.constraints.descent import Descent
+from structdiff.constraints.minimiser import minimise
 from structdiff.constraints.repair import restore_hands
-from structdiff.constraints.repulsion import SKIN, NeighbourList
+from structdiff.constraints.repulsion import NeighbourList
 from structdiff.constraints.stereochemistry import Spreads, Stereochemistry, signed_volumes
 from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
@@ -91,40 +92,15 @@ def _relax_one(
     # Rounding is least, and the same wherever the structure stands, about its own centre.
     centre = sampled.mean(0)
     anchor = sampled - centre
-    cis = model.cis_prolines(anchor[None])
+    cis = model.cis_prolines(anchor[None])[0]
+    descent = Descent(model, anchor.numpy(), free.numpy(), cis.numpy())
     positions = restore_hands(model, anchor, free)
-    for share, restraint, repulsion in _STAGES:
-        function = _restrained(model, anchor, free, cis, restraint, repulsion)
-        evaluations = max(2, round(share * iterations))
-        positions = minimise(function, positions, evaluations=evaluations, tolerance=_TOLERANCE).positions
-        positions = restore_hands(model, positions, free)
+    for share, descent.restraint, descent.contact_weight in _STAGES:
+        found = minimise(
+            descent, positions.numpy(), evaluations=max(2, round(share * iterations)), tolerance=_TOLERANCE
+        )
+        positions = restore_hands(model, torch.from_numpy(found.positions), free)
     return positions + centre
-
-
-def _restrained(
-    model: Stereochemistry,
-    anchor: Float[Tensor, "atom 3"],
-    free: Bool[Tensor, " atom"],
-    cis: Bool[Tensor, "1 bond"],
-    restraint: float,
-    repulsion: float,
-) -> EnergyAndGradient:
-    """Energy and gradient with a harmonic restraint (kT/Å²) to the anchor; held atoms feel no force."""
-    listed: list[tuple[Tensor, NeighbourList]] = []
-    movable = free[:, None]
-
-    def function(positions: Tensor) -> tuple[float, Tensor]:
-        if not listed or float((positions - listed[0][0]).norm(dim=-1).max()) > SKIN / 2:
-            listed[:] = [(positions, NeighbourList.build(model.repulsion, positions[None]))]
-        with torch.inference_mode(False), torch.enable_grad():
-            variable = positions.clone().requires_grad_(True)
-            terms = model.terms(variable[None], cis=cis, neighbours=listed[0][1])
-            energy = sum((repulsion if name == "contacts" else 1.0) * term[0] for name, term in terms.items())
-            energy = energy + 0.5 * restraint * (variable - anchor).square().sum()
-            (gradient,) = torch.autograd.grad(energy, variable)
-        return float(energy.detach()), torch.where(movable, gradient, 0.0)
-
-    return function
 
 
 def _check(structure: Structure, positions: Tensor, held: Tensor | None) -> None:

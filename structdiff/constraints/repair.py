@@ -10,6 +10,7 @@ from structdiff.geometry.distances import unit
 from structdiff.typing import Bool, Float
 
 _SMALLEST_SHARE = 0.2  # of the ideal volume; a centre flatter than this is put right too
+_LARGEST_HEIGHT = 0.8  # Å above the plane of three neighbours; 0.5 in an ideal tetrahedron
 
 
 def restore_hands(
@@ -17,21 +18,22 @@ def restore_hands(
 ) -> Float[Tensor, "atom 3"]:
     """Turns over every centre of the wrong hand: it is moved through the plane of its three neighbours.
 
-    The centre is put as far on the right side as its ideal volume says; a held centre stays and its first free
-    neighbour is mirrored instead.
+    The centre is put as far on the right side as its ideal volume says. A held centre stays: the minimisation then has
+    to turn its neighbours.
     """
-    for row, ideal in zip(model.quadruples[: model.num_handed], model.volume[: model.num_handed], strict=True):
-        volume = signed_volumes(positions[None], row[None])[0, 0]
-        if float(volume * ideal.sign()) > _SMALLEST_SHARE * float(ideal.abs()):
-            continue
+    handed = model.quadruples[: model.num_handed]
+    ideals = model.volume[: model.num_handed]
+    volumes = signed_volumes(positions[None], handed)[0]
+    wrong = volumes * ideals.sign() < _SMALLEST_SHARE * ideals.abs()
+    positions = positions.clone()
+    for row, ideal in zip(handed[wrong & free[handed[:, 0]]], ideals[wrong & free[handed[:, 0]]], strict=True):
         centre, a, b, c = positions[row].unbind(0)
         normal = torch.linalg.cross(b - a, c - a)
         area = float(normal.norm())
-        if area < 1e-6 or not bool(free[row[0]]):
+        if area < 1e-6:
             continue
         # volume = -(centre - a) . normal, so this height gives the ideal volume.
-        height = float(-((centre - a) * unit(normal)).sum())
-        wanted = float((ideal / area).clamp(-0.8, 0.8))
-        positions = positions.clone()
-        positions[row[0]] = centre - (wanted - height) * unit(normal)
+        height = float(((centre - a) * unit(normal)).sum())
+        wanted = -max(-_LARGEST_HEIGHT, min(_LARGEST_HEIGHT, float(ideal) / area))
+        positions[row[0]] = centre + (wanted - height) * unit(normal)
     return positions

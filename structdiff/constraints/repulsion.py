@@ -22,6 +22,8 @@ _OVERLAP = 0.30  # Å, what atoms may overlap before it costs
 _POLAR = (7, 8, 16)
 _POLAR_OVERLAP = 0.35  # two of N, O, S: as near as a short hydrogen bond
 _SULPHUR_DISTANCE = 2.0  # two sulphurs may be a disulphide that nobody stated
+#: CB of an L residue from N, CA and C: shares of b = CA - N, c = C - CA and b x c that are added to CA.
+_CB_ALONG_B, _CB_ALONG_C, _CB_ACROSS = 0.56802827, -0.54067466, -0.58273431
 SKIN = 0.6  # Å that a neighbour list looks beyond the contact distance
 
 
@@ -29,8 +31,10 @@ SKIN = 0.6  # Å that a neighbour list looks beyond the contact distance
 class Repulsion:
     """Which atoms repel each other, and from what distance on.
 
-    radius (atom) in Å, 0 for atoms that repel nothing. excluded: sorted keys first * atoms + second of pairs that are
-    joined by up to three bonds or lie in one rigid plane.
+    Residues of unknown type get a virtual CB, where an L residue has it, so that a design leaves room for its side
+    chains; virtual (residue, 3): rows of N, CA, C; virtual atoms stand after the real ones. radius (atom) in Å, 0 for
+    atoms that repel nothing. excluded: sorted keys first * atoms + second of pairs that are joined by up to three bonds
+    or lie in one rigid plane. movable (atom): not held.
     """
 
     radius: np.ndarray
@@ -38,30 +42,49 @@ class Repulsion:
     sulphur: np.ndarray
     excluded: np.ndarray
     movable: np.ndarray
+    virtual: np.ndarray
 
     @classmethod
     def from_structure(
         cls, structure: Structure, bonds: np.ndarray, planes: tuple[np.ndarray, ...], *, held: np.ndarray | None = None
     ) -> Repulsion:
         """Repulsion between all heavy atoms but waters; pairs of held atoms are left out."""
-        element = structure.atoms.element
-        radius = np.full(256, _ION_RADIUS)
-        radius[list(_RADII)] = list(_RADII.values())
-        radius = radius[element]
-        both = np.concatenate([bonds, bonds[:, ::-1]])
-        hetero = np.bincount(both[:, 0], np.isin(element[both[:, 1]], (7, 8)), minlength=len(element))
-        radius[(element == 6) & (hetero >= 2)] = _CARBONYL_RADIUS
-        radius[structure.chains.kind[structure.atom_chain] == ChainKind.WATER] = 0.0
+        virtual = _unknown_residues(structure)
+        count = len(structure.atoms) + len(virtual)
+        element = np.concatenate([structure.atoms.element, np.full(len(virtual), 6)])
+        movable = np.ones(len(structure.atoms), bool) if held is None else ~held
+        to_virtual = np.stack([virtual[:, 1], np.arange(len(structure.atoms), count)], 1)
+        bonds = np.concatenate([bonds, to_virtual])
         return cls(
-            radius=radius,
+            radius=_radii(structure, element, bonds),
             polar=np.isin(element, _POLAR),
             sulphur=element == 16,
-            excluded=_excluded(bonds, planes, len(element)),
-            movable=np.ones(len(element), bool) if held is None else ~held,
+            excluded=_excluded(bonds, planes, count),
+            movable=np.concatenate([movable, movable[virtual].any(axis=1)]),
+            virtual=virtual,
         )
 
+    def place_virtual(self, positions: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+        """Virtual CB (residue, 3) in Å, from b = CA - N and c = C - CA."""
+        across = np.cross(b, c)
+        return positions[self.virtual[:, 1]] + _CB_ALONG_B * b + _CB_ALONG_C * c + _CB_ACROSS * across
+
+    def virtual_slopes(self, b: np.ndarray, c: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient at virtual CB brought to the arrows b and c."""
+        return (
+            _CB_ALONG_B * gradient + _CB_ACROSS * np.cross(c, gradient),
+            _CB_ALONG_C * gradient + _CB_ACROSS * np.cross(gradient, b),
+        )
+
+    def with_virtual(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, "sample site 3"]:
+        """Positions with those of the virtual CB appended (Å), differentiable."""
+        n, ca, c = positions[:, self.virtual].unbind(2)
+        across = torch.linalg.cross(ca - n, c - ca)
+        cb = ca + _CB_ALONG_B * (ca - n) + _CB_ALONG_C * (c - ca) + _CB_ACROSS * across
+        return torch.cat([positions, cb], 1)
+
     def neighbours(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs (pair, 2) of atoms at positions (atom, 3) that touch or nearly do, with their contact distances (Å)."""
+        """Pairs (pair, 2) of atoms and virtual atoms at positions (site, 3) that touch or nearly do, with their contact distances (Å)."""
         rows = np.flatnonzero(self.radius > 0)
         if len(rows) < 2:
             return np.zeros((0, 2), np.int64), np.zeros(0)
@@ -93,6 +116,7 @@ class NeighbourList:
     first, second: rows in positions flattened over samples; sample: which one each pair is in; contact in Å.
     """
 
+    repulsion: Repulsion
     first: Int[Tensor, " pair"]
     second: Int[Tensor, " pair"]
     sample: Int[Tensor, " pair"]
@@ -101,7 +125,7 @@ class NeighbourList:
     @classmethod
     def build(cls, repulsion: Repulsion, positions: Float[Tensor, "sample atom 3"]) -> NeighbourList:
         """Neighbours by a k-d tree: memory grows with the number of atoms, not with its square."""
-        points = positions.detach().cpu().double().numpy()
+        points = repulsion.with_virtual(positions.detach()).cpu().double().numpy()
         pairs, contacts, samples = [], [], []
         for sample, own in enumerate(points):
             found, contact = repulsion.neighbours(own)
@@ -110,6 +134,7 @@ class NeighbourList:
             samples.append(np.full(len(found), sample))
         rows = torch.from_numpy(np.concatenate(pairs)).to(positions.device)
         return cls(
+            repulsion=repulsion,
             first=rows[:, 0].contiguous(),
             second=rows[:, 1].contiguous(),
             sample=torch.from_numpy(np.concatenate(samples)).to(positions.device),
@@ -118,13 +143,37 @@ class NeighbourList:
 
     def overlap(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " pair"]:
         """How much nearer (Å) than its contact distance each pair is, 0 where it is not."""
-        flat = positions.flatten(0, 1)
+        flat = self.repulsion.with_virtual(positions).flatten(0, 1)
         arrow = flat.index_select(0, self.first) - flat.index_select(0, self.second)
         return torch.relu(self.contact - torch.sqrt(arrow.square().sum(-1) + 1e-8))
 
     def sum_by_sample(self, values: Float[Tensor, " pair"], samples: int) -> Float[Tensor, " sample"]:
         """The sum over the pairs of each sample."""
         return values.new_zeros(samples).index_add(0, self.sample, values)
+
+
+def _radii(structure: Structure, element: np.ndarray, bonds: np.ndarray) -> np.ndarray:
+    """Radius of each atom and virtual atom (Å), 0 for waters; flat carbons of C=O and the like are smaller."""
+    radius = np.full(256, _ION_RADIUS)
+    radius[list(_RADII)] = list(_RADII.values())
+    radius = radius[element]
+    both = np.concatenate([bonds, bonds[:, ::-1]])
+    hetero = np.bincount(both[:, 0], np.isin(element[both[:, 1]], (7, 8)), minlength=len(element))
+    radius[(element == 6) & (hetero >= 2)] = _CARBONYL_RADIUS
+    water = structure.chains.kind[structure.atom_chain] == ChainKind.WATER
+    radius[: len(water)][water] = 0.0
+    return radius
+
+
+def _unknown_residues(structure: Structure) -> np.ndarray:
+    """N, CA and C (residue, 3) of residues of unknown type."""
+    atoms = structure.atoms
+    unknown = np.flatnonzero((structure.residues.name == "UNK")[atoms.residue])
+    table: dict[int, dict[str, int]] = {}
+    for atom in unknown.tolist():
+        table.setdefault(int(atoms.residue[atom]), {})[str(atoms.name[atom])] = atom
+    rows = [[found[name] for name in ("N", "CA", "C")] for found in table.values() if {"N", "CA", "C"} <= set(found)]
+    return np.array(rows, np.int64).reshape(-1, 3)
 
 
 def _excluded(bonds: np.ndarray, planes: tuple[np.ndarray, ...], count: int) -> np.ndarray:

@@ -163,4 +163,4 @@ def signed_volumes(
 
 
 def _some_free(rows: np.ndarray, held: np.ndarray | None) -> np.ndarray:
-    return np.ones(len(rows), bool) if held is None else ~held[rows].all(axis=1)
+    return np.ones(len(rows), bool) if held is None else ~np.all(held[rows], axis=1)

@@ -65,12 +65,19 @@ class TorsionPreference:
         return torch.einsum("srpq,srp,srq->sr", values, weights[:, 0], weights[:, 1])
 
 
-def _spline_weights(t: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 4"]:
-    """Uniform cubic B-spline: what the four nodes around a place weigh; two derivatives are continuous."""
+def spline_weights(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Uniform cubic B-spline: what the four nodes around places t (place) in [0, 1) weigh, and the slopes of that."""
     rest = 1 - t
-    return torch.stack(
-        [rest**3, 3 * t**3 - 6 * t**2 + 4, 3 * rest**3 - 6 * rest**2 + 4, t**3], -1
-    ) / 6  # fmt: skip
+    weights = [rest**3, 3 * t**3 - 6 * t**2 + 4, 3 * rest**3 - 6 * rest**2 + 4, t**3]
+    slopes = [-3 * rest**2, 9 * t**2 - 12 * t, 12 * rest - 9 * rest**2, 3 * t**2]
+    return np.stack(weights, -1) / 6, np.stack(slopes, -1) / 6
+
+
+def _spline_weights(t: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 4"]:
+    """The same for tensors, differentiable."""
+    rest = 1 - t
+    weights = [rest**3, 3 * t**3 - 6 * t**2 + 4, 3 * rest**3 - 6 * rest**2 + 4, t**3]
+    return torch.stack(weights, -1) / 6
 
 
 def _backbone_rows(structure: Structure) -> dict[int, tuple[int, int, int]]:
