@@ -151,7 +151,7 @@ class TrainingModule(lightning.LightningModule):
         optimiser = torch.optim.AdamW(
             trained, lr=config.learning_rate, betas=(config.beta_1, config.beta_2), weight_decay=config.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, config.rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: config.rate(step))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_end(self, *arguments: object) -> None:
