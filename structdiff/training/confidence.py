@@ -55,11 +55,11 @@ class ConfidenceTraining:
     """
 
     samplings: Sequence[SamplingConfig] = (
-        SamplingConfig(steps=12, solver="dpm-solver-2m"),
-        SamplingConfig(steps=20, solver="stochastic"),
+        SamplingConfig(steps=10, solver="dpm-solver-2m"),
+        SamplingConfig(steps=16, solver="stochastic"),
     )
-    samples: int = 4
-    reuse: int = 16
+    samples: int = 2
+    reuse: int = 24
     pool: int = 32
     learning_rate: float = 1e-3
     warmup_steps: int = 100
@@ -67,9 +67,9 @@ class ConfidenceTraining:
     clip_norm: float = 1.0
     ema_decay: float = 0.995
     max_rounds: int | None = None
-    validation_batches: int = 12
+    validation_batches: int = 10
     save_minutes: float = 5.0
-    batches: BatchConfig = field(default_factory=BatchConfig)
+    batches: BatchConfig = BatchConfig(crops=((64, 4, 0.85), (96, 2, 0.1), (128, 1, 0.05)))
     tasks: TaskMix = field(default_factory=_tasks)
 
 
@@ -156,7 +156,7 @@ class _Run:
                     break
                 done = done if limit is None else max(done, (self.round - first) / limit)
                 terms = self._round(batches, done)
-                if self.round % 5 == 0:
+                if self.round % 5 == 1:
                     text = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
                     print(f"round {self.round} step {self.step} ({(1 - done) * max_minutes:.1f} min left) {text}",
                           flush=True)  # fmt: skip
@@ -194,7 +194,8 @@ class _Run:
         # A young average follows quickly, as in the training of the rest.
         decay = min(settings.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.head.parameters()), 1 - decay)
+            for ours, theirs in zip(self.average.parameters(), self.head.parameters(), strict=True):
+                ours.lerp_(theirs, 1 - decay)
         return {name: float(value.detach()) for name, value in terms.items()}
 
     def _save_checkpoint(self) -> None:
