@@ -95,7 +95,10 @@ class Engine:
                 on_step=None if on_step is None else lambda step, steps, _: on_step(step, steps),
                 trajectory=trajectory,
             )
+            if conditional.last is None:  # guidance asks with each condition alone, or with none, but never with all
+                conditional(positions, positions.new_full((len(items),), sampling.sigma_min), None)
             confidence = self._confidence(batch, trunk, positions)
+        assert conditional.last is not None
         logits = conditional.last.restype_logits
         by_slot = positions.unflatten(1, (batch.num_tokens, batch.num_slots)).cpu()
         return [
@@ -144,7 +147,7 @@ class _Asked:
 
     def __init__(self, network: StructureNetwork, condition: DenoiserCondition) -> None:
         self.network, self.condition = network, condition
-        self.last: Denoised
+        self.last: Denoised | None = None
 
     def __call__(self, positions: Tensor, sigma: Tensor, previous: Tensor | None, /) -> Tensor:
         self.last = self.network.denoiser(self.condition, positions, sigma, previous)
@@ -189,10 +192,18 @@ def check_memory(config: ModelConfig, tokens: int, samples: int, device: torch.d
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     limit = os.environ.get("STRUCTDIFF_MEMORY_GIB")
     if limit is not None:
-        free = min(free, int(float(limit) * 2**30))
+        free = min(free, _bytes_of(limit))
     if needed > free:
         one = estimated_memory(config, tokens, 1) / 2**30
         raise ResourceError(
             f"{tokens} tokens in a batch of {samples} need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are "
             f"free; one at a time needs {one:.1f} GiB: lower --batch-size, or ask for a smaller complex"
         )
+
+
+def _bytes_of(gibibytes: str) -> int:
+    try:
+        return int(float(gibibytes) * 2**30)
+    except (ValueError, OverflowError):
+        message = "must be a number of GiB"
+        raise InputError(message, key="STRUCTDIFF_MEMORY_GIB", found=gibibytes, allowed="8, say") from None

@@ -34,7 +34,7 @@ def test_an_unknown_command_is_an_error():
         command("cook")
 
 
-def test_python_in_the_readme_runs_or_parses():
+def test_python_in_the_readme_uses_public_names():
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 2
     names = {node.attr for block in blocks for node in ast.walk(ast.parse(block))
@@ -55,18 +55,14 @@ def test_files_named_are_there(document):
 def test_modules_in_the_architecture_are_there():
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:structdiff|tests|benchmarks|examples|docs)/[\w./-]+)`", text))
-    assert len(named) > 10
+    assert len(named) > 100
     for path in named:
-        assert (ROOT / path).exists(), path
-    tree = text.split("<!-- tree -->")[1].split("```")[1]
-    assert {line.split()[0] for line in tree.splitlines() if line.startswith("    ")} == {
-        f"{path.relative_to(ROOT / 'structdiff').as_posix()}"
-        for path in (ROOT / "structdiff").rglob("*.py")
-        if path.name not in ("__init__.py", "__main__.py")
-    }
+        assert (ROOT / path).exists(), f"{path}: run python .ci/module_list.py"
+    for package in (path for path in (ROOT / "structdiff").iterdir() if (path / "__init__.py").exists()):
+        assert f"**structdiff/{package.name}/**" in text, f"{package.name}: run python .ci/module_list.py"
 
 
 def test_shapes_are_checked_while_testing():
     with pytest.raises(TypeCheckError):
-        norm("not a tensor")
-    assert norm(torch.tensor([3.0, 4.0])) == pytest.approx(5.0)
+        norm(torch.tensor([3.0, 4.0]))
+    assert norm(torch.tensor([3.0, 4.0, 0.0])) == pytest.approx(5.0)
