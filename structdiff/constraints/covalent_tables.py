@@ -27,7 +27,9 @@ class CovalentTables:
 
     pair_kind: BOND, ANGLE (1-3) or TORSION (1-4 within a plane); pairs stand in this order. cis_distance, proline_bond,
     proline_omega: see ``Stereochemistry``. quadruples: num_handed handed centres, then planes. bonds (bond, 2) and
-    angles (angle, 3) for measuring; planes: the atoms of each.
+    angles (angle, 3) for measuring; planes: the atoms of each. stars (star, 5): handed centres with all of their four
+    neighbours, star_shapes (star, 5, 3) where these are in Å about the centre, and star_ends (star, 5) which of them
+    have no other bond.
     """
 
     pairs: np.ndarray
@@ -42,6 +44,9 @@ class CovalentTables:
     bonds: np.ndarray
     angles: np.ndarray
     planes: tuple[np.ndarray, ...]
+    stars: np.ndarray
+    star_shapes: np.ndarray
+    star_ends: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,11 @@ def covalent_tables(structure: Structure) -> CovalentTables:
     )
     ends = np.array([(torsion.atoms[0], torsion.atoms[3]) for torsion in one_four], np.int64).reshape(-1, 2)
     near = len(bonds) + len(angles)
+    stars, shapes, ends_of_stars = _stars(geometry, bonds, distances)
+    # With the fourth neighbour in place of the third, which lies on the other side: without these rows a phosphorus can
+    # be pushed out through the plane of three of its oxygens, with the fourth inside.
+    fourth = stars[:, [0, 1, 2, 4]]
+    fourth_volumes = np.linalg.det(shapes[:, [1, 2, 4]])
     plane_rows = [torsion.atoms for torsion in torsions] + list(_flat_centres(geometry, bonds))
     planes = np.array(plane_rows, np.int64).reshape(-1, 4)
     return CovalentTables(
@@ -80,12 +90,15 @@ def covalent_tables(structure: Structure) -> CovalentTables:
         cis_distance=np.concatenate([lengths, spans, np.where(proline_bond >= 0, other, own)]).astype(np.float64),
         proline_bond=np.concatenate([np.full(near, -1), proline_bond]).astype(np.int64),
         proline_omega=np.array(list(omegas.values()), np.int64).reshape(-1, 4),
-        quadruples=np.concatenate([geometry.chiral, planes]).astype(np.int64),
-        volume=np.concatenate([geometry.chiral_volumes, np.zeros(len(planes))]).astype(np.float64),
-        num_handed=len(geometry.chiral),
+        quadruples=np.concatenate([geometry.chiral, fourth, planes]).astype(np.int64),
+        volume=np.concatenate([geometry.chiral_volumes, fourth_volumes, np.zeros(len(planes))]).astype(np.float64),
+        num_handed=len(geometry.chiral) + len(fourth),
         bonds=bonds.astype(np.int64),
         angles=angles.astype(np.int64),
         planes=geometry.planar_groups,
+        stars=stars,
+        star_shapes=shapes,
+        star_ends=ends_of_stars,
     )
 
 
@@ -161,6 +174,33 @@ def _flat_centres(geometry: ReferenceGeometry, bonds: np.ndarray) -> Iterator[tu
             if len(near) == 3:
                 seen.add(centre)
                 yield (centre, near[0], near[1], near[2])
+
+
+def _stars(
+    geometry: ReferenceGeometry, bonds: np.ndarray, distances: dict[tuple[int, int], float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Handed centres with four neighbours: rows (star, 5), ideal positions about the centre, and which are ends."""
+    neighbours = _neighbours(bonds)
+    rows, shapes = [], []
+    for (centre, a, b, c), volume in zip(geometry.chiral.tolist(), geometry.chiral_volumes.tolist(), strict=True):
+        rest = [other for other in neighbours[centre] if other not in (a, b, c)]
+        if len(rest) == 1:
+            atoms = (a, b, c, rest[0])
+            gram = np.array([[_dot(distances, centre, one, two) for two in atoms] for one in atoms])
+            # Three arms from their scalar products, turned to the right hand; the fourth from its products with them.
+            three = np.linalg.cholesky(gram[:3, :3]) * (1.0, 1.0, math.copysign(1.0, volume))
+            fourth = np.linalg.solve(three, gram[:3, 3])
+            rows.append((centre, *atoms))
+            shapes.append(np.stack([np.zeros(3), *three, fourth]))
+    stars = np.array(rows, np.int64).reshape(-1, 5)
+    ends = np.array([[len(neighbours[atom]) == 1 for atom in row] for row in rows], bool).reshape(-1, 5)
+    return stars, np.array(shapes, np.float64).reshape(-1, 5, 3), ends
+
+
+def _dot(distances: dict[tuple[int, int], float], centre: int, one: int, two: int) -> float:
+    """Scalar product of two arms of a centre, from their lengths and the distance between their ends."""
+    across = 0.0 if one == two else distances[_key(one, two)]
+    return 0.5 * (distances[_key(centre, one)] ** 2 + distances[_key(centre, two)] ** 2 - across**2)
 
 
 def _one_four_distances(

@@ -161,7 +161,7 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _torsion(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Torsion (radian) about b of three arrows in a row, and its derivative by each of them (Blondel & Karplus 1996)."""
+    """Torsion (radian) about the second of three arrows in a row, and its derivatives (Blondel & Karplus 1996)."""
     left, right = _cross(a, b), _cross(b, c)
     axis_square = np.einsum("ij,ij->i", b, b)
     axis = np.sqrt(axis_square)

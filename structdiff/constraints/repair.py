@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from structdiff.constraints.stereochemistry import Stereochemistry, signed_volumes
 from structdiff.geometry.distances import unit
+from structdiff.geometry.superposition import superposed
 from structdiff.typing import Bool, Float
 
 _SMALLEST_SHARE = 0.2  # of the ideal volume; a centre flatter than this is put right too
+_SMALLEST_CROWDED_SHARE = 0.6  # the same where four neighbours are there: they get stuck halfway
+_END_WEIGHT = 0.01  # of an end of a star when it is laid: it settles what the others leave open
 _LARGEST_HEIGHT = 0.8  # Å above the plane of three neighbours; 0.5 in an ideal tetrahedron
 
 
 def restore_hands(
     model: Stereochemistry, positions: Float[Tensor, "atom 3"], free: Bool[Tensor, " atom"]
 ) -> Float[Tensor, "atom 3"]:
-    """Turns over every centre of the wrong hand: it is moved through the plane of its three neighbours.
+    """Turns over every centre of the wrong hand.
 
-    The centre is put as far on the right side as its ideal volume says. A held centre stays: the minimisation then has
-    to turn its neighbours.
+    A centre with four neighbours is laid anew, with those of them that are ends (the oxygens of a phosphate). Any other
+    is moved through the plane of its three neighbours, as far as its ideal volume says: no other motion moves so
+    little. A held centre stays: the minimisation then has to turn its neighbours.
     """
-    handed = model.quadruples[: model.num_handed]
-    ideals = model.volume[: model.num_handed]
+    positions = _lay_stars(model, positions.clone(), free)
+    handed, ideals = model.quadruples[: model.num_handed], model.volume[: model.num_handed]
     volumes = signed_volumes(positions[None], handed)[0]
-    wrong = volumes * ideals.sign() < _SMALLEST_SHARE * ideals.abs()
-    positions = positions.clone()
-    for row, ideal in zip(handed[wrong & free[handed[:, 0]]], ideals[wrong & free[handed[:, 0]]], strict=True):
+    wrong = (volumes * ideals.sign() < _SMALLEST_SHARE * ideals.abs()) & free[handed[:, 0]]
+    for row, ideal in zip(handed[wrong], ideals[wrong], strict=True):
         centre, a, b, c = positions[row].unbind(0)
         normal = torch.linalg.cross(b - a, c - a)
         area = float(normal.norm())
-        if area < 1e-6:
-            continue
+        volume = float(signed_volumes(positions[None], row[None])[0, 0])
+        if area < 1e-6 or volume * float(ideal.sign()) >= _SMALLEST_SHARE * float(ideal.abs()):
+            continue  # no plane, or put right by way of another row
         # volume = -(centre - a) . normal, so this height gives the ideal volume.
         height = float(((centre - a) * unit(normal)).sum())
         wanted = -max(-_LARGEST_HEIGHT, min(_LARGEST_HEIGHT, float(ideal) / area))
         positions[row[0]] = centre + (wanted - height) * unit(normal)
+    return positions
+
+
+def _lay_stars(model: Stereochemistry, positions: Tensor, free: Tensor) -> Tensor:
+    """Lays the ideal star of each flattened or inverted centre with four neighbours on those that lead elsewhere."""
+    tables = model.tables
+    handed, ideals = model.quadruples[: model.num_handed], model.volume[: model.num_handed]
+    share = signed_volumes(positions[None], handed)[0] / ideals
+    flattened = set(handed[share < _SMALLEST_CROWDED_SHARE, 0].tolist())
+    for row, shape, ends in zip(tables.stars, tables.star_shapes, tables.star_ends, strict=True):
+        if int(row[0]) in flattened:
+            atoms, ideal = torch.from_numpy(row), torch.from_numpy(shape)
+            weights = torch.from_numpy(np.where(ends, _END_WEIGHT, 1.0))
+            laid = superposed(ideal, positions[atoms], weights=weights)
+            moving = free[atoms] & torch.from_numpy(ends | (np.arange(5) == 0))
+            positions[atoms] = torch.where(moving[:, None], laid, positions[atoms])
     return positions

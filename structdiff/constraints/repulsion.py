@@ -84,7 +84,10 @@ class Repulsion:
         return torch.cat([positions, cb], 1)
 
     def neighbours(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs (pair, 2) of atoms and virtual atoms at positions (site, 3) that touch or nearly do, with their contact distances (Å)."""
+        """Pairs (pair, 2) of atoms and virtual atoms at positions (site, 3) that nearly touch, and contact distances.
+
+        Distances in Å.
+        """
         rows = np.flatnonzero(self.radius > 0)
         if len(rows) < 2:
             return np.zeros((0, 2), np.int64), np.zeros(0)
