@@ -69,6 +69,8 @@ def load_weights(folder: Path, *, device: torch.device | str = "cpu") -> Weights
         tensors = load_file(weights_path)
     except (json.JSONDecodeError, SafetensorError) as error:
         raise InputError(f"the weights cannot be read: {error}", path=folder) from error
+    if not isinstance(description, dict) or "model" not in description:
+        raise InputError("these are no weights of structdiff: the key 'model' is missing", path=config_path)
     network = StructureNetwork(from_dict(ModelConfig, description["model"], path=config_path, key="model"))
     wanted = network.state_dict()
     wrong = sorted(set(wanted) ^ set(tensors)) or [n for n in wanted if wanted[n].shape != tensors[n].shape]

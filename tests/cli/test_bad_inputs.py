@@ -1,0 +1,256 @@
+"""Everything that can be wrong with an input: one clear line each, an exit code, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from structdiff.cli.main import main
+
+MOTIF = (Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb").read_text()
+PEPTIDE = ">A|protein\nMKTAYIAKQRQISF\n"
+DESIGN = ("design", "--motif", "motif.pdb", "--contigs")
+FREE = ("design", "--length", "20")
+
+
+def without_backbone(text: str) -> str:
+    """The motif without the N of residue 170."""
+    return "".join(line for line in text.splitlines(True) if line[12:16] != " N  " or line[22:26] != " 170")
+
+
+def without_residue(text: str) -> str:
+    """The motif without residue 170."""
+    return "".join(line for line in text.splitlines(True) if line[22:26] != " 170")
+
+
+def yaml_of(lines: str) -> str:
+    return f"sequences:\n  - protein:\n      id: A\n      sequence: MKTAYIAKQR\n{lines}"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One bad input: its name, the command, what the line must say, files to write, and settings of the process."""
+
+    name: str
+    command: tuple[str, ...]
+    says: tuple[str, ...]
+    files: dict[str, str] = field(default_factory=dict)
+    memory: str | None = None
+
+
+def fasta(name: str, text: str, *says: str) -> Bad:
+    return Bad(name, ("predict", "in.fasta"), ("in.fasta", *says), {"in.fasta": text})
+
+
+def yaml(name: str, text: str, *says: str) -> Bad:
+    return Bad(name, ("predict", "in.yaml"), ("in.yaml", *says), {"in.yaml": text})
+
+
+def design(name: str, *arguments: str, says: tuple[str, ...], motif: str = MOTIF) -> Bad:
+    return Bad(name, (*DESIGN, *arguments), says, {"motif.pdb": motif})
+
+
+CASES = [
+    # FASTA
+    fasta("empty file", "", "empty"),
+    fasta("blank file", " \n\n", "empty"),
+    fasta("wrong letter", ">A|protein\nMKT4YIA\n", "'4'"),
+    fasta("letter of several residues", ">A|protein\nMKTBYIA\n", "'B'"),
+    fasta("ambiguous alphabet", ">my chain\nGATTACA\n", "GATTACA", "|dna"),
+    fasta("unknown kind of chain", ">A|protien\nMKT\n", "protien", "did you mean 'protein'"),
+    fasta("unknown CCD code", f"{PEPTIDE}>L|ccd\nQQQQ9\n", "QQQQ9"),
+    fasta("unknown modified residue", ">A|protein\nMK(QQQQ9)T\n", "QQQQ9"),
+    fasta("unparsable SMILES", f"{PEPTIDE}>L|smiles\nC1CC(\n", "SMILES", "C1CC("),
+    fasta("two chains of one name", f"{PEPTIDE}{PEPTIDE}", "A"),
+    fasta("header without sequence", ">A|protein\n", "A"),
+    fasta("missing MSA file", ">A|protein|nowhere.a3m\nMKTAYIAKQR\n", "nowhere.a3m"),
+    Bad("MSA for weights without them", ("predict", "in.fasta"), ("in.fasta", "alignment", "msa"),
+        {"in.fasta": ">A|protein|own.a3m\nMKTAYIAKQR\n", "own.a3m": ">query\nMKTAYIAKQR\n>other\nMKTAYLAKQR\n"}),
+    Bad("missing file", ("predict", "nowhere.fasta"), ("nowhere.fasta", "no such file")),
+    Bad("a folder as input", ("predict", "folder.fasta"), ("folder.fasta",), {"folder.fasta/x": ""}),
+    Bad("unknown format", ("predict", "in.docx"), ("in.docx", "format"), {"in.docx": "hello"}),
+    # YAML and JSON
+    yaml("unknown key", yaml_of("constrains: []\n"), "constrains", "did you mean 'constraints'"),
+    yaml("unknown key of a chain", yaml_of("      sequnce: MK\n"), "sequnce"),
+    yaml("no sequences", "version: 1\n", "sequences"),
+    yaml("broken YAML", "sequences: [\n", "in.yaml:"),
+    yaml("bond to a chain that is not there", yaml_of(
+        "constraints:\n  - bond: {atom1: [A, 1, N], atom2: [Z, 1, C]}\n"), "Z"),
+    yaml("bond to an atom that is not there", yaml_of(
+        "constraints:\n  - bond: {atom1: [A, 1, XX], atom2: [A, 5, N]}\n"), "XX"),
+    yaml("contact beyond the chain", yaml_of(
+        "constraints:\n  - contact: {token1: [A, 99], token2: [A, 2]}\n"), "99"),
+    Bad("templates", ("predict", "in.yaml"), ("templates",),
+        {"in.yaml": yaml_of("templates:\n  - pdb: motif.pdb\n    chain_id: A\n    template_id: A\n"),
+         "motif.pdb": MOTIF}),
+    Bad("broken JSON", ("predict", "in.json"), ("in.json",), {"in.json": "{"}),
+    Bad("JSON with an unknown key", ("predict", "in.json"), ("in.json", "modelSeed"), {"in.json":
+        '{"name": "x", "modelSeeds": [1], "modelSeed": 1, "sequences": [], "dialect": "alphafold3", "version": 1}'}),
+    # contigs and motifs
+    design("contig beyond the chain", "10/A180-250/10", says=("motif.pdb", "A250", "150 to 194")),
+    design("chain that is not there", "10/Q5-9/10", says=("motif.pdb", "Q")),
+    design("overlapping contigs", "10/A163-175/5/A170-181/10", says=("contigs", "A170")),
+    design("reversed contig", "10/A181-163/10", says=("A181-163",)),
+    design("reversed range of new residues", "40-10/A163-181", says=("40-10",)),
+    design("senseless contig", "10/A163-181/banana!", says=("banana!",)),
+    design("gap in the motif", "10/A163-181/10", says=("motif.pdb", "170"), motif=without_residue(MOTIF)),
+    design("motif with missing backbone", "10/A163-181/10", says=("170", "N"), motif=without_backbone(MOTIF)),
+    design("empty motif file", "10/A163-181/10", says=("motif.pdb", "empty"), motif=""),
+    design("motif that is no structure", "10/A163-181/10", says=("motif.pdb",), motif="hello\n"),
+    Bad("contigs name a motif that is not given", ("design", "--contigs", "10/A5-9/10"), ("A5-9", "motif")),
+    Bad("motif file of unknown kind", ("design", "--motif", "motif.xyz", "--contigs", "5/A1-3/5"), ("motif.xyz",),
+        {"motif.xyz": MOTIF}),
+    Bad("missing motif file", ("design", "--motif", "nowhere.pdb", "--contigs", "5/A1-3/5"),
+        ("nowhere.pdb", "no such file")),
+    Bad("truncated mmCIF", ("design", "--motif", "cut.cif", "--contigs", "5/A1-3/5"), ("cut.cif",),
+        {"cut.cif": "data_x\nloop_\n_atom_site.id\n_atom_site.type_symbol\n_atom_site.label_atom_id\n1 N N 2 C"}),
+    Bad("damaged gzip", ("design", "--motif", "cut.pdb.gz", "--contigs", "5/A1-3/5"), ("cut.pdb.gz", "gzip"),
+        {"cut.pdb.gz": "\x1f\x8b\x08\x00broken"}),
+    # wishes
+    design("hotspot outside the contigs", "10/A163-181/10", "--hotspots", "A190", says=("hotspots", "A190")),
+    design("hotspot that is no residue", "10/A163-181/10", "--hotspots", "A", says=("hotspots", "'A'")),
+    design("hotspot to keep away from", "10/A163-181/10", "--hotspots", "A165", "--keep-away", "A165",
+           says=("keep_away", "A165")),
+    design("length out of reach", "10/A163-181/10", "--length", "100", says=("length", "39")),
+    Bad("reversed length", ("design", "--length", "80-60"), ("length", "60-80")),
+    Bad("wrong letter of secondary structure", (*FREE, "--secondary-structure", "H10X10"),
+        ("secondary_structure", "'X'")),
+    Bad("secondary structure of another length", (*FREE, "--secondary-structure", "H19"),
+        ("secondary_structure", "19")),
+    Bad("wrong letter of burial", (*FREE, "--burial", "Z20"), ("burial", "'Z'")),
+    Bad("cyclic chain that is not there", (*FREE, "--cyclic", "Q"), ("cyclic", "'Q'")),
+    Bad("no designs", (*FREE, "-n", "0"), ("num_designs", "0")),
+    Bad("seed out of range", (*FREE, "--seed", "-1"), ("seed", "-1")),
+    Bad("name of a folder", (*FREE, "--name", "a/b"), ("name", "a/b")),
+    Bad("nothing to design", ("design",), ("--contigs",)),
+    Bad("design file with an unknown key", ("design", "in.yaml"), ("in.yaml", "contig", "did you mean 'contigs'"),
+        {"in.yaml": "contig: 100\n"}),
+    # sampling
+    Bad("unknown solver", (*FREE, "--solver", "huen"), ("solver", "did you mean 'heun'")),
+    Bad("knob of another solver", (*FREE, "--solver", "heun", "--step-scale", "1.2"), ("step_scale", "heun")),
+    Bad("negative steps", (*FREE, "--steps", "-5"), ("steps", "-5")),
+    Bad("steps that are no number", (*FREE, "--steps", "many"), ("--steps", "integer")),
+    Bad("churn out of range", (*FREE, "--solver", "stochastic", "--churn", "99"), ("churn", "99")),
+    Bad("negative recycles", (*FREE, "--recycles", "-1"), ("recycles", "-1")),
+    Bad("empty batches", (*FREE, "--batch-size", "0"), ("batch_size", "0")),
+    Bad("guidance that is no number", (*FREE, "--guidance", "strong"), ("guidance", "strong")),
+    Bad("guidance that is not finite", (*FREE, "--guidance", "nan"), ("guidance", "nan")),
+    Bad("guidance by an unknown name", (*FREE, "--guidance", "motiv=2"), ("guidance", "did you mean 'motif'")),
+    Bad("unknown device", (*FREE, "--device", "gpu"), ("device", "gpu")),
+    Bad("unknown option", (*FREE, "--stepz", "5"), ("--stepz",)),
+    Bad("no samples", ("predict", "in.fasta", "--samples", "0"), ("samples", "0"), {"in.fasta": PEPTIDE}),
+    Bad("unknown format of files", ("predict", "in.fasta", "--format", "mol2"), ("format", "mol2"),
+        {"in.fasta": PEPTIDE}),
+    # weights, folders, memory
+    Bad("missing weights", (*FREE, "--weights", "maxi"), ("weights", "maxi")),
+    Bad("folder without weights", (*FREE, "--weights", "folder"), ("config.json",), {"folder/x": ""}),
+    Bad("corrupt weights", (*FREE, "--weights", "folder"), ("folder", "cannot be read"),
+        {"folder/config.json": "{}", "folder/model.safetensors": "garbage"}),
+    Bad("corrupt description of weights", (*FREE, "--weights", "folder"), ("folder", "cannot be read"),
+        {"folder/config.json": "{", "folder/model.safetensors": "garbage"}),
+    Bad("description of weights without sizes", (*FREE, "--weights", "empty"), ("config.json", "model")),
+    Bad("output is a file", (*FREE, "--out", "taken"), ("taken", "not a folder"), {"taken": "mine"}),
+    Bad("output below a file", ("predict", "in.fasta", "--out", "taken/deeper"), ("taken", "not a folder"),
+        {"taken": "mine", "in.fasta": PEPTIDE}),
+    Bad("design over memory", ("design", "--length", "3000"), ("3000 tokens", "GiB"), memory="0.5"),
+    Bad("prediction over memory", ("predict", "in.fasta"), ("400 tokens", "GiB"),
+        {"in.fasta": f">A|protein\n{'MKTAYIAKQR' * 40}\n"}, memory="0.01"),
+    # the other commands
+    Bad("view of a missing file", ("view", "nowhere.cif", "--no-open"), ("nowhere.cif",)),
+    Bad("view in an unknown style", ("view", "motif.pdb", "--style", "cartoons", "--no-open"), ("style", "'cartoon'"),
+        {"motif.pdb": MOTIF}),
+    Bad("view by motif without a map", ("view", "motif.pdb", "--color", "motif", "--no-open"), ("color", "residue map"),
+        {"motif.pdb": MOTIF}),
+    Bad("training settings with an unknown key", ("train", "in.yaml"), ("in.yaml", "model"),
+        {"in.yaml": "data: d\nout: o\nmodle: tiny\n"}),
+    Bad("training settings that are missing", ("train", "nowhere.yaml"), ("nowhere.yaml",)),
+    Bad("preparing a folder without structures", ("prepare", "folder", "set"), ("folder", "no structure files"),
+        {"folder/x": ""}),
+    Bad("preparing a missing folder", ("prepare", "nowhere", "set"), ("nowhere", "no such folder")),
+    Bad("unknown command", ("desing",), ("desing",)),
+]  # fmt: skip
+
+
+def _write(case: Bad, folder: Path) -> set[Path]:
+    for name, text in case.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="latin-1")
+    return set(folder.rglob("*"))
+
+
+def _arguments(case: Bad, weights: Path) -> list[str]:
+    wants_weights = case.command[0] in ("design", "predict") and "--weights" not in case.command
+    return [*case.command, *(["--weights", str(weights)] if wants_weights else [])]
+
+
+def _check(case: Bad, code: int, errors: list[str], before: set[Path], folder: Path) -> None:
+    assert code == 2
+    assert len(errors) == 1, errors
+    assert errors[0].startswith("error: ")
+    assert "unexpected" not in errors[0]
+    for part in case.says:
+        assert part in errors[0]
+    assert set(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_one_clear_line(case: Bad, weights: Path, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    if case.memory is not None:
+        monkeypatch.setenv("STRUCTDIFF_MEMORY_GIB", case.memory)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "config.json").write_text("{}")
+    (empty / "model.safetensors").write_bytes((weights / "model.safetensors").read_bytes())
+    before = _write(case, tmp_path)
+    code = main(_arguments(case, weights))
+    _check(case, code, capsys.readouterr().err.splitlines(), before, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["wrong letter", "motif with missing backbone", "unknown option"])
+def test_in_a_process_of_its_own(name: str, weights: Path, tmp_path) -> None:
+    case = next(each for each in CASES if each.name == name)
+    before = _write(case, tmp_path)
+    process = subprocess.run(
+        [sys.executable, "-m", "structdiff", *_arguments(case, weights)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    _check(case, process.returncode, process.stderr.splitlines(), before, tmp_path)
+
+
+def test_there_are_many_and_no_two_alike() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) >= 40
+
+
+def test_unexpected_faults_are_one_line_too(weights: Path, tmp_path, monkeypatch, capsys) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a fault\nof the program")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("structdiff.pipeline.design", broken)
+    code = main([*FREE, "--weights", str(weights)])
+    assert code == 1
+    assert capsys.readouterr().err == (
+        "error: unexpected ZeroDivisionError: a fault of the program (--debug shows where)\n"
+    )
+    assert main([*FREE, "--weights", str(weights), "--debug"]) == 1
+    assert "in broken" in capsys.readouterr().err
+
+
+def test_every_refusal_names_a_way_out_when_there_is_one(command: Callable, weights: Path) -> None:
+    """A misspelt word is answered with the word that was meant, an option that is unknown with where to look."""
+    _, _, errors = command(*FREE, "--solver", "eular", "--weights", weights)
+    assert "did you mean 'euler'" in errors[0]
+    _, _, errors = command(*FREE, "--stepz", "5")
+    assert "structdiff design --help" in errors[0]

@@ -1,0 +1,116 @@
+"""The other commands, the help, and what the program as a whole promises."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import structdiff
+from structdiff.cli.main import main
+from structdiff.model.checkpoint import load_weights
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return found.stdout
+
+
+def test_help_and_import_start_no_torch() -> None:
+    heavy = "{'torch', 'e3nn', 'pytorch_lightning', 'rdkit', 'gemmi'} & set(sys.modules)"
+    assert python(f"import sys, structdiff; print({heavy})") == "set()\n"
+    for arguments in (["--help"], ["design", "--help"], ["predict", "--help"], ["--version"]):
+        shown = python(f"import sys; from structdiff.cli.main import main; main({arguments}); print({heavy})")
+        assert shown.endswith("\nset()\n")
+
+
+@pytest.mark.parametrize("name", ["design", "predict", "view", "train", "prepare", "info"])
+def test_every_command_explains_itself_with_examples(name: str, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"structdiff {name} " in shown.split("Examples")[1]
+
+
+def test_no_arguments_are_asked_for_help(capsys) -> None:
+    assert main([]) in (0, 2)
+    assert "design" in capsys.readouterr().out
+
+
+def test_everything_named_at_the_top_is_there() -> None:
+    for name in structdiff.__all__:
+        assert getattr(structdiff, name) is not None
+        assert name in dir(structdiff)
+    with pytest.raises(AttributeError, match="no attribute 'predikt'"):
+        structdiff.predikt  # noqa: B018
+
+
+def test_the_version_is_printed(capsys) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"structdiff {structdiff.__version__}\n"
+
+
+def test_info_tells_of_weights_and_kernels(command, weights, monkeypatch) -> None:
+    broken = weights.parent / "broken"
+    broken.mkdir(exist_ok=True)
+    folders = {"random": weights, "broken": broken}
+    monkeypatch.setattr("structdiff.model.library.weights_folders", lambda: folders)
+    code, shown, _ = command("info", "--json")
+    assert code == 0
+    facts = json.loads(shown)
+    assert facts["versions"]["torch"] == torch.__version__
+    sound, damaged = facts["weights"]
+    assert sound["sha256"] == hashlib.sha256((weights / "model.safetensors").read_bytes()).hexdigest()
+    assert sound["parameters"] == sum(p.numel() for p in load_weights(weights).network.parameters())
+    assert "no such weights file" in damaged["error"]
+    assert set(facts["kernels"]) >= {"triangle_attention", "attention_pair_bias"}
+    code, shown, _ = command("info")
+    assert code == 0
+    assert sound["sha256"] in shown
+    assert "cpu" in shown
+
+
+def test_view_writes_one_page(command, motif, tmp_path) -> None:
+    code, shown, errors = command("view", "motif.pdb", "--no-open", "--color", "chain")
+    assert (code, shown, errors) == (0, "motif.html\n", [])
+    assert "</html>" in (tmp_path / "motif.html").read_text()
+    assert command("view", "motif.pdb", "--no-open", "--out", "page.html", "--quiet") == (0, "", [])
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_prepare_and_train(command, tmp_path) -> None:
+    (tmp_path / "source").mkdir()
+    for name in ("1orc.pdb.gz", "1l2y_3_models.cif.gz"):
+        (tmp_path / "source" / name).write_bytes((REPOSITORY / "tests" / "data" / name).read_bytes())
+    code, shown, _ = command("prepare", "source", "set", "--max-residues", 64)
+    assert code == 0
+    assert "train" in shown
+    settings = "model: tiny\naccelerator: cpu\nthreads: 1\nnoise_levels: 2\nvalidate_steps: 1000\n"
+    settings += "data: set\nout: other\nbatches: {sizes: [[32, 2, 1.0]]}\n"
+    (tmp_path / "run.yaml").write_text(settings)
+    code, shown, _ = command("train", "run.yaml", "--max-steps", 2, "--out", "run")
+    assert code == 0
+    assert shown.splitlines()[-1] == "weights: run/weights"
+    assert load_weights(tmp_path / "run" / "weights").training["steps"] == 2
+    assert not (tmp_path / "other").exists()
+
+
+def test_other_libraries_warnings_are_not_shown_but_ours_are(command, weights, monkeypatch) -> None:
+    def warn(*_: object, **__: object) -> list:
+        warnings.warn_explicit("theirs", UserWarning, "torch/x.py", 1, module="torch.x")
+        warnings.warn_explicit("ours", UserWarning, "structdiff/x.py", 1, module="structdiff.x")
+        return []
+
+    monkeypatch.setattr("structdiff.pipeline.design", warn)
+    code, _, errors = command("design", "--length", "12", "--weights", weights)
+    assert code == 0
+    assert errors == ["warning: ours"]

@@ -1,0 +1,165 @@
+"""``structdiff design``: files, the motif kept, going on after an interruption, and what the options mean."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from structdiff import pipeline
+from structdiff.cli.design import asked_design
+from structdiff.errors import InputError
+from structdiff.structure.files import read_structure
+
+CONTIGS = "5/A163-181/5-8"
+
+
+def designs(motif: Path, weights: Path, *more: object) -> tuple:
+    return ("design", "--motif", motif, "--contigs", CONTIGS, "--weights", weights, *more)
+
+
+def names(folder: Path) -> list[str]:
+    with (folder / "designs.csv").open() as table:
+        return [row["name"] for row in csv.DictReader(table)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".csv"}
+
+
+def backbone(structure, chain: str, numbers: range) -> np.ndarray:
+    atoms, residues = structure.atoms, structure.residues
+    wanted = np.isin(residues.author_seq_id, list(numbers)) & (structure.chains.name[residues.chain] == chain)
+    rows = [row for row in range(len(atoms)) if wanted[atoms.residue[row]] and atoms.name[row] in ("N", "CA", "C", "O")]
+    return atoms.positions[rows]
+
+
+def test_designs_keep_the_motif_where_it_was(command, motif, weights, tmp_path) -> None:
+    code, shown, errors = command(*designs(motif, weights, "-n", 2, "--no-relax"))
+    assert (code, errors) == (0, [])
+    assert names(tmp_path / "designs") == ["design_1", "design_2"]
+    assert "design_2" in shown
+    assert "1/1" in shown
+    given = backbone(read_structure(motif), "A", range(163, 182))
+    made = read_structure(tmp_path / "designs" / "design_1.cif")
+    assert len(given) == 19 * 4
+    np.testing.assert_allclose(backbone(made, "A", range(6, 25)), given, atol=2e-3)
+    record = json.loads((tmp_path / "designs" / "design_1.residue_map.json").read_text())
+    assert record["residues"][0]["design"]["number"] == 6
+    assert record["residues"][0]["motif"]["number"] == 163
+
+
+def test_the_same_command_goes_on_where_it_stopped(command, motif, weights, tmp_path, monkeypatch) -> None:
+    whole = designs(motif, weights, "-n", 3, "--no-relax", "--batch-size", 1)
+    command(*whole, "--out", "at_once")
+    complete = pipeline.design
+
+    def stopped(spec, **details):
+        for number, each in enumerate(complete(spec, **details), start=1):
+            yield each
+            if number == 2:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "design", stopped)
+        code, _, errors = command(*whole, "--out", "in_two")
+    assert code == 130
+    assert errors[-1] == "interrupted: 2 finished designs are in in_two"
+    assert names(tmp_path / "in_two") == ["design_1", "design_2"]
+    code, _, errors = command(*whole, "--out", "in_two")
+    assert code == 0
+    assert errors == ["2 of 3 designs are in in_two already and are kept"]
+    assert contents(tmp_path / "in_two") == contents(tmp_path / "at_once")
+
+
+def test_another_run_in_the_folder_is_refused(command, motif, weights, tmp_path) -> None:
+    command(*designs(motif, weights, "--no-relax"))
+    before = contents(tmp_path / "designs")
+    for more, difference in (
+        (("--seed", 5), "seed was 0 and is 5 now"),
+        (("--steps", 4), "sampling.steps was 3 and is 4 now"),
+        (("--guidance", 2), "sampling.guidance was 1.0 and is 2.0 now"),
+        (("--hotspots", "A165"), "spec.hotspots was null"),
+    ):
+        code, _, errors = command(*designs(motif, weights, "--no-relax", *more))
+        assert code == 2
+        assert difference in errors[0]
+        assert "--overwrite" in errors[0]
+    motif.write_text(motif.read_text().replace(" LEU A ", " ILE A "))
+    code, _, errors = command(*designs(motif, weights, "--no-relax"))
+    assert "spec.motif_sha256" in errors[0]
+    assert contents(tmp_path / "designs") == before
+    code, _, errors = command(*designs(motif, weights, "--no-relax", "--seed", 5, "--overwrite"))
+    assert (code, errors) == (0, [])
+    assert contents(tmp_path / "designs") != before
+
+
+def test_more_designs_later_are_those_of_one_run(command, motif, weights, tmp_path) -> None:
+    command(*designs(motif, weights, "-n", 1, "--no-relax"))
+    command(*designs(motif, weights, "-n", 2, "--no-relax", "--batch-size", 1))
+    command(*designs(motif, weights, "-n", 2, "--no-relax", "--batch-size", 1, "--out", "once"))
+    second = "design_2.confidence.json"
+    assert (tmp_path / "designs" / second).read_bytes() == (tmp_path / "once" / second).read_bytes()
+
+
+def test_a_dry_run_draws_every_layout_and_writes_nothing(command, motif, weights, tmp_path) -> None:
+    code, shown, errors = command("design", "--motif", motif, "--contigs", CONTIGS, "-n", 7, "--dry-run")
+    assert (code, errors) == (0, [])
+    assert "6-24 = A163-181" in shown
+    assert "design_5" in shown
+    assert "and 2 more" in shown
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["motif.pdb"]
+
+
+def test_a_length_alone_is_unconditional(command, weights, tmp_path) -> None:
+    code, shown, _ = command("design", "--length", "12-14", "--weights", weights, "--seed", 3, "--name", "free")
+    assert code == 0
+    assert "motif" not in shown
+    assert 12 <= len(read_structure(tmp_path / "designs" / "free_1.cif").residues) <= 14
+
+
+def test_a_trajectory_ends_in_the_design(command, motif, weights, tmp_path) -> None:
+    import gemmi
+
+    code, _, _ = command(*designs(motif, weights, "--no-relax", "--trajectory", 1))
+    assert code == 0
+    models = gemmi.read_structure(str(tmp_path / "designs" / "design_1.trajectory.cif"))
+    frames = [np.array([atom.pos.tolist() for chain in m for r in chain for atom in r]) for m in models]
+    made = read_structure(tmp_path / "designs" / "design_1.cif")
+    assert len(frames) == 3 + 1
+    np.testing.assert_allclose(frames[-1], made.atoms.positions[made.atoms.resolved], atol=2e-3)
+    # Without relaxation, the last step is the design itself; the first is still far from it.
+    np.testing.assert_allclose(frames[-2], frames[-1], atol=5e-3)
+    assert np.abs(frames[0] - frames[-1]).max() > 10
+
+
+def test_options_win_over_the_file(tmp_path, motif) -> None:
+    path = tmp_path / "binder.yaml"
+    path.write_text(f"name: binder\nmotif: {motif.name}\ncontigs: 10/A163-181/10\nnum_designs: 9\nseed: 4\n")
+    spec = asked_design(path, {"contigs": "20/A170-175", "num_designs": 2, "seed": None, "fixed_sequence": False})
+    assert (spec.name, spec.num_designs, spec.seed, spec.fixed_sequence) == ("binder", 2, 4, False)
+    assert str(spec.contigs) == "20/A170-175"
+    assert Path(spec.motif or "").samefile(motif)
+    with pytest.raises(InputError, match="hotspots"):
+        asked_design(path, {"hotspots": "A150"})
+
+
+def test_wishes_reach_the_request() -> None:
+    spec = asked_design(
+        None,
+        {
+            "motif": "m.pdb", "contigs": "12/A5-8", "length": "16", "hotspots": "A5,A7", "keep_away": "A6",
+            "secondary_structure": "H12?4", "burial": "B8E8", "cyclic": "A",
+        },
+    )  # fmt: skip
+    assert list(map(str, spec.hotspots)) == ["A5", "A7"]
+    assert list(map(str, spec.keep_away)) == ["A6"]
+    assert (spec.length, spec.cyclic) == ((16, 16), ("A",))
+    assert (spec.secondary_structure, spec.burial) == ("HHHHHHHHHHHH????", "BBBBBBBBEEEEEEEE")
+
+
+def test_quiet_says_nothing(command, weights) -> None:
+    assert command("design", "--length", "12", "--weights", weights, "--quiet") == (0, "", [])

@@ -1,0 +1,113 @@
+"""``structdiff predict``: several inputs, formats, samples and seeds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from structdiff import pipeline
+from structdiff.structure.files import read_structure
+
+FASTA = ">A|protein\nMKTAYIAK\n>B|dna\nGATC\n>L|ccd\nGOL\n"
+
+
+def predict(weights: Path, *more: object) -> tuple:
+    return ("predict", *more, "--weights", weights, "--no-relax")
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_complex_from_fasta(command, weights, tmp_path) -> None:
+    (tmp_path / "small.fasta").write_text(FASTA)
+    code, shown, errors = command(*predict(weights, "small.fasta"))
+    assert (code, errors) == (0, [])
+    assert "1 of 1 input predicted: 1 structure in predictions" in shown
+    for suffix in ("cif", "pdb"):
+        made = read_structure(tmp_path / "predictions" / f"small_1.{suffix}")
+        assert made.chains.name.tolist() == ["A", "B", "L"]
+        assert made.atoms.resolved.all()
+        assert len(made.residues) == 8 + 4 + 1
+
+
+def test_the_others_go_on_when_one_input_fails(command, weights, tmp_path) -> None:
+    (tmp_path / "good.fasta").write_text(">A|protein\nMKTAY\n")
+    (tmp_path / "bad.fasta").write_text(">A|protein\nMK4AY\n")
+    (tmp_path / "also.yaml").write_text("sequences:\n  - protein: {id: A, sequence: MKTAY}\n")
+    code, shown, errors = command(*predict(weights, "good.fasta", "bad.fasta", "also.yaml"))
+    assert code == 2
+    assert len(errors) == 1
+    assert errors[0].startswith("error: bad.fasta")
+    assert "2 of 3 inputs predicted: 2 structures" in shown
+    assert {"good_1.cif", "also_1.cif"} < set(files(tmp_path / "predictions"))
+
+
+def test_a_fault_of_the_program_stops_only_its_input(command, weights, tmp_path, monkeypatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.fasta").write_text(">A|protein\nMKTAY\n")
+    sound = pipeline.predict
+
+    def broken(spec, **details):
+        if spec.name == "one":
+            raise RuntimeError("a fault")
+        return sound(spec, **details)
+
+    monkeypatch.setattr(pipeline, "predict", broken)
+    code, _, errors = command(*predict(weights, "one.fasta", "two.fasta"))
+    assert code == 2
+    assert errors == ["error: one.fasta: unexpected RuntimeError: a fault (--debug shows where)"]
+    assert "two_1.cif" in files(tmp_path / "predictions")
+
+
+def test_samples_and_seeds(command, weights, tmp_path) -> None:
+    (tmp_path / "x.yaml").write_text("seeds: [3, 8]\nsequences:\n  - protein: {id: A, sequence: MKTAY}\n")
+    command(*predict(weights, "x.yaml", "--samples", 2))
+    made = [json.loads((tmp_path / "predictions" / f"x_{k}.confidence.json").read_text()) for k in (1, 2, 3, 4)]
+    assert [(each["provenance"]["seed"], each["provenance"]["sample"]) for each in made] == [
+        (3, 0),
+        (3, 1),
+        (8, 0),
+        (8, 1),
+    ]
+    command(*predict(weights, "x.yaml", "--seed", 8, "--out", "alone"))
+    first = read_structure(tmp_path / "alone" / "x_1.cif").atoms.positions
+    assert abs(first - read_structure(tmp_path / "predictions" / "x_3.cif").atoms.positions).max() < 2e-3
+
+
+def test_formats(command, weights, tmp_path) -> None:
+    (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    for name, suffixes in (("cif", {".cif"}), ("pdb", {".pdb"}), ("both", {".cif", ".pdb"})):
+        code, shown, _ = command(*predict(weights, "x.fasta", "--format", name, "--out", name))
+        assert code == 0
+        assert {Path(each).suffix for each in files(tmp_path / name)} - {".json", ".csv"} == suffixes
+        assert f"x_1.{min(suffixes)[1:]}" in shown
+
+
+def test_finished_predictions_are_kept_and_other_runs_refused(command, weights, tmp_path, monkeypatch) -> None:
+    (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    command(*predict(weights, "x.fasta"))
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("predicted again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "predict", never)
+        code, shown, errors = command(*predict(weights, "x.fasta"))
+        assert code == 0
+        assert errors == ["x is in predictions already and is kept"]
+        assert "1 of 1 input predicted" in shown
+        (tmp_path / "x.fasta").write_text(">A|protein\nMKTAW\n")
+        code, _, errors = command(*predict(weights, "x.fasta"))
+        assert code == 2
+        assert "x_1 is here from another run" in errors[0]
+    assert command(*predict(weights, "x.fasta", "--overwrite"))[0] == 0
+
+
+def test_two_inputs_of_one_name_do_not_overwrite_each_other(command, weights, tmp_path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    code, _, errors = command(*predict(weights, "a/x.fasta", "b/x.fasta"))
+    assert code == 2
+    assert "b/x.fasta: name: two inputs have this name, the other is in a/x.fasta" in errors[0]
