@@ -44,6 +44,11 @@ def _tasks() -> TaskMix:
     return TaskMix(weights={"predict": 0.5, "motif": 0.2, "inpaint": 0.2, "binder": 0.05, "unconditional": 0.05})
 
 
+def _crops() -> BatchConfig:
+    """Smaller crops than in the training of the rest: nearly all the time goes into drawing structures."""
+    return BatchConfig(crops=((64, 4, 0.85), (96, 2, 0.1), (128, 1, 0.05)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceTraining:
     """How the confidence head is trained.
@@ -69,7 +74,7 @@ class ConfidenceTraining:
     max_rounds: int | None = None
     validation_batches: int = 10
     save_minutes: float = 5.0
-    batches: BatchConfig = BatchConfig(crops=((64, 4, 0.85), (96, 2, 0.1), (128, 1, 0.05)))
+    batches: BatchConfig = field(default_factory=_crops)
     tasks: TaskMix = field(default_factory=_tasks)
 
 

@@ -61,6 +61,7 @@ class TrainingModule(lightning.LightningModule):
         *,
         noise_levels: int = 8,
         self_conditioning: float = 0.5,
+        recycles: int = 1,
         weights: LossWeights | None = None,
         optimiser: OptimiserConfig | None = None,
         seed: int = 0,
@@ -69,7 +70,8 @@ class TrainingModule(lightning.LightningModule):
         self.network = StructureNetwork(config)
         self.ema = StructureNetwork(config).requires_grad_(False)
         self.ema.load_state_dict(self.network.state_dict())
-        self.noise_levels, self.self_conditioning, self.seed = noise_levels, self_conditioning, seed
+        self.noise_levels, self.self_conditioning, self.recycles = noise_levels, self_conditioning, recycles
+        self.seed = seed
         self.weights = weights or LossWeights()
         self.optimiser = optimiser or OptimiserConfig()
         self.preconditioning = Preconditioning()
@@ -89,7 +91,8 @@ class TrainingModule(lightning.LightningModule):
 
     def losses(self, network: StructureNetwork, batch: Features, generator: torch.Generator) -> dict[str, Tensor]:
         """Every loss, averaged over the batch and its noise levels, and their weighted sum ``loss``."""
-        trunk = network.trunk(batch)
+        recycles = int(torch.randint(self.recycles + 1, (), generator=generator))
+        trunk = network.trunk(batch, recycles=recycles)
         condition = network.denoiser.condition(batch, trunk).repeat(self.noise_levels)
         target, weight, resolved = (x.repeat_interleave(self.noise_levels, 0) for x in _targets(batch))
         sigma = self.preconditioning.draw_sigma(len(target), generator=generator, device=target.device)

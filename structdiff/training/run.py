@@ -62,6 +62,7 @@ class TrainConfig:
     seed: int = 0
     noise_levels: int = 8
     self_conditioning: float = 0.5
+    recycles: int = 1
     batches: BatchConfig = field(default_factory=BatchConfig)
     tasks: TaskMix = field(default_factory=TaskMix)
     losses: LossWeights = field(default_factory=LossWeights)
@@ -142,6 +143,7 @@ def _module(config: TrainConfig) -> TrainingModule:
         sizes,
         noise_levels=config.noise_levels,
         self_conditioning=config.self_conditioning,
+        recycles=config.recycles,
         weights=config.losses,
         optimiser=config.optimiser,
         seed=config.seed,

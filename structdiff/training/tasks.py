@@ -38,7 +38,11 @@ _MANY, _FEW = 20, 12
 
 @dataclass(frozen=True, kw_only=True)
 class TaskMix:
-    """How often each task is drawn, and how often each further condition is told."""
+    """How often each task is drawn, and how often each further condition is told.
+
+    nothing_told: how often every condition is dropped at once, the motif too, so that guidance can compare; which
+    residues are known stays. partial_sequence: how often half of the free residues change sides, known or hidden.
+    """
 
     weights: Mapping[str, float] = field(
         default_factory=lambda: {
@@ -85,7 +89,7 @@ def draw_condition(
         sequence_known=known, motif_group=group.astype(np.int32), structure_fixed=group > 0
     )
     if rng.random() < mix.nothing_told:
-        return condition
+        return Condition.unknown(len(tokens)).replace(sequence_known=known)
     centre = crop.atoms.positions[tokens.atoms[np.arange(len(tokens)), tokens.centre]]
     distance = np.linalg.norm(centre[:, None] - centre[None], axis=-1)
     distance[~resolved] = distance[:, ~resolved] = np.inf

@@ -78,7 +78,7 @@ def test_rare_atoms_weigh_more():
 @pytest.mark.parametrize("task", list(_TASKS))
 def test_tasks_hide_and_hold_what_they_say(data, task):
     structures, rng = StructureSet(data, "train"), np.random.default_rng(0)
-    silent = TaskMix(partial_sequence=0.0, nothing_told=1.0)
+    silent = TaskMix(partial_sequence=0.0, nothing_told=0.0)
     hidden, held = [], []
     for index in range(len(structures)):
         structure = structures.structure(index)
@@ -96,6 +96,17 @@ def test_tasks_hide_and_hold_what_they_say(data, task):
     }[task]  # fmt: skip
     for values, value in zip((hidden, held), expected, strict=True):
         assert 0 < np.mean(values) < 1 if value is None else np.mean(values) == value
+
+
+def test_everything_told_can_be_dropped_at_once(data):
+    structures = StructureSet(data, "train")
+    structure = next(s for s in map(structures.structure, range(len(structures))) if (s.chains.kind == 0).any())
+    tokens = tokenise(structure)
+    for seed in range(10):
+        condition = draw_condition(structure, tokens, "motif", TaskMix(nothing_told=1.0), np.random.default_rng(seed))
+        for channel in dataclasses.fields(condition):
+            if channel.name != "sequence_known":
+                assert not getattr(condition, channel.name).any(), channel.name
 
 
 def test_batches_depend_on_seed_and_number_alone(data):
