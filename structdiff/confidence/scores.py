@@ -75,7 +75,9 @@ def tm_scale(num_tokens: int) -> float:
     return 1.24 * (max(num_tokens, 19) - 15) ** (1 / 3) - 1.8
 
 
-def expected_tm_terms(logits: Float[Tensor, "token token bin"], num_tokens: int) -> Float[np.ndarray, "token token"]:
+def expected_tm_terms(
+    logits: Float[Tensor, "aligned judged bin"], num_tokens: int
+) -> Float[np.ndarray, "aligned judged"]:
     """What each token j adds to the TM-score when the prediction is laid upon the truth at frame i: 0 to 1.
 
     The expectation of 1 / (1 + (e_ij / d0)²) over the aligned error e, with d0 for num_tokens (AlphaFold 3, 5.9.1).
