@@ -90,7 +90,7 @@ def _number(value: float, digits: int = 4) -> float | None:
 
 
 def _numbers(values: np.ndarray, digits: int = 4) -> list[float | None]:
-    return [_number(value, digits) for value in values]
+    return [_number(value, digits) for value in values.tolist()]
 
 
 def compute_confidence(

@@ -44,9 +44,9 @@ class ConfidenceConfig:
 class ConfidenceLogits:
     """Bins of pLDDT a token (50, 0 to 1), of aligned error and distance error a pair (64, 0 to 32 Å)."""
 
-    plddt: Float[Tensor, "batch token 50"]
-    pae: Float[Tensor, "batch token token 64"]
-    pde: Float[Tensor, "batch token token 64"]
+    plddt: Float[Tensor, "*batch token 50"]
+    pae: Float[Tensor, "*batch token token 64"]
+    pde: Float[Tensor, "*batch token token 64"]
 
 
 class ConfidenceHead(nn.Module):

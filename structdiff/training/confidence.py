@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import copy
 import io
+import pickle
 import shutil
 import sys
 import time
@@ -138,8 +139,8 @@ class _Run:
             return
         try:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
-            raise InputError(f"this checkpoint cannot be read: {error}", path=self.checkpoint) from None
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            raise InputError("this checkpoint cannot be read; remove it to start anew", path=self.checkpoint) from None
         if state["sha256"] != self.source.sha256:
             raise InputError("this checkpoint belongs to other weights; remove it or write to another folder",
                              path=self.checkpoint)  # fmt: skip
