@@ -21,7 +21,7 @@ from structdiff.cli.options import (
     with_options,
 )
 from structdiff.cli.progress import shown_progress
-from structdiff.cli.results import Result, check_folder, finished_before, read_result, show_results
+from structdiff.cli.results import Result, check_folder, finished_before, names_there, read_result, show_results
 from structdiff.errors import InputError
 
 if TYPE_CHECKING:
@@ -169,19 +169,24 @@ def _run(
     """Makes the designs that are not there yet; all results in order."""
     from structdiff import pipeline
     from structdiff.assembly import design_request, provenance_of
-    from structdiff.output.files import write_design
+    from structdiff.output.files import remove_structures, write_design
     from structdiff.output.trajectory import write_trajectory
 
     names = [f"{spec.name}_{index + 1}" for index in range(spec.num_designs)]
     request = design_request(pipeline.resolve_design(spec)[0])
     wanted = provenance_of(request, weights, options, seed=spec.seed, index=0, device="").as_data()
-    kept = set() if overwrite else {names.index(name) for name in finished_before(out, names, wanted)}
+    there = names_there(out, spec.name)
+    finished = set() if overwrite else finished_before(out, there, wanted)
+    kept = {index for index, name in enumerate(names) if name in finished}
     if kept and not quiet:
         print(f"{len(kept)} of {len(names)} designs are in {out} already and are kept", file=sys.stderr)
     batch = 1 if options.trajectory else options.batch_size
     try:
         with shown_progress(f"designing {spec.name}", batch_size=batch, quiet=quiet) as report:
             for each in pipeline.design(spec, options=options, skip=kept, on_progress=report):
+                if overwrite:
+                    remove_structures(out, there)
+                    there = []
                 name = names[each.provenance.sample]
                 if options.trajectory:
                     write_trajectory(each, out, name)

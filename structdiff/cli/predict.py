@@ -15,7 +15,7 @@ from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted, described
 from structdiff.cli.options import build_run_options, message_options, run_options, sampling_options, with_options
 from structdiff.cli.progress import shown_progress
-from structdiff.cli.results import Result, check_folder, finished_before, read_result, show_results
+from structdiff.cli.results import Result, check_folder, finished_before, names_there, read_result, show_results
 from structdiff.errors import InputError, StructdiffError
 
 if TYPE_CHECKING:
@@ -113,16 +113,15 @@ class _Run:
 
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
         from structdiff import pipeline
-        from structdiff.output.files import write_prediction
+        from structdiff.output.files import remove_structures, write_prediction
         from structdiff.output.trajectory import write_trajectory
 
         seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
         names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
+        there = names_there(self.out, spec.name)
         if not self.overwrite and self._finished(names, seeds, spec):
             if not self.quiet:
-                print(
-                    f"{spec.name}: {len(names)} of {len(names)} are in {self.out} already and are kept", file=sys.stderr
-                )
+                print(f"{spec.name} is in {self.out} already and is kept", file=sys.stderr)
             yield from self._results(names)
             return
         batch = 1 if self.options.trajectory else self.options.batch_size
@@ -131,6 +130,9 @@ class _Run:
                 spec, samples=self.samples, seed=self.seed, options=self.options, on_progress=report
             )
             for name, prediction in zip(names, drawn, strict=True):
+                if self.overwrite:
+                    remove_structures(self.out, there)
+                    there = []
                 if self.options.trajectory:
                     write_trajectory(prediction, self.out, name)
                 written = write_prediction(prediction, self.out, name, formats=self.formats)

@@ -92,6 +92,14 @@ def finished_before(folder: Path, names: Sequence[str], wanted: Mapping[str, Any
     return set(found)
 
 
+def names_there(folder: Path, name: str) -> list[str]:
+    """The finished structures of a folder that are called NAME_1, NAME_2, ..., however many a run wants."""
+    from structdiff.output.files import finished_names
+
+    numbered = re.compile(rf"{re.escape(name)}_[1-9]\d*")
+    return sorted(each for each in finished_names(folder) if numbered.fullmatch(each))
+
+
 def show_results(results: Sequence[Result]) -> None:
     """Prints the table of structures."""
     console = Console()

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from structdiff.structure.tables import Structure
 
 PREDICTIONS_TABLE, DESIGNS_TABLE, SEQUENCES_FILE = "predictions.csv", "designs.csv", "sequences.fasta"
 FORMATS = ("cif", "pdb")
+_SUFFIXES = (".cif", ".pdb", ".confidence.json", ".residue_map.json", ".trajectory.cif")
 _FASTA_WIDTH = 80
 
 
@@ -98,6 +99,23 @@ def finished_names(folder: str | Path) -> set[str]:
     """The structures of a folder of which all files were written: those that its tables list."""
     tables = (Path(folder) / PREDICTIONS_TABLE, Path(folder) / DESIGNS_TABLE)
     return {row["name"] for table in tables for row in _read_table(table)}
+
+
+def remove_structures(folder: str | Path, names: Collection[str]) -> None:
+    """Removes all that runs wrote under these names: their files, their rows of the tables, their sequences."""
+    folder = Path(folder)
+    for path in (folder / PREDICTIONS_TABLE, folder / DESIGNS_TABLE):
+        rows = _read_table(path)
+        kept = [row for row in rows if row["name"] not in names]
+        if len(kept) < len(rows):
+            _write_table(path, kept)
+    blocks = _sequence_blocks(folder / SEQUENCES_FILE)
+    kept_blocks = [block for block in blocks if _design_of(block) not in names]
+    if len(kept_blocks) < len(blocks):
+        write_atomically(folder / SEQUENCES_FILE, "".join(f">{block}\n" for block in kept_blocks))
+    for name in names:
+        for suffix in _SUFFIXES:
+            _remove(folder / f"{name}{suffix}")
 
 
 def _write_structures(
@@ -208,11 +226,15 @@ def _write_row(path: Path, row: Mapping[str, str]) -> Path:
     rows = _read_table(path)
     kept = [row if old["name"] == row["name"] else old for old in rows]
     kept += [] if any(old["name"] == row["name"] for old in rows) else [row]
-    columns = list(dict.fromkeys(key for each in kept for key in each))
+    return _write_table(path, kept)
+
+
+def _write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
+    columns = list(dict.fromkeys(key for each in rows for key in each)) or ["name"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(kept)
+    writer.writerows(rows)
     return write_atomically(path, text.getvalue())
 
 
@@ -246,3 +268,12 @@ def _write_sequences(path: Path, name: str, design: Design) -> Path:
         lines = [sequence[start : start + _FASTA_WIDTH] for start in range(0, len(sequence), _FASTA_WIDTH)]
         kept.append("\n".join([f"{name}_{chain}|{kinds[chain].name.lower()}", *lines]))
     return write_atomically(path, "".join(f">{block}\n" for block in kept))
+
+
+def _sequence_blocks(path: Path) -> list[str]:
+    return [block.rstrip() for block in _read_if_there(path).split(">") if block.strip()]
+
+
+def _design_of(block: str) -> str:
+    """The name of the design whose chain a record of the FASTA file holds."""
+    return block.split("|")[0].strip().rpartition("_")[0]

@@ -18,7 +18,7 @@ MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
 def weights(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights") / "random"
-    save_weights(StructureNetwork(tiny()), folder, training={"steps": 0}, sampling={"steps": 3})
+    save_weights(StructureNetwork(tiny()), folder, training={"steps": 0}, sampling={"steps": 3, "solver": "euler"})
     return folder
 
 

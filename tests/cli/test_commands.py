@@ -95,7 +95,7 @@ def test_prepare_and_train(command, tmp_path) -> None:
     assert code == 0
     assert "train" in shown
     settings = "model: tiny\naccelerator: cpu\nthreads: 1\nnoise_levels: 2\nvalidate_steps: 1000\n"
-    settings += "data: set\nout: other\nbatches: {sizes: [[32, 2, 1.0]]}\n"
+    settings += "data: set\nout: other\nbatches: {crops: [[32, 2, 1.0]]}\n"
     (tmp_path / "run.yaml").write_text(settings)
     code, shown, _ = command("train", "run.yaml", "--max-steps", 2, "--out", "run")
     assert code == 0

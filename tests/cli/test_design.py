@@ -105,6 +105,23 @@ def test_more_designs_later_are_those_of_one_run(command, motif, weights, tmp_pa
     assert (tmp_path / "designs" / second).read_bytes() == (tmp_path / "once" / second).read_bytes()
 
 
+def test_overwriting_leaves_nothing_of_the_other_run(command, motif, weights, tmp_path) -> None:
+    command(*designs(motif, weights, "-n", 3, "--no-relax", "--trajectory", 2))
+    command(*designs(motif, weights, "-n", 1, "--no-relax", "--name", "other"))
+    code, _, errors = command(*designs(motif, weights, "--no-relax", "--seed", 9))
+    assert code == 2
+    assert "design_1 is here from another run" in errors[0]
+    assert command(*designs(motif, weights, "--no-relax", "--seed", 9, "--overwrite"))[0] == 0
+    folder = tmp_path / "designs"
+    assert names(folder) == ["other_1", "design_1"]
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(("design_2", "design_3"))]
+    assert not (folder / "design_1.trajectory.cif").exists()
+    assert [line.split("|")[0] for line in (folder / "sequences.fasta").read_text().splitlines() if line[0] == ">"] == [
+        ">other_1_A",
+        ">design_1_A",
+    ]
+
+
 def test_a_dry_run_draws_every_layout_and_writes_nothing(command, motif, weights, tmp_path) -> None:
     code, shown, errors = command("design", "--motif", motif, "--contigs", CONTIGS, "-n", 7, "--dry-run")
     assert (code, errors) == (0, [])
