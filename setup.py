@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 WEIGHTS_FILES = ("config.json", "model.safetensors", "MODEL_CARD.md")
 
 packages = find_packages(include=["structdiff", "structdiff.*"])
-package_data = {"*": ["*.json.gz", "data/*"]}
+package_data = {"": ["*.json.gz", "data/*"]}
 package_dir = {}
 if any(Path("weights").glob("*/config.json")):
     packages.append("structdiff.weights")
