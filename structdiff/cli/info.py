@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from structdiff.cli.console import table_console
 from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, with_options
 from structdiff.version import __version__
@@ -26,7 +26,7 @@ def info(
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
-    console = Console()
+    console = table_console()
     for title, rows in facts.items():
         if title == "weights":
             console.print(_weights_table(rows))

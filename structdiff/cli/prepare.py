@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from structdiff.cli.console import table_console
 from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, with_options
 from structdiff.errors import InputError
@@ -51,9 +51,9 @@ def prepare(
     table = Table("split", "entries", "residues", box=None, padding=(0, 2))
     for split, entries in summary.entries.items():
         table.add_row(split, str(entries), str(summary.residues.get(split, 0)))
-    console = Console()
+    console = table_console()
     console.print(table)
-    console.print(f"{summary.path}: {summary.mebibytes} MiB, {summary.atoms} atoms", highlight=False)
+    console.print(f"{summary.path}: {summary.mebibytes} MiB, {summary.atoms} atoms")
 
 
 def register(app: typer.Typer) -> None:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from structdiff.cli.console import table_console
 from structdiff.errors import InputError
 
-_WIDTH_OUTSIDE_TERMINALS = 120
+_SHOWN_AT_MOST = 40
 #: What may differ between two runs of the same structures: which of them it is, and where they are computed.
 _NOT_COMPARED = ("sample", "device", "torch")
 
@@ -102,9 +102,6 @@ def names_there(folder: Path, name: str) -> list[str]:
 
 def show_results(results: Sequence[Result]) -> None:
     """Prints the table of structures."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH_OUTSIDE_TERMINALS)
     asked = any(result.verdicts for result in results)
     with_motif = any(result.motif_rmsd != "-" for result in results)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -113,11 +110,14 @@ def show_results(results: Sequence[Result]) -> None:
     for heading in ["motif RMSD"] * with_motif + ["met"] * asked:
         table.add_column(heading, justify="right")
     table.add_column("file", overflow="fold")
-    for result in results:
+    for result in results[:_SHOWN_AT_MOST]:
         cells = [result.name, "-" if result.plddt is None else f"{result.plddt:.1f}"]
         cells += [result.motif_rmsd] * with_motif + [result.met] * asked
         table.add_row(*cells, str(result.file))
-    console.print(table, highlight=False)
+    console = table_console()
+    console.print(table)
+    if len(results) > _SHOWN_AT_MOST:
+        console.print(f"... and {len(results) - _SHOWN_AT_MOST} more; the tables in {results[0].file.parent} list all")
 
 
 def _compared(provenance: Mapping[str, Any]) -> dict[str, Any]:

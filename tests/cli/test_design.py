@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +78,34 @@ def test_the_same_command_goes_on_where_it_stopped(command, motif, weights, tmp_
     assert code == 0
     assert errors == ["2 of 3 designs are in in_two already and are kept"]
     assert contents(tmp_path / "in_two") == contents(tmp_path / "at_once")
+
+
+def test_ctrl_c_leaves_whole_files_only(motif, weights, tmp_path) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-m", "structdiff", *map(str, designs(motif, weights, "-n", 5000, "--batch-size", 1))],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell may have told its children to ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    folder = tmp_path / "designs"
+    deadline = time.monotonic() + 120
+    while not (folder / "designs.csv").exists() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    shown, errors = run.communicate(timeout=60)
+    made = names(folder)
+    assert run.returncode == 130
+    assert shown == ""
+    assert errors.splitlines()[-1] == f"interrupted: {len(made)} finished designs are in designs"
+    assert "Traceback" not in errors
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    for name in made:
+        assert len(read_structure(folder / f"{name}.cif").residues) >= 5 + 19 + 5
+        assert json.loads((folder / f"{name}.confidence.json").read_text())["name"] == name
 
 
 def test_another_run_in_the_folder_is_refused(command, motif, weights, tmp_path) -> None:
