@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(
         epilog=example_lines(
-            "structdiff view designs/motif_1.cif",
+            "structdiff view designs/design_1.cif",
             "structdiff view 1abc.pdb.gz --color chain --style sticks --out page.html --no-open",
         )
     )(view)
