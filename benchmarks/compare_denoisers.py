@@ -42,7 +42,7 @@ class QuadrupoleEmbedder(GeometryEmbedder):
         self.scalars_2 = nn.Linear(self.messages, sizes["c_token"], bias=False)
         self.vectors_2 = nn.Linear(self.messages, sizes["c_vector"], bias=False)
 
-    def forward(self, s: Tensor, v: Tensor, centre: Tensor, *rest: Tensor):  # noqa: ANN201
+    def forward(self, s: Tensor, v: Tensor, centre: Tensor, *rest: Tensor):
         s, v, bias = super().forward(s, v, centre, *rest)
         arrow = centre[:, None] - centre[:, :, None]
         distance = torch.sqrt(arrow.square().sum(-1) + 1e-6)
@@ -56,7 +56,7 @@ class QuadrupoleEmbedder(GeometryEmbedder):
 class MirrorBlindTransition(vectors.VectorTransition):
     """The transition without its cross product: equivariant to reflections too, so it cannot tell hands apart."""
 
-    def forward(self, s: Tensor, v: Tensor, noise: Tensor):  # noqa: ANN201
+    def forward(self, s: Tensor, v: Tensor, noise: Tensor):
         normed, gate = self.modulation(s, noise)
         left, right, third = self.mix(self.norm_v(v)).chunk(3, -1)
         up, gated = self.up(torch.cat([normed, (left * right).sum(-2)], -1)).chunk(2, -1)
@@ -65,7 +65,7 @@ class MirrorBlindTransition(vectors.VectorTransition):
         return s + gate * ds, v + self.vectors_out(torch.cat([third, left], -1) * gates)
 
 
-def _sized(**changes: int):  # noqa: ANN202
+def _sized(**changes: int):
     config = mini()
     return dataclasses.replace(config, denoiser=dataclasses.replace(config.denoiser, **changes))
 
@@ -103,7 +103,9 @@ def run(name: str, data: Path, minutes: float) -> dict[str, float]:
         step += 1
     seconds = time.process_time() - began
     with torch.no_grad():
-        results = [module.losses(module.network, b, torch.Generator().manual_seed(7 + i)) for i, b in enumerate(held_out)]
+        results = [
+            module.losses(module.network, b, torch.Generator().manual_seed(7 + i)) for i, b in enumerate(held_out)
+        ]
     means = {key: float(torch.stack([terms[key] for terms in results]).mean()) for key in results[0]}
     return {"steps": step, "seconds": round(seconds, 1), "parameters": _count(module.network)} | means
 

@@ -2,8 +2,8 @@
 
     python benchmarks/prediction.py DATA [--weights mini] [--entries 40] [--max-residues 100] [--json OUT]
 
-DATA is a set made by ``structdiff prepare``; its test split is used. Beside the prediction stand two baselines: the same
-network given the sequence shuffled, and an ideal helix of the same length.
+DATA is a set made by ``structdiff prepare``; its test split is used. Beside the prediction stand two baselines: the
+same network given the sequence shuffled, and an ideal helix of the same length.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.chirality import alpha_carbon_hand
 from structdiff.evaluation.lddt import lddt
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.tm_score import tm_score
-from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.pipeline import RunOptions, predict
 from structdiff.spec.complex import ChainSpec, ComplexSpec
 from structdiff.structure.tables import ChainKind
@@ -98,7 +98,12 @@ def main() -> None:
 
 def vars_of(values: list[float]) -> dict[str, float]:
     summary = summarise(np.array(values))
-    return {"mean": round(summary.mean, 4), "low": round(summary.low, 4), "high": round(summary.high, 4), "count": summary.count}
+    return {
+        "mean": round(summary.mean, 4),
+        "low": round(summary.low, 4),
+        "high": round(summary.high, 4),
+        "count": summary.count,
+    }
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gemmi
 
+
 def cut(source: Path, chain: str, first: int, last: int, target: Path) -> int:
     """Writes residues first to last of a chain, without hydrogens; returns how many there were."""
     structure = gemmi.read_structure(str(source))

@@ -37,7 +37,8 @@ def main() -> None:
         written = write_design(design, arguments.out, f"site_v_{number}")
         print(written.structure, *design.sequences.values())
         for verdict in design.verdicts:
-            print(f"  {verdict.name}: asked {verdict.asked}, reached {verdict.reached}, {'met' if verdict.met else 'not met'}")
+            met = "met" if verdict.met else "not met"
+            print(f"  {verdict.name}: asked {verdict.asked}, reached {verdict.reached}, {met}")
 
 
 if __name__ == "__main__":

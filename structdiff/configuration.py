@@ -44,9 +44,7 @@ def from_dict(
         if name not in names:
             place = f"{key}.{name}" if key else str(name)
             raise InputError("unknown key", path=path, key=place, found=name, allowed=names, suggest_from=names)
-    values = {
-        name: _typed(hints[name], value, path, f"{key}.{name}" if key else name) for name, value in data.items()
-    }
+    values = {name: _typed(hints[name], value, path, f"{key}.{name}" if key else name) for name, value in data.items()}
     return kind(**values)
 
 

@@ -1,4 +1,4 @@
-"""For all tests: shapes of the tensor code are checked as types, and one thread a process, as tests run side by side."""
+"""For all tests: shapes of tensors are checked as types, and one thread a process, as tests run side by side."""
 
 from __future__ import annotations
 

@@ -49,14 +49,15 @@ def test_designs_hold_the_motif(tmp_path):
 
 
 def test_designs_from_nothing_are_measured(tmp_path):
-    said = run(EXAMPLES / "design_unconditional.py", "--steps", "4", "--num-designs", "2", "--out", tmp_path, cwd=tmp_path)
+    few = ["--steps", "4", "--num-designs", "2"]
+    said = run(EXAMPLES / "design_unconditional.py", *few, "--out", tmp_path, cwd=tmp_path)
     assert "Ramachandran" in said
     assert len(list(tmp_path.glob("free_*.cif"))) == 2
 
 
 def test_guidance_changes_the_design(tmp_path):
-    weights = ["--weights-of-condition", "0", "2"]
-    said = run(EXAMPLES / "guidance.py", "--steps", "4", "--num-designs", "1", *weights, "--out", tmp_path, cwd=tmp_path)
+    few = ["--steps", "4", "--num-designs", "1", "--weights-of-condition", "0", "2"]
+    said = run(EXAMPLES / "guidance.py", *few, "--out", tmp_path, cwd=tmp_path)
     assert said.count("helix") == 2
     without, with_ = (read_structure(tmp_path / f"helices_weight_{weight}_1.cif") for weight in (0, 2))
     assert not np.array_equal(without.atoms.positions, with_.atoms.positions)

@@ -5,6 +5,7 @@ Source: wwPDB Chemical Component Dictionary (Westbrook et al. 2015), packed as B
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -121,10 +122,18 @@ def _dictionary() -> dict[str, _Category]:
     block = BinaryCIFFile.read(Path(info.__file__).parent / "components.bcif").block
     packed = {}
     for category_name, names in _COLUMNS.items():
-        category = block.pop(category_name)
-        columns = {name: _pack(category.pop(name)) for name in names}
+        category = _taken(block, category_name)
+        columns = {name: _pack(_taken(category, name)) for name in names}
         packed[category_name] = _Category(rows=_row_slices(columns[_INDEX_COLUMN[category_name]]), columns=columns)
     return packed
+
+
+def _taken(container: Any, name: str) -> Any:
+    """A part of a file, which then forgets it, so that the memory of what was unpacked is free again."""
+    part = container[name]
+    with contextlib.suppress(TypeError):  # raised by biotite 1.2, the last for Python 3.10, which cannot forget
+        del container[name]
+    return part
 
 
 def _pack(column: Any) -> np.ndarray:

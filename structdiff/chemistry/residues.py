@@ -47,9 +47,7 @@ RESIDUE_ATOMS: dict[str, tuple[str, ...]] = {
 }
 
 #: The atom that stands for a residue's place (the token centre of AlphaFold 3).
-CENTRE_ATOM = {
-    name: "CA" if name in PROTEIN_THREE_TO_ONE or name == "UNK" else "C1'" for name in RESIDUE_ATOMS
-}
+CENTRE_ATOM = {name: "CA" if name in PROTEIN_THREE_TO_ONE or name == "UNK" else "C1'" for name in RESIDUE_ATOMS}
 #: The atom whose distances the distogram describes: CB (CA in glycine), C4 of purines, C2 of pyrimidines.
 REPRESENTATIVE_ATOM = {
     **dict.fromkeys(PROTEIN_THREE_TO_ONE, "CB"), "GLY": "CA", "UNK": "CA",

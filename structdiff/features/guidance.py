@@ -11,9 +11,7 @@ from structdiff.features.schema import Features
 
 #: What guidance can weigh, and the channels behind each name: (group, field).
 CONDITIONS: dict[str, tuple[tuple[str, str], ...]] = {
-    "motif": tuple(
-        ("condition", name) for name in ("motif_group", "structure_fixed", "motif_positions", "motif_mask")
-    ),
+    "motif": tuple(("condition", name) for name in ("motif_group", "structure_fixed", "motif_positions", "motif_mask")),
     "hotspots": (("condition", "hotspot"), ("condition", "keep_away")),
     "secondary_structure": (("condition", "secondary_structure"),),
     "burial": (("condition", "burial"),),

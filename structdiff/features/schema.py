@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,7 +104,8 @@ class Features:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Features:
         """The same features with a function applied to every tensor."""
-        return Features(**{group.name: _map_group(getattr(self, group.name), function) for group in _groups(self)})
+        groups: dict[str, Any] = {each.name: _map_group(getattr(self, each.name), function) for each in _groups(self)}
+        return Features(**groups)
 
     def to(self, device: torch.device | str) -> Features:
         """The same features on another device."""

@@ -1,4 +1,4 @@
-"""Tokens: one for each standard residue or nucleotide, one for each atom of anything else (AlphaFold 3, section 2.6)."""
+"""Tokens: one for each standard residue or nucleotide, one for an atom of anything else (AlphaFold 3, section 2.6)."""
 
 from __future__ import annotations
 

@@ -85,12 +85,11 @@ class DenoiserBlock(nn.Module):
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         sizes = (config.c_token, config.c_vector, config.c_noise)
-        self.attention = PointAttention(
-            *sizes, heads=config.heads, head_dim=config.head_dim, points=config.points
-        )
+        self.attention = PointAttention(*sizes, heads=config.heads, head_dim=config.head_dim, points=config.points)
         self.transition = VectorTransition(*sizes, factor=config.transition_factor)
 
     def forward(self, s: Tensor, v: Tensor, centre: Tensor, bias: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalars and vectors of every token after attention and transition."""
         s, v = self.attention(s, v, centre, bias, noise)
         return self.transition(s, v, noise)
 
@@ -99,8 +98,8 @@ class Denoiser(nn.Module):
     """Carries noisy atoms towards a structure that fits what the trunk says.
 
     Tokens carry scalars and vectors; atoms enter and leave as vectors relative to their token's centre, through weights
-    that depend on the atom (``enter``, ``leave``), so any token may hold any atoms. Preconditioned as Karras et al. 2022
-    with sigma_data 16 Å for token centres and 2.5 Å for atoms about their centre, which are known far later in the
+    that depend on the atom (``enter``, ``leave``), so any token may hold any atoms. Preconditioned as Karras et al.
+    2022 with sigma_data 16 Å for token centres and 2.5 Å for atoms about their centre, which are known far later in the
     course of denoising. Takes the place of AlphaFold 3's Algorithm 20.
     """
 
@@ -121,9 +120,7 @@ class Denoiser(nn.Module):
         self.pair = linear(c_z, rounds * config.c_geometry)
         self.noise = NoiseEmbedding(config.c_noise)
         self.step = nn.Linear(2 * config.c_vector + 1, config.c_vector, bias=False)
-        self.first = VectorTransition(
-            config.c_token, config.c_vector, config.c_noise, factor=config.transition_factor
-        )
+        self.first = VectorTransition(config.c_token, config.c_vector, config.c_noise, factor=config.transition_factor)
         self.geometry = nn.ModuleList(
             GeometryEmbedder(
                 c_token=config.c_token,
@@ -184,9 +181,11 @@ class Denoiser(nn.Module):
         point = centre * scale[:, None, None]
         per_round = self.config.blocks_per_geometry
         for index, geometry in enumerate(self.geometry):
-            s, v, bias = geometry(s, v, point / scale[:, None, None], previous_centre, c.pair[index], noise, c.token_mask)
+            near = point / scale[:, None, None]
+            s, v, bias = geometry(s, v, near, previous_centre, c.pair[index], noise, c.token_mask)
             biases = bias.chunk(per_round, 1)
-            for block, block_bias in zip(self.blocks[index * per_round : (index + 1) * per_round], biases, strict=False):
+            blocks = self.blocks[index * per_round : (index + 1) * per_round]
+            for block, block_bias in zip(blocks, biases, strict=False):
                 s, v = block(s, v, point, block_bias, noise)
             point = point + self._moved(v, index)
         denoised = self._leave(c, v, centre, local, point, sigma)

@@ -29,6 +29,7 @@ class DistogramHead(nn.Module):
         self.project = linear(c_z, NUM_DISTOGRAM_BINS, bias=True)
 
     def forward(self, z: Float[Tensor, "batch token token c_z"]) -> Float[Tensor, "batch token token bin"]:
+        """Logits of the binned distance of each pair, the same in both directions."""
         logits = self.project(z)
         return logits + logits.transpose(1, 2)
 

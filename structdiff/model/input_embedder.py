@@ -43,8 +43,10 @@ class AtomEmbedder(nn.Module):
             nn.init.normal_(table.weight, std=0.5)
 
     def forward(self, atom: AtomFeatures) -> Float[Tensor, "batch atom c_atom"]:
+        """What each atom is: element, charge, and its name letter by letter; 0 where there is none."""
         place = torch.arange(4, device=atom.name.device) * _NUM_NAME_CODES
-        embedded = self.element(atom.element) + self.name(atom.name + place).sum(-2) + self.charge(atom.charge[..., None])
+        names = self.name(atom.name + place).sum(-2)
+        embedded = self.element(atom.element) + names + self.charge(atom.charge[..., None])
         return embedded * atom.mask[..., None]
 
 
@@ -63,6 +65,7 @@ class InputEmbedder(nn.Module):
         self.token_out = linear(width, config.c_s_inputs, bias=True)
 
     def forward(self, features: Features) -> Float[Tensor, "batch token c_s_inputs"]:
+        """Each token as its atoms, its residue type and what is told of it."""
         hidden = functional.silu(self.atom_hidden(self.atoms(features.atom))) * features.atom.mask[..., None]
         pooled = hidden.unflatten(1, (features.num_tokens, features.num_slots)).sum(2)
         return self.atom_out(pooled) + self.token_out(_token_channels(features))
@@ -115,6 +118,7 @@ class PairEmbedder(nn.Module):
     def forward(
         self, features: Features, s_inputs: Float[Tensor, "batch token c_s_inputs"]
     ) -> Float[Tensor, "batch token token c_z"]:
+        """Each pair of tokens as its two tokens, where they stand to each other, and what is told of the pair."""
         pair = features.pair
         asked = (pair.contact_bound > 0).to(s_inputs.dtype)
         contact = torch.stack([asked, pair.contact_bound.clamp(max=_LARGEST_CONTACT) / _LARGEST_CONTACT], -1)

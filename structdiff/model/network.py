@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -36,7 +37,7 @@ class StructureNetwork(nn.Module):
         self.confidence = ConfidenceHead(config.confidence, config.trunk)
 
 
-def _small_pairs(c_z: int) -> dict[str, int | float]:
+def _small_pairs(c_z: int) -> dict[str, Any]:
     return {
         "c_z": c_z,
         "triangle_heads": max(1, c_z // 32),
@@ -55,7 +56,8 @@ def tiny() -> ModelConfig:
             pairformer=PairformerConfig(blocks=1, c_s=24, heads=2, **_small_pairs(16)),
             template=PairConfig(**_small_pairs(16)),
             template_blocks=1,
-            msa=MSAConfig(blocks=1, c_m=8, c_outer_product=4, averaging_heads=2, averaging_head_dim=4, **_small_pairs(16)),
+            msa=MSAConfig(blocks=1, c_m=8, c_outer_product=4, averaging_heads=2, averaging_head_dim=4,
+                          **_small_pairs(16)),
         ),
         denoiser=DenoiserConfig(
             c_token=32, c_vector=8, c_atom=16, c_geometry=16, c_noise=16, blocks=2, blocks_per_geometry=1, heads=2,

@@ -26,6 +26,7 @@ class RelativePosition(nn.Module):
             nn.init.normal_(table.weight, std=0.1)
 
     def forward(self, token: TokenFeatures) -> Float[Tensor, "batch token token c_z"]:
+        """The embedding of where each pair stands."""
         same_chain = _equal(token.asym_id)
         same_entity = _equal(token.entity_id)
         same_residue = same_chain & _equal(token.residue_index)

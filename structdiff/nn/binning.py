@@ -18,10 +18,12 @@ class DistanceBasis(nn.Module):
         super().__init__()
         self.scale, self.largest = scale, largest
         top = float(torch.log1p(torch.tensor(largest / scale)))
+        self.centres: Tensor
         self.register_buffer("centres", torch.linspace(0.0, top, num_centres), persistent=False)
         self.width = top / (num_centres - 1)
 
     def forward(self, distance: Float[Tensor, "*pair"]) -> Float[Tensor, "*pair centre"]:
+        """How near each distance (Å) is to each centre, from 0 to 1."""
         place = torch.log1p(distance.clamp(max=self.largest) / self.scale)[..., None]
         return torch.exp(-0.5 * ((place - self.centres) / self.width).square())
 

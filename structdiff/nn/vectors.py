@@ -26,6 +26,7 @@ class VectorNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, v: Float[Tensor, "*token 3 channel"]) -> Float[Tensor, "*token 3 channel"]:
+        """Vectors of mean square length one, times a weight a channel."""
         mean_square = v.square().sum(-2, keepdim=True).mean(-1, keepdim=True)
         return v * (torch.rsqrt(mean_square + self.epsilon) * self.weight)
 
@@ -43,6 +44,7 @@ class NoiseModulation(nn.Module):
     def forward(
         self, s: Float[Tensor, "batch token channel"], noise: Float[Tensor, "batch c_noise"]
     ) -> tuple[Float[Tensor, "batch token channel"], Float[Tensor, "batch 1 channel"]]:
+        """The scalars normalised, scaled and shifted by the noise level, and the gate of what is added back."""
         scale, shift, gate = self.project(noise)[:, None].chunk(3, -1)
         return self.norm(s) * (1 + scale) + shift, 1 + gate
 
@@ -71,6 +73,7 @@ class VectorTransition(nn.Module):
     def forward(
         self, s: Float[Tensor, "batch token c_token"], v: Float[Tensor, "batch token 3 c_vector"], noise: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """Scalars and vectors of each token, updated from its own."""
         normed, gate = self.modulation(s, noise)
         left, right, third = self.mix(self.norm_v(v)).chunk(3, -1)
         dots = (left * right).sum(-2)
@@ -111,6 +114,7 @@ class PointAttention(nn.Module):
         bias: Float[Tensor, "batch head token token"],
         noise: Float[Tensor, "batch c_noise"],
     ) -> tuple[Tensor, Tensor]:
+        """Scalars and vectors of each token, updated from all tokens."""
         normed, gate = self.modulation(s, noise)
         q, k, value = (self._split(x) for x in self.project(normed).chunk(3, -1))
         with torch.autocast(s.device.type, enabled=False):

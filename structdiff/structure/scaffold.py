@@ -42,7 +42,9 @@ def motif_residues(motif: Structure) -> dict[ResidueId, int]:
     }
 
 
-def build_scaffold(layout: Layout, motif: Structure | None, *, cyclic: tuple[str, ...] = (), name: str = "") -> Scaffold:
+def build_scaffold(
+    layout: Layout, motif: Structure | None, *, cyclic: tuple[str, ...] = (), name: str = ""
+) -> Scaffold:
     """The molecules of one design; raises InputError where the motif lacks backbone atoms that it must hold."""
     rows = {} if motif is None else motif_residues(motif)
     chains = [_chain(chain, residues, motif, rows, chain in cyclic) for chain, residues in layout.chains.items()]

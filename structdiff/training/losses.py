@@ -58,10 +58,9 @@ def local_geometry_loss(
     linked: the token is followed by its neighbour in the chain. Bonds, angles, the peptide plane and side chains.
     """
     inside = _distance_error(denoised, target, mask, denoised, target, mask)
-    backbone = [x[:, :, :_BACKBONE_SLOTS] for x in (denoised, target, mask)]
-    after = [x[:, 1:] for x in backbone]
-    before = [x[:, :-1] for x in backbone]
-    between = _distance_error(*before, after[0], after[1], after[2] & linked[:, :-1, None])
+    x, x_true, x_mask = (each[:, :, :_BACKBONE_SLOTS] for each in (denoised, target, mask))
+    follows = x_mask[:, 1:] & linked[:, :-1, None]
+    between = _distance_error(x[:, :-1], x_true[:, :-1], x_mask[:, :-1], x[:, 1:], x_true[:, 1:], follows)
     return inside + between
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from structdiff.constraints.motif import MotifHold
 from structdiff.diffusion.preconditioning import Preconditioning
 from structdiff.features.schema import Features
+from structdiff.model.denoiser import DenoiserCondition
 from structdiff.model.network import ModelConfig, StructureNetwork
 from structdiff.structure.tables import ChainKind
 from structdiff.training import losses
@@ -77,12 +78,14 @@ class TrainingModule(lightning.LightningModule):
         self.preconditioning = Preconditioning()
 
     def training_step(self, batch: Features, index: int) -> Tensor:
+        """The loss of one batch; Lightning calls it."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step)
         terms = self.losses(self.network, batch, generator)
         self.log_dict({name: value.detach() for name, value in terms.items()}, prog_bar=False)
         return terms["loss"]
 
     def validation_step(self, batch: Features, index: int) -> None:
+        """Logs the losses of the averaged weights on one held-out batch; Lightning calls it."""
         generator = torch.Generator().manual_seed(7 + index)
         with torch.no_grad():
             terms = self.losses(self.ema, batch, generator)
@@ -106,10 +109,12 @@ class TrainingModule(lightning.LightningModule):
         terms = {"position": losses.position_loss(denoised.positions, target, weight, sigma).mean()}
         terms |= self._geometry(batch, denoised.positions, target, resolved, sigma)
         terms |= self._tokens(network, batch, trunk.z_trunk, denoised.restype_logits)
-        total = sum(getattr(self.weights, name) * value for name, value in terms.items())
+        total = torch.stack([getattr(self.weights, name) * value for name, value in terms.items()]).sum()
         return terms | {"loss": total}
 
-    def _first_guess(self, network: StructureNetwork, condition, noisy: Tensor, sigma: Tensor, batch: Features) -> Tensor:  # noqa: ANN001
+    def _first_guess(
+        self, network: StructureNetwork, condition: DenoiserCondition, noisy: Tensor, sigma: Tensor, batch: Features
+    ) -> Tensor:
         with torch.no_grad():
             guess = network.denoiser(condition, noisy, sigma).positions
             return MotifHold.from_features(batch).repeat(self.noise_levels).project(guess, 0.0)
@@ -149,6 +154,7 @@ class TrainingModule(lightning.LightningModule):
         }
 
     def configure_optimizers(self) -> dict:
+        """AdamW and its rate; the confidence head is left out."""
         config = self.optimiser
         trained = [p for name, p in self.network.named_parameters() if not name.startswith("confidence")]
         optimiser = torch.optim.AdamW(
@@ -158,11 +164,12 @@ class TrainingModule(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_end(self, *arguments: object) -> None:
+        """Carries the moving average of the weights one step on."""
         # A young average follows quickly: its memory grows with the steps taken, up to what is asked.
         decay = min(self.optimiser.ema_decay, (1 + self.global_step) / (10 + self.global_step))
         with torch.no_grad():
             ours, theirs = list(self.ema.parameters()), list(self.network.parameters())
-            torch._foreach_lerp_(ours, theirs, 1 - decay)
+            torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore
 
 
 def _targets(batch: Features) -> tuple[Tensor, Tensor, Tensor]:
@@ -173,5 +180,3 @@ def _targets(batch: Features) -> tuple[Tensor, Tensor, Tensor]:
     target = (batch.atom.positions - middle) * counts
     kind = torch.tensor(losses.ATOM_WEIGHT, device=target.device)[batch.token.kind]
     return target, kind.repeat_interleave(batch.num_slots, 1) * resolved, resolved
-
-

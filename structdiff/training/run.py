@@ -172,6 +172,7 @@ class RunRecorder(Callback):
         self.first_step: int | None = None
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx: int) -> None:  # noqa: ANN001
+        """Reports, saves or ends the run where it is due; Lightning calls it."""
         now = time.monotonic()
         if self.first_step is None:
             self.first_step = trainer.global_step - 1

@@ -83,7 +83,9 @@ def test_padding_is_masked_and_moves_nothing():
 
 def test_motif_positions_are_those_of_the_groups_only():
     structure = placed([protein("ALA", "GLY", "SER", "LEU")])
-    condition = Condition.unknown(4).replace(motif_group=np.array([0, 1, 1, 0]), structure_fixed=np.array([0, 1, 1, 0], bool))
+    condition = Condition.unknown(4).replace(
+        motif_group=np.array([0, 1, 1, 0]), structure_fixed=np.array([0, 1, 1, 0], bool)
+    )
     features = build_features(structure, condition)
     held = features.condition.motif_mask.unflatten(0, (4, -1)).sum(1)
     assert held.tolist() == [0, 4, 6, 0]
@@ -92,10 +94,14 @@ def test_motif_positions_are_those_of_the_groups_only():
 
 def test_every_condition_can_be_taken_away_again():
     condition = Condition.unknown(4).replace(
-        motif_group=np.array([1, 1, 0, 0]), structure_fixed=np.array([1, 1, 0, 0], bool), hotspot=np.array([1, 0, 0, 0]),
-        secondary_structure=np.array([1, 2, 3, 0]), burial=np.array([0, 0, 1, 2]),
-        contact_bound=np.full((4, 4), 8.0), fold_adjacency=np.ones((4, 4)),
-    )  # fmt: skip
+        motif_group=np.array([1, 1, 0, 0]),
+        structure_fixed=np.array([1, 1, 0, 0], bool),
+        hotspot=np.array([1, 0, 0, 0]),
+        secondary_structure=np.array([1, 2, 3, 0]),
+        burial=np.array([0, 0, 1, 2]),
+        contact_bound=np.full((4, 4), 8.0),
+        fold_adjacency=np.ones((4, 4)),
+    )
     batch = collate([build_features(placed([protein("ALA", "GLY", "SER", "LEU")]), condition)])
     assert present_conditions(batch) == list(CONDITIONS)
     assert present_conditions(keep_conditions(batch, ())) == []

@@ -81,7 +81,7 @@ def test_at_tiny_noise_the_input_comes_back(network):
 
 
 @pytest.mark.parametrize(
-    "channel, value",
+    ("channel", "value"),
     [
         ("hotspot", 1), ("keep_away", 1), ("secondary_structure", 2), ("burial", 3), ("sequence_known", 0),
         ("motif_group", 1), ("contact_bound", 8.0), ("fold_adjacency", 2),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.parity.boltz_cases import CASES, TINY
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "boltz" / "trunk_modules.npz"

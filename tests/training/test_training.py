@@ -92,8 +92,12 @@ def test_tasks_hide_and_hold_what_they_say(data, task):
         assert condition.sequence_known[~protein_tokens].all()
     assert hidden
     expected = {
-        "predict": (0.0, 0.0), "unconditional": (1.0, 0.0), "motif": (None, None), "inpaint": (None, None), "binder": (None, None),
-    }[task]  # fmt: skip
+        "predict": (0.0, 0.0),
+        "unconditional": (1.0, 0.0),
+        "motif": (None, None),
+        "inpaint": (None, None),
+        "binder": (None, None),
+    }[task]
     for values, value in zip((hidden, held), expected, strict=True):
         assert 0 < np.mean(values) < 1 if value is None else np.mean(values) == value
 
@@ -121,7 +125,9 @@ def test_batches_depend_on_seed_and_number_alone(data):
             a, b = (getattr(getattr(x, group.name), field.name) for x in (third, again))
             assert torch.equal(a, b), f"{group.name}.{field.name}"
     other = TrainingBatches(structures, config, TaskMix(), seed=4).batch(2)
-    assert other.atom.positions.shape != third.atom.positions.shape or not torch.equal(other.atom.positions, third.atom.positions)
+    assert other.atom.positions.shape != third.atom.positions.shape or not torch.equal(
+        other.atom.positions, third.atom.positions
+    )
 
 
 def test_validation_structures_are_never_drawn_for_training(data):
@@ -198,7 +204,7 @@ def test_a_wall_clock_limit_saves_and_ends(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, words",
+    ("text", "words"),
     [
         ("data: x\nout: y\nmodle: mini\n", ["modle", "did you mean 'model'"]),
         ("data: x\nout: y\nmax_steps: many\n", ["max_steps", "'many'", "int"]),
