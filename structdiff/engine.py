@@ -76,16 +76,19 @@ class Engine:
     ) -> list[Draw]:
         """One sample for each item.
 
-        contacts: for each item, (name, first, second, bound, avoid) with atoms as (token, slot) rows. guidance: weight of
-        all conditions, or of each by name. Raises ResourceError before starting when memory will not do.
+        contacts: for each item, (name, first, second, bound, avoid) with atoms as (token, slot) rows. guidance: weight
+        of all conditions, or of each by name. Raises ResourceError before starting when memory will not do.
         """
         batch = collate(items).to(self.device)
         check_memory(self.network.config, batch.num_tokens, len(items), self.device)
+        # The constraints' own tensors take part in gradients, which those made under inference mode must not.
+        parts: list = [] if contacts is None else [
+            Contacts(_numbered(contacts, batch.num_slots, self.device), batch.atom.mask)
+        ]
         with torch.inference_mode():
             trunk = self.network.trunk(batch, recycles=recycles)
             conditional = _Asked(self.network, self.network.denoiser.condition(batch, trunk))
             denoise = self._guided(batch, conditional, guidance, recycles)
-            parts: list = [] if contacts is None else [Contacts(_numbered(contacts, batch.num_slots, self.device))]
             positions = sample(
                 denoise,
                 batch.atom.mask,
@@ -126,7 +129,7 @@ class Engine:
             if guidance == 1.0:
                 return conditional
             return guided(self._asked(batch, (), recycles), {"all": conditional}, guidance)
-        weights = {name: 1.0 for name in present} | dict(guidance)
+        weights = dict.fromkeys(present, 1.0) | dict(guidance)
         alone = {name: self._asked(batch, (name,), recycles) for name in present}
         return guided(self._asked(batch, (), recycles), alone, weights)
 
@@ -150,8 +153,8 @@ class _Asked:
         self.last: Denoised | None = None
 
     def __call__(self, positions: Tensor, sigma: Tensor, previous: Tensor | None, /) -> Tensor:
-        self.last = self.network.denoiser(self.condition, positions, sigma, previous)
-        return self.last.positions
+        last = self.last = self.network.denoiser(self.condition, positions, sigma, previous)
+        return last.positions
 
 
 def _numbered(
@@ -196,8 +199,8 @@ def check_memory(config: ModelConfig, tokens: int, samples: int, device: torch.d
     if needed > free:
         one = estimated_memory(config, tokens, 1) / 2**30
         raise ResourceError(
-            f"{tokens} tokens in a batch of {samples} need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are "
-            f"free; one at a time needs {one:.1f} GiB: lower --batch-size, or ask for a smaller complex"
+            f"{tokens} tokens in a batch of {samples} need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB "
+            f"are free; one at a time needs {one:.1f} GiB: lower --batch-size, or ask for a smaller complex"
         )
 
 

@@ -54,12 +54,30 @@ def test_without_a_motif_nothing_is_held():
     assert torch.equal(MotifHold.from_features(batch).project(drawn, 1.0), drawn)
 
 
+def contacts_of(contact, positions):
+    return Contacts([[contact]], torch.ones(positions.shape[:2], dtype=torch.bool))
+
+
+@pytest.mark.parametrize("avoid", [False, True])
+def test_enforcing_meets_the_bound_and_keeps_neighbours_together(avoid):
+    line = torch.arange(40.0)[:, None] * torch.tensor([3.8, 0.0, 0.0])
+    gap = 2.0 if avoid else 20.0
+    positions = torch.cat([line, line.flip(0) * torch.tensor([1.0, 0, 0]) + torch.tensor([0.0, gap, 0.0])])[None]
+    contact = Contact(name="c", first=torch.tensor([20]), second=torch.tensor([59]), bound=6.0, avoid=avoid)
+    out = contacts_of(contact, positions).project(positions, 1.0)
+    reached = float(contact.distance(out))
+    assert reached >= 6.0 if avoid else reached <= 6.0
+    steps = (out[0, 1:40] - out[0, :39]).norm(dim=-1)
+    assert steps.max() < 3.8 + 1.5
+    assert (out - positions)[0, 0].norm() < 0.1  # far away nothing moves
+
+
 @pytest.mark.parametrize("avoid", [False, True])
 def test_a_contact_pulls_or_pushes_the_nearest_atoms(avoid):
     start = 12.0 if not avoid else 3.0
     positions = torch.tensor([[[0.0, 0, 0], [start, 0, 0], [40.0, 0, 0]]], requires_grad=True)
     contact = Contact(name="c", first=torch.tensor([0]), second=torch.tensor([1, 2]), bound=8.0, avoid=avoid)
-    energy = Contacts([[contact]]).energy(positions)
+    energy = contacts_of(contact, positions).energy(positions)
     (gradient,) = torch.autograd.grad(energy.sum(), positions)
     assert energy > 1
     assert (gradient[0, 1, 0] > 0) != avoid  # downhill is nearer for a contact, farther for avoidance
@@ -70,13 +88,16 @@ def test_a_contact_pulls_or_pushes_the_nearest_atoms(avoid):
 def test_a_met_contact_costs_nothing():
     positions = torch.tensor([[[0.0, 0, 0], [6.0, 0, 0]]])
     contact = Contact(name="c", first=torch.tensor([0]), second=torch.tensor([1]), bound=8.0)
-    assert Contacts([[contact]]).energy(positions) == 0
+    assert contacts_of(contact, positions).energy(positions) == 0
 
 
 def test_a_set_of_constraints_is_a_constraint():
     batch = held_batch([0, 1, 1, 1, 0, 0])
     contact = Contact(name="c", first=torch.tensor([0]), second=torch.tensor([40]), bound=1.0)
-    both = Combined([Contacts([[contact]]), MotifHold.from_features(batch)])
+    contacts = Contacts([[contact]], batch.atom.mask)
+    both = Combined([contacts, MotifHold.from_features(batch)])
     drawn = torch.randn_like(batch.atom.positions) * 10
-    assert torch.equal(both.project(drawn, 0.0), MotifHold.from_features(batch).project(drawn, 0.0))
-    assert both.energy(drawn) == Contacts([[contact]]).energy(drawn)
+    alone = MotifHold.from_features(batch).project(contacts.project(drawn, 0.0), 0.0)
+    assert torch.equal(both.project(drawn, 0.0), alone)
+    assert not torch.equal(alone, MotifHold.from_features(batch).project(drawn, 0.0))
+    assert both.energy(drawn) == contacts.energy(drawn) > 0
