@@ -19,6 +19,7 @@ from structdiff.confidence.frames import valid_frames
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
 from structdiff.constraints.relaxation import relax
+from structdiff.diffusion.sampler import sample_generator
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
 from structdiff.features.requests import (
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from structdiff.pipeline import RunOptions
 
 _AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[name] for name in PROTEIN_ONE_TO_THREE.values()])
+#: Random numbers of sequences are those of samples no run reaches, so that they have nothing to do with positions.
+_SEQUENCE_STREAM = 1_000_000_000
 #: How far (Å, backbone RMSD) a finished motif may be from the given one.
 MOTIF_TOLERANCE = 0.5
 
@@ -204,7 +207,7 @@ def finished_design(
     verdicts = [_proximity_verdict(asked, structure) for asked in job.proximities]
     if held.any():
         verdicts.insert(0, _motif_verdict(job, structure))
-    named = _with_sequence(job, structure, draw.restype_logits)
+    named = _with_sequence(job, structure, draw.restype_logits, sample_generator(seed, index + _SEQUENCE_STREAM))
     return Design(
         structure=named,
         confidence=confidence_of(draw.confidence, job.features, job.tokens, structure),
@@ -267,16 +270,19 @@ def _in_motif_frame(job: Job, positions: np.ndarray) -> np.ndarray:
     return moved.numpy().astype(np.float32)
 
 
-def _with_sequence(job: Job, structure: Structure, logits: Tensor) -> Structure:
-    """The designed residues renamed by the network's own sequence head; their side chains are not built."""
+def _with_sequence(job: Job, structure: Structure, logits: Tensor, generator: torch.Generator) -> Structure:
+    """The designed residues renamed by the network's own sequence head; their side chains are not built.
+
+    Each residue is drawn from its own distribution, since the most likely one everywhere would be leucine nearly
+    everywhere. Gumbel noise makes the draw: no rounding of the logits changes it but at a tie.
+    """
     hidden = (~job.features.condition.sequence_known).numpy() & (job.features.token.kind == ChainKind.PROTEIN).numpy()
-    best = _AMINO_ACIDS[logits[:, _AMINO_ACIDS].argmax(-1)].numpy()
+    uniform = torch.rand(len(logits), len(_AMINO_ACIDS), generator=generator).clamp(min=1e-9)
+    drawn = _AMINO_ACIDS[(logits[:, _AMINO_ACIDS] - torch.log(-torch.log(uniform))).argmax(-1)].numpy()
     names = structure.residues.name.astype("U5")
-    rows = job.tokens.residue[hidden]
-    names[rows] = [RESTYPES[index] for index in best[hidden]]
-    backbone = job._visible()
+    names[job.tokens.residue[hidden]] = [RESTYPES[index] for index in drawn[hidden]]
     renamed = dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
-    return renamed.select(backbone)
+    return renamed.select(job._visible())
 
 
 def _motif_verdict(job: Job, structure: Structure) -> Verdict:

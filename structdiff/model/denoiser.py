@@ -39,6 +39,11 @@ class DenoiserConfig:
     messages: int = 64
     transition_factor: int = 2
 
+    @property
+    def irreps(self) -> str:
+        """What a token carries, in e3nn's notation; parity does not count, see `structdiff.nn.vectors`."""
+        return f"{self.c_token}x0e + {self.c_vector}x1o"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserCondition:
