@@ -82,9 +82,9 @@ class Engine:
         batch = collate(items).to(self.device)
         check_memory(self.network.config, batch.num_tokens, len(items), self.device)
         # The constraints' own tensors take part in gradients, which those made under inference mode must not.
-        parts: list = [] if contacts is None else [
-            Contacts(_numbered(contacts, batch.num_slots, self.device), batch.atom.mask)
-        ]
+        parts: list = (
+            [] if contacts is None else [Contacts(_numbered(contacts, batch.num_slots, self.device), batch.atom.mask)]
+        )
         with torch.inference_mode():
             trunk = self.network.trunk(batch, recycles=recycles)
             conditional = _Asked(self.network, self.network.denoiser.condition(batch, trunk))

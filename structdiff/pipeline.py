@@ -211,5 +211,3 @@ def recommended_sampling(weights: Weights, **changes: object) -> SamplingConfig:
         raise InputError("unknown sampling setting", key="sampling", found=min(unknown), allowed=sorted(fields),
                          suggest_from=fields)  # fmt: skip
     return SamplingConfig(**settings)  # type: ignore[arg-type]
-
-

@@ -28,4 +28,3 @@ class Combined:
         for part in self.parts:
             total = total + part.energy(positions)
         return total
-

@@ -191,5 +191,3 @@ def _excluded(bonds: np.ndarray, planes: tuple[np.ndarray, ...], count: int) -> 
         rows = np.sort(plane.astype(np.int64))
         keys.append(rows[first] * count + rows[second])
     return np.unique(np.concatenate(keys))
-
-

@@ -45,9 +45,7 @@ class TorsionPreference:
             atoms, kind = atoms[free], kind[free]
         energy = -log_density()
         energy = energy - energy.min(axis=(1, 2), keepdims=True)
-        return cls(
-            atoms=torch.from_numpy(atoms), kind=torch.from_numpy(kind), table=torch.from_numpy(np.array(energy))
-        )
+        return cls(atoms=torch.from_numpy(atoms), kind=torch.from_numpy(kind), table=torch.from_numpy(np.array(energy)))
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, "sample residue"]:
         """Energy of each residue's torsions (kT), 0 at the commonest ones."""
@@ -96,7 +94,5 @@ def _next_residue(structure: Structure) -> dict[int, int]:
     for leave, enter in ((bonds.atom_1, bonds.atom_2), (bonds.atom_2, bonds.atom_1)):
         linked = (atoms.name[leave] == "C") & (atoms.name[enter] == "N")
         linked &= atoms.residue[leave] != atoms.residue[enter]
-        following.update(
-            zip(atoms.residue[leave[linked]].tolist(), atoms.residue[enter[linked]].tolist(), strict=True)
-        )
+        following.update(zip(atoms.residue[leave[linked]].tolist(), atoms.residue[enter[linked]].tolist(), strict=True))
     return following

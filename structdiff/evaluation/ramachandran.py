@@ -124,9 +124,9 @@ def estimate(
     log_density, favoured, allowed = [], [], []
     for index, pairs in enumerate(torsions):
         folds = np.arange(len(pairs)) * 5 // max(len(pairs), 1)
-        held_out = np.concatenate([
-            _interpolate(_log_density(pairs[folds != fold], bins), pairs[folds == fold]) for fold in range(5)
-        ])
+        held_out = np.concatenate(
+            [_interpolate(_log_density(pairs[folds != fold], bins), pairs[folds == fold]) for fold in range(5)]
+        )
         held_out = held_out[sharp[index]]
         log_density.append(_log_density(pairs, bins))
         favoured.append(np.quantile(held_out, 1 - FAVOURED_MASS))

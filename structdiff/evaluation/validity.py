@@ -177,9 +177,7 @@ def summarise_validity(checks: Iterable[Validity], *, seed: int = 0) -> dict[str
     return {key: summarise((getattr(check, key) for check in checks), seed=seed) for key in LABELS}
 
 
-def format_table(
-    columns: Mapping[str, Mapping[str, Summary]], *, show: Literal["mean", "quartiles"] = "mean"
-) -> str:
+def format_table(columns: Mapping[str, Mapping[str, Summary]], *, show: Literal["mean", "quartiles"] = "mean") -> str:
     """A plain-text table: one row a check, one column a set of structures.
 
     Cells hold the mean and its 95 % interval, or the median and the quartiles about it.

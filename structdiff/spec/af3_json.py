@@ -124,7 +124,7 @@ def _parse_modifications(fields: Mapping[str, Node]) -> tuple[Modification, ...]
     for node in fields["modifications"].items() if "modifications" in fields else ():
         keys = ("ptmType", "ptmPosition", "modificationType", "basePosition")
         parts = node.fields(keys)
-        kind, place = (keys[:2] if "ptmType" in parts or "ptmPosition" in parts else keys[2:])
+        kind, place = keys[:2] if "ptmType" in parts or "ptmPosition" in parts else keys[2:]
         for key in (kind, place):
             if key not in parts:
                 node.fail(f"the key {key!r} is missing", allowed=keys)

@@ -23,9 +23,7 @@ def build_complex(spec: ComplexSpec) -> Structure:
             residues = spec.component_names(name)
             if chain.kind == "ligand" and not chain.ccd and residues[0] not in components:
                 components[residues[0]] = _own_component(chain, residues[0])
-            chains.append(
-                ChainSequence(name=name, kind=_KINDS[chain.kind], residues=residues, cyclic=chain.cyclic)
-            )
+            chains.append(ChainSequence(name=name, kind=_KINDS[chain.kind], residues=residues, cyclic=chain.cyclic))
     bonds = [
         tuple((site.chain, site.residue, str(site.atom)) for site in (bond.atom1, bond.atom2)) for bond in spec.bonds
     ]

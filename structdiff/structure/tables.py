@@ -160,9 +160,7 @@ class Structure:
             atom_start=_first_rows(atom_table.residue, len(residue_table)),
         )
         chain_table = _rows(self.chains, chain_kept)
-        chain_table = dataclasses.replace(
-            chain_table, residue_start=_first_rows(residue_table.chain, len(chain_table))
-        )
+        chain_table = dataclasses.replace(chain_table, residue_start=_first_rows(residue_table.chain, len(chain_table)))
         bond_kept = keep[self.bonds.atom_1] & keep[self.bonds.atom_2]
         bonds = BondTable(
             atom_1=new_atom[self.bonds.atom_1[bond_kept]].astype(np.int32),

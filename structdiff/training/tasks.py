@@ -76,9 +76,7 @@ def training_example(structure: Structure, max_tokens: int, mix: TaskMix, rng: n
     return build_features(crop, condition, tokens=tokens, only_resolved=True)
 
 
-def draw_condition(
-    crop: Structure, tokens: TokenTable, task: str, mix: TaskMix, rng: np.random.Generator
-) -> Condition:
+def draw_condition(crop: Structure, tokens: TokenTable, task: str, mix: TaskMix, rng: np.random.Generator) -> Condition:
     """What the network is told of a crop: everything the task fixes, and other conditions now and then."""
     protein = crop.chains.kind[tokens.chain] == ChainKind.PROTEIN
     resolved = crop.atoms.resolved[tokens.atoms[np.arange(len(tokens)), tokens.centre]]

@@ -101,7 +101,9 @@ def site(chain, residue, atom=None):
         ),
         (
             lambda: ChainSpec(
-                ids=("A",), kind="protein", sequence="MK",
+                ids=("A",),
+                kind="protein",
+                sequence="MK",
                 modifications=(Modification(position=1, ccd="MSE"), Modification(position=1, ccd="SEP")),
             ),
             ["two modifications", "found 1"],
