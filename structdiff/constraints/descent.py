@@ -7,12 +7,19 @@ and its transpose brings the forces back to the atoms.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csc_array, csr_array, eye_array, vstack
+from scipy.sparse.linalg import splu
 
 from structdiff.constraints.repulsion import SKIN
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.torsion_preference import spline_weights
+
+_MOMENTUM = 0.8
+_SOFTEST = 1.0  # kT/Å², so that no direction is free
+_GLIDE_STEP = 0.2  # Å, which no atom's step exceeds
 
 
 class Descent:
@@ -50,6 +57,13 @@ class Descent:
         is_cis = np.append(cis, False)[on_proline]
         self.distance = np.where(is_cis, model.cis_distance.numpy(), model.distance.numpy())
         self.volume = model.volume.numpy()
+        ends = [pairs[:, 0], pairs[:, 1]], [quadruples[:, k] for k in (1, 2, 3, 0)]
+        residuals = np.arange(len(pairs)), len(pairs) + np.arange(len(quadruples))
+        self.jacobian_places = (
+            np.concatenate([np.repeat(residuals[k], 3) for k in (0, 1) for _ in ends[k]]),
+            np.concatenate([(3 * atoms[:, None] + np.arange(3)).ravel() for k in (0, 1) for atoms in ends[k]]),
+        )
+        self.free_coordinates = np.flatnonzero(np.repeat(movable, 3))
         self.listed_at: np.ndarray | None = None
 
     def __call__(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
@@ -66,6 +80,69 @@ class Descent:
         energy += contact + 0.5 * self.restraint * float(np.vdot(away, away))
         gradient = self.forces_to_atoms @ forces + direct + self.restraint * away
         return energy, np.where(self.movable, gradient, 0.0)
+
+    def settle(self, positions: np.ndarray, steps: int) -> np.ndarray:
+        """Positions after a fixed number of cautious downhill steps with momentum.
+
+        Each atom has the step that its own terms allow (the bound of Jacobi's method), so that nothing is decided on
+        the way: neighbouring starts stay neighbours, which line searches far from a minimum do not grant.
+        """
+        velocity = np.zeros_like(positions)
+        sizes = np.repeat((2.0, 4.0), (len(self.distance), len(self.volume)))
+        rows, columns = self.jacobian_places
+        for _ in range(steps):
+            _, gradient = self(positions)
+            squares = self._deviation_slopes(self.arrows @ positions) ** 2 * sizes[rows]
+            bound = np.bincount(columns // 3, squares, len(positions)) + self.restraint + _SOFTEST
+            velocity = _MOMENTUM * velocity - gradient / bound[:, None]
+            positions = positions + velocity
+        return positions
+
+    def glide(self, positions: np.ndarray, dampings: Sequence[float]) -> np.ndarray:
+        """Positions after one damped Gauss-Newton step for each damping (kT/Å²), none of them refused."""
+        for damping in dampings:
+            _, gradient = self(positions)
+            step = self.inverse_curvature(positions, damping)(gradient)
+            square = np.einsum("ij,ij->i", step, step) / _GLIDE_STEP**2
+            positions = positions - step / np.sqrt(1 + square)[:, None]
+        return positions
+
+    def inverse_curvature(
+        self, positions: np.ndarray, damping: float = _SOFTEST
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Steps from gradients by the Gauss-Newton curvature of bonds, angles, planes and hands, and the restraint.
+
+        These follow the chains, so that the factors of their matrix stay sparse; contacts, which do not, are left out.
+        """
+        jacobian = self._jacobian(self.arrows @ positions)
+        curvature = (jacobian.T @ jacobian).tocsc()
+        curvature = curvature + (self.restraint + damping) * eye_array(len(self.free_coordinates), format="csc")
+        factors = splu(curvature, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        free = self.free_coordinates
+
+        def solve(gradient: np.ndarray) -> np.ndarray:
+            step = np.zeros(gradient.size)
+            step[free] = factors.solve(gradient.ravel()[free])
+            return step.reshape(gradient.shape)
+
+        return solve
+
+    def _jacobian(self, arrows: np.ndarray) -> csc_array:
+        """Derivatives of the deviations, each over its spread, by the free coordinates."""
+        rows = len(self.distance) + len(self.volume)
+        whole = csc_array(
+            (self._deviation_slopes(arrows), self.jacobian_places), shape=(rows, 3 * len(self.anchor))
+        )
+        return whole if len(self.free_coordinates) == 3 * len(self.anchor) else whole[:, self.free_coordinates]
+
+    def _deviation_slopes(self, arrows: np.ndarray) -> np.ndarray:
+        """The entries of the Jacobian in the order of ``jacobian_places``."""
+        pair, a, b, c = (arrows[slice(*self.bounds[k : k + 2])] for k in range(4))
+        direction = pair * (np.sqrt(self.stiffness) / np.sqrt(np.einsum("ij,ij->i", pair, pair) + 1e-8))[:, None]
+        spread = self.model.spreads.volume
+        arms = [_cross(b, c) / spread, _cross(c, a) / spread, _cross(a, b) / spread]
+        values = [direction, -direction, *arms, -(arms[0] + arms[1] + arms[2])]
+        return np.concatenate([value.ravel() for value in values])
 
     def _pairs(self, arrows: np.ndarray, forces: np.ndarray, part: slice) -> float:
         arrow = arrows[part]

@@ -10,8 +10,11 @@ import numpy as np
 
 #: Energy (kT) and its gradient (kT/Å) at positions (atom, 3).
 EnergyAndGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]
+#: At positions (atom, 3), a map from gradients to steps that undo them: an approximate inverse Hessian.
+Preconditioner = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
-_MEMORY = 12
+_MEMORY = 20
+_REFRESH = 10  # steps after which the preconditioner is made anew
 _FIRST_MOVE = 0.05  # Å of the atom that is pulled most, while nothing is known of the curvature
 _LARGEST_MOVE = 0.3  # Å of any atom in one step
 _SUFFICIENT = 1e-4  # Armijo's share of the decrease that the slope promises
@@ -27,7 +30,14 @@ class Minimum:
     evaluations: int
 
 
-def minimise(function: EnergyAndGradient, start: np.ndarray, *, evaluations: int, tolerance: float) -> Minimum:
+def minimise(
+    function: EnergyAndGradient,
+    start: np.ndarray,
+    *,
+    evaluations: int,
+    tolerance: float,
+    precondition: Preconditioner | None = None,
+) -> Minimum:
     """Walks downhill until the root mean square force is below ``tolerance`` (kT/Å) or evaluations are used up.
 
     Two-loop L-BFGS with backtracking (Nocedal & Wright 2006, Algorithms 7.4 and 3.1); no atom moves by more than
@@ -36,9 +46,14 @@ def minimise(function: EnergyAndGradient, start: np.ndarray, *, evaluations: int
     positions = start
     energy, gradient = function(positions)
     used, steps = 1, deque[tuple[np.ndarray, np.ndarray, float]](maxlen=_MEMORY)
+    first_guess, age = None, 0
     while used < evaluations and _root_mean_square(gradient) > tolerance:
-        move, slope = _downhill(gradient, steps)
-        scale = min(1.0, (_LARGEST_MOVE if steps else _FIRST_MOVE) / _largest(move))
+        if precondition is not None and age % _REFRESH == 0:
+            first_guess = precondition(positions)
+        age += 1
+        move, slope = _downhill(gradient, steps, first_guess)
+        informed = steps or first_guess is not None
+        scale = min(1.0, (_LARGEST_MOVE if informed else _FIRST_MOVE) / _largest(move))
         found = None
         for _ in range(_SHRINKAGES):
             trial = positions + scale * move
@@ -62,10 +77,12 @@ def minimise(function: EnergyAndGradient, start: np.ndarray, *, evaluations: int
 
 
 def _downhill(
-    gradient: np.ndarray, steps: deque[tuple[np.ndarray, np.ndarray, float]]
+    gradient: np.ndarray,
+    steps: deque[tuple[np.ndarray, np.ndarray, float]],
+    first_guess: Callable[[np.ndarray], np.ndarray] | None,
 ) -> tuple[np.ndarray, float]:
     """The quasi-Newton step and the slope along it; the memory is dropped where it would lead uphill."""
-    move = -_quasi_newton(gradient, steps)
+    move = -_quasi_newton(gradient, steps, first_guess)
     slope = float(np.vdot(move, gradient))
     if slope < 0:
         return move, slope
@@ -73,17 +90,24 @@ def _downhill(
     return -gradient, -float(np.vdot(gradient, gradient))
 
 
-def _quasi_newton(gradient: np.ndarray, steps: deque[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
-    """The inverse Hessian of the steps seen so far, applied to the gradient."""
+def _quasi_newton(
+    gradient: np.ndarray,
+    steps: deque[tuple[np.ndarray, np.ndarray, float]],
+    first_guess: Callable[[np.ndarray], np.ndarray] | None,
+) -> np.ndarray:
+    """The inverse Hessian of the first guess and the steps seen so far, applied to the gradient."""
     if not steps:
-        return gradient
+        return gradient if first_guess is None else first_guess(gradient)
     direction, shares = gradient.copy(), []
     for change, turn, curvature in reversed(steps):
         share = float(np.vdot(change, direction)) / curvature
         shares.append(share)
         direction -= share * turn
-    _, turn, curvature = steps[-1]
-    direction *= curvature / float(np.vdot(turn, turn))
+    if first_guess is None:
+        _, turn, curvature = steps[-1]
+        direction *= curvature / float(np.vdot(turn, turn))
+    else:
+        direction = first_guess(direction)
     for (change, turn, curvature), share in zip(steps, reversed(shares), strict=True):
         direction += (share - float(np.vdot(turn, direction)) / curvature) * change
     return direction

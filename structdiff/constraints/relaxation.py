@@ -10,21 +10,23 @@ from torch import Tensor
 
 from structdiff.constraints.descent import Descent
 from structdiff.constraints.minimiser import minimise
-from structdiff.constraints.repair import restore_hands
+from structdiff.constraints.repair import part_coinciding, restore_hands
 from structdiff.constraints.repulsion import NeighbourList
 from structdiff.constraints.stereochemistry import Spreads, Stereochemistry, signed_volumes
 from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
 from structdiff.typing import Bool, Float, Int
 
-_TOLERANCE = 0.5  # kT/Å, root mean square force
-#: (share of the evaluations, stiffness of the restraint in kT/Å², share of repulsion): loose, then tight.
-_STAGES = ((0.3, 20.0, 0.0), (0.3, 5.0, 0.1), (0.4, 2.0, 1.0))
+_TOLERANCE = 0.02  # kT/Å, root mean square force: tight, so that the path to the minimum leaves no trace
+_RESTRAINT = 5.0  # kT/Å²
+_SETTLING = 100  # steps
+#: Share of repulsion, and the dampings (kT/Å²) of the Gauss-Newton steps taken with it.
+_GLIDES = ((0.0, (300.0, 100.0, 50.0, 20.0, 10.0)), (0.1, (20.0,) * 4), (1.0, (20.0,) * 8))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Violations:
-    """The worst that is left in each sample: bond (Å), angle and peptide torsion (radian), overlap of atoms (Å).
+    """The worst that is left in each sample: bond (Å), angle (radian), overlap of atoms that are not bonded (Å).
 
     wrong_hands: how many handed centres have the wrong hand.
     """
@@ -62,14 +64,16 @@ def relax(
     """Makes sampled structures chemically right and moves them as little as that takes.
 
     Every handed centre is put right, then bonds, angles, planes, contacts and backbone torsions are minimised under a
-    harmonic restraint to the sampled positions that is loosened in stages. Each sample is done by itself in float64,
-    so that it does not depend on what else is in the batch; nothing is random.
+    harmonic restraint to the sampled positions, which also closes broken chains. From afar, steps of fixed number and
+    size are taken, first without repulsion; L-BFGS does the rest. So inputs that differ by rounding have outputs that
+    differ by little. Each sample is done by itself in float64, so that it does not depend on what else is in the batch;
+    nothing is random.
 
     Args:
         structure: the molecules; its own positions are not looked at.
         positions: sampled positions of all its atoms (Å).
         held: atoms that keep their positions, bit by bit.
-        iterations: most energies that are evaluated for a sample.
+        iterations: most energies that the final minimisation of a sample may take.
         spreads: how stiff each kind of term is.
         stereochemistry: the terms, if they are at hand already (made with the same ``held``).
 
@@ -94,12 +98,17 @@ def _relax_one(
     anchor = sampled - centre
     cis = model.cis_prolines(anchor[None])[0]
     descent = Descent(model, anchor.numpy(), free.numpy(), cis.numpy())
-    positions = restore_hands(model, anchor, free)
-    for share, descent.restraint, descent.contact_weight in _STAGES:
-        found = minimise(
-            descent, positions.numpy(), evaluations=max(2, round(share * iterations)), tolerance=_TOLERANCE
-        )
-        positions = restore_hands(model, torch.from_numpy(found.positions), free)
+    positions = restore_hands(model, part_coinciding(anchor, free), free)
+    descent.restraint, descent.contact_weight = _RESTRAINT, 0.0
+    positions = torch.from_numpy(descent.settle(positions.numpy(), _SETTLING))
+    positions = restore_hands(model, positions, free).numpy()
+    for descent.contact_weight, dampings in _GLIDES:
+        positions = descent.glide(positions, dampings)
+    positions = restore_hands(model, torch.from_numpy(positions), free).numpy()
+    found = minimise(
+        descent, positions, evaluations=iterations, tolerance=_TOLERANCE, precondition=descent.inverse_curvature
+    )
+    positions = torch.from_numpy(found.positions)
     return positions + centre
 
 
@@ -133,8 +142,10 @@ def violations(model: Stereochemistry, positions: Float[Tensor, "sample atom 3"]
     positions = positions.double()
     errors = model.pair_errors(positions).abs()
     bond = errors[:, : model.num_bonds]
-    volumes = signed_volumes(positions, model.quadruples[: model.num_handed])
-    wrong = volumes * model.volume[: model.num_handed] <= 0
+    handed = model.quadruples[: model.num_handed]
+    centres, row_of = torch.unique(handed[:, 0], return_inverse=True)
+    wrong_rows = (signed_volumes(positions, handed) * model.volume[: model.num_handed] <= 0).long()
+    wrong = wrong_rows.new_zeros(len(positions), len(centres)).index_add(1, row_of, wrong_rows) > 0
     neighbours = NeighbourList.build(model.repulsion, positions)
     overlap = neighbours.overlap(positions)
     worst = overlap.new_zeros(len(positions)).scatter_reduce(0, neighbours.sample, overlap, "amax")

@@ -1,9 +1,10 @@
-"""Faults that no minimisation mends by itself: centres of the wrong hand."""
+"""Faults that no minimisation mends by itself: centres of the wrong hand, atoms in one place."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from structdiff.constraints.stereochemistry import Stereochemistry, signed_volumes
@@ -13,6 +14,7 @@ from structdiff.typing import Bool, Float
 
 _SMALLEST_SHARE = 0.2  # of the ideal volume; a centre flatter than this is put right too
 _SMALLEST_CROWDED_SHARE = 0.6  # the same where four neighbours are there: they get stuck halfway
+_COINCIDING, _NUDGE = 0.02, 0.3  # Å
 _END_WEIGHT = 0.01  # of an end of a star when it is laid: it settles what the others leave open
 _LARGEST_HEIGHT = 0.8  # Å above the plane of three neighbours; 0.5 in an ideal tetrahedron
 
@@ -42,6 +44,17 @@ def restore_hands(
         wanted = -max(-_LARGEST_HEIGHT, min(_LARGEST_HEIGHT, float(ideal) / area))
         positions[row[0]] = centre + (wanted - height) * unit(normal)
     return positions
+
+
+def part_coinciding(positions: Float[Tensor, "atom 3"], free: Bool[Tensor, " atom"]) -> Float[Tensor, "atom 3"]:
+    """Moves free atoms that lie in one place a little apart, where no force could: always the same way."""
+    pairs = KDTree(positions.numpy()).query_pairs(_COINCIDING, output_type="ndarray")
+    if not len(pairs):
+        return positions
+    together = torch.zeros(len(positions), dtype=torch.bool)
+    together[torch.from_numpy(pairs.ravel())] = True
+    nudge = torch.from_numpy(np.random.default_rng(0).normal(0.0, _NUDGE, positions.shape))
+    return torch.where((together & free)[:, None], positions + nudge, positions)
 
 
 def _lay_stars(model: Stereochemistry, positions: Tensor, free: Tensor) -> Tensor:
