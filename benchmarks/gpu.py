@@ -1,4 +1,4 @@
-"""All that is worth knowing of a machine with a GPU, in one go: agreement with the CPU, designs a second, training speed.
+"""A machine with a GPU, measured in one go: agreement with the CPU, designs a second, training speed.
 
     python benchmarks/gpu.py [--data DATA --train-minutes 7 --out runs/gpu] [--json OUT]
 

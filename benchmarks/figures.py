@@ -1,0 +1,109 @@
+"""The tables of README.md and of a model card, from the results of the other scripts.
+
+    python benchmarks/figures.py make WEIGHTS [--designs 100]     # draws designs and writes benchmarks/results/*.json
+    python benchmarks/figures.py tables                           # prints the tables as Markdown
+
+``make`` draws 100 designs around the motif of examples/, 100 from nothing, and the first 40 of these without
+relaxation, with the settings that the weights recommend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+MOTIF = ["--motif", str(ROOT / "examples/5tpn_site_v.pdb"), "--contigs", "10-40/A163-181/10-40", "--length", "55-65"]
+FREE = ["--contigs", "60-100"]
+#: file of results: (options of design, share of the designs asked for)
+SETS = {
+    "motif": (MOTIF, 1.0),
+    "unconditional": (FREE, 1.0),
+    "unconditional_unrelaxed": ([*FREE, "--no-relax"], 0.4),
+}
+ROWS = (
+    "residues", "bond_rms", "bond_over_4_sigma", "angle_rms", "angle_over_4_sigma", "omega_rms", "ca_neighbours",
+    "chain_breaks", "backbone_clashes_per_100", "helices_right_handed", "rama_favoured", "rama_outlier",
+    "helix", "strand", "loop", "rg", "contact_order",
+)  # fmt: skip
+
+
+def make(weights: str, designs: int) -> None:
+    for name, (options, share) in SETS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            count = str(max(1, round(share * designs)))
+            command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", "1", "--quiet"]
+            subprocess.run([*command, "--weights", weights, "--out", folder], check=True, stdout=subprocess.DEVNULL)
+            files = sorted(map(str, Path(folder).glob("*.cif")))
+            judge = [
+                sys.executable,
+                str(ROOT / "benchmarks/validity.py"),
+                *files,
+                "--json",
+                str(RESULTS / f"{name}.json"),
+            ]
+            subprocess.run(judge, check=True, stdout=subprocess.DEVNULL)
+            _note_command(RESULTS / f"{name}.json", ["structdiff", *_short(command[3:])], Path(folder))
+
+
+def _short(command: list[str]) -> list[str]:
+    return [part.replace(f"{ROOT}/", "") for part in command]
+
+
+def _note_command(path: Path, command: list[str], folder: Path) -> None:
+    """Adds how a set was made, and leaves out the rows of single files and where they lay."""
+    data = json.loads(path.read_text())
+    judged = json.loads((folder / "design_1.confidence.json").read_text())
+    data["made_by"] = " ".join(command)
+    data["weights_sha256"] = judged["provenance"]["weights_sha256"]
+    data["sampling"] = judged["provenance"]["sampling"]
+    data.pop("files", None)
+    path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def tables() -> str:
+    natural = json.loads((RESULTS / "natural.json").read_text())["sets"]
+    sharp = next(key for key in natural if "2.0" in key and "any" in key)
+    columns = {
+        "around a motif": json.loads((RESULTS / "motif.json").read_text())["summary"],
+        "from nothing": json.loads((RESULTS / "unconditional.json").read_text())["summary"],
+        "from nothing, before relaxation": json.loads((RESULTS / "unconditional_unrelaxed.json").read_text())[
+            "summary"
+        ],
+        "natural, held out": natural["all"],
+        "natural, 2.0 Å or better": natural[sharp],
+    }
+    labels = json.loads((RESULTS / "motif.json").read_text())["labels"]
+    counts = [f"{name} ({summary['residues']['count']})" for name, summary in columns.items()]
+    lines = ["| mean [95 % interval] | " + " | ".join(counts) + " |", "|---" * (len(columns) + 1) + "|"]
+    for key in ROWS:
+        label, unit = labels[key]
+        cells = [_cell(summary[key], 100 if unit == "%" else 1) for summary in columns.values()]
+        lines.append(f"| {label}{', ' + unit if unit else ''} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(summary: dict[str, float], factor: int) -> str:
+    if not summary["count"]:
+        return "-"
+    return "{} [{}, {}]".format(*(f"{factor * summary[key]:.3g}" for key in ("mean", "low", "high")))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("make", "tables"))
+    parser.add_argument("weights", nargs="?", default="mini")
+    parser.add_argument("--designs", type=int, default=100)
+    options = parser.parse_args()
+    if options.what == "make":
+        make(options.weights, options.designs)
+    print(tables())
+
+
+if __name__ == "__main__":
+    main()
