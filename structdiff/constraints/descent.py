@@ -107,9 +107,7 @@ class Descent:
             positions = positions - step / np.sqrt(1 + square)[:, None]
         return positions
 
-    def inverse_curvature(
-        self, positions: np.ndarray, damping: float = _SOFTEST
-    ) -> Callable[[np.ndarray], np.ndarray]:
+    def inverse_curvature(self, positions: np.ndarray, damping: float = _SOFTEST) -> Callable[[np.ndarray], np.ndarray]:
         """Steps from gradients by the Gauss-Newton curvature of bonds, angles, planes and hands, and the restraint.
 
         These follow the chains, so that the factors of their matrix stay sparse; contacts, which do not, are left out.
@@ -130,9 +128,7 @@ class Descent:
     def _jacobian(self, arrows: np.ndarray) -> csc_array:
         """Derivatives of the deviations, each over its spread, by the free coordinates."""
         rows = len(self.distance) + len(self.volume)
-        whole = csc_array(
-            (self._deviation_slopes(arrows), self.jacobian_places), shape=(rows, 3 * len(self.anchor))
-        )
+        whole = csc_array((self._deviation_slopes(arrows), self.jacobian_places), shape=(rows, 3 * len(self.anchor)))
         return whole if len(self.free_coordinates) == 3 * len(self.anchor) else whole[:, self.free_coordinates]
 
     def _deviation_slopes(self, arrows: np.ndarray) -> np.ndarray:

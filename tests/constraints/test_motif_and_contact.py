@@ -20,14 +20,29 @@ def held_batch(groups: list[int]):
     return collate([build_features(structure, condition)])
 
 
-def test_a_held_group_keeps_its_exact_shape_and_the_rest_stays():
+def test_a_held_group_keeps_its_exact_shape():
     batch = held_batch([0, 1, 1, 1, 0, 0])
     hold = MotifHold.from_features(batch)
     drawn = torch.randn_like(batch.atom.positions) * 10
     out = hold.project(drawn, 1.0)
     held = batch.condition.motif_mask
     assert superposed_rmsd(out, batch.condition.motif_positions, mask=held).max() < 1e-4
-    assert torch.equal(out[~held], drawn[~held])
+    assert torch.equal(out[~batch.atom.mask], drawn[~batch.atom.mask])
+
+
+def test_neighbours_go_along_with_a_motif_and_distant_residues_do_not():
+    batch = held_batch([0, 1, 1, 1, 0, 0])
+    hold = MotifHold.from_features(batch)
+    tokens = torch.arange(6).repeat_interleave(batch.num_slots)
+    line = torch.stack([tokens * 4.0, torch.zeros(len(tokens)), torch.zeros(len(tokens))], -1)[None]
+    line[:, tokens == 5] += torch.tensor([60.0, 0, 0])
+    shift = hold.project(line, 1.0) - line
+    next_to, far, held = (shift[0, (tokens == t) & batch.atom.mask[0]] for t in (4, 5, 3))
+    assert far.norm(dim=-1).max() < 1e-3
+    assert next_to.norm(dim=-1).max() > 0
+    # The whole residue moves as one, in the direction of the motif beside it.
+    assert torch.allclose(next_to, next_to[:1].expand_as(next_to))
+    assert torch.nn.functional.cosine_similarity(next_to[0], held.mean(0), dim=0) > 0
 
 
 def test_groups_are_free_of_one_another():
