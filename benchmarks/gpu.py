@@ -22,7 +22,7 @@ from structdiff.features.build import build_features
 from structdiff.features.condition import Condition
 from structdiff.features.schema import Features
 from structdiff.model.library import load_named_weights
-from structdiff.pipeline import recommended_sampling
+from structdiff.options import recommended_sampling
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
 from structdiff.training.batches import BatchConfig, TrainingBatches

@@ -11,8 +11,8 @@ from pathlib import Path
 import structdiff
 from structdiff.evaluation.validity import format_table, summarise_validity, validity
 from structdiff.model.library import load_named_weights
+from structdiff.options import recommended_sampling
 from structdiff.output.files import write_design
-from structdiff.pipeline import recommended_sampling
 
 
 def main() -> None:

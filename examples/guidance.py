@@ -15,8 +15,8 @@ import structdiff
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.model.library import load_named_weights
+from structdiff.options import recommended_sampling
 from structdiff.output.files import write_design
-from structdiff.pipeline import recommended_sampling
 
 ASKED = "L2H22L4H22L2"
 

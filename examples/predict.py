@@ -10,8 +10,8 @@ from pathlib import Path
 
 import structdiff
 from structdiff.model.library import load_named_weights
+from structdiff.options import recommended_sampling
 from structdiff.output.files import write_prediction
-from structdiff.pipeline import recommended_sampling
 
 HERE = Path(__file__).parent
 

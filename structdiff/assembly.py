@@ -34,6 +34,7 @@ from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.geometry.superposition import superposed_rmsd, superposition
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
+from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec, design_to_dict
@@ -47,7 +48,6 @@ from structdiff.version import __version__
 if TYPE_CHECKING:
     from structdiff.diffusion.trajectory import Trajectory
     from structdiff.engine import Draw, Engine
-    from structdiff.pipeline import RunOptions
 
 _AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[name] for name in PROTEIN_ONE_TO_THREE.values()])
 #: Random numbers of sequences are those of samples no run reaches, so that they have nothing to do with positions.
@@ -315,8 +315,6 @@ def provenance_of(
     request: Mapping[str, Any], weights: Weights, options: RunOptions, *, seed: int, index: int, device: str
 ) -> Provenance:
     """Where a structure comes from; known before it is drawn."""
-    from structdiff.pipeline import recommended_sampling
-
     sampling = options.sampling or recommended_sampling(weights)
     settings = to_dict(sampling) | {
         "guidance": options.guidance if isinstance(options.guidance, float | int) else dict(options.guidance),

@@ -26,7 +26,7 @@ from structdiff.errors import InputError
 
 if TYPE_CHECKING:
     from structdiff.model.checkpoint import Weights
-    from structdiff.pipeline import RunOptions
+    from structdiff.options import RunOptions
     from structdiff.spec.design import DesignSpec
 
 _DRAWN_AT_MOST = 5

@@ -14,7 +14,7 @@ from structdiff.errors import InputError
 
 if TYPE_CHECKING:
     from structdiff.model.checkpoint import Weights
-    from structdiff.pipeline import RunOptions
+    from structdiff.options import RunOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Option = inspect.Parameter
@@ -69,7 +69,7 @@ def sampling_options() -> list[Option]:
 
 def run_options() -> list[Option]:
     """What structures are drawn with: weights, device, batches, guidance."""
-    settings = settings_of("pipeline", "RunOptions")
+    settings = settings_of("options", "RunOptions")
     metavars = {"device": "auto|cpu|cuda|mps", "weights": "NAME|FOLDER", "guidance": "NUMBER|NAME=NUMBER,...",
                 "trajectory": "K"}  # fmt: skip
     more = {"device": "where to compute.", "guidance": ", for instance motif=2,hotspots=1."}
@@ -96,7 +96,7 @@ def build_run_options(given: Mapping[str, Any]) -> tuple[RunOptions, Weights]:
     """The run's options and its weights, from what was given to the options of this file. Raises InputError."""
     from structdiff.engine import choose_device
     from structdiff.model.library import load_named_weights
-    from structdiff.pipeline import RunOptions, recommended_sampling
+    from structdiff.options import RunOptions, recommended_sampling
 
     run = {name: given[name] for name in _RUN}
     run["guidance"] = parse_guidance(given["guidance"])

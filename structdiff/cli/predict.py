@@ -20,7 +20,7 @@ from structdiff.errors import InputError, StructdiffError
 
 if TYPE_CHECKING:
     from structdiff.model.checkpoint import Weights
-    from structdiff.pipeline import RunOptions
+    from structdiff.options import RunOptions
     from structdiff.spec.complex import ComplexSpec
 
 _FORMATS = {"both": ("cif", "pdb"), "cif": ("cif",), "pdb": ("pdb",)}

@@ -28,7 +28,7 @@ class Setting:
 
 @cache
 def settings_of(module: str, name: str) -> dict[str, Setting]:
-    """The fields of a dataclass by name, for instance ``settings_of("pipeline", "RunOptions")["recycles"]``.
+    """The fields of a dataclass by name, for instance ``settings_of("options", "RunOptions")["recycles"]``.
 
     module: below ``structdiff``. The help of a field is what follows ``field:`` in the docstring.
     """

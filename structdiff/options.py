@@ -1,0 +1,54 @@
+"""How structures are drawn, the same for prediction and design."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.errors import InputError
+from structdiff.model.checkpoint import Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How structures are drawn, the same for prediction and design.
+
+    weights: name (``structdiff info`` lists them) or folder. sampling: None takes what the weights recommend.
+    guidance: weight of the conditions, 1 as trained, or one by name. recycles: further passes of the trunk.
+    relax: minimise bonds, angles, chirality and clashes in the end, near the drawn structure. batch_size: structures
+    drawn together, which changes memory and speed but no result. trajectory: keep every k-th step, 0 for none.
+    """
+
+    weights: str | Path = "mini"
+    sampling: SamplingConfig | None = None
+    guidance: float | Mapping[str, float] = 1.0
+    recycles: int = 0
+    relax: bool = True
+    device: str = "auto"
+    batch_size: int = 4
+    trajectory: int = 0
+
+    def __post_init__(self) -> None:
+        for key, least in (("batch_size", 1), ("recycles", 0), ("trajectory", 0)):
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError("must be a whole number", key=key, found=value, allowed=f"{least} or more")
+
+
+def recommended_sampling(weights: Weights, **changes: object) -> SamplingConfig:
+    """The sampling that a set of weights recommends, with some settings changed (None leaves one as it is)."""
+    settings = dict(weights.sampling) | {key: value for key, value in changes.items() if value is not None}
+    if "solver" in changes and changes["solver"] is not None and changes["solver"] != weights.sampling.get("solver"):
+        # Knobs tuned for one solver mean nothing to another.
+        for knob in ("churn", "churn_min_sigma", "noise_scale", "step_scale"):
+            if changes.get(knob) is None:
+                settings.pop(knob, None)
+    fields = {field.name for field in dataclasses.fields(SamplingConfig)}
+    unknown = set(settings) - fields
+    if unknown:
+        raise InputError("unknown sampling setting", key="sampling", found=min(unknown), allowed=sorted(fields),
+                         suggest_from=fields)  # fmt: skip
+    return SamplingConfig(**settings)  # type: ignore[arg-type]
