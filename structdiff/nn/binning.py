@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ class DistanceBasis(nn.Module):
     def __init__(self, num_centres: int, *, largest: float, scale: float = 2.0) -> None:
         super().__init__()
         self.scale, self.largest = scale, largest
-        top = float(torch.log1p(torch.tensor(largest / scale)))
+        top = math.log1p(largest / scale)
         self.centres: Tensor
         self.register_buffer("centres", torch.linspace(0.0, top, num_centres), persistent=False)
         self.width = top / (num_centres - 1)

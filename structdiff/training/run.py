@@ -100,7 +100,8 @@ def train(config: TrainConfig) -> Path:
     module = _module(config)
     start, checkpoint = _resume(config, module)
     structures = StructureSet(config.data, "train")
-    rank, ranks = int(os.environ.get("RANK", "0")), config.devices
+    # Under torchrun RANK is set; processes that Lightning starts itself know their LOCAL_RANK.
+    rank, ranks = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))), config.devices
     batches = TrainingBatches(
         structures, config.batches, config.tasks, seed=config.seed, start=start, rank=rank, ranks=ranks
     )
@@ -111,6 +112,8 @@ def train(config: TrainConfig) -> Path:
     trainer = lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
+        # Not every step uses every parameter: recycling is drawn, the confidence head is trained elsewhere.
+        strategy="ddp_find_unused_parameters_true" if config.devices > 1 else "auto",
         precision=config.precision,  # type: ignore[arg-type]
         max_steps=config.max_steps,
         gradient_clip_val=config.optimiser.clip_norm,
@@ -178,9 +181,10 @@ class RunRecorder(Callback):
             self.first_step = trainer.global_step - 1
         if trainer.global_step % self.config.log_steps == 0:
             self._print(trainer, now)
-        if now - self.saved > 60 * self.config.save_minutes:
+        if _any(trainer, now - self.saved > 60 * self.config.save_minutes):
             self.save(trainer, module)
-        if self.config.max_minutes is not None and now - self.began > 60 * self.config.max_minutes:
+        limit = self.config.max_minutes
+        if limit is not None and _any(trainer, now - self.began > 60 * limit):
             trainer.should_stop = True
 
     def _print(self, trainer: lightning.Trainer, now: float) -> None:
@@ -196,13 +200,18 @@ class RunRecorder(Callback):
     def save(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
         """Checkpoint to resume from, and the averaged weights to use."""
         self.saved = time.monotonic()
-        if trainer.global_rank != 0:
-            return
         self.config.out.mkdir(parents=True, exist_ok=True)
         path = self.config.out / CHECKPOINT_FILE
         temporary = path.with_suffix(".part")
-        trainer.save_checkpoint(temporary)
+        trainer.save_checkpoint(temporary)  # all processes meet here, the first one writes
+        if trainer.global_rank != 0:
+            return
         os.replace(temporary, path)
         record = {"steps": trainer.global_step, "settings": to_dict(self.config)}
         save_weights(module.ema, self.config.out / "weights", training=record)
         write_atomically(self.config.out / "run.json", json.dumps(record, indent=2) + "\n")
+
+
+def _any(trainer: lightning.Trainer, wanted: bool) -> bool:
+    """Whether any process wants it: clocks differ, and what all must do together all must decide together."""
+    return trainer.strategy.reduce_boolean_decision(wanted, all=False) if trainer.world_size > 1 else wanted

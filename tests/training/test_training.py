@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -219,3 +221,15 @@ def test_bad_settings_are_named(tmp_path, text, words):
     with pytest.raises(InputError) as caught:
         read_train_config(path)
     assert all(word in str(caught.value) for word in [*words, "train.yaml"])
+
+
+def test_two_processes_train_one_set_of_weights(data, tmp_path):
+    settings = {
+        "data": str(data), "out": str(tmp_path / "out"), "model": "tiny", "accelerator": "cpu", "devices": 2,
+        "noise_levels": 2, "max_steps": 2, "batches": {"crops": [[16, 1, 1.0]]}, "threads": 1,
+    }  # fmt: skip
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(settings))
+    done = subprocess.run([sys.executable, "-m", "structdiff", "train", str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert load_weights(tmp_path / "out" / "weights").training["steps"] == 2
