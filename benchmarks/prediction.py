@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.evaluation.backbone import Backbone
-from structdiff.evaluation.chirality import alpha_carbon_hand
+from structdiff.evaluation.chirality import hands
 from structdiff.evaluation.lddt import lddt
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.tm_score import tm_score
@@ -57,12 +57,12 @@ def judged(sequence: str, truth: np.ndarray, weights: str) -> dict[str, float]:
     (prediction,) = predict(spec, options=RunOptions(weights=weights))
     atoms = prediction.structure.atoms
     ca = atoms.positions[atoms.name == "CA"]
-    hand = alpha_carbon_hand(Backbone.from_structure(prediction.structure))
+    share_l = hands(Backbone.from_structure(prediction.structure)).share_l  # glycine has no hand and does not count
     return {
         "lddt_ca": lddt(ca, truth).score,
         "tm": tm_score(ca, truth).score,
         "plddt": prediction.confidence.mean_plddt / 100,
-        "l_share": float((hand[np.isfinite(hand)] > 0).mean()),
+        "l_share": share_l,
     }
 
 
