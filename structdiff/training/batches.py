@@ -24,7 +24,6 @@ class BatchConfig:
 
     crops: Sequence[tuple[int, int, float]] = ((64, 4, 0.75), (96, 2, 0.15), (128, 1, 0.10))
     small_share: float = 0.6
-    max_slots: int = 23
 
 
 class TrainingBatches(IterableDataset):
