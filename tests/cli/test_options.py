@@ -16,7 +16,7 @@ from structdiff.pipeline import Progress
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("pipeline", "RunOptions"), ("diffusion.sampler", "SamplingConfig"), ("training.run", "TrainConfig")],
+    [("options", "RunOptions"), ("diffusion.sampler", "SamplingConfig"), ("training.run", "TrainConfig")],
 )
 def test_the_source_says_what_the_class_is(module: str, name: str) -> None:
     real = {each.name: each for each in dataclasses.fields(getattr(import_module(f"structdiff.{module}"), name))}
