@@ -31,7 +31,7 @@ def test_the_source_says_what_the_class_is(module: str, name: str) -> None:
 def test_every_option_has_help() -> None:
     for module, name, keys in (
         ("diffusion.sampler", "SamplingConfig", _SAMPLING),
-        ("pipeline", "RunOptions", [key for key in _RUN if key != "device"]),
+        ("options", "RunOptions", [key for key in _RUN if key != "device"]),
     ):
         for key in keys:
             assert len(settings_of(module, name)[key].help) > 15
