@@ -55,9 +55,6 @@ REPRESENTATIVE_ATOM = {
     **dict.fromkeys(("N", "DN"), "C1'"),
 }  # fmt: skip
 
-#: The largest number of heavy atoms in one standard residue (guanosine).
-MAX_RESIDUE_ATOMS = max(len(atoms) for atoms in RESIDUE_ATOMS.values())
-
 
 def is_standard(name: str) -> bool:
     """Whether a residue is one of the standard ones, with a token of its own.

@@ -51,10 +51,9 @@ class StepResult:
 
 @runtime_checkable
 class Solver(Protocol):
-    """One step of a sampler. ``order``: how the error shrinks with the step's length; ``is_random``: adds noise."""
+    """One step of a sampler. ``order``: how the error shrinks with the step's length."""
 
     order: ClassVar[int]
-    is_random: ClassVar[bool]
 
     def step(self, step: Step) -> StepResult:
         """Carries positions from ``step.sigma`` to ``step.sigma_next``."""
@@ -69,7 +68,6 @@ class Euler:
     """
 
     order: ClassVar[int] = 1
-    is_random: ClassVar[bool] = False
     step_scale: float = 1.0
 
     def step(self, step: Step) -> StepResult:
@@ -88,7 +86,6 @@ class Heun:
     """
 
     order: ClassVar[int] = 2
-    is_random: ClassVar[bool] = False
     churn: float = 0.0
     churn_min_sigma: float = 1.0
     noise_scale: float = 1.0
@@ -115,7 +112,6 @@ class DPMSolver2M:
     """
 
     order: ClassVar[int] = 2
-    is_random: ClassVar[bool] = False
 
     def step(self, step: Step) -> StepResult:
         """Carries positions one level down."""
@@ -138,7 +134,6 @@ class Ancestral:
     """
 
     order: ClassVar[int] = 1
-    is_random: ClassVar[bool] = True
     noise_scale: float = 1.0
 
     def step(self, step: Step) -> StepResult:
@@ -162,7 +157,6 @@ class Stochastic:
     """
 
     order: ClassVar[int] = 1
-    is_random: ClassVar[bool] = True
     churn: float = 0.8
     churn_min_sigma: float = 1.0
     noise_scale: float = 1.003

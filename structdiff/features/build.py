@@ -124,7 +124,6 @@ def _token_features(
         kind=_integers(kind),
         cyclic_period=_integers(np.where(chains.cyclic, length, 0)[tokens.chain]),
         standard=torch.from_numpy(tokens.standard),
-        ref_space_uid=_integers(tokens.residue),
         centre=_integers(tokens.centre),
         representative=_integers(representative),
         frame=_integers(tokens.frame),

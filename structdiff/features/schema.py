@@ -29,7 +29,6 @@ class TokenFeatures:
     kind: Tensor  # int, ChainKind
     cyclic_period: Tensor  # int, residues of a cyclic chain, 0 when linear
     standard: Tensor  # bool, a token for a whole residue
-    ref_space_uid: Tensor  # int, one number a residue or ligand component
     centre: Tensor  # int, slot of the centre atom
     representative: Tensor  # int, slot of the representative atom
     frame: Tensor  # int [..., token, 3], slots of the frame atoms, -1 for none

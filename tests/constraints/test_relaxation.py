@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -22,25 +20,8 @@ from structdiff.evaluation.covalent import (
 from structdiff.geometry.rotations import random_rotation
 from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.structure.build import ChainSequence, build_structure
-from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind
-
-DATA = Path(__file__).parents[1]
-
-
-def resolved(path):
-    structure = read_structure(DATA / path)
-    return structure.select(structure.atoms.resolved & (structure.chains.kind[structure.atom_chain] != ChainKind.WATER))
-
-
-@pytest.fixture(scope="module")
-def crambin():
-    return resolved("evaluation/data/1crn.pdb")
-
-
-@pytest.fixture(scope="module")
-def duplex():
-    return resolved("data/1bna.pdb.gz")
+from tests.constraints.real_structures import resolved
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from structdiff.training import losses
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
-from structdiff.training.module import OptimiserConfig, TrainingModule
+from structdiff.training.module import OptimiserConfig, TrainingModule, _targets
 from structdiff.training.run import TrainConfig, read_train_config, train
 from structdiff.training.tasks import _TASKS, TaskMix, draw_condition, training_example
-from tests.features.examples import placed, protein
+from tests.features.examples import mixed
 
 COLLECTION = Path(__file__).parent / "data" / "collection"
 
@@ -70,11 +70,18 @@ def test_clashes_count_between_proteins_only():
     assert losses.clash_loss(centre, mask, ~mask) == 0
 
 
-def test_rare_atoms_weigh_more():
-    structure = placed([protein("ALA", "SER")])
-    batch = collate([build_features(structure, only_resolved=True)])
-    assert losses.ATOM_WEIGHT[int(batch.token.kind[0, 0])] == 1.0
-    assert losses.ATOM_WEIGHT[3] > losses.ATOM_WEIGHT[2] > 1.0
+def test_rare_atoms_weigh_more_and_unseen_ones_nothing():
+    structure = mixed()
+    resolved = structure.atoms.name != "CB"
+    batch = collate([build_features(structure.with_positions(structure.atoms.positions, resolved=resolved))])
+    target, weight, counted = _targets(batch)
+    kind = batch.token.kind.repeat_interleave(batch.num_slots, 1)
+    for number, expected in enumerate((1.0, 6.0)):  # protein, DNA
+        assert weight[(kind == number) & counted].unique().tolist() == [expected]
+    assert weight[(kind == 3) & counted].unique().tolist() == [11.0]  # ligands and ions
+    assert weight[~counted].abs().max() == 0
+    assert counted.sum() == resolved.sum()
+    assert torch.allclose(target[counted].mean(0), torch.zeros(3), atol=1e-4)
 
 
 @pytest.mark.parametrize("task", list(_TASKS))
