@@ -1,0 +1,49 @@
+"""The catalogue of metrics: everything that any table, plot or report of structdiff shows, explained once.
+
+A new metric is an entry in a file of ``structdiff/evaluation/metrics/``; a new file of them is named in ``_GROUPS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from structdiff.errors import InputError
+from structdiff.evaluation.metrics import design, distribution, motifbench, prediction, validity
+from structdiff.evaluation.metrics.metric import Direction, Metric, Scope
+
+__all__ = ["CATALOGUE", "Direction", "Metric", "Scope", "metric", "shown"]
+
+_GROUPS = (validity.METRICS, design.METRICS, distribution.METRICS, prediction.METRICS, motifbench.METRICS)
+
+
+def _joined() -> Iterator[tuple[str, Metric]]:
+    seen: set[str] = set()
+    for each in (entry for group in _GROUPS for entry in group):
+        if each.name in seen:
+            raise ValueError(f"two metrics are called {each.name}")
+        seen.add(each.name)
+        yield each.name, each
+
+
+#: Every metric by its name, in the order in which tables show them.
+CATALOGUE: Mapping[str, Metric] = MappingProxyType(dict(_joined()))
+
+
+def metric(name: str) -> Metric:
+    """What a metric is, by its name; raises InputError with the nearest name where there is none."""
+    if name not in CATALOGUE:
+        message = "there is no such metric (the catalogue is in docs/evaluation.md)"
+        raise InputError(message, key="metric", found=name, suggest_from=CATALOGUE)
+    return CATALOGUE[name]
+
+
+def shown(name: str, value: float, *, digits: int = 3) -> str:
+    """A value of a metric as tables show it: shares in per cent, "-" where there is none.
+
+    >>> shown("rama_favoured", 0.9731), shown("chain_breaks", float("nan"))
+    ('97.3', '-')
+    """
+    if value != value:
+        return "-"
+    return f"{value * metric(name).scale:.{digits}g}"

@@ -1,0 +1,1 @@
+"""What is measured, in words: the entries of the catalogue of metrics, a file for each group."""

@@ -1,0 +1,40 @@
+"""Metrics of designs: is the motif held, is the target touched, how many folds, how new."""
+
+from __future__ import annotations
+
+from structdiff.evaluation.metrics.metric import Metric
+
+_MOTIF, _INTERFACE, _FOLDS = "Motif", "Interface", "Diversity and novelty"
+_TM = "Zhang & Skolnick, Proteins 57, 702 (2004); alignment as TM-align, Nucleic Acids Res. 33, 2302 (2005)"
+
+METRICS = (
+    Metric(name="motif_residues", label="motif residues", group=_MOTIF, formula="residues of the motif in the design"),
+    Metric(name="motif_rmsd", label="motif RMSD, backbone", group=_MOTIF, unit="Å", better="lower",
+           formula="RMSD of N, CA, C, O of each motif group to the given motif after the best superposition of that "
+           "group; the worst of several groups"),
+    Metric(name="motif_rmsd_all", label="motif RMSD, all atoms", group=_MOTIF, unit="Å", better="lower",
+           formula="as the backbone's, over all heavy atoms of motif residues whose type is kept; the atoms of a "
+           "symmetric side chain paired to agree best"),
+    Metric(name="hotspots_touched", label="hotspots touched", group=_INTERFACE, unit="%", better="higher",
+           formula="share of the given hotspot residues with a heavy atom (CB where only the backbone is there: 8 Å) "
+           "within 5 Å of a designed chain"),
+    Metric(name="interface_contacts", label="interface residues in contact", group=_INTERFACE, better="none",
+           formula="pairs of residues of different chains with heavy atoms within 5 Å"),
+    Metric(name="interface_area", label="buried surface", group=_INTERFACE, unit="Å²", better="none",
+           formula="solvent-accessible surface of the chains alone less that of the complex, halved (probe 1.4 Å)",
+           source="Shrake & Rupley, J. Mol. Biol. 79, 351 (1973), by biotite"),
+    Metric(name="cluster", label="cluster", group=_FOLDS,
+           formula="number of the structure's cluster, the largest is 1"),
+    Metric(name="nearest_in_set", label="TM to the nearest of the set", group=_FOLDS, better="none",
+           formula="highest TM-score to any other structure of the set, by the longer chain's length", source=_TM),
+    Metric(name="nearest_tm", label="TM to the nearest reference", group=_FOLDS, better="none",
+           formula="highest TM-score, by the length of the design, to a chain of the reference set among those nearest "
+           "to it by descriptors; a lower bound of the true highest", source=_TM),
+    Metric(name="clusters", label="clusters at TM 0.6", group=_FOLDS, scope="set", better="higher",
+           formula="groups of a complete-linkage clustering: any two of a group have a TM-score, by the longer chain's "
+           "length, of at least 0.6", source=_TM),
+    Metric(name="clusters_per_structure", label="clusters a structure", group=_FOLDS, scope="set", unit="%",
+           better="higher", formula="clusters over structures"),
+    Metric(name="mean_pairwise_tm", label="mean pairwise TM", group=_FOLDS, scope="set", better="lower",
+           formula="mean of the TM-score over all pairs of the set, by the longer chain's length", source=_TM),
+)  # fmt: skip
