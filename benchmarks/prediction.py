@@ -22,7 +22,8 @@ from structdiff.evaluation.chirality import hands
 from structdiff.evaluation.lddt import lddt
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.tm_score import tm_score
-from structdiff.pipeline import RunOptions, predict
+from structdiff.options import RunOptions
+from structdiff.pipeline import predict
 from structdiff.spec.complex import ChainSpec, ComplexSpec
 from structdiff.structure.tables import ChainKind
 from structdiff.training.dataset import StructureSet

@@ -18,10 +18,12 @@ from structdiff.version import __version__
 
 if TYPE_CHECKING:
     from structdiff.diffusion.sampler import SamplingConfig
+    from structdiff.drawing import Progress
     from structdiff.errors import InputError, ResourceError, StructdiffError
+    from structdiff.options import RunOptions
     from structdiff.output.prediction import Design, Prediction
     from structdiff.output.view import view, write_view_html
-    from structdiff.pipeline import Progress, RunOptions, design, layouts, predict, score
+    from structdiff.pipeline import design, layouts, predict, score
     from structdiff.spec.complex import ComplexSpec
     from structdiff.spec.contigs import parse_contigs
     from structdiff.spec.design import DesignSpec, read_design
@@ -40,7 +42,9 @@ _HOMES = {
     "errors": ("InputError", "ResourceError", "StructdiffError"),
     "output.prediction": ("Design", "Prediction"),
     "output.view": ("view", "write_view_html"),
-    "pipeline": ("Progress", "RunOptions", "design", "layouts", "predict", "score"),
+    "drawing": ("Progress",),
+    "options": ("RunOptions",),
+    "pipeline": ("design", "layouts", "predict", "score"),
     "spec.complex": ("ComplexSpec",),
     "spec.contigs": ("parse_contigs",),
     "spec.design": ("DesignSpec", "read_design"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from structdiff.assembly import (
-    Job,
     complex_job,
     confidence_of,
     design_job,
@@ -17,14 +15,13 @@ from structdiff.assembly import (
     finished_prediction,
 )
 from structdiff.confidence import Confidence
-from structdiff.diffusion.sampler import sample_generator
-from structdiff.diffusion.trajectory import Trajectory
-from structdiff.engine import Draw, Engine, choose_device
+from structdiff.drawing import OnProgress, Wanted, draw_all
+from structdiff.engine import Engine, choose_device
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
 from structdiff.features.tokens import tokenise
 from structdiff.model.library import load_named_weights
-from structdiff.options import RunOptions, recommended_sampling
+from structdiff.options import RunOptions
 from structdiff.output.prediction import Design, Prediction
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.contigs import ResidueId
@@ -36,14 +33,9 @@ from structdiff.structure.scaffold import motif_residues
 from structdiff.structure.tables import Structure
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a run is: structures finished of all, and the sampling step of the batch at hand."""
-
-    finished: int
-    total: int
-    step: int
-    steps: int
+def load_engine(options: RunOptions) -> Engine:
+    """The weights of a run on its device, to be given to several runs. Raises InputError."""
+    return Engine(load_named_weights(options.weights), device=choose_device(options.device))
 
 
 def predict(
@@ -52,7 +44,9 @@ def predict(
     samples: int = 1,
     seed: int | None = None,
     options: RunOptions | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    engine: Engine | None = None,
+    places: Iterable[int] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Iterator[Prediction]:
     """Predicts the structure of a complex; yields each sample as it is finished.
 
@@ -61,6 +55,9 @@ def predict(
         samples: structures for each seed.
         seed: random seed; by default those the input names, else 0.
         options: weights, sampling and the rest.
+        engine: these weights where they are loaded already (``load_engine``).
+        places: which of all samples to make, from 0, seed after seed; all if None. Each comes out the same whatever
+            else is made.
         on_progress: called after every sampling step.
 
     Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
@@ -69,39 +66,72 @@ def predict(
     if samples < 1:
         raise InputError("at least one sample is needed", key="samples", found=samples)
     options = options or RunOptions()
-    engine = Engine(load_named_weights(options.weights), device=choose_device(options.device))
+    engine = engine or load_engine(options)
     job = complex_job(spec, engine.weights)
     seeds = (seed,) if seed is not None else spec.seeds or (0,)
-    wanted = [(each, index) for each in seeds for index in range(samples)]
-    for (each, index), draw, path in _draw(engine, [job] * len(wanted), wanted, options, on_progress):
-        yield finished_prediction(job, draw, engine, options, seed=each, index=index, trajectory=path)
+    every = [Wanted(job=job, seed=each, index=index) for each in seeds for index in range(samples)]
+    wanted = every if places is None else [every[place] for place in places]
+    for drawn in draw_all(engine, wanted, len(wanted), options, on_progress):
+        own = drawn.wanted
+        yield finished_prediction(
+            job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory
+        )
+
+
+def predict_each(
+    specs: Sequence[ComplexSpec],
+    *,
+    seed: int = 0,
+    options: RunOptions | None = None,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
+) -> Iterator[Prediction]:
+    """Predicts one structure of each of many complexes, several at a time; yields them in order.
+
+    Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
+    """
+    options = options or RunOptions()
+    engine = engine or load_engine(options)
+    wanted = (Wanted(job=complex_job(spec, engine.weights), seed=seed, index=0) for spec in specs)
+    for drawn in draw_all(engine, wanted, len(specs), options, on_progress):
+        yield finished_prediction(
+            drawn.wanted.job, drawn.draw, engine, options, seed=seed, index=0, trajectory=drawn.trajectory
+        )
 
 
 def design(
     spec: DesignSpec,
     *,
     options: RunOptions | None = None,
-    skip: Collection[int] = (),
-    on_progress: Callable[[Progress], None] | None = None,
+    engine: Engine | None = None,
+    numbers: Iterable[int] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Iterator[Design]:
     """Designs proteins around a motif, a target, or from nothing; yields each design as it is finished.
 
     Args:
         spec: what to design.
         options: weights, sampling and the rest.
-        skip: numbers (from 0) of designs that exist already; the others come out the same with or without them.
+        engine: these weights where they are loaded already (``load_engine``).
+        numbers: which designs to make, from 0; all of ``spec.num_designs`` if None. Each comes out the same whatever
+            else is made.
         on_progress: called after every sampling step.
 
     Raises InputError for what cannot be designed, ResourceError for what does not fit into memory.
     """
     options = options or RunOptions()
     spec, motif = resolve_design(spec)
-    engine = Engine(load_named_weights(options.weights), device=choose_device(options.device))
-    wanted = [index for index in range(spec.num_designs) if index not in set(skip)]
-    jobs = [design_job(spec, _layout(spec, index), motif, index) for index in wanted]
-    order = [(spec.seed, index) for index in wanted]
-    for place, ((seed, index), draw, path) in enumerate(_draw(engine, jobs, order, options, on_progress)):
-        yield finished_design(jobs[place], draw, engine, options, seed=seed, index=index, trajectory=path)
+    engine = engine or load_engine(options)
+    chosen = list(range(spec.num_designs) if numbers is None else numbers)
+    wanted = (
+        Wanted(job=design_job(spec, _layout(spec, number), motif, number), seed=spec.seed, index=number)
+        for number in chosen
+    )
+    for drawn in draw_all(engine, wanted, len(chosen), options, on_progress):
+        own = drawn.wanted
+        yield finished_design(
+            own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory
+        )
 
 
 def layouts(spec: DesignSpec) -> list[Layout]:
@@ -135,36 +165,3 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
 def _layout(spec: DesignSpec, index: int) -> Layout:
     """Lengths are drawn from the seed and the design's number alone."""
     return spec.sample_layout(np.random.default_rng([spec.seed, index]))
-
-
-def _draw(
-    engine: Engine,
-    jobs: Sequence[Job],
-    order: Sequence[tuple[int, int]],
-    options: RunOptions,
-    on_progress: Callable[[Progress], None] | None,
-) -> Iterator[tuple[tuple[int, int], Draw, Trajectory | None]]:
-    """Draws the jobs batch by batch, each from the generator of its own seed and number."""
-    sampling = options.sampling or recommended_sampling(engine.weights)
-    size = 1 if options.trajectory else options.batch_size
-    for start in range(0, len(jobs), size):
-        batch = jobs[start : start + size]
-        generators = [sample_generator(seed, index) for seed, index in order[start : start + size]]
-        trajectory = Trajectory(every=options.trajectory) if options.trajectory else None
-
-        def report(step: int, steps: int, finished: int = start) -> None:
-            if on_progress is not None:
-                on_progress(Progress(finished=finished, total=len(jobs), step=step, steps=steps))
-
-        draws = engine.draw(
-            [job.features for job in batch],
-            generators,
-            sampling,
-            contacts=[job.contacts for job in batch] if any(job.contacts for job in batch) else None,
-            recycles=options.recycles,
-            guidance=options.guidance,
-            on_step=report,
-            trajectory=trajectory,
-        )
-        for place, draw in enumerate(draws):
-            yield order[start + place], draw, trajectory

@@ -183,7 +183,8 @@ def _run(
     batch = 1 if options.trajectory else options.batch_size
     try:
         with shown_progress(f"designing {spec.name}", batch_size=batch, quiet=quiet) as report:
-            for each in pipeline.design(spec, options=options, skip=kept, on_progress=report):
+            left = [index for index in range(len(names)) if index not in kept]
+            for each in pipeline.design(spec, options=options, numbers=left, on_progress=report):
                 if overwrite:
                     remove_structures(out, there)
                     there = []

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 if TYPE_CHECKING:
-    from structdiff.pipeline import Progress
+    from structdiff.drawing import Progress
 
 OnProgress = Callable[["Progress"], None]
 #: Seconds between two plain lines.

@@ -11,7 +11,7 @@ from structdiff.cli.options import _RUN, _SAMPLING, parse_guidance
 from structdiff.cli.progress import Clock, duration, shown_progress
 from structdiff.cli.settings import NO_DEFAULT, field_help, settings_of
 from structdiff.errors import InputError
-from structdiff.pipeline import Progress
+from structdiff.drawing import Progress
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""Drawing many jobs: batch by batch, smaller where memory does not suffice, each from its own random numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from structdiff.assembly import Job
+from structdiff.diffusion.sampler import sample_generator
+from structdiff.diffusion.trajectory import Trajectory
+from structdiff.engine import Draw, Engine
+from structdiff.errors import ResourceError
+from structdiff.options import RunOptions, recommended_sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is: structures finished of all, and the sampling step of the batch at hand."""
+
+    finished: int
+    total: int
+    step: int
+    steps: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One structure to draw: its job, and the seed and number that decide its random numbers."""
+
+    job: Job
+    seed: int
+    index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """One structure that was drawn, with what was wanted and the way there where it was kept."""
+
+    wanted: Wanted
+    draw: Draw
+    trajectory: Trajectory | None
+
+
+def draw_all(
+    engine: Engine, wanted: Iterable[Wanted], total: int, options: RunOptions, on_progress: OnProgress | None = None
+) -> Iterator[Drawn]:
+    """Draws structures in the order given; what is wanted is asked for a batch at a time.
+
+    A batch that does not fit into memory is halved, and those after it too, until one alone does not fit: then
+    ResourceError.
+    """
+    size = 1 if options.trajectory else options.batch_size
+    queue = iter(wanted)
+    waiting: list[Wanted] = []
+    finished = 0
+    while waiting := waiting or list(islice(queue, size)):
+        batch = waiting[:size]
+        try:
+            drawn = _draw_batch(engine, batch, finished, total, options, on_progress)
+        except (MemoryError, ResourceError, RuntimeError) as error:
+            if not is_out_of_memory(error) or len(batch) == 1:
+                raise
+            size = len(batch) // 2
+            if engine.device.type == "cuda":
+                torch.cuda.empty_cache()
+            print(f"note: {len(batch)} structures at a time do not fit into memory; going on with {size}",
+                  file=sys.stderr)  # fmt: skip
+            continue
+        waiting = waiting[len(batch) :]
+        finished += len(batch)
+        yield from drawn
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice, whoever raised it."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError | ResourceError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def _draw_batch(
+    engine: Engine, batch: list[Wanted], finished: int, total: int, options: RunOptions, on_progress: OnProgress | None
+) -> list[Drawn]:
+    trajectory = Trajectory(every=options.trajectory) if options.trajectory else None
+
+    def report(step: int, steps: int) -> None:
+        if on_progress is not None:
+            on_progress(Progress(finished=finished, total=total, step=step, steps=steps))
+
+    draws = engine.draw(
+        [each.job.features for each in batch],
+        [sample_generator(each.seed, each.index) for each in batch],
+        options.sampling or recommended_sampling(engine.weights),
+        contacts=[each.job.contacts for each in batch] if any(each.job.contacts for each in batch) else None,
+        recycles=options.recycles,
+        guidance=options.guidance,
+        on_step=report,
+        trajectory=trajectory,
+    )
+    return [Drawn(wanted=each, draw=draw, trajectory=trajectory) for each, draw in zip(batch, draws, strict=True)]
