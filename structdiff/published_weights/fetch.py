@@ -137,6 +137,8 @@ def _run_pip(arguments: Sequence[str], package: Package, shown: TextIO | None) -
     reasons = [line for line in process.stderr.splitlines() if line.startswith("ERROR:")] or [process.stderr[-200:]]
     if "No module named pip" in process.stderr:
         reasons = ["there is no pip in this environment"]
+    elif "connection" in process.stderr.lower():
+        reasons = ["the index cannot be reached"]
     raise InputError(
         f"{package.requirement} cannot be had from the package index: {reasons[0].removeprefix('ERROR: ')}. "
         f"On a machine with a network get {package.wheel}, and give it with --from",

