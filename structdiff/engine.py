@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from torch import Tensor
 from structdiff.constraints.combined import Combined
 from structdiff.constraints.contact import Contact, Contacts
 from structdiff.constraints.motif import MotifHold
+from structdiff.constraints.symmetry import PlacedMotif, SymmetricCopies, SymmetricDenoiser
+from structdiff.constraints.symmetry_pose import AssemblyPose
 from structdiff.diffusion.guidance import guided
 from structdiff.diffusion.sampler import SamplingConfig, sample
 from structdiff.diffusion.trajectory import Trajectory
 from structdiff.errors import InputError, ResourceError
 from structdiff.features.collate import collate
+from structdiff.features.copies import side_by_side
 from structdiff.features.guidance import keep_conditions, present_conditions
 from structdiff.features.schema import Features
 from structdiff.model.checkpoint import Weights
@@ -25,6 +29,7 @@ from structdiff.model.denoiser import Denoised, DenoiserCondition
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.model.network import ModelConfig, StructureNetwork
 from structdiff.model.trunk import TrunkOutput
+from structdiff.spec.symmetry import Symmetry
 
 OnStep = Callable[[int, int], None]
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -32,11 +37,16 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """One sample: positions [token, slot, 3] (Å), restype logits [token, restype], confidence of this sample alone."""
+    """One sample: positions [token, slot, 3] (Å), restype logits [token, restype], confidence of this sample alone.
+
+    Of a symmetric assembly the positions are those of one copy; the confidence is that of this copy and of those seen
+    beside it, which relatives lists as rows of the group's ``relatives``.
+    """
 
     positions: Tensor
     restype_logits: Tensor
     confidence: ConfidenceLogits
+    relatives: tuple[int, ...] = ()
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -71,44 +81,62 @@ class Engine:
         contacts: Sequence[Sequence[tuple[str, Tensor, Tensor, float, bool]]] | None = None,
         recycles: int = 0,
         guidance: float | Mapping[str, float] = 1.0,
+        symmetry: Symmetry | None = None,
+        start: Sequence[Tensor] | None = None,
         on_step: OnStep | None = None,
         trajectory: Trajectory | None = None,
     ) -> list[Draw]:
         """One sample for each item.
 
         contacts: for each item, (name, first, second, bound, avoid) with atoms as (token, slot) rows. guidance: weight
-        of all conditions, or of each by name. Raises ResourceError before starting when memory will not do.
+        of all conditions, or of each by name. symmetry: items are single copies of symmetric assemblies. start: for
+        each item, positions [token, slot, 3] (Å) to which noise is added, instead of drawing from nothing. Raises
+        ResourceError before starting when memory will not do.
         """
-        batch = collate(items).to(self.device)
+        units = collate(items).to(self.device)
+        copies, batch = None, units
+        if symmetry is not None:
+            copies = SymmetricCopies(symmetry.operators, symmetry.seen, units)
+            batch = collate([side_by_side(item, 1 + symmetry.seen) for item in items]).to(self.device)
+            sampling = dataclasses.replace(sampling, centre=False)
         check_memory(self.network.config, batch.num_tokens, len(items), self.device)
         # The constraints' own tensors take part in gradients, which those made under inference mode must not.
         parts: list = (
-            [] if contacts is None else [Contacts(_numbered(contacts, batch.num_slots, self.device), batch.atom.mask)]
+            [] if contacts is None else [Contacts(_numbered(contacts, units.num_slots, self.device), units.atom.mask)]
         )
+        hold = MotifHold.from_features(units)
+        if copies is not None:
+            placed = symmetry is not None and symmetry.motif_placed
+            parts.append(PlacedMotif(hold.reference, hold.groups.any(1)) if placed else AssemblyPose(copies))
         with torch.inference_mode():
             trunk = self.network.trunk(batch, recycles=recycles)
             conditional = _Asked(self.network, self.network.denoiser.condition(batch, trunk))
             denoise = self._guided(batch, conditional, guidance, recycles)
             positions = sample(
-                denoise,
-                batch.atom.mask,
+                denoise if copies is None else SymmetricDenoiser(denoise, copies),
+                units.atom.mask,
                 generators=generators,
                 config=sampling,
-                constraints=Combined([*parts, MotifHold.from_features(batch)]),
+                constraints=Combined([*parts, hold]),
+                start=None if start is None else _padded(start, units),
                 on_step=None if on_step is None else lambda step, steps, _: on_step(step, steps),
                 trajectory=trajectory,
             )
+            chosen = None if copies is None else copies.nearest(positions)
+            whole = positions if copies is None or chosen is None else copies.beside(positions, chosen)
             if conditional.last is None:  # guidance asks with each condition alone, or with none, but never with all
-                conditional(positions, positions.new_full((len(items),), sampling.sigma_min), None)
-            confidence = self._confidence(batch, trunk, positions)
+                conditional(whole, whole.new_full((len(items),), sampling.sigma_min), None)
+            confidence = self._confidence(batch, trunk, whole)
         assert conditional.last is not None
         logits = conditional.last.restype_logits
-        by_slot = positions.unflatten(1, (batch.num_tokens, batch.num_slots)).cpu()
+        by_slot = positions.unflatten(1, (units.num_tokens, units.num_slots)).cpu()
+        seen = 1 if chosen is None else 1 + chosen.shape[1]
         return [
             Draw(
                 positions=by_slot[row, : item.num_tokens, : item.num_slots],
                 restype_logits=logits[row, : item.num_tokens].cpu(),
-                confidence=_cut(confidence, row, item.num_tokens),
+                confidence=_cut(confidence, row, seen * item.num_tokens),
+                relatives=() if chosen is None else tuple(chosen[row].tolist()),
             )
             for row, item in enumerate(items)
         ]
@@ -171,6 +199,14 @@ def _numbered(
         ]
         for own in contacts
     ]
+
+
+def _padded(start: Sequence[Tensor], units: Features) -> Tensor:
+    """Positions [token, slot, 3] of each item as one tensor [sample, atom, 3], 0 in the padding."""
+    whole = torch.zeros(len(start), units.num_tokens, units.num_slots, 3)
+    for row, own in enumerate(start):
+        whole[row, : own.shape[0], : own.shape[1]] = own
+    return whole.flatten(1, 2).to(units.token.mask.device)
 
 
 def _cut(confidence: ConfidenceLogits, row: int, tokens: int) -> ConfidenceLogits:

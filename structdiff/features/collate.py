@@ -10,11 +10,11 @@ from torch import Tensor
 
 from structdiff.features.schema import Features
 
-#: Axes of each field after the batch axis: t token, a atom, m MSA row, number for a fixed size.
 _ATOM_FIELDS = {"motif_positions", "motif_mask"}
 
 
-def _axes(group: str, field: str, tensor: Tensor) -> str:
+def feature_axes(group: str, field: str, tensor: Tensor) -> str:
+    """What the axes of one structure's feature are, a letter each: t token, a atom, m MSA row, "." a fixed size."""
     if group == "atom" or field in _ATOM_FIELDS:
         return "a" + "." * (tensor.ndim - 1)
     if group == "pair":
@@ -54,7 +54,7 @@ def collate(items: Sequence[Features], *, num_tokens: int | None = None, num_slo
         fields = {}
         for field in dataclasses.fields(first):
             padded = [
-                _pad(tensor, _axes(group.name, field.name, tensor), item.num_slots, sizes)
+                _pad(tensor, feature_axes(group.name, field.name, tensor), item.num_slots, sizes)
                 for item in items
                 for tensor in (getattr(getattr(item, group.name), field.name),)
             ]

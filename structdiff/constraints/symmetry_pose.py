@@ -1,0 +1,102 @@
+"""How an asymmetric unit stands to its copies: near enough to hold together, not so near that they clash."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.constraints.symmetry import SymmetricCopies
+from structdiff.geometry.distances import norm
+from structdiff.geometry.rotations import rotation_from_vector
+from structdiff.typing import Bool, Float
+
+_LARGEST_SIGMA = 16.0  # Å; noisier predictions have no surface yet
+_CLEARANCE = 5.5  # Å between centre atoms (CA) of different copies, of which no two should be nearer
+_SOFTNESS = 3.0  # Å
+_CONTACT = 0.0  # Å, smooth shortest distance of a good interface: some 15 pairs of centre atoms at 8 Å
+_PULL = 1.0  # weight of contacts beside that of clearance
+_ROUNDS = 12
+_LARGEST_SHIFT, _LARGEST_TURN = 0.5, 0.04  # Å, radians in a round
+_FAR = 1e6
+
+
+class AssemblyPose:
+    """Moves each unit as one rigid piece until its copies touch without clashing and all hold together.
+
+    Which copies must touch: in the order of their distance, as many kinds of contact as it takes for the contacts to
+    lead from every copy to every other. Shape and size of the unit are the network's; only its place and orientation
+    to the axes change, by less than 0.5 Å and 0.04 radians a round.
+    """
+
+    def __init__(self, copies: SymmetricCopies) -> None:
+        self.copies = copies
+
+    def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
+        """Positions moved rigidly, while the noise is low enough for the unit to have a surface."""
+        if sigma > _LARGEST_SIGMA or not len(self.copies.rotations):
+            return positions
+        return torch.stack([self._moved(own, row) for row, own in enumerate(positions)])
+
+    def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:
+        """Nothing is preferred of single atoms."""
+        return positions.new_zeros(positions.shape[0])
+
+    def _moved(self, positions: Float[Tensor, "atom 3"], row: int) -> Float[Tensor, "atom 3"]:
+        copies = self.copies
+        exists = copies.token_mask[row]
+        place = copies.centre[row][exists]
+        near, wanted = self._partners(positions[place])
+        for _ in range(_ROUNDS):
+            centres = positions[place]
+            middle = centres.mean(0)
+            force = self._force(centres, near, wanted)
+            shift = force.sum(0)
+            shift = shift - copies.unmoved @ shift
+            torque = torch.linalg.cross(centres - middle, force).sum(0)
+            if not bool(force.any()):
+                break
+            extent = (centres - middle).square().sum(-1).mean().clamp(min=1.0)
+            shift, turn = _limited(shift / len(centres), _LARGEST_SHIFT), torque / (extent * len(centres))
+            turn = rotation_from_vector(_limited(turn, _LARGEST_TURN))
+            moved = (positions - middle) @ turn.T + middle + shift
+            positions = torch.where((positions != 0).any(-1, keepdim=True), moved, positions)
+        return positions
+
+    def _partners(self, centres: Float[Tensor, "token 3"]) -> tuple[Tensor, Bool[Tensor, " near"]]:
+        """Rows of ``relatives`` that may come near, and which of them must touch."""
+        copies, group = self.copies, self.copies.group
+        middle = centres.mean(0)
+        reach = 2 * (centres - middle).norm(dim=-1).amax() + 20.0
+        apart = (copies.rotations @ middle + copies.translations - middle).norm(dim=-1)
+        near = torch.nonzero(apart < reach)[:, 0]
+        smooth = torch.full((len(copies.rotations),), _FAR)
+        smooth[near.cpu()] = self._smooth_distance(centres, near)[0].cpu()
+        touching = np.zeros(len(smooth), bool)
+        for each in torch.argsort(torch.minimum(smooth, smooth[group.inverses]), stable=True).tolist():
+            if group.joined(touching):
+                break
+            touching[[each, group.inverses[each]]] = True
+        chosen = torch.from_numpy(touching).to(near.device)
+        near = torch.unique(torch.cat([near, torch.nonzero(chosen)[:, 0]]))
+        return near, chosen[near]
+
+    def _smooth_distance(self, centres: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Smooth shortest distance to each copy, all distances [relative, token, token], and the arrows."""
+        image = torch.einsum("kij,tj->kti", self.copies.rotations[rows], centres) + self.copies.translations[rows, None]
+        arrow = centres[None, :, None] - image[:, None]
+        distance = norm(arrow).clamp(min=1e-3)
+        return -_SOFTNESS * torch.logsumexp(-distance.flatten(1) / _SOFTNESS, 1), distance, arrow
+
+    def _force(self, centres: Tensor, rows: Tensor, wanted: Tensor) -> Float[Tensor, "token 3"]:
+        """Minus the slope, at each centre atom, of clearance and contacts: squares of what is missing."""
+        smooth, distance, arrow = self._smooth_distance(centres, rows)
+        push = (_CLEARANCE - distance).clamp(min=0.0)
+        excess = torch.where(wanted, (smooth - _CONTACT).clamp(min=0.0, max=5.0), 0.0)
+        share = torch.softmax(-distance.flatten(1) / _SOFTNESS, 1).view_as(distance)
+        pull = _PULL * len(centres) * excess[:, None, None] * share
+        return ((push - pull)[..., None] * arrow / distance[..., None]).sum((0, 2))
+
+
+def _limited(vector: Float[Tensor, " 3"], largest: float) -> Float[Tensor, " 3"]:
+    return vector * (largest / norm(vector).clamp(min=1e-12)).clamp(max=1.0)
