@@ -21,11 +21,16 @@ def superpose(mobile: np.ndarray, target: np.ndarray, weights: np.ndarray | None
     products = (mobile[:, :, None] * target[:, None, :]).reshape(len(mobile), 9)
     covariance = (share @ products).reshape(*share.shape[:-1], 3, 3)
     covariance = covariance - centre_mobile[..., :, None] * centre_target[..., None, :]
-    u, _, vt = np.linalg.svd(covariance)
-    sign = np.ones((*covariance.shape[:-2], 3))
-    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
-    rotation = (u * sign[..., None, :]) @ vt
+    rotation = rotation_of(covariance)
     return (mobile - centre_mobile[..., None, :]) @ rotation + centre_target[..., None, :]
+
+
+def rotation_of(covariance: np.ndarray) -> np.ndarray:
+    """Proper rotations (..., 3, 3), for mobile @ rotation, that fit covariances mobile^T target (..., 3, 3) best."""
+    u, _, vt = np.linalg.svd(covariance)
+    sign = np.ones((*covariance.shape[:-2], 3), covariance.dtype)
+    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
+    return (u * sign[..., None, :]) @ vt
 
 
 def rmsd(mobile: np.ndarray, target: np.ndarray, *, superposed: bool = True) -> float:

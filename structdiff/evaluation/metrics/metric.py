@@ -16,7 +16,7 @@ class Metric:
     """One column of a table.
 
     name: the key in JSON and CSV. label: the words in tables and plots. group: the heading it stands under. formula:
-    how it is reckoned, in words. unit: "%" is a share, stored in [0, 1] and shown times 100; "" is a number without a unit.
+    how it is reckoned, in words. unit: "%" is a share, stored in [0, 1] and shown times 100; "" is a bare number.
     natural: the range (low, high) that 90 % of well-resolved natural chains fall in, where it is known, in the units of
     the stored value. source: paper or algorithm.
     """

@@ -17,7 +17,8 @@ METRICS = (
     Metric(name="motifbench_solutions", label="unique solutions", group=_GROUP, scope="problem", better="higher",
            source=_SOURCE, formula="clusters at TM 0.6 of the successful designs, of 100"),
     Metric(name="motifbench_novelty", label="novelty", group=_GROUP, scope="problem", better="higher",
-           source=_SOURCE, formula="1 less the highest TM-score to a reference chain, mean over the successful designs' clusters"),
+           source=_SOURCE,
+           formula="1 less the highest TM-score to a reference chain, mean over the clusters of successful designs"),
     Metric(name="motifbench_score", label="MotifBench score", group=_GROUP, scope="set", better="higher",
            source=_SOURCE, formula="mean over the 30 problems of 105 n / (n + 5), n the unique solutions"),
 )  # fmt: skip
