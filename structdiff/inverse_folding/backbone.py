@@ -1,0 +1,110 @@
+"""What inverse folding networks see of a structure: its backbone, its letters, and the atoms around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from structdiff.chemistry.components import component
+from structdiff.chemistry.residues import BACKBONE_ATOMS
+from structdiff.errors import InputError
+from structdiff.inverse_folding.alphabet import letter_index, residue_letter
+from structdiff.structure.tables import ChainKind, Structure
+
+#: The largest number of side-chain atoms beyond CB (tryptophan).
+MAX_SIDE_CHAIN = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """The residues of all protein chains whose backbone was seen, in the order of the structure; positions in Å.
+
+    rows: of the residues in the structure. positions: N, CA, C, O (zeros but for CA where ca_only). letters: numbers
+    of ``LETTERS``. residue_index: place in the full sequence. standard: one of the twenty amino acids.
+    side_chains: atoms beyond CB, with side_chain_elements 0 where there is none. context: atoms that are no protein
+    nor water, with context_elements (atomic numbers).
+    """
+
+    rows: np.ndarray  # int64 (residue,)
+    positions: np.ndarray  # float32 (residue, 4, 3)
+    letters: np.ndarray  # int64 (residue,)
+    residue_index: np.ndarray  # int64 (residue,)
+    chain: np.ndarray  # int64 (residue,)
+    standard: np.ndarray  # bool (residue,)
+    side_chain_positions: np.ndarray  # float32 (residue, MAX_SIDE_CHAIN, 3)
+    side_chain_elements: np.ndarray  # int64 (residue, MAX_SIDE_CHAIN)
+    context_positions: np.ndarray  # float32 (atom, 3)
+    context_elements: np.ndarray  # int64 (atom,)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def protein_backbone(structure: Structure, *, ca_only: bool = False) -> Backbone:
+    """The backbone of a structure's protein chains, and what surrounds it.
+
+    Residues that lack one of N, CA, C, O are left out (ca_only: those that lack CA). Raises InputError if none is left.
+    """
+    is_protein = structure.chains.kind[structure.residues.chain] == ChainKind.PROTEIN
+    slots = _backbone_rows(structure)
+    needed = slots[:, 1:2] if ca_only else slots
+    rows = np.flatnonzero(is_protein & (needed >= 0).all(axis=1))
+    if len(rows) == 0:
+        wanted = "CA" if ca_only else "N, CA, C and O"
+        raise InputError(f"no protein residue has {wanted}, so there is no backbone to design", path=structure.name)
+    slots = slots[rows]
+    positions = np.where((slots >= 0)[..., None], structure.atoms.positions[slots], np.float32(0))
+    letters = [_letter(structure, row) for row in rows.tolist()]
+    names = structure.residues.name[rows].tolist()
+    side_positions, side_elements = _side_chains(structure, rows)
+    context = _context_atoms(structure)
+    return Backbone(
+        rows=rows,
+        positions=positions.astype(np.float32),
+        letters=np.array([letter_index(letter) for letter in letters], np.int64),
+        residue_index=structure.residues.label_seq_id[rows].astype(np.int64),
+        chain=structure.residues.chain[rows].astype(np.int64),
+        standard=np.array([residue_letter(name, "") != "X" or name == "UNK" for name in names]),
+        side_chain_positions=side_positions,
+        side_chain_elements=side_elements,
+        context_positions=structure.atoms.positions[context],
+        context_elements=structure.atoms.element[context].astype(np.int64),
+    )
+
+
+def _backbone_rows(structure: Structure) -> np.ndarray:
+    """Atom row of N, CA, C, O of each residue; -1 where it was not seen."""
+    atoms = structure.atoms
+    slots = np.full((len(structure.residues), 4), -1, np.int64)
+    for column, name in enumerate(BACKBONE_ATOMS):
+        seen = np.flatnonzero(atoms.resolved & (atoms.name == name))
+        slots[atoms.residue[seen], column] = seen
+    return slots
+
+
+def _letter(structure: Structure, row: int) -> str:
+    name = str(structure.residues.name[row])
+    letter = residue_letter(name, "")
+    if letter != "X" or name == "UNK":
+        return letter
+    return residue_letter(name, component(name, structure.components).one_letter)
+
+
+def _side_chains(structure: Structure, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    atoms = structure.atoms
+    beyond = atoms.resolved & ~np.isin(atoms.name, (*BACKBONE_ATOMS, "CB", "OXT"))
+    positions = np.zeros((len(rows), MAX_SIDE_CHAIN, 3), np.float32)
+    elements = np.zeros((len(rows), MAX_SIDE_CHAIN), np.int64)
+    for place, row in enumerate(rows.tolist()):
+        span = structure.residue_atoms(row)
+        found = (span.start + np.flatnonzero(beyond[span]))[:MAX_SIDE_CHAIN]
+        positions[place, : len(found)] = atoms.positions[found]
+        elements[place, : len(found)] = atoms.element[found]
+    return positions, elements
+
+
+def _context_atoms(structure: Structure) -> np.ndarray:
+    kind = structure.chains.kind[structure.atom_chain]
+    around = (kind != ChainKind.PROTEIN) & (kind != ChainKind.WATER)
+    return np.flatnonzero(around & structure.atoms.resolved & (structure.atoms.element > 1))
