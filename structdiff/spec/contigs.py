@@ -392,3 +392,22 @@ def parse_residues(text: str, key: str) -> tuple[ResidueId, ...]:
                 raise InputError("the residue is named twice", key=key, found=str(residue))
             found[residue] = None
     return tuple(found)
+
+
+def parse_stretches(text: str, key: str) -> tuple[FixedSegment, ...]:
+    """Reads stretches of a structure such as ``A45/A60-62/B7@2``; raises InputError under the name ``key``.
+
+    >>> [str(stretch) for stretch in parse_stretches("A45, A60-62", "unindexed")]
+    ['A45', 'A60-62']
+    """
+    found: list[FixedSegment] = []
+    for word in re.split(r"\s*[,/]\s*|\s+", text.strip("[] '\"\t\n")):
+        try:
+            segment = _parse_segment(word, 0, word) if word else None
+        except InputError:
+            segment = None
+        if not isinstance(segment, FixedSegment) or segment.start is None:
+            raise InputError("this is no stretch of a structure", key=key, found=word, allowed="such as A45/A60-62")
+        found.append(segment)
+    Contigs(chains=(tuple(found),))._refuse_overlaps(text)
+    return tuple(found)

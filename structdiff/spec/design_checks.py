@@ -1,0 +1,132 @@
+"""What cannot be asked of a design, each with one clear line."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from structdiff.errors import InputError
+from structdiff.spec.contigs import Contigs, is_fixed
+from structdiff.spec.fold import check_block_pairs
+from structdiff.spec.lengths import format_length
+
+if TYPE_CHECKING:
+    from structdiff.spec.design import DesignSpec
+
+_LIGAND = re.compile(r"[A-Za-z0-9]{1,5}|[A-Za-z]+\d+[A-Za-z]?|\w+:-?\d+[A-Za-z]?")
+
+
+def check_design(spec: DesignSpec) -> None:
+    """Everything that can be checked before the motif is read; raises InputError."""
+    _check_plain(spec)
+    _check_sources(spec)
+    _check_chains(spec)
+    if spec.fold_of is not None and (spec.secondary_structure is not None or spec.adjacent or spec.apart):
+        raise InputError("the fold is taken from a structure already", key="fold_of",
+                         allowed="fold_of alone, or secondary_structure with adjacent and apart")  # fmt: skip
+    if spec.fold_of is None:
+        check_block_pairs(spec.secondary_structure, spec.adjacent, spec.apart)
+    _check_residues(spec)
+    if all(segment.residues for segment in spec.contigs.fixed):
+        _check_against_contigs(spec)
+
+
+def _check_plain(spec: DesignSpec) -> None:
+    if not spec.name.strip() or re.search(r"[/\\\x00-\x1f]", spec.name) or spec.name.startswith("."):
+        raise InputError("the name must do as the name of a file", key="name", found=spec.name)
+    if spec.num_designs < 1:
+        raise InputError("there must be at least one design", key="num_designs", found=spec.num_designs)
+    if not 0 <= spec.seed < 2**32:
+        raise InputError("a seed is a whole number", key="seed", found=spec.seed, allowed="0 to 4294967295")
+
+
+def _check_sources(spec: DesignSpec) -> None:
+    taken = [("contigs", segment.name) for segment in spec.contigs.fixed]
+    taken += [("unindexed", segment.name) for segment in spec.unindexed] + [("ligands", name) for name in spec.ligands]
+    if taken and spec.motif is None:
+        key, first = taken[0]
+        raise InputError(f"the {key} name {first}, but no structure is given to take it from", key="motif")
+    if spec.motif is not None and not taken:
+        raise InputError("a structure is given, but the contigs take nothing from it", key="contigs",
+                         found=str(spec.contigs), allowed="stretches such as A163-181, or ligands")  # fmt: skip
+    nothing_new = all(is_fixed(chain) for chain in spec.contigs.chains)
+    if spec.fixed_sequence and not spec.redesign and nothing_new:
+        raise InputError("there is nothing to design: the contigs hold no new residues", key="contigs",
+                         found=str(spec.contigs))  # fmt: skip
+    if spec.unindexed and nothing_new:
+        raise InputError("there are no new residues among which to place it", key="unindexed",
+                         found=str(spec.contigs), allowed="contigs such as 80-100")  # fmt: skip
+    for name in spec.ligands:
+        if not _LIGAND.fullmatch(name):
+            raise InputError("a ligand is named by its component or its residue", key="ligands", found=name,
+                             allowed="HEM or A301, say")  # fmt: skip
+
+
+def _check_chains(spec: DesignSpec) -> None:
+    designed = spec.contigs.designed_chain_ids
+    for chain in spec.cyclic:
+        if chain not in designed:
+            raise InputError("only a chain with new residues can be made cyclic", key="cyclic", found=chain,
+                             allowed=designed)  # fmt: skip
+    for bond in spec.disulfides:
+        for chain, _ in bond:
+            if chain not in designed:
+                raise InputError("only a chain with new residues can be given a disulfide", key="disulfides",
+                                 found=chain, allowed=designed)  # fmt: skip
+        if bond[0] == bond[1]:
+            raise InputError("a disulfide joins two residues", key="disulfides", found=f"{bond[0][0]}{bond[0][1]}")
+    if spec.epitope and not spec.contigs.fixed:
+        raise InputError("an epitope is that of a target, and the contigs hold none", key="epitope",
+                         found=", ".join(spec.epitope), allowed="contigs such as '70-90 B1-100'")  # fmt: skip
+
+
+def _check_residues(spec: DesignSpec) -> None:
+    both = set(spec.hotspots) & set(spec.keep_away)
+    if both:
+        raise InputError("the residue is a hotspot too", key="keep_away", found=str(min(both)))
+    both = set(spec.tip) & set(spec.backbone_only)
+    if both:
+        raise InputError(
+            "of the residue only the tip atoms are held already", key="backbone_only", found=str(min(both))
+        )
+    if spec.tip and not spec.fixed_sequence:
+        raise InputError("tip atoms need their residue types", key="tip", found=str(spec.tip[0]),
+                         allowed="fixed_sequence: true; redesign the others by name")  # fmt: skip
+    both = set(spec.tip) & set(spec.redesign)
+    if both:
+        raise InputError("the residue's tip atoms are held, so its type stays", key="redesign", found=str(min(both)))
+
+
+def _check_against_contigs(spec: DesignSpec) -> None:
+    """What can be checked only when every stretch of the contigs knows its residues."""
+    known = {residue for segment in (*spec.contigs.fixed, *spec.unindexed) for residue in segment.residues}
+    for key in ("hotspots", "keep_away", "tip", "backbone_only", "redesign"):
+        for residue in getattr(spec, key):
+            # A ligand's residue is known once the motif has been read.
+            if residue not in known and not (spec.ligands and key in ("hotspots", "keep_away")):
+                raise InputError("the residue is not part of the contigs", key=key, found=str(residue),
+                                 allowed="residues that the contigs keep")  # fmt: skip
+    low, high = spec.contigs.length_range()
+    if spec.length is not None and (spec.length[1] < low or spec.length[0] > high):
+        raise InputError("the contigs cannot reach this length", key="length", found=format_length(spec.length),
+                         allowed=f"{format_length((low, high))} residues in the designed chains")  # fmt: skip
+    if spec.chain_lengths is not None:
+        _check_letters(spec, spec.chain_lengths)
+
+
+def _check_letters(spec: DesignSpec, lengths: tuple[int, ...]) -> None:
+    key = "secondary_structure" if spec.secondary_structure is not None else "burial"
+    designed = [chain for chain in spec.contigs.chains if not is_fixed(chain)]
+    if len(designed) != len(lengths):
+        raise InputError("every chain with new residues needs its letters, with '/' between chains", key=key,
+                         found=f"{len(lengths)} chains", allowed=f"{len(designed)} chains")  # fmt: skip
+    for name, chain, given in zip(spec.contigs.designed_chain_ids, designed, lengths, strict=True):
+        least, most = Contigs(chains=(chain,)).length_range()
+        if not least <= given <= most:
+            raise InputError(f"the number of letters does not fit chain {name}", key=key, found=given,
+                             allowed=format_length((least, most)))  # fmt: skip
+    if spec.length is not None and not spec.length[0] <= sum(lengths) <= spec.length[1]:
+        raise InputError("the number of letters does not fit the length", key=key, found=sum(lengths),
+                         allowed=format_length(spec.length))  # fmt: skip
+    if spec.burial is not None and tuple(map(len, spec.burial.split("/"))) != lengths:
+        raise InputError("burial and secondary_structure must have the same lengths", key="burial")

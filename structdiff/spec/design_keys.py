@@ -1,0 +1,155 @@
+"""The keys of a design's file: how each is read from YAML, from the command line, and written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from structdiff.errors import InputError
+from structdiff.spec.contigs import FixedSegment, parse_contigs, parse_residues, parse_stretches
+from structdiff.spec.document import Node
+from structdiff.spec.energies import energy_from_dict, energy_to_dict, parse_energy, scalar
+from structdiff.spec.fold import parse_block_pairs
+from structdiff.spec.lengths import format_length, parse_length
+
+#: Two residues of the design that a disulfide bond joins: chain, and number in it (negative: from the end).
+Disulfide = tuple[tuple[str, int], tuple[str, int]]
+
+_DISULFIDE = re.compile(r"([A-Za-z]+)(-?\d+)\s*[-:]\s*([A-Za-z]+)(-?\d+)")
+_CROPS = ("auto", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """How the value of one key is read from text, and from a file where that differs, and how it is written."""
+
+    text: Callable[[str], Any]
+    node: Callable[[Node], Any] | None = None
+    write: Callable[[Any], Any] = lambda value: value
+    joined: str | None = None
+
+    def read(self, node: Node) -> Any:
+        """The value of a node of a file; raises InputError."""
+        if self.node is not None:
+            return self.node(node)
+        if self.joined is not None:
+            return self.text(self.joined.join(each.text() for each in node.one_or_more()))
+        return self.text(node.text())
+
+
+def parse_disulfides(text: str) -> tuple[Disulfide, ...]:
+    """Reads pairs of residues such as ``A2-A14, A5-A-1``; raises InputError.
+
+    >>> parse_disulfides("A2-A-1")
+    ((('A', 2), ('A', -1)),)
+    """
+    found = []
+    for word in re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n")):
+        match = _DISULFIDE.fullmatch(word)
+        if match is None or 0 in (int(match[2]), int(match[4])):
+            raise InputError("this names no two residues of the design", key="disulfides", found=word,
+                             allowed="A2-A14; A-1 is the last residue of chain A")  # fmt: skip
+        found.append(((match[1], int(match[2])), (match[3], int(match[4]))))
+    return tuple(found)
+
+
+def parse_crop(text: str) -> str:
+    """How much of a target the network sees: ``auto``, ``none`` (all of it), or a number of residues."""
+    word = text.strip().lower()
+    if word not in _CROPS and not (word.isdigit() and int(word) >= 10):
+        raise InputError("how much of the target to keep", key="target_crop", found=text,
+                         allowed="auto, none, or a number of residues from 10")  # fmt: skip
+    return word
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+def _written_disulfides(value: Iterable[Disulfide]) -> list[str]:
+    return [f"{one[0]}{one[1]}-{other[0]}{other[1]}" for one, other in value]
+
+
+def _strings(value: Iterable[object]) -> list[str]:
+    return [str(each) for each in value]
+
+
+def _energies(node: Node) -> tuple:
+    found = []
+    for each in node.items() if node.is_list else [node]:
+        with each.located():
+            found.append(energy_from_dict(_relocated(each)))
+    return tuple(found)
+
+
+def _relocated(node: Node) -> Any:
+    """Plain data of an energy; files in it become paths as seen from the working folder."""
+    if isinstance(node.value, str):
+        return node.text()
+    kind, fields = next(iter(node.value.items())) if isinstance(node.value, dict) and node.value else ("", None)
+    if not isinstance(node.value, dict) or len(node.value) != 1:
+        node.fail("expected one energy by its name")
+    if fields is None or fields.is_null:
+        return {kind: {}}
+    if not isinstance(fields.value, dict):
+        fields.fail("expected the settings of an energy")
+    return {kind: {key: each.file() if key == "file" else _plain(each) for key, each in fields.value.items()}}
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node.value, str):
+        return node.value if node.quoted else scalar(node.value)
+    return [_plain(each) for each in node.items()]
+
+
+def _residues(key: str) -> Key:
+    return Key(text=lambda text: parse_residues(text, key), write=_strings, joined=",")
+
+
+def _pairs(key: str) -> Key:
+    return Key(
+        text=lambda text: parse_block_pairs(text, key),
+        write=lambda value: [f"{low}-{high}" for low, high in value],
+        joined=",",
+    )
+
+
+def _stretches(value: Iterable[FixedSegment]) -> str:
+    return "/".join(map(str, value))
+
+
+#: Every key of a design but ``version``, in the order in which they are written.
+KEYS: dict[str, Key] = {
+    "name": Key(text=str),
+    "motif": Key(text=str, node=Node.file),
+    "contigs": Key(text=parse_contigs, write=str, joined=" "),
+    "length": Key(text=parse_length, write=format_length),
+    "unindexed": Key(text=lambda text: parse_stretches(text, "unindexed"), write=_stretches, joined="/"),
+    "ligands": Key(text=_names, write=list, joined=","),
+    "backbone_only": _residues("backbone_only"),
+    "tip": _residues("tip"),
+    "redesign": _residues("redesign"),
+    "fixed_sequence": Key(text=lambda text: text.lower() in ("true", "yes"), node=Node.boolean),
+    "hotspots": _residues("hotspots"),
+    "keep_away": _residues("keep_away"),
+    "epitope": Key(text=_names, write=list, joined=","),
+    "target_crop": Key(text=parse_crop),
+    "secondary_structure": Key(text=str),
+    "burial": Key(text=str),
+    "fold_of": Key(text=str, node=Node.file),
+    "adjacent": _pairs("adjacent"),
+    "apart": _pairs("apart"),
+    "cyclic": Key(text=_names, write=list, joined=","),
+    "disulfides": Key(text=parse_disulfides, write=_written_disulfides, joined=","),
+    "energies": Key(
+        text=lambda text: (parse_energy(text),),
+        node=_energies,
+        write=lambda value: [energy_to_dict(each) for each in value],
+    ),
+    "num_designs": Key(text=int, node=Node.integer),
+    "seed": Key(text=int, node=Node.integer),
+}
+#: Keys whose values are paths of other files.
+FILES = ("motif", "fold_of")

@@ -1,0 +1,274 @@
+"""Energies that a design is drawn under: what each one prefers, how strongly, and at which noise levels."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn
+
+from structdiff.configuration import from_dict
+from structdiff.errors import InputError
+
+#: Noise levels (Å), from and to, at which an energy of each schedule acts.
+SCHEDULES: Mapping[str, tuple[float, float]] = {
+    "constant": (math.inf, 0.0),
+    "early": (math.inf, 2.0),
+    "late": (8.0, 0.0),
+}
+_LEVELS = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
+_RESIDUE = re.compile(r"([A-Za-z]+)(-?\d+)(?::(\w+'?))?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Energy:
+    """What every energy has: a weight, 1 as a rule, and a schedule.
+
+    schedule: ``constant``, ``early`` (noise above 2 Å), ``late`` (below 8 Å), or noise levels from and to, ``40-4``.
+    """
+
+    kind: ClassVar[str] = ""
+    weight: float = 1.0
+    schedule: str = "constant"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.weight, bool) or not 0 < self.weight < math.inf:
+            self._fail("weight", self.weight, "more than 0")
+        self.noise_levels  # noqa: B018  (refuses what is no schedule)
+
+    @property
+    def noise_levels(self) -> tuple[float, float]:
+        """The highest and the lowest noise level (Å) at which the energy acts."""
+        if self.schedule in SCHEDULES:
+            return SCHEDULES[self.schedule]
+        match = _LEVELS.fullmatch(str(self.schedule))
+        if match is None or float(match[1]) <= float(match[2]):
+            self._fail("schedule", self.schedule, f"{', '.join(SCHEDULES)}, or noise levels in Å such as 40-4")
+        return float(match[1]), float(match[2])
+
+    def _fail(self, field: str, found: object, allowed: object) -> NoReturn:
+        raise InputError("cannot be", key=f"energies.{self.kind}.{field}", found=found, allowed=str(allowed))
+
+    def _positive(self, *fields: str) -> None:
+        for field in fields:
+            value = getattr(self, field)
+            if value is not None and not 0 < value < math.inf:
+                self._fail(field, value, "more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadiusOfGyration(Energy):
+    """How far the CA atoms lie from their centre: towards ``target`` (Å), or, without one, as small as can be.
+
+    chains: those it counts, by default all that hold new residues. tolerance: how near to the target will do (Å).
+    """
+
+    kind: ClassVar[str] = "radius_of_gyration"
+    target: float | None = None
+    tolerance: float = 0.5
+    chains: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("target", "tolerance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contacts(Energy):
+    """Pairs of residues whose CA atoms come within ``distance`` (Å): within one chain, or between two.
+
+    chains: one or two, by default all that hold new residues. least: how many will do; without it the more the better.
+    Neighbours along the chain (fewer than 4 apart) do not count.
+    """
+
+    kind: ClassVar[str] = "contacts"
+    chains: tuple[str, ...] = ()
+    distance: float = 8.0
+    least: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("distance", "least")
+        if len(self.chains) > 2:
+            self._fail("chains", list(self.chains), "one chain, or two")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clash(Energy):
+    """New residues keep off all that is not bonded to them: no two backbone atoms nearer than ``distance`` (Å)."""
+
+    kind: ClassVar[str] = "clash"
+    distance: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("distance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance(Energy):
+    """The distance of two atoms, from ``at_least`` to ``at_most`` Å.
+
+    between: two residues of the design such as ``A12`` (its CA) or ``A12:N``; A-1 is the last residue of chain A.
+    """
+
+    kind: ClassVar[str] = "distance"
+    between: tuple[str, ...]
+    at_least: float = 0.0
+    at_most: float = math.inf
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_atoms(self, "between", 2)
+        if not 0 <= self.at_least <= self.at_most:
+            self._fail("at_least", self.at_least, "0 to at_most")
+        if self.at_least == 0 and self.at_most == math.inf:
+            self._fail("at_most", self.at_most, "a distance in Å; or give at_least")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Angle(Energy):
+    """The angle (degrees) at the second of three atoms, within ``tolerance`` of ``value``; atoms as for a distance."""
+
+    kind: ClassVar[str] = "angle"
+    atoms: tuple[str, ...]
+    value: float
+    tolerance: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_atoms(self, "atoms", 3)
+        self._positive("tolerance")
+        if not 0 <= self.value <= 180:
+            self._fail("value", self.value, "0 to 180 degrees")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape(Energy):
+    """The CA atoms fill a cloud of points, wherever that lies and however it is turned (never mirrored).
+
+    file: points in Å, three numbers a line (.xyz, .csv or .txt), or a structure, of which the CA atoms are taken.
+    within: the mean distance (Å) between cloud and chain that will do.
+    """
+
+    kind: ClassVar[str] = "shape"
+    file: str
+    within: float = 3.0
+    chains: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("within")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function(Energy):
+    """A function of your own: it gets positions (Å, a tensor [atom, 3]) and the structure, and gives an energy in kT.
+
+    file and name: a Python file and the function in it; from Python, ``function`` itself. The structure's tables tell
+    which row is which atom. at_most: the energy below which the design counts as good; without it any value does.
+    """
+
+    kind: ClassVar[str] = "function"
+    file: str | None = None
+    name: str = "energy"
+    at_most: float | None = None
+    function: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.file is None) == (self.function is None):
+            self._fail("file", self.file, "a Python file, or from Python a function")
+
+
+KINDS: dict[str, type[Energy]] = {
+    each.kind: each for each in (RadiusOfGyration, Contacts, Clash, Distance, Angle, Shape, Function)
+}
+
+
+def _check_atoms(energy: Energy, field: str, count: int) -> None:
+    atoms = getattr(energy, field)
+    if len(atoms) != count:
+        energy._fail(field, list(atoms), f"{count} atoms, such as A12 or A12:N")
+    for atom in atoms:
+        parse_atom(atom, f"energies.{energy.kind}.{field}")
+
+
+def parse_atom(text: str, key: str) -> tuple[str, int, str]:
+    """Chain, number in it (negative: from the end) and atom name of an atom of the design; raises InputError.
+
+    >>> parse_atom("A12", "between"), parse_atom("B-1:N", "between")
+    (('A', 12, 'CA'), ('B', -1, 'N'))
+    """
+    match = _RESIDUE.fullmatch(text.strip())
+    if match is None or int(match[2]) == 0:
+        raise InputError("this names no atom of the design", key=key, found=text, allowed="A12, A12:N, A-1 (the last)")
+    return match[1], int(match[2]), match[3] or "CA"
+
+
+def energy_from_dict(data: object, key: str = "energies") -> Energy:
+    """An energy from plain data ``{kind: {field: value}}``; raises InputError with what is allowed."""
+    if isinstance(data, str):
+        return parse_energy(data)
+    if not isinstance(data, Mapping) or len(data) != 1:
+        raise InputError("expected one energy by its name", key=key, found=data, allowed=list(KINDS))
+    kind, fields = next(iter(data.items()))
+    if kind not in KINDS:
+        raise InputError("there is no such energy", key=key, found=kind, allowed=list(KINDS), suggest_from=KINDS)
+    fields = dict(fields or {})
+    allowed = [field.name for field in dataclasses.fields(KINDS[kind]) if field.name != "function"]
+    if "function" in fields:
+        raise InputError("unknown key", key=f"{key}.{kind}", found="function", allowed=allowed)
+    hints = {field.name: str(field.type) for field in dataclasses.fields(KINDS[kind])}
+    for name, value in fields.items():
+        if "tuple" in hints.get(name, "") and isinstance(value, str):
+            fields[name] = tuple(value.replace(",", " ").split())
+    required = [field.name for field in dataclasses.fields(KINDS[kind])
+                if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING]  # fmt: skip
+    for name in required:
+        if name not in fields:
+            raise InputError(f"the key {name!r} is missing", key=f"{key}.{kind}", found=list(fields), allowed=allowed)
+    return from_dict(KINDS[kind], fields, key=f"{key}.{kind}")
+
+
+def energy_to_dict(energy: Energy) -> dict[str, Any]:
+    """An energy as plain data, without what is as usual; a function given in Python is named only."""
+    fields = {}
+    for field in dataclasses.fields(energy):
+        value = getattr(energy, field.name)
+        if field.name == "function":
+            if value is not None:
+                fields["function"] = f"{value.__module__}.{value.__qualname__}"
+        elif field.default is dataclasses.MISSING or value != field.default:
+            fields[field.name] = list(value) if isinstance(value, tuple) else value
+    return {energy.kind: fields}
+
+
+def parse_energy(text: str) -> Energy:
+    """An energy as the command line has it: its name, then name=value; raises InputError.
+
+    >>> parse_energy("radius_of_gyration target=14 weight=2").target
+    14.0
+    """
+    words = text.split()
+    if not words:
+        raise InputError("expected one energy by its name", key="energies", found=text, allowed=list(KINDS))
+    fields: dict[str, Any] = {}
+    for word in words[1:]:
+        name, sign, value = word.partition("=")
+        if not sign or not value:
+            raise InputError("expected name=value", key=f"energies.{words[0]}", found=word)
+        fields[name] = scalar(value)
+    return energy_from_dict({words[0]: fields})
+
+
+def scalar(text: str) -> str | float | int:
+    """A number where the text is one, else the text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,104 @@
+"""The fold that is asked for: helices and strands as blocks of letters, and which of them lie side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from structdiff.errors import InputError
+
+#: Two blocks by their numbers, counted from 1 along all designed chains.
+BlockPair = tuple[int, int]
+
+_PAIR = re.compile(r"(\d+)\s*[-:]\s*(\d+)")
+_SHORTEST_STRAND = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A helix (H) or strand (E): its letter and its residues, first and one past the last (from 0)."""
+
+    letter: str
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrandPair:
+    """Two strands (blocks) that lie side by side, and whether they run the same way."""
+
+    first: Block
+    second: Block
+    parallel: bool
+
+    def facing(self) -> list[tuple[int, int]]:
+        """Residues that face each other: the first of a pair in rising order, from the loop between two outwards."""
+        count = min(len(self.first), len(self.second))
+        if self.parallel:
+            return [(self.first.start + place, self.second.start + place) for place in range(count)]
+        return [(self.second.start + place, self.first.stop - 1 - place) for place in range(count)]
+
+
+def blocks_of(letters: str) -> list[Block]:
+    """The helices and strands of a string of letters; '/' ends a block and counts as no residue.
+
+    >>> [(block.letter, block.start, block.stop) for block in blocks_of("LHHHLLEE/EE?")]
+    [('H', 1, 4), ('E', 6, 8), ('E', 8, 10)]
+    """
+    found, place = [], 0
+    for chain in letters.split("/"):
+        for letter, run in groupby(chain):
+            length = len(list(run))
+            if letter in "HE":
+                found.append(Block(letter=letter, start=place, stop=place + length))
+            place += length
+    return found
+
+
+def parse_block_pairs(text: str, key: str) -> tuple[BlockPair, ...]:
+    """Reads pairs of blocks such as ``1-2, 2-4``; raises InputError under the name ``key``."""
+    pairs = []
+    for word in re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n")):
+        match = _PAIR.fullmatch(word)
+        if match is None or match[1] == match[2]:
+            raise InputError("this is no pair of blocks", key=key, found=word, allowed="1-2, 2-4, say")
+        low, high = sorted((int(match[1]), int(match[2])))
+        pairs.append((low, high))
+    return tuple(dict.fromkeys(pairs))
+
+
+def check_block_pairs(letters: str | None, adjacent: Iterable[BlockPair], apart: Iterable[BlockPair]) -> None:
+    """Raises InputError for blocks that are not there, and for pairs that are asked to touch and to keep apart."""
+    blocks = [] if letters is None else blocks_of(letters)
+    for key, pairs in (("adjacent", adjacent), ("apart", apart)):
+        for pair in pairs:
+            if letters is None:
+                raise InputError("blocks are those of a secondary structure, and none is given", key=key)
+            if not 1 <= min(pair) < max(pair) <= len(blocks):
+                raise InputError("there is no such pair of helices and strands", key=key, found=f"{pair[0]}-{pair[1]}",
+                                 allowed=f"numbers from 1 to {len(blocks)}")  # fmt: skip
+    both = set(adjacent) & set(apart)
+    if both:
+        raise InputError("the blocks are asked to touch too", key="apart", found="-".join(map(str, min(both))))
+
+
+def strand_pairs(
+    blocks: Sequence[Block], adjacent: Iterable[BlockPair] = (), apart: Iterable[BlockPair] = ()
+) -> list[StrandPair]:
+    """Which strands are paired: those said to be adjacent, else each with the next one along the sequence.
+
+    Two strands with nothing between them but a loop make a hairpin (antiparallel); two with one helix between them lie
+    parallel, as nearly always in nature (right-handed crossover); others antiparallel.
+    """
+    strands = [place for place, block in enumerate(blocks) if block.letter == "E" and len(block) >= _SHORTEST_STRAND]
+    asked = [(low - 1, high - 1) for low, high in adjacent]
+    chosen = [pair for pair in asked if pair[0] in strands and pair[1] in strands]
+    if not chosen:
+        refused = {(low - 1, high - 1) for low, high in apart}
+        chosen = [pair for pair in pairwise(strands) if pair not in refused]
+    return [StrandPair(first=blocks[low], second=blocks[high], parallel=high - low == 2) for low, high in chosen]
