@@ -35,7 +35,7 @@ from structdiff.geometry.superposition import superposed_rmsd, superposition
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, recommended_sampling
-from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
+from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, Verdict
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec, design_to_dict
 from structdiff.spec.layout import Layout
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from structdiff.diffusion.trajectory import Trajectory
     from structdiff.engine import Draw, Engine
 
-_AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[name] for name in PROTEIN_ONE_TO_THREE.values()])
+_AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letter]] for letter in AMINO_ACIDS])
 #: Random numbers of sequences are those of samples no run reaches, so that they have nothing to do with positions.
 _SEQUENCE_STREAM = 1_000_000_000
 #: How far (Å, backbone RMSD) a finished motif may be from the given one.
@@ -217,6 +217,7 @@ def finished_design(
         verdicts=tuple(verdicts),
         trajectory=trajectory,
         residue_map=job.layout.residue_map(),
+        sequence_probabilities=_sequence_probabilities(job, draw.restype_logits),
     )
 
 
@@ -276,13 +277,24 @@ def _with_sequence(job: Job, structure: Structure, logits: Tensor, generator: to
     Each residue is drawn from its own distribution, since the most likely one everywhere would be leucine nearly
     everywhere. Gumbel noise makes the draw: no rounding of the logits changes it but at a tie.
     """
-    hidden = (~job.features.condition.sequence_known).numpy() & (job.features.token.kind == ChainKind.PROTEIN).numpy()
+    hidden = _is_designed(job)
     uniform = torch.rand(len(logits), len(_AMINO_ACIDS), generator=generator).clamp(min=1e-9)
     drawn = _AMINO_ACIDS[(logits[:, _AMINO_ACIDS] - torch.log(-torch.log(uniform))).argmax(-1)].numpy()
     names = structure.residues.name.astype("U5")
     names[job.tokens.residue[hidden]] = [RESTYPES[index] for index in drawn[hidden]]
     renamed = dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
     return renamed.select(job._visible())
+
+
+def _is_designed(job: Job) -> np.ndarray:
+    """Tokens whose amino acid is open."""
+    return (~job.features.condition.sequence_known).numpy() & (job.features.token.kind == ChainKind.PROTEIN).numpy()
+
+
+def _sequence_probabilities(job: Job, logits: Tensor) -> np.ndarray:
+    """Of each open residue, what the sequence head thinks of the amino acids (AMINO_ACIDS); NaN for the others."""
+    shares = torch.softmax(logits[:, _AMINO_ACIDS].double(), -1).numpy()
+    return np.where(_is_designed(job)[:, None], shares, np.nan)
 
 
 def _motif_verdict(job: Job, structure: Structure) -> Verdict:

@@ -15,7 +15,7 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
-from structdiff.output.prediction import Design, Prediction, polymer_kinds
+from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, polymer_kinds
 from structdiff.structure.files import write_atomically, write_structure
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
@@ -39,7 +39,7 @@ class WrittenFiles:
     confidence: Path
     residue_map: Path | None
     sequences: Path | None
-    table: Path
+    table: Path | None
     note: str = ""
 
 
@@ -55,7 +55,7 @@ def write_prediction(
     folder = ready_folder(folder, name)
     structure, pdb, note = _write_structures(prediction, folder, name, formats)
     confidence = _write_confidence(prediction, folder, name)
-    table = _write_row(folder / PREDICTIONS_TABLE, _row(prediction, name))
+    table = _write_row(folder / PREDICTIONS_TABLE, table_row(prediction, name))
     return WrittenFiles(
         structure=structure, pdb=pdb, confidence=confidence, residue_map=None, sequences=None, table=table, note=note
     )
@@ -70,17 +70,48 @@ def write_design(
     row of the table is written last, so a design is listed only when all of its files are there.
     Raises InputError for a name that is no file name and a folder that cannot be written.
     """
+    written = write_design_files(design, folder, name, residue_map)
+    folder = Path(folder)
+    sequences = _write_sequences(folder / SEQUENCES_FILE, name, design)
+    table = _write_row(folder / DESIGNS_TABLE, table_row(design, name))
+    return dataclasses.replace(written, sequences=sequences, table=table)
+
+
+def write_design_files(
+    design: Design, folder: str | Path, name: str, residue_map: Mapping[str, Any] | None = None
+) -> WrittenFiles:
+    """Writes the files of a design that are its alone: all but its rows of ``sequences.fasta`` and ``designs.csv``.
+
+    Raises InputError for a name that is no file name and a folder that cannot be written.
+    """
     folder = ready_folder(folder, name)
     structure, pdb, note = _write_structures(design, folder, name, FORMATS)
-    confidence = _write_confidence(design, folder, name)
+    more: dict[str, Any] = {}
+    if design.sequence_probabilities is not None:
+        more = {"amino_acids": AMINO_ACIDS, "sequence_probabilities": _rounded(design.sequence_probabilities, 4)}
+    confidence = _write_confidence(design, folder, name, more)
     content = dict(design.residue_map if residue_map is None else residue_map)
     map_path = write_atomically(folder / f"{name}.residue_map.json", _json(content))
-    sequences = _write_sequences(folder / SEQUENCES_FILE, name, design)
-    table = _write_row(folder / DESIGNS_TABLE, _row(design, name))
     return WrittenFiles(
-        structure=structure, pdb=pdb, confidence=confidence, residue_map=map_path, sequences=sequences, table=table,
-        note=note,
-    )  # fmt: skip
+        structure=structure, pdb=pdb, confidence=confidence, residue_map=map_path, sequences=None, table=None, note=note
+    )
+
+
+def write_design_tables(
+    folder: str | Path, rows: Sequence[Mapping[str, str]], sequences: Mapping[str, Mapping[str, tuple[str, str]]]
+) -> None:
+    """Writes ``designs.csv`` and ``sequences.fasta`` anew.
+
+    rows: of the table, each with its name. sequences: of each design by its name, for each chain its kind and letters.
+    """
+    folder = Path(folder)
+    blocks = [
+        _fasta_block(f"{name}_{chain}|{kind}", letters)
+        for name, chains in sequences.items()
+        for chain, (kind, letters) in chains.items()
+    ]
+    write_atomically(folder / SEQUENCES_FILE, "".join(blocks))
+    _write_table(folder / DESIGNS_TABLE, rows)
 
 
 def ready_folder(folder: str | Path, name: str) -> Path:
@@ -153,7 +184,7 @@ def _remove(path: Path) -> None:
         raise InputError(f"cannot be replaced: {error.strerror or error}", path=path) from None
 
 
-def _write_confidence(prediction: Prediction, folder: Path, name: str) -> Path:
+def _write_confidence(prediction: Prediction, folder: Path, name: str, more: Mapping[str, Any] | None = None) -> Path:
     confidence = prediction.confidence
     data = {
         "name": name,
@@ -164,6 +195,7 @@ def _write_confidence(prediction: Prediction, folder: Path, name: str) -> Path:
         "token_plddt_0_to_100": _rounded(confidence.plddt, 2),
         "pae_angstrom_row_aligned": _rounded(confidence.pae, 1),
         "pde_angstrom": _rounded(confidence.pde, 1),
+        **(more or {}),
     }
     return write_atomically(folder / f"{name}.confidence.json", _json(data))
 
@@ -199,26 +231,38 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False, separators=(", ", ": "))
 
 
-def _row(prediction: Prediction, name: str) -> dict[str, str]:
+def table_row(prediction: Prediction, name: str) -> dict[str, str]:
     """A row of the table: what to sort and to choose by; a verdict a column."""
+    verdicts = {f"verdict: {each.name}": verdict_text(each.reached, each.met) for each in prediction.verdicts}
+    return as_text({"name": name, **score_columns(prediction), **verdicts})
+
+
+def score_columns(prediction: Prediction) -> dict[str, Any]:
+    """What a table says of every structure: where it comes from, the network's scores, and what was met."""
     summary = prediction.confidence.summary()
-    keys = ("ranking_score", "mean_plddt_0_to_100", "ptm", "iptm", "mean_pae_angstrom", "has_clash")
-    residues = sum(map(len, prediction.sequences.values()))
-    row = {
-        "name": name,
+    return {
         "seed": prediction.provenance.seed,
         "sample": prediction.provenance.sample,
-        "polymer_residues": residues,
-        **{key: summary[key] for key in keys},
+        "polymer_residues": sum(map(len, prediction.sequences.values())),
+        "ranking_score": summary["ranking_score"],
+        "plddt": summary["mean_plddt_0_to_100"],
+        "ptm": summary["ptm"],
+        "iptm": summary["iptm"],
+        "pae": summary["mean_pae_angstrom"],
+        "has_clash": summary["has_clash"],
         "all_met": prediction.all_met,
-        **{f"verdict: {verdict.name}": f"{verdict.reached} ({_met(verdict.met)})" for verdict in prediction.verdicts},
     }
+
+
+def verdict_text(reached: str, met: bool) -> str:
+    """A verdict as a cell of a table."""
+    return f"{reached} ({'met' if met else 'not met'})"
+
+
+def as_text(row: Mapping[str, Any]) -> dict[str, str]:
+    """A row of a table as text: nothing for what is not defined, true and false in small letters."""
     return {key: "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
             for key, value in row.items()}  # fmt: skip
-
-
-def _met(met: bool) -> str:
-    return "met" if met else "not met"
 
 
 def _write_row(path: Path, row: Mapping[str, str]) -> Path:
@@ -264,10 +308,15 @@ def _write_sequences(path: Path, name: str, design: Design) -> Path:
     mine = {f"{name}_{chain}" for chain in design.sequences}
     kept = [block.rstrip() for block in blocks if block.split("|")[0].split()[0] not in mine]
     kinds = polymer_kinds(design.structure)
+    text = "".join(f">{block}\n" for block in kept)
     for chain, sequence in design.sequences.items():
-        lines = [sequence[start : start + _FASTA_WIDTH] for start in range(0, len(sequence), _FASTA_WIDTH)]
-        kept.append("\n".join([f"{name}_{chain}|{kinds[chain].name.lower()}", *lines]))
-    return write_atomically(path, "".join(f">{block}\n" for block in kept))
+        text += _fasta_block(f"{name}_{chain}|{kinds[chain].name.lower()}", sequence)
+    return write_atomically(path, text)
+
+
+def _fasta_block(header: str, sequence: str) -> str:
+    lines = [sequence[start : start + _FASTA_WIDTH] for start in range(0, len(sequence), _FASTA_WIDTH)]
+    return "\n".join([f">{header}", *lines, ""])
 
 
 def _sequence_blocks(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.confidence.result import Confidence
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
@@ -19,6 +19,8 @@ from structdiff.structure.tables import ChainKind, Structure
 if TYPE_CHECKING:
     from structdiff.diffusion.trajectory import Trajectory
 
+#: The order of amino acids in tables of their probabilities.
+AMINO_ACIDS = "".join(PROTEIN_ONE_TO_THREE)
 _POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
 _NUCLEOTIDE_LETTERS = {"A": "A", "C": "C", "G": "G", "U": "U", "DA": "A", "DC": "C", "DG": "G", "DT": "T"}
 
@@ -101,10 +103,12 @@ class Prediction:
 class Design(Prediction):
     """One designed structure, and which of its residues come from where.
 
-    residue_map: as ``Layout.residue_map`` makes it, plain data.
+    residue_map: as ``Layout.residue_map`` makes it, plain data. sequence_probabilities [token, amino acid]: what the
+    network's sequence head thinks of each of AMINO_ACIDS where the residue was open, NaN elsewhere.
     """
 
     residue_map: Mapping[str, Any]
+    sequence_probabilities: np.ndarray | None = None
 
 
 def with_plddt(structure: Structure, plddt: np.ndarray) -> Structure:
