@@ -13,11 +13,12 @@ from structdiff.typing import Bool, Float
 
 _LARGEST_SIGMA = 16.0  # Å; noisier predictions have no surface yet
 _CLEARANCE = 5.5  # Å between centre atoms (CA) of different copies, of which no two should be nearer
-_SOFTNESS = 3.0  # Å
-_CONTACT = 0.0  # Å, smooth shortest distance of a good interface: some 15 pairs of centre atoms at 8 Å
-_PULL = 1.0  # weight of contacts beside that of clearance
+_SOFTNESS = 1.5  # Å
+_CONTACT = 3.0  # Å, smooth shortest distance of a good interface: some 15 pairs of centre atoms at 7 Å
+_OVERLAP_WEIGHT = 10.0  # of clearance, beside that of contacts, when units are moved from or to the axis
 _ROUNDS = 12
 _LARGEST_SHIFT, _LARGEST_TURN = 0.5, 0.04  # Å, radians in a round
+_RADIAL_SHIFTS = tuple(float(far) for far in sorted(range(-8, 25), key=abs))  # Å
 _FAR = 1e6
 
 
@@ -47,21 +48,39 @@ class AssemblyPose:
         exists = copies.token_mask[row]
         place = copies.centre[row][exists]
         near, wanted = self._partners(positions[place])
+        shift = self._radial_shift(positions[place], near, wanted)
+        positions = torch.where((positions != 0).any(-1, keepdim=True), positions + shift, positions)
         for _ in range(_ROUNDS):
             centres = positions[place]
             middle = centres.mean(0)
-            force = self._force(centres, near, wanted)
-            shift = force.sum(0)
-            shift = shift - copies.unmoved @ shift
-            torque = torch.linalg.cross(centres - middle, force).sum(0)
+            push, pull = self._forces(centres, near, wanted)
+            # A few atoms that clash must move the whole unit, so that they count by their own number.
+            pushed = (push != 0).any(-1).sum().clamp(min=1)
+            force = push / pushed + pull
             if not bool(force.any()):
                 break
+            shift = force.sum(0)
+            shift = _limited(shift - copies.unmoved @ shift, _LARGEST_SHIFT)
             extent = (centres - middle).square().sum(-1).mean().clamp(min=1.0)
-            shift, turn = _limited(shift / len(centres), _LARGEST_SHIFT), torque / (extent * len(centres))
+            turn = torch.linalg.cross(centres - middle, force).sum(0) / extent
             turn = rotation_from_vector(_limited(turn, _LARGEST_TURN))
             moved = (positions - middle) @ turn.T + middle + shift
             positions = torch.where((positions != 0).any(-1, keepdim=True), moved, positions)
         return positions
+
+    def _radial_shift(self, centres: Tensor, near: Tensor, wanted: Tensor) -> Float[Tensor, " 3"]:
+        """How far to go from the axis or centre, or to it: entangled copies are not parted by forces, which cancel."""
+        middle = centres.mean(0)
+        outwards = middle - self.copies.unmoved @ middle
+        outwards = outwards / norm(outwards).clamp(min=1e-6)
+        costs = torch.stack([self._cost(centres + far * outwards, near, wanted) for far in _RADIAL_SHIFTS])
+        return _RADIAL_SHIFTS[int(costs.argmin())] * outwards
+
+    def _cost(self, centres: Tensor, near: Tensor, wanted: Tensor) -> Float[Tensor, ""]:
+        smooth, distance, _ = self._smooth_distance(centres, near)
+        overlap = (_CLEARANCE - distance).clamp(min=0.0).square().sum()
+        missing = torch.where(wanted, (smooth - _CONTACT).clamp(min=0.0), 0.0).square().sum()
+        return _OVERLAP_WEIGHT * overlap + len(centres) * missing
 
     def _partners(self, centres: Float[Tensor, "token 3"]) -> tuple[Tensor, Bool[Tensor, " near"]]:
         """Rows of ``relatives`` that may come near, and which of them must touch."""
@@ -88,14 +107,18 @@ class AssemblyPose:
         distance = norm(arrow).clamp(min=1e-3)
         return -_SOFTNESS * torch.logsumexp(-distance.flatten(1) / _SOFTNESS, 1), distance, arrow
 
-    def _force(self, centres: Tensor, rows: Tensor, wanted: Tensor) -> Float[Tensor, "token 3"]:
-        """Minus the slope, at each centre atom, of clearance and contacts: squares of what is missing."""
+    def _forces(self, centres: Tensor, rows: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """What clearance and contacts ask of each centre atom [token, 3] (Å): the overlaps, shares of what is missing."""
         smooth, distance, arrow = self._smooth_distance(centres, rows)
+        direction = arrow / distance[..., None]
+        between = arrow.mean((1, 2))
+        # Of entangled chains the arrows between atoms cancel, those between their middles do not.
+        apart = direction + (between / norm(between).clamp(min=1e-6)[:, None])[:, None, None]
         push = (_CLEARANCE - distance).clamp(min=0.0)
-        excess = torch.where(wanted, (smooth - _CONTACT).clamp(min=0.0, max=5.0), 0.0)
+        missing = torch.where(wanted, (smooth - _CONTACT).clamp(min=0.0, max=5.0), 0.0)
         share = torch.softmax(-distance.flatten(1) / _SOFTNESS, 1).view_as(distance)
-        pull = _PULL * len(centres) * excess[:, None, None] * share
-        return ((push - pull)[..., None] * arrow / distance[..., None]).sum((0, 2))
+        pull = -missing[:, None, None] * share
+        return (push[..., None] * apart).sum((0, 2)), (pull[..., None] * direction).sum((0, 2))
 
 
 def _limited(vector: Float[Tensor, " 3"], largest: float) -> Float[Tensor, " 3"]:

@@ -56,23 +56,27 @@ class Symmetry:
                              found=self.neighbours, allowed="1 or more")  # fmt: skip
 
     def _check_helix(self) -> None:
-        assert self.copies is not None and self.rise is not None and self.twist is not None
-        if not 3 <= self.copies <= _LARGEST:
+        copies, rise, twist = self._helix
+        if not 3 <= copies <= _LARGEST:
             raise InputError("a helix has a middle and two ends", key="symmetry.copies", found=self.copies,
                              allowed=f"3 to {_LARGEST}")  # fmt: skip
-        if not math.isfinite(self.rise) or abs(self.rise) < 0.1:
+        if not math.isfinite(rise) or abs(rise) < 0.1:
             raise InputError("the copies of a helix follow each other", key="symmetry.rise", found=self.rise,
                              allowed="0.1 Å or more")  # fmt: skip
-        if not math.isfinite(self.twist):
+        if not math.isfinite(twist):
             raise InputError("must be an angle in degrees", key="symmetry.twist", found=self.twist)
+
+    @property
+    def _helix(self) -> tuple[int, float, float]:
+        return self.copies or 0, self.rise or 0.0, self.twist or 0.0
 
     @cached_property
     def operators(self) -> SymmetryGroup:
         """The operators of the copies."""
         if self.group != "helical":
             return point_group(self.group)
-        assert self.copies is not None and self.rise is not None and self.twist is not None
-        return helix(self.copies, rise=self.rise, twist=math.radians(self.twist))
+        copies, rise, twist = self._helix
+        return helix(copies, rise=rise, twist=math.radians(twist))
 
     @property
     def seen(self) -> int:
