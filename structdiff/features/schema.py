@@ -110,6 +110,10 @@ class Features:
         """The same features on another device."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
+    def pin_memory(self) -> Features:
+        """The same features in memory that a GPU can fetch by itself; data loaders call it."""
+        return self.map(lambda tensor: tensor.pin_memory())
+
 
 def _groups(item: object) -> tuple[dataclasses.Field, ...]:
     return dataclasses.fields(item)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from structdiff.features.collate import collate
 from structdiff.features.schema import Features
@@ -29,7 +29,8 @@ class BatchConfig:
 class TrainingBatches(IterableDataset):
     """Batches drawn from a StructureSet; batch number k depends on the seed and k alone, so a run resumes exactly.
 
-    With several processes (``rank`` of ``ranks``) each draws its own share of the numbers.
+    With several processes (``rank`` of ``ranks``) each draws its own share of the numbers; so do the workers of a data
+    loader, which hands their batches out in turn, so that the stream is the same with any number of them.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class TrainingBatches(IterableDataset):
         self.seed, self.start, self.count, self.rank, self.ranks = seed, start, count, rank, ranks
 
     def __iter__(self) -> Iterator[Features]:
-        number = self.start
+        worker = get_worker_info()
+        first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        number = self.start + first
         while self.count is None or number < self.start + self.count:
             yield self.batch(number * self.ranks + self.rank)
-            number += 1
+            number += stride
 
     def batch(self, number: int) -> Features:
         """Batch number ``number`` of the stream."""

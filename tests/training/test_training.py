@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
@@ -137,6 +138,17 @@ def test_batches_depend_on_seed_and_number_alone(data):
     assert other.atom.positions.shape != third.atom.positions.shape or not torch.equal(
         other.atom.positions, third.atom.positions
     )
+
+
+def test_batches_made_ahead_by_workers_are_the_same_in_the_same_order(data):
+    batches = TrainingBatches(
+        StructureSet(data, "train"), BatchConfig(crops=((16, 1, 1.0),)), TaskMix(), seed=3, count=5
+    )
+    ahead = list(DataLoader(batches, batch_size=None, num_workers=2))
+    assert len(ahead) == 5
+    for one, other in zip(batches, ahead, strict=True):
+        assert torch.equal(one.atom.positions, other.atom.positions)
+        assert torch.equal(one.condition.motif_group, other.condition.motif_group)
 
 
 def test_validation_structures_are_never_drawn_for_training(data):
