@@ -55,7 +55,7 @@ def protein_backbone(structure: Structure, *, ca_only: bool = False) -> Backbone
         raise InputError(f"no protein residue has {wanted}, so there is no backbone to design", path=structure.name)
     slots = slots[rows]
     positions = np.where((slots >= 0)[..., None], structure.atoms.positions[slots], np.float32(0))
-    letters = [_letter(structure, row) for row in rows.tolist()]
+    letters = [letter_of(structure, row) for row in rows.tolist()]
     names = structure.residues.name[rows].tolist()
     side_positions, side_elements = _side_chains(structure, rows)
     context = _context_atoms(structure)
@@ -83,7 +83,8 @@ def _backbone_rows(structure: Structure) -> np.ndarray:
     return slots
 
 
-def _letter(structure: Structure, row: int) -> str:
+def letter_of(structure: Structure, row: int) -> str:
+    """The letter of a residue's amino acid, or of the one it derives from (MSE: M); X for any other."""
     name = str(structure.residues.name[row])
     letter = residue_letter(name, "")
     if letter != "X" or name == "UNK":

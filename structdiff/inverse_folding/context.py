@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from structdiff.inverse_folding.graph import NUM_RADIAL, class_features, radial_features, smoothed_distance
-from structdiff.inverse_folding.layers import NodeUpdate
+from structdiff.inverse_folding.layers import NodeUpdate, layer_list
 
 #: Classes of elements, groups and periods, 0 being none.
 NUM_ELEMENTS, _NUM_GROUPS, _NUM_PERIODS = 120, 19, 8
@@ -109,8 +109,8 @@ class ContextEncoder(nn.Module):
         self.to_context = nn.Linear(width, width)
         self.to_atoms = nn.Linear(width, width)
         self.to_bonds = nn.Linear(width, width)
-        self.residue_layers = nn.ModuleList([NodeUpdate(width, 3) for _ in range(_NUM_LAYERS)])
-        self.atom_layers = nn.ModuleList([NodeUpdate(width, 2) for _ in range(_NUM_LAYERS)])
+        self.residue_layers = layer_list(NodeUpdate(width, 3) for _ in range(_NUM_LAYERS))
+        self.atom_layers = layer_list(NodeUpdate(width, 2) for _ in range(_NUM_LAYERS))
         self.out = nn.Linear(width, width, bias=False)
         self.out_norm = nn.LayerNorm(width)
 

@@ -73,7 +73,7 @@ class Decoder:
             self._write(step.rows, letters[step.rows], states, around)
         return [
             Decoded(letters=letters[start:stop], log_probabilities=log_probabilities[start:stop])
-            for start, stop in zip(rows.starts, rows.starts[1:], strict=False)
+            for start, stop in zip(rows.starts, [*rows.starts[1:], rows.count], strict=True)
         ]
 
     def score(
@@ -81,7 +81,7 @@ class Decoder:
     ) -> Float[Tensor, "order residue 21"]:
         """Log-probabilities (nats) of all letters of a sequence that is read in several orders."""
         rows = _Rows(self.encoding, [backbone] * len(ranks))
-        every = torch.arange(rows.starts[-1], device=self.device)
+        every = torch.arange(rows.count, device=self.device)
         repeated = letters.to(self.device).repeat(len(ranks))
         around = [each[rows.residue] for each in self.unread]
         found = self._read(rows, every, ranks.to(self.device).flatten(), repeated, around)
@@ -128,26 +128,25 @@ class Decoder:
 class _Rows:
     """The residues of all lanes, one lane after another.
 
-    residue: row of each in the encoding. starts: first row of each lane, and the number of rows.
+    residue: row of each in the encoding. starts: first row of each lane. count: of rows.
     """
 
     def __init__(self, encoding: Encoding, backbones: Sequence[int]) -> None:
         device = encoding.nodes.device
         spans = [(encoding.starts[each], encoding.starts[each + 1]) for each in backbones]
         self.residue = torch.cat([torch.arange(start, stop, device=device) for start, stop in spans])
-        self.starts = [0]
-        for start, stop in spans:
-            self.starts.append(self.starts[-1] + stop - start)
-        self._encoding_neighbours = encoding.neighbours
-        shifts = [lane - start for lane, (start, _) in zip(self.starts, spans, strict=False)]
         lengths = [stop - start for start, stop in spans]
+        self.starts = [sum(lengths[:number]) for number in range(len(lengths))]
+        self.count = sum(lengths)
+        self._encoding_neighbours = encoding.neighbours
+        shifts = [lane - start for lane, (start, _) in zip(self.starts, spans, strict=True)]
         self._shift = torch.repeat_interleave(torch.tensor(shifts, device=device), torch.tensor(lengths, device=device))
 
     def neighbours(self, chosen: Int[Tensor, "row"]) -> Int[Tensor, "row neighbour"]:
         """Rows of the neighbours of rows."""
         found = self._encoding_neighbours[self.residue[chosen]] + self._shift[chosen, None]
         # Missing neighbours are masked, but must be rows.
-        return found.clamp(0, self.starts[-1] - 1)
+        return found.clamp(0, self.count - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +181,8 @@ def _steps(rows: _Rows, lanes: Sequence[Lane], device: torch.device) -> list[_St
 
 
 def _ranks(rows: _Rows, lanes: Sequence[Lane], device: torch.device) -> Int[Tensor, "row"]:
-    ranks = torch.full((rows.starts[-1],), _LATER)
-    for start, lane in zip(rows.starts, lanes, strict=False):
+    ranks = torch.full((rows.count,), _LATER)
+    for start, lane in zip(rows.starts, lanes, strict=True):
         ranks[lane.known + start] = torch.arange(len(lane.known))
     return ranks.to(device)
 

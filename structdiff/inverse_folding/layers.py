@@ -7,6 +7,9 @@ residue is multiplied once and not once an edge; and the last map, being linear,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar, cast
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -14,6 +17,14 @@ from torch.nn.functional import gelu, linear
 
 #: Sums of messages are divided by this number.
 MESSAGE_SCALE = 30.0
+
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def layer_list(layers: Iterable[Layer]) -> list[Layer]:
+    """Layers as a part of a network: a ModuleList, whose members type checkers know."""
+    return cast("list[Layer]", nn.ModuleList(layers))
 
 
 class Message(nn.Module):

@@ -87,7 +87,8 @@ def _loaded(name: str, path: Path, modified: int, device: str) -> InverseFolding
     tensors, facts = read_safetensors(path)
     settings = facts["settings"]
     kind = _kind(name)
-    assert kind is not None and isinstance(settings, Mapping)
+    assert kind is not None
+    assert isinstance(settings, Mapping)
     config = InverseFoldingConfig(
         kind=kind,
         num_neighbours=int(settings["num_edges"]),

@@ -1,0 +1,204 @@
+"""What is asked of a sequence: what stays, what is banned, what is the same in several places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from structdiff.errors import InputError
+from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS
+from structdiff.inverse_folding.backbone import Backbone
+from structdiff.structure.selection import select_residues
+from structdiff.structure.tables import ChainKind, Structure
+
+_AMINO_ACIDS = LETTERS[:NUM_AMINO_ACIDS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restrictions:
+    """What is asked of the sequences of one structure; rows are those of its residue table.
+
+    fixed: residues that keep their amino acid, (residue,) bool. banned: letters that are not used anywhere. banned_at:
+    letters that are not used in these rows. allowed: letters that may be used, everywhere, or by row. tied: groups of
+    rows that get the same amino acid. bias: added to the logits, by letter, or (residue, 20) in the order
+    ACDEFGHIKLMNPQRSTVWY. order: rows in the order they are decoded, at random if None. membrane: 0 outside, 1 at the
+    interface, 2 buried, (residue,).
+    """
+
+    fixed: np.ndarray | None = None
+    banned: str = ""
+    banned_at: Mapping[int, str] | None = None
+    allowed: str | Mapping[int, str] | None = None
+    tied: Sequence[Sequence[int]] | None = None
+    bias: Mapping[str, float] | np.ndarray | None = None
+    order: Sequence[int] | None = None
+    membrane: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is asked, for the rows of a backbone.
+
+    designed: rows that get a new amino acid. letters: those given. groups: of rows, each with all its designed rows.
+    bias: (residue, 20), -inf where banned. order: places of the groups in it, or None. membrane: label of each row.
+    """
+
+    designed: np.ndarray
+    letters: np.ndarray
+    groups: list[np.ndarray]
+    bias: np.ndarray
+    order: list[int] | None
+    membrane: np.ndarray
+
+
+def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Plan:
+    """What is asked, for the rows of a backbone. Raises InputError for what cannot be."""
+    place = {int(row): number for number, row in enumerate(backbone.rows)}
+    count = len(structure.residues)
+    fixed = _column(asked.fixed, count, "fixed", bool)
+    designed = backbone.standard & ~fixed[backbone.rows]
+    letters = backbone.letters.copy()
+    groups = _groups(structure, place, asked.tied, designed, letters)
+    if not designed.any():
+        raise InputError("every residue is fixed, so there is nothing to design", key="fixed", path=structure.name)
+    bias = _bias(asked.bias, count)[backbone.rows] + _bans(structure, asked)[backbone.rows]
+    for group in groups:
+        if not np.isfinite(bias[group].sum(0)).any():
+            named = _named(structure, int(backbone.rows[group[0]]))
+            raise InputError(f"no amino acid is left for residue {named}", key="banned")
+    membrane = _column(asked.membrane, count, "membrane", np.int64)
+    if not np.isin(membrane, (0, 1, 2)).all():
+        raise InputError("labels are 0 outside, 1 at the interface, 2 buried", key="membrane", found=membrane.max())
+    return Plan(
+        designed=designed,
+        letters=letters,
+        groups=groups,
+        bias=bias,
+        order=_order(asked.order, place, groups),
+        membrane=membrane[backbone.rows],
+    )
+
+
+def rows_in(structure: Structure, selection: str) -> np.ndarray:
+    """Which residues a selection such as ``A10-20,B`` names, (residue,) bool. Raises InputError."""
+    chosen = np.zeros(len(structure.residues), bool)
+    chosen[select_residues(structure, selection)] = True
+    return chosen
+
+
+def tied_rows(structure: Structure, *selections: str) -> list[list[int]]:
+    """Groups of rows that stand at the same place of several stretches: ``tied_rows(structure, "A", "B", "C")``.
+
+    Raises InputError when the stretches are not equally long.
+    """
+    parts = [_protein_rows(structure, each) for each in selections]
+    if len({len(part) for part in parts}) != 1 or len(parts) < 2:
+        lengths = ", ".join(f"{text} {len(part)}" for text, part in zip(selections, parts, strict=True))
+        raise InputError("tied stretches must be two or more, equally long", key="tie", found=lengths)
+    return [list(group) for group in zip(*(part.tolist() for part in parts), strict=True)]
+
+
+def _protein_rows(structure: Structure, selection: str) -> np.ndarray:
+    rows = select_residues(structure, selection)
+    return rows[structure.chains.kind[structure.residues.chain[rows]] == ChainKind.PROTEIN]
+
+
+def _column(values: np.ndarray | None, count: int, key: str, dtype: type) -> np.ndarray:
+    if values is None:
+        return np.zeros(count, dtype)
+    column = np.asarray(values)
+    if column.shape != (count,):
+        raise InputError(f"one value for each of {count} residues is needed", key=key, found=column.shape)
+    return column.astype(dtype)
+
+
+def _groups(
+    structure: Structure,
+    place: Mapping[int, int],
+    tied: Sequence[Sequence[int]] | None,
+    designed: np.ndarray,
+    letters: np.ndarray,
+) -> list[np.ndarray]:
+    """Designed rows by group. A group with a fixed residue is fixed altogether: designed and letters are changed."""
+    groups, seen = [], np.zeros(len(designed), bool)
+    for rows in tied or ():
+        members = np.array([place[int(row)] for row in rows if int(row) in place], np.int64)
+        if seen[members].any() or len(set(members.tolist())) < len(members):
+            again = _named(structure, next(int(row) for row in rows if int(row) in place))
+            raise InputError(f"a residue is tied twice, in the group of {again}", key="tied")
+        seen[members] = True
+        given = np.unique(letters[members[~designed[members]]])
+        if len(given) > 1:
+            found = ", ".join(f"{_named(structure, int(row))}" for row in rows)
+            raise InputError("tied residues are fixed to different amino acids", key="tied", found=found)
+        if len(given) == 1:
+            letters[members], designed[members] = given[0], False
+        elif len(members):
+            groups.append(members)
+    return groups + [np.array([row]) for row in np.flatnonzero(designed & ~seen)]
+
+
+def _bias(bias: Mapping[str, float] | np.ndarray | None, count: int) -> np.ndarray:
+    values = np.zeros((count, NUM_AMINO_ACIDS), np.float32)
+    if isinstance(bias, Mapping):
+        for letter, value in bias.items():
+            values[:, _known(letter, "bias")] = value
+    elif bias is not None:
+        values += _checked_shape(np.asarray(bias, np.float32), values.shape)
+    if np.isnan(values).any():
+        raise InputError("the bias holds values that are no numbers", key="bias")
+    return values
+
+
+def _checked_shape(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    if values.shape != shape:
+        raise InputError(f"a bias by residue has the shape {shape}", key="bias", found=values.shape)
+    return values
+
+
+def _bans(structure: Structure, asked: Restrictions) -> np.ndarray:
+    """(residue, 20): 0 for what may be used, -inf for what may not."""
+    values = np.zeros((len(structure.residues), NUM_AMINO_ACIDS), np.float32)
+    values[:, [_known(letter, "banned") for letter in asked.banned]] = -np.inf
+    for row, letters in (asked.banned_at or {}).items():
+        values[row, [_known(letter, "banned_at") for letter in letters]] = -np.inf
+    if isinstance(asked.allowed, str):
+        values[:, _others(asked.allowed)] = -np.inf
+    elif asked.allowed is not None:
+        for row, letters in asked.allowed.items():
+            values[row, _others(letters)] = -np.inf
+    return values
+
+
+def _others(letters: str) -> list[int]:
+    wanted = {_known(letter, "allowed") for letter in letters}
+    return [index for index in range(NUM_AMINO_ACIDS) if index not in wanted]
+
+
+def _known(letter: str, key: str) -> int:
+    index = _AMINO_ACIDS.find(letter.upper()) if len(letter) == 1 else -1
+    if index < 0:
+        raise InputError("not the letter of an amino acid", key=key, found=letter, allowed=_AMINO_ACIDS)
+    return index
+
+
+def _order(order: Sequence[int] | None, place: Mapping[int, int], groups: list[np.ndarray]) -> list[int] | None:
+    """The groups in the order in which the first of each is named."""
+    if order is None:
+        return None
+    group_of = {int(member): number for number, group in enumerate(groups) for member in group}
+    named = [group_of[place[int(row)]] for row in order if int(row) in place and place[int(row)] in group_of]
+    found = list(dict.fromkeys(named))
+    if len(found) < len(groups):
+        raise InputError(
+            "the order must name every designed residue", key="order", found=f"{len(found)} of {len(groups)}"
+        )
+    return found
+
+
+def _named(structure: Structure, row: int) -> str:
+    residues = structure.residues
+    chain = structure.chains.name[residues.chain[row]]
+    return f"{chain}{residues.author_seq_id[row]}{residues.insertion_code[row]}"
