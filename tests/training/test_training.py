@@ -140,6 +140,7 @@ def test_batches_depend_on_seed_and_number_alone(data):
     )
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more than the machine may have cores
 def test_batches_made_ahead_by_workers_are_the_same_in_the_same_order(data):
     batches = TrainingBatches(
         StructureSet(data, "train"), BatchConfig(crops=((16, 1, 1.0),)), TaskMix(), seed=3, count=5
