@@ -1,0 +1,253 @@
+"""The native kernels: finds their libraries, hands tensors over, and says what runs where.
+
+The libraries are made of csrc/ by ``csrc/build_kernels.py`` and lie beside this file. They know nothing of PyTorch: a
+tensor is handed over as address, dtype, sizes and strides (csrc/common/abi.h). Where there is no library, or it cannot
+take an input, the operators run in PyTorch, with the same results up to rounding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import struct
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from structdiff.errors import InputError, StructdiffError
+
+ABI_VERSION = 1
+MODES = ("auto", "native", "reference")
+MODE_VARIABLE = "STRUCTDIFF_KERNELS"
+
+_LOG = logging.getLogger(__name__)
+_FOLDER = Path(__file__).parent
+_LEVELS = ("x86_64_v2", "x86_64_v3", "x86_64_v4")
+_DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.bool: 3}
+_MAX_RANK = 5
+_REASONS = {
+    1: "it does not take this dtype, size or stride",
+    2: "it says that the sizes do not fit together",
+    3: "it found no memory",
+    4: "CUDA refused",
+}
+_PACK: list[Callable[..., bytes]] = [
+    struct.Struct(f"qqq{rank}q{8 * (_MAX_RANK - rank)}x{rank}q{8 * (_MAX_RANK - rank)}x").pack
+    for rank in range(_MAX_RANK + 1)
+]
+_ARGUMENTS = {"t": ctypes.c_char_p, "d": ctypes.c_double, "i": ctypes.c_int32}
+_ENDINGS = {
+    "cpu": [ctypes.c_int32],
+    "cuda": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p],
+}
+
+
+class KernelError(StructdiffError):
+    """Native kernels were asked for by name, and one of them could not do the work."""
+
+
+def view(tensor: Tensor) -> bytes:
+    """The tensor as csrc/common/abi.h has it. Raises KeyError for a dtype that no kernel knows."""
+    rank = tensor.dim()
+    return _PACK[rank](tensor.data_ptr(), _DTYPES[tensor.dtype], rank, *tensor.shape, *tensor.stride())
+
+
+class Kernel:
+    """One function of the native libraries, on whichever device its tensors are.
+
+    Args:
+        name: as in the contract, without ``structdiff_`` before and the device after.
+        arguments: one letter each, in the contract's order up to the device's own: t a tensor (or a sequence of them,
+            one behind the other, or None), d a double, i an int32.
+        workspace: which of the arguments the contract's ``workspace`` function for CUDA takes.
+    """
+
+    def __init__(self, name: str, arguments: str, *, workspace: Sequence[int] = ()) -> None:
+        self.name, self.arguments, self.workspace = name, arguments, tuple(workspace)
+
+    def __call__(self, device: torch.device, *arguments: Tensor | Sequence[Tensor] | float | None) -> bool:
+        """Does the work and returns True, or leaves everything as it is and returns False.
+
+        Raises KernelError where the kernels are set to ``native`` and this one cannot.
+        """
+        function = _function(self, device.type)
+        if function is None:
+            if mode() == "native":
+                raise KernelError(f"{self.name}: {missing(device.type) or 'there is no native kernel'}")
+            return False
+        try:
+            words = [x if x is None or isinstance(x, (int, float)) else _packed(x) for x in arguments]
+        except KeyError as unknown:
+            return self._cannot(device, f"it does not take {unknown}")
+        if device.type == "cpu":
+            status = function(*words, torch.get_num_threads())
+        else:
+            status = self._on_stream(function, words, device)
+        return status == 0 or self._cannot(device, _REASONS[status])
+
+    def _on_stream(self, function: Callable[..., int], words: list, device: torch.device) -> int:
+        index = torch.cuda.current_device() if device.index is None else device.index
+        size = 0
+        if self.workspace:
+            ask = _workspace_function(self)
+            size = ask(*(words[each] for each in self.workspace), index)
+        scratch = torch.empty(size, dtype=torch.uint8, device=device) if size else None
+        address = None if scratch is None else scratch.data_ptr()
+        return function(*words, address, size, index, torch.cuda.current_stream(index).cuda_stream)
+
+    def _cannot(self, device: torch.device, reason: str) -> bool:
+        reason = reason.removesuffix("CUDA refused") + cuda_error() if reason == _REASONS[4] else reason
+        message = f"{self.name}: the native kernel for {device.type} was not used, since {reason}; PyTorch runs it"
+        if mode() == "native":
+            raise KernelError(message.removesuffix("; PyTorch runs it"))
+        _say_once(message)
+        return False
+
+
+def _packed(x: Tensor | Sequence[Tensor]) -> bytes:
+    return view(x) if isinstance(x, Tensor) else b"".join([view(each) for each in x])
+
+
+@cache
+def _say_once(message: str) -> None:
+    _LOG.warning(message)
+
+
+def mode() -> str:
+    """``auto``, ``native`` (an error where there is no kernel) or ``reference`` (PyTorch)."""
+    return _mode or _mode_of_environment()
+
+
+def set_mode(name: str | None) -> None:
+    """Chooses between native kernels and PyTorch; None goes back to the environment. Raises InputError."""
+    global _mode
+    _mode = None if name is None else _checked(name, "kernels")
+    _function.cache_clear()
+
+
+_mode: str | None = None
+
+
+@cache
+def _mode_of_environment() -> str:
+    return _checked(os.environ.get(MODE_VARIABLE, "auto"), MODE_VARIABLE)
+
+
+def _checked(name: str, key: str) -> str:
+    if name not in MODES:
+        raise InputError("unknown way to run the operators", key=key, found=name, allowed=MODES, suggest_from=MODES)
+    return name
+
+
+@cache
+def _function(kernel: Kernel, device: str) -> Callable[..., int] | None:
+    """The library's function, or None where PyTorch does the work."""
+    library = None if mode() == "reference" else load(device)
+    function = None if library is None else getattr(library, f"structdiff_{kernel.name}_{device}", None)
+    if function is not None:
+        function.argtypes = [_ARGUMENTS[letter] for letter in kernel.arguments] + _ENDINGS[device]
+        function.restype = ctypes.c_int32
+    return function
+
+
+@cache
+def _workspace_function(kernel: Kernel) -> Callable[..., int]:
+    function = getattr(load("cuda"), f"structdiff_{kernel.name}_workspace_cuda")
+    function.argtypes = [_ARGUMENTS[kernel.arguments[each]] for each in kernel.workspace] + [ctypes.c_int32]
+    function.restype = ctypes.c_int64
+    return function
+
+
+@torch.compiler.assume_constant_result
+def available(device: str) -> bool:
+    """Whether there are native kernels for that kind of device and they are wanted."""
+    return mode() != "reference" and load(device) is not None
+
+
+@cache
+def load(device: str) -> ctypes.CDLL | None:
+    """The library for that kind of device, or None where there is none."""
+    return _open(device)[0]
+
+
+def missing(device: str) -> str | None:
+    """Why there are no native kernels for that kind of device; None where there are."""
+    return _open(device)[1]
+
+
+def cpu_level() -> str:
+    """The instruction set that the CPU library was compiled for."""
+    return _open("cpu")[2]
+
+
+@cache
+def _open(device: str) -> tuple[ctypes.CDLL | None, str | None, str]:
+    if device == "cpu":
+        return _open_cpu()
+    if device == "cuda":
+        path = _FOLDER / "libstructdiff_cuda.so"
+        if not path.exists():
+            return None, "the package was installed without nvcc", ""
+        return *_opened(path), ""
+    return None, f"there are none for {device}", ""
+
+
+def _open_cpu() -> tuple[ctypes.CDLL | None, str | None, str]:
+    built = [level for level in ("arm64", *_LEVELS) if cpu_library(level).exists()]
+    if not built:
+        return None, "the package was installed without a C++ compiler", ""
+    lowest, problem = _opened(cpu_library(built[0]))
+    if lowest is None:
+        return None, problem, ""
+    best = lowest.structdiff_cpu_level()
+    usable = [level for level in built if level == "arm64" or int(level[-1]) <= best]
+    if not usable:
+        return None, "the processor is older than the kernels", ""
+    return *_opened(cpu_library(usable[-1])), usable[-1]
+
+
+def cpu_library(level: str) -> Path:
+    """Where the library for that instruction set lies, if it was built."""
+    return _FOLDER / f"libstructdiff_cpu_{level}.so"
+
+
+def _opened(path: Path) -> tuple[ctypes.CDLL | None, str | None]:
+    try:
+        library = ctypes.CDLL(str(path))
+        library.structdiff_abi_version.restype = ctypes.c_int64
+        version = library.structdiff_abi_version()
+    except (OSError, AttributeError) as error:
+        return None, f"{path.name} cannot be loaded: {error}"
+    if version != ABI_VERSION:
+        return None, f"{path.name} is of another version: install structdiff again"
+    return library, None
+
+
+def cuda_error() -> str:
+    """What CUDA said last, in its own words."""
+    library = load("cuda")
+    if library is None:
+        return "no CUDA library"
+    library.structdiff_cuda_error.restype = ctypes.c_char_p
+    return library.structdiff_cuda_error().decode()
+
+
+def where(operator: str) -> str:
+    """What runs an operator, for each kind of device that this machine has."""
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    return "; ".join(f"{device}: {_runs(operator, device)}" for device in devices)
+
+
+def _runs(operator: str, device: str) -> str:
+    if mode() == "reference":
+        return "reference (PyTorch), as asked for"
+    library = load(device)
+    if library is None:
+        return f"reference (PyTorch), since {missing(device)}"
+    if not hasattr(library, f"structdiff_{operator}_forward_{device}"):
+        return "reference (PyTorch)"
+    return f"native ({cpu_level()})" if device == "cpu" else "native"
