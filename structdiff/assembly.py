@@ -19,9 +19,11 @@ from structdiff.confidence.frames import valid_frames
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
 from structdiff.constraints.relaxation import relax
+from structdiff.constraints.symmetry_contacts import Images
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.copies import side_by_side
 from structdiff.features.requests import (
     Proximity,
     complex_condition,
@@ -36,9 +38,11 @@ from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, Verdict
+from structdiff.output.symmetric import finished_assembly, symmetry_verdicts, whole_map, whole_trajectory
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec, design_to_dict
 from structdiff.spec.layout import Layout
+from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.yaml import to_dict as complex_to_dict
 from structdiff.structure.complex import build_complex
 from structdiff.structure.scaffold import build_scaffold
@@ -62,7 +66,7 @@ ContactRows = tuple[str, Tensor, Tensor, float, bool]
 class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
-    held: motif group of each atom of the structure, 0 where it is free.
+    held: motif group of each atom of the structure, 0 where it is free. symmetry: the structure is one copy of it.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Job:
     held: np.ndarray
     request: Mapping[str, Any]
     layout: Layout | None = None
+    symmetry: Symmetry | None = None
 
     @property
     def contacts(self) -> list[ContactRows]:
@@ -143,6 +148,7 @@ def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index:
         held=held,
         request=design_request(spec),
         layout=layout,
+        symmetry=spec.symmetry,
     )
     return dataclasses.replace(job, held=np.where(job._visible(), held, 0))
 
@@ -201,16 +207,18 @@ def finished_design(
     positions, placed = _placed(job, draw)
     held = job.held > 0
     if options.relax:
-        positions = _relaxed(job.structure, positions, held=held, only=placed)
-    positions = _in_motif_frame(job, positions)
+        images = None if job.symmetry is None else Images.of(job.symmetry.operators)
+        positions = _relaxed(job.structure, positions, held=held, only=placed, images=images)
+    positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
     verdicts = [_proximity_verdict(asked, structure) for asked in job.proximities]
     if held.any():
         verdicts.insert(0, _motif_verdict(job, structure))
     named = _with_sequence(job, structure, draw.restype_logits, sample_generator(seed, index + _SEQUENCE_STREAM))
-    return Design(
+    own = _of_first(draw.confidence, len(job.tokens))
+    design = Design(
         structure=named,
-        confidence=confidence_of(draw.confidence, job.features, job.tokens, structure),
+        confidence=confidence_of(own, job.features, job.tokens, structure),
         provenance=provenance_of(
             job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
         ),
@@ -218,6 +226,30 @@ def finished_design(
         trajectory=trajectory,
         residue_map=job.layout.residue_map(),
         sequence_probabilities=_sequence_probabilities(job, draw.restype_logits),
+    )
+    return design if job.symmetry is None else _assembled(design, job, structure, draw)
+
+
+def _assembled(design: Design, job: Job, unit: Structure, draw: Draw) -> Design:
+    """The assembly of all copies of a finished design; unit: its structure before its sequence was read off."""
+    assert job.symmetry is not None
+    group = job.symmetry.operators
+    assembly = finished_assembly(design.structure, group, draw.relatives)
+    seen = finished_assembly(unit, group, draw.relatives).part
+    features = side_by_side(job.features, 1 + len(draw.relatives))
+    probabilities = design.sequence_probabilities
+    verdicts = [*symmetry_verdicts(assembly.structure, group), *design.verdicts]
+    if job.symmetry.motif_placed:
+        verdicts.append(_place_verdict(job, unit))
+    return dataclasses.replace(
+        design,
+        structure=assembly.structure,
+        part=assembly.part,
+        confidence=confidence_of(draw.confidence, features, tokenise(seen), seen),
+        verdicts=tuple(verdicts),
+        trajectory=None if design.trajectory is None else whole_trajectory(design.trajectory, group),
+        residue_map=whole_map(design.residue_map, assembly, group),
+        sequence_probabilities=None if probabilities is None else np.tile(probabilities, (len(group), 1)),
     )
 
 
@@ -249,13 +281,18 @@ def _placed(job: Job, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _relaxed(
-    structure: Structure, positions: np.ndarray, *, held: np.ndarray | None, only: np.ndarray | None = None
+    structure: Structure,
+    positions: np.ndarray,
+    *,
+    held: np.ndarray | None,
+    only: np.ndarray | None = None,
+    images: Images | None = None,
 ) -> np.ndarray:
     """Positions after a restrained minimisation; held atoms stay, atoms that are not placed take no part."""
     chosen = np.ones(len(positions), bool) if only is None else only
     part = structure.select(chosen)
     fixed = None if held is None else torch.from_numpy(held[chosen])
-    done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed)
+    done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed, images=images)
     positions = positions.copy()
     positions[chosen] = done.positions[0].numpy()
     return positions
@@ -310,6 +347,26 @@ def _motif_verdict(job: Job, structure: Structure) -> Verdict:
         asked=f"backbone within {MOTIF_TOLERANCE} Å RMSD",
         reached=f"{worst:.2f} Å RMSD",
         met=worst <= MOTIF_TOLERANCE,
+    )
+
+
+def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:
+    """The logits of the first tokens: of an assembly, those of its first copy."""
+    return ConfidenceLogits(
+        plddt=confidence.plddt[:count], pae=confidence.pae[:count, :count], pde=confidence.pde[:count, :count]
+    )
+
+
+def _place_verdict(job: Job, structure: Structure) -> Verdict:
+    """How far a placed motif is from where its file has it in the frame of the group."""
+    rows = job.held > 0
+    apart = structure.atoms.positions[rows] - job.structure.atoms.positions[rows]
+    away = float(np.sqrt(np.mean(np.square(apart).sum(-1))))
+    return Verdict(
+        name="motif's place",
+        asked=f"within {MOTIF_TOLERANCE} Å RMSD of its place at the axes",
+        reached=f"{away:.2f} Å RMSD",
+        met=away <= MOTIF_TOLERANCE,
     )
 
 

@@ -101,6 +101,7 @@ def _draw_batch(
         contacts=[each.job.contacts for each in batch] if any(each.job.contacts for each in batch) else None,
         recycles=options.recycles,
         guidance=options.guidance,
+        symmetry=batch[0].job.symmetry,
         on_step=report,
         trajectory=trajectory,
     )

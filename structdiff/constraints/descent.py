@@ -15,6 +15,7 @@ from scipy.sparse.linalg import splu
 
 from structdiff.constraints.repulsion import SKIN
 from structdiff.constraints.stereochemistry import Stereochemistry
+from structdiff.constraints.symmetry_contacts import ImageContacts, Images
 from structdiff.constraints.torsion_preference import spline_weights
 
 _MOMENTUM = 0.8
@@ -25,12 +26,20 @@ _GLIDE_STEP = 0.2  # Å, which no atom's step exceeds
 class Descent:
     """Energy (kT) and gradient (kT/Å) at positions (atom, 3), under a harmonic restraint to ``anchor``.
 
-    cis (bond): which bonds before proline are cis. movable (atom): the others feel no force. restraint (kT/Å²) and
-    contact_weight may be changed between minimisations.
+    cis (bond): which bonds before proline are cis. movable (atom): the others feel no force. images: copies that move
+    along with the structure. restraint (kT/Å²) and contact_weight may be changed between minimisations.
     """
 
-    def __init__(self, model: Stereochemistry, anchor: np.ndarray, movable: np.ndarray, cis: np.ndarray) -> None:
+    def __init__(
+        self,
+        model: Stereochemistry,
+        anchor: np.ndarray,
+        movable: np.ndarray,
+        cis: np.ndarray,
+        images: Images | None = None,
+    ) -> None:
         self.model, self.anchor, self.movable = model, anchor, movable[:, None]
+        self.images = None if images is None else ImageContacts(model.repulsion, images.near(anchor))
         self.restraint, self.contact_weight = 1.0, 1.0
         self.evaluations = 0
         count = len(anchor)
@@ -210,11 +219,15 @@ class Descent:
         for axis in range(3):
             gradient[:, axis] = np.bincount(i, force[:, axis], len(everything))
             gradient[:, axis] -= np.bincount(j, force[:, axis], len(everything))
+        energy = 0.5 * float(pull @ error)
+        if self.images is not None:
+            between, slopes = self.images.energy(everything, self.contact_weight / self.model.spreads.overlap**2)
+            energy, gradient = energy + between, gradient + slopes
         count = len(positions)
         on_virtual = gradient[count:]
         forces[parts[0]], forces[parts[1]] = repulsion.virtual_slopes(first, second, on_virtual)
         direct = gradient[:count] + self.virtual_atoms.T @ on_virtual
-        return 0.5 * float(pull @ error), direct
+        return energy, direct
 
 
 def _differences(tail: np.ndarray, head: np.ndarray, count: int, *, single: bool = False) -> csr_array:

@@ -13,6 +13,7 @@ from structdiff.constraints.minimiser import minimise
 from structdiff.constraints.repair import part_coinciding, restore_hands
 from structdiff.constraints.repulsion import NeighbourList
 from structdiff.constraints.stereochemistry import Spreads, Stereochemistry, signed_volumes
+from structdiff.constraints.symmetry_contacts import Images
 from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
 from structdiff.typing import Bool, Float, Int
@@ -60,6 +61,7 @@ def relax(
     iterations: int = 400,
     spreads: Spreads | None = None,
     stereochemistry: Stereochemistry | None = None,
+    images: Images | None = None,
 ) -> Relaxed:
     """Makes sampled structures chemically right and moves them as little as that takes.
 
@@ -76,6 +78,7 @@ def relax(
         iterations: most energies that the final minimisation of a sample may take.
         spreads: how stiff each kind of term is.
         stereochemistry: the terms, if they are at hand already (made with the same ``held``).
+        images: other copies of the structure, which move along with it and keep apart from it.
 
     Raises InputError when positions do not fit the structure or are not finite.
     """
@@ -85,19 +88,24 @@ def relax(
         structure, held=None if held is None else ~free.numpy(), spreads=spreads
     )
     source = positions.detach().cpu().double()
-    done = torch.stack([_relax_one(model, own, free, iterations) for own in source])
+    done = torch.stack([_relax_one(model, own, free, iterations, images) for own in source])
     finished = torch.where(free.to(positions.device)[:, None], done.to(positions), positions.detach())
     return _report(model, source, finished, free)
 
 
 def _relax_one(
-    model: Stereochemistry, sampled: Float[Tensor, "atom 3"], free: Bool[Tensor, " atom"], iterations: int
+    model: Stereochemistry,
+    sampled: Float[Tensor, "atom 3"],
+    free: Bool[Tensor, " atom"],
+    iterations: int,
+    images: Images | None,
 ) -> Float[Tensor, "atom 3"]:
     # Rounding is least, and the same wherever the structure stands, about its own centre.
     centre = sampled.mean(0)
     anchor = sampled - centre
     cis = model.cis_prolines(anchor[None])[0]
-    descent = Descent(model, anchor.numpy(), free.numpy(), cis.numpy())
+    images = None if images is None else images.about(centre.numpy())
+    descent = Descent(model, anchor.numpy(), free.numpy(), cis.numpy(), images)
     positions = restore_hands(model, part_coinciding(anchor, free), free)
     descent.restraint, descent.contact_weight = _RESTRAINT, 0.0
     positions = torch.from_numpy(descent.settle(positions.numpy(), _SETTLING))

@@ -191,7 +191,7 @@ def _write_confidence(prediction: Prediction, folder: Path, name: str, more: Map
         **confidence.summary(),
         "verdicts": [dataclasses.asdict(verdict) for verdict in prediction.verdicts],
         "provenance": prediction.provenance.as_data(),
-        **_token_columns(prediction.structure),
+        **_token_columns(prediction.judged),
         "token_plddt_0_to_100": _rounded(confidence.plddt, 2),
         "pae_angstrom_row_aligned": _rounded(confidence.pae, 1),
         "pde_angstrom": _rounded(confidence.pde, 1),

@@ -75,8 +75,9 @@ class Provenance:
 class Prediction:
     """One predicted structure; its B-factors are set to the pLDDT (0 to 100) of their tokens.
 
-    trajectory: the way there, where the run was asked to keep it. Raises InputError where the confidence is that of
-    another number of tokens than the structure has.
+    trajectory: the way there, where the run was asked to keep it. part: what the confidence is of, where that is not
+    the whole structure: of an assembly of many copies, one and those beside it. Raises InputError where the confidence
+    is that of another number of tokens than the structure, or its part, has.
     """
 
     structure: Structure
@@ -84,9 +85,16 @@ class Prediction:
     provenance: Provenance
     verdicts: tuple[Verdict, ...] = ()
     trajectory: Trajectory | None = field(default=None, repr=False)
+    part: Structure | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "structure", with_plddt(self.structure, self.confidence.plddt))
+        judged = "structure" if self.part is None else "part"
+        object.__setattr__(self, judged, with_plddt(self.judged, self.confidence.plddt))
+
+    @property
+    def judged(self) -> Structure:
+        """The structure whose tokens the confidence is of."""
+        return self.structure if self.part is None else self.part
 
     @property
     def sequences(self) -> dict[str, str]:

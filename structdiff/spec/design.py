@@ -23,9 +23,10 @@ from structdiff.spec.document import (
 )
 from structdiff.spec.energies import Energy
 from structdiff.spec.fold import BlockPair
-from structdiff.spec.layout import Layout, sample_layout
+from structdiff.spec.layout import Layout, sample_layout, with_ligands
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS, expanded, spread
+from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
 from structdiff.spec.yaml import relative_to_folder, write_yaml_data
 
@@ -47,6 +48,7 @@ class DesignSpec:
     are pairs of helices and strands, counted from 1, that touch or do not; ``fold_of`` takes all that from a structure.
 
     Chemistry: ``cyclic`` names chains of the design whose ends are joined, ``disulfides`` pairs of its residues.
+    With ``symmetry`` all this is said of one copy, and the design is the assembly of all.
     ``energies`` are followed while the design is drawn (`structdiff.spec.energies`).
     """
 
@@ -71,11 +73,14 @@ class DesignSpec:
     apart: tuple[BlockPair, ...] = ()
     cyclic: tuple[str, ...] = ()
     disulfides: tuple[Disulfide, ...] = ()
+    symmetry: Symmetry | None = None
     energies: tuple[Energy, ...] = ()
     num_designs: int = 1
     seed: int = 0
     #: What only the motif tells of unindexed stretches: the fewest residues between the end of one and each other.
     unindexed_gaps: tuple[tuple[int, ...], ...] = field(default=(), compare=False, repr=False)
+    #: Residues of the target that a crop leaves out.
+    left_out: tuple[ResidueId, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for key, letters in (("secondary_structure", SECONDARY_STRUCTURE_LETTERS), ("burial", BURIAL_LETTERS)):
@@ -104,7 +109,9 @@ class DesignSpec:
     def sample_layout(self, rng: np.random.Generator) -> Layout:
         """Draws the layout of one design; raises InputError when lengths cannot be met or the motif is not resolved."""
         layout = sample_layout(self.contigs, rng, self.length, self.chain_lengths)
-        return place_unindexed(layout, self.unindexed, self.unindexed_gaps, rng) if self.unindexed else layout
+        if self.unindexed:
+            layout = place_unindexed(layout, self.unindexed, self.unindexed_gaps, rng)
+        return with_ligands(layout, self.ligands) if self.ligands else layout
 
     def secondary_structure_of(self, layout: Layout) -> str:
         """One letter H, E, L or ? for each residue of a layout; chains taken over whole are left open."""

@@ -21,6 +21,7 @@ def check_design(spec: DesignSpec) -> None:
     _check_plain(spec)
     _check_sources(spec)
     _check_chains(spec)
+    _check_symmetry(spec)
     if spec.fold_of is not None and (spec.secondary_structure is not None or spec.adjacent or spec.apart):
         raise InputError("the fold is taken from a structure already", key="fold_of",
                          allowed="fold_of alone, or secondary_structure with adjacent and apart")  # fmt: skip
@@ -78,6 +79,17 @@ def _check_chains(spec: DesignSpec) -> None:
     if spec.epitope and not spec.contigs.fixed:
         raise InputError("an epitope is that of a target, and the contigs hold none", key="epitope",
                          found=", ".join(spec.epitope), allowed="contigs such as '70-90 B1-100'")  # fmt: skip
+
+
+def _check_symmetry(spec: DesignSpec) -> None:
+    if spec.symmetry is None or not spec.symmetry.motif_placed:
+        return
+    if spec.motif is None:
+        raise InputError("there is no motif to be placed", key="symmetry.motif", allowed="free")
+    other = [segment for segment in (*spec.contigs.fixed, *spec.unindexed) if segment.group != 1]
+    if other:
+        raise InputError("a placed motif is one rigid piece, without groups that move", key="symmetry.motif",
+                         found=str(other[0]), allowed="free, or all stretches in group 1")  # fmt: skip
 
 
 def _check_residues(spec: DesignSpec) -> None:

@@ -13,6 +13,7 @@ from structdiff.spec.document import Node
 from structdiff.spec.energies import energy_from_dict, energy_to_dict, parse_energy, scalar
 from structdiff.spec.fold import parse_block_pairs
 from structdiff.spec.lengths import format_length, parse_length
+from structdiff.spec.symmetry import parse_symmetry
 
 #: Two residues of the design that a disulfide bond joins: chain, and number in it (negative: from the end).
 Disulfide = tuple[tuple[str, int], tuple[str, int]]
@@ -143,6 +144,7 @@ KEYS: dict[str, Key] = {
     "apart": _pairs("apart"),
     "cyclic": Key(text=_names, write=list, joined=","),
     "disulfides": Key(text=parse_disulfides, write=_written_disulfides, joined=","),
+    "symmetry": Key(text=parse_symmetry, write=str),
     "energies": Key(
         text=lambda text: (parse_energy(text),),
         node=_energies,

@@ -9,6 +9,7 @@ import gemmi
 import numpy as np
 
 from structdiff.errors import InputError
+from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.structure.build import chain_letters
 from structdiff.structure.reading import ParsedFile
 from structdiff.structure.tables import AtomTable, BondTable, ChainTable, ResidueTable, Structure
@@ -36,6 +37,23 @@ def build_assembly(structure: Structure, parsed: ParsedFile, assembly: str) -> S
     whole = _concatenated(named)
     metadata = {**structure.metadata, "assembly": assembly, "assembly_chains": origins}
     return dataclasses.replace(whole, metadata=metadata)
+
+
+def symmetric_assembly(unit: Structure, group: SymmetryGroup) -> Structure:
+    """All copies of a structure that a group makes, copy after copy; the first one is the structure itself.
+
+    Positions of the unit are rounded to 0.001 Å first, as files hold them, so that copies in a file are equal to
+    0.001 Å. Chains of the first copy keep their ids, the others get free letters; metadata ``assembly_chains`` says
+    which chain each was made from.
+    """
+    rounded = np.round(unit.atoms.positions.astype(np.float64), 3)
+    copies = [
+        unit.with_positions(np.where(unit.atoms.resolved[:, None], moved, 0.0), resolved=unit.atoms.resolved)
+        for moved in group.apply(rounded)
+    ]
+    named, origins = _with_free_names(copies)
+    whole = _concatenated(named)
+    return dataclasses.replace(whole, metadata={**unit.metadata, "assembly": group.name, "assembly_chains": origins})
 
 
 def _generators(
