@@ -8,6 +8,8 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.features.condition import (
+    ADJACENT,
+    APART,
     BURIED,
     EXPOSED,
     HELIX,
@@ -21,12 +23,15 @@ from structdiff.features.condition import (
 from structdiff.features.tokens import TokenTable
 from structdiff.spec.complex import ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.design import DesignSpec
+from structdiff.spec.fold import Block, blocks_of
 from structdiff.spec.layout import Layout
 from structdiff.structure.scaffold import Scaffold
 from structdiff.structure.tables import Structure
 
 #: A hotspot is touched when a backbone atom of the design comes this near (Å) to any of its heavy atoms.
 HOTSPOT_DISTANCE = 8.0
+#: The same for a ligand, for any atom of a target without hotspots, and for the CA atoms of adjacent blocks.
+LIGAND_DISTANCE, TARGET_DISTANCE, BLOCK_DISTANCE = 6.0, 5.0, 8.0
 
 _SECONDARY_STRUCTURE = {"H": HELIX, "E": STRAND, "L": LOOP, "?": 0}
 _BURIAL = {"B": BURIED, "P": PARTLY_BURIED, "E": EXPOSED, "?": 0}
@@ -36,10 +41,13 @@ def design_condition(spec: DesignSpec, layout: Layout, scaffold: Scaffold, token
     """Everything a design asks for; residues and tokens are mapped one to many for what is no standard residue."""
     group = scaffold.residue_group[tokens.residue]
     kept = group > 0
+    named = scaffold.structure.residues.name[tokens.residue] != "UNK"
+    redesigned = np.isin(tokens.residue, layout.indices(spec.redesign, "redesign"))
     channels: dict[str, np.ndarray] = {
         "motif_group": group,
         "structure_fixed": kept,
-        "sequence_known": kept if spec.fixed_sequence else np.zeros(len(tokens), bool),
+        # A new residue with a name is one that a bond asks for.
+        "sequence_known": np.where(kept, spec.fixed_sequence & ~redesigned, named),
     }
     fixed_chain = np.array([residue.chain_is_fixed for residue in layout.residues])[tokens.residue]
     channels["sequence_known"] = channels["sequence_known"] | fixed_chain
@@ -50,7 +58,35 @@ def design_condition(spec: DesignSpec, layout: Layout, scaffold: Scaffold, token
     letters["burial"] = (spec.burial_of(layout), _BURIAL)
     for channel, (text, codes) in letters.items():
         channels[channel] = np.array([codes[letter] for letter in text], np.int8)[tokens.residue]
+    channels["fold_adjacency"] = _fold_adjacency(spec, layout, tokens)
     return Condition.unknown(len(tokens)).replace(**channels)
+
+
+def _fold_adjacency(spec: DesignSpec, layout: Layout, tokens: TokenTable) -> np.ndarray:
+    """Which tokens belong to helices and strands that are asked to touch, or to keep apart (token, token)."""
+    told = np.zeros((len(tokens), len(tokens)), np.int8)
+    blocks = [tokens_of(block, tokens) for block in residue_blocks(spec, layout)]
+    for pairs, value in ((spec.adjacent, ADJACENT), (spec.apart, APART)):
+        for low, high in pairs:
+            told[np.ix_(blocks[low - 1], blocks[high - 1])] = value
+            told[np.ix_(blocks[high - 1], blocks[low - 1])] = value
+    return told
+
+
+def residue_blocks(spec: DesignSpec, layout: Layout) -> list[Block]:
+    """The helices and strands that are asked for, by residues of the layout (from 0)."""
+    if spec.secondary_structure is None:
+        return []
+    designed = np.flatnonzero([not residue.chain_is_fixed for residue in layout.residues])
+    return [
+        Block(letter=block.letter, start=int(designed[block.start]), stop=int(designed[block.stop - 1]) + 1)
+        for block in blocks_of(spec.secondary_structure)
+    ]
+
+
+def tokens_of(block: Block, tokens: TokenTable) -> np.ndarray:
+    """The tokens of a block's residues."""
+    return np.flatnonzero((tokens.residue >= block.start) & (tokens.residue < block.stop))
 
 
 def complex_condition(spec: ComplexSpec, structure: Structure, tokens: TokenTable) -> Condition:
@@ -71,7 +107,8 @@ def complex_condition(spec: ComplexSpec, structure: Structure, tokens: TokenTabl
 class Proximity:
     """Two sets of atoms (rows of the structure) that must come near each other, or must not (``avoid``).
 
-    bound: the distance in Å between the nearest atoms, at most, or at least when avoiding.
+    bound: the distance in Å between the nearest atoms, at most, or at least when avoiding. told: it has a verdict of
+    its own; otherwise it serves something that has.
     """
 
     name: str
@@ -79,20 +116,78 @@ class Proximity:
     second: np.ndarray
     bound: float
     avoid: bool = False
+    told: bool = True
 
 
 def design_proximities(spec: DesignSpec, layout: Layout, structure: Structure, tokens: TokenTable) -> list[Proximity]:
-    """One proximity a hotspot and keep-away residue, between all its atoms and the backbone of what is designed."""
+    """What must come near what: hotspots and ligands, blocks, ends to be joined; and what must keep apart."""
     new = np.array([residue.origin is None for residue in layout.residues])
     designed = np.flatnonzero(new[structure.atoms.residue])
     asked = []
     for name, residues, avoid in (("hotspot", spec.hotspots, False), ("keep away", spec.keep_away, True)):
         for residue, place in zip(residues, layout.indices(residues, name), strict=True):
-            atoms = np.arange(len(structure.atoms))[structure.residue_atoms(place)]
+            atoms = _atoms_of(structure, place)
             asked.append(
                 Proximity(name=f"{name} {residue}", first=atoms, second=designed, bound=HOTSPOT_DISTANCE, avoid=avoid)
             )
+    for place, residue in enumerate(layout.residues):
+        if str(residue.origin) in spec.ligands and residue.origin not in (*spec.hotspots, *spec.keep_away):
+            asked.append(Proximity(name=f"ligand {residue.origin}", first=_atoms_of(structure, place), second=designed,
+                                   bound=LIGAND_DISTANCE))  # fmt: skip
+    if is_binder(layout) and not spec.hotspots:
+        whole = np.array([residue.chain_is_fixed for residue in layout.residues])
+        target = np.flatnonzero(whole[structure.atoms.residue])
+        asked.append(Proximity(name="target", first=target, second=designed, bound=TARGET_DISTANCE, told=False))
+    return asked + _block_proximities(spec, layout, structure) + _closures(spec, structure)
+
+
+def is_binder(layout: Layout) -> bool:
+    """Whether a chain made of new residues alone stands beside a polymer or ligand that is kept whole."""
+    rows = layout.chains.values()
+    return any(row[0].chain_is_fixed for row in rows) and any(all(r.origin is None for r in row) for row in rows)
+
+
+def _block_proximities(spec: DesignSpec, layout: Layout, structure: Structure) -> list[Proximity]:
+    blocks = residue_blocks(spec, layout)
+    asked = []
+    for pairs, avoid in ((spec.adjacent, False), (spec.apart, True)):
+        for pair in pairs:
+            first, second = (_alphas(structure, blocks[number - 1]) for number in pair)
+            name = f"blocks {pair[0]}-{pair[1]} {'apart' if avoid else 'adjacent'}"
+            asked.append(Proximity(name=name, first=first, second=second, bound=BLOCK_DISTANCE, avoid=avoid))
     return asked
+
+
+def _closures(spec: DesignSpec, structure: Structure) -> list[Proximity]:
+    """Ends of cyclic chains, and the sulphurs of disulfides: drawn near enough for the bond to close."""
+    names, chains = structure.atoms.name, structure.chains
+    asked = []
+    for chain in spec.cyclic:
+        span = structure.chain_residues(int(np.flatnonzero(chains.name == chain)[0]))
+        ends = (_atoms_of(structure, span.stop - 1), _atoms_of(structure, span.start))
+        last, first = (atoms[names[atoms] == name] for atoms, name in zip(ends, ("C", "N"), strict=True))
+        asked.append(Proximity(name=f"cyclic {chain}", first=last, second=first, bound=1.45, told=False))
+    for one, other in disulfide_sulphurs(structure):
+        name = f"disulfide of residues {structure.atoms.residue[one] + 1} and {structure.atoms.residue[other] + 1}"
+        asked.append(Proximity(name=name, first=np.array([one]), second=np.array([other]), bound=2.2, told=False))
+    return asked if spec.cyclic or spec.disulfides else []
+
+
+def disulfide_sulphurs(structure: Structure) -> list[tuple[int, int]]:
+    """Rows of the two sulphurs of each disulfide bond."""
+    bonds, names = structure.bonds, structure.atoms.name
+    both = (names[bonds.atom_1] == "SG") & (names[bonds.atom_2] == "SG")
+    return list(zip(bonds.atom_1[both].tolist(), bonds.atom_2[both].tolist(), strict=True))
+
+
+def _atoms_of(structure: Structure, residue: int) -> np.ndarray:
+    return np.arange(len(structure.atoms))[structure.residue_atoms(residue)]
+
+
+def _alphas(structure: Structure, block: Block) -> np.ndarray:
+    residue = structure.atoms.residue
+    inside = (residue >= block.start) & (residue < block.stop) & (structure.atoms.name == "CA")
+    return np.flatnonzero(inside)
 
 
 def complex_proximities(spec: ComplexSpec, structure: Structure) -> list[Proximity]:

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, is_fixed, kept_chain
+from structdiff.spec.complex import chain_letters
+from structdiff.spec.contigs import (
+    Contigs,
+    FixedSegment,
+    FreeSegment,
+    ResidueId,
+    is_fixed,
+    kept_chain,
+    parse_residues,
+)
 from structdiff.spec.lengths import LengthRange
 
 _NEW, _MOTIF, _TARGET = "░", "█", "▓"
@@ -158,6 +167,21 @@ def sample_layout(
     if not residues:
         raise InputError("the design has no residues", key="contigs", found=str(contigs))
     return Layout(residues=tuple(residues))
+
+
+def with_ligands(layout: Layout, ligands: Sequence[str]) -> Layout:
+    """The same layout with ligands of the motif, each a chain of its own, held with motif group 1.
+
+    Raises InputError for names that stand for a component: which residues these are is known once the motif is read.
+    """
+    taken = set(layout.chains)
+    free = (name for name in chain_letters() if name not in taken)
+    added = [
+        LayoutResidue(chain=next(free), number=residue.number, insertion_code=residue.insertion_code, origin=residue,
+                      group=1, chain_is_fixed=True)
+        for residue in parse_residues(",".join(ligands), "ligands")
+    ]  # fmt: skip
+    return Layout(residues=(*layout.residues, *added))
 
 
 def _fill_chains(contigs: Contigs, rng: np.random.Generator, chain_lengths: Sequence[int]) -> list[int]:

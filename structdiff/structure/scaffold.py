@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from structdiff.chemistry.functional_groups import TIP_ATOMS
 from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.errors import InputError
 from structdiff.spec.contigs import ResidueId
+from structdiff.spec.design_keys import Disulfide
 from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.structure.build import ChainSequence, build_structure
-from structdiff.structure.tables import ChainKind, Structure
+from structdiff.structure.tables import BondTable, ChainKind, Structure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +30,24 @@ class Scaffold:
     residue_group: np.ndarray
 
 
+#: How much of a motif's residue is held, by its name in the motif; all atoms where it is not named.
+Held = Mapping[ResidueId, str]
+BACKBONE, TIP = "backbone", "tip"
+
+
 def motif_residues(motif: Structure) -> dict[ResidueId, int]:
     """The polymer residues of a structure of which something was seen, by the depositor's numbering: rows."""
+    return _residues_of(motif, (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA))
+
+
+def ligand_residues(motif: Structure) -> dict[ResidueId, int]:
+    """The same for ligands, ions and glycans."""
+    return _residues_of(motif, (ChainKind.LIGAND,))
+
+
+def _residues_of(motif: Structure, kinds: tuple[ChainKind, ...]) -> dict[ResidueId, int]:
     residues, chains = motif.residues, motif.chains
-    polymer = np.isin(chains.kind[residues.chain], (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA))
+    wanted = np.isin(chains.kind[residues.chain], kinds)
     seen = np.zeros(len(residues), bool)
     np.logical_or.at(seen, motif.atoms.residue, motif.atoms.resolved)
     return {
@@ -38,22 +56,48 @@ def motif_residues(motif: Structure) -> dict[ResidueId, int]:
             number=int(residues.author_seq_id[row]),
             insertion_code=str(residues.insertion_code[row]),
         ): row
-        for row in np.flatnonzero(polymer & seen).tolist()
+        for row in np.flatnonzero(wanted & seen).tolist()
     }
 
 
 def build_scaffold(
-    layout: Layout, motif: Structure | None, *, cyclic: tuple[str, ...] = (), name: str = ""
+    layout: Layout,
+    motif: Structure | None,
+    *,
+    cyclic: tuple[str, ...] = (),
+    disulfides: tuple[Disulfide, ...] = (),
+    held: Held | None = None,
+    name: str = "",
 ) -> Scaffold:
-    """The molecules of one design; raises InputError where the motif lacks backbone atoms that it must hold."""
-    rows = {} if motif is None else motif_residues(motif)
-    chains = [_chain(chain, residues, motif, rows, chain in cyclic) for chain, residues in layout.chains.items()]
-    structure = build_structure(chains, components=None if motif is None else motif.components, name=name)
+    """The molecules of one design; raises InputError where the motif lacks atoms that it must hold.
+
+    disulfides: pairs of the design's residues, which become cysteines. held: of which residues of the motif only the
+    backbone or the tip is held.
+    """
+    rows = {} if motif is None else motif_residues(motif) | ligand_residues(motif)
+    bonds = [tuple(_place(layout, *end) for end in bond) for bond in disulfides]
+    cysteines = {each for bond in bonds for each in bond}
+    chains = [
+        _chain(chain, residues, motif, rows, chain in cyclic, {number for name, number in cysteines if name == chain})
+        for chain, residues in layout.chains.items()
+    ]
+    components = None if motif is None else motif.components
+    structure = build_structure(
+        chains,
+        bonds=[((*one, "SG"), (*other, "SG")) for one, other in bonds],
+        components=components,
+        name=name,
+    )
+    structure = _without_bridged_gaps(structure, layout)
     positions = np.zeros((len(structure.atoms), 3), np.float32)
     resolved = np.zeros(len(structure.atoms), bool)
     for place, residue in enumerate(layout.residues):
         if residue.origin is not None and motif is not None:
             _copy_residue(structure, place, motif, rows[residue.origin], residue.origin, positions, resolved)
+            part = (held or {}).get(residue.origin)
+            if part is not None:
+                _let_go(structure, place, part, resolved)
+    positions[~resolved] = 0
     return Scaffold(
         structure=structure.with_positions(positions, resolved=resolved),
         residue_group=np.array([residue.group if residue.origin else 0 for residue in layout.residues], np.int32),
@@ -66,11 +110,15 @@ def _chain(
     motif: Structure | None,
     rows: dict[ResidueId, int],
     cyclic: bool,
+    cysteines: set[int],
 ) -> ChainSequence:
     kinds, names = set(), []
-    for residue in residues:
+    for number, residue in enumerate(residues, start=1):
+        if number in cysteines and residue.origin is not None:
+            raise InputError("the residue is one of the motif's: a disulfide is made of new ones", key="disulfides",
+                             found=f"{name}{number}")  # fmt: skip
         if residue.origin is None or motif is None:
-            names.append("UNK")
+            names.append("CYS" if number in cysteines else "UNK")
             kinds.add(ChainKind.PROTEIN)
         else:
             row = rows[residue.origin]
@@ -116,3 +164,37 @@ def _copy_residue(
         if atom in known:
             positions[target.start + offset] = known[atom]
             resolved[target.start + offset] = True
+
+
+def _let_go(design: Structure, place: int, part: str, resolved: np.ndarray) -> None:
+    """Leaves of a motif's residue only its backbone or its tip held; raises InputError where there is nothing left."""
+    rows = design.residue_atoms(place)
+    kept = BACKBONE_ATOMS if part == BACKBONE else TIP_ATOMS.get(str(design.residues.name[place]), ())
+    resolved[rows] &= np.isin(design.atoms.name[rows], kept)
+    if not resolved[rows].any():
+        raise InputError(f"{design.residues.name[place]} has no such atoms in the motif", key=part, found=part)
+
+
+def _place(layout: Layout, chain: str, number: int) -> tuple[str, int]:
+    """Chain and place in it (from 1) of a residue of the design, whose number may count from the end."""
+    length = len(layout.chains.get(chain, ()))
+    if not 1 <= abs(number) <= length:
+        raise InputError(f"chain {chain} has residues 1 to {length}", key="disulfides", found=f"{chain}{number}")
+    return chain, number if number > 0 else length + 1 + number
+
+
+def _without_bridged_gaps(structure: Structure, layout: Layout) -> Structure:
+    """No bond between neighbours of a chain that is kept whole where the motif's file has residues between them."""
+    residues = layout.residues
+    gap = np.zeros(len(residues), bool)
+    for place in range(1, len(residues)):
+        before, after = residues[place - 1].origin, residues[place].origin
+        kept = residues[place].chain_is_fixed and residues[place].chain == residues[place - 1].chain
+        if kept and before is not None and after is not None:
+            gap[place] = before.chain != after.chain or not 0 <= after.number - before.number <= 1
+    if not gap.any():
+        return structure
+    first, second = (structure.atoms.residue[ends] for ends in (structure.bonds.atom_1, structure.bonds.atom_2))
+    crossing = (np.abs(first - second) == 1) & gap[np.maximum(first, second)]
+    kept = {field.name: getattr(structure.bonds, field.name)[~crossing] for field in dataclasses.fields(BondTable)}
+    return dataclasses.replace(structure, bonds=BondTable(**kept))

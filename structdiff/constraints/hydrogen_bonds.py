@@ -1,0 +1,91 @@
+"""Hydrogen bonds and torsions of an asked secondary structure, for the relaxation to keep or to make."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from structdiff.constraints.ideal_fragments import ladders
+from structdiff.constraints.ideal_pieces import HELIX_TORSIONS, HYDROGEN_BOND, STRAND_TORSIONS, pair_bonds
+from structdiff.constraints.stereochemistry import Stereochemistry
+from structdiff.constraints.torsion_preference import TorsionPreference
+from structdiff.spec.fold import Block, StrandPair
+
+_N_TO_O_SPREAD, _N_TO_C = 0.12, 3.85  # Å
+_WELL = 20.0  # kT/radian², how steep the torsions' wells are
+
+
+def bonds_of_fold(blocks: Sequence[Block], pairs: Sequence[StrandPair], chain: np.ndarray) -> list[tuple[int, int]]:
+    """Residues (from 0) whose N-H and C=O are to be bonded, as (residue of the N, residue of the O)."""
+    bonds = []
+    for block in blocks:
+        if block.letter == "H":
+            for oxygen in range(max(0, block.start - 1), block.stop - 3):
+                nitrogen = oxygen + 4
+                if nitrogen < len(chain) and chain[oxygen] == chain[nitrogen] == chain[block.start]:
+                    bonds.append((nitrogen, oxygen))
+    for facing, parallel in ladders(pairs, chain):
+        for (donor, i), (acceptor, j) in pair_bonds(len(facing), parallel=parallel):
+            bonds.append((facing[i][donor], facing[j][acceptor]))
+    return bonds
+
+
+def with_fold(
+    model: Stereochemistry,
+    blocks: Sequence[Block],
+    pairs: Sequence[StrandPair],
+    *,
+    backbone: np.ndarray,
+    chain: np.ndarray,
+    held: np.ndarray,
+) -> Stereochemistry:
+    """The same chemistry with the bonds and torsions of a fold added to what is minimised.
+
+    backbone (residue, 4): rows of N, CA, C, O, -1 for none; chain (residue); held (atom): what stays where it is.
+    """
+    donors_acceptors = np.array(bonds_of_fold(blocks, pairs, chain), np.int64).reshape(-1, 2)
+    nitrogen, oxygen = backbone[donors_acceptors[:, 0], 0], backbone[donors_acceptors[:, 1], 3]
+    carbon = backbone[donors_acceptors[:, 1], 2]
+    rows = np.concatenate([np.stack([nitrogen, oxygen], 1), np.stack([nitrogen, carbon], 1)])
+    length = np.repeat([HYDROGEN_BOND, _N_TO_C], len(nitrogen))
+    usable = (rows >= 0).all(1) & ~held[rows].all(1)
+    return _with_pairs(_with_wells(model, blocks, backbone), rows[usable], length[usable])
+
+
+def _with_pairs(model: Stereochemistry, rows: np.ndarray, length: np.ndarray) -> Stereochemistry:
+    added = torch.from_numpy(length)
+    return dataclasses.replace(
+        model,
+        pairs=torch.cat([model.pairs, torch.from_numpy(rows)]),
+        distance=torch.cat([model.distance, added]),
+        cis_distance=torch.cat([model.cis_distance, added]),
+        proline_bond=torch.cat([model.proline_bond, torch.full((len(rows),), -1)]),
+        pair_stiffness=torch.cat([model.pair_stiffness, torch.full((len(rows),), 1 / _N_TO_O_SPREAD**2).double()]),
+    )
+
+
+def _with_wells(model: Stereochemistry, blocks: Sequence[Block], backbone: np.ndarray) -> Stereochemistry:
+    """Residues of helices and strands get a torsion table of their own: one well, as deep as it takes."""
+    preference = model.torsion_preference
+    if preference is None:
+        return model
+    kinds = len(preference.table)
+    table = torch.cat([preference.table, torch.from_numpy(np.stack([_well(HELIX_TORSIONS), _well(STRAND_TORSIONS)]))])
+    number = {"H": kinds, "E": kinds + 1}
+    wanted = {int(backbone[row, 1]): number[block.letter] for block in blocks for row in range(block.start, block.stop)}
+    usual = zip(preference.atoms[:, 2].tolist(), preference.kind.tolist(), strict=True)
+    kind = torch.tensor([wanted.get(alpha, kind) for alpha, kind in usual], dtype=torch.int64)
+    changed = TorsionPreference(atoms=preference.atoms, kind=kind, table=table)
+    return dataclasses.replace(model, torsion_preference=changed)
+
+
+def _well(torsions: tuple[float, float], bins: int | None = None) -> np.ndarray:
+    from structdiff.chemistry.ramachandran_density import log_density
+
+    count = bins or log_density().shape[-1]
+    angle = (np.arange(count) + 0.5) * 2 * np.pi / count - np.pi
+    away = [1 - np.cos(angle - np.radians(centre)) for centre in torsions]
+    return _WELL * (away[0][:, None] + away[1][None, :])

@@ -1,0 +1,120 @@
+"""Ideal pieces of protein backbone: helices, strands, and pairs of strands as hydrogen bonds join them."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.optimize import least_squares
+from scipy.spatial.transform import Rotation
+
+from structdiff.geometry.torsions import place_atom
+from structdiff.typing import Float
+
+#: phi and psi (degrees): helix and strand as they are in sheets (Hollingsworth & Karplus 2010).
+HELIX_TORSIONS = (-63.0, -42.5)
+STRAND_TORSIONS = (-122.0, 126.0)
+#: Å between N and O of a hydrogen bond.
+HYDROGEN_BOND = 2.9
+
+#: Å between N and C of a hydrogen bond, and between the CA that face each other in sheets.
+_N_TO_C = 3.8
+_PARALLEL_CA, _ANTIPARALLEL_CA = 4.85, (4.5, 5.4)
+
+_LENGTHS = {"n_ca": 1.458, "ca_c": 1.525, "c_o": 1.231, "c_n": 1.329}
+_ANGLES = {name: math.radians(angle) for name, angle in
+           {"n_ca_c": 111.2, "ca_c_n": 116.2, "c_n_ca": 121.7, "ca_c_o": 120.8}.items()}  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def ideal_helix(length: int) -> Float[np.ndarray, "residue 4 3"]:
+    """N, CA, C, O (Å) of an alpha helix."""
+    return _backbone(length, *HELIX_TORSIONS)
+
+
+@lru_cache(maxsize=64)
+def ideal_strand(length: int) -> Float[np.ndarray, "residue 4 3"]:
+    """N, CA, C, O (Å) of a strand, twisted as those in sheets."""
+    return _backbone(length, *STRAND_TORSIONS)
+
+
+def pair_bonds(length: int, *, parallel: bool) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Hydrogen bonds of a pair of strands as (strand, place) of the N and (strand, place) of the O.
+
+    Place k of one strand faces place k of the other. Antiparallel: the pairs 0, 2, 4 ... are joined by two bonds.
+    Parallel: places 0, 2, 4 ... of strand 0 are joined to the neighbours of the place they face.
+    """
+    bonds = []
+    for place in range(0, length, 2):
+        if not parallel:
+            bonds += [((0, place), (1, place)), ((1, place), (0, place))]
+            continue
+        if place > 0:
+            bonds.append(((0, place), (1, place - 1)))
+        if place + 1 < length:
+            bonds.append(((1, place + 1), (0, place)))
+    return bonds
+
+
+@lru_cache(maxsize=64)
+def ideal_pair(length: int, parallel: bool) -> Float[np.ndarray, "2 residue 4 3"]:
+    """Two strands beside each other (Å); place k faces place k, so an antiparallel strand 1 is written backwards.
+
+    Two equal strands are laid so that their hydrogen bonds (`pair_bonds`) have the right length and direction.
+    """
+    longer = ideal_strand(length + 1)
+    strand, before = longer[1:], longer[:-1]
+    hydrogen = strand[:, 0] + _unit(before[:, 2] - before[:, 3])
+    strand = np.concatenate([strand, hydrogen[:, None]], 1)
+    other = strand if parallel else strand[::-1]
+    facing = np.full(length, _PARALLEL_CA) if parallel else np.where(np.arange(length) % 2, *_ANTIPARALLEL_CA)
+    bonds = pair_bonds(length, parallel=parallel)
+    centre = other[:, 1].mean(0)
+    axis = strand[-1, 1] - strand[0, 1]
+    sideways = strand[0::2, 3].mean(0) - strand[0::2, 2].mean(0)
+    sideways = sideways - axis * (sideways @ axis) / (axis @ axis)
+    sideways = _unit(sideways)
+    turn_over = Rotation.identity() if parallel else Rotation.from_rotvec(np.pi * sideways)
+
+    def placed(pose: np.ndarray) -> np.ndarray:
+        turned = (Rotation.from_rotvec(pose[:3]) * turn_over).apply((other - centre).reshape(-1, 3))
+        turned = turned.reshape(other.shape)
+        return turned + strand[:, 1].mean(0) + 4.8 * sideways + pose[3:]
+
+    def errors(pose: np.ndarray) -> np.ndarray:
+        both = (strand, placed(pose))
+        found = list(np.linalg.norm(both[0][:, 1] - both[1][:, 1], axis=-1) - facing)
+        for (donor, i), (acceptor, j) in bonds:
+            nitrogen, hydrogen = both[donor][i, 0], both[donor][i, 4]
+            carbon, oxygen = both[acceptor][j, 2], both[acceptor][j, 3]
+            found.append(np.linalg.norm(hydrogen - oxygen) - HYDROGEN_BOND + 1.0)
+            found.append(np.linalg.norm(nitrogen - oxygen) - HYDROGEN_BOND)
+            found.append(0.5 * (np.linalg.norm(nitrogen - carbon) - _N_TO_C))
+        return np.array(found)
+
+    starts = [np.array([0, 0, 0, *(shift * _unit(axis))]) for shift in (-3.4, -1.7, 0.0, 1.7, 3.4)]
+    best = min((least_squares(errors, start) for start in starts), key=lambda found: found.cost)
+    return np.stack([strand, placed(best.x)])[:, :, :4]
+
+
+def _backbone(length: int, phi: float, psi: float) -> np.ndarray:
+    """N, CA, C, O (Å) of residues that all have the same torsions (degrees), peptides trans."""
+    turn_phi, turn_psi = math.radians(phi), math.radians(psi)
+    atoms = [torch.tensor(point, dtype=torch.float64) for point in ((0.0, 0.0, 0.0), (_LENGTHS["n_ca"], 0.0, 0.0))]
+    bend = _ANGLES["n_ca_c"]
+    atoms.append(atoms[1] + _LENGTHS["ca_c"] * torch.tensor([-math.cos(bend), math.sin(bend), 0.0]).double())
+    steps = (("c_n", "ca_c_n", turn_psi), ("n_ca", "c_n_ca", math.pi), ("ca_c", "n_ca_c", turn_phi))
+    for number in range(3 * length):  # one residue more, for the last oxygen
+        bond, angle, torsion = steps[number % 3]
+        atoms.append(place_atom(*atoms[-3:], length=_LENGTHS[bond], angle=_ANGLES[angle], torsion=torsion))
+    chain = torch.stack(atoms)
+    rows = 3 * torch.arange(length)
+    n, ca, c, after = (chain[rows + place] for place in range(4))
+    o = place_atom(after, ca, c, length=_LENGTHS["c_o"], angle=_ANGLES["ca_c_o"], torsion=math.pi)
+    return torch.stack([n, ca, c, o], 1).numpy()
+
+
+def _unit(arrow: np.ndarray) -> np.ndarray:
+    return arrow / np.linalg.norm(arrow, axis=-1, keepdims=True)

@@ -1,0 +1,67 @@
+"""Everything a design is drawn under beside its motif and contacts: its fold, its burial, its energies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from structdiff.constraints.burial import burial_term
+from structdiff.constraints.energy_descent import EnergyDescent, Term
+from structdiff.constraints.energy_terms import build_term
+from structdiff.constraints.hydrogen_bonds import with_fold
+from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
+from structdiff.constraints.placed_atoms import PlacedAtoms
+from structdiff.constraints.stereochemistry import Stereochemistry
+from structdiff.diffusion.constraint_protocol import SamplingConstraint
+from structdiff.features.requests import residue_blocks
+from structdiff.spec.design import DesignSpec
+from structdiff.spec.energies import Clash
+from structdiff.spec.fold import Block, StrandPair, strand_pairs
+from structdiff.spec.layout import Layout
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DesignConstraints:
+    """What is followed while one design is drawn, and kept while it is relaxed.
+
+    placed: its atoms. terms: energies. blocks, pairs: helices and strands that are asked for, by residue (from 0).
+    """
+
+    placed: PlacedAtoms
+    terms: tuple[Term, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    pairs: tuple[StrandPair, ...] = ()
+
+    @classmethod
+    def of(cls, spec: DesignSpec, layout: Layout, placed: PlacedAtoms) -> DesignConstraints:
+        """The constraints of one layout; raises InputError for chains and residues that it does not have."""
+        blocks = residue_blocks(spec, layout)
+        pairs = strand_pairs(blocks, spec.adjacent, spec.apart)
+        terms = [build_term(energy, placed) for energy in spec.energies]
+        if spec.burial is not None:
+            term = burial_term(spec.burial_of(layout), placed)
+            terms += [] if term is None else [term]
+        keeps_more = any(residue.chain_is_fixed for residue in layout.residues)
+        if keeps_more and not any(isinstance(energy, Clash) for energy in spec.energies):
+            terms.append(build_term(Clash(), placed))
+        return cls(placed=placed, terms=tuple(terms), blocks=tuple(blocks), pairs=tuple(pairs))
+
+    def sampling(self) -> list[SamplingConstraint]:
+        """The constraints for the sampler, in the order in which they are applied."""
+        found: list[SamplingConstraint] = []
+        if self.terms:
+            found.append(EnergyDescent(self.terms, self.placed.residue))
+        pieces = fragment_pieces(self.blocks, self.pairs, self.placed.backbone, self.placed.chain)
+        free = [(rows, shape) for rows, shape in pieces if not self.placed.held[rows].all()]
+        if free:
+            found.append(IdealFragments(free, self.placed.residue))
+        return found
+
+    def chemistry(self) -> Stereochemistry | None:
+        """The energy of the relaxation, with what keeps the fold; None where nothing is asked of that."""
+        if not self.blocks:
+            return None
+        held = self.placed.held > 0
+        model = Stereochemistry.from_structure(self.placed.structure, held=held)
+        return with_fold(
+            model, self.blocks, self.pairs, backbone=self.placed.backbone, chain=self.placed.chain, held=held
+        )

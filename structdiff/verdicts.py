@@ -1,0 +1,179 @@
+"""What was asked of a structure, what it has reached, and whether that is what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+
+from structdiff.constraints.energy_descent import Term
+from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.secondary_structure import secondary_structure
+from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
+from structdiff.geometry.superposition import superposed_rmsd
+from structdiff.output.prediction import Verdict
+from structdiff.spec.design import DesignSpec
+from structdiff.spec.layout import Layout
+from structdiff.structure.scaffold import motif_residues
+from structdiff.structure.tables import Structure
+
+#: How far (Å, RMSD) a finished motif may be from the given one.
+MOTIF_TOLERANCE = 0.5
+#: Share of the residues that must have the secondary structure they were asked to have.
+FOLD_SHARE = 0.7
+#: Å: a peptide bond and a disulfide bond, and how far off they may be.
+PEPTIDE_BOND, DISULFIDE_BOND, BOND_TOLERANCE = 1.33, 2.03, 0.1
+#: A binder touches its target in so many pairs of residues (CA atoms within so many Å).
+INTERFACE_PAIRS, INTERFACE_DISTANCE = 8, 8.0
+_OVERLAP = 2.8  # Å: atoms of a design nearer to a part of the target that was not drawn clash with it
+_BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
+
+
+def motif_verdict(structure: Structure, given: Structure, held: np.ndarray) -> Verdict:
+    """RMSD of every motif group to what was given, each superposed by itself; the worst counts.
+
+    held (atom): the group that holds each atom, 0 for none. A group of which no backbone is held is judged by all its
+    held atoms.
+    """
+    backbone = np.isin(structure.atoms.name, _BACKBONE)
+    worst, whole = 0.0, False
+    for group in np.unique(held[held > 0]):
+        own = held == group
+        plain = own & backbone
+        # A residue of which tip atoms alone are held has no backbone to judge it by.
+        bare = np.setdiff1d(structure.atoms.residue[own], structure.atoms.residue[plain])
+        rows = torch.from_numpy(plain | (own & np.isin(structure.atoms.residue, bare)))
+        whole |= bool(len(bare))
+        now, before = (torch.from_numpy(s.atoms.positions.astype(np.float64)) for s in (structure, given))
+        worst = max(worst, float(superposed_rmsd(now, before, mask=rows)))
+    what = "backbone, and atoms held without it," if whole else "backbone"
+    return Verdict(
+        name="motif",
+        asked=f"{what} within {MOTIF_TOLERANCE} Å RMSD",
+        reached=f"{worst:.2f} Å RMSD",
+        met=worst <= MOTIF_TOLERANCE,
+    )
+
+
+def proximity_verdict(asked: Proximity, structure: Structure) -> Verdict:
+    """The shortest distance between the two sets of atoms, of those that were placed."""
+    nearest = _nearest(structure, asked.first, asked.second)
+    met = nearest >= asked.bound if asked.avoid else nearest <= asked.bound
+    words = "at least" if asked.avoid else "within"
+    return Verdict(name=asked.name, asked=f"{words} {asked.bound:g} Å", reached=f"{nearest:.1f} Å", met=met)
+
+
+def design_verdicts(
+    spec: DesignSpec, layout: Layout, structure: Structure, *, terms: Iterable[Term], motif: Structure | None
+) -> list[Verdict]:
+    """Verdicts on a design's fold, its bonds, its target and its energies.
+
+    structure: the design in the motif's frame, atoms that are not built unresolved. terms: see positions of its placed
+    atoms alone.
+    """
+    found = _fold_verdicts(spec, layout, structure) + _bond_verdicts(spec, layout, structure)
+    if is_binder(layout) and any(_polymer_target(layout, spec)):
+        found.append(_target_verdict(spec, layout, structure))
+    if spec.left_out and motif is not None:
+        found.append(_crop_verdict(spec, layout, structure, motif))
+    placed = torch.from_numpy(structure.atoms.positions[structure.atoms.resolved].astype(np.float64))
+    for term in terms:
+        reached = term.reached(placed)
+        found.append(Verdict(name=term.name, asked=term.asked, reached=reached.text, met=reached.met))
+    return found
+
+
+def _fold_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> list[Verdict]:
+    if spec.secondary_structure is None:
+        return []
+    letters = np.array(list(spec.secondary_structure_of(layout)))
+    backbone = Backbone.from_structure(structure)
+    made = np.full(len(letters), "?")
+    protein = np.flatnonzero(structure.chains.kind[structure.residues.chain] == 0)
+    made[protein] = secondary_structure(backbone)
+    asked = letters != "?"
+    if not asked.any():
+        return []
+    share = float((letters[asked] == made[asked]).mean())
+    return [
+        Verdict(
+            name="secondary structure",
+            asked=f"at least {100 * FOLD_SHARE:.0f} % of {int(asked.sum())} residues",
+            reached=f"{100 * share:.0f} %",
+            met=share >= FOLD_SHARE,
+        )
+    ]
+
+
+def _bond_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> list[Verdict]:
+    names, found = structure.atoms.name, []
+    for chain in spec.cyclic:
+        span = structure.chain_residues(int(np.flatnonzero(structure.chains.name == chain)[0]))
+        last, first = structure.residue_atoms(span.stop - 1), structure.residue_atoms(span.start)
+        ends = (last.start + names[last].tolist().index("C"), first.start + names[first].tolist().index("N"))
+        found.append(_bond_verdict(f"cyclic {chain}", structure, ends, PEPTIDE_BOND))
+    if spec.disulfides:
+        for ends in disulfide_sulphurs(structure):
+            places = [layout.residues[int(structure.atoms.residue[end])] for end in ends]
+            if all(place.origin is None for place in places):
+                label = "-".join(str(place.id) for place in places)
+                found.append(_bond_verdict(f"disulfide {label}", structure, ends, DISULFIDE_BOND))
+    return found
+
+
+def _bond_verdict(name: str, structure: Structure, ends: tuple[int, int], length: float) -> Verdict:
+    one, other = structure.atoms.positions[list(ends)]
+    reached = float(np.linalg.norm(one - other))
+    return Verdict(
+        name=name,
+        asked=f"bond of {length:g} ± {BOND_TOLERANCE:g} Å",
+        reached=f"{reached:.2f} Å",
+        met=abs(reached - length) <= BOND_TOLERANCE,
+    )
+
+
+def _polymer_target(layout: Layout, spec: DesignSpec) -> list[bool]:
+    return [residue.chain_is_fixed and str(residue.origin) not in spec.ligands for residue in layout.residues]
+
+
+def _target_verdict(spec: DesignSpec, layout: Layout, structure: Structure) -> Verdict:
+    """Whether the binder lies against its target; a binder without hotspots is said to be one."""
+    target = np.array(_polymer_target(layout, spec))
+    new = np.array([residue.origin is None for residue in layout.residues])
+    centre = np.isin(structure.atoms.name, ("CA", "C1'")) & structure.atoms.resolved
+    points = [structure.atoms.positions[centre & rows[structure.atoms.residue]] for rows in (target, new)]
+    pairs = int(KDTree(points[0]).count_neighbors(KDTree(points[1]), INTERFACE_DISTANCE))
+    nearest = float(KDTree(points[0]).query(points[1])[0].min())
+    asked = f"at least {INTERFACE_PAIRS} pairs of residues within {INTERFACE_DISTANCE:g} Å"
+    if not spec.hotspots:
+        asked += " (no hotspots given: where it binds is the network's choice)"
+    reached = f"{pairs} pairs" if pairs else f"did not reach the target: {nearest:.0f} Å away"
+    return Verdict(name="target touched", asked=asked, reached=reached, met=pairs >= INTERFACE_PAIRS)
+
+
+def _crop_verdict(spec: DesignSpec, layout: Layout, structure: Structure, motif: Structure) -> Verdict:
+    """What of the target was drawn, and whether the design runs into what was not (in the motif's frame)."""
+    rows = motif_residues(motif)
+    left = {rows[residue] for residue in spec.left_out}
+    missing = np.isin(motif.atoms.residue, list(left)) & motif.atoms.resolved
+    new = np.array([residue.origin is None for residue in layout.residues])[structure.atoms.residue]
+    design = structure.atoms.positions[new & structure.atoms.resolved]
+    distance, _ = KDTree(motif.atoms.positions[missing]).query(design)
+    clashes = int((distance < _OVERLAP).sum())
+    drawn = sum(_polymer_target(layout, spec))
+    return Verdict(
+        name="target crop",
+        asked=f"no clash with the {len(left)} residues of the target that were left out ({drawn} were drawn)",
+        reached=f"{clashes} atoms nearer than {_OVERLAP:g} Å" if clashes else f"{float(distance.min()):.1f} Å away",
+        met=clashes == 0,
+    )
+
+
+def _nearest(structure: Structure, first: np.ndarray, second: np.ndarray) -> float:
+    one, other = (rows[structure.atoms.resolved[rows]] for rows in (first, second))
+    if not len(one) or not len(other):
+        return float("inf")
+    positions = torch.from_numpy(structure.atoms.positions)
+    return float(torch.cdist(positions[one], positions[other]).min())
