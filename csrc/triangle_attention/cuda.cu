@@ -1,0 +1,119 @@
+// Triangle attention on CUDA: the contract's functions.
+#include "triangle_attention/contract.h"
+
+#include "common/cuda_device.cuh"
+#include "triangle_attention/cuda_call.h"
+
+namespace structdiff::gpu {
+
+namespace {
+
+TokensView tokens_view(const structdiff_tensor* tensor) {
+  TokensView view{};
+  if (tensor == nullptr) return view;
+  view.data = tensor->data;
+  for (int axis = 0; axis < 5; ++axis) view.stride[axis] = tensor->stride[axis];
+  return view;
+}
+
+// What both directions have in common.
+int32_t call_of(
+    AttentionCall& call, const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v,
+    const structdiff_tensor* bias, const structdiff_tensor* mask, double scale) {
+  call.batch = q->size[0];
+  call.rows = q->size[1];
+  call.queries = q->size[2];
+  call.heads = q->size[3];
+  call.channels = q->size[4];
+  call.keys = k->size[2];
+  call.scale = static_cast<float>(scale);
+  call.grad_bias_batches = call.batch;
+  call.q = tokens_view(q);
+  call.k = tokens_view(k);
+  call.v = tokens_view(v);
+  call.bias = bias->data;
+  for (int axis = 0; axis < 4; ++axis) call.bias_stride[axis] = bias->stride[axis];
+  call.bias_is_float = bias->dtype == STRUCTDIFF_FLOAT32;
+  if (mask != nullptr && mask->data != nullptr) {
+    call.mask = mask->data;
+    for (int axis = 0; axis < 3; ++axis) call.mask_stride[axis] = mask->stride[axis];
+  }
+  if (bias->dtype != q->dtype && !call.bias_is_float) return STRUCTDIFF_UNSUPPORTED;
+  if (k->dtype != q->dtype || (v != nullptr && v->dtype != q->dtype)) return STRUCTDIFF_UNSUPPORTED;
+  return STRUCTDIFF_OK;
+}
+
+}  // namespace
+
+int32_t attention_forward(const AttentionCall& call, int64_t dtype, int64_t* scratch_needed) {
+  if (dtype == STRUCTDIFF_FLOAT32) return attention_forward<float>(call, scratch_needed);
+  if (dtype == STRUCTDIFF_FLOAT16) return attention_forward<float16>(call, scratch_needed);
+  if (dtype == STRUCTDIFF_BFLOAT16) return attention_forward<bfloat16>(call, scratch_needed);
+  return STRUCTDIFF_UNSUPPORTED;
+}
+
+int32_t attention_backward(const AttentionCall& call, int64_t dtype, int64_t* scratch_needed) {
+  if (dtype == STRUCTDIFF_FLOAT32) return attention_backward<float>(call, scratch_needed);
+  if (dtype == STRUCTDIFF_FLOAT16) return attention_backward<float16>(call, scratch_needed);
+  if (dtype == STRUCTDIFF_BFLOAT16) return attention_backward<bfloat16>(call, scratch_needed);
+  return STRUCTDIFF_UNSUPPORTED;
+}
+
+}  // namespace structdiff::gpu
+
+using namespace structdiff::gpu;
+
+int64_t structdiff_triangle_attention_forward_workspace_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* bias, int32_t) {
+  AttentionCall call{};
+  int64_t needed = 0;
+  const int32_t status = call_of(call, q, k, nullptr, bias, nullptr, 1.0);
+  return status == STRUCTDIFF_OK && attention_forward(call, q->dtype, &needed) == STRUCTDIFF_OK ? needed : 0;
+}
+
+int32_t structdiff_triangle_attention_forward_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v, const structdiff_tensor* bias,
+    const structdiff_tensor* mask, double scale, const structdiff_tensor* out, const structdiff_tensor* lse,
+    void* workspace, int64_t workspace_bytes, int32_t device, void* stream) {
+  AttentionCall call{};
+  const int32_t status = call_of(call, q, k, v, bias, mask, scale);
+  if (status != STRUCTDIFF_OK) return status;
+  call.out = tokens_view(out);
+  call.lse = lse == nullptr ? nullptr : static_cast<float*>(lse->data);
+  call.scratch = workspace;
+  call.scratch_bytes = workspace_bytes;
+  call.device = device;
+  call.stream = stream;
+  return attention_forward(call, q->dtype, nullptr);
+}
+
+int64_t structdiff_triangle_attention_backward_workspace_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* bias, int32_t) {
+  AttentionCall call{};
+  int64_t needed = 0;
+  const int32_t status = call_of(call, q, k, nullptr, bias, nullptr, 1.0);
+  return status == STRUCTDIFF_OK && attention_backward(call, q->dtype, &needed) == STRUCTDIFF_OK ? needed : 0;
+}
+
+int32_t structdiff_triangle_attention_backward_cuda(
+    const structdiff_tensor* grad_out, const structdiff_tensor* q, const structdiff_tensor* k,
+    const structdiff_tensor* v, const structdiff_tensor* bias, const structdiff_tensor* mask,
+    const structdiff_tensor* out, const structdiff_tensor* lse, double scale, const structdiff_tensor* grad_q,
+    const structdiff_tensor* grad_k, const structdiff_tensor* grad_v, const structdiff_tensor* grad_bias,
+    void* workspace, int64_t workspace_bytes, int32_t device, void* stream) {
+  AttentionCall call{};
+  const int32_t status = call_of(call, q, k, v, bias, mask, scale);
+  if (status != STRUCTDIFF_OK) return status;
+  call.out = tokens_view(out);
+  call.grad_out = tokens_view(grad_out);
+  call.grad_q = tokens_view(grad_q);
+  call.grad_k = tokens_view(grad_k);
+  call.grad_v = tokens_view(grad_v);
+  call.lse = static_cast<float*>(lse->data);
+  call.grad_bias = static_cast<float*>(grad_bias->data);
+  call.scratch = workspace;
+  call.scratch_bytes = workspace_bytes;
+  call.device = device;
+  call.stream = stream;
+  return attention_backward(call, q->dtype, nullptr);
+}

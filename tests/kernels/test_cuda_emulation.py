@@ -1,0 +1,228 @@
+"""The CUDA kernels' own sources, run on the host thread by thread and compared with float64.
+
+What tests/kernels/emulation/device.h checks beside the results (memory out of bounds, races, reads of what was never
+written) fails a test here too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+
+import pytest
+import torch
+
+from structdiff.kernels.native import view
+from tests.kernels.emulation.build import build, compiler
+
+pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    emulation = ctypes.CDLL(str(build(tmp_path_factory.mktemp("emulation"))))
+    emulation.structdiff_emulation_take_fault.restype = ctypes.c_char_p
+    emulation.structdiff_emulation_launches.restype = ctypes.c_int64
+    return emulation
+
+
+def words(x):
+    if isinstance(x, torch.Tensor):
+        return ctypes.c_char_p(view(x))
+    if isinstance(x, (list, tuple)):
+        return ctypes.c_char_p(b"".join(view(each) for each in x))
+    return ctypes.c_double(x) if isinstance(x, float) else x
+
+
+def run(library, operator, direction, arguments, workspace_of, order=0):
+    """Calls a contract's CUDA function; any other memory than that of its arguments is out of bounds."""
+    ask = getattr(library, f"structdiff_{operator}_{direction}_workspace_cuda")
+    ask.restype = ctypes.c_int64
+    scratch = torch.full((ask(*(words(x) for x in workspace_of), 0),), 0xFF, dtype=torch.uint8)
+    library.structdiff_emulation_forget_all()
+    flat = itertools.chain.from_iterable(x if isinstance(x, (list, tuple)) else [x] for x in [*arguments, scratch])
+    for x in flat:
+        if isinstance(x, torch.Tensor):
+            storage = x.untyped_storage()
+            address, size = ctypes.c_void_p(storage.data_ptr()), ctypes.c_int64(storage.nbytes())
+            library.structdiff_emulation_allow(address, size)
+    library.structdiff_emulation_set_order(order)
+    function = getattr(library, f"structdiff_{operator}_{direction}_cuda")
+    address, size = ctypes.c_void_p(scratch.data_ptr()), ctypes.c_int64(scratch.numel())
+    status = function(*(words(x) for x in arguments), address, size, 0, None)
+    assert library.structdiff_emulation_take_fault().decode() == ""
+    return status
+
+
+def normal(generator, *shape, dtype):
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def nothing(*shape, dtype=torch.float32):
+    return torch.full(shape, math.nan, dtype=dtype)
+
+
+# Errors are relative to the largest value. A rounding of the type, times what sums over some hundred terms need.
+TOLERANCE = {torch.float32: 6e-6, torch.float16: 1.5e-3, torch.bfloat16: 1e-2}
+
+
+def assert_near(found, wanted, tolerance, name):
+    error = (found.double() - wanted).abs().max()
+    assert error <= tolerance * max(1e-3, wanted.abs().max()), f"{name}: {error:.2e}"  # NaN fails too
+
+
+def expected(q, k, v, bias, mask, scale, grad_out):
+    """Triangle attention and its gradients in float64, and the logarithms of the denominators."""
+    inputs = [x.double().requires_grad_() for x in (q, k, v, bias)]
+    scores = torch.einsum("bijhd,bikhd->bihjk", *inputs[:2]) * scale + inputs[3][:, None]
+    alive = mask.any(-1)
+    # Where all keys are hidden all take part, with equal weights.
+    scores = torch.where(alive[:, :, None, None, None], scores, 0 * scores.detach())
+    scores = scores.masked_fill(~(mask | ~alive[..., None])[:, :, None, None], -math.inf)
+    out = torch.einsum("bihjk,bikhd->bijhd", scores.softmax(-1), inputs[2])
+    out.backward(grad_out.double())
+    lse = scores.logsumexp(-1).masked_fill(~alive[:, :, None, None], math.inf)
+    return out.detach(), lse.detach(), [x.grad for x in inputs]
+
+
+def draw(batch, rows, queries, keys, heads, channels, dtype, *, hidden=0.3, strided=False, bias_dtype=None):
+    generator = torch.Generator().manual_seed(channels)
+    tokens = (normal(generator, batch, rows, n, heads, channels, dtype=dtype) for n in (queries, keys, keys))
+    q, k, v = tokens
+    if strided:  # nothing lies side by side, nothing is aligned
+        q = normal(generator, batch, rows, heads, queries, channels + 1, dtype=dtype)[..., 1:].transpose(2, 3)
+        k = normal(generator, batch, keys, rows, heads, channels, dtype=dtype).transpose(1, 2)
+        v = normal(generator, batch, rows, keys, channels, heads, dtype=dtype).mT
+    bias = normal(generator, batch, keys, queries, heads, dtype=bias_dtype or dtype).permute(0, 3, 2, 1)
+    mask = torch.rand((batch, rows, keys), generator=generator) >= hidden
+    if hidden:
+        mask[:, 0] = False  # a row without keys
+        mask[:, -1, : min(keys - 1, 64)] = False  # a whole tile of keys hidden
+    grad_out = normal(generator, batch, rows, queries, heads, channels, dtype=dtype)
+    return q, k, v, bias, mask, grad_out
+
+
+def attend(library, q, k, v, bias, mask, grad_out, *, order=0, scale=None, operator="triangle_attention"):
+    """Forward and backward: out, lse, and the four gradients."""
+    heads, queries = bias.shape[1:3]
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    out, lse = nothing(*q.shape, dtype=q.dtype), nothing(*q.shape[:-3], heads, queries)
+    arguments = (q, k, v, bias, mask, scale, out, lse)
+    assert run(library, operator, "forward", arguments, (q, k, bias), order) == 0
+    shared = operator == "attention_pair_bias" and bias.stride(0) == 0
+    grad_bias = nothing(1 if shared else len(bias), *bias.shape[1:])
+    grads = [torch.full_like(x, math.nan) for x in (q, k, v)] + [grad_bias]
+    arguments = (grad_out, q, k, v, bias, mask, out, lse, scale, *grads)
+    assert run(library, operator, "backward", arguments, (q, k, bias), order) == 0
+    return out, lse, grads
+
+
+def check(library, inputs, *, scale=None):
+    q, k, v, bias, mask, grad_out = inputs
+    tolerance = TOLERANCE[q.dtype]
+    out, lse, grads = attend(library, *inputs, scale=scale)
+    mask = torch.ones(k.shape[:3], dtype=torch.bool) if mask is None else mask
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    wanted, wanted_lse, wanted_grads = expected(q, k, v, bias, mask, scale, grad_out)
+    assert_near(out, wanted, tolerance, "out")
+    torch.testing.assert_close(lse.double(), wanted_lse, rtol=0, atol=tolerance)
+    for name, found, gradient in zip(("q", "k", "v", "bias"), grads, wanted_grads, strict=True):
+        assert_near(found, gradient, tolerance, f"gradient of {name}")
+
+
+HEAD_DIMS = (8, 16, 24, 32, 48, 64, 72, 128)
+SIZES = [(1, 1, 1, 1), (2, 7, 7, 7), (1, 2, 33, 33), (1, 5, 17, 70), (1, 2, 70, 129)]
+
+
+@pytest.mark.parametrize("channels", HEAD_DIMS)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_head_dims(library, dtype, channels):
+    check(library, draw(1, 3, 33, 40, 2, channels, dtype))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_sizes(library, sizes, dtype):
+    check(library, draw(*sizes, 1, 16, dtype, hidden=0.3 if sizes[1] > 1 else 0))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_strides(library, dtype):
+    check(library, draw(1, 3, 34, 65, 2, 24, dtype, strided=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_bias_of_float32(library, dtype):
+    check(library, draw(1, 3, 33, 40, 2, 32, dtype, bias_dtype=torch.float32))
+
+
+def test_no_mask_and_a_scale(library):
+    q, k, v, bias, _, grad_out = draw(1, 3, 33, 70, 1, 32, torch.bfloat16, hidden=0)
+    check(library, (q, k, v, bias, None, grad_out), scale=0.5)
+
+
+def test_rows_are_shared_out_for_the_bias(library):
+    # 24 rows make three shares, whose sums are added up in the end.
+    check(library, draw(1, 24, 9, 9, 1, 8, torch.float32))
+
+
+def test_bias_of_minus_infinity(library):
+    q, k, v, bias, mask, grad_out = draw(1, 2, 20, 130, 1, 16, torch.float32, hidden=0)
+    bias[..., :100] = -math.inf
+    check(library, (q, k, v, bias, mask, grad_out))
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_order_of_threads_changes_no_bit(library, order):
+    inputs = draw(1, 5, 40, 100, 1, 32, torch.bfloat16)
+    first, other = attend(library, *inputs), attend(library, *inputs, order=order)
+    for a, b in zip([*first[:2], *first[2]], [*other[:2], *other[2]], strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shared", [True, False])
+def test_attention_pair_bias(library, shared, dtype):
+    """Samples are rows where they share a bias, and batch entries of one row where they do not."""
+    samples, tokens = 5, 35
+    q, k, v, bias, mask, grad_out = draw(1, samples, tokens, tokens, 2, 48, dtype)
+    rows = [x.squeeze(0) for x in (q, k, v)]
+    if shared:
+        expanded = bias.expand(samples, -1, -1, -1)
+    else:
+        generator = torch.Generator().manual_seed(1)
+        expanded = normal(generator, samples, 2, tokens, tokens, dtype=dtype)
+    operator = "attention_pair_bias"
+    out, lse, grads = attend(library, *rows, expanded, mask[0], grad_out[0], operator=operator)
+    batched = [x[0][:, None] for x in (q, k, v)]
+    wanted, wanted_lse, wanted_grads = expected(
+        *batched, expanded, mask[0][:, None], 1 / math.sqrt(48), grad_out[0][:, None]
+    )
+    if shared:
+        wanted_grads[3] = wanted_grads[3].sum(0, keepdim=True)
+    assert_near(out, wanted[:, 0], TOLERANCE[dtype], "out")
+    torch.testing.assert_close(lse.double(), wanted_lse[:, 0], rtol=0, atol=TOLERANCE[dtype])
+    for name, found, gradient in zip(("q", "k", "v", "bias"), grads, wanted_grads, strict=True):
+        assert_near(found, gradient.reshape(found.shape), TOLERANCE[dtype], f"gradient of {name}")
+
+
+def test_what_is_not_taken_is_left_alone(library):
+    q, k, v, bias, mask, _ = draw(1, 2, 5, 5, 1, 12, torch.float32)
+    out, launches = nothing(*q.shape), library.structdiff_emulation_launches()
+    for scale in (1.0, -1.0):
+        arguments = (q, k, v, bias, mask, scale, out, None)
+        assert run(library, "triangle_attention", "forward", arguments, (q, k, bias)) == 1
+    assert library.structdiff_emulation_launches() == launches
+    assert out.isnan().all()
+
+
+def test_the_emulation_sees_what_is_out_of_bounds(library):
+    q, k, v, bias, mask, _ = draw(1, 2, 5, 5, 1, 8, torch.float32)
+    out = nothing(*q.shape)
+    library.structdiff_emulation_forget_all()
+    scratch = torch.zeros(1 << 16, dtype=torch.uint8)
+    address, size = ctypes.c_void_p(scratch.data_ptr()), ctypes.c_int64(len(scratch))
+    arguments = (words(x) for x in (q, k, v, bias, mask, 1.0, out, None))
+    library.structdiff_triangle_attention_forward_cuda(*arguments, address, size, 0, None)
+    assert b"none of ours" in library.structdiff_emulation_take_fault()
