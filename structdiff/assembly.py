@@ -18,8 +18,12 @@ from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.frames import valid_frames
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
+from structdiff.constraints.of_design import DesignConstraints
+from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import relax
+from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images
+from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
@@ -33,7 +37,7 @@ from structdiff.features.requests import (
 )
 from structdiff.features.schema import Features
 from structdiff.features.tokens import TokenTable, tokenise
-from structdiff.geometry.superposition import superposed_rmsd, superposition
+from structdiff.geometry.superposition import superposition
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, recommended_sampling
@@ -45,8 +49,9 @@ from structdiff.spec.layout import Layout
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.yaml import to_dict as complex_to_dict
 from structdiff.structure.complex import build_complex
-from structdiff.structure.scaffold import build_scaffold
+from structdiff.structure.scaffold import build_scaffold, partly_held
 from structdiff.structure.tables import ChainKind, Structure
+from structdiff.verdicts import MOTIF_TOLERANCE, design_verdicts, motif_verdict, proximity_verdict
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -56,8 +61,6 @@ if TYPE_CHECKING:
 _AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letter]] for letter in AMINO_ACIDS])
 #: Random numbers of sequences are those of samples no run reaches, so that they have nothing to do with positions.
 _SEQUENCE_STREAM = 1_000_000_000
-#: How far (Å, backbone RMSD) a finished motif may be from the given one.
-MOTIF_TOLERANCE = 0.5
 
 ContactRows = tuple[str, Tensor, Tensor, float, bool]
 
@@ -67,6 +70,7 @@ class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
     held: motif group of each atom of the structure, 0 where it is free. symmetry: the structure is one copy of it.
+    asked: what a design is drawn under beside that; motif: where it takes its parts from.
     """
 
     name: str
@@ -78,14 +82,14 @@ class Job:
     request: Mapping[str, Any]
     layout: Layout | None = None
     symmetry: Symmetry | None = None
+    spec: DesignSpec | None = None
+    asked: DesignConstraints | None = None
+    motif: Structure | None = None
 
     @property
     def contacts(self) -> list[ContactRows]:
         """The proximities with atoms as (token, slot)."""
-        place = np.full((len(self.structure.atoms), 2), -1, np.int64)
-        rows, slots = np.nonzero(self.tokens.atoms >= 0)
-        place[self.tokens.atoms[rows, slots]] = np.stack([rows, slots], -1)
-        visible = self._visible()
+        place, visible = self._places(), self._visible()
         return [
             (
                 asked.name,
@@ -96,6 +100,19 @@ class Job:
             )
             for asked in self.proximities
         ]
+
+    @property
+    def constraints(self) -> tuple[list[SamplingConstraint], Tensor]:
+        """What the sampler follows beside contacts and motif, and the atoms (token, slot) that this sees."""
+        own = [] if self.asked is None else self.asked.sampling()
+        return own, torch.from_numpy(self._places()[self._visible()])
+
+    def _places(self) -> np.ndarray:
+        """Token and slot of each atom of the structure."""
+        place = np.full((len(self.structure.atoms), 2), -1, np.int64)
+        rows, slots = np.nonzero(self.tokens.atoms >= 0)
+        place[self.tokens.atoms[rows, slots]] = np.stack([rows, slots], -1)
+        return place
 
     def _visible(self) -> np.ndarray:
         """Which atoms of the structure the network places: all but the side chains of what is designed."""
@@ -135,7 +152,9 @@ def _refuse_unsupported(spec: ComplexSpec, weights: Weights) -> None:
 def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index: int) -> Job:
     """The job of one design; raises InputError where the motif cannot be held."""
     name = f"{spec.name}_{index:04d}"
-    scaffold = build_scaffold(layout, motif, cyclic=spec.cyclic, name=name)
+    scaffold = build_scaffold(
+        layout, motif, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec), name=name
+    )
     structure, tokens = scaffold.structure, tokenise(scaffold.structure)
     features = build_features(structure, design_condition(spec, layout, scaffold, tokens), tokens=tokens)
     held = np.where(structure.atoms.resolved, scaffold.residue_group[structure.atoms.residue], 0)
@@ -149,8 +168,13 @@ def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index:
         request=design_request(spec),
         layout=layout,
         symmetry=spec.symmetry,
+        spec=spec,
+        motif=motif,
     )
-    return dataclasses.replace(job, held=np.where(job._visible(), held, 0))
+    visible = job._visible()
+    new = np.array([residue.origin is None for residue in layout.residues])
+    placed = PlacedAtoms(structure=structure.select(visible), new=new, held=held[visible])
+    return dataclasses.replace(job, held=np.where(visible, held, 0), asked=DesignConstraints.of(spec, layout, placed))
 
 
 def complex_request(spec: ComplexSpec) -> dict[str, Any]:
@@ -163,6 +187,9 @@ def design_request(spec: DesignSpec) -> dict[str, Any]:
     request = design_to_dict(dataclasses.replace(spec, num_designs=1))
     if spec.motif is not None:
         request["motif_sha256"] = hashlib.sha256(Path(spec.motif).read_bytes()).hexdigest()
+    files = [energy.file for energy in spec.energies if getattr(energy, "file", None)]
+    if files:
+        request["energies_sha256"] = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files}
     return request
 
 
@@ -187,7 +214,7 @@ def finished_prediction(
         provenance=provenance_of(
             job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
         ),
-        verdicts=tuple(_proximity_verdict(asked, structure) for asked in job.proximities),
+        verdicts=tuple(proximity_verdict(asked, structure) for asked in job.proximities),
         trajectory=trajectory,
     )
 
@@ -208,12 +235,11 @@ def finished_design(
     held = job.held > 0
     if options.relax:
         images = None if job.symmetry is None else Images.of(job.symmetry.operators)
-        positions = _relaxed(job.structure, positions, held=held, only=placed, images=images)
+        chemistry = None if job.asked is None else job.asked.chemistry()
+        positions = _relaxed(job.structure, positions, held=held, only=placed, images=images, chemistry=chemistry)
     positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
-    verdicts = [_proximity_verdict(asked, structure) for asked in job.proximities]
-    if held.any():
-        verdicts.insert(0, _motif_verdict(job, structure))
+    verdicts = _verdicts(job, structure)
     named = _with_sequence(job, structure, draw.restype_logits, sample_generator(seed, index + _SEQUENCE_STREAM))
     own = _of_first(draw.confidence, len(job.tokens))
     design = Design(
@@ -287,12 +313,13 @@ def _relaxed(
     held: np.ndarray | None,
     only: np.ndarray | None = None,
     images: Images | None = None,
+    chemistry: Stereochemistry | None = None,
 ) -> np.ndarray:
     """Positions after a restrained minimisation; held atoms stay, atoms that are not placed take no part."""
     chosen = np.ones(len(positions), bool) if only is None else only
     part = structure.select(chosen)
     fixed = None if held is None else torch.from_numpy(held[chosen])
-    done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed, images=images)
+    done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed, images=images, stereochemistry=chemistry)
     positions = positions.copy()
     positions[chosen] = done.positions[0].numpy()
     return positions
@@ -334,20 +361,14 @@ def _sequence_probabilities(job: Job, logits: Tensor) -> np.ndarray:
     return np.where(_is_designed(job)[:, None], shares, np.nan)
 
 
-def _motif_verdict(job: Job, structure: Structure) -> Verdict:
-    """Backbone RMSD of every motif group to what was given, each superposed by itself; the worst counts."""
-    backbone = np.isin(structure.atoms.name, ("N", "CA", "C", "O", "P", "C1'"))
-    worst = 0.0
-    for group in np.unique(job.held[job.held > 0]):
-        rows = torch.from_numpy((job.held == group) & backbone)
-        now, given = (torch.from_numpy(s.atoms.positions.astype(np.float64)) for s in (structure, job.structure))
-        worst = max(worst, float(superposed_rmsd(now, given, mask=rows)))
-    return Verdict(
-        name="motif",
-        asked=f"backbone within {MOTIF_TOLERANCE} Å RMSD",
-        reached=f"{worst:.2f} Å RMSD",
-        met=worst <= MOTIF_TOLERANCE,
-    )
+def _verdicts(job: Job, structure: Structure) -> list[Verdict]:
+    """Verdicts on one finished design, the motif's first."""
+    assert job.spec is not None
+    assert job.layout is not None
+    found = [motif_verdict(structure, job.structure, job.held)] if (job.held > 0).any() else []
+    found += [proximity_verdict(asked, structure) for asked in job.proximities if asked.told]
+    terms = () if job.asked is None else job.asked.terms
+    return found + design_verdicts(job.spec, job.layout, structure, terms=terms, motif=job.motif)
 
 
 def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:
@@ -368,16 +389,6 @@ def _place_verdict(job: Job, structure: Structure) -> Verdict:
         reached=f"{away:.2f} Å RMSD",
         met=away <= MOTIF_TOLERANCE,
     )
-
-
-def _proximity_verdict(asked: Proximity, structure: Structure) -> Verdict:
-    """The shortest distance between the two sets of atoms, of those that were placed."""
-    first, second = (rows[structure.atoms.resolved[rows]] for rows in (asked.first, asked.second))
-    positions = torch.from_numpy(structure.atoms.positions)
-    nearest = float(torch.cdist(positions[first], positions[second]).min()) if len(first) and len(second) else np.inf
-    met = nearest >= asked.bound if asked.avoid else nearest <= asked.bound
-    words = "at least" if asked.avoid else "within"
-    return Verdict(name=asked.name, asked=f"{words} {asked.bound:g} Å", reached=f"{nearest:.1f} Å", met=met)
 
 
 def provenance_of(

@@ -99,6 +99,7 @@ def _draw_batch(
         [sample_generator(each.seed, each.index) for each in batch],
         options.sampling or recommended_sampling(engine.weights),
         contacts=[each.job.contacts for each in batch] if any(each.job.contacts for each in batch) else None,
+        constraints=[each.job.constraints for each in batch],
         recycles=options.recycles,
         guidance=options.guidance,
         symmetry=batch[0].job.symmetry,

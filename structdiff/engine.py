@@ -14,8 +14,10 @@ from torch import Tensor
 from structdiff.constraints.combined import Combined
 from structdiff.constraints.contact import Contact, Contacts
 from structdiff.constraints.motif import MotifHold
+from structdiff.constraints.per_sample import PerSample
 from structdiff.constraints.symmetry import PlacedMotif, SymmetricCopies, SymmetricDenoiser
 from structdiff.constraints.symmetry_pose import AssemblyPose
+from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.guidance import guided
 from structdiff.diffusion.sampler import SamplingConfig, sample
 from structdiff.diffusion.trajectory import Trajectory
@@ -79,6 +81,7 @@ class Engine:
         sampling: SamplingConfig,
         *,
         contacts: Sequence[Sequence[tuple[str, Tensor, Tensor, float, bool]]] | None = None,
+        constraints: Sequence[tuple[Sequence[SamplingConstraint], Tensor]] | None = None,
         recycles: int = 0,
         guidance: float | Mapping[str, float] = 1.0,
         symmetry: Symmetry | None = None,
@@ -88,7 +91,8 @@ class Engine:
     ) -> list[Draw]:
         """One sample for each item.
 
-        contacts: for each item, (name, first, second, bound, avoid) with atoms as (token, slot) rows. guidance: weight
+        contacts: for each item, (name, first, second, bound, avoid) with atoms as (token, slot) rows. constraints: for
+        each item, further ones and the (token, slot) rows of the atoms that they see. guidance: weight
         of all conditions, or of each by name. symmetry: items are single copies of symmetric assemblies. start: for
         each item, positions [token, slot, 3] (Å) to which noise is added, instead of drawing from nothing. Raises
         ResourceError before starting when memory will not do.
@@ -104,6 +108,9 @@ class Engine:
         parts: list = (
             [] if contacts is None else [Contacts(_numbered(contacts, units.num_slots, self.device), units.atom.mask)]
         )
+        if constraints is not None:
+            places = [_atom_numbers(rows, units.num_slots, self.device) for _, rows in constraints]
+            parts.insert(0, PerSample([own for own, _ in constraints], places))
         hold = MotifHold.from_features(units)
         if copies is not None:
             placed = symmetry is not None and symmetry.motif_placed
@@ -188,17 +195,25 @@ class _Asked:
 def _numbered(
     contacts: Sequence[Sequence[tuple[str, Tensor, Tensor, float, bool]]], num_slots: int, device: torch.device
 ) -> list[list[Contact]]:
-    def number(rows: Tensor) -> Tensor:
-        return (rows[:, 0] * num_slots + rows[:, 1]).to(device)
-
     return [
         [
-            Contact(name=name, first=number(first), second=number(second), bound=bound, avoid=avoid)
+            Contact(
+                name=name,
+                first=_atom_numbers(first, num_slots, device),
+                second=_atom_numbers(second, num_slots, device),
+                bound=bound,
+                avoid=avoid,
+            )
             for name, first, second, bound, avoid in own
             if len(first) and len(second)
         ]
         for own in contacts
     ]
+
+
+def _atom_numbers(rows: Tensor, num_slots: int, device: torch.device) -> Tensor:
+    """(token, slot) rows as numbers of atoms in the batch."""
+    return (rows[:, 0] * num_slots + rows[:, 1]).to(device)
 
 
 def _padded(start: Sequence[Tensor], units: Features) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,16 @@ from structdiff.drawing import OnProgress, Wanted, draw_all
 from structdiff.engine import Engine, choose_device
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.problem import completed
 from structdiff.features.tokens import tokenise
 from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
 from structdiff.output.prediction import Design, Prediction
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
 from structdiff.spec.read import read_complex
 from structdiff.structure.files import read_structure
-from structdiff.structure.scaffold import motif_residues
 from structdiff.structure.tables import Structure
 
 
@@ -153,11 +152,10 @@ def score(structure: Structure | str | Path, *, weights: str | Path = "mini", de
 def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
     """The request with every stretch looked up in the motif file, and the motif."""
     if spec.motif is None:
-        return spec.resolve(()), None
+        return completed(spec, None), None
     motif = read_structure(spec.motif)
-    rows: Mapping[ResidueId, int] = motif_residues(motif)
     try:
-        return spec.resolve(rows), motif
+        return completed(spec, motif), motif
     except InputError as error:
         raise error if error.path is not None else InputError(str(error), path=spec.motif) from None
 

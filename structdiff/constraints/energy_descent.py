@@ -76,7 +76,7 @@ class EnergyDescent:
     def _moved(self, positions: Float[Tensor, "atom 3"], term: Term, sigma: float) -> Float[Tensor, "atom 3"]:
         # A sampler may run under inference_mode, whose tensors refuse gradients: leave it, and work on a copy.
         with torch.inference_mode(False), torch.enable_grad():
-            place = positions.detach().clone().requires_grad_(True)
+            place = positions.detach().cpu().clone().requires_grad_(True)
             value = term.value(place)
             if not isinstance(value, Tensor) or value.numel() != 1:
                 raise StructdiffError(f"{term.name}: an energy is one number, as a tensor")
@@ -85,6 +85,7 @@ class EnergyDescent:
             (gradient,) = torch.autograd.grad(value.reshape(()), place)
         if not bool(torch.isfinite(gradient).all()):
             raise StructdiffError(f"the gradient of {term.name} is not finite at noise {sigma:.3g} Å")
+        gradient = gradient.to(positions)
         residue = self.residue.to(positions.device)
         count = int(residue.max()) + 1
         size = positions.new_zeros(count).index_add(0, residue, positions.new_ones(len(residue)))
@@ -94,7 +95,7 @@ class EnergyDescent:
         variance = sigma**2 * _SPREAD**2 / (sigma**2 + _SPREAD**2) + _DOUBT**2
         strength = term.weight * variance
         if term.has_goal:
-            strength = strength * value.detach() / (1 + strength * (pull * along).sum().clamp(min=0))
+            strength = strength * float(value.detach()) / (1 + strength * (pull * along).sum().clamp(min=0))
         move = -strength * along
         longest = move.norm(dim=-1, keepdim=True).clamp(min=1e-9)
         return positions + (move * (_LONGEST / longest).clamp(max=1.0))[residue]

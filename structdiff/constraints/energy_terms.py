@@ -164,7 +164,7 @@ def _distance(energy: Distance, placed: PlacedAtoms) -> _Parts:
     def length(positions: Tensor) -> Tensor:
         return torch.sqrt((positions[one] - positions[other]).square().sum() + 1e-6)
 
-    margin = 0.25 * min(1.0, energy.at_most - energy.at_least)
+    margin = min(0.8, 0.25 * (energy.at_most - energy.at_least))  # what a relaxation may take back
 
     def value(positions: Tensor) -> Tensor:
         found = length(positions)

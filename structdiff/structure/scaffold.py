@@ -12,6 +12,7 @@ from structdiff.chemistry.functional_groups import TIP_ATOMS
 from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.errors import InputError
 from structdiff.spec.contigs import ResidueId
+from structdiff.spec.design import DesignSpec
 from structdiff.spec.design_keys import Disulfide
 from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.structure.build import ChainSequence, build_structure
@@ -164,6 +165,11 @@ def _copy_residue(
         if atom in known:
             positions[target.start + offset] = known[atom]
             resolved[target.start + offset] = True
+
+
+def partly_held(spec: DesignSpec) -> dict[ResidueId, str]:
+    """Of which residues of the motif only the backbone, or only the tip, is held."""
+    return dict.fromkeys(spec.backbone_only, BACKBONE) | dict.fromkeys(spec.tip, TIP)
 
 
 def _let_go(design: Structure, place: int, part: str, resolved: np.ndarray) -> None:
