@@ -108,7 +108,7 @@ class AssemblyPose:
         return -_SOFTNESS * torch.logsumexp(-distance.flatten(1) / _SOFTNESS, 1), distance, arrow
 
     def _forces(self, centres: Tensor, rows: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """What clearance and contacts ask of each centre atom [token, 3] (Å): overlaps, and shares of what is missing."""
+        """What clearance and contacts ask of each centre atom [token, 3] (Å): overlaps, shares of what is missing."""
         smooth, distance, arrow = self._smooth_distance(centres, rows)
         direction = arrow / distance[..., None]
         between = arrow.mean((1, 2))

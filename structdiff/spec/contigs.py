@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NoReturn
 
@@ -27,6 +27,8 @@ _RANGE = re.compile(rf"{_CHAIN}{_NUMBER}-(?:([A-Za-z]+):?)?{_NUMBER}")
 _SINGLE = re.compile(rf"{_CHAIN}{_NUMBER}")
 _WHOLE = re.compile(r"([A-Za-z]+)|(\w+):")
 _LONGEST = 100_000
+#: Stands, as the only stretch of a chain, for all chains of a structure, each as a chain of the design.
+EVERY_CHAIN = "*"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -44,10 +46,14 @@ class ResidueId:
 
 @dataclass(frozen=True, kw_only=True)
 class FreeSegment:
-    """New residues to design: at least ``minimum`` and at most ``maximum`` of them."""
+    """New residues to design: at least ``minimum`` and at most ``maximum`` of them.
+
+    ``instead_of`` are the residues of a known structure whose place they take, where they take any.
+    """
 
     minimum: int
     maximum: int
+    instead_of: tuple[ResidueId, ...] = ()
 
     def __str__(self) -> str:
         return str(self.minimum) if self.minimum == self.maximum else f"{self.minimum}-{self.maximum}"
@@ -74,7 +80,7 @@ class FixedSegment:
         """The stretch as it is written in a contig string, without its group."""
         mark = "" if self.chain.isalpha() else ":"
         if self.start is None:
-            return f"{self.chain}{mark}"
+            return f"{self.chain}{mark}" if self.chain != EVERY_CHAIN else EVERY_CHAIN
         first = f"{self.chain}{mark}{self.start}{self.start_insertion_code}"
         last = f"{self.stop}{self.stop_insertion_code}"
         return first if (self.start, self.start_insertion_code) == (self.stop, self.stop_insertion_code) else (
@@ -90,11 +96,17 @@ Segment = FreeSegment | FixedSegment
 
 @dataclass(frozen=True, kw_only=True)
 class Contigs:
-    """The chains of a design, each a row of fixed and free stretches. `str()` gives the contig string back."""
+    """The chains of a design, each a row of fixed and free stretches. `str()` gives the contig string back.
+
+    ``asked`` is that string where stretches were exchanged for new residues since.
+    """
 
     chains: tuple[tuple[Segment, ...], ...]
+    asked: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
+        if self.asked is not None:
+            return self.asked
         return " ".join("/".join(map(str, chain)) for chain in self.chains)
 
     @property
@@ -154,14 +166,22 @@ class Contigs:
         by_chain: dict[str, list[ResidueId]] = {}
         for residue in residues:
             by_chain.setdefault(residue.chain, []).append(residue)
+        rows = [each for row in self.chains for each in _expanded(row, by_chain)]
         resolved = Contigs(
             chains=tuple(
                 tuple(_resolved(segment, by_chain) if isinstance(segment, FixedSegment) else segment for segment in row)
-                for row in self.chains
-            )
+                for row in rows
+            ),
+            asked=self.asked if rows == list(self.chains) else str(self),
         )
         resolved._refuse_overlaps(str(resolved))
         return resolved
+
+    def expanded(self, residues: Iterable[ResidueId]) -> Contigs:
+        """The same contigs with a chain for each chain of the structure where they stand for all of them."""
+        chains = dict.fromkeys(residue.chain for residue in residues)
+        rows = tuple(each for row in self.chains for each in _expanded(row, chains))
+        return Contigs(chains=rows, asked=str(self))
 
     def sample_lengths(self, rng: np.random.Generator, length: LengthRange | None = None) -> tuple[int, ...]:
         """Draws the length of each free stretch, all combinations with an allowed total being equally likely.
@@ -196,6 +216,11 @@ class Contigs:
             seen.update(dict.fromkeys(segment.residues, segment))
 
 
+def every_chain() -> Contigs:
+    """Contigs that stand for all chains of a structure."""
+    return Contigs(chains=((FixedSegment(chain=EVERY_CHAIN),),))
+
+
 def is_fixed(chain: Sequence[Segment]) -> bool:
     """Whether a chain of the contigs holds no new residues."""
     return all(isinstance(segment, FixedSegment) for segment in chain)
@@ -203,12 +228,25 @@ def is_fixed(chain: Sequence[Segment]) -> bool:
 
 def kept_chain(chain: Sequence[Segment]) -> str | None:
     """The source chain whose name and numbering a chain of the contigs keeps, or None."""
-    segments = [segment for segment in chain if isinstance(segment, FixedSegment)]
-    if len(segments) < len(chain) or len({segment.chain for segment in segments}) != 1:
-        return None
-    starts = [segment.start for segment in segments if segment.start is not None]
+    sources, starts = set(), []
+    for segment in chain:
+        if isinstance(segment, FixedSegment):
+            sources.add(segment.chain)
+            starts += [] if segment.start is None else [segment.start]
+        elif len(segment.instead_of) == segment.minimum == segment.maximum:
+            sources.add(segment.instead_of[0].chain)
+            starts.append(segment.instead_of[0].number)
+        else:
+            return None
     rising = all(before < after for before, after in pairwise(starts))
-    return segments[0].chain if rising else None
+    return sources.pop() if rising and len(sources) == 1 else None
+
+
+def _expanded(row: tuple[Segment, ...], by_chain: Iterable[str]) -> list[tuple[Segment, ...]]:
+    """Chains for a row that stands for every chain of the structure, else the row itself."""
+    if not any(isinstance(segment, FixedSegment) and segment.chain == EVERY_CHAIN for segment in row):
+        return [row]
+    return [(replace(segment, chain=chain),) for chain in by_chain for segment in row]  # type: ignore[arg-type]
 
 
 def _known_length(segment: FixedSegment) -> int:
@@ -324,6 +362,8 @@ def _parse_segment(text: str, place: int, piece: str) -> Segment:
             _refuse(text, place, piece, "only stretches of the motif belong to a motif group")
         return _free_segment(text, place, piece, int(match[1]), int(match[2] or match[1]))
     group = int(suffix) if mark else 1
+    if body == EVERY_CHAIN and piece == text.strip():
+        return FixedSegment(chain=EVERY_CHAIN)
     if match := _WHOLE.fullmatch(body):
         return FixedSegment(chain=match[1] or match[2], group=group)
     if match := _RANGE.fullmatch(body):

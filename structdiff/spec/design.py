@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId
+from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain
 from structdiff.spec.design_checks import check_design
 from structdiff.spec.design_keys import FILES, KEYS, Disulfide
 from structdiff.spec.document import (
@@ -26,6 +26,7 @@ from structdiff.spec.fold import BlockPair
 from structdiff.spec.layout import Layout, sample_layout, with_ligands
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS, expanded, spread
+from structdiff.spec.rebuilding import Loop, Noise, begun, inside, without_loops
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
 from structdiff.spec.yaml import relative_to_folder, write_yaml_data
@@ -48,7 +49,10 @@ class DesignSpec:
     are pairs of helices and strands, counted from 1, that touch or do not; ``fold_of`` takes all that from a structure.
 
     Chemistry: ``cyclic`` names chains of the design whose ends are joined, ``disulfides`` pairs of its residues.
-    With ``symmetry`` all this is said of one copy, and the design is the assembly of all.
+    Parts built anew: ``inpaint`` names loops of the structure that new residues replace. With ``noise`` everything
+    begins where the structure has it (partial diffusion): what ``hold`` names stays, the rest changes, and what
+    ``keep_sequence`` names of it keeps its residue types. With ``symmetry`` all this is said of one copy, and the design is the
+    assembly of all.
     ``energies`` are followed while the design is drawn (`structdiff.spec.energies`).
     """
 
@@ -73,6 +77,10 @@ class DesignSpec:
     apart: tuple[BlockPair, ...] = ()
     cyclic: tuple[str, ...] = ()
     disulfides: tuple[Disulfide, ...] = ()
+    inpaint: tuple[Loop | str, ...] = ()
+    noise: Noise | None = None
+    hold: tuple[FixedSegment, ...] | str = ()
+    keep_sequence: tuple[FixedSegment, ...] | str = ()
     symmetry: Symmetry | None = None
     energies: tuple[Energy, ...] = ()
     num_designs: int = 1
@@ -104,11 +112,23 @@ class DesignSpec:
         if unindexed:
             found = Contigs(chains=(*self.contigs.chains, unindexed)).resolve(present).fixed
             unindexed = found[len(found) - len(unindexed) :]
-        return replace(self, contigs=self.contigs.resolve(present), unindexed=unindexed)
+        contigs = self.contigs
+        if self.inpaint:
+            contigs = without_loops(contigs.expanded(present), self.inpaint, present)
+        contigs = contigs.resolve(present)
+        if self.noise is not None:
+            contigs = begun(contigs, self.hold)
+        return replace(self, contigs=contigs, unindexed=unindexed)
+
+    @property
+    def rebuilds(self) -> bool:
+        """Whether parts of the structure are built anew, which ones only the structure tells."""
+        return bool(self.inpaint) or self.noise is not None
 
     def sample_layout(self, rng: np.random.Generator) -> Layout:
         """Draws the layout of one design; raises InputError when lengths cannot be met or the motif is not resolved."""
         layout = sample_layout(self.contigs, rng, self.length, self.chain_lengths)
+        layout = layout.keeping_types(lambda residue: inside(residue, self.keep_sequence))
         if self.unindexed:
             layout = place_unindexed(layout, self.unindexed, self.unindexed_gaps, rng)
         return with_ligands(layout, self.ligands) if self.ligands else layout
@@ -139,12 +159,15 @@ def design_from_dict(data: Mapping[str, Any]) -> DesignSpec:
 
 def parse_design(root: Node, *, name: str) -> DesignSpec:
     """A design from the tree of an input file; ``name`` is used when the file gives none. Raises InputError."""
-    found = root.fields(("version", *KEYS), required=("contigs",))
+    found = root.fields(("version", *KEYS))
+    if "contigs" not in found and "inpaint" not in found and "noise" not in found:
+        root.fields(("version", *KEYS), required=("contigs",))
     if "version" in found and found["version"].text() != "1":
         found["version"].fail("unknown version of the input", found=found["version"].text(), allowed=("1",))
     with root.located(found):
         given = {key: reader.read(found[key]) for key, reader in KEYS.items() if key in found}
-        return DesignSpec(**{"name": name, **given})
+        # Without contigs the whole structure is what loops are cut from, or what partial diffusion begins with.
+        return DesignSpec(**{"name": name, "contigs": every_chain(), **given})
 
 
 def design_to_dict(spec: DesignSpec) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def check_design(spec: DesignSpec) -> None:
     _check_sources(spec)
     _check_chains(spec)
     _check_symmetry(spec)
+    _check_rebuilding(spec)
     if spec.fold_of is not None and (spec.secondary_structure is not None or spec.adjacent or spec.apart):
         raise InputError("the fold is taken from a structure already", key="fold_of",
                          allowed="fold_of alone, or secondary_structure with adjacent and apart")  # fmt: skip
@@ -47,11 +48,11 @@ def _check_sources(spec: DesignSpec) -> None:
     if taken and spec.motif is None:
         key, first = taken[0]
         raise InputError(f"the {key} name {first}, but no structure is given to take it from", key="motif")
-    if spec.motif is not None and not taken:
+    if spec.motif is not None and not taken and not spec.rebuilds:
         raise InputError("a structure is given, but the contigs take nothing from it", key="contigs",
                          found=str(spec.contigs), allowed="stretches such as A163-181, or ligands")  # fmt: skip
     nothing_new = all(is_fixed(chain) for chain in spec.contigs.chains)
-    if spec.fixed_sequence and not spec.redesign and nothing_new:
+    if spec.fixed_sequence and not spec.redesign and nothing_new and not spec.rebuilds:
         raise InputError("there is nothing to design: the contigs hold no new residues", key="contigs",
                          found=str(spec.contigs))  # fmt: skip
     if spec.unindexed and nothing_new:
@@ -64,6 +65,8 @@ def _check_sources(spec: DesignSpec) -> None:
 
 
 def _check_chains(spec: DesignSpec) -> None:
+    if spec.rebuilds and all(is_fixed(chain) for chain in spec.contigs.chains):
+        return  # which chains change is known once the structure has been read
     designed = spec.contigs.designed_chain_ids
     for chain in spec.cyclic:
         if chain not in designed:
@@ -79,6 +82,24 @@ def _check_chains(spec: DesignSpec) -> None:
     if spec.epitope and not spec.contigs.fixed:
         raise InputError("an epitope is that of a target, and the contigs hold none", key="epitope",
                          found=", ".join(spec.epitope), allowed="contigs such as '70-90 B1-100'")  # fmt: skip
+
+
+def _check_rebuilding(spec: DesignSpec) -> None:
+    if spec.noise is None and (spec.hold or spec.keep_sequence):
+        key = "hold" if spec.hold else "keep_sequence"
+        raise InputError("this is said of partial diffusion, and no noise is asked for", key=key,
+                         allowed="noise: 8, say, beside it")  # fmt: skip
+    if isinstance(spec.hold, str):
+        raise InputError("all is held: nothing is left to change", key="hold", found=spec.hold)
+    if spec.rebuilds and spec.motif is None:
+        key = "noise" if spec.noise is not None else "inpaint"
+        raise InputError("there is no structure to change", key=key, allowed="the structure as motif")
+    if spec.noise is not None and spec.unindexed:
+        raise InputError("partial diffusion begins with all residues in their places", key="unindexed",
+                         found=str(spec.unindexed[0]))  # fmt: skip
+    if spec.noise is not None and spec.inpaint:
+        raise InputError("loops built anew have no place to begin in", key="inpaint", found=str(spec.inpaint[0]),
+                         allowed="inpaint or noise; design the loop first, then vary the whole")  # fmt: skip
 
 
 def _check_symmetry(spec: DesignSpec) -> None:

@@ -13,6 +13,7 @@ from structdiff.spec.document import Node
 from structdiff.spec.energies import energy_from_dict, energy_to_dict, parse_energy, scalar
 from structdiff.spec.fold import parse_block_pairs
 from structdiff.spec.lengths import format_length, parse_length
+from structdiff.spec.rebuilding import parse_loops, parse_noise, parse_part
 from structdiff.spec.symmetry import parse_symmetry
 
 #: Two residues of the design that a disulfide bond joins: chain, and number in it (negative: from the end).
@@ -75,6 +76,10 @@ def _written_disulfides(value: Iterable[Disulfide]) -> list[str]:
 
 def _strings(value: Iterable[object]) -> list[str]:
     return [str(each) for each in value]
+
+
+def _part(value: Iterable[FixedSegment] | str) -> list[str] | str:
+    return value if isinstance(value, str) else _strings(value)
 
 
 def _energies(node: Node) -> tuple:
@@ -144,6 +149,10 @@ KEYS: dict[str, Key] = {
     "apart": _pairs("apart"),
     "cyclic": Key(text=_names, write=list, joined=","),
     "disulfides": Key(text=parse_disulfides, write=_written_disulfides, joined=","),
+    "inpaint": Key(text=parse_loops, write=_strings, joined=","),
+    "noise": Key(text=parse_noise, write=str),
+    "hold": Key(text=lambda text: parse_part(text, "hold"), write=_part, joined=","),
+    "keep_sequence": Key(text=lambda text: parse_part(text, "keep_sequence"), write=_part, joined=","),
     "symmetry": Key(text=parse_symmetry, write=str),
     "energies": Key(
         text=lambda text: (parse_energy(text),),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -29,7 +29,8 @@ _NEW, _MOTIF, _TARGET = "░", "█", "▓"
 class LayoutResidue:
     """One residue of a design: its chain and number there, where it comes from (None: new), its motif group (0: none).
 
-    ``chain_is_fixed`` says that the whole chain is taken over, as a binder's target is.
+    ``chain_is_fixed`` says that the whole chain is taken over, as a binder's target is. ``instead_of``: the residue of
+    the structure whose place a new one takes; ``keeps_type``: and whose type it keeps.
     """
 
     chain: str
@@ -38,6 +39,8 @@ class LayoutResidue:
     origin: ResidueId | None = None
     group: int = 0
     chain_is_fixed: bool = False
+    instead_of: ResidueId | None = None
+    keeps_type: bool = False
 
     @property
     def id(self) -> ResidueId:
@@ -72,6 +75,15 @@ class Layout:
                 raise InputError("the residue is not part of the contigs", key=key, found=str(residue),
                                  allowed="residues of the motif that the contigs keep")  # fmt: skip
         return tuple(places[residue] for residue in residues)
+
+    def keeping_types(self, chosen: Callable[[ResidueId], bool]) -> Layout:
+        """The same layout in which new residues that take the place of chosen ones keep their types."""
+        return Layout(
+            residues=tuple(
+                replace(each, keeps_type=True) if each.instead_of is not None and chosen(each.instead_of) else each
+                for each in self.residues
+            )
+        )
 
     def residue_map(self) -> dict[str, Any]:
         """The map between design and motif, ready for JSON: each residue from the motif with both its names."""
@@ -149,19 +161,21 @@ def sample_layout(
     residues: list[LayoutResidue] = []
     for name, chain in zip(contigs.chain_ids, contigs.chains, strict=True):
         whole = is_fixed(chain)
-        origins: list[tuple[ResidueId | None, int]] = []
+        origins: list[tuple[ResidueId | None, int, ResidueId | None]] = []
         for segment in chain:
             if isinstance(segment, FreeSegment):
-                origins.extend([(None, 0)] * next(lengths))
+                count = next(lengths)
+                instead = segment.instead_of if len(segment.instead_of) == count else (None,) * count
+                origins.extend((None, 0, each) for each in instead)
             elif isinstance(segment, FixedSegment):
-                origins.extend((residue, segment.group) for residue in segment.residues)
+                origins.extend((residue, segment.group, None) for residue in segment.residues)
         keeps_numbers = kept_chain(chain) == name
-        for place, (origin, group) in enumerate(origins, start=1):
-            kept = origin if keeps_numbers else None
+        for place, (origin, group, instead_of) in enumerate(origins, start=1):
+            kept = origin or instead_of if keeps_numbers else None
             residues.append(
                 LayoutResidue(
                     chain=name, number=kept.number if kept else place, origin=origin, group=group,
-                    insertion_code=kept.insertion_code if kept else "", chain_is_fixed=whole,
+                    insertion_code=kept.insertion_code if kept else "", chain_is_fixed=whole, instead_of=instead_of,
                 )
             )  # fmt: skip
     if not residues:

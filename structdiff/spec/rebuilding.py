@@ -1,0 +1,245 @@
+"""Parts of a known structure built anew: loops to be inpainted, and what partial diffusion begins with."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from structdiff.errors import InputError
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, Segment, is_fixed, parse_contigs
+from structdiff.spec.lengths import LengthRange, format_length, parse_length
+
+#: The word that stands for every stretch of numbers that a chain leaves out.
+GAPS = "gaps"
+#: The word that stands for every residue.
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """A stretch of a structure that is built anew, both ends included; ``length`` None: as long as its numbers say."""
+
+    stretch: FixedSegment
+    length: LengthRange | None = None
+
+    def __str__(self) -> str:
+        return self.stretch.name if self.length is None else f"{self.stretch.name}:{format_length(self.length)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """How far partial diffusion goes back: to a noise level (``sigma`` in Å), or by a ``share`` of the steps."""
+
+    sigma: float | None = None
+    share: float | None = None
+
+    def __str__(self) -> str:
+        return f"{100 * self.share:g}%" if self.share is not None else f"{self.sigma:g}"
+
+
+def parse_noise(text: str) -> Noise:
+    """Reads ``8`` (Å) or ``40%`` (of the steps); raises InputError.
+
+    >>> parse_noise("40%"), str(parse_noise("8.0"))
+    (Noise(sigma=None, share=0.4), '8')
+    """
+    word = text.strip()
+    number = word[:-1] if word.endswith("%") else word
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    largest = 100.0 if word.endswith("%") else 1000.0
+    if not 0 < value <= largest:
+        raise InputError("how much noise to add", key="noise", found=text, allowed="8 (Å) or 40% (of the steps), say")
+    return Noise(share=value / 100) if word.endswith("%") else Noise(sigma=value)
+
+
+def parse_loops(text: str) -> tuple[Loop | str, ...]:
+    """Reads ``A20-30, B5-9:8-14, gaps``; raises InputError.
+
+    >>> [str(each) for each in parse_loops("A20-30, B5:8-14")]
+    ['A20-30', 'B5:8-14']
+    """
+    found: list[Loop | str] = []
+    for word in re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n")):
+        if word.lower() == GAPS:
+            found.append(GAPS)
+            continue
+        name, mark, length = word.partition(":")
+        stretches = _stretches(name, "inpaint", word)
+        if len(stretches) != 1 or stretches[0].start is None or stretches[0].group != 1:
+            raise InputError("this is no stretch of a structure", key="inpaint", found=word,
+                             allowed="A20-30, A20-30:8-14 for another length, or gaps")  # fmt: skip
+        found.append(Loop(stretch=stretches[0], length=parse_length(length) if mark else None))
+    return tuple(found)
+
+
+def parse_part(text: str, key: str) -> tuple[FixedSegment, ...] | str:
+    """Reads stretches and whole chains, ``A20-30, B``, or the word ``all``; raises InputError under the name ``key``."""
+    if text.strip().lower() == ALL:
+        return ALL
+    return tuple(each for word in re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n")) for each in _stretches(word, key))
+
+
+def _stretches(word: str, key: str, shown: str | None = None) -> tuple[FixedSegment, ...]:
+    try:
+        segments = parse_contigs(word).segments if word else ()
+    except InputError:
+        segments = ()
+    found = tuple(segment for segment in segments if isinstance(segment, FixedSegment))
+    if not found or len(found) < len(segments):
+        raise InputError("this names no part of a structure", key=key, found=shown or word, allowed="A20-30, B, say")
+    return found
+
+
+def inside(residue: ResidueId, part: Sequence[FixedSegment] | str) -> bool:
+    """Whether a residue belongs to one of some stretches, or to ``all``."""
+    if isinstance(part, str):
+        return True
+    return any(each.chain == residue.chain and (each.start is None or _within(residue, each)) for each in part)
+
+
+def without_loops(contigs: Contigs, loops: Sequence[Loop | str], present: Sequence[ResidueId]) -> Contigs:
+    """Contigs in which new residues stand in place of each loop; ``present`` are the residues of the structure.
+
+    Raises InputError for a loop that the contigs do not keep, and for gaps that are left in a chain built anew.
+    """
+    named = [each for each in loops if isinstance(each, Loop)]
+    chains = [
+        [_known(segment, present) if _is_fixed(segment) else segment for segment in row] for row in contigs.chains
+    ]
+    for loop in named:
+        chains, done = _cut(chains, loop)
+        if not done:
+            raise InputError("the loop is not part of what the contigs keep", key="inpaint", found=str(loop),
+                             allowed=str(contigs))  # fmt: skip
+    closed = [_closed(row, fill=GAPS in loops) for row in chains]
+    changed = Contigs(chains=tuple(tuple(row) for row in closed), asked=str(contigs))
+    if all(is_fixed(row) for row in changed.chains):
+        raise InputError("the structure has no gaps", key="inpaint", found=GAPS)
+    return changed
+
+
+def begun(contigs: Contigs, hold: Sequence[FixedSegment]) -> Contigs:
+    """Contigs in which what is not held is new, and begins where the structure has it.
+
+    Raises InputError where nothing is left to change, and for a stretch to be held that the contigs do not keep.
+    """
+    kept = [residue for segment in contigs.fixed for residue in segment.residues]
+    for each in hold:
+        if not any(inside(residue, (each,)) for residue in kept):
+            raise InputError("what is to be held is not part of the contigs", key="hold", found=str(each),
+                             allowed=str(contigs))  # fmt: skip
+    if all(inside(residue, hold) for residue in kept) and all(is_fixed(row) for row in contigs.chains):
+        raise InputError("all is held: nothing is left to change", key="hold", found=", ".join(map(str, hold)))
+    chains = tuple(tuple(each for segment in row for each in _begun(segment, hold)) for row in contigs.chains)
+    return Contigs(chains=chains, asked=str(contigs))
+
+
+def _begun(segment: Segment, hold: Sequence[FixedSegment]) -> list[Segment]:
+    if not isinstance(segment, FixedSegment):
+        return [segment]
+    found: list[Segment] = []
+    run: list[ResidueId] = []
+    for place, residue in enumerate(segment.residues):
+        run.append(residue)
+        held = inside(residue, hold)
+        last = place + 1 == len(segment.residues)
+        if last or inside(segment.residues[place + 1], hold) != held:
+            found.append(_fixed(segment, run) if held else _new(run))
+            run = []
+    return found
+
+
+def _is_fixed(segment: Segment) -> bool:
+    return isinstance(segment, FixedSegment)
+
+
+def _known(segment: Segment, present: Sequence[ResidueId]) -> Segment:
+    """The stretch with those of its residues that are there; gaps may be what is asked to be filled."""
+    assert isinstance(segment, FixedSegment)
+    there = tuple(residue for residue in present if inside(residue, (segment,)))
+    if not there:
+        raise InputError(f"the structure has no residues for {segment.name}", key="contigs", found=segment.name)
+    return replace(segment, residues=there)
+
+
+def _cut(chains: list[list[Segment]], loop: Loop) -> tuple[list[list[Segment]], bool]:
+    done = False
+    result: list[list[Segment]] = []
+    for row in chains:
+        pieces: list[Segment] = []
+        for segment in row:
+            if isinstance(segment, FixedSegment) and not done and _holds(segment, loop.stretch):
+                pieces += _split(segment, loop)
+                done = True
+            else:
+                pieces.append(segment)
+        result.append(pieces)
+    return result, done
+
+
+def _holds(segment: FixedSegment, stretch: FixedSegment) -> bool:
+    if segment.chain != stretch.chain:
+        return False
+    if any(_within(residue, stretch) for residue in segment.residues):
+        return True
+    # A loop that was not seen at all stands at the stretch that ends where it begins.
+    start, stop = stretch.start or 0, stretch.stop or 0
+    numbers = [residue.number for residue in segment.residues]
+    return start - 1 in numbers or (segment.start is None and numbers[0] < start and stop < numbers[-1])
+
+
+def _split(segment: FixedSegment, loop: Loop) -> list[Segment]:
+    stretch = loop.stretch
+    before = [each for each in segment.residues if _order(each) < (stretch.start or 0, stretch.start_insertion_code)]
+    after = [each for each in segment.residues if _order(each) > (stretch.stop or 0, stretch.stop_insertion_code)]
+    instead = tuple(each for each in segment.residues if each not in before and each not in after)
+    numbers = (stretch.stop or 0) - (stretch.start or 0) + 1
+    least, most = loop.length or ((max(numbers, len(instead)),) * 2)
+    new = FreeSegment(minimum=least, maximum=most, instead_of=instead)
+    return [*([_fixed(segment, before)] if before else []), new, *([_fixed(segment, after)] if after else [])]
+
+
+def _closed(row: Sequence[Segment], *, fill: bool) -> list[Segment]:
+    """A chain whose gaps are filled; one that nothing else is done to may keep them, as a binder's target does."""
+    found: list[Segment] = []
+    for segment in row:
+        if not isinstance(segment, FixedSegment):
+            found.append(segment)
+            continue
+        run: list[ResidueId] = []
+        for residue in segment.residues:
+            missing = residue.number - run[-1].number - 1 if run else 0
+            if missing > 0 and fill:
+                found += [_fixed(segment, run), FreeSegment(minimum=missing, maximum=missing)]
+                run = []
+            elif missing > 0 and not is_fixed(row):
+                raise InputError(f"residues are missing between {run[-1]} and {residue}", key="inpaint",
+                                 allowed="gaps among the loops fills them all")  # fmt: skip
+            run.append(residue)
+        found.append(_fixed(segment, run))
+    return found
+
+
+def _fixed(segment: FixedSegment, run: Sequence[ResidueId]) -> FixedSegment:
+    return replace(
+        segment, start=run[0].number, stop=run[-1].number, start_insertion_code=run[0].insertion_code,
+        stop_insertion_code=run[-1].insertion_code, residues=tuple(run),
+    )  # fmt: skip
+
+
+def _new(run: Sequence[ResidueId]) -> FreeSegment:
+    return FreeSegment(minimum=len(run), maximum=len(run), instead_of=tuple(run))
+
+
+def _within(residue: ResidueId, stretch: FixedSegment) -> bool:
+    low = (stretch.start or 0, stretch.start_insertion_code)
+    return low <= _order(residue) <= (stretch.stop or 0, stretch.stop_insertion_code)
+
+
+def _order(residue: ResidueId) -> tuple[int, str]:
+    return residue.number, residue.insertion_code
