@@ -51,8 +51,9 @@ class DesignSpec:
     Chemistry: ``cyclic`` names chains of the design whose ends are joined, ``disulfides`` pairs of its residues.
     Parts built anew: ``inpaint`` names loops of the structure that new residues replace. With ``noise`` everything
     begins where the structure has it (partial diffusion): what ``hold`` names stays, the rest changes, and what
-    ``keep_sequence`` names of it keeps its residue types. With ``symmetry`` all this is said of one copy, and the design is the
-    assembly of all.
+    ``keep_sequence`` names of it keeps its residue types.
+
+    With ``symmetry`` all this is said of one copy, and the design is the assembly of all.
     ``energies`` are followed while the design is drawn (`structdiff.spec.energies`).
     """
 

@@ -78,7 +78,7 @@ def parse_loops(text: str) -> tuple[Loop | str, ...]:
 
 
 def parse_part(text: str, key: str) -> tuple[FixedSegment, ...] | str:
-    """Reads stretches and whole chains, ``A20-30, B``, or the word ``all``; raises InputError under the name ``key``."""
+    """Reads stretches and whole chains, ``A20-30, B``, or the word ``all``; raises InputError under ``key``."""
     if text.strip().lower() == ALL:
         return ALL
     return tuple(each for word in re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n")) for each in _stretches(word, key))
@@ -108,9 +108,7 @@ def without_loops(contigs: Contigs, loops: Sequence[Loop | str], present: Sequen
     Raises InputError for a loop that the contigs do not keep, and for gaps that are left in a chain built anew.
     """
     named = [each for each in loops if isinstance(each, Loop)]
-    chains = [
-        [_known(segment, present) if _is_fixed(segment) else segment for segment in row] for row in contigs.chains
-    ]
+    chains = [[_known(segment, present) for segment in row] for row in contigs.chains]
     for loop in named:
         chains, done = _cut(chains, loop)
         if not done:
@@ -123,7 +121,7 @@ def without_loops(contigs: Contigs, loops: Sequence[Loop | str], present: Sequen
     return changed
 
 
-def begun(contigs: Contigs, hold: Sequence[FixedSegment]) -> Contigs:
+def begun(contigs: Contigs, hold: Sequence[FixedSegment] | str) -> Contigs:
     """Contigs in which what is not held is new, and begins where the structure has it.
 
     Raises InputError where nothing is left to change, and for a stretch to be held that the contigs do not keep.
@@ -134,12 +132,16 @@ def begun(contigs: Contigs, hold: Sequence[FixedSegment]) -> Contigs:
             raise InputError("what is to be held is not part of the contigs", key="hold", found=str(each),
                              allowed=str(contigs))  # fmt: skip
     if all(inside(residue, hold) for residue in kept) and all(is_fixed(row) for row in contigs.chains):
-        raise InputError("all is held: nothing is left to change", key="hold", found=", ".join(map(str, hold)))
+        raise InputError(
+            "all is held: nothing is left to change",
+            key="hold",
+            found=str(hold if isinstance(hold, str) else ", ".join(map(str, hold))),
+        )
     chains = tuple(tuple(each for segment in row for each in _begun(segment, hold)) for row in contigs.chains)
     return Contigs(chains=chains, asked=str(contigs))
 
 
-def _begun(segment: Segment, hold: Sequence[FixedSegment]) -> list[Segment]:
+def _begun(segment: Segment, hold: Sequence[FixedSegment] | str) -> list[Segment]:
     if not isinstance(segment, FixedSegment):
         return [segment]
     found: list[Segment] = []
@@ -154,13 +156,10 @@ def _begun(segment: Segment, hold: Sequence[FixedSegment]) -> list[Segment]:
     return found
 
 
-def _is_fixed(segment: Segment) -> bool:
-    return isinstance(segment, FixedSegment)
-
-
 def _known(segment: Segment, present: Sequence[ResidueId]) -> Segment:
     """The stretch with those of its residues that are there; gaps may be what is asked to be filled."""
-    assert isinstance(segment, FixedSegment)
+    if not isinstance(segment, FixedSegment):
+        return segment
     there = tuple(residue for residue in present if inside(residue, (segment,)))
     if not there:
         raise InputError(f"the structure has no residues for {segment.name}", key="contigs", found=segment.name)
