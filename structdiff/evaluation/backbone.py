@@ -15,6 +15,7 @@ from structdiff.structure.tables import ChainKind, Structure
 
 N, CA, C, O = range(4)
 CHAIN_BREAK_DISTANCE = 2.0  # Å between C and the next N; a peptide bond is 1.33
+_CARBONYL = 1.23  # Å
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,18 @@ class Backbone:
         """CB (residue, 3), or the place an L residue would have it where the file has none."""
         ideal = ideal_cb(self.positions[:, N], self.positions[:, CA], self.positions[:, C])
         return np.where(np.isfinite(self.cb), self.cb, ideal)
+
+    @property
+    def oxygen_or_ideal(self) -> np.ndarray:
+        """O (residue, 3), or where the file has none its place in the plane of the peptide bond (1.23 Å from C)."""
+        after = np.full((len(self), 3), np.nan)
+        after[:-1] = np.where(self.bonded[1:, None], self.positions[1:, N], np.nan)
+        carbon = self.positions[:, C]
+        with np.errstate(invalid="ignore"):
+            away = sum((carbon - end) / np.linalg.norm(carbon - end, axis=-1, keepdims=True)
+                       for end in (self.positions[:, CA], after))  # fmt: skip
+            ideal = carbon + _CARBONYL * away / np.linalg.norm(away, axis=-1, keepdims=True)
+        return np.where(np.isfinite(self.positions[:, O]), self.positions[:, O], ideal)
 
     @cached_property
     def torsions(self) -> np.ndarray:

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from structdiff.errors import InputError
-from structdiff.evaluation.metrics import design, distribution, motifbench, prediction, validity
+from structdiff.evaluation.metrics import campaign, design, distribution, motifbench, prediction, validity
 from structdiff.evaluation.metrics.metric import Direction, Metric, Scope
 
 __all__ = ["CATALOGUE", "Direction", "Metric", "Scope", "metric", "shown"]
 
-_GROUPS = (validity.METRICS, design.METRICS, distribution.METRICS, prediction.METRICS, motifbench.METRICS)
+_GROUPS = (
+    campaign.METRICS, validity.METRICS, design.METRICS, distribution.METRICS, prediction.METRICS, motifbench.METRICS,
+)  # fmt: skip
 
 
 def _joined() -> Iterator[tuple[str, Metric]]:

@@ -1,7 +1,7 @@
 """Knots in the course of a chain: found by pulling its ends.
 
 The CA trace is made as short as its entanglement allows (Koniaris & Muthukumar, J. Chem. Phys. 95, 2873, 1991: a
-residue goes where the triangle with its neighbours is not pierced). What is left is closed far outside and judged by the
+residue goes where the triangle with its neighbours is not pierced). What is left is closed far outside, judged by the
 Alexander polynomial at -1 (Vologodskii et al., Sov. Phys. JETP 39, 1059, 1974).
 """
 

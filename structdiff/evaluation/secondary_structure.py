@@ -20,14 +20,15 @@ _CA_LIMIT = 9.0  # Å: pairs further apart cannot bond
 def secondary_structure(backbone: Backbone) -> np.ndarray:
     """Helix (H), strand (E) or loop (L) of each residue, as an array of one-letter strings.
 
-    Sees hydrogen bonds within and between chains. Residues without N, CA, C, O are L.
+    Sees hydrogen bonds within and between chains. Residues without N, CA, C are L.
     """
     return assign(hydrogen_bonds(backbone), backbone.bonded)
 
 
 def hydrogen_bonds(backbone: Backbone) -> np.ndarray:
     """Which backbone N-H (rows) is bonded to which C=O (columns): a boolean matrix (residue, residue)."""
-    p = backbone.positions
+    p = backbone.positions.copy()
+    p[:, O] = backbone.oxygen_or_ideal
     count = len(backbone)
     before = np.roll(p, 1, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -106,8 +107,8 @@ def _in_strand(bonds: np.ndarray, bonded: np.ndarray) -> np.ndarray:
     """Residues of bridges, and those of bulges between two bridges of one ladder."""
     inside = np.zeros(len(bonds), bool)
     breaks = np.cumsum(~bonded)
-    for bridges, direction in zip(_bridges(bonds, bonded), (1, -1), strict=True):
-        i, j = np.nonzero(bridges)
+    for pairs, direction in zip(bridges(bonds, bonded), (1, -1), strict=True):
+        i, j = np.nonzero(pairs)
         inside[i] = inside[j] = True
         # Two bridges belong to one ladder when at most one residue lies between them on one strand, four on the other.
         step_i, step_j = i[None] - i[:, None], direction * (j[None] - j[:, None])
@@ -120,7 +121,7 @@ def _in_strand(bonds: np.ndarray, bonded: np.ndarray) -> np.ndarray:
     return inside
 
 
-def _bridges(bonds: np.ndarray, bonded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def bridges(bonds: np.ndarray, bonded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Parallel and antiparallel bridges (residue, residue); both partners have bonded neighbours on either side."""
     count = len(bonds)
     middle = np.zeros(count, bool)

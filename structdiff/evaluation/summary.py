@@ -43,3 +43,19 @@ def summarise(values: Iterable[float], *, seed: int = 0, resamples: int = 2000) 
         mean=float(known.mean()), low=float(low), high=float(high), sd=float(known.std()),
         quartiles=(first, second, third), count=len(known),
     )  # fmt: skip
+
+
+def summarise_draws(values: Iterable[float]) -> Summary:
+    """Mean and middle 95 % of the draws of one figure of a whole set, which has no values of single structures."""
+    known = np.asarray(list(values), np.float64)
+    low, first, second, third, high = (float(q) for q in np.quantile(known, (0.025, 0.25, 0.5, 0.75, 0.975)))
+    return Summary(
+        mean=float(known.mean()), low=low, high=high, sd=float(known.std()), quartiles=(first, second, third),
+        count=len(known),
+    )  # fmt: skip
+
+
+def exactly(value: float) -> Summary:
+    """A figure that is counted and has no interval."""
+    nothing = float("nan")
+    return Summary(mean=value, low=nothing, high=nothing, sd=nothing, quartiles=(nothing, nothing, nothing), count=1)

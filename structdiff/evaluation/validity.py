@@ -11,6 +11,7 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.evaluation.chirality import hands
 from structdiff.evaluation.clashes import backbone_clashes, clashes
 from structdiff.evaluation.component_geometry import component_geometry
@@ -27,10 +28,13 @@ from structdiff.evaluation.descriptors import (
     radius_of_gyration,
     radius_of_gyration_score,
 )
+from structdiff.evaluation.knots import knotted_share
 from structdiff.evaluation.ramachandran import ramachandran
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.summary import Summary, summarise
 from structdiff.structure.tables import Structure
+
+SHEET_RESIDUES = 6  # in strands, at least: two strands of three
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,8 @@ class Validity:
     bond_rms (Å), angle_rms and omega_rms (degrees); over_4_sigma: share of bonds or angles further than four Engh &
     Huber sigma off; component_ and stereocentres_right: see ComponentGeometry; ca_neighbours: share of CA-CA at
     3.8 ± 0.1 Å; gaps: missing residues, which are no fault; share_l: of residues with CB;
-    mirror_log_odds: see Ramachandran; rg in Å, rg_score in natural standard deviations.
+    mirror_log_odds: see Ramachandran; rg in Å, rg_score in natural standard deviations; sheet: 1 where at least
+    six residues are in strands, else 0.
     """
 
     name: str
@@ -74,38 +79,15 @@ class Validity:
     rg_score: float
     contact_order: float
     contacts_per_residue: float
+    sheet: float
+    knotted: float
 
 
-#: What a table shows, and how: label, unit (a share is shown in %).
+#: What a table shows, and how: label, unit (a share is shown in %); in words in the catalogue.
 LABELS: Mapping[str, tuple[str, str]] = {
-    "residues": ("residues", ""),
-    "bond_rms": ("bond lengths, RMS deviation", "Å"),
-    "bond_over_4_sigma": ("bond lengths over 4 sigma", "%"),
-    "angle_rms": ("bond angles, RMS deviation", "°"),
-    "angle_over_4_sigma": ("bond angles over 4 sigma", "%"),
-    "component_bonds_over_4_sigma": ("bonds of side chains, ligands ... over 4 sigma", "%"),
-    "component_angles_over_4_sigma": ("angles of side chains, ligands ... over 4 sigma", "%"),
-    "stereocentres_right": ("stereocentres right", "%"),
-    "omega_rms": ("omega, RMS off plane", "°"),
-    "twisted_peptides": ("omega over 30° off plane", "%"),
-    "cis_other": ("cis peptides, not proline", "%"),
-    "ca_neighbours": ("CA-CA neighbours 3.8 ± 0.1 Å", "%"),
-    "chain_breaks": ("chain breaks (C-N > 2 Å)", ""),
-    "clashes_per_100": ("clashes per 100 residues, all atoms", ""),
-    "backbone_clashes_per_100": ("clashes per 100 residues, backbone", ""),
-    "share_l": ("L residues", "%"),
-    "helices_right_handed": ("helical torsions right-handed", "%"),
-    "rama_favoured": ("Ramachandran favoured", "%"),
-    "rama_allowed": ("Ramachandran allowed", "%"),
-    "rama_outlier": ("Ramachandran outliers", "%"),
-    "mirror_log_odds": ("log odds against the mirror image", ""),
-    "helix": ("helix", "%"),
-    "strand": ("strand", "%"),
-    "loop": ("loop", "%"),
-    "rg": ("radius of gyration", "Å"),
-    "rg_score": ("radius of gyration, natural sd", ""),
-    "contact_order": ("relative contact order", ""),
-    "contacts_per_residue": ("CB contacts per residue", ""),
+    field.name: (CATALOGUE[field.name].label, CATALOGUE[field.name].unit)
+    for field in dataclasses.fields(Validity)
+    if field.name in CATALOGUE
 }
 
 
@@ -152,6 +134,8 @@ def backbone_validity(backbone: Backbone, *, name: str = "") -> Validity:
         rg_score=radius_of_gyration_score(backbone),
         contact_order=contact_order(backbone),
         contacts_per_residue=contacts_per_residue(backbone),
+        sheet=float(np.sum(state == "E") >= SHEET_RESIDUES),
+        knotted=knotted_share(backbone),
     )
 
 
@@ -186,14 +170,14 @@ def format_table(columns: Mapping[str, Mapping[str, Summary]], *, show: Literal[
     widths = [max(28, len(title) + 2) for title in columns]
     lines = ["".ljust(label_width) + "".join(f"{title:>{width}}" for title, width in zip(columns, widths, strict=True))]
     for key, (label, unit) in LABELS.items():
-        cells = [_cell(column[key], 100 if unit == "%" else 1, show) for column in columns.values()]
+        cells = [_cell(column.get(key), 100 if unit == "%" else 1, show) for column in columns.values()]
         row = "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
         lines.append(f"{label}{', ' + unit if unit else ''}".ljust(label_width) + row)
     return "\n".join(lines)
 
 
-def _cell(value: Summary, scale: float, show: str) -> str:
-    if value.count == 0:
+def _cell(value: Summary | None, scale: float, show: str) -> str:
+    if value is None or value.count == 0:
         return "-"
     first, second, third = value.quartiles
     numbers = (value.mean, value.low, value.high) if show == "mean" else (second, first, third)

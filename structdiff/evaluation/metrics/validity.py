@@ -13,10 +13,10 @@ _IDEAL = "ideal conformers of the Chemical Component Dictionary; side chains: me
 _RAMACHANDRAN = "densities of training chains at 2.0 Å or better; classes and contours as Lovell et al. 2003"
 _PROBE = "after Word et al., J. Mol. Biol. 285, 1711 (1999), without hydrogens"
 _DSSP = "Kabsch & Sander, Biopolymers 22, 2577 (1983)"
-_BONDS, _TORSIONS, _PACKING, _SHAPE = "Bonds and angles", "Backbone torsions", "Packing", "Shape"
+_SIZE, _BONDS, _TORSIONS, _PACKING, _SHAPE = "Size", "Bonds and angles", "Backbone torsions", "Packing", "Shape"
 
 METRICS = (
-    Metric(name="residues", label="residues", group=_SHAPE, formula="protein residues with N, CA and C"),
+    Metric(name="residues", label="residues", group=_SIZE, formula="protein residues with N, CA and C"),
     Metric(name="bond_rms", label="bond lengths, RMS deviation", group=_BONDS, unit="Å", better="lower",
            formula="root mean square of backbone bond lengths (CA-CB and the peptide bond too) less their targets",
            natural=(0.007, 0.019), source=_ENGH_HUBER),
@@ -37,6 +37,12 @@ METRICS = (
            unit="%", better="lower", formula="share of angles inside side chains, nucleotides and ligands more than "
            "four standard deviations (2.5°, 3.0° outside proteins) from the component's", natural=(0.0, 0.0062),
            source=_IDEAL),
+    Metric(name="ca_neighbours", label="CA-CA neighbours 3.8 ± 0.1 Å", group=_BONDS, unit="%", better="higher",
+           formula="share of neighbours in sequence whose CA are 3.8 ± 0.1 Å apart (2.94 ± 0.2 Å before proline too)",
+           natural=(0.974, 1.0)),
+    Metric(name="chain_breaks", label="chain breaks (C-N > 2 Å)", group=_BONDS, better="lower",
+           formula="number of neighbours in sequence whose C and N are over 2.0 Å apart; unresolved residues are none",
+           natural=(0.0, 0.0)),
     Metric(name="stereocentres_right", label="stereocentres right", group=_BONDS, unit="%", better="higher",
            formula="share of stereocentres of all components with the hand of their dictionary entry",
            natural=(1.0, 1.0), source=_IDEAL),
@@ -64,12 +70,6 @@ METRICS = (
     Metric(name="helices_right_handed", label="helical torsions right-handed", group=_TORSIONS, unit="%",
            better="higher", formula="share of right-handed CA torsions among stretches of four or more helical ones",
            natural=(1.0, 1.0)),
-    Metric(name="ca_neighbours", label="CA-CA neighbours 3.8 ± 0.1 Å", group=_BONDS, unit="%", better="higher",
-           formula="share of neighbours in sequence whose CA are 3.8 ± 0.1 Å apart (2.94 ± 0.2 Å before proline too)",
-           natural=(0.974, 1.0)),
-    Metric(name="chain_breaks", label="chain breaks (C-N > 2 Å)", group=_BONDS, better="lower",
-           formula="number of neighbours in sequence whose C and N are over 2.0 Å apart; unresolved residues are none",
-           natural=(0.0, 0.0)),
     Metric(name="clashes_per_100", label="clashes per 100 residues, all atoms", group=_PACKING, better="lower",
            formula="pairs of heavy atoms more than three bonds apart whose van der Waals spheres overlap by 0.4 Å or "
            "more (1.0 Å between two of N, O, S), a hundred residues", natural=(0.0, 2.6), source=_PROBE),
@@ -84,6 +84,8 @@ METRICS = (
            formula="share of residues in ladders and bridges by hydrogen bonds"),
     Metric(name="loop", label="loop", group=_SHAPE, unit="%", natural=(0.23, 0.55), source=_DSSP,
            formula="share of residues in neither helix nor strand"),
+    Metric(name="sheet", label="with a beta sheet", group=_SHAPE, unit="%", source=_DSSP,
+           formula="whether at least six residues are in strands (74 % of the bundled natural chains of up to 128 do)"),
     Metric(name="rg", label="radius of gyration", group=_SHAPE, unit="Å",
            formula="root mean square distance of the CA atoms from their centre"),
     Metric(name="rg_score", label="radius of gyration, natural sd", group=_SHAPE, natural=(-1.1, 3.0),

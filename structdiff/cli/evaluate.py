@@ -1,0 +1,206 @@
+"""``structdiff evaluate``: how good structures are, whatever made them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from structdiff.cli.console import table_console
+from structdiff.cli.examples import example_lines
+from structdiff.cli.options import message_options, with_options
+from structdiff.cli.results import check_folder
+from structdiff.cli.stages import shown_stages
+from structdiff.errors import InputError
+from structdiff.version import __version__
+
+if TYPE_CHECKING:
+    from structdiff.evaluation.diversity import References
+    from structdiff.evaluation.evaluation import Evaluation, OnProgress
+    from structdiff.evaluation.natural import NaturalChains
+    from structdiff.evaluation.subject import Given
+
+_NUMBERINGS = ("label", "author")
+_FAILED = 2
+
+
+@with_options(message_options())
+def evaluate(
+    paths: Annotated[list[Path], typer.Argument(help="mmCIF or PDB files, or folders of them.", show_default=False)],
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="The true structure, or a folder with one of the same name for each.", show_default="none"),
+    ] = None,
+    natural: Annotated[
+        Path | None,
+        typer.Option(
+            help="Natural chains for novelty and likeness: a set made by prepare, or a folder of structures.",
+            show_default="those of the package, for likeness alone",
+        ),
+    ] = None,
+    motif: Annotated[
+        Path | None, typer.Option(help="The motif of designs.", show_default="the file that the designs name")
+    ] = None,
+    residue_map: Annotated[
+        Path | None,
+        typer.Option(help="Which residues come from the motif (JSON).", show_default="the one beside each file"),
+    ] = None,
+    hotspots: Annotated[
+        str | None,
+        typer.Option(help="Residues to be touched, in the designs' numbers: A45,A67-68.", show_default="none"),
+    ] = None,
+    numbering: Annotated[str, typer.Option(help="What pairs residues with the reference: label or author.")] = "label",
+    clusters: Annotated[bool, typer.Option(help="Align all pairs and count clusters.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the random draws behind the intervals.", min=0)] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("evaluation"),
+    **given: Any,
+) -> int:
+    """Judge structures of any program: validity, motifs, interfaces, diversity, novelty, likeness to nature, accuracy.
+
+    In the folder are then evaluation.json, structures.csv, pictures and report.html, one page that holds everything.
+    A file that cannot be judged is reported, and the others go on.
+    """
+    from structdiff.evaluation.evaluation import evaluate as judge
+    from structdiff.evaluation.structure_files import structure_files
+
+    if numbering not in _NUMBERINGS:
+        raise InputError("unknown numbering", key="numbering", found=numbering, allowed=_NUMBERINGS,
+                         suggest_from=_NUMBERINGS)  # fmt: skip
+    files = structure_files(paths)
+    check_folder(out)
+    asked = _given(files, reference, motif, residue_map, hotspots, numbering)
+    with shown_stages(quiet=given["quiet"]) as progress:
+        chains, references = _natural(natural, progress)
+        found = judge(
+            files,
+            given=asked,
+            natural=chains,
+            references=references,
+            clusters=clusters,
+            seed=seed,
+            on_progress=progress,
+        )
+    provenance = {
+        "program": f"structdiff {__version__}",
+        "files": [str(path) for path in paths],
+        "reference": None if reference is None else str(reference),
+        "natural": None if natural is None else str(natural),
+        "motif": None if motif is None else str(motif),
+        "seed": seed,
+    }
+    _write(found, out, provenance)
+    if not given["quiet"]:
+        _show(found, out)
+    for _, reason in found.failures:
+        print(f"error: {reason}", file=sys.stderr)
+    return _FAILED if found.failures else 0
+
+
+def _given(
+    files: list[Path], reference: Path | None, motif: Path | None, residue_map: Path | None, hotspots: str | None,
+    numbering: str,
+) -> Given:  # fmt: skip
+    """What was said of the structures, read and checked."""
+    from structdiff.evaluation.subject import Given, named_motif, read_residue_map, references_of
+    from structdiff.spec.contigs import parse_residues
+    from structdiff.structure.files import read_structure
+
+    spots = parse_residues(hotspots, "hotspots") if hotspots else ()
+    motif = named_motif(files) if motif is None else motif
+    return Given(
+        motif=None if motif is None else read_structure(motif),
+        residue_map=None if residue_map is None else read_residue_map(residue_map),
+        hotspots=[(spot.chain, spot.number, spot.insertion_code) for spot in spots],
+        references={} if reference is None else references_of(reference, files),
+        numbering=numbering,
+    )
+
+
+def _natural(path: Path | None, progress: OnProgress) -> tuple[NaturalChains | None, References | None]:
+    """Natural chains of a given place, for likeness and for novelty; neither where none was given."""
+    if path is None:
+        return None, None
+    from structdiff.cli.natural_set import check_natural, natural_chains_in, number_of_entries
+    from structdiff.evaluation.natural import natural_chains
+    from structdiff.evaluation.novelty import references_of_chains
+
+    check_natural(path)
+    total = number_of_entries(path)
+    chains = []
+    entries: set[str] = set()
+    for name, backbone in natural_chains_in(path):
+        entries.add(name.rsplit("_", 1)[0])
+        progress("reading natural chains", min(len(entries), total), total)
+        chains.append((name, backbone))
+    table, _ = natural_chains(chains, provenance={"source": str(path)})
+    references = references_of_chains(
+        chains, on_done=lambda done: progress("placing natural chains", done, len(chains))
+    )
+    return table, references
+
+
+def _write(found: Evaluation, out: Path, provenance: dict[str, Any]) -> None:
+    from structdiff.evaluation.plots import plots_of
+    from structdiff.evaluation.report import report_page
+    from structdiff.evaluation.result_files import RESULT_FILE, TABLE_FILE, write_result, write_table
+    from structdiff.structure.files import write_atomically
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(found, out / TABLE_FILE)
+    plots = plots_of(found)
+    for name, data in plots.items():
+        write_atomically(out / f"{name}.png", data)
+    write_atomically(out / "report.html", report_page(found, plots, provenance))
+    write_result(found, out / RESULT_FILE, provenance)
+
+
+def _show(found: Evaluation, out: Path) -> None:
+    """Prints the means of all structures, the targets, and where the rest is."""
+    from structdiff.evaluation.catalogue import metric, shown
+
+    console = table_console()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(f"{len(found.rows)} structures")
+    for heading in ("mean", "95 % interval", "natural, 90 %"):
+        table.add_column(heading, justify="right")
+    group = ""
+    for name, value in found.summary.items():
+        entry = metric(name)
+        if entry.group != group:
+            group = entry.group
+            table.add_row(f"[bold]{group}[/bold]", "", "", "")
+        interval = "" if value.low != value.low else f"{shown(name, value.low)} to {shown(name, value.high)}"
+        ends = "" if entry.natural is None else " to ".join(shown(name, end) for end in entry.natural)
+        table.add_row(f"  {entry.heading}", shown(name, value.mean), interval, ends)
+    console.print(table)
+    if found.targets:
+        console.print(_targets_table(found))
+    for note in found.notes:
+        console.print(f"note: {note}")
+    console.print(f"{out / 'report.html'} has pictures and every structure")
+
+
+def _targets_table(found: Evaluation) -> Table:
+    table = Table(title="targets for designs from nothing", title_justify="left", title_style="bold", box=None,
+                  padding=(0, 2, 0, 0), header_style="bold")  # fmt: skip
+    for heading in ("structures", "what", "reached", "wanted", ""):
+        table.add_column(heading, justify="right" if heading in ("reached", "wanted") else "left")
+    for target in found.targets:
+        word = {True: "[green]met[/green]", False: "[yellow]missed[/yellow]", None: "-"}[target.met]
+        table.add_row(target.group, target.text, target.reached.replace("[", r"\["), target.wanted, word)
+    return table
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        epilog=example_lines(
+            "structdiff evaluate designs/",
+            "structdiff evaluate designs/ --natural data/ --out judged",
+            "structdiff evaluate predictions/ --reference experimental/",
+            "structdiff evaluate other_tool/*.pdb --motif motif.pdb --residue-map map.json",
+        )
+    )(evaluate)

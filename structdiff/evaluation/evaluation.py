@@ -1,0 +1,196 @@
+"""Structures judged, one by one and as a set: the whole of ``structdiff evaluate`` but for files and printing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from structdiff.errors import StructdiffError
+from structdiff.evaluation.catalogue import CATALOGUE
+from structdiff.evaluation.distribution import likeness
+from structdiff.evaluation.diversity import Diversity, References, diversity, foldseek_clusters, nearest_references
+from structdiff.evaluation.fold_embedding import fold_embedding
+from structdiff.evaluation.measures import measured
+from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
+from structdiff.evaluation.subject import Given, Subject, read_subject, subject_names
+from structdiff.evaluation.summary import Summary, exactly, summarise
+from structdiff.evaluation.targets import Target, length_groups, targets_of
+
+#: Told what is being done, how much of it, and out of how much.
+OnProgress = Callable[[str, int, int], None]
+_LIKENESS = ("frechet", "frechet_ratio", "precision", "recall", "density", "coverage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One structure: name, file, values by metric, and the reference it is nearest to ("" where none was given)."""
+
+    name: str
+    path: Path
+    values: Mapping[str, float]
+    nearest_reference: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All that was found of some structures.
+
+    rows: one a structure. failures: (file, reason) of those that could not be judged. summary: mean and interval of
+    each metric of structures, and metrics of the set. targets: lines for designs from nothing. folds (structure, dimension)
+    and lengths (structure): places in the space of folds. natural: what was compared with. notes: what was left out.
+    """
+
+    rows: Sequence[Row]
+    failures: Sequence[tuple[Path, str]]
+    summary: Mapping[str, Summary]
+    targets: Sequence[Target]
+    folds: np.ndarray
+    lengths: np.ndarray
+    natural: NaturalChains
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def evaluate(
+    files: Sequence[Path],
+    *,
+    given: Given | None = None,
+    natural: NaturalChains | None = None,
+    references: References | None = None,
+    clusters: bool = True,
+    seed: int = 0,
+    on_progress: OnProgress = lambda what, done, total: None,
+) -> Evaluation:
+    """Judges structure files one by one and as a set. A file that cannot be judged is a failure, and the rest goes on.
+
+    natural: chains to compare with (default: the bundled ones). references: chains for novelty. clusters: whether
+    all pairs are aligned.
+    """
+    natural = bundled_chains() if natural is None else natural
+    rows, subjects, failures = _judge(files, Given() if given is None else given, on_progress)
+    folds = fold_embedding([subject.designed for subject in subjects])
+    lengths = np.array([len(subject.designed) for subject in subjects], np.int64)
+    notes: list[str] = []
+    found: Diversity | None = None
+    if clusters and len(subjects) > 1:
+        found = _diversity(subjects, seed, on_progress)
+        for row, cluster, nearest in zip(rows, found.cluster, found.nearest, strict=True):
+            row["cluster"], row["nearest_in_set"] = float(cluster), float(nearest)
+    nearest_names = [""] * len(rows)
+    if references is not None and subjects:
+        scores, nearest_names = _nearest(subjects, folds, references, on_progress)
+        for row, score in zip(rows, scores, strict=True):
+            row["nearest_tm"] = float(score)
+    summary = {
+        name: summarise((row.get(name, float("nan")) for row in rows), seed=seed)
+        for name, metric in CATALOGUE.items()
+        if metric.scope == "structure" and name != "cluster" and any(name in row for row in rows)
+    }
+    of_set = _of_set(subjects, np.arange(len(rows)), lengths, folds, natural, found, seed)
+    if len(subjects) and "frechet_shape" not in of_set:
+        notes.append("no distances to natural chains: ten structures of 40 to 300 residues are needed")
+    if found is not None and (number := foldseek_clusters([subject.path for subject in subjects])) is not None:
+        of_set["foldseek_clusters"] = exactly(float(number))
+    on_progress("comparing with natural chains", 1, 1)
+    # Models of true structures are not held against what designs from nothing should reach.
+    groups = {} if not rows or (given is not None and given.references) else length_groups(lengths.tolist())
+    targets = [
+        target
+        for name, members in groups.items()
+        for target in targets_of(
+            name,
+            [rows[member] for member in members],
+            natural,
+            of_set if len(members) == len(rows) else _of_set(subjects, members, lengths, folds, natural, found, seed),
+            seed=seed,
+        )
+    ]
+    return Evaluation(
+        rows=[
+            Row(name=subject.name, path=subject.path, values=row, nearest_reference=nearest)
+            for subject, row, nearest in zip(subjects, rows, nearest_names, strict=True)
+        ],
+        failures=failures,
+        summary=summary | of_set,
+        targets=targets,
+        folds=folds,
+        lengths=lengths,
+        natural=natural,
+        notes=notes,
+    )
+
+
+def _judge(
+    files: Sequence[Path], given: Given, on_progress: OnProgress
+) -> tuple[list[dict[str, float]], list[Subject], list[tuple[Path, str]]]:
+    rows, subjects, failures = [], [], []
+    for done, (path, name) in enumerate(zip(files, subject_names(files), strict=True)):
+        on_progress("judging structures", done, len(files))
+        try:
+            subject = read_subject(path, name, given)
+            row = measured(subject)
+        except StructdiffError as error:
+            failures.append((path, str(error)))
+            continue
+        rows.append(row)
+        subjects.append(subject)
+    on_progress("judging structures", len(files), len(files))
+    return rows, subjects, failures
+
+
+def _diversity(subjects: Sequence[Subject], seed: int, on_progress: OnProgress) -> Diversity:
+    total = len(subjects) * (len(subjects) - 1) // 2
+    done = 0
+
+    def report(number: int) -> None:
+        nonlocal done
+        done += number
+        on_progress("aligning pairs", min(done, total), total)
+
+    return diversity([subject.trace for subject in subjects], seed=seed, on_done=report)
+
+
+def _nearest(
+    subjects: Sequence[Subject], folds: np.ndarray, references: References, on_progress: OnProgress
+) -> tuple[np.ndarray, list[str]]:
+    done = 0
+
+    def report(number: int) -> None:
+        nonlocal done
+        done += number
+        on_progress("aligning to references", done, max(done, 30 * len(subjects)))
+
+    return nearest_references([subject.trace for subject in subjects], folds, references, on_done=report)
+
+
+def _of_set(
+    subjects: Sequence[Subject],
+    members: np.ndarray,
+    lengths: np.ndarray,
+    folds: np.ndarray,
+    natural: NaturalChains,
+    found: Diversity | None,
+    seed: int,
+) -> dict[str, Summary]:
+    """Metrics of some of the structures as a set."""
+    values: dict[str, Summary] = {}
+    if found is not None and len(members):
+        number = found.clusters_among(members)
+        values["clusters"] = exactly(float(number))
+        values["clusters_per_structure"] = exactly(number / len(members))
+        if len(members) == len(subjects):
+            values["mean_pairwise_tm"] = found.mean_tm
+    if not len(members):
+        return values
+    descriptors = np.array([describe(subjects[member].designed) for member in members])
+    spaces = {
+        "shape": (folds[members], natural.folds),
+        "descriptors": (natural.descriptor_points(descriptors), natural.descriptor_points(natural.descriptors)),
+    }
+    for space, (points, reference) in spaces.items():
+        compared = likeness(points, lengths[members], reference, natural.lengths, seed=seed)
+        if compared is not None:
+            values |= {f"{name}_{space}": getattr(compared, name) for name in _LIKENESS}
+    return values

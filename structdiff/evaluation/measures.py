@@ -1,0 +1,59 @@
+"""What is measured of each structure: a list of functions, each of which gives some columns of the table.
+
+To add a metric of a structure: an entry in the catalogue, and here a function of a Subject that gives its value under
+that name; NaN, or no entry, where it does not apply.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+from structdiff.evaluation.accuracy import accuracy_values
+from structdiff.evaluation.catalogue import CATALOGUE
+from structdiff.evaluation.interface import hotspots_touched, interface
+from structdiff.evaluation.motif import motif_deviation
+from structdiff.evaluation.subject import Subject
+from structdiff.evaluation.validity import validity
+
+Measure = Callable[[Subject], Mapping[str, float]]
+
+
+def validity_values(subject: Subject) -> dict[str, float]:
+    """Could it exist, what does it look like."""
+    checks = dataclasses.asdict(validity(subject.structure))
+    return {name: float(value) for name, value in checks.items() if name in CATALOGUE}
+
+
+def motif_values(subject: Subject) -> dict[str, float]:
+    """Is the motif held; nothing where there is none, or its file was not given."""
+    residues = subject.motif_residues
+    if not residues:
+        return {}
+    values = {"motif_residues": float(len(residues))}
+    if subject.given.motif is not None:
+        found = motif_deviation(subject.structure, subject.given.motif, residues)
+        values |= {"motif_rmsd": found.backbone, "motif_rmsd_all": found.all_atoms}
+    return values
+
+
+def interface_values(subject: Subject) -> dict[str, float]:
+    """What touches between chains; nothing for a single chain."""
+    found = interface(subject.structure)
+    if found is None:
+        return {}
+    values = {"interface_contacts": float(found.contacts), "interface_area": found.area}
+    if subject.given.hotspots:
+        values["hotspots_touched"] = hotspots_touched(subject.structure, subject.given.hotspots)
+    return values
+
+
+#: Every measure of a structure, in the order of their columns.
+MEASURES: tuple[Measure, ...] = (validity_values, motif_values, interface_values, accuracy_values)
+
+
+def measured(subject: Subject) -> dict[str, float]:
+    """All values of a structure by the names of the catalogue; those that do not apply are left out."""
+    values = {name: value for measure in MEASURES for name, value in measure(subject).items()}
+    return {name: value for name, value in values.items() if not math.isnan(value)}

@@ -1,0 +1,143 @@
+"""One structure that is judged, and what its maker says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from structdiff.errors import InputError
+from structdiff.evaluation.backbone import CA, Backbone
+from structdiff.evaluation.motif import MotifResidue, ResidueKey, residues_of_map
+from structdiff.evaluation.structure_files import stem, structure_files
+from structdiff.structure.files import read_structure
+from structdiff.structure.tables import Structure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What is said of all structures of a run.
+
+    motif: its structure. residue_map: for all structures; without it each one's own, NAME.residue_map.json beside it.
+    hotspots: in the designs' chains and numbers. references: true structures, by name, or one under "" for all.
+    numbering: how residues are paired with those of a reference.
+    """
+
+    motif: Structure | None = None
+    residue_map: Mapping[str, Any] | None = None
+    hotspots: Sequence[ResidueKey] = ()
+    references: Mapping[str, Path] = field(default_factory=dict)
+    numbering: str = "label"
+
+    def reference_of(self, name: str) -> Path | None:
+        """The true structure that belongs to a name."""
+        return self.references.get(name, self.references.get(""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A structure as read from its file, with its residue map and the motif where there are any."""
+
+    name: str
+    path: Path
+    structure: Structure
+    given: Given = field(default_factory=Given)
+    residue_map: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """All protein residues."""
+        return Backbone.from_structure(self.structure)
+
+    @cached_property
+    def designed(self) -> Backbone:
+        """The chain that stands for the structure in comparisons of folds: the longest that was not kept whole."""
+        kept = {str(each["chain"]) for each in self.residue_map.get("chains", ()) if each.get("kept")}
+        names = self.structure.chains.name[self.backbone.chain]
+        free = self.backbone.complete & ~np.isin(names, list(kept))
+        chosen = free if free.any() else self.backbone.complete
+        chains, sizes = np.unique(self.backbone.chain[chosen], return_counts=True)
+        if not len(chains):
+            raise InputError("no protein residue with N, CA and C", path=self.path)
+        return self.backbone.select(chosen & (self.backbone.chain == chains[sizes.argmax()]))
+
+    @property
+    def trace(self) -> np.ndarray:
+        """CA positions (residue, 3) of that chain."""
+        return self.designed.positions[:, CA]
+
+    @property
+    def motif_residues(self) -> list[MotifResidue]:
+        """Which residues come from the motif."""
+        return residues_of_map(self.residue_map)
+
+
+def read_subject(path: Path, name: str, given: Given) -> Subject:
+    """Reads a structure and what lies beside it; raises InputError where one of these files cannot be read."""
+    residue_map = given.residue_map
+    own = path.with_name(f"{stem(path)}.residue_map.json")
+    if residue_map is None:
+        residue_map = read_residue_map(own) if own.is_file() else {}
+    return Subject(name=name, path=path, structure=read_structure(path), given=given, residue_map=residue_map)
+
+
+def read_residue_map(path: Path) -> Mapping[str, Any]:
+    """A residue map (JSON) as `structdiff design` writes it; raises InputError where it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        residues_of_map(content)
+    except FileNotFoundError:
+        raise InputError("no such file", path=path) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        allowed = '{"residues": [{"design": {"chain", "number"}, "motif": {"chain", "number"}, "group"}, ...]}'
+        raise InputError("this is no residue map", path=path, found=str(error)[:60], allowed=allowed) from None
+    return content
+
+
+def references_of(path: Path, files: Sequence[Path]) -> dict[str, Path]:
+    """The true structure of each file by the file's name: a single file for all, or one of the same name in a folder.
+
+    Raises InputError where there is no such path, and where a folder holds none for any file.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError("no such file or folder", path=path, key="reference")
+        return {"": path}
+    there = {stem(each): each for each in structure_files([path])}
+    found = {
+        name: there[stem(file)] for name, file in zip(subject_names(files), files, strict=True) if stem(file) in there
+    }
+    if not found:
+        raise InputError("no reference has the name of a structure", path=path, key="reference",
+                         found=", ".join(list(there)[:3]), allowed=[stem(file) for file in files][:3])  # fmt: skip
+    return found
+
+
+def named_motif(files: Sequence[Path]) -> Path | None:
+    """The motif that designs were made around, as their confidence files name it, where that file is still there."""
+    for file in files[:1]:
+        try:
+            data = json.loads(file.with_name(f"{stem(file)}.confidence.json").read_text(encoding="utf-8"))
+            named = Path(str(data["provenance"]["spec"]["motif"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        places = (named, file.parent / named, file.parent.parent / named)
+        return next((place for place in places if place.is_file()), None)
+    return None
+
+
+def subject_names(paths: Sequence[Path]) -> list[str]:
+    """A short name for each file: its own where these differ, else with the folders that tell them apart."""
+    short = [stem(path) for path in paths]
+    if len(set(short)) == len(short):
+        return short
+    parts = [(*path.absolute().parent.parts, stem(path)) for path in paths]
+    common = 0
+    while len({part[: common + 1] for part in parts}) == 1:
+        common += 1
+    return ["/".join(part[common:]) for part in parts]

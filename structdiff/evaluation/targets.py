@@ -1,0 +1,114 @@
+"""Figures that designs from nothing should reach, each with an interval and beside what nature has.
+
+They are stated for each length by itself where a set has several.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from structdiff.evaluation.natural import NaturalChains
+from structdiff.evaluation.summary import Summary, exactly, summarise
+
+_OWN_GROUP = 10  # structures of one length, at least, to be a group
+_WITHIN = {"helix": "helix content", "strand": "strand content", "rg": "radius of gyration"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One line: of which structures, what, its value, the bound that is wanted, and whether it is met.
+
+    scale and unit: how the value is shown. better: "higher" or "lower" than the bound is good.
+    """
+
+    group: str
+    text: str
+    value: Summary
+    bound: float
+    better: str
+    unit: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the mean reaches the bound; None where there is no value."""
+        if math.isnan(self.value.mean):
+            return None
+        return self.value.mean >= self.bound if self.better == "higher" else self.value.mean <= self.bound
+
+    @property
+    def wanted(self) -> str:
+        """The bound in words."""
+        number = f"{self.bound * (100 if self.unit == '%' else 1):g}{' %' if self.unit == '%' else ''}"
+        return f"{'at least' if self.better == 'higher' else 'at most'} {number}"
+
+    @property
+    def reached(self) -> str:
+        """The value and its interval in words."""
+        scale = 100 if self.unit == "%" else 1
+        if math.isnan(self.value.mean):
+            return "-"
+        middle = f"{self.value.mean * scale:.3g}"
+        low, high = (f"{end * scale:.3g}" for end in (self.value.low, self.value.high))
+        end = " %" if self.unit == "%" else ""
+        return f"{middle}{end}" if math.isnan(self.value.low) else f"{middle}{end} [{low}, {high}]"
+
+
+def length_groups(lengths: Sequence[int]) -> dict[str, np.ndarray]:
+    """Rows of structures of each length that ten or more share; all together where no length does."""
+    table = np.asarray(lengths)
+    values, counts = np.unique(table, return_counts=True)
+    groups = {f"{n} residues": np.flatnonzero(table == n) for n in values[counts >= _OWN_GROUP].tolist()}
+    return groups or {"all": np.arange(len(lengths))}
+
+
+def targets_of(
+    group: str,
+    rows: Sequence[Mapping[str, float]],
+    natural: NaturalChains,
+    of_set: Mapping[str, Summary],
+    *,
+    seed: int = 0,
+) -> list[Target]:
+    """The lines of one group of structures, given their values and those of the group as a set."""
+    targets: list[Target] = []
+
+    def line(text: str, value: Summary, bound: float, better: str, unit: str = "") -> None:
+        targets.append(Target(group=group, text=text, value=value, bound=bound, better=better, unit=unit))
+
+    def mean(name: str) -> Summary:
+        return summarise((row.get(name, float("nan")) for row in rows), seed=seed)
+
+    line("bond lengths over 4 sigma", mean("bond_over_4_sigma"), 0.01, "lower", "%")
+    line("bond angles over 4 sigma", mean("angle_over_4_sigma"), 0.01, "lower", "%")
+    line("Ramachandran favoured", mean("rama_favoured"), 0.95, "higher", "%")
+    line("chain breaks, in all", exactly(_total(rows, "chain_breaks")), 0, "lower")
+    d_residues = sum((1 - row["share_l"]) * row["residues"] for row in rows if "share_l" in row)
+    line("D residues, in all", exactly(round(d_residues)), 0, "lower")
+    line("clashes per 100 residues, all atoms", mean("clashes_per_100"), 1, "lower")
+    line("clashes per 100 residues, backbone", mean("backbone_clashes_per_100"), 1, "lower")
+    for name, words in _WITHIN.items():
+        line(f"{words} within natural quartiles", _share_within(name, rows, natural, seed), 0.7, "higher", "%")
+    line("with a beta sheet", mean("sheet"), 0.2, "higher", "%")
+    for name, words in (("frechet_ratio_shape", "fold shape"), ("frechet_ratio_descriptors", "descriptors")):
+        if name in of_set:
+            line(f"Fréchet distance over natural halves', {words}", of_set[name], 3, "lower")
+    if "clusters_per_structure" in of_set:
+        line("clusters at TM 0.6 a structure", of_set["clusters_per_structure"], 0.5, "higher", "%")
+    return targets
+
+
+def _share_within(name: str, rows: Sequence[Mapping[str, float]], natural: NaturalChains, seed: int) -> Summary:
+    """Share of structures whose descriptor lies between the quartiles of natural chains of their length."""
+    inside = []
+    for row in rows:
+        low, high, _ = natural.quartiles(name, row["residues"])
+        inside.append(float(low <= row[name] <= high) if math.isfinite(low) and name in row else float("nan"))
+    return summarise(inside, seed=seed)
+
+
+def _total(rows: Sequence[Mapping[str, float]], name: str) -> float:
+    return float(sum(row.get(name, 0.0) for row in rows))
