@@ -69,7 +69,7 @@ class Kernel:
     def __init__(self, name: str, arguments: str, *, workspace: Sequence[int] = ()) -> None:
         self.name, self.arguments, self.workspace = name, arguments, tuple(workspace)
 
-    def __call__(self, device: torch.device, *arguments: Tensor | Sequence[Tensor] | float | None) -> bool:
+    def __call__(self, device: torch.device, *arguments: Tensor | Sequence[Tensor] | float | int | None) -> bool:
         """Does the work and returns True, or leaves everything as it is and returns False.
 
         Raises KernelError where the kernels are set to ``native`` and this one cannot.

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from structdiff.kernels.native import Kernel
+from structdiff.kernels.registration import register_gradient, register_operator
 from structdiff.typing import Bool, Float
+
+_FORWARD = Kernel("triangle_multiplication_forward", "tttidt")
+_BACKWARD = Kernel("triangle_multiplication_backward", "ttttidtt")
 
 
 def triangle_multiplication(
@@ -26,18 +33,120 @@ def triangle_multiplication(
     """Updates each edge (i, j) from the edges that i and j share with every third token k.
 
     Outgoing combines (i, k) with (j, k), incoming (k, i) with (k, j). Edges outside ``mask`` contribute nothing. The
-    whole update is one operator, from the first layer norm to the gated projection, so that a native kernel can fuse
-    it. The first half of ``project_in_weight`` and ``gate_in_weight`` makes the first edge, the second half the second.
-    AlphaFold 3, Algorithms 12 and 13.
+    whole update is one operator, from the first layer norm to the gated projection. The first half of
+    ``project_in_weight`` and ``gate_in_weight`` makes the first edge, the second half the second. Inputs may have any
+    strides; the output is contiguous and of z's dtype. AlphaFold 3, Algorithms 12 and 13.
     """
+    weights = [norm_in_weight, norm_in_bias, project_in_weight, gate_in_weight]
+    weights += [norm_out_weight, norm_out_bias, project_out_weight, gate_out_weight]
+    differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in (z, *weights))
+    if differentiated and z.device.type != "cpu":  # only the CPU has a native backward pass
+        return reference(z, mask, weights, outgoing, eps)
+    return _operator(z, mask, weights, outgoing, eps)
+
+
+def reference(z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps: float) -> Tensor:
+    """The definition in PyTorch, which runs on every device and in every dtype."""
+    norm_in_weight, norm_in_bias, project_in, gate_in, norm_out_weight, norm_out_bias, project_out, gate_out = weights
     batch, n = z.shape[:2]
     x = functional.layer_norm(z, z.shape[-1:], norm_in_weight, norm_in_bias, eps)
     # Channels first, straight out of the projection: the sum over k is then one dense matrix product a channel, which
     # on a CPU is 25 times faster than the same sum with channels last.
     rows = x.flatten(1, 2).mT
-    projected = torch.bmm(project_in_weight.expand(batch, -1, -1), rows)
-    edges = projected * torch.bmm(gate_in_weight.expand(batch, -1, -1), rows).sigmoid()
+    projected = torch.bmm(project_in.expand(batch, -1, -1), rows)
+    edges = projected * torch.bmm(gate_in.expand(batch, -1, -1), rows).sigmoid()
     first, second = (edges * mask.flatten(1)[:, None]).unflatten(-1, (n, n)).chunk(2, dim=1)
     product = (first @ second.mT if outgoing else first.mT @ second).permute(0, 2, 3, 1)
     product = functional.layer_norm(product, norm_out_weight.shape, norm_out_weight, norm_out_bias, eps)
-    return functional.linear(product, project_out_weight) * functional.linear(x, gate_out_weight).sigmoid()
+    return functional.linear(product, project_out) * functional.linear(x, gate_out).sigmoid()
+
+
+def reference_backward(
+    grad: Tensor, z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps: float
+) -> list[Tensor]:
+    """Gradients of z and of the weights, from that of the output; what the forward pass knew is computed again."""
+    norm_in_weight, norm_in_bias, project_in, gate_in, norm_out_weight, norm_out_bias, project_out, gate_out = weights
+    norm, norm_backward = torch.native_layer_norm, torch.ops.aten.native_layer_norm_backward
+    n, shape_in, shape_out = z.shape[1], list(norm_in_weight.shape), list(norm_out_weight.shape)
+    x, *moments_in = norm(z, shape_in, norm_in_weight, norm_in_bias, eps)
+    rows, exists = x.flatten(1, 2), mask.flatten(1)[..., None]
+    projected, gate = rows @ project_in.mT, (rows @ gate_in.mT).sigmoid()
+    a, b = (projected * gate * exists).mT.unflatten(-1, (n, n)).chunk(2, 1)
+    product = (a @ b.mT if outgoing else a.mT @ b).permute(0, 2, 3, 1).contiguous()
+    y, *moments_out = norm(product, shape_out, norm_out_weight, norm_out_bias, eps)
+    open_ = (x @ gate_out.mT).sigmoid()
+    by_out = grad * open_
+    by_open = grad * (y @ project_out.mT) * open_ * (1 - open_)
+    by_product, *by_norm_out = norm_backward(
+        by_out @ project_out, product, shape_out, *moments_out, norm_out_weight, norm_out_bias, [True] * 3
+    )
+    by_product = by_product.permute(0, 3, 1, 2)
+    pair = (by_product @ b, by_product.mT @ a) if outgoing else (b @ by_product.mT, a @ by_product)
+    by_edges = torch.cat(pair, 1).flatten(2).mT * exists
+    by_projected, by_gate = by_edges * gate, by_edges * projected * gate * (1 - gate)
+    by_x = by_open @ gate_out + (by_projected @ project_in + by_gate @ gate_in).unflatten(1, (n, n))
+    by_z, *by_norm_in = norm_backward(by_x, z, shape_in, *moments_in, norm_in_weight, norm_in_bias, [True] * 3)
+
+    def by_weight(left: Tensor, right: Tensor) -> Tensor:
+        return left.reshape(-1, left.shape[-1]).mT @ right.reshape(-1, right.shape[-1])
+
+    first = [*by_norm_in, by_weight(by_projected, rows), by_weight(by_gate, rows)]
+    return [by_z, *first, *by_norm_out, by_weight(by_out, y), by_weight(by_open, x)]
+
+
+def _compute(z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps: float) -> Tensor:
+    table, exists, factors = _plain(z, mask, weights)
+    out = torch.empty(z.shape, dtype=table.dtype, device=z.device)
+    if not _FORWARD(z.device, table, exists, factors, outgoing, eps, out):
+        out = reference(table, mask, factors, outgoing, eps)
+    return out.to(z.dtype).contiguous()
+
+
+def _compute_backward(
+    grad: Tensor, z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps: float
+) -> list[Tensor]:
+    table, exists, factors = _plain(z, mask, weights)
+    grad = grad.to(table.dtype).contiguous()
+    grads = [torch.empty_like(x) for x in (table, *factors)]
+    if not _BACKWARD(z.device, grad, table, exists, factors, outgoing, eps, grads[0], grads[1:]):
+        grads = reference_backward(grad, table, mask, factors, outgoing, eps)
+    return [x.to(given.dtype).contiguous() for x, given in zip(grads, (z, *weights), strict=True)]
+
+
+def _like(z: Tensor, *rest: Any) -> Tensor:
+    return z.new_empty(z.shape)
+
+
+def _like_backward(grad: Tensor, z: Tensor, mask: Tensor, weights: list[Tensor], *rest: Any) -> list[Tensor]:
+    return [x.new_empty(x.shape) for x in (z, *weights)]
+
+
+def _keep(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    z, mask, weights, ctx.outgoing, ctx.eps = inputs
+    ctx.save_for_backward(z, mask, *weights)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    z, mask, *weights = ctx.saved_tensors
+    grad_z, *grad_weights = _backward_operator(grad, z, mask, weights, ctx.outgoing, ctx.eps)
+    return grad_z, None, grad_weights, None, None
+
+
+_operator = register_operator(
+    "triangle_multiplication(Tensor z, Tensor mask, Tensor[] weights, bool outgoing, float eps) -> Tensor",
+    _compute,
+    _like,
+)
+_backward_operator = register_operator(
+    "triangle_multiplication_backward(Tensor grad, Tensor z, Tensor mask, Tensor[] weights, bool outgoing, float eps) "
+    "-> Tensor[]",
+    _compute_backward,
+    _like_backward,
+)
+register_gradient("triangle_multiplication", _differentiate, _keep)
+
+
+def _plain(z: Tensor, mask: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """As the kernels take them: contiguous; on a CPU also at least float32, since it has no quick half precision."""
+    dtype = torch.promote_types(z.dtype, torch.float32) if z.device.type == "cpu" else z.dtype
+    return z.to(dtype).contiguous(), mask.contiguous(), [x.to(dtype).contiguous() for x in weights]

@@ -1,0 +1,141 @@
+// Vectors of the processor's own width, their exponential, and small dense matrix products on blocks that lie in the
+// cache. Compiled once for each level of the processor; float32.
+//
+// Vectors are those of GCC and Clang (vector_size), so that one source serves SSE, AVX2, AVX-512 and NEON.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+namespace structdiff {
+
+#if defined(__AVX512F__)
+#define STRUCTDIFF_VECTOR_BYTES 64
+constexpr int kTileRows = 8;
+#elif defined(__AVX__)
+#define STRUCTDIFF_VECTOR_BYTES 32
+constexpr int kTileRows = 6;
+#else
+#define STRUCTDIFF_VECTOR_BYTES 16
+constexpr int kTileRows = 6;
+#endif
+
+typedef float Vector __attribute__((vector_size(STRUCTDIFF_VECTOR_BYTES)));
+typedef int32_t IntVector __attribute__((vector_size(STRUCTDIFF_VECTOR_BYTES)));
+constexpr int kLanes = STRUCTDIFF_VECTOR_BYTES / 4;
+// Channels come in multiples of this, at every level: results then do not depend on how rows end.
+constexpr int kChannelStep = 16;
+
+inline Vector load(const float* at) {
+  Vector out;
+  std::memcpy(&out, at, sizeof out);
+  return out;
+}
+
+inline void store(float* at, Vector value) { std::memcpy(at, &value, sizeof value); }
+
+inline Vector broadcast(float value) { return Vector{} + value; }
+
+inline float sum_of(Vector value) {
+  float parts[kLanes], total = 0;
+  store(parts, value);
+  for (int lane = 0; lane < kLanes; ++lane) total += parts[lane];
+  return total;
+}
+
+inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
+
+// e^x to 1 unit in the last place, for x from -87 to 88; beyond, the value at the bound.
+inline Vector exponential(Vector x) {
+  x = smaller(larger(x, broadcast(-87.0f)), broadcast(88.0f));
+  // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the lowest bits.
+  const Vector shifted = x * 1.44269504088896341f + 12582912.0f;
+  const Vector whole = shifted - 12582912.0f;
+  const Vector r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  Vector p = r * 1.9875691500e-4f + 1.3981999507e-3f;  // Cephes' expf
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  return (Vector)((IntVector)p + ((IntVector)shifted << 23));
+}
+
+inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }
+
+// to[c][p] = from[p][c]; rows and columns multiples of 4.
+inline void transpose(int rows, int columns, const float* from, int64_t from_row, float* to, int64_t to_row) {
+  for (int r = 0; r < rows; r += 4)
+    for (int c = 0; c < columns; c += 4) {
+      const float* source = from + r * from_row + c;
+      float* target = to + c * to_row + r;
+#if defined(__SSE__)
+      __m128 w = _mm_loadu_ps(source), x = _mm_loadu_ps(source + from_row), y = _mm_loadu_ps(source + 2 * from_row),
+             z = _mm_loadu_ps(source + 3 * from_row);
+      _MM_TRANSPOSE4_PS(w, x, y, z);
+      _mm_storeu_ps(target, w);
+      _mm_storeu_ps(target + to_row, x);
+      _mm_storeu_ps(target + 2 * to_row, y);
+      _mm_storeu_ps(target + 3 * to_row, z);
+#else
+      for (int i = 0; i < 4; ++i)
+        for (int j = 0; j < 4; ++j) target[j * to_row + i] = source[i * from_row + j];
+#endif
+    }
+}
+
+template <int Rows, int Vectors>
+inline void product_tile(int depth, const float* a, int64_t a_row, int64_t a_column, const float* b, int64_t b_row,
+                         float* c, int64_t c_row, bool accumulate) {
+  Vector sums[Rows][Vectors];
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) sums[r][v] = accumulate ? load(c + r * c_row + v * kLanes) : Vector{};
+  for (int k = 0; k < depth; ++k) {
+    Vector right[Vectors];
+    for (int v = 0; v < Vectors; ++v) right[v] = load(b + k * b_row + v * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vector left = broadcast(a[r * a_row + k * a_column]);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sums[r][v] += left * right[v];
+    }
+  }
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) store(c + r * c_row + v * kLanes, sums[r][v]);
+}
+
+template <int Rows, int Vectors>
+inline void product_rows(int rows, int depth, const float* a, int64_t a_row, int64_t a_column, const float* b,
+                         int64_t b_row, float* c, int64_t c_row, bool accumulate) {
+  if constexpr (Rows > 0) {
+    if (rows != Rows)
+      return product_rows<Rows - 1, Vectors>(rows, depth, a, a_row, a_column, b, b_row, c, c_row, accumulate);
+    product_tile<Rows, Vectors>(depth, a, a_row, a_column, b, b_row, c, c_row, accumulate);
+  }
+}
+
+// c[r][n] = or += sum_k a[r * a_row + k * a_column] b[k * b_row + n], columns a multiple of kLanes. For operands that lie
+// in the cache: nothing is packed.
+inline void product(int rows, int columns, int depth, const float* a, int64_t a_row, int64_t a_column, const float* b,
+                    int64_t b_row, float* c, int64_t c_row, bool accumulate = false) {
+  for (int n = 0; n < columns;) {
+    const bool two = n + 2 * kLanes <= columns;
+    for (int r = 0; r < rows; r += kTileRows) {
+      const int height = rows - r < kTileRows ? rows - r : kTileRows;
+      const float* left = a + r * a_row;
+      float* out = c + r * c_row + n;
+      if (two)
+        product_rows<kTileRows, 2>(height, depth, left, a_row, a_column, b + n, b_row, out, c_row, accumulate);
+      else
+        product_rows<kTileRows, 1>(height, depth, left, a_row, a_column, b + n, b_row, out, c_row, accumulate);
+    }
+    n += two ? 2 * kLanes : kLanes;
+  }
+}
+
+}  // namespace structdiff
