@@ -1,0 +1,58 @@
+"""Options of ``structdiff design`` for single design problems; each is a key of a design's file too."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+Option = inspect.Parameter
+
+_PANEL = "Motif, target, fold"
+_HELP = {
+    "unindexed": "Stretches of the motif's file whose order and place in the chain are free: A45/A60-62.",
+    "ligands": "Ligands and ions of the motif's file that stay where they are: HEM, or A301.",
+    "backbone_only": "Motif residues of which only the backbone is held: A163-170.",
+    "tip": "Motif residues of which only the functional group is held: A57,A102.",
+    "redesign": "Motif residues that get a new amino acid: A165,A170.",
+    "epitope": "Chains of the motif's file whose place the binder takes: the residues they touch become hotspots.",
+    "target_crop": "How much of a large target is drawn: auto, none (all of it), or a number of residues.",
+    "fold_of": "Structure whose helices, strands and their neighbourhood the design takes over.",
+    "adjacent": "Helices and strands that lie side by side, counted from 1: 1-2,2-4.",
+    "apart": "Helices and strands that do not touch: 1-3.",
+    "disulfides": "Residues of the design joined by disulfides: A2-A14; A-1 is the last one of chain A.",
+}
+
+
+def problem_options() -> list[Option]:
+    """The options in the order of their help."""
+    found = []
+    for name, text in _HELP.items():
+        info = typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=_PANEL, show_default=False)
+        found.append(Option(name, Option.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, info]))
+    help_text = "An energy to follow, several times if need be: 'radius_of_gyration target=14 weight=2'."
+    info = typer.Option("--energy", help=help_text, rich_help_panel=_PANEL, show_default=False)
+    found.append(Option("energy", Option.KEYWORD_ONLY, default=None, annotation=Annotated[list[str] | None, info]))
+    return found
+
+
+def asked_problem(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options of this file ask, by the keys of a design; None where nothing was given."""
+    asked = {name: given.get(name) for name in _HELP}
+    return {**asked, "energies": given.get("energy") or None}
+
+
+def read_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a design from the texts of options. Raises InputError."""
+    from structdiff.spec.design_keys import KEYS
+    from structdiff.spec.energies import parse_energy
+
+    found = {}
+    for key, value in given.items():
+        if key == "energies":
+            found[key] = tuple(parse_energy(text) for text in value)
+        else:
+            found[key] = KEYS[key].text(str(value)) if isinstance(value, str) or key == "motif" else value
+    return found
