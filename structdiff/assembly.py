@@ -36,6 +36,7 @@ from structdiff.features.requests import (
     design_proximities,
 )
 from structdiff.features.schema import Features
+from structdiff.features.start import start_positions
 from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.geometry.superposition import superposition
 from structdiff.model.checkpoint import Weights
@@ -46,12 +47,13 @@ from structdiff.output.symmetric import finished_assembly, symmetry_verdicts, wh
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec, design_to_dict
 from structdiff.spec.layout import Layout
+from structdiff.spec.rebuilding import Noise
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.yaml import to_dict as complex_to_dict
 from structdiff.structure.complex import build_complex
 from structdiff.structure.scaffold import build_scaffold, partly_held
 from structdiff.structure.tables import ChainKind, Structure
-from structdiff.verdicts import MOTIF_TOLERANCE, design_verdicts, motif_verdict, proximity_verdict
+from structdiff.verdicts import MOTIF_TOLERANCE, design_verdicts, motif_verdict, proximity_verdict, start_verdict
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
     held: motif group of each atom of the structure, 0 where it is free. symmetry: the structure is one copy of it.
-    asked: what a design is drawn under beside that; motif: where it takes its parts from.
+    asked: what a design is drawn under beside that; motif: where it takes its parts from. start: positions
+    [token, slot, 3] (Å) that partial diffusion begins with.
     """
 
     name: str
@@ -85,6 +88,12 @@ class Job:
     spec: DesignSpec | None = None
     asked: DesignConstraints | None = None
     motif: Structure | None = None
+    start: Tensor | None = None
+
+    @property
+    def noise(self) -> Noise | None:
+        """How far partial diffusion goes back from the start."""
+        return None if self.spec is None else self.spec.noise
 
     @property
     def contacts(self) -> list[ContactRows]:
@@ -106,6 +115,11 @@ class Job:
         """What the sampler follows beside contacts and motif, and the atoms (token, slot) that this sees."""
         own = [] if self.asked is None else self.asked.sampling()
         return own, torch.from_numpy(self._places()[self._visible()])
+
+    @property
+    def seen_tokens(self) -> int:
+        """How many tokens the network sees: of a symmetric assembly those of the copies beside the one that is drawn."""
+        return len(self.tokens) * (1 if self.symmetry is None else 1 + self.symmetry.seen)
 
     def _places(self) -> np.ndarray:
         """Token and slot of each atom of the structure."""
@@ -170,6 +184,7 @@ def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index:
         symmetry=spec.symmetry,
         spec=spec,
         motif=motif,
+        start=None if spec.noise is None or motif is None else start_positions(layout, structure, tokens, motif),
     )
     visible = job._visible()
     new = np.array([residue.origin is None for residue in layout.residues])
@@ -326,11 +341,14 @@ def _relaxed(
 
 
 def _in_motif_frame(job: Job, positions: np.ndarray) -> np.ndarray:
-    """The design moved so that its motif (the first group) lies where it was given."""
+    """The design moved so that its motif (the first group), or what it began as, lies where it was given."""
     held = job.held == 1 if (job.held == 1).any() else job.held > 0
+    given = job.structure.atoms.positions
     if not held.any():
-        return positions - positions[job._visible()].mean(0)
-    mobile, target = (torch.from_numpy(np.asarray(x, np.float64)) for x in (positions, job.structure.atoms.positions))
+        if job.start is None:
+            return positions - positions[job._visible()].mean(0)
+        given, held = _started(job)
+    mobile, target = (torch.from_numpy(np.asarray(x, np.float64)) for x in (positions, given))
     moved = superposition(mobile, target, mask=torch.from_numpy(held)).apply(mobile)
     return moved.numpy().astype(np.float32)
 
@@ -350,6 +368,18 @@ def _with_sequence(job: Job, structure: Structure, logits: Tensor, generator: to
     return renamed.select(job._visible())
 
 
+def _started(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """Where each atom (atom, 3) of the structure began in Å, and which backbone atoms of new residues began there."""
+    assert job.start is not None
+    assert job.layout is not None
+    given = np.zeros((len(job.structure.atoms), 3))
+    rows, slots = np.nonzero(job.tokens.atoms >= 0)
+    given[job.tokens.atoms[rows, slots]] = job.start.numpy()[rows, slots]
+    begun = np.array([residue.instead_of is not None for residue in job.layout.residues])
+    backbone = np.isin(job.structure.atoms.name, ("N", "CA", "C"))
+    return given, begun[job.structure.atoms.residue] & backbone
+
+
 def _is_designed(job: Job) -> np.ndarray:
     """Tokens whose amino acid is open."""
     return (~job.features.condition.sequence_known).numpy() & (job.features.token.kind == ChainKind.PROTEIN).numpy()
@@ -367,6 +397,7 @@ def _verdicts(job: Job, structure: Structure) -> list[Verdict]:
     assert job.layout is not None
     found = [motif_verdict(structure, job.structure, job.held)] if (job.held > 0).any() else []
     found += [proximity_verdict(asked, structure) for asked in job.proximities if asked.told]
+    found += [] if job.start is None or job.noise is None else [start_verdict(structure, *_started(job))]
     terms = () if job.asked is None else job.asked.terms
     return found + design_verdicts(job.spec, job.layout, structure, terms=terms, motif=job.motif)
 

@@ -10,6 +10,7 @@ from itertools import islice
 import torch
 
 from structdiff.assembly import Job
+from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.diffusion.trajectory import Trajectory
 from structdiff.engine import Draw, Engine
@@ -94,15 +95,20 @@ def _draw_batch(
         if on_progress is not None:
             on_progress(Progress(finished=finished, total=total, step=step, steps=steps))
 
+    sampling, noise = options.sampling or recommended_sampling(engine.weights), batch[0].job.noise
+    if noise is not None:
+        sampling = partial_sampling(sampling, sigma=noise.sigma, share=noise.share)
+    starts = [each.job.start for each in batch if each.job.start is not None]
     draws = engine.draw(
         [each.job.features for each in batch],
         [sample_generator(each.seed, each.index) for each in batch],
-        options.sampling or recommended_sampling(engine.weights),
+        sampling,
         contacts=[each.job.contacts for each in batch] if any(each.job.contacts for each in batch) else None,
         constraints=[each.job.constraints for each in batch],
         recycles=options.recycles,
         guidance=options.guidance,
         symmetry=batch[0].job.symmetry,
+        start=starts or None,
         on_step=report,
         trajectory=trajectory,
     )

@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from structdiff.constraints.energy_descent import Term
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
+from structdiff.evaluation.tm_score import tm_score
 from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
 from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.output.prediction import Verdict
@@ -21,6 +22,8 @@ from structdiff.structure.tables import Structure
 
 #: How far (Å, RMSD) a finished motif may be from the given one.
 MOTIF_TOLERANCE = 0.5
+#: TM-score from which on two chains have one fold (Xu & Zhang 2010).
+SAME_FOLD = 0.5
 #: Share of the residues that must have the secondary structure they were asked to have.
 FOLD_SHARE = 0.7
 #: Å: a peptide bond and a disulfide bond, and how far off they may be.
@@ -54,6 +57,23 @@ def motif_verdict(structure: Structure, given: Structure, held: np.ndarray) -> V
         asked=f"{what} within {MOTIF_TOLERANCE} Å RMSD",
         reached=f"{worst:.2f} Å RMSD",
         met=worst <= MOTIF_TOLERANCE,
+    )
+
+
+def start_verdict(structure: Structure, given: np.ndarray, begun: np.ndarray) -> Verdict:
+    """Whether a structure that partial diffusion began with is still to be recognised, by the CA of what has changed.
+
+    given (atom, 3): where atoms began (Å); begun (atom): which backbone atoms count.
+    """
+    rows = begun & (structure.atoms.name == "CA") & structure.atoms.resolved
+    now, before = structure.atoms.positions[rows].astype(np.float64), given[rows]
+    found = float(tm_score(now, before).score) if len(now) >= 3 else 1.0
+    away = float(superposed_rmsd(torch.from_numpy(now), torch.from_numpy(before)))
+    return Verdict(
+        name="start",
+        asked=f"the fold it began with (TM-score {SAME_FOLD} or more)",
+        reached=f"TM-score {found:.2f}, {away:.1f} Å RMSD (CA)",
+        met=found >= SAME_FOLD,
     )
 
 

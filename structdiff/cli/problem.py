@@ -22,8 +22,18 @@ _HELP = {
     "fold_of": "Structure whose helices, strands and their neighbourhood the design takes over.",
     "adjacent": "Helices and strands that lie side by side, counted from 1: 1-2,2-4.",
     "apart": "Helices and strands that do not touch: 1-3.",
+    "inpaint": "Loops of the motif's file to build anew: A20-30, A20-30:8-14 for another length, gaps for what is "
+    "missing.",
+    "noise": "Partial diffusion: the noise added to the motif's file, in Å or as a share of the steps: 8, or 40%.",
+    "hold": "What partial diffusion leaves as it is: A20-35,B.",
+    "keep_sequence": "What keeps its amino acids in partial diffusion: A1-20, or all.",
+    "symmetry": "Copies that the design is one of: C3, D2, T, O, I, or helical:copies=8,rise=10,twist=45.",
     "disulfides": "Residues of the design joined by disulfides: A2-A14; A-1 is the last one of chain A.",
 }
+
+#: Noise (Å) at which the fold of a structure is still to be seen.
+_USUAL_NOISE = "4"
+_PARTIAL_HELP = f"Structure to vary by partial diffusion: as --motif with --noise ({_USUAL_NOISE} unless said)."
 
 
 def problem_options() -> list[Option]:
@@ -32,6 +42,8 @@ def problem_options() -> list[Option]:
     for name, text in _HELP.items():
         info = typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=_PANEL, show_default=False)
         found.append(Option(name, Option.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, info]))
+    info = typer.Option("--partial", help=_PARTIAL_HELP, rich_help_panel=_PANEL, show_default=False)
+    found.append(Option("partial", Option.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, info]))
     help_text = "An energy to follow, several times if need be: 'radius_of_gyration target=14 weight=2'."
     info = typer.Option("--energy", help=help_text, rich_help_panel=_PANEL, show_default=False)
     found.append(Option("energy", Option.KEYWORD_ONLY, default=None, annotation=Annotated[list[str] | None, info]))
@@ -41,6 +53,8 @@ def problem_options() -> list[Option]:
 def asked_problem(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the options of this file ask, by the keys of a design; None where nothing was given."""
     asked = {name: given.get(name) for name in _HELP}
+    if given.get("partial") is not None:
+        asked |= {"motif": given["partial"], "noise": asked["noise"] or _USUAL_NOISE}
     return {**asked, "energies": given.get("energy") or None}
 
 

@@ -80,7 +80,7 @@ class DesignSpec:
     disulfides: tuple[Disulfide, ...] = ()
     inpaint: tuple[Loop | str, ...] = ()
     noise: Noise | None = None
-    hold: tuple[FixedSegment, ...] | str = ()
+    hold: tuple[FixedSegment, ...] = ()
     keep_sequence: tuple[FixedSegment, ...] | str = ()
     symmetry: Symmetry | None = None
     energies: tuple[Energy, ...] = ()

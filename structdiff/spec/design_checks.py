@@ -89,8 +89,6 @@ def _check_rebuilding(spec: DesignSpec) -> None:
         key = "hold" if spec.hold else "keep_sequence"
         raise InputError("this is said of partial diffusion, and no noise is asked for", key=key,
                          allowed="noise: 8, say, beside it")  # fmt: skip
-    if isinstance(spec.hold, str):
-        raise InputError("all is held: nothing is left to change", key="hold", found=spec.hold)
     if spec.rebuilds and spec.motif is None:
         key = "noise" if spec.noise is not None else "inpaint"
         raise InputError("there is no structure to change", key=key, allowed="the structure as motif")

@@ -13,7 +13,7 @@ from structdiff.spec.document import Node
 from structdiff.spec.energies import energy_from_dict, energy_to_dict, parse_energy, scalar
 from structdiff.spec.fold import parse_block_pairs
 from structdiff.spec.lengths import format_length, parse_length
-from structdiff.spec.rebuilding import parse_loops, parse_noise, parse_part
+from structdiff.spec.rebuilding import parse_kept, parse_loops, parse_noise, parse_part
 from structdiff.spec.symmetry import parse_symmetry
 
 #: Two residues of the design that a disulfide bond joins: chain, and number in it (negative: from the end).
@@ -151,7 +151,7 @@ KEYS: dict[str, Key] = {
     "disulfides": Key(text=parse_disulfides, write=_written_disulfides, joined=","),
     "inpaint": Key(text=parse_loops, write=_strings, joined=","),
     "noise": Key(text=parse_noise, write=str),
-    "hold": Key(text=lambda text: parse_part(text, "hold"), write=_part, joined=","),
+    "hold": Key(text=lambda text: parse_kept(text, "hold"), write=_strings, joined=","),
     "keep_sequence": Key(text=lambda text: parse_part(text, "keep_sequence"), write=_part, joined=","),
     "symmetry": Key(text=parse_symmetry, write=str),
     "energies": Key(

@@ -79,9 +79,13 @@ def parse_loops(text: str) -> tuple[Loop | str, ...]:
 
 def parse_part(text: str, key: str) -> tuple[FixedSegment, ...] | str:
     """Reads stretches and whole chains, ``A20-30, B``, or the word ``all``; raises InputError under ``key``."""
-    if text.strip().lower() == ALL:
-        return ALL
-    return tuple(each for word in re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n")) for each in _stretches(word, key))
+    return ALL if text.strip().lower() == ALL else parse_kept(text, key)
+
+
+def parse_kept(text: str, key: str) -> tuple[FixedSegment, ...]:
+    """Reads stretches and whole chains, ``A20-30, B``; raises InputError under ``key``."""
+    words = re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n"))
+    return tuple(each for word in words for each in _stretches(word, key))
 
 
 def _stretches(word: str, key: str, shown: str | None = None) -> tuple[FixedSegment, ...]:
@@ -121,7 +125,7 @@ def without_loops(contigs: Contigs, loops: Sequence[Loop | str], present: Sequen
     return changed
 
 
-def begun(contigs: Contigs, hold: Sequence[FixedSegment] | str) -> Contigs:
+def begun(contigs: Contigs, hold: Sequence[FixedSegment]) -> Contigs:
     """Contigs in which what is not held is new, and begins where the structure has it.
 
     Raises InputError where nothing is left to change, and for a stretch to be held that the contigs do not keep.
@@ -135,13 +139,13 @@ def begun(contigs: Contigs, hold: Sequence[FixedSegment] | str) -> Contigs:
         raise InputError(
             "all is held: nothing is left to change",
             key="hold",
-            found=str(hold if isinstance(hold, str) else ", ".join(map(str, hold))),
+            found=", ".join(map(str, hold)),
         )
     chains = tuple(tuple(each for segment in row for each in _begun(segment, hold)) for row in contigs.chains)
     return Contigs(chains=chains, asked=str(contigs))
 
 
-def _begun(segment: Segment, hold: Sequence[FixedSegment] | str) -> list[Segment]:
+def _begun(segment: Segment, hold: Sequence[FixedSegment]) -> list[Segment]:
     if not isinstance(segment, FixedSegment):
         return [segment]
     found: list[Segment] = []

@@ -119,7 +119,7 @@ def _chain(
             raise InputError("the residue is one of the motif's: a disulfide is made of new ones", key="disulfides",
                              found=f"{name}{number}")  # fmt: skip
         if residue.origin is None or motif is None:
-            names.append("CYS" if number in cysteines else "UNK")
+            names.append("CYS" if number in cysteines else _kept_type(residue, motif, rows))
             kinds.add(ChainKind.PROTEIN)
         else:
             row = rows[residue.origin]
@@ -137,6 +137,18 @@ def _chain(
         author_seq_ids=tuple(residue.number for residue in residues),
         insertion_codes=tuple(residue.insertion_code for residue in residues),
     )
+
+
+def _kept_type(residue: LayoutResidue, motif: Structure | None, rows: dict[ResidueId, int]) -> str:
+    """The type of a new residue: that of the one whose place it takes, where it is to keep it, else unknown."""
+    if residue.instead_of is None or motif is None:
+        return "UNK"
+    row = rows[residue.instead_of]
+    kind = ChainKind(int(motif.chains.kind[motif.residues.chain[row]]))
+    if kind != ChainKind.PROTEIN:
+        raise InputError(f"only proteins are designed, and {residue.instead_of} belongs to {kind.name}", key="contigs",
+                         found=str(residue.instead_of), allowed="hold it")  # fmt: skip
+    return str(motif.residues.name[row]) if residue.keeps_type else "UNK"
 
 
 def _copy_residue(
