@@ -45,6 +45,15 @@ def shown_progress(text: str, *, batch_size: int, quiet: bool) -> Iterator[OnPro
         yield _PlainLines(text, clock)
 
 
+@contextmanager
+def counted_progress(text: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """The same for work on one thing after another; gives the function to call with the number that is done."""
+    from structdiff.drawing import Progress
+
+    with shown_progress(text, batch_size=1, quiet=quiet) as report:
+        yield lambda finished: report(Progress(finished=finished, total=total, step=0, steps=1))
+
+
 class Clock:
     """The share of the work that is done, and how long the rest takes at the pace so far."""
 

@@ -23,6 +23,8 @@ from structdiff.structure.tables import ChainKind, Structure
 if TYPE_CHECKING:
     from structdiff.inverse_folding.packing import PackingConfig
 
+#: Networks that are told of a whole protein whether it is of a membrane: yes if any residue is.
+_WHOLE_CHAIN = ("membrane_mpnn_global", "global_label_membrane_mpnn_v_48_020")
 #: Residues that are decoded together; more need more memory and save little time.
 _ROWS_AT_ONCE = 4096
 
@@ -156,7 +158,8 @@ def _task(structure: Structure, asked: Restrictions, network: InverseFoldingNetw
     backbone = protein_backbone(structure, ca_only=kind == "ca")
     plan = plan_of(structure, backbone, asked)
     given = torch.from_numpy(~plan.designed) if config.side_chain_context else None
-    encoding = network.encode(backbone, given_side_chains=given, membrane=torch.from_numpy(plan.membrane))
+    labels = np.full_like(plan.membrane, plan.membrane.any()) if config.model in _WHOLE_CHAIN else plan.membrane
+    encoding = network.encode(backbone, given_side_chains=given, membrane=torch.from_numpy(labels))
     return _Task(structure=structure, backbone=backbone, plan=plan, encoding=encoding)
 
 
@@ -219,7 +222,8 @@ def _finished(task: _Task, decoded: Decoded, config: SequenceConfig, index: int)
         recovery=float((letters == original)[known].mean()) if known.any() else None,
         residue_negative_log_likelihood=by_residue,
         designed=designed,
-        structure=with_residues(task.structure, names),
+        # What an experiment said of the backbone does not hold for another sequence.
+        structure=dataclasses.replace(with_residues(task.structure, names), metadata={}),
         provenance={"model": model_name(config.model), "temperature": config.temperature, "seed": config.seed,
                     "index": index, "side_chain_context": config.side_chain_context},
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -24,84 +25,120 @@ def with_residues(
     Their N, CA, C and O stay where they are; their other atoms are where side_chains has them (row: atom: position in
     Å), and not resolved where it does not. All other residues stay as they are.
     """
-    parts = [_new_residue(structure, row, names[row], (side_chains or {}).get(row, {})) for row in sorted(names)]
-    kept = ~np.isin(structure.atoms.residue, sorted(names))
-    old_rows = np.flatnonzero(kept)
+    rows = np.array(sorted(names), np.int64)
+    templates = [_template(names[row]) for row in rows.tolist()]
+    new = _new_atoms(structure, rows, templates, side_chains or {})
+    kept = np.flatnonzero(~np.isin(structure.atoms.residue, rows))
     columns = {
-        field.name: np.concatenate([getattr(structure.atoms, field.name)[old_rows], *(p[field.name] for p in parts)])
+        field.name: np.concatenate([getattr(structure.atoms, field.name)[kept], new[field.name]])
         for field in dataclasses.fields(AtomTable)
     }
     order = np.argsort(columns["residue"], kind="stable")
     atoms = AtomTable(**{name: values[order] for name, values in columns.items()})
     residue_names = structure.residues.name.astype("U5")
-    residue_names[list(names)] = list(names.values())
-    residues = dataclasses.replace(
-        structure.residues,
-        name=residue_names,
-        atom_start=np.searchsorted(atoms.residue, np.arange(len(structure.residues))).astype(np.int32),
+    residue_names[rows] = [names[row] for row in rows.tolist()]
+    starts = np.searchsorted(atoms.residue, np.arange(len(structure.residues))).astype(np.int32)
+    renamed = dataclasses.replace(
+        structure,
+        atoms=atoms,
+        residues=dataclasses.replace(structure.residues, name=residue_names, atom_start=starts),
     )
-    renamed = dataclasses.replace(structure, residues=residues, atoms=atoms)
+    moved = np.full(len(structure.atoms), -1, np.int64)
+    moved[kept] = np.argsort(order, kind="stable")[: len(kept)]
     return dataclasses.replace(
-        renamed, bonds=_bonds(structure, renamed, names), chains=_with_entities(renamed, structure.chains)
+        renamed,
+        bonds=_bonds(structure, moved, rows, starts, templates),
+        chains=_with_entities(renamed, structure.chains),
     )
 
 
-def _new_residue(
-    structure: Structure, row: int, name: str, side_chain: Mapping[str, np.ndarray]
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Template:
+    """The atoms of a residue inside a chain, backbone first, and the bonds between them."""
+
+    names: np.ndarray
+    elements: np.ndarray
+    bonds: np.ndarray
+    orders: np.ndarray
+
+
+@lru_cache(maxsize=32)
+def _template(name: str) -> _Template:
+    atoms = RESIDUE_ATOMS[name]
+    part = component(name)
+    place = np.array([atoms.index(atom) if atom in atoms else -1 for atom in part.atom_names.tolist()])
+    bonds = place[part.bonds]
+    inside = (bonds >= 0).all(axis=1)
+    return _Template(
+        names=np.array(atoms),
+        elements=np.array([atomic_number(atom[0]) for atom in atoms], np.uint8),
+        bonds=bonds[inside],
+        orders=part.bond_orders[inside],
+    )
+
+
+def _new_atoms(
+    structure: Structure,
+    rows: np.ndarray,
+    templates: list[_Template],
+    side_chains: Mapping[int, Mapping[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
-    """The atoms of one residue, as columns of the table."""
-    own = structure.residue_atoms(row)
-    table = structure.atoms
-    where = {str(atom): own.start + place for place, atom in enumerate(table.name[own])}
-    wanted = [atom for atom in RESIDUE_ATOMS[name] if atom in where or atom not in BACKBONE_ATOMS]
-    old = np.array([where[atom] if atom in BACKBONE_ATOMS else -1 for atom in wanted])
-    positions = np.where((old >= 0)[:, None], table.positions[old], np.float32(0))
-    resolved = (old >= 0) & table.resolved[old]
-    for place, atom in enumerate(wanted):
-        if atom in side_chain:
-            positions[place], resolved[place] = side_chain[atom], True
-    seen = table.resolved[own]
-    b_factor = np.float32(table.b_factor[own][seen].mean() if seen.any() else 0.0)
+    """The atoms of the new residues, as columns of the table."""
+    table, count = structure.atoms, len(BACKBONE_ATOMS)
+    sizes = np.array([len(template.names) for template in templates])
+    starts = np.cumsum(sizes) - sizes
+    total = int(sizes.sum())
+    old = np.full(total, -1, np.int64)
+    old[(starts[:, None] + np.arange(count)).ravel()] = _backbone_atoms(structure)[rows].ravel()
+    known = old >= 0
+    positions = np.where(known[:, None], table.positions[old], np.float32(0)).astype(np.float32)
+    resolved = known & table.resolved[old]
+    for row, start, template in zip(rows.tolist(), starts.tolist(), templates, strict=True):
+        given = side_chains.get(row, {})
+        for place, atom in enumerate(template.names.tolist()):
+            if atom in given:
+                positions[start + place], resolved[start + place] = given[atom], True
+    # A side chain is as sure as its CA.
+    anchor = np.repeat(old[starts + BACKBONE_ATOMS.index("CA")], sizes)
+    b_factor = np.where(known, table.b_factor[old], np.where(anchor >= 0, table.b_factor[anchor], 0))
     return {
-        "residue": np.full(len(wanted), row, np.int32),
-        "name": np.array(wanted, dtype=table.name.dtype),
-        "element": np.array([atomic_number(atom[0]) for atom in wanted], np.uint8),
-        "charge": np.zeros(len(wanted), np.int8),
-        "positions": positions.astype(np.float32),
+        "residue": np.repeat(rows, sizes).astype(np.int32),
+        "name": np.concatenate([template.names for template in templates]),
+        "element": np.concatenate([template.elements for template in templates]),
+        "charge": np.zeros(total, np.int8),
+        "positions": positions,
         "resolved": resolved,
-        "b_factor": np.where(old >= 0, table.b_factor[old], b_factor).astype(np.float32),
-        "occupancy": np.ones(len(wanted), np.float32),
+        "b_factor": b_factor.astype(np.float32),
+        "occupancy": np.ones(total, np.float32),
     }
 
 
-def _bonds(old: Structure, new: Structure, names: Mapping[int, str]) -> BondTable:
-    """The bonds between atoms that stay, and those inside the new residues."""
-    place = {
-        (int(residue), str(atom)): row
-        for row, (residue, atom) in enumerate(zip(new.atoms.residue, new.atoms.name, strict=True))
-    }
-    changed = np.zeros(len(old.residues), bool)
-    changed[list(names)] = True
-    stays = ~changed[old.atoms.residue] | np.isin(old.atoms.name, BACKBONE_ATOMS)
-    keys = list(zip(old.atoms.residue.tolist(), old.atoms.name.tolist(), strict=True))
-    moved = np.array([place.get(key, -1) if stay else -1 for key, stay in zip(keys, stays, strict=True)], np.int64)
+def _backbone_atoms(structure: Structure) -> np.ndarray:
+    """(residue, 4): rows of N, CA, C and O; -1 for one that is not listed."""
+    found = np.full((len(structure.residues), len(BACKBONE_ATOMS)), -1, np.int64)
+    for column, name in enumerate(BACKBONE_ATOMS):
+        rows = np.flatnonzero(structure.atoms.name == name)
+        found[structure.atoms.residue[rows], column] = rows
+    return found
+
+
+def _bonds(
+    old: Structure, moved: np.ndarray, rows: np.ndarray, starts: np.ndarray, templates: list[_Template]
+) -> BondTable:
+    """The bonds between atoms that stay, and those inside the new residues. moved: new rows of atoms that were kept."""
+    backbone = _backbone_atoms(old)[rows]
+    places = starts[rows][:, None] + np.arange(len(BACKBONE_ATOMS))
+    moved = moved.copy()
+    moved[backbone[backbone >= 0]] = places[backbone >= 0]
     first, second = old.bonds.atom_1, old.bonds.atom_2
-    inside = changed[old.atoms.residue[first]] & (old.atoms.residue[first] == old.atoms.residue[second])
+    changed = np.isin(old.atoms.residue, rows)
+    inside = changed[first] & (old.atoms.residue[first] == old.atoms.residue[second])
     keep = (moved[first] >= 0) & (moved[second] >= 0) & ~inside
-    rows = [(moved[a], moved[b], order) for a, b, order in
-            zip(first[keep], second[keep], old.bonds.order[keep], strict=True)]  # fmt: skip
-    for row, name in names.items():
-        part = component(name)
-        atoms = [place.get((row, str(atom)), -1) for atom in part.atom_names]
-        rows += [
-            (atoms[a], atoms[b], order)
-            for (a, b), order in zip(part.bonds.tolist(), part.bond_orders, strict=True)
-            if atoms[a] >= 0 and atoms[b] >= 0
-        ]
-    table = np.array(rows, np.int64).reshape(-1, 3)
-    return BondTable(
-        atom_1=table[:, 0].astype(np.int32), atom_2=table[:, 1].astype(np.int32), order=table[:, 2].astype(np.uint8)
-    )
+    pairs = [np.stack([moved[first[keep]], moved[second[keep]]], axis=1)]
+    pairs += [template.bonds + start for template, start in zip(templates, starts[rows].tolist(), strict=True)]
+    table = np.concatenate(pairs).astype(np.int32)
+    orders = np.concatenate([old.bonds.order[keep], *(template.orders for template in templates)])
+    return BondTable(atom_1=table[:, 0], atom_2=table[:, 1], order=orders.astype(np.uint8))
 
 
 def _with_entities(structure: Structure, chains: ChainTable) -> ChainTable:

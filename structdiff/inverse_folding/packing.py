@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.errors import InputError
 from structdiff.geometry.frames import backbone_frames
 from structdiff.geometry.torsions import torsion
@@ -82,7 +83,8 @@ def pack_side_chains(
 ) -> Structure:
     """The structure with the side chains of its proteins built anew, in view of each other and of ligands.
 
-    only: residues to pack, (residue,) bool, all standard ones if None; the others stay as they are. The backbone stays.
+    only: residues to pack, (residue,) bool, all standard ones if None; the others stay as they are, and so do those
+    whose side chain is bonded to another residue. The backbone stays.
     The options are those of ``PackingConfig``. Raises InputError when the weights have not been fetched.
     """
     config = PackingConfig(num_steps=num_steps, num_samples=num_samples, ligands=ligands, seed=seed)
@@ -130,15 +132,26 @@ def _packed(
     own = _own_atoms(structure, backbone)
     standard = backbone.letters != UNKNOWN
     built = ~np.isnan(own).any(axis=(1, 2))
-    turned = standard & (chosen[backbone.rows] | ~built) & backbone.standard
+    movable = chosen & ~_side_chain_is_bound(structure)
+    turned = standard & (movable[backbone.rows] | ~built) & backbone.standard
     positions = _pack(packer, backbone, own, turned, config, number)
     names, side_chains = {}, {}
-    for place in np.flatnonzero(turned & chosen[backbone.rows]).tolist():
+    for place in np.flatnonzero(turned & movable[backbone.rows]).tolist():
         row = int(backbone.rows[place])
         names[row] = residue_name(int(backbone.letters[place]))
         atoms = SLOT_ATOMS[names[row]]
         side_chains[row] = {atom: positions[place, slot] for slot, atom in enumerate(atoms) if slot >= 4}
     return with_residues(structure, names, side_chains)
+
+
+def _side_chain_is_bound(structure: Structure) -> np.ndarray:
+    """(residue,): a side chain that is bonded to another residue, as in disulfides and glycans, stays where it is."""
+    bonds, atoms = structure.bonds, structure.atoms
+    ends = np.concatenate([bonds.atom_1, bonds.atom_2])
+    between = np.tile(atoms.residue[bonds.atom_1] != atoms.residue[bonds.atom_2], 2)
+    bound = np.zeros(len(structure.residues), bool)
+    bound[atoms.residue[ends[between & ~np.isin(atoms.name[ends], BACKBONE_ATOMS)]]] = True
+    return bound
 
 
 def _own_atoms(structure: Structure, backbone: Backbone) -> np.ndarray:

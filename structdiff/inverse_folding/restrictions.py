@@ -24,7 +24,7 @@ class Restrictions:
     letters that are not used in these rows. allowed: letters that may be used, everywhere, or by row. tied: groups of
     rows that get the same amino acid. bias: added to the logits, by letter, or (residue, 20) in the order
     ACDEFGHIKLMNPQRSTVWY. order: rows in the order they are decoded, at random if None. membrane: 0 outside, 1 at the
-    interface, 2 buried, (residue,).
+    interface, 2 buried, (residue,); to membrane_mpnn_global only whether there is any.
     """
 
     fixed: np.ndarray | None = None

@@ -1,0 +1,117 @@
+"""Designed sequences as files: structures, FASTA, a table, and a record of how they were made."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from structdiff.errors import InputError
+from structdiff.inverse_folding.design import DesignedSequence
+from structdiff.structure.files import write_atomically, write_structure
+
+TABLE, FASTA, RECORD_SUFFIX = "sequences.csv", "sequences.fasta", ".sequences.json"
+_COLUMNS = (
+    "name", "source", "negative_log_likelihood", "recovery", "designed_residues", "model", "temperature", "seed",
+    "sequence", "file",
+)  # fmt: skip
+_FASTA_WIDTH = 80
+
+
+def write_designed(
+    folder: Path, name: str, designed: Sequence[DesignedSequence], provenance: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """Writes NAME_1.cif, NAME_2.cif ... and last NAME.sequences.json, which says that all are there.
+
+    provenance: what all of them have in common. Gives the rows of the table.
+    """
+    rows = []
+    for each in designed:
+        own = f"{name}_{each.index + 1}"
+        text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in each.provenance.items()}
+        structure = dataclasses.replace(each.structure, name=own)
+        file = write_structure(structure, folder / f"{own}.cif", provenance={**text, "source": name})
+        rows.append(_row(own, name, each, file))
+    record = {
+        "name": name,
+        "provenance": dict(provenance),
+        "rows": rows,
+        "sequences": [_entry(row["name"], each) for row, each in zip(rows, designed, strict=True)],
+    }
+    write_atomically(folder / f"{name}{RECORD_SUFFIX}", json.dumps(record, indent=1) + "\n")
+    return rows
+
+
+def remove_designed(folder: Path, name: str) -> None:
+    """Removes what another run wrote for a backbone: the structures that its record lists, then the record."""
+    record = read_record(folder, name) or {"rows": []}
+    for row in record["rows"]:
+        (folder / Path(row["file"]).name).unlink(missing_ok=True)
+    (folder / f"{name}{RECORD_SUFFIX}").unlink(missing_ok=True)
+
+
+def read_record(folder: Path, name: str) -> dict[str, Any] | None:
+    """What NAME.sequences.json holds; None where it is not there. Raises InputError when it is damaged."""
+    path = folder / f"{name}{RECORD_SUFFIX}"
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if {"provenance", "rows", "sequences"} <= record.keys():
+            return record
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise InputError("this file was damaged; delete it, or use --overwrite", path=path)
+
+
+def write_tables(folder: Path) -> Path:
+    """Writes sequences.csv and sequences.fasta anew, of all records in a folder. Gives the path of the table."""
+    names = sorted(path.name.removesuffix(RECORD_SUFFIX) for path in folder.glob(f"*{RECORD_SUFFIX}"))
+    records = [record for name in names if (record := read_record(folder, name)) is not None]
+    blocks = [
+        _fasta_block(f"{entry['name']}_{chain} negative_log_likelihood={entry['negative_log_likelihood']:.4f}", letters)
+        for record in records
+        for entry in record["sequences"]
+        for chain, letters in entry["chains"].items()
+    ]
+    write_atomically(folder / FASTA, "".join(blocks))
+    text = io.StringIO()
+    table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(row for record in records for row in record["rows"])
+    return write_atomically(folder / TABLE, text.getvalue())
+
+
+def _row(name: str, source: str, each: DesignedSequence, file: Path) -> dict[str, str]:
+    return {
+        "name": name,
+        "source": source,
+        "negative_log_likelihood": f"{each.negative_log_likelihood:.4f}",
+        "recovery": "" if each.recovery is None else f"{each.recovery:.4f}",
+        "designed_residues": str(int(each.designed.sum())),
+        "model": str(each.provenance["model"]),
+        "temperature": f"{each.provenance['temperature']}",
+        "seed": f"{each.provenance['seed']}",
+        "sequence": "/".join(f"{chain}:{letters}" for chain, letters in each.sequences.items()),
+        "file": file.name,
+    }
+
+
+def _entry(name: str, each: DesignedSequence) -> dict[str, Any]:
+    by_residue = each.residue_negative_log_likelihood.tolist()
+    return {
+        "name": name,
+        "chains": dict(each.sequences),
+        "negative_log_likelihood": round(each.negative_log_likelihood, 5),
+        "residue_negative_log_likelihood": [None if math.isnan(value) else round(value, 4) for value in by_residue],
+    }
+
+
+def _fasta_block(header: str, letters: str) -> str:
+    lines = [letters[start : start + _FASTA_WIDTH] for start in range(0, len(letters), _FASTA_WIDTH)]
+    return "\n".join([f">{header}", *lines]) + "\n"
