@@ -19,12 +19,12 @@ template <>
 inline constexpr int kParts<float> = 3;
 
 template <class T>
-struct Left {
+struct alignas(16) Left {
   uint32_t part[kParts<T>][4];
 };
 // Two neighbouring tiles of 16 x 8.
 template <class T>
-struct Right {
+struct alignas(16) Right {
   uint32_t part[kParts<T>][2][2];
 };
 
@@ -99,7 +99,12 @@ STRUCTDIFF_DEVICE void take_matrices(Right<T>& b, const uint32_t (&r)[4]) {
   b.part[0][1][1] = r[3];
 }
 
-STRUCTDIFF_DEVICE void set_right(Right<float>& b, int tile, int half, float low, float high) {
+template <class T>
+STRUCTDIFF_DEVICE void set_right(Right<T>& b, int tile, int half, float low, float high) {
+  b.part[0][tile][half] = pack<T>(low, high);
+}
+template <>
+STRUCTDIFF_DEVICE void set_right<float>(Right<float>& b, int tile, int half, float low, float high) {
   split(b.part[0][tile][half], b.part[1][tile][half], b.part[2][tile][half], low, high);
 }
 
@@ -116,7 +121,7 @@ STRUCTDIFF_DEVICE void load_right<float>(Right<float>& b, const float* tile, int
   for (int i = 0; i < 4; ++i) {
     const float* at = tile + (n + (i >> 1) * 8 + (lane >> 2)) * pitch + k + (lane & 3) * 2 + (i & 1) * 8;
     const float2 x = shared_load(reinterpret_cast<const float2*>(at));
-    set_right(b, i >> 1, i & 1, x.x, x.y);
+    set_right<float>(b, i >> 1, i & 1, x.x, x.y);
   }
 }
 
@@ -133,7 +138,7 @@ STRUCTDIFF_DEVICE void load_right_transposed<float>(
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const float* at = tile + (k + (lane & 3) * 2 + (i & 1) * 8) * pitch + n + (i >> 1) * 8 + (lane >> 2);
-    set_right(b, i >> 1, i & 1, shared_load(at), shared_load(at + pitch));
+    set_right<float>(b, i >> 1, i & 1, shared_load(at), shared_load(at + pitch));
   }
 }
 
@@ -153,15 +158,19 @@ template <class T>
 STRUCTDIFF_DEVICE void multiply(float (&d)[4], const Left<T>& a, const Right<T>& b, int tile) {
   multiply_part<T>(d, a.part[0], b.part[0][tile]);
 }
-// The small products first, so that they are not lost one by one beside the large ones.
+// Summed apart, the small products first, and added to d in the end: a tensor core does not round a sum but cuts it off,
+// and that would add up.
 template <>
 STRUCTDIFF_DEVICE void multiply<float>(float (&d)[4], const Left<float>& a, const Right<float>& b, int tile) {
-  multiply_part<bfloat16>(d, a.part[2], b.part[0][tile]);
-  multiply_part<bfloat16>(d, a.part[0], b.part[2][tile]);
-  multiply_part<bfloat16>(d, a.part[1], b.part[1][tile]);
-  multiply_part<bfloat16>(d, a.part[1], b.part[0][tile]);
-  multiply_part<bfloat16>(d, a.part[0], b.part[1][tile]);
-  multiply_part<bfloat16>(d, a.part[0], b.part[0][tile]);
+  float sum[4] = {};
+  multiply_part<bfloat16>(sum, a.part[2], b.part[0][tile]);
+  multiply_part<bfloat16>(sum, a.part[0], b.part[2][tile]);
+  multiply_part<bfloat16>(sum, a.part[1], b.part[1][tile]);
+  multiply_part<bfloat16>(sum, a.part[1], b.part[0][tile]);
+  multiply_part<bfloat16>(sum, a.part[0], b.part[1][tile]);
+  multiply_part<bfloat16>(sum, a.part[0], b.part[0][tile]);
+#pragma unroll
+  for (int e = 0; e < 4; ++e) d[e] += sum[e];
 }
 
 }  // namespace structdiff::gpu

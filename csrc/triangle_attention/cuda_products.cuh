@@ -93,9 +93,6 @@ STRUCTDIFF_DEVICE void multiply_rows(
 template <class T, int Channels, int Tiles, int Columns>
 STRUCTDIFF_DEVICE void multiply_columns(
     float (&out)[Tiles][Channels / 8][4], const float (&s)[Tiles][Columns][4], const T* b, int lane) {
-  // In float32 the sum over a tile is taken on its own: a tensor core cuts off what a long sum cannot hold.
-  constexpr bool kApart = sizeof(T) == 4;
-  static_assert(!kApart || Tiles == 1, "float32 has one tile a warp");
   Left<T> left[Columns / 2][Tiles];
 #pragma unroll
   for (int j = 0; j < Columns / 2; ++j) {
@@ -104,22 +101,14 @@ STRUCTDIFF_DEVICE void multiply_columns(
   }
 #pragma unroll
   for (int c = 0; c < Channels / 8; c += 2) {
-    float apart[2][4] = {};
 #pragma unroll
     for (int j = 0; j < Columns / 2; ++j) {
       Right<T> right;
       load_right_transposed<T>(right, b, kPitch<T, Channels>, c * 8, j * 16, lane);
 #pragma unroll
       for (int m = 0; m < Tiles; ++m) {
-        multiply<T>(kApart ? apart[0] : out[m][c], left[j][m], right, 0);
-        multiply<T>(kApart ? apart[1] : out[m][c + 1], left[j][m], right, 1);
-      }
-    }
-    if constexpr (kApart) {
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        out[0][c][e] += apart[0][e];
-        out[0][c + 1][e] += apart[1][e];
+        multiply<T>(out[m][c], left[j][m], right, 0);
+        multiply<T>(out[m][c + 1], left[j][m], right, 1);
       }
     }
   }

@@ -1,6 +1,7 @@
 // The machine behind emulation/device.h: coroutines, meeting places, checked memory.
 #include "emulation/device.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -27,8 +28,10 @@ struct Copy {
 
 struct Thread {
   int index = 0;
-  ucontext_t context;
+  ucontext_t context;  // as it starts
+  jmp_buf jump;        // where it stopped
   std::unique_ptr<unsigned char[]> stack{new unsigned char[kStackBytes]};
+  bool started = false;
   bool finished = false;
   std::function<bool()> ready;
   int64_t barriers = 0;      // passed so far
@@ -41,17 +44,17 @@ struct Meeting {
   int64_t arrived = 0;
 };
 
-// Who touched a byte of shared memory last, and after how many of his barriers.
+// Who touched two bytes of shared memory last, and after how many of his barriers.
 struct Touch {
-  int32_t writer = -1;
-  int32_t reader = -1;  // -2: several
-  int64_t written = -1;
-  int64_t read = -1;
+  int16_t writer = -1;
+  int16_t reader = -1;  // -2: several
+  int32_t written = -1;
+  int32_t read = -1;
 };
 
 struct Machine {
   std::vector<std::unique_ptr<Thread>> threads;
-  ucontext_t scheduler;
+  jmp_buf scheduler;
   Thread* current = nullptr;
   int num_threads = 0;
   int64_t block = 0;
@@ -76,21 +79,33 @@ void blame(const std::string& what) {
                   std::to_string(machine.current ? machine.current->index : -1) + ")";
 }
 
+// Unlike swapcontext, jumps do not ask the kernel for the signals, which would take most of the time.
+void stop() {
+  if (_setjmp(machine.current->jump) == 0) _longjmp(machine.scheduler, 1);
+}
+
+void go_on(Thread& thread) {
+  if (_setjmp(machine.scheduler) != 0) return;
+  if (thread.started) _longjmp(thread.jump, 1);
+  thread.started = true;
+  setcontext(&thread.context);
+}
+
 void enter() {
   (*machine.body)(machine.shared);
   machine.current->finished = true;
-  swapcontext(&machine.current->context, &machine.scheduler);
+  stop();
 }
 
 void wait_until(std::function<bool()> ready) {
   if (ready()) return;
   machine.current->ready = std::move(ready);
-  swapcontext(&machine.current->context, &machine.scheduler);
+  stop();
 }
 
 void start(Thread& thread, int index) {
   thread.index = index;
-  thread.finished = false;
+  thread.finished = thread.started = false;
   thread.ready = nullptr;
   thread.barriers = thread.exchanges = 0;
   thread.uncommitted.clear();
@@ -114,7 +129,7 @@ bool run_threads(const std::vector<int>& order) {
       if (thread.ready && !thread.ready()) continue;
       thread.ready = nullptr;
       machine.current = &thread;
-      swapcontext(&machine.scheduler, &thread.context);
+      go_on(thread);
       moved = true;
     }
     if (left > 0 && !moved) return false;
@@ -128,7 +143,7 @@ void run_block(int threads) {
   machine.warps.assign(warps, Meeting{});
   machine.exchange.assign(static_cast<size_t>(warps) * 2 * kWarp * kExchangeStride, 0);
   std::memset(machine.shared, 0xff, machine.shared_bytes);
-  machine.touches.assign(machine.shared_bytes, Touch{});
+  machine.touches.assign(machine.shared_bytes / 2, Touch{});
   std::vector<int> order(threads);
   for (int i = 0; i < threads; ++i) order[i] = machine.order == 1 ? threads - 1 - i : i;
   if (machine.order > 1) std::shuffle(order.begin(), order.end(), std::mt19937(machine.order));
@@ -195,7 +210,7 @@ void check_global(const void* address, int64_t bytes) {
     blame("global memory touched where there is none of ours");
     // Going on would be a real access outside of real memory.
     machine.current->ready = [] { return false; };
-    swapcontext(&machine.current->context, &machine.scheduler);
+    stop();
   }
 }
 
@@ -204,20 +219,20 @@ void check_shared(const void* address, int64_t bytes, bool writes) {
   if (first < 0 || first + bytes > machine.shared_bytes) {
     blame("shared memory touched outside of the block's own");
     machine.current->ready = [] { return false; };
-    swapcontext(&machine.current->context, &machine.scheduler);
+    stop();
   }
   if (first % bytes != 0) blame("shared memory touched at a crooked address");
-  const int32_t me = machine.current->index;
-  const int64_t now = machine.current->barriers;
-  for (int64_t byte = first; byte < first + bytes; ++byte) {
-    Touch& touch = machine.touches[byte];
+  const auto me = static_cast<int16_t>(machine.current->index);
+  const auto now = static_cast<int32_t>(machine.current->barriers);
+  for (int64_t at = first / 2; at < (first + bytes) / 2; ++at) {
+    Touch& touch = machine.touches[at];
     if (touch.writer >= 0 && touch.writer != me && touch.written >= now) blame("a race for shared memory with a writer");
     if (writes) {
       if (touch.reader != -1 && touch.reader != me && touch.read >= now) blame("a race for shared memory with a reader");
       touch.writer = me;
       touch.written = now;
     } else {
-      touch.reader = touch.read == now && touch.reader != me && touch.reader != -1 ? -2 : me;
+      touch.reader = touch.read == now && touch.reader != me && touch.reader != -1 ? int16_t{-2} : me;
       touch.read = std::max(touch.read, now);
     }
   }
@@ -284,19 +299,27 @@ void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, f
   const Operands mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
   const unsigned char* all = exchange(&mine, sizeof(mine));
   const int lane = machine.current->index % kWarp;
-  for (int i = 0; i < 4; ++i) {
-    const int row = lane / 4 + i / 2 * 8;
-    const int column = lane % 4 * 2 + i % 2;
-    double sum = d[i];
-    for (int k = 0; k < 16; ++k) {
-      Operands left, right;
-      std::memcpy(&left, all + (row % 8 * 4 + k % 8 / 2) * kExchangeStride, sizeof(left));
-      std::memcpy(&right, all + (column * 4 + k % 8 / 2) * kExchangeStride, sizeof(right));
-      const uint32_t x = left.a[row / 8 + k / 8 * 2];
-      const uint32_t y = right.b[k / 8];
-      sum += double{widen(static_cast<uint16_t>(k % 2 ? x >> 16 : x))} *
-             double{widen(static_cast<uint16_t>(k % 2 ? y >> 16 : y))};
+  // This lane's two rows of the left operand and two columns of the right one.
+  float rows[2][16], columns[2][16];
+  for (int t = 0; t < 4; ++t) {
+    Operands left, right[2];
+    std::memcpy(&left, all + (lane / 4 * 4 + t) * kExchangeStride, sizeof(left));
+    for (int c = 0; c < 2; ++c) {
+      std::memcpy(&right[c], all + ((lane % 4 * 2 + c) * 4 + t) * kExchangeStride, sizeof(right[c]));
     }
+    for (int half = 0; half < 2; ++half) {
+      for (int e = 0; e < 2; ++e) {
+        const int k = half * 8 + t * 2 + e;
+        for (int r = 0; r < 2; ++r) {
+          rows[r][k] = widen(static_cast<uint16_t>(left.a[r + half * 2] >> (e * 16)));
+          columns[r][k] = widen(static_cast<uint16_t>(right[r].b[half] >> (e * 16)));
+        }
+      }
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    double sum = d[i];
+    for (int k = 0; k < 16; ++k) sum += double{rows[i / 2][k]} * double{columns[i % 2][k]};
     d[i] = cut(sum);
   }
 }

@@ -1,0 +1,136 @@
+// From a call to kernels: scratch memory laid out, blocks counted.
+#pragma once
+
+#include <cstdint>
+
+#include "common/cuda_launch.cuh"
+#include "triangle_multiplication/contract.h"
+#include "triangle_multiplication/cuda_contract.cuh"
+#include "triangle_multiplication/cuda_edges.cuh"
+#include "triangle_multiplication/cuda_update.cuh"
+
+namespace structdiff::gpu {
+
+inline TriangleSizes triangle_sizes(const structdiff_tensor& z, int64_t c_hidden) {
+  TriangleSizes s{};
+  s.batch = static_cast<int>(z.size[0]);
+  s.n = static_cast<int>(z.size[1]);
+  s.pitch = divide_up(s.n, 8) * 8;
+  s.c_z = static_cast<int>(z.size[3]);
+  s.c_hidden = static_cast<int>(c_hidden);
+  return s;
+}
+
+// Channels by 16, to 256; tokens so that a position is counted in 32 bits.
+inline bool takes(const TriangleSizes& s) {
+  const bool channels = s.c_z % 16 == 0 && s.c_hidden % 16 == 0 && s.c_z <= 256 && s.c_hidden <= 256;
+  return channels && s.c_z > 0 && s.c_hidden > 0 && s.batch > 0 && s.n > 0 && s.n < (1 << 15);
+}
+
+template <class T>
+struct TriangleScratch {
+  T* edges;
+  T* product;
+  Left<T>* project_in;
+  Left<T>* gate_in;
+  Right<T>* project_out;
+  Right<T>* gate_out;
+  float* norm_in;
+  float* norm_out;
+  int64_t needed;
+
+  TriangleScratch(void* data, const TriangleSizes& s) {
+    Scratch scratch(data);
+    const int64_t z = s.c_z / 16, hidden = s.c_hidden / 16;
+    edges = scratch.take<T>(2 * s.batch * s.c_hidden * s.plane());
+    product = scratch.take<T>(s.batch * s.c_hidden * s.plane());
+    project_in = scratch.take<Left<T>>(2 * hidden * z * 32);
+    gate_in = scratch.take<Left<T>>(2 * hidden * z * 32);
+    project_out = scratch.take<Right<T>>(z * hidden * 32);
+    gate_out = scratch.take<Right<T>>(z * z * 32);
+    norm_in = scratch.take<float>(2 * s.c_z);
+    norm_out = scratch.take<float>(2 * s.c_hidden);
+    needed = scratch.used();
+  }
+};
+
+template <class T>
+PairTable<T> pair_table(const structdiff_tensor& tensor) {
+  const int64_t* stride = tensor.stride;
+  bool vectors = stride[3] == 1 && reinterpret_cast<uintptr_t>(tensor.data) % 16 == 0;
+  for (int axis = 0; axis < 3; ++axis) {
+    vectors = vectors && (tensor.size[axis] == 1 || stride[axis] * static_cast<int64_t>(sizeof(T)) % 16 == 0);
+  }
+  return {static_cast<T*>(tensor.data), stride[0], stride[1], stride[2], stride[3], vectors};
+}
+
+inline WeightView weight_view(const structdiff_tensor& tensor) {
+  const bool matrix = tensor.rank == 2;
+  return {tensor.data, matrix ? tensor.stride[0] : 0, tensor.stride[matrix ? 1 : 0], tensor.dtype == STRUCTDIFF_FLOAT32};
+}
+
+template <class T>
+int32_t pack_weights(
+    const TriangleSizes& s, const structdiff_triangle_multiplication_weights& weights,
+    const TriangleScratch<T>& scratch, Stream stream) {
+  typename PackWeights<T>::Problem p{};
+  p.c_z = s.c_z;
+  p.c_hidden = s.c_hidden;
+  p.project_in = weight_view(weights.project_in_weight);
+  p.gate_in = weight_view(weights.gate_in_weight);
+  p.project_out = weight_view(weights.project_out_weight);
+  p.gate_out = weight_view(weights.gate_out_weight);
+  p.norms[0] = weight_view(weights.norm_in_weight);
+  p.norms[1] = weight_view(weights.norm_in_bias);
+  p.norms[2] = weight_view(weights.norm_out_weight);
+  p.norms[3] = weight_view(weights.norm_out_bias);
+  p.to_project_in = scratch.project_in;
+  p.to_gate_in = scratch.gate_in;
+  p.to_project_out = scratch.project_out;
+  p.to_gate_out = scratch.gate_out;
+  p.to_norm_in = scratch.norm_in;
+  p.to_norm_out = scratch.norm_out;
+  using Kernel = PackWeights<T>;
+  return launch<Kernel>(p, divide_up<int64_t>(Kernel::items(p), Kernel::kThreads), Kernel::kThreads, 0, stream);
+}
+
+template <class Kernel, class Problem>
+int32_t contract(const Problem& p, Stream stream) {
+  return launch<Kernel>(p, Kernel::blocks(p.sizes), Kernel::kThreads, Kernel::kSharedBytes, stream);
+}
+
+template <class T>
+int32_t triangle_multiplication_forward(
+    const structdiff_tensor& z, const structdiff_tensor* mask, const structdiff_triangle_multiplication_weights& weights,
+    bool outgoing, double epsilon, const structdiff_tensor& out, void* workspace, int64_t workspace_bytes,
+    Stream stream) {
+  TriangleProblem<T> p{};
+  p.sizes = triangle_sizes(z, weights.project_out_weight.size[1]);
+  const TriangleScratch<T> scratch(workspace, p.sizes);
+  if (workspace_bytes < scratch.needed) return STRUCTDIFF_BAD_ARGUMENT;
+  const PairTable<T> table = pair_table<T>(z);
+  p.z = {table.data, table.batch, table.row, table.column, table.channel, table.vectors};
+  p.out = pair_table<T>(out);
+  if (mask != nullptr && mask->data != nullptr) {
+    p.mask = static_cast<const uint8_t*>(mask->data);
+    p.mask_batch = mask->stride[0];
+    p.mask_row = mask->stride[1];
+    p.mask_column = mask->stride[2];
+  }
+  p.weights = {scratch.project_in, scratch.gate_in, scratch.project_out, scratch.gate_out, scratch.norm_in,
+               scratch.norm_out};
+  p.edges = scratch.edges;
+  p.product = scratch.product;
+  p.epsilon = static_cast<float>(epsilon);
+  p.outgoing = outgoing;
+  int32_t status = pack_weights<T>(p.sizes, weights, scratch, stream);
+  if (status != STRUCTDIFF_OK) return status;
+  status = launch<Edges<T>>(p, Edges<T>::blocks(p.sizes), Edges<T>::kThreads, Edges<T>::shared_bytes(p.sizes), stream);
+  if (status != STRUCTDIFF_OK) return status;
+  status = outgoing ? contract<Contract<T, true>>(p, stream) : contract<Contract<T, false>>(p, stream);
+  if (status != STRUCTDIFF_OK) return status;
+  return launch<Update<T>>(
+      p, Update<T>::blocks(p.sizes), Update<T>::kThreads, Update<T>::shared_bytes(p.sizes), stream);
+}
+
+}  // namespace structdiff::gpu
