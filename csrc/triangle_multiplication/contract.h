@@ -36,7 +36,7 @@ STRUCTDIFF_API int32_t structdiff_triangle_multiplication_backward_cpu(
     int32_t num_threads);
 
 STRUCTDIFF_API int64_t structdiff_triangle_multiplication_forward_workspace_cuda(
-    const structdiff_tensor* z, int64_t c_hidden, int32_t device);
+    const structdiff_tensor* z, const structdiff_triangle_multiplication_weights* weights, int32_t device);
 
 STRUCTDIFF_API int32_t structdiff_triangle_multiplication_forward_cuda(
     const structdiff_tensor* z, const structdiff_tensor* mask,

@@ -31,8 +31,8 @@ bool takes_weights(const structdiff_triangle_multiplication_weights& weights, in
 using namespace structdiff::gpu;
 
 int64_t structdiff_triangle_multiplication_forward_workspace_cuda(
-    const structdiff_tensor* z, int64_t c_hidden, int32_t) {
-  const TriangleSizes sizes = triangle_sizes(*z, c_hidden);
+    const structdiff_tensor* z, const structdiff_triangle_multiplication_weights* weights, int32_t) {
+  const TriangleSizes sizes = triangle_sizes(*z, weights->project_out_weight.size[1]);
   int64_t needed = 0;
   if (!takes(sizes)) return 0;
   by_dtype(z->dtype, [&](auto zero) {

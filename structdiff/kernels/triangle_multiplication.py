@@ -12,7 +12,7 @@ from structdiff.kernels.native import Kernel
 from structdiff.kernels.registration import register_gradient, register_operator
 from structdiff.typing import Bool, Float
 
-_FORWARD = Kernel("triangle_multiplication_forward", "tttidt")
+_FORWARD = Kernel("triangle_multiplication_forward", "tttidt", workspace=(0, 2))
 _BACKWARD = Kernel("triangle_multiplication_backward", "ttttidtt")
 
 

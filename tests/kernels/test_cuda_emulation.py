@@ -248,8 +248,7 @@ def triangle_weights(generator, c_z, c_hidden, dtype):
 def update(library, z, mask, weights, outgoing, order=0):
     out = nothing(*z.shape, dtype=z.dtype)
     arguments = (z, mask, weights, int(outgoing), 1e-5, out)
-    hidden = ctypes.c_int64(weights[6].shape[1])
-    assert run(library, "triangle_multiplication", "forward", arguments, (z, hidden), order) == 0
+    assert run(library, "triangle_multiplication", "forward", arguments, (z, weights), order) == 0
     return out
 
 
