@@ -14,7 +14,6 @@ from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, with_options
 from structdiff.cli.results import check_folder
 from structdiff.cli.stages import shown_stages
-from structdiff.errors import InputError
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from structdiff.evaluation.natural import NaturalChains
     from structdiff.evaluation.subject import Given
 
-_NUMBERINGS = ("label", "author")
 _FAILED = 2
 
 
@@ -52,7 +50,6 @@ def evaluate(
         str | None,
         typer.Option(help="Residues to be touched, in the designs' numbers: A45,A67-68.", show_default="none"),
     ] = None,
-    numbering: Annotated[str, typer.Option(help="What pairs residues with the reference: label or author.")] = "label",
     clusters: Annotated[bool, typer.Option(help="Align all pairs and count clusters.")] = True,
     seed: Annotated[int, typer.Option(help="Of the random draws behind the intervals.", min=0)] = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("evaluation"),
@@ -66,12 +63,9 @@ def evaluate(
     from structdiff.evaluation.evaluation import evaluate as judge
     from structdiff.evaluation.structure_files import structure_files
 
-    if numbering not in _NUMBERINGS:
-        raise InputError("unknown numbering", key="numbering", found=numbering, allowed=_NUMBERINGS,
-                         suggest_from=_NUMBERINGS)  # fmt: skip
     files = structure_files(paths)
     check_folder(out)
-    asked = _given(files, reference, motif, residue_map, hotspots, numbering)
+    asked = _given(files, reference, motif, residue_map, hotspots)
     with shown_stages(quiet=given["quiet"]) as progress:
         chains, references = _natural(natural, progress)
         found = judge(
@@ -100,9 +94,8 @@ def evaluate(
 
 
 def _given(
-    files: list[Path], reference: Path | None, motif: Path | None, residue_map: Path | None, hotspots: str | None,
-    numbering: str,
-) -> Given:  # fmt: skip
+    files: list[Path], reference: Path | None, motif: Path | None, residue_map: Path | None, hotspots: str | None
+) -> Given:
     """What was said of the structures, read and checked."""
     from structdiff.evaluation.subject import Given, named_motif, read_residue_map, references_of
     from structdiff.spec.contigs import parse_residues
@@ -115,7 +108,6 @@ def _given(
         residue_map=None if residue_map is None else read_residue_map(residue_map),
         hotspots=[(spot.chain, spot.number, spot.insertion_code) for spot in spots],
         references={} if reference is None else references_of(reference, files),
-        numbering=numbering,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from structdiff.errors import InputError
 from structdiff.evaluation.lddt import INCLUSION_RADIUS, lddt
 from structdiff.evaluation.superposition import rmsd
-from structdiff.evaluation.tm_score import gdt_ts, tm_score
+from structdiff.evaluation.tm_score import gdt_ha, gdt_ts, tm_score
 from structdiff.structure.tables import ChainKind, Structure
 
 #: Atoms that chemistry cannot tell apart and files name by chance; each residue may exchange them all at once.
@@ -41,8 +41,9 @@ class Comparison:
     """How like the reference a model is; scores in [0, 1], rmsd_ca in Å.
 
     lddt over all polymer atoms and lddt_ca over CA (C1' in nucleic acids) alone; lddt_interface over distances between
-    chains (NaN for one chain); lddt_residue (residue of the reference; NaN where unresolved); tm, gdt_ts and rmsd_ca of
-    all chains together by CA or C1', missing ones counting against tm only; coverage: share of these in the model.
+    chains (NaN for one chain); lddt_residue (residue of the reference; NaN where unresolved); tm, gdt_ts,
+    gdt_ha and rmsd_ca of all chains together by CA or C1', missing ones counting against tm only; coverage: share of
+    these in the model.
     """
 
     lddt: float
@@ -51,6 +52,7 @@ class Comparison:
     lddt_residue: np.ndarray
     tm: float
     gdt_ts: float
+    gdt_ha: float
     rmsd_ca: float
     coverage: float
 
@@ -89,7 +91,8 @@ def pair_atoms(
 def compare(model: Structure, reference: Structure, *, numbering: Literal["label", "author"] = "label") -> Comparison:
     """lDDT, TM-score, GDT_TS and RMSD of a model against an experimental structure with the same chain names.
 
-    Chains that are copies of each other are taken as named. Raises InputError where fewer than three residues pair.
+    Chains that are copies of each other are taken as named (``chain_matching.as_reference`` permutes them).
+    Raises InputError where fewer than three residues pair.
     """
     paired = pair_atoms(model, reference, numbering=numbering)
     whole = lddt(paired.positions, paired.reference, paired.residue)
@@ -108,6 +111,7 @@ def compare(model: Structure, reference: Structure, *, numbering: Literal["label
         lddt_residue=per_residue,
         tm=tm_score(mobile, target, length=int(centre.sum())).score,
         gdt_ts=gdt_ts(mobile, target),
+        gdt_ha=gdt_ha(mobile, target),
         rmsd_ca=rmsd(mobile, target),
         coverage=float(found.sum() / centre.sum()),
     )

@@ -39,8 +39,9 @@ class Evaluation:
     """All that was found of some structures.
 
     rows: one a structure. failures: (file, reason) of those that could not be judged. summary: mean and interval of
-    each metric of structures, and metrics of the set. targets: lines for designs from nothing. folds (structure, dimension)
-    and lengths (structure): places in the space of folds. natural: what was compared with. notes: what was left out.
+    each metric of structures, and metrics of the set. targets: lines for designs from nothing. folds (structure,
+    dimension) and lengths (structure): places in the space of folds. natural: what was compared with. notes:
+    what was left out.
     """
 
     rows: Sequence[Row]

@@ -25,14 +25,12 @@ class Given:
 
     motif: its structure. residue_map: for all structures; without it each one's own, NAME.residue_map.json beside it.
     hotspots: in the designs' chains and numbers. references: true structures, by name, or one under "" for all.
-    numbering: how residues are paired with those of a reference.
     """
 
     motif: Structure | None = None
     residue_map: Mapping[str, Any] | None = None
     hotspots: Sequence[ResidueKey] = ()
     references: Mapping[str, Path] = field(default_factory=dict)
-    numbering: str = "label"
 
     def reference_of(self, name: str) -> Path | None:
         """The true structure that belongs to a name."""

@@ -1,0 +1,68 @@
+"""Are the ligands of a model sound molecules in a sound place: the checks of PoseBusters, where it is installed.
+
+Buttenschoen, Morris & Deane, Chem. Sci. 15, 3130 (2024). It comes with ``pip install structdiff[evaluation]``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from structdiff.chemistry.elements import SYMBOLS
+from structdiff.structure.files import write_structure
+from structdiff.structure.tables import ChainKind, Structure
+
+_SMALLEST = 4  # heavy atoms
+_ORDERS = {1: "SINGLE", 2: "DOUBLE", 3: "TRIPLE", 4: "AROMATIC"}
+
+
+def checks_passed(model: Structure) -> float:
+    """Share of PoseBusters' checks that the model's ligands pass, mean over ligands; NaN where it is not installed."""
+    ligands = [rows for rows in _ligand_atoms(model) if len(rows) >= _SMALLEST]
+    if importlib.util.find_spec("posebusters") is None or not ligands:
+        return float("nan")
+    posebusters = importlib.import_module("posebusters")
+
+    polymer = np.isin(model.chains.kind[model.atom_chain], (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA))
+    checker = posebusters.PoseBusters(config="dock" if polymer.any() else "mol")
+    with tempfile.TemporaryDirectory() as folder:
+        receptor = None
+        if polymer.any():
+            receptor = write_structure(model.select(polymer & model.atoms.resolved), Path(folder) / "receptor.pdb")
+        shares = [
+            float(np.mean(checker.bust([_molecule(model, rows)], None, receptor).to_numpy(bool))) for rows in ligands
+        ]
+    return float(np.mean(shares))
+
+
+def _ligand_atoms(model: Structure) -> list[np.ndarray]:
+    chains = np.flatnonzero(model.chains.kind == ChainKind.LIGAND).tolist()
+    return [np.flatnonzero((model.atom_chain == chain) & model.atoms.resolved) for chain in chains]
+
+
+def _molecule(model: Structure, rows: np.ndarray):  # noqa: ANN202 - an RDKit molecule, loaded late
+    from rdkit import Chem
+    from rdkit.Geometry import Point3D
+
+    molecule = Chem.RWMol()
+    place = {}
+    for row in rows.tolist():
+        atom = Chem.Atom(SYMBOLS[int(model.atoms.element[row]) - 1])
+        atom.SetFormalCharge(int(model.atoms.charge[row]))
+        place[row] = molecule.AddAtom(atom)
+    bonds = zip(model.bonds.atom_1.tolist(), model.bonds.atom_2.tolist(), model.bonds.order.tolist(), strict=True)
+    for one, two, order in bonds:
+        if one in place and two in place:
+            molecule.AddBond(place[one], place[two], getattr(Chem.BondType, _ORDERS.get(order, "SINGLE")))
+            if order == 4:
+                molecule.GetAtomWithIdx(place[one]).SetIsAromatic(True)
+                molecule.GetAtomWithIdx(place[two]).SetIsAromatic(True)
+    conformer = Chem.Conformer(len(rows))
+    for row, number in place.items():
+        conformer.SetAtomPosition(number, Point3D(*map(float, model.atoms.positions[row])))
+    molecule.AddConformer(conformer)
+    return molecule.GetMol()
