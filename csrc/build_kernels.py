@@ -4,7 +4,8 @@ One library for each level of the processor (structdiff/kernels/native.py picks 
 there is nvcc. What cannot be compiled is left out with a line that says so: the operators then run in PyTorch.
 
 Environment: CXX the C++ compiler, CXXFLAGS more flags; STRUCTDIFF_NATIVE=0 builds nothing; STRUCTDIFF_CUDA=0 leaves out
-CUDA, NVCC is its compiler, STRUCTDIFF_CUDA_ARCHITECTURES its architectures (80;90a, say; by default all).
+CUDA, NVCC is its compiler, STRUCTDIFF_CUDA_ARCHITECTURES its architectures: "all", or some (80;90a, say). By default
+those of the GPUs in this machine; where there are none 80 and its PTX, which every later GPU takes.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _LEVELS = {
 _FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
 _WARNINGS = ["-Wall", "-Wextra"]
 
-# sm_80 also covers 8.6 and 8.9; code for 90a runs on 9.0 alone, so PTX of compute_80 stays for what is newer.
+# Beside them PTX of compute_80, for what is newer. Each takes as long to compile as the first.
 _ARCHITECTURES = ("80", "86", "89", "90a", "100", "120")
 
 
@@ -107,13 +108,30 @@ def cpu_compilations(command: list[str], folder: Path, *, strict: bool) -> Itera
             yield Compilation(f"libstructdiff_cpu_{level}.so", source, object_file, full)
 
 
+def cuda_architectures() -> list[tuple[str, str]]:
+    """What to compile for: the virtual architecture, and the real one or PTX."""
+    asked = os.environ.get("STRUCTDIFF_CUDA_ARCHITECTURES", "")
+    if asked and asked != "all":
+        return [(each, f"sm_{each}") for each in asked.replace(",", ";").split(";")]
+    if not asked and (here := _architectures_here()):
+        return [(each, f"sm_{each}") for each in here]
+    return [*((each, f"sm_{each}") for each in (_ARCHITECTURES if asked else ("80",))), ("80", "compute_80")]
+
+
+def _architectures_here() -> list[str]:
+    """Those of this machine's GPUs, as far as the kernels run on them."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, "--query-gpu=compute_cap", "--format=csv,noheader"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = {line.strip().replace(".", "") for line in said.stdout.splitlines() if said.returncode == 0}
+    return sorted((each for each in found if each.isdigit() and int(each) >= 80), key=int)
+
+
 def cuda_compilations(command: str, folder: Path, *, strict: bool) -> Iterator[Compilation]:
     """Every CUDA source, for all architectures in one object."""
-    asked = os.environ.get("STRUCTDIFF_CUDA_ARCHITECTURES")
-    architectures = asked.replace(",", ";").split(";") if asked else _ARCHITECTURES
-    flags = [f"-gencode=arch=compute_{each},code=sm_{each}" for each in architectures]
-    if not asked:
-        flags.append("-gencode=arch=compute_80,code=compute_80")
+    flags = [f"-gencode=arch=compute_{each},code={code}" for each, code in cuda_architectures()]
     flags += ["-std=c++17", "-O3", "-Xcompiler=-fPIC,-fvisibility=hidden", "-cudart=static", f"-I{SOURCES}"]
     flags += [f'-DSTRUCTDIFF_SOURCE_HASH="{source_hash()}"', *(["-Werror=all-warnings"] if strict else [])]
     for source in sorted(SOURCES.glob("*/*.cu")):

@@ -93,6 +93,18 @@ struct QueryGradient {
     const float inverse_scale = 1.0f / p.scale;
     float grad[kTiles][Channels / 8][4] = {};
     for (int buffer = 0; tile < count; buffer ^= 1) {
+      // Asked for before the wait, so that both come at once.
+      float scores[kTiles][kScores][4];
+      float slopes[kTiles][kScores][4];
+#pragma unroll
+      for (int m = 0; m < kTiles; ++m) {
+        start_with_bias<T, kScores>(scores[m], p.bias, b, h, query / 16 + m, tile * kKeys, lane, inverse_scale);
+#pragma unroll
+        for (int n = 0; n < kScores; ++n) {
+#pragma unroll
+          for (int e = 0; e < 4; ++e) slopes[m][n][e] = -delta[m][e / 2];
+        }
+      }
       copy_async_wait<0>();
       barrier(name, threads);
       uint64_t next_bits = 0;
@@ -101,18 +113,6 @@ struct QueryGradient {
       copy_async_commit();
       const T* k = tiles + buffer * 2 * kTile;
       if (query < s.queries) {
-        float scores[kTiles][kScores][4];
-        float slopes[kTiles][kScores][4];
-#pragma unroll
-        for (int m = 0; m < kTiles; ++m) {
-          start_with_bias<T, kScores>(
-              scores[m], p.bias, b, h, query / 16 + m, tile * kKeys, lane, inverse_scale);
-#pragma unroll
-          for (int n = 0; n < kScores; ++n) {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) slopes[m][n][e] = -delta[m][e / 2];
-          }
-        }
         multiply_rows<T, Channels>(scores, q, k, lane);
         multiply_rows<T, Channels>(slopes, grad_out, k + kTile, lane);
 #pragma unroll

@@ -106,6 +106,13 @@ struct Forward {
     copy_async_commit();
     const float inverse_scale = 1.0f / p.scale;
     for (int buffer = 0; tile < count; buffer ^= 1) {
+      // Asked for before the wait, so that both come at once.
+      float scores[kTiles][kScores][4];
+#pragma unroll
+      for (int m = 0; m < kTiles; ++m) {
+        start_with_bias<T, kScores>(
+            scores[m], p.bias, b, h, query / 16 + m, tile * Shape::kKeys, lane, inverse_scale);
+      }
       copy_async_wait<0>();
       barrier(name, threads);
       uint64_t next_bits = 0;
@@ -114,12 +121,6 @@ struct Forward {
       copy_async_commit();
       const T* k = tiles + buffer * 2 * Shape::kTile;
       if (query < s.queries) {
-        float scores[kTiles][kScores][4];
-#pragma unroll
-        for (int m = 0; m < kTiles; ++m) {
-          start_with_bias<T, kScores>(
-              scores[m], p.bias, b, h, query / 16 + m, tile * Shape::kKeys, lane, inverse_scale);
-        }
         multiply_rows<T, Channels>(scores, q, k, lane);
         if (bits != kAllBits<Shape::kKeys> || dead) {
 #pragma unroll
