@@ -14,6 +14,7 @@ from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, with_options
 from structdiff.cli.results import check_folder
 from structdiff.cli.stages import shown_stages
+from structdiff.errors import InputError
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -50,6 +51,19 @@ def evaluate(
         str | None,
         typer.Option(help="Residues to be touched, in the designs' numbers: A45,A67-68.", show_default="none"),
     ] = None,
+    motifbench: Annotated[
+        Path | None,
+        typer.Option(
+            help="Copy of the repository blt2114/MotifBench: score folders of scaffolds.", show_default="none"
+        ),
+    ] = None,
+    refolded: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --motifbench: structures predicted from the scaffolds' sequences, in folders of the same names.",
+            show_default="none: geometry alone",
+        ),
+    ] = None,
     clusters: Annotated[bool, typer.Option(help="Align all pairs and count clusters.")] = True,
     seed: Annotated[int, typer.Option(help="Of the random draws behind the intervals.", min=0)] = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("evaluation"),
@@ -63,8 +77,21 @@ def evaluate(
     from structdiff.evaluation.evaluation import evaluate as judge
     from structdiff.evaluation.structure_files import structure_files
 
+    if refolded is not None and motifbench is None:
+        raise InputError("refolded structures are judged with --motifbench", key="refolded", found=str(refolded))
     files = structure_files(paths)
     check_folder(out)
+    provenance = {
+        "program": f"structdiff {__version__}",
+        "files": [str(path) for path in paths],
+        "reference": None if reference is None else str(reference),
+        "natural": None if natural is None else str(natural),
+        "motif": None if motif is None else str(motif),
+        "seed": seed,
+    }
+    if motifbench is not None:
+        provenance |= {"motifbench": str(motifbench), "refolded": None if refolded is None else str(refolded)}
+        return _motifbench(paths, motifbench, refolded, natural, out, provenance, quiet=given["quiet"])
     asked = _given(files, reference, motif, residue_map, hotspots)
     with shown_stages(quiet=given["quiet"]) as progress:
         chains, references = _natural(natural, progress)
@@ -77,20 +104,25 @@ def evaluate(
             seed=seed,
             on_progress=progress,
         )
-    provenance = {
-        "program": f"structdiff {__version__}",
-        "files": [str(path) for path in paths],
-        "reference": None if reference is None else str(reference),
-        "natural": None if natural is None else str(natural),
-        "motif": None if motif is None else str(motif),
-        "seed": seed,
-    }
     _write(found, out, provenance)
     if not given["quiet"]:
         _show(found, out)
     for _, reason in found.failures:
         print(f"error: {reason}", file=sys.stderr)
     return _FAILED if found.failures else 0
+
+
+def _motifbench(
+    paths: list[Path], problems: Path, refolded: Path | None, natural: Path | None, out: Path,
+    provenance: dict[str, Any], *, quiet: bool,
+) -> int:  # fmt: skip
+    from structdiff.cli.motifbench import score_motifbench, show_motifbench, write_motifbench
+
+    with shown_stages(quiet=quiet) as progress:
+        _, references = _natural(natural, progress)
+        scores, score = score_motifbench(paths, problems, refolded, references, progress)
+    write_motifbench(scores, score, out, provenance, refolded=refolded is not None)
+    return _FAILED if show_motifbench(scores, score, refolded=refolded is not None, quiet=quiet) else 0
 
 
 def _given(

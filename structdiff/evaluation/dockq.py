@@ -1,7 +1,7 @@
 """DockQ: how right the interfaces of a predicted complex are.
 
-Basu & Wallner, PLoS ONE 11, e0161879 (2016): the mean of the share of native contacts, of a scaled interface RMSD and of
-a scaled RMSD of the smaller chain where the larger is superposed. Residue contacts are heavy atoms within 5 Å; the
+Basu & Wallner, PLoS ONE 11, e0161879 (2016): the mean of the share of native contacts, of a scaled interface RMSD and
+of a scaled RMSD of the smaller chain where the larger is superposed. Residue contacts are heavy atoms within 5 Å; the
 interface is residues within 10 Å; RMSDs are those of N, CA, C, O.
 """
 

@@ -33,8 +33,9 @@ class Problem:
     """One motif to be scaffolded.
 
     name: number and PDB id (01_1LDB). path: its motif as a PDB file, a chain a segment, UNK where the residue may be
-    redesigned. segments: residues of each chain. redesign: residues (chain, number) whose type is free. length: residues
-    of a scaffold. group: 1, 2 or 3, by the number of segments. spacing: segments and gaps as in the reference protein.
+    redesigned. segments: residues of each chain. redesign: residues (chain, number) whose type is free. length:
+    residues of a scaffold. group: 1, 2 or 3, by the number of segments. spacing: segments and gaps as in the
+    reference protein.
     """
 
     name: str
