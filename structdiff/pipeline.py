@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from structdiff.assembly import (
+    Job,
     complex_job,
     confidence_of,
     design_job,
+    design_request,
     finished_design,
     finished_prediction,
 )
@@ -26,6 +29,7 @@ from structdiff.options import RunOptions
 from structdiff.output.prediction import Design, Prediction
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec
+from structdiff.spec.fold_plans import with_fold_plan
 from structdiff.spec.layout import Layout
 from structdiff.spec.read import read_complex
 from structdiff.structure.files import read_structure
@@ -122,15 +126,18 @@ def design(
     spec, motif = resolve_design(spec)
     engine = engine or load_engine(options)
     chosen = list(range(spec.num_designs) if numbers is None else numbers)
-    wanted = (
-        Wanted(job=design_job(spec, _layout(spec, number), motif, number), seed=spec.seed, index=number)
-        for number in chosen
-    )
+    wanted = (Wanted(job=_job(spec, motif, number), seed=spec.seed, index=number) for number in chosen)
     for drawn in draw_all(engine, wanted, len(chosen), options, on_progress):
         own = drawn.wanted
         yield finished_design(
             own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory
         )
+
+
+def job_of(spec: DesignSpec, number: int) -> Job:
+    """The job of one design, before anything is drawn; raises InputError for what cannot be designed."""
+    spec, motif = resolve_design(spec)
+    return _job(spec, motif, number)
 
 
 def layouts(spec: DesignSpec) -> list[Layout]:
@@ -158,6 +165,13 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
         return completed(spec, motif), motif
     except InputError as error:
         raise error if error.path is not None else InputError(str(error), path=spec.motif) from None
+
+
+def _job(spec: DesignSpec, motif: Structure | None, number: int) -> Job:
+    """One design's job: what was asked, and the fold plan that was drawn for it where there is one."""
+    layout = _layout(spec, number)
+    planned = with_fold_plan(spec, layout, np.random.default_rng([spec.seed, number, 1]))
+    return replace(design_job(planned, layout, motif, number), request=design_request(spec))
 
 
 def _layout(spec: DesignSpec, index: int) -> Layout:

@@ -19,9 +19,12 @@ _HELP = {
     "redesign": "Motif residues that get a new amino acid: A165,A170.",
     "epitope": "Chains of the motif's file whose place the binder takes: the residues they touch become hotspots.",
     "target_crop": "How much of a large target is drawn: auto, none (all of it), or a number of residues.",
+    "fold_plan": "Where the fold of new chains comes from when nothing is said of it: natural (that of a natural chain), "
+    "or none (the network's own).",
     "fold_of": "Structure whose helices, strands and their neighbourhood the design takes over.",
     "adjacent": "Helices and strands that lie side by side, counted from 1: 1-2,2-4.",
     "apart": "Helices and strands that do not touch: 1-3.",
+    "parallel": "Adjacent strands that run the same way; two with one helix between them are taken to: 1-4.",
     "inpaint": "Loops of the motif's file to build anew: A20-30, A20-30:8-14 for another length, gaps for what is "
     "missing.",
     "noise": "Partial diffusion: the noise added to the motif's file, in Å or as a share of the steps: 8, or 40%.",

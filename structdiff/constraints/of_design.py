@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from structdiff.constraints.burial import burial_term
 from structdiff.constraints.energy_descent import EnergyDescent, Term
-from structdiff.constraints.energy_terms import build_term
+from structdiff.constraints.energy_terms import build_term, kept_clash_term
 from structdiff.constraints.hydrogen_bonds import with_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
+from structdiff.constraints.obstacles import obstacle_terms
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
@@ -17,6 +20,7 @@ from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Clash
 from structdiff.spec.fold import Block, StrandPair, strand_pairs
 from structdiff.spec.layout import Layout
+from structdiff.typing import Float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,17 +36,23 @@ class DesignConstraints:
     pairs: tuple[StrandPair, ...] = ()
 
     @classmethod
-    def of(cls, spec: DesignSpec, layout: Layout, placed: PlacedAtoms) -> DesignConstraints:
-        """The constraints of one layout; raises InputError for chains and residues that it does not have."""
+    def of(
+        cls, spec: DesignSpec, layout: Layout, placed: PlacedAtoms, left_out: Float[np.ndarray, "atom 3"]
+    ) -> DesignConstraints:
+        """The constraints of one layout; raises InputError for chains and residues that it does not have.
+
+        left_out: atoms (Å, in the motif's frame) of what a crop leaves out, which stand in the way all the same.
+        """
         blocks = residue_blocks(spec, layout)
-        pairs = strand_pairs(blocks, spec.adjacent, spec.apart)
+        pairs = strand_pairs(blocks, spec.adjacent, spec.apart, spec.parallel)
         terms = [build_term(energy, placed) for energy in spec.energies]
         if spec.burial is not None:
             term = burial_term(spec.burial_of(layout), placed)
             terms += [] if term is None else [term]
         keeps_more = any(residue.chain_is_fixed for residue in layout.residues)
         if keeps_more and not any(isinstance(energy, Clash) for energy in spec.energies):
-            terms.append(build_term(Clash(), placed))
+            terms.append(kept_clash_term(placed))
+            terms += obstacle_terms(placed, left_out)
         return cls(placed=placed, terms=tuple(terms), blocks=tuple(blocks), pairs=tuple(pairs))
 
     def sampling(self) -> list[SamplingConstraint]:

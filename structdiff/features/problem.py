@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.fold import block_pairs
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, is_fixed
 from structdiff.spec.design import DesignSpec
@@ -24,7 +25,6 @@ CROPPED_TARGET, CROP_REACH = 150, 25.0
 _SHORTEST_STRETCH, _BRIDGED_GAP = 6, 3  # residues of a cropped target
 _EPITOPE_DISTANCE, _EPITOPE_RESIDUES = 5.0, 6  # Å between heavy atoms; hotspots taken from a bound reference
 _REACH_PER_RESIDUE = 3.3  # Å, what a chain reaches with each residue more, drawn out but not straight
-_TOUCHING = 8.0  # Å between CA atoms of blocks that lie side by side
 
 
 def completed(spec: DesignSpec, motif: Structure | None) -> DesignSpec:
@@ -51,14 +51,9 @@ def _with_fold(spec: DesignSpec, reference: Structure) -> DesignSpec:
     parts = ["".join(letters[backbone.chain == chain]) for chain in dict.fromkeys(backbone.chain.tolist())]
     # Single letters are where DSSP's rules end, not elements that could be laid out.
     text = "/".join(_without_specks(part) for part in parts)
-    blocks, alphas = blocks_of(text), backbone.positions[:, 1]
-    adjacent, apart = [], []
-    for second in range(len(blocks)):
-        for first in range(second):
-            one, other = (alphas[blocks[each].start : blocks[each].stop] for each in (first, second))
-            nearest = float(np.linalg.norm(one[:, None] - other[None], axis=-1).min())
-            (adjacent if nearest < _TOUCHING else apart).append((first + 1, second + 1))
-    return replace(spec, fold_of=None, secondary_structure=text, adjacent=tuple(adjacent), apart=tuple(apart))
+    pairs = block_pairs(backbone, blocks_of(text))
+    told = {"adjacent": pairs.adjacent, "apart": pairs.apart, "parallel": pairs.parallel}
+    return replace(spec, fold_of=None, secondary_structure=text, **told)
 
 
 def _without_specks(letters: str) -> str:

@@ -46,7 +46,10 @@ class DesignSpec:
 
     Fold: ``secondary_structure`` (H, E, L, ?) and ``burial`` (B, P, E, ?) give one letter for each residue of the
     chains that hold new residues, with '/' between chains, and so fix the chains' lengths; ``adjacent`` and ``apart``
-    are pairs of helices and strands, counted from 1, that touch or do not; ``fold_of`` takes all that from a structure.
+    are pairs of helices and strands, counted from 1, that touch or do not, ``parallel`` those adjacent strands that run
+    the same way; ``fold_of`` takes all that from a structure.
+    Where none of it is said, ``fold_plan`` "natural" draws for each chain that is all new the helices, strands and
+    pairing of a natural chain of its length (`structdiff.spec.fold_plans`); "none" leaves the fold to the network.
 
     Chemistry: ``cyclic`` names chains of the design whose ends are joined, ``disulfides`` pairs of its residues.
     Parts built anew: ``inpaint`` names loops of the structure that new residues replace. With ``noise`` everything
@@ -74,8 +77,10 @@ class DesignSpec:
     secondary_structure: str | None = None
     burial: str | None = None
     fold_of: str | None = None
+    fold_plan: str = "natural"
     adjacent: tuple[BlockPair, ...] = ()
     apart: tuple[BlockPair, ...] = ()
+    parallel: tuple[BlockPair, ...] = ()
     cyclic: tuple[str, ...] = ()
     disulfides: tuple[Disulfide, ...] = ()
     inpaint: tuple[Loop | str, ...] = ()

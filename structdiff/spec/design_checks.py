@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from structdiff.errors import InputError
 from structdiff.spec.contigs import Contigs, is_fixed
-from structdiff.spec.fold import check_block_pairs
+from structdiff.spec.fold import FOLD_PLANS, check_block_pairs
 from structdiff.spec.lengths import format_length
 
 if TYPE_CHECKING:
@@ -23,11 +23,15 @@ def check_design(spec: DesignSpec) -> None:
     _check_chains(spec)
     _check_symmetry(spec)
     _check_rebuilding(spec)
-    if spec.fold_of is not None and (spec.secondary_structure is not None or spec.adjacent or spec.apart):
+    said = spec.secondary_structure is not None or spec.adjacent or spec.apart or spec.parallel
+    if spec.fold_of is not None and said:
         raise InputError("the fold is taken from a structure already", key="fold_of",
                          allowed="fold_of alone, or secondary_structure with adjacent and apart")  # fmt: skip
+    if spec.fold_plan not in FOLD_PLANS:
+        raise InputError("unknown fold plan", key="fold_plan", found=spec.fold_plan, allowed=FOLD_PLANS,
+                         suggest_from=FOLD_PLANS)  # fmt: skip
     if spec.fold_of is None:
-        check_block_pairs(spec.secondary_structure, spec.adjacent, spec.apart)
+        check_block_pairs(spec.secondary_structure, spec.adjacent, spec.apart, spec.parallel)
     _check_residues(spec)
     if all(segment.residues for segment in spec.contigs.fixed):
         _check_against_contigs(spec)

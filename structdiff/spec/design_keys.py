@@ -11,7 +11,7 @@ from structdiff.errors import InputError
 from structdiff.spec.contigs import FixedSegment, parse_contigs, parse_residues, parse_stretches
 from structdiff.spec.document import Node
 from structdiff.spec.energies import energy_from_dict, energy_to_dict, parse_energy, scalar
-from structdiff.spec.fold import parse_block_pairs
+from structdiff.spec.fold import FOLD_PLANS, parse_block_pairs
 from structdiff.spec.lengths import format_length, parse_length
 from structdiff.spec.rebuilding import parse_kept, parse_loops, parse_noise, parse_part
 from structdiff.spec.symmetry import parse_symmetry
@@ -63,6 +63,15 @@ def parse_crop(text: str) -> str:
     if word not in _CROPS and not (word.isdigit() and int(word) >= 10):
         raise InputError("how much of the target to keep", key="target_crop", found=text,
                          allowed="auto, none, or a number of residues from 10")  # fmt: skip
+    return word
+
+
+def parse_fold_plan(text: str) -> str:
+    """Where the fold of new chains comes from when nothing is said of it: ``natural`` or ``none``."""
+    word = text.strip().lower()
+    if word not in FOLD_PLANS:
+        raise InputError("where the fold of new chains comes from", key="fold_plan", found=text, allowed=FOLD_PLANS,
+                         suggest_from=FOLD_PLANS)  # fmt: skip
     return word
 
 
@@ -145,8 +154,10 @@ KEYS: dict[str, Key] = {
     "secondary_structure": Key(text=str),
     "burial": Key(text=str),
     "fold_of": Key(text=str, node=Node.file),
+    "fold_plan": Key(text=parse_fold_plan),
     "adjacent": _pairs("adjacent"),
     "apart": _pairs("apart"),
+    "parallel": _pairs("parallel"),
     "cyclic": Key(text=_names, write=list, joined=","),
     "disulfides": Key(text=parse_disulfides, write=_written_disulfides, joined=","),
     "inpaint": Key(text=parse_loops, write=_strings, joined=","),

@@ -12,6 +12,8 @@ from structdiff.errors import InputError
 #: Two blocks by their numbers, counted from 1 along all designed chains.
 BlockPair = tuple[int, int]
 
+#: Where the fold of new chains comes from when nothing is said of it: that of a natural chain, or the network alone.
+FOLD_PLANS = ("natural", "none")
 _PAIR = re.compile(r"(\d+)\s*[-:]\s*(\d+)")
 _SHORTEST_STRAND = 2
 
@@ -72,8 +74,13 @@ def parse_block_pairs(text: str, key: str) -> tuple[BlockPair, ...]:
     return tuple(dict.fromkeys(pairs))
 
 
-def check_block_pairs(letters: str | None, adjacent: Iterable[BlockPair], apart: Iterable[BlockPair]) -> None:
-    """Raises InputError for blocks that are not there, and for pairs that are asked to touch and to keep apart."""
+def check_block_pairs(
+    letters: str | None,
+    adjacent: Iterable[BlockPair],
+    apart: Iterable[BlockPair],
+    parallel: Iterable[BlockPair] = (),
+) -> None:
+    """Raises InputError for blocks that are not there, and for pairs of which two things are asked."""
     blocks = [] if letters is None else blocks_of(letters)
     for key, pairs in (("adjacent", adjacent), ("apart", apart)):
         for pair in pairs:
@@ -82,18 +89,28 @@ def check_block_pairs(letters: str | None, adjacent: Iterable[BlockPair], apart:
             if not 1 <= min(pair) < max(pair) <= len(blocks):
                 raise InputError("there is no such pair of helices and strands", key=key, found=f"{pair[0]}-{pair[1]}",
                                  allowed=f"numbers from 1 to {len(blocks)}")  # fmt: skip
+    for low, high in parallel:
+        if (low, high) not in set(adjacent):
+            raise InputError("parallel strands are adjacent ones", key="parallel", found=f"{low}-{high}",
+                             allowed=[f"{one}-{other}" for one, other in adjacent])  # fmt: skip
+        if not blocks[low - 1].letter == blocks[high - 1].letter == "E":
+            raise InputError("only strands can be parallel", key="parallel", found=f"{low}-{high}")
     both = set(adjacent) & set(apart)
     if both:
         raise InputError("the blocks are asked to touch too", key="apart", found="-".join(map(str, min(both))))
 
 
 def strand_pairs(
-    blocks: Sequence[Block], adjacent: Iterable[BlockPair] = (), apart: Iterable[BlockPair] = ()
+    blocks: Sequence[Block],
+    adjacent: Iterable[BlockPair] = (),
+    apart: Iterable[BlockPair] = (),
+    parallel: Iterable[BlockPair] = (),
 ) -> list[StrandPair]:
     """Which strands are paired: those said to be adjacent, else each with the next one along the sequence.
 
-    Two strands with nothing between them but a loop make a hairpin (antiparallel); two with one helix between them lie
-    parallel, as nearly always in nature (right-handed crossover); others antiparallel.
+    Those of ``parallel`` run the same way. Of the others, two with nothing between them but a loop make a hairpin
+    (antiparallel); two with one helix between them lie parallel, as nearly always in nature (right-handed crossover);
+    the rest antiparallel.
     """
     strands = [place for place, block in enumerate(blocks) if block.letter == "E" and len(block) >= _SHORTEST_STRAND]
     asked = [(low - 1, high - 1) for low, high in adjacent]
@@ -101,4 +118,8 @@ def strand_pairs(
     if not chosen:
         refused = {(low - 1, high - 1) for low, high in apart}
         chosen = [pair for pair in pairwise(strands) if pair not in refused]
-    return [StrandPair(first=blocks[low], second=blocks[high], parallel=high - low == 2) for low, high in chosen]
+    same_way = {(low - 1, high - 1) for low, high in parallel}
+    return [
+        StrandPair(first=blocks[low], second=blocks[high], parallel=high - low == 2 or (low, high) in same_way)
+        for low, high in chosen
+    ]

@@ -1,0 +1,122 @@
+"""Fold plans: the helices and strands of natural chains, in order, and which of them lie side by side."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import resources
+from itertools import groupby
+
+import numpy as np
+
+from structdiff.spec.design import DesignSpec
+from structdiff.spec.fold import BlockPair, blocks_of
+from structdiff.spec.layout import Layout
+
+#: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).
+_STRETCH, _STRETCH_RESIDUES = 0.15, 5
+_SHORTEST_LOOP = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldPlan:
+    """Helix (H), strand (E) or loop (L) of each residue, and pairs of blocks (from 1) that lie side by side.
+
+    parallel: those pairs of strands that run the same way. origin: the natural chain it is that of.
+    """
+
+    letters: str
+    adjacent: tuple[BlockPair, ...]
+    parallel: tuple[BlockPair, ...] = ()
+    origin: str = ""
+
+    def to_row(self) -> list[str]:
+        """The plan as short strings."""
+        runs = "".join(f"{letter}{len(list(run))}" for letter, run in groupby(self.letters))
+        same_way = set(self.parallel)
+        pairs = [f"{low}-{high}" + "p" * ((low, high) in same_way) for low, high in self.adjacent]
+        return [self.origin, runs, " ".join(pairs)]
+
+    @classmethod
+    def from_row(cls, row: Sequence[str]) -> FoldPlan:
+        """The plan of the short strings that `to_row` makes."""
+        origin, runs, pairs = row
+        letters = "".join(letter * int(count) for letter, count in re.findall(r"([HEL])(\d+)", runs))
+        found = [(int(low), int(high), way) for low, high, way in re.findall(r"(\d+)-(\d+)(p?)", pairs)]
+        return cls(
+            letters=letters,
+            adjacent=tuple((low, high) for low, high, _ in found),
+            parallel=tuple((low, high) for low, high, way in found if way),
+            origin=origin,
+        )
+
+    def fitted(self, length: int, rng: np.random.Generator) -> FoldPlan | None:
+        """The same plan for another length: loops, and the ends of the longest helices, grow or shrink.
+
+        None where neither has residues enough to give.
+        """
+        runs = [[letter, len(list(run))] for letter, run in groupby(self.letters)]
+        loops = [run for run in runs if run[0] == "L"]
+        helices = [run for run in runs if run[0] == "H"]
+        for _ in range(abs(length - len(self.letters))):
+            grow = length > len(self.letters)
+            able = loops if grow else [run for run in loops if run[1] > _SHORTEST_LOOP]
+            if not able or (helices and rng.random() < 0.3):
+                able = [run for run in helices if grow or run[1] > 8] or able
+            if not able:
+                return None
+            chosen = able[rng.integers(len(able))]
+            chosen[1] += 1 if grow else -1
+        return replace(self, letters="".join(letter * count for letter, count in runs))
+
+
+def draw_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
+    """A plan for a chain of that many residues, that of a natural chain of nearly that length; None if none is known.
+
+    Every plan of a length between 85 and 115 % of the one asked for is as likely as any other.
+    """
+    plans = natural_fold_plans()
+    reach = max(_STRETCH_RESIDUES, int(_STRETCH * length))
+    near = [plan for plan in plans if abs(len(plan.letters) - length) <= reach]
+    for place in rng.permutation(len(near)):
+        fitted = near[place].fitted(length, rng)
+        if fitted is not None:
+            return fitted
+    return None
+
+
+def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -> DesignSpec:
+    """The request for one design, with a plan drawn for each chain that is all new; as it is where none is wanted.
+
+    A plan is drawn where ``fold_plan`` is "natural" and the request says nothing of secondary structure itself. The
+    chains that hold residues of a structure, and lengths for which no plan is known, are left open.
+    """
+    if spec.fold_plan != "natural" or spec.secondary_structure is not None or spec.fold_of is not None:
+        return spec
+    letters: list[str] = []
+    adjacent: list[BlockPair] = []
+    parallel: list[BlockPair] = []
+    for chain in layout.chains.values():
+        if chain[0].chain_is_fixed:
+            continue
+        new = all(residue.origin is None for residue in chain)
+        plan = draw_fold_plan(len(chain), rng) if new else None
+        before = len(blocks_of("/".join(letters)))
+        letters.append("?" * len(chain) if plan is None else plan.letters)
+        if plan is not None:
+            adjacent += [(low + before, high + before) for low, high in plan.adjacent]
+            parallel += [(low + before, high + before) for low, high in plan.parallel]
+    if not any(set(each) - {"?"} for each in letters):
+        return spec
+    return replace(spec, secondary_structure="/".join(letters), adjacent=tuple(adjacent), parallel=tuple(parallel))
+
+
+@lru_cache(maxsize=1)
+def natural_fold_plans() -> tuple[FoldPlan, ...]:
+    """The plans that come with the package, by length."""
+    path = resources.files("structdiff").joinpath("spec").joinpath("data").joinpath("fold_plans.json.gz")
+    return tuple(map(FoldPlan.from_row, json.loads(gzip.decompress(path.read_bytes()))))
