@@ -204,7 +204,7 @@ class _Run:
             asked = self.asked.of(structure)
             designed = design_for_backbones([(structure, asked)], self.config, pack=self.pack, device=self.device)[0]
         except InputError as error:
-            raise InputError(str(error), path=None if error.path == structure.name else file) from None
+            raise InputError(str(error), path=None if error.path else file) from None
         self.out.mkdir(parents=True, exist_ok=True)
         remove_designed(self.out, name)
         return write_designed(self.out, name, designed, provenance)

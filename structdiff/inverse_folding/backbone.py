@@ -52,7 +52,7 @@ def protein_backbone(structure: Structure, *, ca_only: bool = False) -> Backbone
     rows = np.flatnonzero(is_protein & (needed >= 0).all(axis=1))
     if len(rows) == 0:
         wanted = "CA" if ca_only else "N, CA, C and O"
-        raise InputError(f"no protein residue has {wanted}, so there is no backbone to design", path=structure.name)
+        raise InputError(f"no protein residue has {wanted}, so there is no backbone to design")
     slots = slots[rows]
     positions = np.where((slots >= 0)[..., None], structure.atoms.positions[slots], np.float32(0))
     letters = [letter_of(structure, row) for row in rows.tolist()]

@@ -62,7 +62,7 @@ def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Pl
     letters = backbone.letters.copy()
     groups = _groups(structure, place, asked.tied, designed, letters)
     if not designed.any():
-        raise InputError("every residue is fixed, so there is nothing to design", key="fixed", path=structure.name)
+        raise InputError("every residue is fixed, so there is nothing to design", key="fixed")
     bias = _bias(asked.bias, count)[backbone.rows] + _bans(structure, asked)[backbone.rows]
     for group in groups:
         if not np.isfinite(bias[group].sum(0)).any():

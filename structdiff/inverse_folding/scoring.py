@@ -62,7 +62,7 @@ def score_sequence(
     known = np.zeros(len(backbone), bool) if given is None else np.asarray(given, bool)[backbone.rows]
     scored = ~known & (backbone.letters != UNKNOWN)
     if not scored.any():
-        raise InputError("no residue is left to be scored", key="given", path=structure.name)
+        raise InputError("no residue is left to be scored", key="given")
     labels = None if membrane is None else torch.from_numpy(np.asarray(membrane, np.int64)[backbone.rows])
     decoder = Decoder(network, network.encode(backbone, membrane=labels))
     letters = torch.from_numpy(backbone.letters)
