@@ -1,0 +1,125 @@
+"""``structdiff import``: designs written for RFdiffusion and RFdiffusion3, as YAML of structdiff."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from structdiff.cli.examples import example_lines
+from structdiff.cli.options import message_options, with_options
+from structdiff.errors import InputError
+
+if TYPE_CHECKING:
+    from structdiff.spec.rfdiffusion import Imported, KnownStructure
+
+
+@with_options(message_options())
+def import_designs(
+    source: Annotated[
+        list[str],
+        typer.Argument(help="Shell script, Hydra YAML or RFD3 JSON; or RFdiffusion's settings, name=value.",
+                       metavar="FILE|NAME=VALUE...", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="YAML file to write; a folder where the source holds several designs.",
+                     show_default="NAME.yaml"),
+    ] = None,
+    pdb: Annotated[
+        Path | None, typer.Option("--pdb", help="The input structure, where the source names another place.")
+    ] = None,
+    **given: bool,
+) -> None:  # fmt: skip
+    """Turn what was written for RFdiffusion into a design of structdiff. What cannot be done is an error."""
+    from structdiff.spec.design import design_from_dict, write_design
+
+    found = _read(source, pdb)
+    if len(found) > 1 and out is not None and out.suffix:
+        raise InputError("the source holds several designs: name a folder", key="out", found=out)
+    for name, imported in found.items():
+        design = design_from_dict(imported.data)
+        if pdb is not None:
+            design = dataclasses.replace(design, motif=str(pdb)) if design.motif is not None else design
+        path = out if out is not None and out.suffix else (out or Path()) / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_design(design, path)
+        if given["quiet"]:
+            continue
+        for note in imported.notes:
+            print(f"note: {note}")
+        if design.motif is not None and not Path(design.motif).is_file():
+            print(f"note: {design.motif} is not here; give its place with --pdb, or change motif in {path}")
+        options = "".join(f" {option} {value}" for option, value in imported.options.items())
+        print(f"{path}: structdiff design {path}{options}")
+
+
+def _read(source: list[str], pdb: Path | None) -> dict[str, Imported]:
+    """The designs of a file or of settings, by their names."""
+    from structdiff.spec.rfdiffusion import design_from_rfdiffusion
+    from structdiff.spec.rfdiffusion3 import is_rfdiffusion3, read_designs
+    from structdiff.spec.rfdiffusion_command import parse_command, parse_overrides, read_settings
+
+    if len(source) == 1 and Path(source[0]).suffix and "=" not in source[0]:
+        path = Path(source[0])
+        if path.suffix.lower() == ".json" or (
+            path.suffix.lower() in (".yaml", ".yml") and is_rfdiffusion3(_data(path))
+        ):
+            return read_designs(path)
+        settings = read_settings(path)
+    else:
+        path = None
+        plain = len(source) == 1 and "run_inference.py" in source[0]
+        settings = parse_command(source[0]) if plain else parse_overrides(source)
+    motif = settings.get("inference.input_pdb")
+    beside = None if path is None or motif is None else path.parent / motif
+    if beside is not None and motif is not None and not Path(motif).is_file() and beside.is_file():
+        settings["inference.input_pdb"] = motif = str(beside)
+    place = pdb or (Path(motif) if motif else None)
+    there = place is not None and place.is_file()
+    imported = design_from_rfdiffusion(settings, structure=(lambda: _known(place)) if there and place else None)
+    return {imported.data["name"]: imported}
+
+
+def _data(path: Path) -> object:
+    import yaml
+
+    from structdiff.spec.document import read_text
+
+    try:
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError:
+        return None
+
+
+def _known(path: Path) -> KnownStructure:
+    """The residues of a structure and their CA."""
+    import numpy as np
+
+    from structdiff.spec.rfdiffusion import KnownStructure
+    from structdiff.structure.files import read_structure
+    from structdiff.structure.scaffold import motif_residues
+
+    structure = read_structure(path)
+    rows = motif_residues(structure)
+    positions = np.full((len(rows), 3), np.nan)
+    for place, row in enumerate(rows.values()):
+        atoms = structure.residue_atoms(row)
+        alpha = np.flatnonzero((structure.atoms.name[atoms] == "CA") & structure.atoms.resolved[atoms])
+        if len(alpha):
+            positions[place] = structure.atoms.positions[atoms][alpha[0]]
+    return KnownStructure(residues=tuple(rows), positions=positions)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        "import",
+        epilog=example_lines(
+            "structdiff import design_motifscaffolding.sh --out site_v.yaml",
+            "structdiff import inference.input_pdb=5TPN.pdb 'contigmap.contigs=[10-40/A163-181/10-40]'",
+            "structdiff import rfd3.json --out designs",
+        ),
+    )(import_designs)
