@@ -12,6 +12,8 @@ from tests.parity.mpnn_cases import CASES, PACKER_CASES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mpnn" / "outputs.npz"
 TOLERANCE = 1e-4
+#: Relative: they reach 500, and in float32 the package's own are 3e-4 off what float64 gives, as ours are.
+CONCENTRATION_TOLERANCE = 1e-3
 
 
 def needs(name: str) -> None:
@@ -42,8 +44,8 @@ def test_side_chains(name: str) -> None:
     assert expected.keys() == found.keys()
     for key, values in expected.items():
         assert values.std() > 0.5, "the golden numbers must be able to tell"
-        # Concentrations reach 500; against float64 the package's own are off by as much as ours.
-        assert (np.abs(found[key] - values) <= TOLERANCE * np.maximum(1, np.abs(values))).all()
+        tolerance = CONCENTRATION_TOLERANCE * np.abs(values) if key == "concentrations" else TOLERANCE
+        assert (np.abs(found[key] - values) <= tolerance).all()
 
 
 def test_side_chain_context_changes_what_is_seen() -> None:
