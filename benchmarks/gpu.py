@@ -1,125 +1,206 @@
-"""A machine with a GPU, measured in one go: agreement with the CPU, designs a second, training speed.
+"""A machine with a GPU, measured in one go, in under nine minutes: what is built, right, quick, and what it means.
 
-    python benchmarks/gpu.py [--data DATA --train-minutes 7 --out runs/gpu] [--json OUT]
+    python benchmarks/gpu.py --out runs/gpu [--data DATA [--train-minutes 7]] [--minutes 9]
 
-Without --data only sampling is measured. With it, `mini` is trained from the default weights under bf16 autocast, and
-the weights are left in OUT/weights. ``--device cpu --quick`` runs the same on a CPU, to test this script.
+Builds the native kernels for this GPU, compares them with float64, runs compute-sanitizer on small sizes where it is
+installed, times them beside PyTorch's own attention, FlexAttention, trifast and cuEquivariance (those that can be
+imported), then designs a second and training steps. After each section OUT/results.json and OUT/table.md are written
+anew, so that a run that was stopped leaves what it had. With --data and --train-minutes `mini` is trained in the end,
+and its weights are in OUT/weights. ``--device cpu --quick`` runs the same on a CPU, to test this script.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
+import os
+import shutil
+import subprocess
+import sys
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from structdiff.diffusion.sampler import sample_generator
-from structdiff.engine import Engine
-from structdiff.features.build import build_features
-from structdiff.features.condition import Condition
-from structdiff.features.schema import Features
-from structdiff.model.library import load_named_weights
-from structdiff.options import recommended_sampling
-from structdiff.structure.build import ChainSequence, build_structure
-from structdiff.structure.tables import ChainKind
-from structdiff.training.batches import BatchConfig, TrainingBatches
-from structdiff.training.dataset import StructureSet
-from structdiff.training.module import OptimiserConfig, TrainingModule
-from structdiff.training.run import TrainConfig, train
-from structdiff.training.tasks import TaskMix
+ROOT = Path(__file__).parents[1]
+_SANITIZERS = ("memcheck", "racecheck")
+_SANITIZER_SECONDS = 75
 
 
-def free_chain(residues: int) -> Features:
-    chain = ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("UNK",) * residues)
-    return build_features(build_structure([chain]), Condition.unknown(residues, sequence_known=False))
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def draw(engine: Engine, residues: int, batch: int, steps: int) -> tuple[torch.Tensor, float]:
-    sampling = dataclasses.replace(recommended_sampling(engine.weights), steps=steps)
+def build() -> dict[str, object]:
+    """Compiles csrc/ for this machine."""
     began = time.monotonic()
-    items = engine.draw([free_chain(residues)] * batch, [sample_generator(0, i) for i in range(batch)], sampling)
-    wait(engine.device)
-    return items[0].positions, time.monotonic() - began
+    command = [sys.executable, "setup.py", "build_kernels", "--inplace"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if "structdiff:" in line]
+    return {"seconds": time.monotonic() - began, "exit code": done.returncode, "said": said[-12:]}
 
 
-def sampling_figures(device: torch.device, quick: bool) -> dict[str, object]:
-    engines = {name: Engine(load_named_weights("mini"), device=torch.device(name)) for name in ("cpu", device.type)}
-    steps = 4 if quick else 50
-    here, _ = draw(engines[device.type], 64, 1, steps)
-    there, _ = draw(engines["cpu"], 64, 1, steps)
-    figures: dict[str, object] = {"largest_difference_from_cpu_angstrom": float((here - there).abs().max())}
-    for residues, batch in ((64, 4),) if quick else ((64, 1), (64, 16), (64, 64), (128, 16), (256, 4)):
-        draw(engines[device.type], residues, batch, 2)
-        _, seconds = draw(engines[device.type], residues, batch, steps)
-        figures[f"designs_per_second, {residues} residues, batch {batch}, {steps} steps"] = batch / seconds
+def machine(device: torch.device) -> dict[str, object]:
+    """Versions, the GPU, and what runs the operators."""
+    from structdiff import kernels
+
+    out: dict[str, object] = {"python": sys.version.split()[0], "torch": torch.__version__, "cuda": torch.version.cuda}
     if device.type == "cuda":
-        figures["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
-    return figures
+        properties = torch.cuda.get_device_properties(device)
+        out |= {"gpu": properties.name, "capability": f"{properties.major}.{properties.minor}"}
+        out |= {"multiprocessors": properties.multi_processor_count, "gib": properties.total_memory / 2**30}
+    for package in ("triton", "cuequivariance_torch", "cuequivariance_ops_torch", "trifast"):
+        out[package] = _version(package)
+    return out | {"operators": kernels.status()}
 
 
-def training_figures(data: Path, device: torch.device, quick: bool) -> dict[str, float]:
-    """Noisy copies of structures a second in a training step, float32 and bf16 autocast."""
-    module = TrainingModule(load_named_weights("mini").network.config, noise_levels=2 if quick else 16).to(device)
-    size = 1 if quick else 16
-    crops = BatchConfig(crops=((64, size, 1.0),))
-    batch = TrainingBatches(StructureSet(data, "train"), crops, TaskMix(), seed=0).batch(0).to(device)
-    optimiser = torch.optim.AdamW(module.network.parameters(), lr=1e-5)
-    figures = {}
-    for name, half in (("float32", False), ("bfloat16", True)):
-        for repeat in range(2 if quick else 12):
-            if repeat == (1 if quick else 4):
-                wait(device)
-                began = time.monotonic()
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                loss = module.losses(module.network, batch, torch.Generator().manual_seed(repeat))["loss"]
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        wait(device)
-        steps = 1 if quick else 8
-        figures[f"training samples per second, {name}"] = (
-            steps * size * module.noise_levels / (time.monotonic() - began)
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package.replace("_", "-"))
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def sanitize() -> dict[str, object]:
+    """Small sizes under compute-sanitizer, which looks at our kernels only."""
+    program = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
+    if program is None:
+        return {"compute-sanitizer": "not installed"}
+    out: dict[str, object] = {}
+    for tool in _SANITIZERS:
+        command = [program, "--tool", tool, "--error-exitcode", "9", "--kernel-regex", "kns=structdiff"]
+        command += [sys.executable, __file__, "--only-agreement"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SANITIZER_SECONDS)
+            out[tool] = {"exit code": done.returncode, "said": (done.stdout + done.stderr).splitlines()[-12:]}
+        except subprocess.TimeoutExpired:
+            out[tool] = f"not done after {_SANITIZER_SECONDS} s"
+    return out
+
+
+def table(results: dict[str, object]) -> str:
+    """The results to be read: times side by side, other figures line by line."""
+    lines = ["# GPU", ""]
+    for section, found in results.items():
+        lines += [f"## {section}", ""]
+        if section == "times" and isinstance(found, dict):
+            for kind, rows in found.items():
+                lines += [f"### {kind}, ms (median)", "", *_times(rows), ""]
+        elif isinstance(found, dict):
+            lines += [f"- {key}: {_short(value)}" for key, value in found.items() if key != "all"] + [""]
+        else:
+            lines += [str(found), ""]
+    return "\n".join(lines)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _times(rows: object) -> list[str]:
+    if not isinstance(rows, dict):
+        return [str(rows)]
+    measured = [row for row in rows.values() if isinstance(row, dict)]
+    names = list(dict.fromkeys(name for row in measured for name in row if not name.startswith("clocks")))
+    lines = ["| N | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for n, row in rows.items():
+        cells = [row.get(name, "") if isinstance(row, dict) else row for name in names]
+        shown = [_short(x["median_ms"]) if isinstance(x, dict) else str(x) for x in cells]
+        lines.append(f"| {n} | " + " | ".join(shown) + " |")
+    return lines
+
+
+def train_mini(data: Path, out: Path, minutes: float) -> dict[str, object]:
+    """Trains the default network under bf16 autocast, from its default weights."""
+    from structdiff.training.batches import BatchConfig
+    from structdiff.training.module import OptimiserConfig
+    from structdiff.training.run import TrainConfig, train
+
+    train(
+        TrainConfig(
+            data=data, out=out, start_from=ROOT / "weights/mini", accelerator="gpu",
+            precision="bf16-mixed", noise_levels=16, max_minutes=minutes,
+            batches=BatchConfig(crops=((64, 32, 0.5), (96, 16, 0.25), (128, 8, 0.25))),
+            optimiser=OptimiserConfig(learning_rate=5e-4, warmup_steps=100),
         )
-    return figures
+    )  # fmt: skip
+    return {"weights": str(out / "weights")}
 
 
-def main() -> None:
+def sections(options: argparse.Namespace, deadline: float) -> dict[str, Callable[[], object]]:
+    """What is done, in this order. Imports come after the build, whose libraries they open."""
+    device, quick = torch.device(options.device), options.quick
+
+    def left(reserve: float) -> Callable[[], float]:
+        return lambda: deadline - reserve - time.monotonic()
+
+    def agree() -> object:
+        from gpu_agreement import agreement
+
+        return agreement(device, quick)
+
+    def measure() -> object:
+        from gpu_timing import host_cost, times
+
+        found = times(device, quick, left(120))
+        return found | ({"host cost, µs a call": host_cost(device)} if device.type == "cuda" else {})
+
+    def draw() -> object:
+        from gpu_engine import sampling_figures
+
+        return sampling_figures(device, quick)
+
+    def learn() -> object:
+        from gpu_engine import training_figures, training_set
+
+        return training_figures(training_set(options.data, options.out), device, quick)
+
+    all_sections: dict[str, Callable[[], object]] = {} if options.no_build else {"build": build}
+    all_sections |= {"machine": lambda: machine(device), "agreement": agree}
+    if device.type == "cuda":
+        all_sections["sanitizer"] = sanitize
+    all_sections |= {"times": measure, "designs": draw, "training": learn}
+    if options.data is not None and options.train_minutes > 0 and not quick:
+        all_sections["trained"] = lambda: train_mini(options.data, options.out, options.train_minutes)
+    return all_sections
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--train-minutes", type=float, default=7.0)
+    parser.add_argument("--data", type=Path, help="A training set (structdiff prepare); else the tests' structures.")
+    parser.add_argument("--train-minutes", type=float, default=0.0, help="Also train mini for so long; needs --data.")
+    parser.add_argument("--minutes", type=float, default=9.0, help="For all but that; what comes last is left out.")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--no-build", action="store_true", help="Take the kernels as they are.")
+    parser.add_argument("--only-agreement", action="store_true", help="A quick comparison and nothing else.")
     options = parser.parse_args()
-    device = torch.device(options.device)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
-    figures: dict[str, object] = {"device": name, "torch": torch.__version__}
-    figures |= sampling_figures(device, options.quick)
-    if options.data is not None:
-        figures |= training_figures(options.data, device, options.quick)
-    for key, value in figures.items():
-        print(f"{key}: {value}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    if options.data is not None and not options.quick:
-        train(
-            TrainConfig(
-                data=options.data, out=options.out, start_from=Path("weights/mini"), accelerator="gpu",
-                precision="bf16-mixed", noise_levels=16, max_minutes=options.train_minutes,
-                batches=BatchConfig(crops=((64, 32, 0.5), (96, 16, 0.25), (128, 8, 0.25))),
-                optimiser=OptimiserConfig(learning_rate=5e-4, warmup_steps=100),
-            )
-        )  # fmt: skip
+    if options.only_agreement:
+        from gpu_agreement import agreement
+
+        return 1 if agreement(torch.device(options.device), quick=True)["wrong"] else 0
+    options.out.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + 60 * options.minutes
+    results: dict[str, object] = {}
+    failed = False
+    for name, section in sections(options, deadline).items():
+        began = time.monotonic()
+        if began > deadline - 30 and name not in ("trained",):
+            results[name] = "no time left"
+            continue
+        try:
+            results[name] = section()
+        except Exception:  # the other sections are worth having
+            failed, results[name] = True, traceback.format_exc()
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+        for file, text in (("results.json", json.dumps(results, indent=1)), ("table.md", table(results))):
+            partial = options.out / f".{file}"
+            partial.write_text(text + "\n")
+            os.replace(partial, options.out / file)
+    print(table(results))
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""The native kernels on a GPU, compared with float64, with PyTorch in the same type, and with themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from structdiff import kernels
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+#: How much larger the native kernel's error may be than PyTorch's, and an error that is no matter in any case.
+ALLOWED_RATIO, NO_MATTER = 3.0, {"float32": 2e-6, "float16": 1e-3, "bfloat16": 8e-3}
+NAMES = ("out", "q", "k", "v", "bias")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Sizes of one triangle attention."""
+
+    batch: int = 1
+    rows: int = 7
+    queries: int = 33
+    keys: int = 33
+    heads: int = 4
+    channels: int = 32
+    hidden: float = 0.3
+    strided: bool = False
+    shared_by_samples: bool = False
+
+
+CASES = [
+    *(Case(channels=channels) for channels in range(8, 129, 8)),
+    Case(rows=1, queries=1, keys=1, hidden=0),
+    Case(queries=129, keys=129, strided=True),
+    Case(batch=2, queries=5, keys=200),
+    Case(rows=64, queries=256, keys=256, channels=16),
+    Case(rows=128, queries=128, keys=128),
+    Case(rows=16, queries=300, keys=300, heads=16, channels=48, shared_by_samples=True),
+    Case(rows=5, queries=77, keys=77, channels=24, shared_by_samples=True),
+]
+
+
+@contextlib.contextmanager
+def mode(name: str) -> Iterator[None]:
+    before = kernels.mode()
+    kernels.set_mode(name)
+    try:
+        yield
+    finally:
+        kernels.set_mode(before)
+
+
+def draw(case: Case, dtype: torch.dtype, device: torch.device, seed: int = 0) -> dict[str, Tensor]:
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device, dtype=torch.float32).to(dtype)
+
+    b, i, h, c = case.batch, case.rows, case.heads, case.channels
+    q, k, v = (normal(b, i, n, h, c) for n in (case.queries, case.keys, case.keys))
+    if case.strided:  # the ending node's views
+        q, k, v = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v))
+    mask = torch.rand((b, i, case.keys), generator=generator, device=device) >= case.hidden
+    if case.hidden:
+        mask[:, 0] = False
+    bias = normal(b, case.keys, case.queries, h).permute(0, 3, 2, 1)
+    return {"q": q, "k": k, "v": v, "bias": bias, "mask": mask, "grad": normal(b, i, case.queries, h, c)}
+
+
+def attend(inputs: dict[str, Tensor], shared_by_samples: bool) -> list[Tensor]:
+    """The output and the gradients of q, k, v, bias."""
+    leaves = [inputs[name].detach().requires_grad_() for name in NAMES[1:]]
+    if shared_by_samples:
+        q, k, v = (x[0] for x in leaves[:3])
+        bias = leaves[3].expand(q.shape[0], -1, -1, -1)
+        out = kernels.attention_pair_bias(q, k, v, bias, inputs["mask"][0])[None]
+    else:
+        out = kernels.triangle_attention(*leaves, inputs["mask"])
+    return [out.detach(), *torch.autograd.grad(out, leaves, inputs["grad"])]
+
+
+def exact(inputs: dict[str, Tensor]) -> list[Tensor]:
+    """The same by its definition, in float64."""
+    q, k, v, bias = leaves = [inputs[name].detach().double().requires_grad_() for name in NAMES[1:]]
+    scores = torch.einsum("bijhd,bikhd->bihjk", q, k) / math.sqrt(q.shape[-1]) + bias[:, None]
+    mask = inputs["mask"]
+    alive = mask.any(-1)
+    scores = torch.where(alive[:, :, None, None, None], scores, 0 * scores.detach())
+    scores = scores.masked_fill(~(mask | ~alive[..., None])[:, :, None, None], -math.inf)
+    out = torch.einsum("bihjk,bikhd->bijhd", scores.softmax(-1), v)
+    return [out.detach(), *torch.autograd.grad(out, leaves, inputs["grad"].double())]
+
+
+def error(found: Tensor, wanted: Tensor) -> float:
+    """Root mean square of the difference over that of what is wanted; infinite where there is no number."""
+    relative = (found.double() - wanted).square().mean().sqrt() / wanted.square().mean().sqrt().clamp_min(1e-6)
+    return relative.item() if relative.isfinite() else math.inf
+
+
+def attention_agreement(device: torch.device, cases: list[Case]) -> list[dict[str, object]]:
+    """One row a case and type: errors of the native kernel and of PyTorch, and whether twice gave the same bits."""
+    rows = []
+    for case in cases:
+        for name, dtype in DTYPES.items():
+            inputs = draw(case, dtype, device)
+            wanted = exact(inputs)
+            with mode("native"):
+                native = attend(inputs, case.shared_by_samples)
+                again = attend(inputs, case.shared_by_samples)
+            with mode("reference"):
+                plain = attend(inputs, case.shared_by_samples)
+            errors = {key: error(x, y) for key, x, y in zip(NAMES, native, wanted, strict=True)}
+            torch_errors = {key: error(x, y) for key, x, y in zip(NAMES, plain, wanted, strict=True)}
+            good = all(errors[x] <= max(ALLOWED_RATIO * torch_errors[x], NO_MATTER[name]) for x in NAMES)
+            same = all(torch.equal(x, y) for x, y in zip(native, again, strict=True))
+            row = {"operator": "pair bias" if case.shared_by_samples else "triangle attention", "dtype": name}
+            row |= {"case": repr(case), "errors": errors, "torch": torch_errors, "good": good, "same_bits": same}
+            rows.append(row)
+    return rows
+
+
+def triangle_weights(c_z: int, c_hidden: int, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+    generator = torch.Generator(device).manual_seed(1)
+    shapes = [(c_z,), (c_z,), *[(2 * c_hidden, c_z)] * 2, (c_hidden,), (c_hidden,), (c_z, c_hidden), (c_z, c_z)]
+    weights = (torch.randn(shape, generator=generator, device=device) / c_z**0.5 for shape in shapes)
+    return [x.to(dtype) for x in weights]
+
+
+def exact_update(z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool) -> Tensor:
+    z, weights = z.double(), [x.double() for x in weights]
+    x = functional.layer_norm(z, z.shape[-1:], weights[0], weights[1], 1e-5)
+    edges = functional.linear(x, weights[2]) * functional.linear(x, weights[3]).sigmoid() * mask[..., None]
+    a, b = edges.chunk(2, -1)
+    product = torch.einsum("zikc,zjkc->zijc" if outgoing else "zkic,zkjc->zijc", a, b)
+    product = functional.layer_norm(product, product.shape[-1:], weights[4], weights[5], 1e-5)
+    return functional.linear(product, weights[6]) * functional.linear(x, weights[7]).sigmoid()
+
+
+def multiplication_agreement(device: torch.device, sizes: list[tuple[int, int, int]]) -> list[dict[str, object]]:
+    """One row a size, direction and type."""
+    rows = []
+    for n, c_z, c_hidden in sizes:
+        for name, dtype in DTYPES.items():
+            generator = torch.Generator(device).manual_seed(n)
+            z = torch.randn((1, n, n, c_z), generator=generator, device=device).to(dtype)
+            mask = torch.rand((1, n, n), generator=generator, device=device) >= 0.2
+            weights = triangle_weights(c_z, c_hidden, dtype, device)
+            for outgoing in (True, False):
+                wanted = exact_update(z, mask, weights, outgoing)
+                found = []
+                for which in ("native", "native", "reference"):
+                    with mode(which), torch.no_grad():
+                        found.append(kernels.triangle_multiplication(z, mask, *weights, outgoing))
+                errors = [error(x, wanted) for x in found]
+                good = errors[0] <= max(ALLOWED_RATIO * errors[2], NO_MATTER[name])
+                row = {"operator": "triangle multiplication", "dtype": name, "errors": {"out": errors[0]}}
+                row |= {"case": f"n={n} c_z={c_z} c_hidden={c_hidden} outgoing={outgoing}", "good": good}
+                rows.append(row | {"torch": {"out": errors[2]}, "same_bits": torch.equal(found[0], found[1])})
+    return rows
+
+
+def graph_agreement(device: torch.device) -> dict[str, bool]:
+    """Whether a CUDA graph replayed with other inputs, and another stream, give the bits of an ordinary call."""
+    case = Case(queries=65, keys=65)
+    first, second = (draw(case, torch.bfloat16, device, seed) for seed in (0, 1))
+    with mode("native"):
+        wanted = kernels.triangle_attention(*(second[x] for x in NAMES[1:]), second["mask"])
+        side = torch.cuda.Stream(device)
+        side.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side):
+            other = kernels.triangle_attention(*(second[x] for x in NAMES[1:]), second["mask"])
+        torch.cuda.current_stream(device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            captured = kernels.triangle_attention(*(first[x] for x in NAMES[1:]), first["mask"])
+        for name in (*NAMES[1:], "mask"):
+            first[name].copy_(second[name])
+        graph.replay()
+        torch.cuda.synchronize(device)
+    return {"another stream": torch.equal(other, wanted), "CUDA graph": torch.equal(captured, wanted)}
+
+
+def agreement(device: torch.device, quick: bool) -> dict[str, object]:
+    """Everything above, and how many rows were not good."""
+    cases = CASES[3:5] + CASES[-1:] if quick else CASES
+    sizes = [(9, 32, 32)] if quick else [(1, 32, 32), (33, 64, 32), (65, 128, 128), (130, 128, 128), (40, 256, 256)]
+    rows = attention_agreement(device, cases) + multiplication_agreement(device, sizes)
+    wrong = [row for row in rows if not row["good"]]
+    out: dict[str, object] = {"rows": len(rows), "wrong": len(wrong), "first wrong": wrong[:5], "all": rows}
+    out["not the same bits twice"] = sum(not row["same_bits"] for row in rows)
+    if device.type == "cuda":
+        out |= graph_agreement(device)
+    return out
