@@ -66,6 +66,24 @@ inline Vector exponential(Vector x) {
   return (Vector)((IntVector)p + ((IntVector)shifted << 23));
 }
 
+// The natural logarithm of normal numbers above 0.
+inline Vector logarithm(Vector x) {
+  // x = m * 2^e with m from sqrt(1/2) to sqrt(2).
+  const IntVector bits = (IntVector)x - 0x3f3504f3;
+  const Vector exponent = __builtin_convertvector(bits >> 23, Vector);
+  const Vector m = (Vector)((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
+  Vector p = m * 7.0376836292e-2f - 1.1514610310e-1f;  // Cephes' logf
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  const Vector square = m * m;
+  return (m * square * p - exponent * 2.12194440e-4f - 0.5f * square + m) + exponent * 0.693359375f;
+}
+
 inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }
 
 // to[c][p] = from[p][c]; rows and columns multiples of 4.

@@ -89,6 +89,10 @@ class Kernel:
             status = self._on_stream(function, words, device)
         return status == 0 or self._cannot(device, _REASONS[status])
 
+    def available(self, device: str) -> bool:
+        """Whether this function is there for that kind of device, and wanted."""
+        return _function(self, device) is not None
+
     def _on_stream(self, function: Callable[..., int], words: list, device: torch.device) -> int:
         index = torch.cuda.current_device() if device.index is None else device.index
         size = 0

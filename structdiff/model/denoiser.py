@@ -50,7 +50,7 @@ class DenoiserCondition:
     """All that does not change from step to step, computed once a trunk (leading axis: batch)."""
 
     token: Float[Tensor, "batch token c_token"]
-    pair: tuple[Float[Tensor, "batch token token c_geometry"], ...]
+    pair: tuple[Float[Tensor, "group token token c_geometry"], ...]
     enter: Float[Tensor, "batch token slot two_c_vector"]
     leave: Float[Tensor, "batch token slot c_vector"]
     atom_mask: Bool[Tensor, "batch token slot"]
@@ -58,7 +58,10 @@ class DenoiserCondition:
     centre_slot: Float[Tensor, "batch token slot"]
 
     def repeat(self, samples: int) -> DenoiserCondition:
-        """Each entry ``samples`` times in a row, for several samples or noise levels of one trunk."""
+        """Each entry ``samples`` times in a row, for several samples or noise levels of one trunk.
+
+        The pair tables stay as they are: the geometry embedder lets several samples share one.
+        """
         if samples == 1:
             return self
 
@@ -67,7 +70,7 @@ class DenoiserCondition:
 
         return DenoiserCondition(
             token=repeated(self.token),
-            pair=tuple(map(repeated, self.pair)),
+            pair=self.pair,
             enter=repeated(self.enter),
             leave=repeated(self.leave),
             atom_mask=repeated(self.atom_mask),
@@ -151,7 +154,7 @@ class Denoiser(nn.Module):
         pair = self.pair(self.pair_norm(trunk.z_trunk)).chunk(len(self.geometry), -1)
         return DenoiserCondition(
             token=self.token(torch.cat([trunk.s_trunk, trunk.s_inputs], -1)),
-            pair=tuple(pair),
+            pair=tuple(each.contiguous() for each in pair),
             enter=self.enter(atoms) * exists,
             leave=self.leave(atoms) * exists,
             atom_mask=atom_mask,

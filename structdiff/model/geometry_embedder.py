@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from structdiff.kernels.pair_geometry import PairReading, pair_geometry
 from structdiff.nn.binning import DistanceBasis
 from structdiff.nn.vectors import VectorNorm
 from structdiff.typing import Bool, Float
 
-_SOFTENING = 1.0  # Å; direction vectors fade below this distance, where they would jump
 _MESSAGE_HEADS = 8
 _LARGEST_DISTANCE = 600.0  # Å; beyond the largest distances of the noisiest step
 
@@ -47,35 +46,25 @@ class GeometryEmbedder(nn.Module):
         v: Float[Tensor, "batch token 3 c_vector"],
         centre: Float[Tensor, "batch token 3"],
         previous: Float[Tensor, "batch token 3"],
-        z: Float[Tensor, "batch token token c_geometry"],
+        z: Float[Tensor, "group token token c_geometry"],
         noise: Float[Tensor, "batch c_noise"],
         mask: Bool[Tensor, "batch token"],
     ) -> tuple[Tensor, Tensor, Float[Tensor, "batch bias token token"]]:
-        """Updated s and v, and the attention biases, masked tokens at -1e9; centre and previous in Å."""
-        arrow = centre[:, None] - centre[:, :, None]
-        distance = torch.sqrt(arrow.square().sum(-1) + 1e-6)
-        direction = arrow / (distance + _SOFTENING)[..., None]
-        hidden = (
-            self.distance(self.basis(distance))
-            + self.distance_previous(self.basis(torch.cdist(previous, previous)))
-            + self.dots(self._dots(self.norm_v(v), direction))
-            + self.noise(noise)[:, None, None]
-            + z
-        )
-        hidden = functional.silu(self.hidden(functional.silu(hidden)))
-        hide = (~mask)[:, None, None] * -1e9
-        bias = self.bias(hidden).permute(0, 3, 1, 2) + hide
-        weight, radial = self.message(hidden).split([_MESSAGE_HEADS, self.messages], -1)
-        weight = torch.softmax(weight.transpose(2, 3) + hide, -1)
-        radial = (weight.transpose(2, 3)[..., None] * radial.unflatten(-1, (_MESSAGE_HEADS, -1))).flatten(-2)
-        s = s + self.scalars_out((weight @ hidden).flatten(2))
-        v = v + self.vectors_out(direction.transpose(2, 3) @ radial)
-        return s, v, bias
+        """Updated s and v, and the attention biases, masked tokens at -1e9; centre and previous in Å.
 
-    def _dots(self, v: Tensor, direction: Tensor) -> Float[Tensor, "batch token token dot"]:
-        """Each pair's direction against vectors of both ends, and the vectors of both ends against each other."""
-        own, other, left, right = self.probe(v).chunk(4, -1)
-        to_own = direction @ own
-        to_other = (direction.transpose(1, 2) @ other).transpose(1, 2)
-        mutual = torch.einsum("bicd,bjcd->bijd", left, right)
-        return torch.cat([to_own, to_other, mutual], -1)
+        z may have fewer entries than the batch: each then serves several samples in a row.
+        """
+        reading = PairReading(
+            read=torch.cat([self.distance.weight, self.distance_previous.weight, self.dots.weight], 1),
+            hidden=self.hidden.weight,
+            hidden_bias=self.hidden.bias,
+            out=torch.cat([self.bias.weight, self.message.weight]),
+            out_bias=torch.cat([self.bias.bias, self.message.bias]),
+            heads=_MESSAGE_HEADS,
+            messages=self.messages,
+            largest=self.basis.largest,
+            spacing=self.basis.scale,
+        )
+        probes, shift = self.probe(self.norm_v(v)), self.noise(noise)
+        bias, gathered, arrows = pair_geometry(centre, previous, probes, z, shift, mask, reading)
+        return s + self.scalars_out(gathered.flatten(2)), v + self.vectors_out(arrows), bias
