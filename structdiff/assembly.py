@@ -51,7 +51,7 @@ from structdiff.spec.rebuilding import Noise
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.yaml import to_dict as complex_to_dict
 from structdiff.structure.complex import build_complex
-from structdiff.structure.scaffold import build_scaffold, partly_held
+from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.verdicts import MOTIF_TOLERANCE, design_verdicts, motif_verdict, proximity_verdict, start_verdict
 from structdiff.version import __version__
@@ -189,7 +189,8 @@ def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index:
     visible = job._visible()
     new = np.array([residue.origin is None for residue in layout.residues])
     placed = PlacedAtoms(structure=structure.select(visible), new=new, held=held[visible])
-    return dataclasses.replace(job, held=np.where(visible, held, 0), asked=DesignConstraints.of(spec, layout, placed))
+    asked = DesignConstraints.of(spec, layout, placed, left_out_atoms(spec, motif))
+    return dataclasses.replace(job, held=np.where(visible, held, 0), asked=asked)
 
 
 def complex_request(spec: ComplexSpec) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -17,6 +17,7 @@ from structdiff.constraints.motif import MotifHold
 from structdiff.constraints.per_sample import PerSample
 from structdiff.constraints.symmetry import PlacedMotif, SymmetricCopies, SymmetricDenoiser
 from structdiff.constraints.symmetry_pose import AssemblyPose
+from structdiff.cost import estimated_memory
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.guidance import guided
 from structdiff.diffusion.sampler import SamplingConfig, sample
@@ -103,15 +104,17 @@ class Engine:
             copies = SymmetricCopies(symmetry.operators, symmetry.seen, units)
             batch = collate([side_by_side(item, 1 + symmetry.seen) for item in items]).to(self.device)
             sampling = dataclasses.replace(sampling, centre=False)
-        check_memory(self.network.config, batch.num_tokens, len(items), self.device)
+        passes = guidance_passes(guidance, present_conditions(batch))
+        check_memory(self.network.config, batch.num_tokens, len(items), self.device, passes=passes)
         # The constraints' own tensors take part in gradients, which those made under inference mode must not.
-        parts: list = (
-            [] if contacts is None else [Contacts(_numbered(contacts, units.num_slots, self.device), units.atom.mask)]
-        )
+        hold = MotifHold.from_features(units)
+        parts: list = []
+        if contacts is not None:
+            numbered = _numbered(contacts, units.num_slots, self.device)
+            parts.append(Contacts(numbered, units.atom.mask, held=hold.groups.any(1)))
         if constraints is not None:
             places = [_atom_numbers(rows, units.num_slots, self.device) for _, rows in constraints]
-            parts.insert(0, PerSample([own for own, _ in constraints], places))
-        hold = MotifHold.from_features(units)
+            parts.append(PerSample([own for own, _ in constraints], places))
         if copies is not None:
             placed = symmetry is not None and symmetry.motif_placed
             parts.append(PlacedMotif(hold.reference, hold.groups.any(1)) if placed else AssemblyPose(copies))
@@ -232,23 +235,27 @@ def _cut(confidence: ConfidenceLogits, row: int, tokens: int) -> ConfidenceLogit
     )
 
 
-def estimated_memory(config: ModelConfig, tokens: int, samples: int) -> int:
-    """Peak memory in bytes beside the weights, from the pair tables that are alive at once (float32)."""
-    denoiser, trunk = config.denoiser, config.trunk
-    per_sample = 8 * denoiser.c_geometry + 3 * denoiser.blocks_per_geometry * denoiser.heads + 128
-    per_item = 12 * trunk.pairformer.c_z + 8 * config.confidence.pairformer.c_z + 64 * 4
-    return 4 * tokens**2 * samples * (per_sample + per_item)
+def guidance_passes(guidance: float | Mapping[str, float], present: Collection[str]) -> int:
+    """How many sets of conditions the network is asked with; present: those that a batch has."""
+    if not present or guidance == 1.0:
+        return 1
+    return 2 + len(present) if isinstance(guidance, Mapping) else 2
 
 
-def check_memory(config: ModelConfig, tokens: int, samples: int, device: torch.device) -> None:
-    """Raises ResourceError with the numbers when the work will not fit into the device's free memory."""
-    needed = estimated_memory(config, tokens, samples)
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a device; no more than STRUCTDIFF_MEMORY_GIB where that is set."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     limit = os.environ.get("STRUCTDIFF_MEMORY_GIB")
     if limit is not None:
         free = min(free, _bytes_of(limit))
+    return free
+
+
+def check_memory(config: ModelConfig, tokens: int, samples: int, device: torch.device, *, passes: int = 1) -> None:
+    """Raises ResourceError with the numbers when the work will not fit into the device's free memory."""
+    needed, free = estimated_memory(config, tokens, samples, passes=passes), free_memory(device)
     if needed > free:
-        one = estimated_memory(config, tokens, 1) / 2**30
+        one = estimated_memory(config, tokens, 1, passes=passes) / 2**30
         raise ResourceError(
             f"{tokens} tokens in a batch of {samples} need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB "
             f"are free; one at a time needs {one:.1f} GiB: lower --batch-size, or ask for a smaller complex"

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from structdiff.cli.design_run import campaign_options, run_design
 from structdiff.cli.examples import example_lines
-from structdiff.cli.failures import Interrupted
-from structdiff.cli.options import (
-    build_run_options,
-    message_options,
-    run_options,
-    sampling_options,
-    with_options,
-)
-from structdiff.cli.progress import shown_progress
-from structdiff.cli.results import Result, check_folder, finished_before, names_there, read_result, show_results
+from structdiff.cli.options import message_options, run_options, sampling_options, with_options
+from structdiff.cli.problem import asked_problem, problem_options, read_values
 from structdiff.errors import InputError
 
 if TYPE_CHECKING:
-    from structdiff.model.checkpoint import Weights
-    from structdiff.options import RunOptions
     from structdiff.spec.design import DesignSpec
 
 _DRAWN_AT_MOST = 5
@@ -38,7 +28,7 @@ def _option(*names: str, help: str, **details: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=_ASKED, **details)
 
 
-@with_options(sampling_options(), run_options(), message_options())
+@with_options(problem_options(), campaign_options(), sampling_options(), run_options(), message_options())
 def design(
     spec_file: Annotated[
         Path | None,
@@ -94,7 +84,7 @@ def design(
         bool, typer.Option("--overwrite", help="Replace designs of another run in the same folder.")
     ] = False,
     **given: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Design proteins around a motif, onto a target, or from nothing.
 
     Finished designs in the folder are kept: the same command again goes on where it was stopped.
@@ -105,47 +95,31 @@ def design(
             "motif": motif, "contigs": contigs, "length": length, "hotspots": hotspots, "keep_away": keep_away,
             "secondary_structure": secondary_structure, "burial": burial, "cyclic": cyclic,
             "fixed_sequence": False if redesign_motif_sequence else None, "num_designs": num_designs, "name": name,
-            "seed": seed,
+            "seed": seed, **asked_problem(given),
         },
     )  # fmt: skip
     if dry_run:
         _draw(spec)
-        return
-    from structdiff.pipeline import resolve_design
-
-    resolve_design(spec)
-    check_folder(out)
-    options, weights = build_run_options(given)
-    results = _run(spec, weights, options, out, overwrite=overwrite, quiet=given["quiet"])
-    if not given["quiet"]:
-        show_results(results)
+        return 0
+    return run_design(spec, out, given, overwrite=overwrite)
 
 
 def asked_design(path: Path | None, options: Mapping[str, Any]) -> DesignSpec:
     """The design of a file, of options, or of a file with some of its keys replaced by options. Raises InputError."""
-    from structdiff.spec.contigs import parse_contigs, parse_residues
+    from structdiff.spec.contigs import every_chain
     from structdiff.spec.design import DesignSpec, read_design
-    from structdiff.spec.lengths import parse_length
 
     given = {key: value for key, value in options.items() if value is not None}
-    readers: dict[str, Any] = {
-        "motif": str,
-        "contigs": parse_contigs,
-        "length": parse_length,
-        "hotspots": lambda text: parse_residues(text, "hotspots"),
-        "keep_away": lambda text: parse_residues(text, "keep_away"),
-        "cyclic": lambda text: tuple(part for part in text.replace(",", " ").split()),
-    }
-    if path is None and "contigs" not in given:
+    if path is None and "contigs" not in given and not {"noise", "inpaint"} & given.keys():
         if "length" not in given:
             raise InputError("say what to design: --contigs, --length, or a file", key="contigs", allowed="100, say")
-        if "motif" in given:
+        if "motif" in given and not {"unindexed", "ligands"} & given.keys():
             raise InputError("say with --contigs which residues of the motif to keep", key="contigs",
                              allowed="10-40/A163-181/10-40, say")  # fmt: skip
         given["contigs"] = given["length"]
-    changes = {key: readers[key](value) if key in readers else value for key, value in given.items()}
+    changes = read_values(given)
     if path is None:
-        return DesignSpec(**changes)
+        return DesignSpec(**{"contigs": every_chain(), **changes})
     return dataclasses.replace(read_design(path), **changes)
 
 
@@ -163,43 +137,6 @@ def _draw(spec: DesignSpec) -> None:
         print("nothing was computed or written")
 
 
-def _run(
-    spec: DesignSpec, weights: Weights, options: RunOptions, out: Path, *, overwrite: bool, quiet: bool
-) -> list[Result]:
-    """Makes the designs that are not there yet; all results in order."""
-    from structdiff import pipeline
-    from structdiff.assembly import design_request, provenance_of
-    from structdiff.output.files import remove_structures, write_design
-    from structdiff.output.trajectory import write_trajectory
-
-    names = [f"{spec.name}_{index + 1}" for index in range(spec.num_designs)]
-    request = design_request(pipeline.resolve_design(spec)[0])
-    wanted = provenance_of(request, weights, options, seed=spec.seed, index=0, device="").as_data()
-    there = names_there(out, spec.name)
-    finished = set() if overwrite else finished_before(out, there, wanted)
-    kept = {index for index, name in enumerate(names) if name in finished}
-    if kept and not quiet:
-        print(f"{len(kept)} of {len(names)} designs are in {out} already and are kept", file=sys.stderr)
-    batch = 1 if options.trajectory else options.batch_size
-    try:
-        with shown_progress(f"designing {spec.name}", batch_size=batch, quiet=quiet) as report:
-            left = [index for index in range(len(names)) if index not in kept]
-            for each in pipeline.design(spec, options=options, numbers=left, on_progress=report):
-                if overwrite:
-                    remove_structures(out, there)
-                    there = []
-                name = names[each.provenance.sample]
-                if options.trajectory:
-                    write_trajectory(each, out, name)
-                written = write_design(each, out, name)
-                if written.note and not quiet:
-                    print(f"note: {written.note}", file=sys.stderr)
-    except KeyboardInterrupt:
-        count = sum(read_result(out, name) is not None for name in names)
-        raise Interrupted(f"interrupted: {count} finished designs are in {out}") from None
-    return [result for name in names if (result := read_result(out, name)) is not None]
-
-
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(
@@ -208,6 +145,9 @@ def register(app: typer.Typer) -> None:
             "structdiff design --motif target.cif --contigs '70-90 B1-100' --hotspots B45,B67 --name binder",
             "structdiff design --length 80-120 -n 10 --out unconditional",
             "structdiff design --contigs 42 --secondary-structure '?2H14L4E6L4E6?6' --cyclic A",
+            "structdiff design --length 60 --symmetry C3 --name trimer",
+            "structdiff design --partial 1orc.pdb --noise 4 --hold A20-35",
+            "structdiff design --motif 1orc.pdb --inpaint A20-25:5-8",
             "structdiff design binder.yaml -n 100 --steps 100 --guidance motif=1,hotspots=2",
             "structdiff design --motif 5tpn.pdb --contigs 10-40/A163-181/10-40 --dry-run",
         )

@@ -8,16 +8,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from structdiff.campaign.work import difference
 from structdiff.cli.console import table_console
 from structdiff.errors import InputError
 
+if TYPE_CHECKING:
+    from structdiff.campaign.results import DesignResult
+
 _SHOWN_AT_MOST = 40
-#: What may differ between two runs of the same structures: which of them it is, and where they are computed.
-_NOT_COMPARED = ("sample", "device", "torch")
+#: The columns of a terminal's table, and their headings.
+_SHOWN = {
+    "plddt": "pLDDT", "motif_rmsd": "motif RMSD", "sc_rmsd": "scRMSD", "sc_tm": "scTM",
+    "refold_motif_rmsd": "motif refolded", "refold_plddt": "pLDDT refolded",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +87,12 @@ def finished_before(folder: Path, names: Sequence[str], wanted: Mapping[str, Any
 
     Raises InputError when a structure of one of these names is there from another run.
     """
-    wanted = json.loads(json.dumps(wanted, default=str))
     found = {name: result for name in names if (result := read_result(folder, name)) is not None}
     for name, result in found.items():
-        difference = _difference(_compared(result.provenance), _compared(wanted))
-        if difference is not None:
+        changed = difference(result.provenance, wanted)
+        if changed is not None:
             raise InputError(
-                f"{name} is here from another run ({difference}); choose another --out or --name, or --overwrite",
+                f"{name} is here from another run ({changed}); choose another --out or --name, or --overwrite",
                 path=folder,
             )  # fmt: skip
     return set(found)
@@ -120,28 +126,30 @@ def show_results(results: Sequence[Result]) -> None:
         console.print(f"... and {len(results) - _SHOWN_AT_MOST} more; the tables in {results[0].file.parent} list all")
 
 
-def _compared(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a structure: of the motif its contents, not where it lies."""
-    compared = {key: value for key, value in provenance.items() if key not in _NOT_COMPARED}
-    spec = compared.get("spec")
-    return compared | ({"spec": {k: v for k, v in spec.items() if k != "motif"}} if isinstance(spec, Mapping) else {})
+def show_designs(results: Sequence[DesignResult], folder: Path) -> None:
+    """Prints the table of designs, the best first."""
+    columns = [name for name in _SHOWN if any(each.columns.get(name) is not None for each in results)]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("rank", justify="right")
+    table.add_column("name")
+    for name in ["met", *columns]:
+        table.add_column(_SHOWN.get(name, name), justify="right")
+    table.add_column("file", overflow="fold")
+    rejected = any(each.reasons for each in results)
+    if rejected:
+        table.add_column("rejected by", overflow="fold")
+    for each in results[:_SHOWN_AT_MOST]:
+        met = f"{sum(bool(v['met']) for v in each.verdicts)}/{len(each.verdicts)}" if each.verdicts else "-"
+        cells = [str(each.rank), each.name, met, *(_cell(each.columns.get(name)) for name in columns)]
+        table.add_row(*cells, str(folder / f"{each.name}.cif"), *(["; ".join(each.reasons) or "-"] if rejected else []))
+    console = table_console()
+    console.print(table)
+    if len(results) > _SHOWN_AT_MOST:
+        console.print(f"... and {len(results) - _SHOWN_AT_MOST} more; the tables in {folder} list all")
 
 
-def _difference(there: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> str | None:
-    """The innermost entry that differs, in words; None if there is none."""
-    for key in [*wanted, *there]:
-        old, new = there.get(key), wanted.get(key)
-        if old == new:
-            continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            return _difference(old, new, f"{within}{key}.")
-        return f"{within}{key} was {_short(old)} and is {_short(new)} now"
-    return None
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def _cell(value: object) -> str:
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _leading_number(text: str) -> float:

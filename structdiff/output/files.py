@@ -91,7 +91,7 @@ def write_design_files(
         more = {"amino_acids": AMINO_ACIDS, "sequence_probabilities": _rounded(design.sequence_probabilities, 4)}
     confidence = _write_confidence(design, folder, name, more)
     content = dict(design.residue_map if residue_map is None else residue_map)
-    map_path = write_atomically(folder / f"{name}.residue_map.json", _json(content))
+    map_path = write_atomically(folder / f"{name}.residue_map.json", json_text(content))
     return WrittenFiles(
         structure=structure, pdb=pdb, confidence=confidence, residue_map=map_path, sequences=None, table=None, note=note
     )
@@ -197,7 +197,7 @@ def _write_confidence(prediction: Prediction, folder: Path, name: str, more: Map
         "pde_angstrom": _rounded(confidence.pde, 1),
         **(more or {}),
     }
-    return write_atomically(folder / f"{name}.confidence.json", _json(data))
+    return write_atomically(folder / f"{name}.confidence.json", json_text(data))
 
 
 def _token_columns(structure: Structure) -> dict[str, list]:
@@ -215,7 +215,7 @@ def _rounded(values: np.ndarray, digits: int) -> list:
     return [None if value != value else value for value in np.round(values.astype(np.float64), digits).tolist()]
 
 
-def _json(data: Mapping[str, Any]) -> str:
+def json_text(data: Mapping[str, Any]) -> str:
     """JSON with an entry a line, and long tables a row a line, so that it can be read and compared."""
     lines = [f"  {json.dumps(key)}: {_json_value(value)}" for key, value in data.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -56,9 +56,9 @@ def view(
         raise InputError("a view in a notebook needs py3Dmol: pip install py3Dmol, or use write_view_html") from None
     scene = _scene(structure, residue_map, trajectory)
     data = _scene_json(scene, color, style)
-    library = base64.b64encode(_library().encode()).decode("ascii")
+    library = base64.b64encode(library_text().encode()).decode("ascii")
     shown = py3Dmol.view(width=width, height=height, js=f"data:text/javascript;base64,{library}")
-    shown.startjs += f"{_data_text('scene.js')}\n(() => {{ const scene = {data};\n"
+    shown.startjs += f"{data_text('scene.js')}\n(() => {{ const scene = {data};\n"
     shown.startjs += "structdiffScene(viewer_UNIQUEID, scene).paint(scene.color, scene.style); })();\n"
     shown.zoomTo()
     if len(scene.frames) > 1:
@@ -86,11 +86,11 @@ def write_view_html(
     scene = _scene(structure, residue_map, trajectory)
     parts = {
         "@TITLE@": html.escape(title or scene.name),
-        "@LIBRARY@": _library(),
-        "@SCENE_SCRIPT@": _data_text("scene.js"),
+        "@LIBRARY@": library_text(),
+        "@SCENE_SCRIPT@": data_text("scene.js"),
         "@SCENE@": _scene_json(scene, color, style, title),
     }
-    page = _data_text("page.html")
+    page = data_text("page.html")
     pieces = [page]
     for mark, text in parts.items():  # the marks stand in the page in this order, so nothing inserted is searched again
         head, tail = pieces.pop().split(mark, 1)
@@ -158,16 +158,22 @@ def _scene_json(scene: Scene, color: str, style: str, title: str | None = None) 
         color = "motif" if scene.has_motif else "confidence" if scene.confident else "chain"
     content = {**scene.to_json(), "color": color, "style": style, "confident": scene.confident}
     content["name"] = title or scene.name
+    return safe_json(content)
+
+
+def safe_json(content: Mapping[str, Any]) -> str:
+    """Plain data as JSON that is safe inside a script element."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 @functools.cache
-def _library() -> str:
+def library_text() -> str:
     """3Dmol.js (BSD-3-Clause; its licence lies beside it)."""
     data = resources.files("structdiff.output") / "data" / "3Dmol-min.js.gz"
     return gzip.decompress(data.read_bytes()).decode("utf-8")
 
 
-def _data_text(name: str) -> str:
+def data_text(name: str) -> str:
+    """A file that comes with the pages: their HTML and scripts."""
     return (resources.files("structdiff.output") / "data" / name).read_text(encoding="utf-8")

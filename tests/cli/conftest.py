@@ -22,6 +22,11 @@ def weights(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_published_weights(tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def motif(tmp_path: Path) -> Path:
     """A folder's own copy of the motif, chain A 150-194."""

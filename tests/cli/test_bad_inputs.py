@@ -242,7 +242,7 @@ def test_unexpected_faults_are_one_line_too(weights: Path, tmp_path, monkeypatch
     code = main([*FREE, "--weights", str(weights)])
     assert code == 1
     assert capsys.readouterr().err == (
-        "error: unexpected ZeroDivisionError: a fault of the program (--debug shows where)\n"
+        "error: design_1: unexpected ZeroDivisionError: a fault of the program (--debug shows where)\n"
     )
     assert main([*FREE, "--weights", str(weights), "--debug"]) == 1
     assert "in broken" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+"""The columns of the results: which a campaign has."""
+
+from __future__ import annotations
+
+from structdiff.campaign.plan import Campaign
+
+#: Columns by what they come from.
+BACKBONE = (
+    "seed", "sample", "polymer_residues", "ranking_score", "plddt", "ptm", "iptm", "pae", "has_clash", "all_met",
+    "verdicts_met", "bond_rms", "chain_breaks", "backbone_clashes_per_100", "rama_outlier", "helix", "strand", "loop",
+    "rg",
+)  # fmt: skip
+SEQUENCE = ("sequence_nll",)
+PUBLISHED_SEQUENCE = ("recovery",)
+REFOLD = ("refold_plddt", "sc_rmsd", "sc_tm")
+OWN_REFOLD = ("refold_ptm", "refold_iptm")
+MOTIF = ("motif_rmsd",)
+REFOLD_MOTIF = ("refold_motif_rmsd",)
+HOTSPOTS, REFOLD_HOTSPOTS = ("hotspots_met",), ("refold_hotspots_touched",)
+TARGET = ("target_aligned_rmsd",)
+EVERY = (
+    *BACKBONE, *MOTIF, *HOTSPOTS, *SEQUENCE, *PUBLISHED_SEQUENCE, *REFOLD, *OWN_REFOLD, *REFOLD_MOTIF,
+    *REFOLD_HOTSPOTS, *TARGET,
+)  # fmt: skip
+
+
+def campaign_columns(campaign: Campaign) -> tuple[str, ...]:
+    """The columns that designs of a campaign can have, in the order of tables."""
+    stages, spec = campaign.stages, campaign.spec
+    found = [*BACKBONE, *(MOTIF if spec.motif else ()), *(HOTSPOTS if spec.hotspots else ())]
+    if "sequence" in stages:
+        found += [*SEQUENCE, *(PUBLISHED_SEQUENCE if campaign.sequence_model != "own" else ())]
+    if "refold" in stages:
+        found += [*REFOLD, *(() if campaign.settings.refold_command else OWN_REFOLD)]
+        found += [*(REFOLD_MOTIF if spec.motif else ()), *(REFOLD_HOTSPOTS if spec.hotspots else ())]
+        found += TARGET if spec.motif else ()
+    return tuple(found)

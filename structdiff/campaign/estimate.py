@@ -1,0 +1,98 @@
+"""What a campaign will need before it starts: residues, tokens, peak memory, time."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from structdiff import pipeline
+from structdiff.campaign.plan import Campaign
+from structdiff.cost import estimated_cost, estimated_memory
+from structdiff.engine import check_memory, choose_device, free_memory, guidance_passes
+from structdiff.features.guidance import present_conditions
+from structdiff.options import recommended_sampling
+
+if TYPE_CHECKING:
+    from structdiff.model.checkpoint import Weights
+
+#: How many layouts are drawn to know the lengths of all.
+_LAYOUTS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """residues, tokens: least and most of a design, as the network sees it. batch: structures drawn together.
+
+    memory: peak in bytes, of one process. design_seconds: one backbone with all its sequences. seconds: everything.
+    """
+
+    count: int
+    residues: tuple[int, int]
+    tokens: tuple[int, int]
+    batch: int
+    memory: float
+    design_seconds: float
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """The estimate in one line."""
+        low, high = self.residues
+        many = f"{low}" if low == high else f"{low} to {high}"
+        tokens = "" if self.tokens == self.residues else f" ({self.tokens[1]} tokens)"
+        return (
+            f"{_counted(self.count)} of {many} residues{tokens}: about {self.memory / 2**20:.0f} MiB with "
+            f"{self.batch} at a time, {self.design_seconds:.1f} s a backbone, {_duration(self.seconds)} in all"
+        )
+
+
+def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> Estimate:
+    """What the backbones of these numbers will need, refolding by the same network included.
+
+    Raises InputError where the first design cannot be built, ResourceError where one alone does not fit into memory.
+    """
+    options, spec = campaign.options, campaign.spec
+    device = choose_device(options.device)
+    lengths = [len(layout) for layout in _some_layouts(campaign)]
+    first = pipeline.job_of(spec, numbers[0] if len(numbers) else 0)
+    extra = first.seen_tokens - lengths[0]
+    tokens = max(lengths) + extra
+    passes = guidance_passes(options.guidance, present_conditions(first.features))
+    config = weights.network.config
+    check_memory(config, tokens, 1, device, passes=passes)
+    batch = 1 if options.trajectory else min(options.batch_size, max(len(numbers), 1))
+    while batch > 1 and estimated_memory(config, tokens, batch, passes=passes) > free_memory(device):
+        batch //= 2
+    steps = (options.sampling or recommended_sampling(weights)).steps
+    mean = int(np.mean(lengths)) + extra
+    drawn = estimated_cost(config, mean, batch, steps=steps, passes=passes)
+    seconds = drawn.seconds / batch
+    if "refold" in campaign.stages and campaign.settings.refold_command is None:
+        refold = estimated_cost(config, int(np.mean(lengths)), batch, steps=steps)
+        seconds += campaign.settings.sequences * refold.seconds / batch
+    peak = estimated_cost(config, tokens, batch, steps=steps, passes=passes).memory
+    return Estimate(
+        count=len(numbers), residues=(min(lengths), max(lengths)), tokens=(min(lengths) + extra, tokens), batch=batch,
+        memory=peak, design_seconds=seconds, seconds=seconds * len(numbers),
+    )  # fmt: skip
+
+
+def _some_layouts(campaign: Campaign) -> list:
+    """Layouts of the first designs: lengths are drawn from the same distribution for all."""
+    spec = campaign.spec
+    return pipeline.layouts(dataclasses.replace(spec, num_designs=min(spec.num_designs, _LAYOUTS)))
+
+
+def _counted(count: int) -> str:
+    return "1 backbone" if count == 1 else f"{count} backbones"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,310 @@
+"""The manifest: a small database that knows of each design what is done, what is being done, and what failed.
+
+SQLite in WAL mode: several processes of one machine share it, and whatever is killed, at whatever moment, leaves it
+whole. counts only once its files are written and its row says ``done``; work whose process is gone is done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from structdiff.campaign.work import STAGES, NewWork, Work, canonical, content_hash, difference
+from structdiff.errors import InputError, ResourceError
+
+MANIFEST = "manifest.sqlite"
+#: Seconds without a sign of life after which work of another machine counts as abandoned.
+SILENCE = 300.0
+_FORMAT = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, hash TEXT UNIQUE NOT NULL, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, beat REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS work (
+  id INTEGER PRIMARY KEY, run TEXT NOT NULL, stage TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
+  seed INTEGER NOT NULL, input_hash TEXT NOT NULL, weights_hash TEXT NOT NULL,
+  request INTEGER NOT NULL REFERENCES requests (id), parent TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
+  worker TEXT, seconds REAL, attempts INTEGER NOT NULL DEFAULT 0, error TEXT, result TEXT, UNIQUE (stage, name)
+);
+CREATE INDEX IF NOT EXISTS work_by_state ON work (state, stage, number);
+"""
+_COLUMNS = "id, run, stage, name, number, seed, parent, state, attempts, seconds, error"
+
+
+class Manifest:
+    """The manifest of a folder; made where there is none. To be used in ``with``, by one thread.
+
+    Raises InputError where the file is no manifest or cannot be written.
+    """
+
+    def __init__(self, folder: str | Path, *, create: bool = True) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / MANIFEST
+        self.worker = _worker_name()
+        self._last: tuple[Mapping[str, Any], str] | None = None
+        if not create and not self.path.is_file():
+            raise InputError(
+                "there is no campaign in this folder", path=self.folder, allowed=f"a folder with {MANIFEST}"
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000"):
+                self._database.execute(f"PRAGMA {pragma}")
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            if version not in (0, _FORMAT):
+                raise InputError("this manifest is of another version of structdiff", path=self.path, found=version)
+            self._database.executescript(f"{_TABLES}PRAGMA user_version={_FORMAT};")
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"this cannot be used as a manifest: {error}", path=self.path) from None
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._database.close()
+
+    def add(self, work: Iterable[NewWork]) -> int:
+        """Adds what is not there yet; how much that was.
+
+        Raises InputError where a design of the same name was asked for differently.
+        """
+        with self._writing():
+            return sum(self._add(each) for each in work)
+
+    def conflict(self, work: Iterable[NewWork]) -> tuple[str, str] | None:
+        """The first design that is there from another request, and in what the two differ."""
+        for each in work:
+            there = self._one("SELECT hash, text FROM work JOIN requests ON request = requests.id "
+                              "WHERE stage = ? AND name = ?", (each.stage, each.name))  # fmt: skip
+            if there is not None and there[0] != self._hash(each.asked):
+                return each.name, difference(json.loads(there[1]), each.asked) or "another request"
+        return None
+
+    def claim(self, limit: int, stages: Sequence[str] = STAGES) -> list[Work]:
+        """Takes work of one stage to do it now, the furthest stage first; empty where nothing is waiting."""
+        with self._writing():
+            for stage in reversed(stages):
+                rows = self._database.execute(
+                    f"SELECT {_COLUMNS} FROM work WHERE state = 'waiting' AND stage = ? ORDER BY number LIMIT ?",
+                    (stage, limit),
+                ).fetchall()
+                if rows:
+                    self._beat()
+                    self._database.executemany(
+                        "UPDATE work SET state = 'running', worker = ?, attempts = attempts + 1 WHERE id = ?",
+                        [(self.worker, row[0]) for row in rows],
+                    )
+                    return [_work(row) for row in rows]
+        return []
+
+    def finish(self, work: Work, result: Mapping[str, Any], seconds: float, following: Iterable[NewWork] = ()) -> None:
+        """Records a result, whose files are written already, together with the work that follows from it."""
+        text = json.dumps(result, default=str, allow_nan=False)
+        with self._writing():
+            self._database.execute(
+                "UPDATE work SET state = 'done', seconds = ?, result = ?, error = NULL WHERE id = ?",
+                (seconds, text, work.id),
+            )
+            for each in following:
+                self._add(each)
+            self._beat()
+
+    def fail(self, work: Work, error: str, seconds: float = 0.0) -> None:
+        """Records that work failed, and why."""
+        with self._writing():
+            self._database.execute(
+                "UPDATE work SET state = 'failed', error = ?, seconds = ? WHERE id = ?", (error, seconds, work.id)
+            )
+
+    def give_back(self, work: Iterable[Work]) -> None:
+        """Work that was taken and not done is waiting again, as if it had not been taken."""
+        with self._writing():
+            self._database.executemany(
+                "UPDATE work SET state = 'waiting', worker = NULL, attempts = attempts - 1 WHERE id = ? AND "
+                "state = 'running'", [(each.id,) for each in work],
+            )  # fmt: skip
+
+    def put_off(self, work: Work) -> None:
+        """Work whose worker died waits again; that it was tried is kept."""
+        with self._writing():
+            self._database.execute("UPDATE work SET state = 'waiting', worker = NULL WHERE id = ?", (work.id,))
+
+    def beat(self) -> None:
+        """Says that this process is alive."""
+        with self._writing():
+            self._beat()
+
+    def release_abandoned(self, *, most_attempts: int = 3) -> int:
+        """Work of processes that are gone waits again; what took down that many of them has failed. How much it was."""
+        with self._writing():
+            rows = self._database.execute("SELECT id, worker, attempts FROM work WHERE state = 'running'").fetchall()
+            beats = dict(self._database.execute("SELECT name, beat FROM workers").fetchall())
+            gone = [(row, n) for row, worker, n in rows if not _alive(worker, beats.get(worker, 0.0))]
+            for row, attempts in gone:
+                state = "failed" if attempts >= most_attempts else "waiting"
+                error = f"its process ended without a word {attempts} times" if state == "failed" else None
+                self._database.execute("UPDATE work SET state = ?, worker = NULL, error = ? WHERE id = ?",
+                                       (state, error, row))  # fmt: skip
+            return len(gone)
+
+    def retry_failed(self) -> int:
+        """What failed waits again, with as many attempts as before it was first tried. How much it was."""
+        with self._writing():
+            return self._database.execute(
+                "UPDATE work SET state = 'waiting', error = NULL, attempts = 0 WHERE state = 'failed'"
+            ).rowcount
+
+    def redo(self, work: Iterable[Work]) -> None:
+        """Work that was done waits again."""
+        with self._writing():
+            self._database.executemany(
+                "UPDATE work SET state = 'waiting', result = NULL, attempts = 0 WHERE id = ?",
+                [(each.id,) for each in work],
+            )
+
+    def remove(self, run: str) -> None:
+        """Forgets a run with all of its designs."""
+        with self._writing():
+            self._database.execute("DELETE FROM work WHERE run = ?", (run,))
+            self._database.execute("DELETE FROM runs WHERE name = ?", (run,))
+
+    def note_run(self, run: str, facts: Mapping[str, Any]) -> None:
+        """Keeps what is to be known of a run when its results are read: its stages, filter, and the like."""
+        with self._writing():
+            self._database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (run, json.dumps(facts, default=str)))
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """What is known of each run of this folder, by its name."""
+        rows = self._database.execute("SELECT name, facts FROM runs ORDER BY rowid").fetchall()
+        return {name: json.loads(facts) for name, facts in rows}
+
+    def rows(
+        self, *, run: str | None = None, stage: str | None = None, state: str | None = None, results: bool = True
+    ) -> Iterator[Work]:
+        """Rows in order of stage and number; without their results where only the state is of interest."""
+        asked = (("run", run), ("stage", stage), ("state", state))
+        chosen = [(column, value) for column, value in asked if value is not None]
+        where = " AND ".join(f"{column} = ?" for column, _ in chosen) or "1"
+        columns = f"{_COLUMNS}, result" if results else _COLUMNS
+        query = f"SELECT {columns} FROM work WHERE {where} ORDER BY stage, number, id"
+        for row in self._database.execute(query, [value for _, value in chosen]):
+            yield _work(row)
+
+    def rows_of(self, stage: str, names: Iterable[str]) -> Iterator[Work]:
+        """The finished rows of these names in a stage."""
+        query = f"SELECT {_COLUMNS}, result FROM work WHERE stage = ? AND name = ? AND state = 'done'"
+        for name in names:
+            row = self._one(query, (stage, name))
+            if row is not None:
+                yield _work(row)
+
+    def counts(self, run: str | None = None) -> dict[str, dict[str, int]]:
+        """How much work there is of each stage and state, of one run or of all."""
+        found: dict[str, dict[str, int]] = {}
+        query = "SELECT stage, state, COUNT(*) FROM work WHERE run = ? OR ? IS NULL GROUP BY stage, state"
+        for stage, state, count in self._database.execute(query, (run, run)):
+            found.setdefault(stage, {})[state] = count
+        return {stage: found[stage] for stage in STAGES if stage in found}
+
+    def seconds(self) -> dict[str, float]:
+        """Mean time of finished work of each stage."""
+        query = "SELECT stage, AVG(seconds) FROM work WHERE state = 'done' GROUP BY stage"
+        return dict(self._database.execute(query).fetchall())
+
+    def errors(self, run: str | None = None) -> list[Work]:
+        """What failed, in order."""
+        return list(self.rows(run=run, state="failed", results=False))
+
+    def is_open(self) -> bool:
+        """Whether anything is waiting or being done."""
+        return self._one("SELECT 1 FROM work WHERE state IN ('waiting', 'running') LIMIT 1", ()) is not None
+
+    def _add(self, work: NewWork) -> int:
+        hashed = self._hash(work.asked)
+        there = self._one("SELECT input_hash FROM work WHERE stage = ? AND name = ?", (work.stage, work.name))
+        if there is not None:
+            if there[0] != hashed:
+                found = self.conflict([work])
+                raise InputError(
+                    f"{work.name} is here from another run ({found[1] if found else ''})", path=self.folder
+                )
+            return 0
+        text = json.dumps(json.loads(canonical(work.asked)) | {"spec": work.asked.get("spec")}, default=str)
+        self._database.execute("INSERT OR IGNORE INTO requests (hash, text) VALUES (?, ?)", (hashed, text))
+        self._database.execute(
+            "INSERT INTO work (run, stage, name, number, seed, input_hash, weights_hash, request, parent) "
+            "SELECT ?, ?, ?, ?, ?, ?, ?, id, ? FROM requests WHERE hash = ?",
+            (work.run, work.stage, work.name, work.number, work.seed, hashed, work.weights_hash, work.parent, hashed),
+        )
+        return 1
+
+    def _hash(self, asked: Mapping[str, Any]) -> str:
+        """The hash of a request; thousands of designs in a row share one."""
+        if self._last is None or self._last[0] is not asked:
+            self._last = (asked, content_hash(asked))
+        return self._last[1]
+
+    def _beat(self) -> None:
+        self._database.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", (self.worker, time.time()))
+
+    def _one(self, query: str, values: Sequence[Any]) -> tuple | None:
+        return self._database.execute(query, values).fetchone()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """All of it or nothing, and nobody else in between."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if "full" in str(error):
+                raise ResourceError(f"{self.path}: the disk is full") from None
+            raise InputError(f"the manifest cannot be written: {error}", path=self.path) from None
+
+
+def _work(row: Sequence[Any]) -> Work:
+    id_, run, stage, name, number, seed, parent, state, attempts, seconds, error, *result = row
+    found = json.loads(result[0]) if result and result[0] is not None else None
+    return Work(
+        id=id_, run=run, stage=stage, name=name, number=number, seed=seed, parent=parent, state=state,
+        attempts=attempts, seconds=seconds, error=error, result=found,
+    )  # fmt: skip
+
+
+def _worker_name() -> str:
+    """Machine, process and when it began: a number that was given to a process again is another process."""
+    return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time():.2f}"
+
+
+def _alive(worker: str | None, beat: float) -> bool:
+    if worker is None:
+        return False
+    host, pid, began = worker.split("|")
+    if host != socket.gethostname():
+        return time.time() - beat < SILENCE
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(began)) < 2.0  # the clock may have been set
+    except psutil.Error:
+        return False

@@ -1,0 +1,195 @@
+"""Workers on a Ray cluster: the manifest stays with the driver, workers get work and send files and results back.
+
+Workers need no shared folder and may die at any moment: what they had is done again by another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.plan import Campaign
+from structdiff.campaign.processes import Pool
+from structdiff.campaign.stages import BACKBONES, Bench
+from structdiff.campaign.work import Work
+from structdiff.errors import InputError, StructdiffError
+from structdiff.structure.files import write_atomically
+
+if TYPE_CHECKING:
+    from structdiff.campaign.run import Listener, Run
+
+#: How often work is begun before it counts as what kills its workers.
+_ATTEMPTS = 3
+#: Seconds that are waited for one of the workers before looking around.
+_PATIENCE = 1.0
+#: The files that a design's later stages read.
+_READ = ("{name}.cif", "{name}.residue_map.json", "{name}.confidence.json")
+
+Files = dict[str, bytes]
+
+
+def run_on_ray(run: Run, manifest: Manifest, pools: Sequence[Pool], listener: Listener, *, address: str) -> None:
+    """Does all that is left on a Ray cluster. Raises InputError where Ray or the cluster is not there."""
+    ray = _connected(address, pools)
+    try:
+        _Driver(ray=ray, run=run, manifest=manifest, pools=pools, listener=listener).work()
+    finally:
+        ray.shutdown()
+
+
+class RemoteBench:
+    """What runs in a worker of the cluster: the stages, in a folder of its own."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="structdiff-worker-")
+        self.bench = Bench(campaign, Path(self.folder.name))
+
+    def process(self) -> int:
+        """The number of this worker's process."""
+        return os.getpid()
+
+    def run(self, stage: str, work: Sequence[Work], files: Files) -> list[tuple[int, dict, float, Files] | str]:
+        """Outcome and files of each piece of work in order; where it failed, why."""
+        for name, content in files.items():
+            path = self.bench.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        found = _together_then_alone(self.bench, stage, work)
+        for path in sorted(self.bench.folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        return found
+
+
+def _together_then_alone(bench: Bench, stage: str, work: Sequence[Work]) -> list[tuple[int, dict, float, Files] | str]:
+    before = _known(bench.folder)
+    try:
+        outcomes = list(bench.run(stage, work, None))
+    except Exception as error:
+        for name in _known(bench.folder) - before:
+            (bench.folder / name).unlink()
+        if len(work) == 1:
+            return [f"{type(error).__name__}: {error}" if not isinstance(error, StructdiffError) else str(error)]
+        return [found for each in work for found in _together_then_alone(bench, stage, [each])]
+    new = {name: (bench.folder / name).read_bytes() for name in _known(bench.folder) - before}
+    # All files travel with the first: the driver writes them before it records anything.
+    return [
+        (each.work.id, dict(each.result), each.seconds, new if place == 0 else {})
+        for place, each in enumerate(outcomes)
+    ]
+
+
+def _known(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@dataclass(kw_only=True)
+class _Driver:
+    """Hands out work, one batch a worker, and takes in what comes back. busy: task to (actor's place, work)."""
+
+    ray: ModuleType
+    run: Run
+    manifest: Manifest
+    pools: Sequence[Pool]
+    listener: Listener
+    busy: dict[Any, tuple[int, list[Work]]] = field(default_factory=dict)
+
+    def work(self) -> None:
+        """Until nothing is left."""
+        campaign = self.run.campaign
+        self.shared = self.ray.put(campaign)
+        self.stages = [pool.stages or campaign.stages for pool in self.pools for _ in range(pool.count)]
+        self.actors = [self._actor() for _ in self.stages]
+        try:
+            while self._hand_out() or self.busy:
+                ready, _ = self.ray.wait(list(self.busy), timeout=_PATIENCE)
+                for task in ready:
+                    self._take_in(task)
+                self.manifest.beat()
+        finally:
+            for _, work in self.busy.values():
+                self.manifest.give_back(work)
+
+    def _actor(self) -> Any:
+        options = {"num_cpus": 1, "num_gpus": 1 if self.ray.cluster_resources().get("GPU") else 0}
+        return self.ray.remote(**options)(RemoteBench).remote(self.shared)
+
+    def _hand_out(self) -> bool:
+        """Gives every idle worker a batch; whether any got one."""
+        idle = set(range(len(self.actors))) - {place for place, _ in self.busy.values()}
+        options, given = self.run.campaign.options, False
+        for place in sorted(idle):
+            work = self.manifest.claim(1 if options.trajectory else options.batch_size, self.stages[place])
+            if work:
+                files = self._files(work)
+                self.busy[self.actors[place].run.remote(work[0].stage, work, files)] = (place, work)
+                given = True
+        return given
+
+    def _files(self, work: Sequence[Work]) -> Files:
+        """What a stage reads, by its path in the folder."""
+        stage = work[0].stage
+        if stage == "backbone":
+            return {}
+        folder = BACKBONES if stage == "sequence" else "."
+        names = [str(Path(folder) / part.format(name=each.name)) for each in work for part in _READ]
+        return {name: (self.run.folder / name).read_bytes() for name in names if (self.run.folder / name).is_file()}
+
+    def _take_in(self, task: Any) -> None:
+        place, work = self.busy.pop(task)
+        try:
+            found = self.ray.get(task)
+        except self.ray.exceptions.RayError:
+            self.actors[place] = self._actor()
+            self._lost(work)
+            return
+        for each, outcome in zip(work, found, strict=True):
+            if isinstance(outcome, str):
+                self.manifest.fail(each, outcome)
+                if self.listener.on_failure is not None:
+                    self.listener.on_failure(each, StructdiffError(outcome))
+                continue
+            _, result, seconds, files = outcome
+            self._write(files)
+            following = self.run.campaign.following(each.stage, each.number) if each.stage != "refold" else ()
+            self.manifest.finish(each, result, seconds, following)
+
+    def _lost(self, work: Sequence[Work]) -> None:
+        """Work whose worker died waits again; what has taken several with it has failed."""
+        for each in work:
+            if each.attempts + 1 >= _ATTEMPTS:
+                self.manifest.fail(each, f"its worker died {each.attempts + 1} times")
+                if self.listener.on_failure is not None:
+                    self.listener.on_failure(each, StructdiffError("its worker died, again and again"))
+            else:
+                self.manifest.put_off(each)
+        self.listener.note("a worker died; what it had is done again")
+
+    def _write(self, files: Mapping[str, bytes]) -> None:
+        for name, content in files.items():
+            path = self.run.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+
+
+def _connected(address: str, pools: Sequence[Pool]) -> ModuleType:
+    try:
+        import ray
+    except ImportError:
+        raise InputError("Ray is not installed: pip install 'structdiff[ray]'", key="ray", found=address) from None
+    local = address == "local"
+    count = sum(pool.count for pool in pools)
+    try:
+        # A cluster of this machine has as many slots as workers are wanted: they are processes, not cores.
+        details: dict[str, Any] = {"num_cpus": count, "include_dashboard": False} if local else {"address": address}
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **details)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"the cluster cannot be reached: {reason}", key="ray", found=address) from None
+    return ray

@@ -1,0 +1,116 @@
+"""Refolding with any other program, called as a command."""
+
+from __future__ import annotations
+
+import shlex
+import string
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from structdiff.campaign.refolding import Refolded
+from structdiff.errors import InputError, StructdiffError
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.yaml import write_yaml
+from structdiff.structure.files import CIF_SUFFIXES, PDB_SUFFIXES, read_structure
+
+if TYPE_CHECKING:
+    from structdiff.drawing import OnProgress
+
+_INPUTS, _ALLOWED = ("yaml", "fasta"), ("yaml", "fasta", "out", "name")
+_SHOWN = 300
+
+
+class CommandRefolder:
+    """Calls a command for each complex, and takes the first structure file that it leaves in ``{out}``.
+
+    The words of the command may hold {yaml} or {fasta} (a file that describes the complex: {yaml} is Boltz's language
+    too, in {fasta} a header is ``CHAIN|protein``), {out} (an empty folder) and {name}. B-factors are taken for pLDDT.
+    """
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def refold(self, complexes: Sequence[ComplexSpec], on_progress: OnProgress | None) -> Iterator[Refolded]:
+        """The prediction of each complex. Raises StructdiffError with the command's last words where it fails."""
+        from structdiff.drawing import Progress
+
+        for place, each in enumerate(complexes):
+            if on_progress is not None:
+                on_progress(Progress(finished=place, total=len(complexes), step=0, steps=1))
+            yield self._one(each)
+
+    def _one(self, complex_: ComplexSpec) -> Refolded:
+        with tempfile.TemporaryDirectory(prefix="structdiff-refold-") as folder:
+            place = Path(folder)
+            out = place / "out"
+            out.mkdir()
+            write_yaml(complex_, place / f"{complex_.name}.yaml")
+            if "{fasta}" in self.command:
+                (place / f"{complex_.name}.fasta").write_text(_fasta(complex_), encoding="utf-8")
+            values = {"yaml": str(place / f"{complex_.name}.yaml"), "fasta": str(place / f"{complex_.name}.fasta"),
+                      "out": str(out), "name": complex_.name}  # fmt: skip
+            self._call(command_words(self.command, values), out)
+            structure = read_structure(_structure_file(out, self.command))
+        b_factors = structure.atoms.b_factor[structure.atoms.resolved & (structure.atoms.name == "CA")]
+        mean = float(np.mean(b_factors)) if len(b_factors) else float("nan")
+        plddt = mean * 100 if 0 < mean <= 1 else mean
+        return Refolded(structure=structure, scores={"refold_plddt": round(plddt, 2) if plddt == plddt else None})
+
+    def _call(self, words: Sequence[str], out: Path) -> None:
+        try:
+            # Ctrl-C reaches the command too, since it belongs to the same terminal.
+            done = subprocess.run(words, cwd=out, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise InputError(f"the command cannot be run: {error.strerror or error}", key="refold_command",
+                             found=words[0]) from None  # fmt: skip
+        if done.returncode:
+            said = " ".join((done.stderr.strip() or done.stdout.strip()).split())[-_SHOWN:]
+            raise StructdiffError(f"refold_command: {words[0]} ended with {done.returncode}: {said}")
+
+
+def command_words(command: str, values: Mapping[str, str]) -> list[str]:
+    """The words of a command with its marks filled in; no shell is asked. Raises InputError for what cannot be filled.
+
+    >>> command_words("fold {yaml} --to {out}", {"yaml": "a b.yaml", "out": "o", "fasta": "", "name": ""})
+    ['fold', 'a b.yaml', '--to', 'o']
+    """
+    key = "refold_command"
+    try:
+        words = shlex.split(command)
+        marks = {mark for word in words for _, mark, _, _ in string.Formatter().parse(word) if mark is not None}
+    except ValueError as error:
+        raise InputError(f"the command cannot be read: {error}", key=key, found=command) from None
+    for mark in sorted(marks - set(_ALLOWED)):
+        raise InputError("unknown mark", key=key, found=f"{{{mark}}}", allowed=[f"{{{each}}}" for each in _ALLOWED],
+                         suggest_from=_ALLOWED)  # fmt: skip
+    if not words or not marks & set(_INPUTS):
+        raise InputError("the command must be told its input", key=key, found=command, allowed="{yaml} or {fasta}")
+    if "out" not in marks:
+        raise InputError("the command must be told where to write", key=key, found=command, allowed="{out}")
+    return [word.format_map(values) for word in words]
+
+
+def _structure_file(out: Path, command: str) -> Path:
+    suffixes = (*CIF_SUFFIXES, *PDB_SUFFIXES)
+    found = sorted(
+        (path for path in out.rglob("*") if path.is_file() and path.name.removesuffix(".gz").endswith(suffixes)),
+        key=lambda path: (not path.name.removesuffix(".gz").endswith(CIF_SUFFIXES), str(path)),
+    )
+    if not found:
+        raise StructdiffError(f"refold_command: {shlex.split(command)[0]} wrote no structure file into {{out}}")
+    return found[0]
+
+
+def _fasta(complex_: ComplexSpec) -> str:
+    lines = []
+    for chain in complex_.chains:
+        if len(chain.ccd) > 1 or chain.modifications:
+            raise InputError(f"FASTA cannot hold chain {chain.ids[0]}: use {{yaml}}", key="refold_command")
+        kind, letters = ("ccd", chain.ccd[0]) if chain.kind == "ligand" else (chain.kind, chain.sequence)
+        lines += [f">{name}|{kind}\n{letters}\n" for name in chain.ids]
+    return "".join(lines)

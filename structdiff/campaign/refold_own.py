@@ -1,0 +1,38 @@
+"""Refolding with structdiff's own network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from structdiff import pipeline
+from structdiff.campaign.refolding import Refolded
+from structdiff.spec.complex import ComplexSpec
+
+if TYPE_CHECKING:
+    from structdiff.drawing import OnProgress
+    from structdiff.engine import Engine
+    from structdiff.options import RunOptions
+
+
+class OwnRefolder:
+    """Predicts from the sequences alone, with the weights and the sampling of the run; no conditions, no guidance.
+
+    A target is predicted with its binder: it cannot be given as a template yet.
+    """
+
+    def __init__(self, engine: Engine, options: RunOptions, *, seed: int) -> None:
+        self.engine, self.seed = engine, seed
+        self.options = dataclasses.replace(options, guidance=1.0, trajectory=0)
+
+    def refold(self, complexes: Sequence[ComplexSpec], on_progress: OnProgress | None) -> Iterator[Refolded]:
+        """The prediction of each complex, several drawn together."""
+        found = pipeline.predict_each(
+            complexes, seed=self.seed, options=self.options, engine=self.engine, on_progress=on_progress
+        )
+        for each in found:
+            summary = each.confidence.summary()
+            scores = {"refold_plddt": summary["mean_plddt_0_to_100"], "refold_ptm": summary["ptm"],
+                      "refold_iptm": summary["iptm"]}  # fmt: skip
+            yield Refolded(structure=each.structure, scores=scores)

@@ -1,0 +1,71 @@
+"""Refolding: what a predictor makes of a designed sequence, and how like the design that is.
+
+A refolder is one file: a class with ``refold``, named in ``refolder_of``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from structdiff.campaign.plan import Campaign
+from structdiff.spec.complex import ChainKind as ChainWord
+from structdiff.spec.complex import ChainSpec, ComplexSpec, Modification
+from structdiff.structure.tables import ChainKind, Structure
+
+if TYPE_CHECKING:
+    from structdiff.drawing import OnProgress
+    from structdiff.engine import Engine
+
+_KINDS: Mapping[ChainKind, ChainWord] = {ChainKind.PROTEIN: "protein", ChainKind.DNA: "dna", ChainKind.RNA: "rna"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refolded:
+    """A structure that was predicted from a design's sequence. scores: what the predictor thinks of it, by column."""
+
+    structure: Structure
+    scores: Mapping[str, float | None]
+
+
+class Refolder(Protocol):
+    """Predicts complexes from their sequences, in order; may take several at a time."""
+
+    def refold(self, complexes: Sequence[ComplexSpec], on_progress: OnProgress | None) -> Iterator[Refolded]:
+        """The prediction of each complex."""
+        ...
+
+
+def refolder_of(campaign: Campaign, engine: Callable[[], Engine]) -> Refolder:
+    """The refolder that a campaign asks for. engine: gives the network of the run, loaded once."""
+    if campaign.settings.refold_command is not None:
+        from structdiff.campaign.refold_command import CommandRefolder
+
+        return CommandRefolder(campaign.settings.refold_command)
+    from structdiff.campaign.refold_own import OwnRefolder
+
+    return OwnRefolder(engine(), campaign.options, seed=campaign.spec.seed)
+
+
+def complex_of(structure: Structure, name: str) -> ComplexSpec:
+    """The molecules of a finished structure as a complex to predict; raises InputError for what cannot be written."""
+    from structdiff.output.prediction import chain_sequences
+
+    letters = chain_sequences(structure)
+    chains = []
+    for row in range(len(structure.chains)):
+        chain, kind = str(structure.chains.name[row]), ChainKind(int(structure.chains.kind[row]))
+        names = structure.residues.name[structure.chain_residues(row)].tolist()
+        if kind == ChainKind.LIGAND:
+            chains.append(ChainSpec(ids=(chain,), kind="ligand", ccd=tuple(names)))
+        elif kind in _KINDS:
+            unknown = [place for place, letter in enumerate(letters[chain], start=1) if letter in "XN" and
+                       names[place - 1] not in ("UNK", "N", "DN")]  # fmt: skip
+            chains.append(
+                ChainSpec(
+                    ids=(chain,), kind=_KINDS[kind], sequence=letters[chain], cyclic=bool(structure.chains.cyclic[row]),
+                    modifications=tuple(Modification(position=place, ccd=names[place - 1]) for place in unknown),
+                )
+            )  # fmt: skip
+    return ComplexSpec(name=name, chains=tuple(chains))

@@ -1,0 +1,114 @@
+"""The report of a campaign: what its web page is made of, and what it warns of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from structdiff.campaign.columns import EVERY
+from structdiff.campaign.filters import parse_filter
+from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.results import DesignResult, last_line
+from structdiff.campaign.selection import Funnel
+from structdiff.evaluation.catalogue import CATALOGUE
+from structdiff.evaluation.diversity import CLUSTER_TM, diversity
+from structdiff.output.report import ReportDesign, write_report
+from structdiff.structure.files import read_structure
+
+REPORT = "report.html"
+#: Of more designs than this, so many are taken for the share of one fold.
+_COMPARED = 40
+#: The share of designs of one fold that is worth a warning.
+_MANY = 0.8
+
+
+def write_campaign_report(manifest: Manifest, results: Sequence[DesignResult], folder: Path) -> Path:
+    """Writes ``report.html`` of all designs of a folder: ranked table, structures, plots, warnings."""
+    known = [name for name in EVERY if any(each.columns.get(name) is not None for each in results)]
+    designs = [_design(each, folder) for each in results]
+    lines, notes = [], []
+    for run, facts in manifest.runs().items():
+        own = [each for each in results if each.run == run]
+        notes += _notes(run, facts, own, folder)
+        lines += _histogram(facts, own)
+    columns = [
+        {"name": name, "label": CATALOGUE[name].heading, "better": CATALOGUE[name].better,
+         "scale": CATALOGUE[name].scale, "formula": CATALOGUE[name].formula}
+        for name in known
+    ]  # fmt: skip
+    title = ", ".join(manifest.runs()) or folder.name
+    errors = [f"{each.name} ({each.stage}): {last_line(each.error)}" for each in manifest.errors()]
+    return write_report(
+        folder / REPORT, title=title, columns=columns, designs=designs, notes=notes, histogram=lines,
+        errors=errors,
+    )  # fmt: skip
+
+
+def _design(result: DesignResult, folder: Path) -> ReportDesign:
+    return ReportDesign(
+        name=result.name, rank=result.rank, accepted=result.accepted, columns=result.columns, reasons=result.reasons,
+        verdicts=result.verdicts, sequences={chain: text for chain, (_, text) in result.sequences.items()},
+        structure=folder / f"{result.name}.cif", residue_map=_read_map(folder / f"{result.name}.residue_map.json"),
+    )  # fmt: skip
+
+
+def _read_map(path: Path) -> Mapping[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _histogram(facts: Mapping[str, Any], results: Sequence[DesignResult]) -> list[str]:
+    if not facts.get("filter"):
+        return []
+    funnel = Funnel(wanted=parse_filter(facts["filter"]))
+    for each in results:
+        if each.complete:
+            funnel.add(each)
+    return funnel.lines()
+
+
+def _notes(run: str, facts: Mapping[str, Any], results: Sequence[DesignResult], folder: Path) -> list[str]:
+    """What the reader should be warned of."""
+    notes = []
+    share = one_fold_share(results, folder)
+    if share is not None and share >= _MANY:
+        notes.append(f"{run}: {share:.0%} of the designs are one fold (TM-score of {CLUSTER_TM} or more)")
+    whole = [each for each in results if each.complete]
+    if whole and facts.get("filter") and not any(each.accepted for each in whole):
+        notes.append(f"{run}: no design passes the filter {facts['filter']}")
+    unmet = sum(not all(verdict["met"] for verdict in each.verdicts) for each in results)
+    if unmet:
+        notes.append(f"{run}: {unmet} of {len(results)} designs do not meet all that was asked")
+    if facts.get("sequence_model") == "own":
+        notes.append(f"{run}: sequences are those of the network's own sequence head; a network made for sequences "
+                     "does better (structdiff weights fetch proteinmpnn)")  # fmt: skip
+    if facts.get("refold") == "own":
+        notes.append(f"{run}: designs were refolded by the network that drew them, from their sequence alone; it is no "
+                     "independent judge, and a target could not be given to it as a template")  # fmt: skip
+    return notes
+
+
+def one_fold_share(results: Sequence[DesignResult], folder: Path) -> float | None:
+    """The largest share of backbones that are like one of them; of many, some evenly spread are compared."""
+    names = list(dict.fromkeys(each.backbone for each in results))
+    if len(names) < 5:
+        return None
+    chosen = [names[round(place)] for place in np.linspace(0, len(names) - 1, min(len(names), _COMPARED))]
+    first = {each.backbone: each.name for each in reversed(results)}
+    traces = [_alpha(folder / f"{first[name]}.cif") for name in dict.fromkeys(chosen)]
+    traces = [trace for trace in traces if len(trace) >= 10]
+    if len(traces) < 5:
+        return None
+    return float(diversity(traces).near.mean(1).max() + 1 / len(traces))
+
+
+def _alpha(path: Path) -> np.ndarray:
+    structure = read_structure(path)
+    chosen = structure.atoms.resolved & (structure.atoms.name == "CA") & (structure.atoms.element == 6)
+    return structure.atoms.positions[chosen].astype(np.float64)

@@ -1,0 +1,87 @@
+"""What a campaign has come to: one result a design, from all stages that it went through."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.work import Work
+
+Value = float | int | bool | str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignResult:
+    """One design. columns: what is known of it, by name; sequences: kind and letters of each chain.
+
+    complete: it went through all stages. reasons: why it was rejected; empty where it was not. rank: its place, from 1.
+    """
+
+    run: str
+    name: str
+    backbone: str
+    number: int
+    columns: Mapping[str, Value]
+    verdicts: Sequence[Mapping[str, Any]] = ()
+    sequences: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    complete: bool = True
+    reasons: tuple[str, ...] = ()
+    rank: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to be done for it."""
+        return self.complete or bool(self.reasons)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it is whole and nothing spoke against it."""
+        return self.complete and not self.reasons
+
+
+def read_results(manifest: Manifest, run: str) -> list[DesignResult]:
+    """All designs of a run whose sequence is known, in order of their numbers."""
+    stages = manifest.runs()[run]["stages"]
+    done = {stage: {each.name: each for each in manifest.rows(run=run, stage=stage, state="done")} for stage in stages}
+    failed = {each.name: each.error for each in manifest.rows(run=run, stage="refold", state="failed", results=False)}
+    found = []
+    for backbone in done["backbone"].values():
+        found += design_results(backbone, done.get("sequence", {}).get(backbone.name), done.get("refold", {}), stages)
+    return [
+        dataclasses.replace(each, reasons=(f"not refolded: {last_line(failed[each.name])}",))
+        if each.name in failed and not each.complete else each
+        for each in found
+    ]  # fmt: skip
+
+
+def last_line(text: str | None) -> str:
+    """What an error comes to: the last line of what was recorded."""
+    return (text or "").strip().rpartition("\n")[2] or "unknown"
+
+
+def design_results(
+    backbone: Work, sequenced: Work | None, refolded: Mapping[str, Work], stages: Sequence[str]
+) -> list[DesignResult]:
+    """The designs that were made from one backbone, as far as they are."""
+    base = backbone.result or {}
+    designs: Sequence[Mapping[str, Any]] = [{"name": backbone.name, "columns": {}, "sequences": base["sequences"]}]
+    if sequenced is not None:
+        designs = (sequenced.result or {})["designs"]
+    elif "sequence" in stages:
+        return []
+    found = []
+    for each in designs:
+        last = refolded.get(each["name"])
+        columns = {**base["columns"], **each["columns"], **((last.result or {})["columns"] if last else {})}
+        complete = last is not None or "refold" not in stages
+        found.append(
+            DesignResult(
+                run=backbone.run,
+                name=each["name"], backbone=backbone.name, number=backbone.number, columns=columns,
+                verdicts=base["verdicts"], sequences=each["sequences"], complete=complete,
+            )
+        )  # fmt: skip
+    return found

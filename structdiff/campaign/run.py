@@ -1,0 +1,231 @@
+"""A campaign from beginning to end: what is there is kept, what is missing is made, tables and report are written."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from structdiff.campaign.filters import Filter, parse_filter
+from structdiff.campaign.manifest import MANIFEST, Manifest
+from structdiff.campaign.plan import Campaign
+from structdiff.campaign.results import DesignResult, design_results, read_results
+from structdiff.campaign.selection import Funnel, select
+from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome
+from structdiff.campaign.work import Work
+from structdiff.campaign.worker import Worker
+from structdiff.errors import InputError
+from structdiff.output.files import as_text, finished_names, remove_structures, verdict_text, write_design_tables
+
+if TYPE_CHECKING:
+    from structdiff.drawing import OnProgress
+    from structdiff.engine import Engine
+
+#: Beginnings of files that a write which was cut short may leave behind.
+_UNFINISHED = re.compile(r"\..+\.(cif|pdb|json|csv|fasta|html)\.\w+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What becomes of finished designs. filter: conditions that reject the others. rank_by: column to rank by."""
+
+    filter: str | None = None
+    rank_by: str | None = None
+
+    @property
+    def parsed(self) -> Filter | None:
+        """The filter, read. Raises InputError."""
+        return None if self.filter is None else parse_filter(self.filter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """Who is told what, while a campaign runs: sampling steps, failures, notes, and advice of the filter."""
+
+    on_progress: OnProgress | None = None
+    on_failure: Callable[[Work, Exception], None] | None = None
+    on_note: Callable[[str], None] | None = None
+
+    def note(self, text: str) -> None:
+        """Says something to whoever listens."""
+        if self.on_note is not None and text:
+            self.on_note(text)
+
+
+class Run:
+    """A campaign in its folder. numbers: which of its backbones are to be made here, from 0."""
+
+    def __init__(self, campaign: Campaign, folder: Path, selection: Selection, numbers: Sequence[int]) -> None:
+        self.campaign, self.folder, self.selection, self.numbers = campaign, folder, selection, numbers
+        self.name = campaign.spec.name
+
+    def check_folder(self) -> None:
+        """Raises InputError when the folder holds designs of this name from another request; changes nothing."""
+        path = self.folder / MANIFEST
+        if not path.is_file():
+            numbered = re.compile(rf"{re.escape(self.name)}_[1-9]\d*")
+            found = [each for each in sorted(finished_names(self.folder)) if numbered.fullmatch(each)]
+            if found:
+                raise InputError(f"{found[0]} is here from another run; choose another --out or --name, or --overwrite",
+                                 path=self.folder)  # fmt: skip
+            return
+        with Manifest(self.folder, create=False) as manifest:
+            for stage in self.campaign.stages:
+                there = next(iter(manifest.rows(run=self.name, stage=stage, results=False)), None)
+                found = there and manifest.conflict([self.campaign.work(stage, there.name, there.number)])
+                if found:
+                    raise InputError(
+                        f"{found[0]} is here from another run ({found[1]}); choose another --out or --name, or "
+                        "--overwrite", path=self.folder,
+                    )  # fmt: skip
+
+    def prepare(self, manifest: Manifest, *, overwrite: bool = False) -> int:
+        """Brings the manifest up to what is asked; how many designs are finished already."""
+        if overwrite:
+            self._remove(manifest)
+        for path in self.folder.glob(".*"):
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        manifest.release_abandoned()
+        manifest.retry_failed()
+        manifest.note_run(self.name, self._facts())
+        manifest.add(self.campaign.work("backbone", self.campaign.backbone_name(n), n) for n in self.numbers)
+        gone = [each for each in manifest.rows(run=self.name, state="done", results=False) if self._is_gone(each)]
+        manifest.redo(gone)
+        for stage in self.campaign.stages[:-1]:
+            for each in list(manifest.rows(run=self.name, stage=stage, state="done", results=False)):
+                manifest.add(self.campaign.following(stage, each.number))
+        return sum(each.complete for each in self._asked_results(manifest))
+
+    def work(self, manifest: Manifest, listener: Listener, engine: Engine | None = None) -> None:
+        """Does all that is left, in this process. Raises ResourceError for a full disk."""
+        tables = _Tables(self, manifest)
+        funnel = self._funnel(manifest)
+
+        def on_outcome(outcome: Outcome) -> None:
+            listener.note(outcome.result.get("note") or "")
+            tables.refresh()
+            for each in self._finished_by(manifest, outcome.work):
+                advice = funnel.add(each) if funnel is not None else None
+                listener.note(advice or "")
+
+        worker = Worker(
+            bench=Bench(self.campaign, self.folder, engine=engine), manifest=manifest, on_outcome=on_outcome,
+            on_failure=listener.on_failure, on_progress=listener.on_progress,
+        )  # fmt: skip
+        worker.run()
+
+    def expected_work(self) -> int:
+        """How many pieces of work all designs of this run take."""
+        per_stage = {"backbone": 1, "sequence": 1, "refold": self.campaign.settings.sequences}
+        return len(self.numbers) * sum(per_stage[stage] for stage in self.campaign.stages)
+
+    def finished_work(self, manifest: Manifest) -> int:
+        """How many of them are done or have failed."""
+        counts = manifest.counts(self.name)
+        return sum(states.get("done", 0) + states.get("failed", 0) for states in counts.values())
+
+    def results(self, manifest: Manifest) -> list[DesignResult]:
+        """The designs of this run, ranked."""
+        return select(self._asked_results(manifest), self.selection.parsed, self.selection.rank_by)
+
+    def histogram(self, manifest: Manifest) -> list[str]:
+        """What the filter rejects, in lines; empty without a filter."""
+        funnel = self._funnel(manifest)
+        return [] if funnel is None else funnel.lines()
+
+    def _funnel(self, manifest: Manifest) -> Funnel | None:
+        """Counts of what is there already."""
+        wanted = self.selection.parsed
+        if wanted is None:
+            return None
+        funnel = Funnel(wanted=wanted)
+        for each in self._asked_results(manifest):
+            if each.complete:
+                funnel.add(each)
+        funnel.row = 0
+        return funnel
+
+    def _finished_by(self, manifest: Manifest, work: Work) -> list[DesignResult]:
+        """The designs that became whole when this work was done."""
+        stages = self.campaign.stages
+        if work.stage != stages[-1]:
+            return []
+        backbone = next(iter(manifest.rows_of("backbone", [work.parent or work.name])))
+        sequenced = next(iter(manifest.rows_of("sequence", [backbone.name])), None) if "sequence" in stages else None
+        refolded = {each.name: each for each in manifest.rows_of("refold", [work.name])}
+        found = design_results(backbone, sequenced, refolded, stages)
+        return [each for each in found if each.complete and (work.stage != "refold" or each.name == work.name)]
+
+    def _asked_results(self, manifest: Manifest) -> list[DesignResult]:
+        numbers = set(self.numbers)
+        return [each for each in read_results(manifest, self.name) if each.number in numbers]
+
+    def _facts(self) -> dict[str, Any]:
+        campaign, spec = self.campaign, self.campaign.spec
+        return {
+            "stages": campaign.stages, "num_designs": spec.num_designs, "sequences": campaign.settings.sequences,
+            "sequence_model": campaign.sequence_model, "filter": self.selection.filter,
+            "rank_by": self.selection.rank_by, "motif": spec.motif, "hotspots": [str(spot) for spot in spec.hotspots],
+            "refold": campaign.settings.refold_command or campaign.settings.refold,
+        }  # fmt: skip
+
+    def _is_gone(self, work: Work) -> bool:
+        """Whether finished work has lost its structure."""
+        name = f"{work.name}.cif"
+        if work.stage == "refold":
+            return not (self.folder / REFOLDED / name).is_file()
+        if work.stage == "backbone":
+            folder = self.folder / BACKBONES if "sequence" in self.campaign.stages else self.folder
+            return not (folder / name).is_file()
+        return not all((self.folder / f"{each}.cif").is_file() for each in self.campaign.design_names(work.number))
+
+    def _remove(self, manifest: Manifest) -> None:
+        """Removes all that was made under this name, also by versions that kept no manifest."""
+        numbered = re.compile(rf"{re.escape(self.name)}_[1-9]\d*(_[1-9]\d*)?")
+        names = {each for each in finished_names(self.folder) if numbered.fullmatch(each)}
+        names |= {each.name for each in manifest.rows(run=self.name, results=False)}
+        for folder in (self.folder, self.folder / BACKBONES, self.folder / REFOLDED):
+            remove_structures(folder, names)
+        manifest.remove(self.name)
+
+
+class _Tables:
+    """Keeps the tables of a folder up to date, without taking more than a fiftieth of the time."""
+
+    def __init__(self, run: Run, manifest: Manifest) -> None:
+        self.run, self.manifest = run, manifest
+        self.next = 0.0
+
+    def refresh(self) -> None:
+        """Writes the tables if it is time to."""
+        began = time.monotonic()
+        if began >= self.next:
+            write_tables(folder_results(self.manifest), self.run.folder)
+            self.next = time.monotonic() + 50 * (time.monotonic() - began)
+
+
+def folder_results(manifest: Manifest) -> list[DesignResult]:
+    """All designs of a folder that are whole or cannot be made so, run after run, in order of merit within each."""
+    found: list[DesignResult] = []
+    for name, facts in manifest.runs().items():
+        selection = Selection(filter=facts.get("filter"), rank_by=facts.get("rank_by"))
+        ended = [each for each in read_results(manifest, name) if each.ended]
+        found += select(ended, selection.parsed, selection.rank_by)
+    return found
+
+
+def write_tables(results: Sequence[DesignResult], folder: Path) -> None:
+    """Writes ``designs.csv`` and ``sequences.fasta`` of a folder, in order of numbers; the rank is a column."""
+    runs = list(dict.fromkeys(each.run for each in results))
+    results = sorted(results, key=lambda each: (runs.index(each.run), each.number))
+    rows = []
+    for each in results:
+        verdicts = {f"verdict: {v['name']}": verdict_text(v["reached"], v["met"]) for v in each.verdicts}
+        state = {"rank": each.rank, "accepted": each.accepted, "rejected_by": "; ".join(each.reasons)}
+        rows.append(as_text({"name": each.name, **state, **each.columns, **verdicts}))
+    sequences = {each.name: {chain: (kind, text) for chain, (kind, text) in each.sequences.items()} for each in results}
+    write_design_tables(folder, rows, sequences)

@@ -1,0 +1,183 @@
+"""Sequences for a backbone: from published networks where their weights are here, else from our own sequence head."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
+from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
+from structdiff.errors import InputError
+from structdiff.output.prediction import chain_sequences
+from structdiff.structure.files import read_structure
+from structdiff.structure.tables import Structure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequenced:
+    """A backbone with one sequence. columns: what the model of sequences says of it."""
+
+    structure: Structure
+    columns: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneFiles:
+    """A finished backbone as its files tell it: structure, residue map, confidence."""
+
+    structure: Structure
+    residue_map: Mapping[str, Any]
+    confidence: Mapping[str, Any]
+
+
+def sequences_for(backbone: BackboneFiles, campaign: Campaign, number: int, device: str) -> list[Sequenced]:
+    """As many sequences as were asked for; the same for the same seed and number of the backbone."""
+    if campaign.sequence_model == "own":
+        return _own(backbone, campaign, number)
+    return _published(backbone, campaign, number, device)
+
+
+def _own(backbone: BackboneFiles, campaign: Campaign, number: int) -> list[Sequenced]:
+    """Draws from what the network's sequence head thinks of each open residue; equal chains are drawn alike."""
+    confidence = backbone.confidence
+    if "sequence_probabilities" not in confidence:
+        raise InputError("this backbone knows no probabilities of its sequence: design it anew")
+    letters = confidence["amino_acids"]
+    shares = np.array([row or [None] * len(letters) for row in confidence["sequence_probabilities"]], float)
+    places = _residue_of_token(backbone)
+    found = []
+    for place in range(campaign.settings.sequences):
+        random = np.random.default_rng([campaign.spec.seed, number, place])
+        logits = np.log(np.clip(shares, 1e-6, None)) / campaign.temperature
+        logits[:, [letters.index(letter) for letter in campaign.settings.avoid]] = -np.inf
+        drawn = np.argmax(logits + random.gumbel(size=logits.shape), -1)
+        names = backbone.structure.residues.name.astype("U5")
+        open_ = np.flatnonzero(np.isfinite(shares).all(-1))
+        names[places[open_]] = [PROTEIN_ONE_TO_THREE[letters[index]] for index in drawn[open_]]
+        chosen = logits[open_] - np.logaddexp.reduce(logits[open_], -1, keepdims=True)
+        nll = -float(np.mean(chosen[np.arange(len(open_)), drawn[open_]])) if len(open_) else None
+        found.append(Sequenced(structure=_renamed(backbone, names), columns={"sequence_nll": _short(nll)}))
+    return found
+
+
+def _residue_of_token(backbone: BackboneFiles) -> np.ndarray:
+    """Row of the structure's residue of each token, -1 for a token that is none of its own."""
+    structure = backbone.structure
+    rows = {
+        (str(structure.chains.name[chain]), int(number)): row
+        for row, (chain, number) in enumerate(
+            zip(structure.residues.chain, structure.residues.author_seq_id, strict=True)
+        )
+    }
+    chains, numbers = backbone.confidence["token_chain"], backbone.confidence["token_number"]
+    return np.array([rows.get((chain, number), -1) for chain, number in zip(chains, numbers, strict=True)])
+
+
+def renamed_tokens(backbone: BackboneFiles, structure: Structure) -> list[str]:
+    """The component of each token of a backbone once it has a sequence."""
+    rows, names = _residue_of_token(backbone), structure.residues.name.tolist()
+    before = backbone.confidence["token_component"]
+    return [names[row] if row >= 0 else name for row, name in zip(rows, before, strict=True)]
+
+
+def _renamed(backbone: BackboneFiles, names: np.ndarray) -> Structure:
+    """The backbone with its chains' residues renamed; of those that changed only the backbone's atoms are kept."""
+    structure = _tied(backbone.structure, names)
+    changed = structure.residues.name != backbone.structure.residues.name
+    main = np.isin(structure.atoms.name, ("N", "CA", "C", "O", "OXT"))
+    return structure.select(structure.atoms.resolved & (main | ~changed[structure.atoms.residue]))
+
+
+def _tied(structure: Structure, names: np.ndarray) -> Structure:
+    """Chains that were alike stay alike: each takes the letters of the first of its kind."""
+    sequences = chain_sequences(structure)
+    first: dict[str, int] = {}
+    for row, name in enumerate(structure.chains.name.tolist()):
+        if name in sequences:
+            model = first.setdefault(sequences[name], row)
+            names[structure.chain_residues(row)] = names[structure.chain_residues(model)]
+    return dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
+
+
+def _published(backbone: BackboneFiles, campaign: Campaign, number: int, device: str) -> list[Sequenced]:
+    from structdiff.inverse_folding import design_sequences
+    from structdiff.published_weights import is_present
+
+    settings, structure = campaign.settings, backbone.structure
+    found = design_sequences(
+        structure,
+        model=campaign.sequence_model,
+        num_sequences=settings.sequences,
+        temperature=campaign.temperature,
+        seed=int(np.random.SeedSequence([campaign.spec.seed, number]).generate_state(1)[0]),
+        fixed=fixed_residues(backbone, campaign),
+        banned=settings.avoid,
+        tied=tied_rows(structure) or None,
+        pack=is_present(PACKING_WEIGHTS),
+        device=device,
+    )
+    confidence = _residue_b_factor(structure)
+    return [
+        Sequenced(
+            structure=_with_b_factor(each.structure, confidence),
+            columns={"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
+        )
+        for each in found
+    ]
+
+
+def fixed_residues(backbone: BackboneFiles, campaign: Campaign) -> np.ndarray:
+    """Which residues of a backbone keep their type: all whose amino acid was not open."""
+    structure = backbone.structure
+    fixed = np.ones(len(structure.residues), bool)
+    rows = _residue_of_token(backbone)
+    open_ = np.array([row is not None and row[0] is not None for row in backbone.confidence["sequence_probabilities"]])
+    fixed[rows[open_ & (rows >= 0)]] = False
+    return fixed
+
+
+def tied_rows(structure: Structure) -> list[list[int]]:
+    """Rows of residues that stand at the same place of chains that are alike, and stay alike."""
+    groups: dict[str, list[slice]] = {}
+    names = structure.chains.name.tolist()
+    for name, letters in chain_sequences(structure).items():
+        groups.setdefault(letters, []).append(structure.chain_residues(names.index(name)))
+    alike = [[range(part.start, part.stop) for part in group] for group in groups.values() if len(group) > 1]
+    return [list(rows) for group in alike for rows in zip(*group, strict=True)]
+
+
+def _residue_b_factor(structure: Structure) -> dict[tuple[str, int], float]:
+    chains = structure.chains.name[structure.residues.chain]
+    keys = list(zip(chains.tolist(), structure.residues.label_seq_id.tolist(), strict=True))
+    rows = np.flatnonzero(structure.atoms.resolved)
+    return {keys[structure.atoms.residue[row]]: float(structure.atoms.b_factor[row]) for row in rows}
+
+
+def _with_b_factor(structure: Structure, values: Mapping[tuple[str, int], float]) -> Structure:
+    chains = structure.chains.name[structure.residues.chain]
+    keys = list(zip(chains.tolist(), structure.residues.label_seq_id.tolist(), strict=True))
+    per_residue = np.array([values.get(key, 0.0) for key in keys], np.float32)
+    atoms = dataclasses.replace(structure.atoms, b_factor=per_residue[structure.atoms.residue])
+    return dataclasses.replace(structure, atoms=atoms)
+
+
+def read_backbone(folder: Path, name: str) -> BackboneFiles:
+    """A finished backbone from its files. Raises InputError where one is missing or damaged."""
+    parts = {}
+    for part in ("residue_map", "confidence"):
+        path = folder / f"{name}.{part}.json"
+        try:
+            parts[part] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot be read: {error}", path=path) from None
+    return BackboneFiles(structure=read_structure(folder / f"{name}.cif"), **parts)
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None or value != value else round(float(value), 4)

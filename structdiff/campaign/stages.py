@@ -1,0 +1,138 @@
+"""The stages of a campaign: each takes pieces of work, writes their files, and gives what is to be recorded of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from structdiff import pipeline
+from structdiff.campaign.measures import backbone_columns, hotspot_residues, refold_columns, verdict_columns
+from structdiff.campaign.plan import Campaign
+from structdiff.campaign.refolding import Refolder, complex_of, refolder_of
+from structdiff.campaign.sequences import BackboneFiles, read_backbone, renamed_tokens, sequences_for
+from structdiff.campaign.work import Work
+from structdiff.errors import InputError
+from structdiff.output.files import json_text, ready_folder, score_columns, write_design_files
+from structdiff.output.prediction import chain_sequences, polymer_kinds
+from structdiff.output.trajectory import write_trajectory
+from structdiff.structure.files import read_structure, write_atomically, write_structure
+from structdiff.structure.pdb_text import pdb_text
+from structdiff.structure.tables import Structure
+
+if TYPE_CHECKING:
+    from structdiff.drawing import OnProgress
+    from structdiff.engine import Engine
+
+#: Folders of what is not a finished design: backbones that get other sequences, and structures predicted from them.
+BACKBONES, REFOLDED = "backbones", "refolded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What is to be recorded of finished work: plain data, and the seconds that it took."""
+
+    work: Work
+    result: Mapping[str, Any]
+    seconds: float
+
+
+class Bench:
+    """What one worker needs for all stages; the network is loaded once, when it is first needed."""
+
+    def __init__(self, campaign: Campaign, folder: Path, *, engine: Engine | None = None) -> None:
+        self.campaign, self.folder = campaign, folder
+        self._engine = engine
+
+    @property
+    def engine(self) -> Engine:
+        """The network of the run on its device."""
+        self._engine = self._engine or pipeline.load_engine(self.campaign.options)
+        return self._engine
+
+    @cached_property
+    def refolder(self) -> Refolder:
+        """What refolds designs."""
+        return refolder_of(self.campaign, lambda: self.engine)
+
+    @property
+    def backbone_folder(self) -> Path:
+        """Where backbones lie: beside the designs, unless they are given other sequences."""
+        return self.folder / BACKBONES if "sequence" in self.campaign.stages else self.folder
+
+    def run(self, stage: str, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[Outcome]:
+        """Does work of one stage; each outcome when its files are written."""
+        began = time.monotonic()
+        stages = {"backbone": self._backbones, "sequence": self._sequences, "refold": self._refold}
+        for each, result in stages[stage](work, on_progress):
+            now = time.monotonic()
+            yield Outcome(work=each, result=result, seconds=now - began)
+            began = time.monotonic()
+
+    def _backbones(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
+        campaign = self.campaign
+        numbers = [each.number for each in work]
+        found = pipeline.design(
+            campaign.spec, options=campaign.options, engine=self.engine, numbers=numbers, on_progress=on_progress
+        )
+        for each, design in zip(work, found, strict=True):
+            if campaign.options.trajectory:
+                write_trajectory(design, ready_folder(self.backbone_folder, each.name), each.name)
+            written = write_design_files(design, self.backbone_folder, each.name)
+            verdicts = [{"name": v.name, "asked": v.asked, "reached": v.reached, "met": v.met} for v in design.verdicts]
+            columns = score_columns(design) | verdict_columns(verdicts)
+            columns |= backbone_columns(design.structure, design.residue_map)
+            yield each, {"columns": columns, "verdicts": verdicts, "sequences": _sequences_of(design.structure),
+                         "note": written.note}  # fmt: skip
+
+    def _sequences(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
+        for each in work:
+            backbone = read_backbone(self.backbone_folder, each.name)
+            found = sequences_for(backbone, self.campaign, each.number, str(self.engine.device))
+            designs = []
+            for name, sequenced in zip(self.campaign.design_names(each.number), found, strict=True):
+                note = self._write_sequenced(sequenced.structure, name, backbone)
+                designs.append({"name": name, "columns": dict(sequenced.columns), "note": note,
+                                "sequences": _sequences_of(sequenced.structure)})  # fmt: skip
+            yield each, {"designs": designs}
+
+    def _write_sequenced(self, structure: Structure, name: str, backbone: BackboneFiles) -> str:
+        """Writes a backbone with a sequence under its own name; what could not be written, in words."""
+        folder, structure = ready_folder(self.folder, name), dataclasses.replace(structure, name=name)
+        settings = self.campaign.asked["sequence"]["sequence_settings"]
+        provenance = {**backbone.confidence["provenance"], "sequence": settings}
+        text = {key: json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
+                for key, value in provenance.items()}  # fmt: skip
+        write_structure(structure, folder / f"{name}.cif", provenance=text, confidence=True)
+        write_atomically(folder / f"{name}.residue_map.json", json_text(backbone.residue_map))
+        confidence = {**backbone.confidence, "name": name, "provenance": provenance}
+        confidence["token_component"] = renamed_tokens(backbone, structure)
+        write_atomically(folder / f"{name}.confidence.json", json_text(confidence))
+        try:
+            write_atomically(folder / f"{name}.pdb", pdb_text(structure, provenance=text))
+        except InputError as error:
+            return f"no {name}.pdb: {error}"
+        return ""
+
+    def _refold(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
+        designs = [read_structure(self.folder / f"{each.name}.cif") for each in work]
+        complexes = [complex_of(design, each.name) for each, design in zip(work, designs, strict=True)]
+        found = self.refolder.refold(complexes, on_progress)
+        for each, design, refolded in zip(work, designs, found, strict=True):
+            residue_map = json.loads((self.folder / f"{each.name}.residue_map.json").read_text(encoding="utf-8"))
+            folder = ready_folder(self.folder / REFOLDED, each.name)
+            write_structure(refolded.structure, folder / f"{each.name}.cif", confidence=True)
+            hotspots = hotspot_residues(self.campaign.spec, residue_map)
+            columns = refold_columns(design, refolded.structure, residue_map, hotspots)
+            yield each, {"columns": {**refolded.scores, **columns}}
+
+
+def _sequences_of(structure: Structure) -> dict[str, tuple[str, str]]:
+    """Kind and letters of each polymer chain."""
+    kinds = polymer_kinds(structure)
+    return {chain: (kinds[chain].name.lower(), letters) for chain, letters in chain_sequences(structure).items()}

@@ -1,0 +1,94 @@
+"""Pieces of work of a campaign: what each is, what decides its result, and how far it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: The stages of a campaign, in the order in which a design goes through them.
+STAGES = ("backbone", "sequence", "refold")
+STATES = ("waiting", "running", "done", "failed")
+#: What may differ between two runs of the same work: which of it it is, and where it is computed.
+_NOT_COMPARED = ("sample", "device", "torch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewWork:
+    """Work to be done: a stage of one design.
+
+    run: the name that all designs of one run begin with. name: of the design, unique in its stage. number: that of its
+    backbone, from 0. parent: name of the backbone it goes on from. asked: everything that decides the result but the
+    number, as plain data.
+    """
+
+    run: str
+    stage: str
+    name: str
+    number: int
+    seed: int
+    asked: Mapping[str, Any]
+    weights_hash: str = ""
+    parent: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A row of the manifest. seconds: the time it took; result: plain data of the stage, where it is done."""
+
+    id: int
+    run: str
+    stage: str
+    name: str
+    number: int
+    seed: int
+    parent: str
+    state: str
+    attempts: int = 0
+    seconds: float | None = None
+    error: str | None = None
+    result: Mapping[str, Any] | None = None
+
+
+def content_hash(asked: Mapping[str, Any]) -> str:
+    """SHA-256 of what decides a result: equal for equal requests, whatever machine or folder they are run in."""
+    return hashlib.sha256(canonical(asked).encode()).hexdigest()
+
+
+def canonical(asked: Mapping[str, Any]) -> str:
+    """What decides a result, as text that is equal for equal requests."""
+    return json.dumps(compared(asked), sort_keys=True, default=str)
+
+
+def compared(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a result: of a motif its contents, not where it lies; and not where it is computed."""
+    found = {key: value for key, value in asked.items() if key not in _NOT_COMPARED}
+    spec = found.get("spec")
+    return found | ({"spec": {k: v for k, v in spec.items() if k != "motif"}} if isinstance(spec, Mapping) else {})
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """The first entry in which two requests differ, in words; None where they agree.
+
+    >>> difference({"seed": 1, "sampling": {"steps": 3}}, {"seed": 1, "sampling": {"steps": 4}})
+    'sampling.steps was 3 and is 4 now'
+    """
+    first, second = _flat(json.loads(canonical(old))), _flat(json.loads(canonical(new)))
+    for key in (*first, *(key for key in second if key not in first)):
+        if first.get(key) != second.get(key):
+            return f"{key} was {_short(first.get(key))} and is {_short(second.get(key))} now"
+    return None
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat

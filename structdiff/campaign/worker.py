@@ -1,0 +1,110 @@
+"""A worker: takes work from the manifest and does it until there is none left, whatever happens to single designs."""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.stages import Bench, Outcome
+from structdiff.campaign.work import Work
+from structdiff.drawing import OnProgress, is_out_of_memory
+from structdiff.errors import ResourceError, StructdiffError
+
+#: Seconds between two looks at a manifest that holds only work of others.
+_PATIENCE = 0.5
+#: Seconds between two looks for workers that died.
+_ROUNDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One process of a campaign.
+
+    stages: those it takes part in. on_outcome: called when work is recorded. on_failure: called with work that failed
+    and why. on_progress: called after every sampling step.
+    """
+
+    bench: Bench
+    manifest: Manifest
+    stages: Sequence[str] = ()
+    on_outcome: Callable[[Outcome], None] | None = None
+    on_failure: Callable[[Work, Exception], None] | None = None
+    on_progress: OnProgress | None = None
+    _released: list[float] = field(default_factory=lambda: [0.0])
+
+    def run(self) -> None:
+        """Works until everything is done or has failed, also what others do. Raises ResourceError for a full disk."""
+        stages = self.stages or self.bench.campaign.stages
+        while True:
+            work = self.manifest.claim(self._batch_size(), stages)
+            if work:
+                self.do(work)
+            elif not self.manifest.is_open():
+                return
+            else:
+                self._wait()
+
+    def do(self, work: Sequence[Work]) -> None:
+        """Does work that was claimed and records it; what is not done when it ends early waits again."""
+        left = {each.id: each for each in work}
+        try:
+            self._together(list(work), left)
+        finally:
+            if left:
+                self.manifest.give_back(left.values())
+
+    def _together(self, work: list[Work], left: dict[int, Work]) -> None:
+        """All at once; where that fails, each that is left alone, so that one failing design takes none with it."""
+        try:
+            for outcome in self.bench.run(work[0].stage, work, self.on_progress):
+                self._record(outcome)
+                del left[outcome.work.id]
+        except Exception as error:
+            if _disk_is_full(error):
+                raise ResourceError(f"{self.bench.folder}: the disk is full; what is finished is safe") from None
+            again = [each for each in work if each.id in left]
+            if len(again) == 1:
+                self._fail(again[0], error, left)
+                return
+            for each in again:
+                self._together([each], left)
+
+    def _record(self, outcome: Outcome) -> None:
+        work = outcome.work
+        following = self.bench.campaign.following(work.stage, work.number) if work.stage != "refold" else ()
+        self.manifest.finish(work, outcome.result, outcome.seconds, following)
+        if self.on_outcome is not None:
+            self.on_outcome(outcome)
+
+    def _fail(self, work: Work, error: Exception, left: dict[int, Work]) -> None:
+        known = isinstance(error, StructdiffError) or is_out_of_memory(error)
+        self.manifest.fail(work, str(error) if known else "".join(traceback.format_exception(error)))
+        del left[work.id]
+        if self.on_failure is not None:
+            self.on_failure(work, error)
+
+    def _batch_size(self) -> int:
+        options = self.bench.campaign.options
+        return 1 if options.trajectory else options.batch_size
+
+    def _wait(self) -> None:
+        """For others, of whom some may have died."""
+        if time.monotonic() - self._released[0] > _ROUNDS:
+            self.manifest.release_abandoned()
+            self._released[0] = time.monotonic()
+        time.sleep(_PATIENCE)
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it arose from, says that there is no room left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(error, ResourceError) and "disk is full" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

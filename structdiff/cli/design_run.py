@@ -1,0 +1,229 @@
+"""What ``structdiff design`` does with a design that was understood: a campaign, its progress, and what came of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from structdiff.cli.failures import Interrupted, described
+from structdiff.cli.options import Option, build_run_options, setting_option
+from structdiff.cli.progress import OnProgress, shown_progress
+from structdiff.cli.results import check_folder, show_designs
+from structdiff.cli.settings import settings_of
+from structdiff.errors import InputError, StructdiffError
+
+if TYPE_CHECKING:
+    from structdiff.campaign.manifest import Manifest
+    from structdiff.campaign.plan import Campaign
+    from structdiff.campaign.processes import Pool
+    from structdiff.campaign.run import Listener, Run
+    from structdiff.campaign.work import Work
+    from structdiff.engine import Engine
+    from structdiff.model.checkpoint import Weights
+    from structdiff.spec.design import DesignSpec
+
+_SETTINGS = ("sequences", "sequence_model", "temperature", "avoid", "refold", "refold_command")
+_PANEL, _SCALE = "Sequences, refolding, choosing", "Many at once"
+#: Seconds between two looks at how much is done.
+_COUNTED_EVERY = 0.5
+_PART = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
+
+
+def campaign_options() -> list[Option]:
+    """What is done with each backbone, how designs are chosen, and how many are made at once."""
+    settings = settings_of("campaign.plan", "CampaignSettings")
+    unset = {"temperature": "1 for own, else 0.1", "refold_command": "none", "avoid": "none"}
+    found = [setting_option(settings[name], panel=_PANEL, unset=unset.get(name)) for name in _SETTINGS]
+    more = {
+        "filter": (str | None, None, "Conditions on the columns of the results: 'sc_rmsd < 2 and plddt > 70'; what "
+                   "does not meet them is kept, ranked last, with the reason.", _PANEL),
+        "rank_by": (str | None, None, "Column to rank by, after what was met; sc_rmsd if there is a refold.", _PANEL),
+        "workers": (str, "1", "Processes, one a GPU, or by stage: backbone=2,refold=6.", _SCALE),
+        "ray": (str | None, None, "Address of a Ray cluster, or local: its workers do the work.", _SCALE),
+        "part": (str | None, None, "Only every N-th design, from the K-th: 3/16, for arrays of jobs.", _SCALE),
+    }  # fmt: skip
+    for name, (kind, default, text, panel) in more.items():
+        metavar = {"part": "K/N", "ray": "ADDRESS|local", "workers": "N|STAGE=N,..."}.get(name)
+        info = typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=panel, metavar=metavar,
+                            show_default=default is not None)  # fmt: skip
+        found.append(Option(name, Option.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]))
+    return found
+
+
+def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwrite: bool) -> int:
+    """Makes what is not there yet, writes tables and report, and shows the designs; the exit code."""
+    from structdiff.campaign.manifest import Manifest
+    from structdiff.campaign.plan import CampaignSettings, plan_campaign
+    from structdiff.campaign.processes import check_pools, parse_workers
+    from structdiff.campaign.run import Run, Selection
+    from structdiff.engine import Engine, choose_device
+
+    settings = CampaignSettings(
+        **{name: given[name] if given[name] is not None else _default(name) for name in _SETTINGS}
+    )
+    selection = Selection(filter=given["filter"], rank_by=given["rank_by"])
+    numbers = _part(given["part"], spec.num_designs)
+    pools = parse_workers(given["workers"])
+    check_folder(out)
+    options, weights = build_run_options(given)
+    campaign = plan_campaign(spec, options, settings, weights)
+    check_pools(pools, campaign.stages)
+    _check_selection(selection, campaign)
+    run = Run(campaign, out, selection, numbers)
+    if not overwrite:
+        run.check_folder()
+    estimate = _estimate(campaign, weights, numbers)
+    engine = Engine(weights, device=choose_device(options.device))
+    quiet = given["quiet"]
+    with Manifest(out) as manifest:
+        finished = run.prepare(manifest, overwrite=overwrite)
+        _announce(run, finished, estimate, out, quiet)
+        failures: list[tuple[Work, Exception | None]] = []
+        try:
+            _do(run, manifest, pools, given, engine, failures)
+        except KeyboardInterrupt:
+            done = sum(each.complete for each in run.results(manifest))
+            _write_all(run, manifest, report=False)
+            raise Interrupted(f"interrupted: {done} finished designs are in {out}") from None
+        except BaseException:
+            _write_all(run, manifest, report=False)
+            raise
+        _write_all(run, manifest)
+        return _summary(run, manifest, failures, quiet=quiet)
+
+
+def _do(
+    run: Run, manifest: Manifest, pools: Sequence[Pool], given: Mapping[str, Any], engine: Engine, failures: list
+) -> None:
+    from structdiff.campaign.processes import run_processes
+    from structdiff.campaign.run import Listener
+
+    quiet, options = given["quiet"], run.campaign.options
+    batch = 1 if options.trajectory else options.batch_size
+    with ExitStack() as stack:
+        report = stack.enter_context(shown_progress(f"designing {run.name}", batch_size=batch, quiet=quiet))
+        listener = Listener(
+            on_progress=_overall(run, manifest, report),
+            on_failure=lambda work, error: _tell_failure(work, error, failures, debug=given["debug"]),
+            on_note=None if quiet else lambda text: print(f"note: {text}", file=sys.stderr),
+        )
+        if given["ray"] is not None:
+            from structdiff.campaign.ray_cluster import run_on_ray
+
+            run_on_ray(run, manifest, pools, listener, address=given["ray"])
+        elif len(pools) > 1 or pools[0].count > 1:
+            from structdiff.campaign.results import last_line
+
+            run_processes(run.campaign, run.folder, pools, lambda: _look(run, manifest, listener))
+            failures += [(work, None) for work in manifest.errors(run.name)]
+            for work, _ in failures:
+                print(f"error: {work.name}: {last_line(work.error)}", file=sys.stderr)
+        else:
+            run.work(manifest, listener, engine)
+
+
+def _overall(run: Run, manifest: Manifest, report: OnProgress) -> OnProgress:
+    """Progress of a batch as progress of the whole campaign."""
+    from structdiff.drawing import Progress
+
+    total = run.expected_work()
+    known = [run.finished_work(manifest), time.monotonic()]
+
+    def on_progress(progress: Progress) -> None:
+        if time.monotonic() - known[1] > _COUNTED_EVERY:
+            known[:] = run.finished_work(manifest), time.monotonic()
+        report(Progress(finished=min(int(known[0]), total - 1), total=total, step=progress.step, steps=progress.steps))
+
+    return on_progress
+
+
+def _look(run: Run, manifest: Manifest, listener: Listener) -> None:
+    from structdiff.drawing import Progress
+
+    if listener.on_progress is not None:
+        listener.on_progress(Progress(finished=0, total=1, step=0, steps=1))
+
+
+def _tell_failure(work: Work, error: Exception, failures: list, *, debug: bool) -> None:
+    failures.append((work, error))
+    if debug:
+        traceback.print_exception(error)
+    print(f"error: {work.name}: {described(error)}", file=sys.stderr, flush=True)
+
+
+def _write_all(run: Run, manifest: Manifest, *, report: bool = True) -> None:
+    from structdiff.campaign.report import write_campaign_report
+    from structdiff.campaign.run import folder_results, write_tables
+
+    results = folder_results(manifest)
+    if results:
+        write_tables(results, run.folder)
+    if results and report:
+        write_campaign_report(manifest, results, run.folder)
+
+
+def _summary(run: Run, manifest: Manifest, failures: list, *, quiet: bool) -> int:
+    results = run.results(manifest)
+    if not quiet:
+        if results:
+            show_designs(results, run.folder)
+        for line in run.histogram(manifest):
+            print(line)
+        if failures:
+            print(f"{len(failures)} pieces of work failed; the same command again tries them anew")
+    if not failures:
+        return 0
+    return 1 if any(error is not None and not isinstance(error, StructdiffError) for _, error in failures) else 2
+
+
+def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) -> None:
+    total = len(run.numbers) * run.campaign.settings.sequences
+    if quiet:
+        return
+    if finished:
+        print(f"{finished} of {total} designs are in {out} already and are kept", file=sys.stderr)
+    if finished < total:
+        print(estimate)
+    if run.campaign.settings.sequence_model == "auto" and run.campaign.sequence_model == "own":
+        print("sequences are drawn by the network's own sequence head; structdiff weights fetch proteinmpnn gets a "
+              "network made for them")  # fmt: skip
+
+
+def _estimate(campaign: Campaign, weights: Weights, numbers: range) -> str:
+    """What the run will need, in words. Raises ResourceError with numbers when not even one design fits."""
+    from structdiff.campaign.estimate import estimate_campaign
+
+    return estimate_campaign(campaign, weights, numbers).text
+
+
+def _check_selection(selection: Any, campaign: Campaign) -> None:
+    """Raises InputError for columns that no design of this campaign will have."""
+    from structdiff.campaign.columns import campaign_columns
+    from structdiff.campaign.filters import check_columns
+
+    known = campaign_columns(campaign)
+    if selection.parsed is not None:
+        check_columns(selection.parsed.columns, known)
+    if selection.rank_by is not None:
+        check_columns([selection.rank_by], known, key="rank_by")
+
+
+def _part(text: str | None, count: int) -> range:
+    if text is None:
+        return range(count)
+    found = _PART.fullmatch(text.strip())
+    if found is None or int(found[1]) > int(found[2]):
+        raise InputError("must be K/N with K from 1 to N", key="part", found=text, allowed="3/16, say")
+    return range(int(found[1]) - 1, count, int(found[2]))
+
+
+def _default(name: str) -> Any:
+    return settings_of("campaign.plan", "CampaignSettings")[name].default

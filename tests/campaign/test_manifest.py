@@ -1,0 +1,151 @@
+"""The manifest: what is done stays done, what was begun is begun again, and it stays quick."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import sqlite3
+import time
+
+import pytest
+
+from structdiff.campaign.manifest import MANIFEST, Manifest
+from structdiff.campaign.work import NewWork, difference
+from structdiff.errors import InputError, ResourceError
+
+ASKED = {"spec": {"contigs": "10/A1-5/10", "motif": "a.pdb", "motif_sha256": "x"}, "seed": 0, "device": "cpu"}
+
+
+def backbone(number: int, **changes) -> NewWork:
+    details = {"run": "d", "stage": "backbone", "name": f"d_{number + 1}", "number": number, "seed": 0, "asked": ASKED}
+    return NewWork(**{**details, **changes})
+
+
+def states(manifest: Manifest) -> list[tuple[str, str]]:
+    return [(each.name, each.state) for each in manifest.rows()]
+
+
+def test_work_goes_from_waiting_to_done_with_what_follows(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        assert manifest.add(backbone(n) for n in range(3)) == 3
+        assert manifest.add(backbone(n) for n in range(4)) == 1
+        first, second = manifest.claim(2)
+        assert (first.name, second.number, first.attempts) == ("d_1", 1, 0)
+        manifest.finish(first, {"columns": {"plddt": 70.5}}, 2.0, [backbone(0, stage="refold", parent="d_1")])
+        manifest.fail(second, "no")
+        (refold,) = manifest.claim(5)
+        assert (refold.stage, refold.parent) == ("refold", "d_1")
+        manifest.give_back([refold])
+        assert manifest.counts() == {"backbone": {"done": 1, "failed": 1, "waiting": 2}, "refold": {"waiting": 1}}
+        assert manifest.retry_failed() == 1
+    with Manifest(tmp_path, create=False) as manifest:
+        (done,) = manifest.rows(state="done")
+        assert (done.result, done.seconds) == ({"columns": {"plddt": 70.5}}, 2.0)
+        assert manifest.is_open()
+
+
+def test_content_decides_what_is_the_same(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.add([backbone(0)])
+        moved = {**ASKED, "spec": {**ASKED["spec"], "motif": "elsewhere/a.pdb"}, "device": "cuda"}
+        assert manifest.add([backbone(0, asked=moved)]) == 0
+        other = {**ASKED, "spec": {**ASKED["spec"], "motif_sha256": "y"}}
+        with pytest.raises(InputError, match="spec.motif_sha256 was x and is y now"):
+            manifest.add([backbone(1), backbone(0, asked=other)])
+        # All of it or nothing.
+        assert states(manifest) == [("d_1", "waiting")]
+
+
+def test_differences_are_named_by_their_place() -> None:
+    assert difference({"a": {"b": [1]}}, {"a": {"b": [2]}}) == "a.b was [1] and is [2] now"
+    assert difference({"a": 1}, {"a": 1, "c": "x"}) == "c was null and is x now"
+    assert difference({"a": 1, "torch": "2.6"}, {"a": 1, "torch": "2.7"}) is None
+
+
+def _claim_and_vanish(folder) -> None:
+    Manifest(folder).claim(2)
+
+
+def test_work_of_a_process_that_is_gone_is_done_again(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.add(backbone(n) for n in range(3))
+        context = multiprocessing.get_context("fork")
+        for attempt in range(3):
+            child = context.Process(target=_claim_and_vanish, args=(tmp_path,))
+            child.start()
+            child.join()
+            assert manifest.release_abandoned() == 2
+            expected = "failed" if attempt == 2 else "waiting"
+            assert states(manifest) == [("d_1", expected), ("d_2", expected), ("d_3", "waiting")]
+        assert "3 times" in (manifest.errors()[0].error or "")
+        # Its own work, and that of a living process, is left alone.
+        manifest.claim(1)
+        assert manifest.release_abandoned() == 0
+
+
+def test_work_of_another_machine_is_left_to_it_until_it_falls_silent(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.worker = "elsewhere|12|1.0"
+        manifest.add([backbone(0)])
+        manifest.claim(1)
+        assert manifest.release_abandoned() == 0
+        with sqlite3.connect(tmp_path / MANIFEST) as database:
+            database.execute("UPDATE workers SET beat = beat - 1000")
+        assert manifest.release_abandoned() == 1
+
+
+def test_what_is_no_manifest_is_refused(tmp_path) -> None:
+    (tmp_path / MANIFEST).write_text("not a database, but text that is long enough to be looked at" * 20)
+    with pytest.raises(InputError, match=r"manifest\.sqlite.*cannot be used"):
+        Manifest(tmp_path)
+    with pytest.raises(InputError, match="no campaign"):
+        Manifest(tmp_path / "nowhere", create=False)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_full_disk_is_said(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        pages = manifest._database.execute("PRAGMA page_count").fetchone()[0]
+        manifest._database.execute(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(ResourceError, match="disk is full"):
+            manifest.add(backbone(n) for n in range(10_000))
+        assert states(manifest) == []
+        manifest._database.execute("PRAGMA max_page_count = 1000000")
+        manifest.add([backbone(0)])
+        assert states(manifest) == [("d_1", "waiting")]
+
+
+def test_a_hundred_thousand_rows_stay_quick(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.add([backbone(0)])
+        result = json.dumps({"columns": {f"column_{k}": 1.5 for k in range(20)}})
+        manifest._database.execute("UPDATE work SET state = 'done', result = ?", (result,))
+        manifest._database.execute(
+            "INSERT INTO work (run, stage, name, number, seed, input_hash, weights_hash, request, parent, state, result) "
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99999) "
+            "SELECT run, stage, 'd_' || (i + 1), i, seed, input_hash, weights_hash, request, parent, state, result "
+            "FROM work, n"
+        )
+        began = time.process_time()
+        assert sum(1 for _ in manifest.rows(results=False)) == 100_000
+        counted = time.process_time()
+        assert manifest.counts() == {"backbone": {"done": 100_000}}
+        ended = time.process_time()
+        assert counted - began < 1.0
+        assert ended - counted < 0.5
+        began = time.process_time()
+        (row,) = manifest.claim(1) or [None]
+        assert row is None
+        assert time.process_time() - began < 0.05
+
+
+def test_rows_are_plain_values(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.add([backbone(0)])
+        (row,) = manifest.claim(1)
+        with pytest.raises(ValueError, match="JSON"):
+            manifest.finish(row, {"columns": {"plddt": float("nan")}}, 1.0)
+        assert dataclasses.is_dataclass(row)
+        manifest.finish(row, {"columns": {"plddt": None}}, 1.0)
+        assert states(manifest) == [("d_1", "done")]
