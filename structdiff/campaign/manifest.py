@@ -223,10 +223,39 @@ class Manifest:
             found.setdefault(stage, {})[state] = count
         return {stage: found[stage] for stage in STAGES if stage in found}
 
-    def seconds(self) -> dict[str, float]:
-        """Mean time of finished work of each stage."""
-        query = "SELECT stage, AVG(seconds) FROM work WHERE state = 'done' GROUP BY stage"
-        return dict(self._database.execute(query).fetchall())
+    def seconds(self, run: str | None = None) -> dict[str, float]:
+        """Mean time of finished work of each stage, of one run or of all."""
+        query = "SELECT stage, AVG(seconds) FROM work WHERE state = 'done' AND (run = ? OR ? IS NULL) GROUP BY stage"
+        return dict(self._database.execute(query, (run, run)).fetchall())
+
+    def seconds_left(self) -> float:
+        """The time that all known work which is not done would take one worker, by that which is."""
+        return sum(
+            (states.get("waiting", 0) + states.get("running", 0)) * self.seconds(run).get(stage, 0.0)
+            for run in self.runs()
+            for stage, states in self.counts(run).items()
+        )
+
+    def take_over(self, other: Path) -> int:
+        """Adds the rows of another manifest, by content; how many are new. Raises InputError where two contradict."""
+        names = [row[1] for row in self._database.execute("PRAGMA table_info(work)") if row[1] not in ("id", "request")]
+        columns = ", ".join(names)
+        self._database.execute("ATTACH DATABASE ? AS other", (str(other),))
+        try:
+            with self._writing():
+                clash = self._one("SELECT a.name FROM work a JOIN other.work b USING (stage, name) "
+                                  "WHERE a.input_hash != b.input_hash LIMIT 1", ())  # fmt: skip
+                if clash is not None:
+                    raise InputError(f"{clash[0]} is in {self.folder} from another run", path=other)
+                known = "INSERT OR IGNORE INTO requests (hash, text) SELECT hash, text FROM other.requests"
+                self._database.execute(known)
+                self._database.execute("INSERT OR IGNORE INTO runs SELECT name, facts FROM other.runs")
+                return self._database.execute(
+                    f"INSERT OR IGNORE INTO work ({columns}, request) SELECT {columns}, (SELECT id FROM requests WHERE "
+                    "hash = other.work.input_hash) FROM other.work"
+                ).rowcount
+        finally:
+            self._database.execute("DETACH DATABASE other")
 
     def errors(self, run: str | None = None) -> list[Work]:
         """What failed, in order."""

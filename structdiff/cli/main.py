@@ -11,7 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from structdiff.cli import design, evaluate, import_command, info, predict, prepare, sequence, train, view, weights
+from structdiff.cli import (
+    campaign,
+    design,
+    evaluate,
+    explain,
+    import_command,
+    info,
+    predict,
+    prepare,
+    sequence,
+    train,
+    view,
+    weights,
+)
 from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted, described
 from structdiff.errors import StructdiffError
@@ -37,7 +50,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for each in (design, predict, sequence, evaluate, import_command, view, train, prepare, weights, info):
+for each in (
+    design, campaign, predict, sequence, evaluate, explain, import_command, view, train, prepare, weights, info,
+):  # fmt: skip
     each.register(app)
 
 

@@ -19,6 +19,7 @@ from structdiff.cli.results import Result, check_folder, finished_before, names_
 from structdiff.errors import InputError, StructdiffError
 
 if TYPE_CHECKING:
+    from structdiff.engine import Engine
     from structdiff.model.checkpoint import Weights
     from structdiff.options import RunOptions
     from structdiff.spec.complex import ComplexSpec
@@ -51,10 +52,13 @@ def predict(
         raise InputError("at least one sample is needed", key="samples", found=samples, allowed="1 or more")
     if seed is not None and not 0 <= seed < 2**32:
         raise InputError("a seed is a whole number", key="seed", found=seed, allowed="0 to 4294967295")
+    from structdiff.engine import Engine, choose_device
+
     check_folder(out)
     options, weights = build_run_options(given)
+    engine = Engine(weights, device=choose_device(options.device))
     run = _Run(
-        weights=weights, options=options, out=out, samples=samples, seed=seed, formats=_FORMATS[file_format],
+        weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed, formats=_FORMATS[file_format],
         overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
     )  # fmt: skip
     results, failed = run.all(inputs)
@@ -71,6 +75,7 @@ class _Run:
     """What all inputs of one call share."""
 
     weights: Weights
+    engine: Engine
     options: RunOptions
     out: Path
     samples: int
@@ -112,35 +117,43 @@ class _Run:
             yield from self._complex(spec, place)
 
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
+        seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
+        names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
+        kept = set() if self.overwrite else self._finished(names, seeds, spec)
+        if kept and not self.quiet:
+            part = f"{len(kept)} of {len(names)} structures of {spec.name} are in {self.out} already and are kept"
+            whole = f"{spec.name} is in {self.out} already and is kept"
+            print(whole if len(kept) == len(names) else part, file=sys.stderr)
+        drawn = self._drawn(spec, names, [row for row, name in enumerate(names) if name not in kept], place)
+        for name in names:
+            if name not in kept:
+                next(drawn)
+            yield from self._results([name])
+
+    def _drawn(self, spec: ComplexSpec, names: Sequence[str], left: Sequence[int], place: str) -> Iterator[None]:
+        """Makes and writes those of the structures that are not there yet, one a step."""
         from structdiff import pipeline
         from structdiff.output.files import remove_structures, write_prediction
         from structdiff.output.trajectory import write_trajectory
 
-        seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
-        names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
-        there = names_there(self.out, spec.name)
-        if not self.overwrite and self._finished(names, seeds, spec):
-            if not self.quiet:
-                print(f"{spec.name} is in {self.out} already and is kept", file=sys.stderr)
-            yield from self._results(names)
-            return
+        there = names_there(self.out, spec.name) if self.overwrite else []
         batch = 1 if self.options.trajectory else self.options.batch_size
         with shown_progress(f"predicting {spec.name}{place}", batch_size=batch, quiet=self.quiet) as report:
             drawn = pipeline.predict(
-                spec, samples=self.samples, seed=self.seed, options=self.options, on_progress=report
-            )
-            for name, prediction in zip(names, drawn, strict=True):
-                if self.overwrite:
-                    remove_structures(self.out, there)
-                    there = []
+                spec, samples=self.samples, seed=self.seed, options=self.options, engine=self.engine, places=left,
+                on_progress=report,
+            )  # fmt: skip
+            for row, prediction in zip(left, drawn, strict=True):
+                remove_structures(self.out, there)
+                there = []
                 if self.options.trajectory:
-                    write_trajectory(prediction, self.out, name)
-                written = write_prediction(prediction, self.out, name, formats=self.formats)
+                    write_trajectory(prediction, self.out, names[row])
+                written = write_prediction(prediction, self.out, names[row], formats=self.formats)
                 if written.note and not self.quiet:
                     print(f"note: {written.note}", file=sys.stderr)
-                yield from self._results([name])
+                yield
 
-    def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> bool:
+    def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> set[str]:
         from structdiff.assembly import complex_request, provenance_of
 
         finished: set[str] = set()
@@ -150,7 +163,7 @@ class _Run:
             wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="").as_data()
             finished |= finished_before(self.out, own, wanted)
         # Not every structure can be had as PDB too, but the first format must be there.
-        return all(name in finished and (self.out / f"{name}.{self.formats[0]}").is_file() for name in names)
+        return {name for name in finished if (self.out / f"{name}.{self.formats[0]}").is_file()}
 
     def _results(self, names: Sequence[str]) -> Iterator[Result]:
         for name in names:

@@ -10,8 +10,8 @@ import pytest
 from structdiff.cli.options import _RUN, _SAMPLING, parse_guidance
 from structdiff.cli.progress import Clock, duration, shown_progress
 from structdiff.cli.settings import NO_DEFAULT, field_help, settings_of
-from structdiff.errors import InputError
 from structdiff.drawing import Progress
+from structdiff.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,24 @@ def test_finished_predictions_are_kept_and_other_runs_refused(command, weights, 
     assert command(*predict(weights, "x.fasta", "--overwrite"))[0] == 0
 
 
+def test_samples_that_are_there_are_not_made_again(command, weights, tmp_path, monkeypatch) -> None:
+    (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    command(*predict(weights, "x.fasta", "--samples", 3, "--out", "once"))
+    command(*predict(weights, "x.fasta", "--samples", 1))
+    sound, asked = pipeline.predict, []
+
+    def listened(spec, **details):
+        asked.append(details["places"])
+        return sound(spec, **details)
+
+    monkeypatch.setattr(pipeline, "predict", listened)
+    code, _, errors = command(*predict(weights, "x.fasta", "--samples", 3))
+    assert (code, errors) == (0, ["1 of 3 structures of x are in predictions already and are kept"])
+    assert asked == [[1, 2]]
+    first, second = (read_structure(tmp_path / f / "x_3.cif").atoms.positions for f in ("once", "predictions"))
+    assert abs(first - second).max() < 2e-3
+
+
 def test_two_inputs_of_one_name_do_not_overwrite_each_other(command, weights, tmp_path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

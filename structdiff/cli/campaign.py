@@ -1,0 +1,148 @@
+"""``structdiff campaign``: how far a campaign is, its report, arrays of jobs, and parts put together."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from structdiff.cli.console import table_console
+from structdiff.cli.examples import example_lines
+from structdiff.cli.progress import duration
+from structdiff.cli.results import check_folder
+from structdiff.errors import InputError
+
+commands = typer.Typer(help="Look after many designs: status, report, arrays of jobs.", no_args_is_help=True)
+_Folder = Annotated[Path, typer.Argument(help="Folder of the designs.")]
+_FAILED_AT_MOST = 10
+
+
+@commands.command(epilog=example_lines("structdiff campaign status designs"))
+def status(folder: _Folder) -> None:
+    """Show how far a campaign is, stage by stage, and what failed. It may be running meanwhile."""
+    from structdiff.campaign.manifest import Manifest
+    from structdiff.campaign.results import last_line
+    from structdiff.campaign.work import STATES
+
+    with Manifest(folder, create=False) as manifest:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for heading in ("run", "stage", *STATES, "mean time"):
+            table.add_column(heading, justify="left" if heading in ("run", "stage") else "right")
+        for run in manifest.runs():
+            seconds = manifest.seconds(run)
+            for stage, counts in manifest.counts(run).items():
+                time = f"{seconds[stage]:.1f} s" if stage in seconds else "-"
+                table.add_row(run, stage, *(str(counts.get(state, 0)) for state in STATES), time)
+        table_console().print(table)
+        left = manifest.seconds_left()
+        if left:
+            print(f"about {duration(left)} of work left, for one worker")
+        failed = manifest.errors()
+        for work in failed[:_FAILED_AT_MOST]:
+            print(f"{work.name} ({work.stage}) failed: {last_line(work.error)}")
+        if len(failed) > _FAILED_AT_MOST:
+            print(f"... and {len(failed) - _FAILED_AT_MOST} more")
+
+
+@commands.command(epilog=example_lines("structdiff campaign report designs --filter 'sc_rmsd < 2' --rank-by plddt"))
+def report(
+    folder: _Folder,
+    filter: Annotated[str | None, typer.Option(help="Another filter than that of the run.")] = None,
+    rank_by: Annotated[str | None, typer.Option(help="Another column to rank by.")] = None,
+) -> None:
+    """Rank and filter what is finished anew, and write tables and report; nothing is computed again."""
+    from structdiff.campaign.columns import EVERY
+    from structdiff.campaign.filters import check_columns, parse_filter
+    from structdiff.campaign.manifest import Manifest
+    from structdiff.campaign.report import write_campaign_report
+    from structdiff.campaign.run import folder_results, write_tables
+
+    if filter is not None:
+        check_columns(parse_filter(filter).columns, EVERY)
+    if rank_by is not None:
+        check_columns([rank_by], EVERY, key="rank_by")
+    with Manifest(folder, create=False) as manifest:
+        for run, facts in manifest.runs().items():
+            changed = {"filter": filter or facts.get("filter"), "rank_by": rank_by or facts.get("rank_by")}
+            manifest.note_run(run, {**facts, **changed})
+        results = folder_results(manifest)
+        if not results:
+            raise InputError("no design is finished yet", path=folder)
+        write_tables(results, folder)
+        print(write_campaign_report(manifest, results, folder))
+
+
+@commands.command(epilog=example_lines("structdiff campaign merge designs/part_* --out designs"))
+def merge(
+    parts: Annotated[list[Path], typer.Argument(help="Folders that were made with --part.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder that they are put into.")],
+) -> None:
+    """Put the parts of an array of jobs into one folder, with one table and one report."""
+    from structdiff.campaign.manifest import Manifest
+    from structdiff.campaign.merging import merge_parts
+    from structdiff.campaign.report import write_campaign_report
+    from structdiff.campaign.run import folder_results, write_tables
+
+    check_folder(out)
+    count = merge_parts(parts, out)
+    with Manifest(out, create=False) as manifest:
+        results = folder_results(manifest)
+        if results:
+            write_tables(results, out)
+            write_campaign_report(manifest, results, out)
+    print(f"{count} pieces of work from {len(parts)} parts are in {out}")
+
+
+@commands.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=example_lines("structdiff campaign slurm --parts 16 --out designs -- binder.yaml -n 10000 --sequences 8"),
+)
+def slurm(
+    context: typer.Context,
+    parts: Annotated[int, typer.Option(help="Jobs of the array.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the designs; each job has a part of it.")],
+    script: Annotated[Path, typer.Option(help="The script to write.")] = Path("campaign.sbatch"),
+    time: Annotated[str, typer.Option(help="Longest time of a job, as Slurm writes it.")] = "24:00:00",
+    gpus: Annotated[int, typer.Option(help="GPUs of a job.")] = 1,
+) -> None:
+    """Write a script for Slurm: an array of jobs that each make a part of the designs, to be submitted with sbatch.
+
+    After --, the rest of the line is that of structdiff design. A job that was stopped goes on when it is submitted
+    again.
+    """
+    from structdiff.structure.files import write_atomically
+
+    if not 1 <= parts <= 10000:
+        raise InputError("must be a number of jobs", key="parts", found=parts, allowed="1 to 10000")
+    if gpus < 0:
+        raise InputError("must be 0 or more", key="gpus", found=gpus)
+    if not context.args:
+        raise InputError("say after -- what to design", key="slurm", allowed="-- binder.yaml -n 1000, say")
+    taken = {"--out", "-o", "--part"} & {word.split("=")[0] for word in context.args}
+    if taken:
+        raise InputError("this is set by the script", key="slurm", found=min(taken))
+    text = slurm_script(context.args, parts=parts, out=out, time=time, gpus=gpus)
+    print(write_atomically(script, text))
+    folder = shlex.quote(str(out))
+    print(f"sbatch {shlex.quote(str(script))}; when all jobs are done:", file=sys.stderr)
+    print(f"structdiff campaign merge {folder}/part_* --out {folder}", file=sys.stderr)
+
+
+def slurm_script(words: list[str], *, parts: int, out: Path, time: str, gpus: int) -> str:
+    """The script of an array of jobs."""
+    lines = ["#!/bin/bash", "#SBATCH --job-name=structdiff", f"#SBATCH --array=1-{parts}", f"#SBATCH --time={time}"]
+    lines += [f"#SBATCH --gpus={gpus}"] if gpus else []
+    lines += ["#SBATCH --requeue", "set -euo pipefail", "# Each job keeps a manifest of its own, so that no file is "
+              "shared through the network.",
+              f"exec structdiff design {shlex.join(words)} --part \"${{SLURM_ARRAY_TASK_ID}}/{parts}\" \\",
+              f"  --out {shlex.quote(str(out))}/part_\"${{SLURM_ARRAY_TASK_ID}}\" --quiet", ""]  # fmt: skip
+    return "\n".join(lines)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(commands, name="campaign")
