@@ -63,7 +63,7 @@ MODELS = ("proteinmpnn", "solublempnn", "ligandmpnn", "proteinmpnn_ca", "membran
 
 def model_name(model: str) -> str:
     """The full name of the weights of a network that designs sequences. Raises InputError for any other name."""
-    sequence_models = [each for each in CATALOGUE.weights if _kind(each) is not None]
+    sequence_models = [each for each in CATALOGUE.weights if network_kind(each) is not None]
     if model not in MODELS and model not in sequence_models:
         raise InputError(
             "no such network for sequences (structdiff weights list names all weights)",
@@ -86,7 +86,7 @@ def load_network(model: str, *, device: torch.device | str = "cpu") -> InverseFo
 def _loaded(name: str, path: Path, modified: int, device: str) -> InverseFoldingNetwork:
     tensors, facts = read_safetensors(path)
     settings = facts["settings"]
-    kind = _kind(name)
+    kind = network_kind(name)
     assert kind is not None
     assert isinstance(settings, Mapping)
     config = InverseFoldingConfig(
@@ -128,7 +128,7 @@ def fill(network: nn.Module, parameters: Mapping[str, Tensor], path: Path) -> No
     network.eval().requires_grad_(False)
 
 
-def _kind(name: str) -> Kind | None:
+def network_kind(name: str) -> Kind | None:
     """What a network of that name sees; None for weights of other networks."""
     if name.startswith("proteinmpnn_ca"):
         return "ca"

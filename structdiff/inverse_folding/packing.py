@@ -129,7 +129,7 @@ def _packed(
     packer: SideChainPacker, structure: Structure, chosen: np.ndarray, config: PackingConfig, number: int
 ) -> Structure:
     backbone = protein_backbone(structure)
-    own = _own_atoms(structure, backbone)
+    own = slot_positions(structure, backbone)
     standard = backbone.letters != UNKNOWN
     built = ~np.isnan(own).any(axis=(1, 2))
     movable = chosen & ~_side_chain_is_bound(structure)
@@ -154,7 +154,7 @@ def _side_chain_is_bound(structure: Structure) -> np.ndarray:
     return bound
 
 
-def _own_atoms(structure: Structure, backbone: Backbone) -> np.ndarray:
+def slot_positions(structure: Structure, backbone: Backbone) -> np.ndarray:
     """(residue, slot, 3) in Å: where the atoms of standard residues were seen, NaN where not, 0 in empty slots."""
     positions = np.zeros((len(backbone), 14, 3), np.float32)
     for place, row in enumerate(backbone.rows.tolist()):
