@@ -114,7 +114,7 @@ class Engine:
             parts.append(Contacts(numbered, units.atom.mask, held=hold.groups.any(1)))
         if constraints is not None:
             places = [_atom_numbers(rows, units.num_slots, self.device) for _, rows in constraints]
-            parts.append(PerSample([own for own, _ in constraints], places))
+            parts.insert(0, PerSample([own for own, _ in constraints], places))
         if copies is not None:
             placed = symmetry is not None and symmetry.motif_placed
             parts.append(PlacedMotif(hold.reference, hold.groups.any(1)) if placed else AssemblyPose(copies))

@@ -17,7 +17,7 @@ from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.output.prediction import Verdict
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
-from structdiff.structure.scaffold import motif_residues
+from structdiff.structure.scaffold import left_out_atoms
 from structdiff.structure.tables import Structure
 
 #: How far (Å, RMSD) a finished motif may be from the given one.
@@ -175,17 +175,14 @@ def _target_verdict(spec: DesignSpec, layout: Layout, structure: Structure) -> V
 
 def _crop_verdict(spec: DesignSpec, layout: Layout, structure: Structure, motif: Structure) -> Verdict:
     """What of the target was drawn, and whether the design runs into what was not (in the motif's frame)."""
-    rows = motif_residues(motif)
-    left = {rows[residue] for residue in spec.left_out}
-    missing = np.isin(motif.atoms.residue, list(left)) & motif.atoms.resolved
     new = np.array([residue.origin is None for residue in layout.residues])[structure.atoms.residue]
     design = structure.atoms.positions[new & structure.atoms.resolved]
-    distance, _ = KDTree(motif.atoms.positions[missing]).query(design)
+    distance, _ = KDTree(left_out_atoms(spec, motif)).query(design)
     clashes = int((distance < _OVERLAP).sum())
     drawn = sum(_polymer_target(layout, spec))
     return Verdict(
         name="target crop",
-        asked=f"no clash with the {len(left)} residues of the target that were left out ({drawn} were drawn)",
+        asked=f"no clash with the {len(spec.left_out)} residues of the target that were left out ({drawn} were drawn)",
         reached=f"{clashes} atoms nearer than {_OVERLAP:g} Å" if clashes else f"{float(distance.min()):.1f} Å away",
         met=clashes == 0,
     )

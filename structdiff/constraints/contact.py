@@ -13,8 +13,10 @@ from structdiff.typing import Bool, Float, Int
 _SOFTNESS = 1.0  # Å, how far the smooth minimum looks beyond the nearest pair
 _STEEPNESS = 1.0  # kT/Å²
 _SURROUNDINGS = 8.0  # Å, how far a moved end carries its neighbours along
+_WHOLE_CHAIN = 16.0  # Å, the same where the other end is held: what is free comes nearly as a whole
 _ROUNDS = 12  # the nearest pair may change once it has moved
-_MARGIN = 0.9  # of the bound: what is aimed at, so that the bound itself is met
+_SWEEPS = 3  # one contact may undo another
+_MARGIN = 0.85  # of the bound: what is aimed at, so that the bound itself is met
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,23 +48,35 @@ class Contact:
 class Contacts:
     """Every sample's own contacts, enforced by moving both surroundings and preferred by an energy.
 
-    mask: atoms that exist [sample, atom].
+    mask: atoms that exist [sample, atom]. held: those of motifs, which are laid back in place afterwards: where one end
+    is held and the other is not, the other goes the whole way.
     """
 
-    def __init__(self, by_sample: Sequence[Sequence[Contact]], mask: Bool[Tensor, "sample atom"]) -> None:
+    def __init__(
+        self,
+        by_sample: Sequence[Sequence[Contact]],
+        mask: Bool[Tensor, "sample atom"],
+        *,
+        held: Bool[Tensor, "sample atom"] | None = None,
+    ) -> None:
         self.by_sample, self.mask = tuple(map(tuple, by_sample)), mask
+        self.held = torch.zeros_like(mask) if held is None else held
 
     def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
         """Positions in which the nearest pair of each contact has been brought to its distance.
 
-        Each end moves half the way and carries its surroundings along, less and less over 8 Å, so that no bond is torn.
+        Each end moves half the way, or the free one all of it, and carries its surroundings along, less and less over
+        8 Å, so that no bond is torn.
         Asking too much of one place (contacts that exclude each other) leaves some unmet: verdicts tell.
         """
         moved = positions.clone()
         for sample, contacts in enumerate(self.by_sample):
-            for contact in contacts:
+            for contact in contacts * _SWEEPS:
                 for _ in range(_ROUNDS):
-                    moved[sample] += _approach(contact, moved[sample]) * self.mask[sample, :, None]
+                    step = _approach(contact, moved[sample], self.held[sample])
+                    if step is None:
+                        break
+                    moved[sample] += step * self.mask[sample, :, None]
         return moved
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:
@@ -74,16 +88,28 @@ class Contacts:
         return torch.cat(energies)
 
 
-def _approach(contact: Contact, positions: Float[Tensor, "atom 3"]) -> Float[Tensor, "atom 3"]:
-    """Displacements (Å) that bring the nearest pair of a contact within its bound, or out of it."""
+def _approach(
+    contact: Contact, positions: Float[Tensor, "atom 3"], held: Bool[Tensor, " atom"]
+) -> Float[Tensor, "atom 3"] | None:
+    """Displacements (Å) that bring the nearest pair of a contact within its bound, or out of it; None if it is so."""
     distance = torch.cdist(positions[contact.first], positions[contact.second])
     place = int(distance.argmin())
-    one = positions[contact.first[place // len(contact.second)]]
-    other = positions[contact.second[place % len(contact.second)]]
+    ends = contact.first[place // len(contact.second)], contact.second[place % len(contact.second)]
+    one, other = positions[ends[0]], positions[ends[1]]
     length = distance.flatten()[place].clamp(min=0.1)
     wanted = contact.bound / _MARGIN if contact.avoid else contact.bound * _MARGIN
     missing = (length - wanted).clamp(max=0.0) if contact.avoid else (length - wanted).clamp(min=0.0)
-    reach = [torch.exp(-0.5 * ((positions - end).norm(dim=-1) / _SURROUNDINGS).square()) for end in (one, other)]
-    # What one end's surroundings take along of the other end is made up for, as far as bonds allow.
-    missing = missing / (1 - torch.exp(-0.5 * (length / _SURROUNDINGS).square())).clamp(min=0.25)
-    return 0.5 * missing * (reach[0] - reach[1])[:, None] * ((other - one) / length)
+    if float(missing) == 0:
+        return None
+    fixed = [bool(held[end]) for end in ends]
+    together = fixed[0] == fixed[1]
+    shares = (0.5, 0.5) if together else (float(fixed[1]), float(fixed[0]))
+    range_ = _SURROUNDINGS if together else _WHOLE_CHAIN
+    reach = [torch.exp(-0.5 * ((positions - end).norm(dim=-1) / range_).square()) for end in (one, other)]
+    if together:
+        # What one end's surroundings take along of the other end is made up for, as far as bonds allow.
+        missing = missing / (1 - torch.exp(-0.5 * (length / _SURROUNDINGS).square())).clamp(min=0.25)
+    else:
+        # What is held stays: were it to come along, the whole would drift and nothing come nearer.
+        reach = [each * ~held for each in reach]
+    return missing * (shares[0] * reach[0] - shares[1] * reach[1])[:, None] * ((other - one) / length)

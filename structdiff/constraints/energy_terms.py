@@ -35,7 +35,8 @@ from structdiff.structure.tables import Structure
 from structdiff.typing import Float
 
 _NEIGHBOURS = 4  # residues along a chain that are near each other anyway
-_HYDROGEN_BONDED = 2.6  # Å, what N and O may come near each other
+_HYDROGEN_BONDED = 2.5  # Å, what N and O may come near each other
+_CLASH_MARGIN = 0.3  # Å further apart while drawing, since relaxation brings atoms nearer
 _AIM = 0.92  # of a contact distance: what is aimed at, so that the distance itself is met
 _DISTANCE_TOLERANCE, _ANGLE_TOLERANCE = 0.3, 0.05  # Å, radian: what counts as 1 when a move is weighed
 
@@ -127,8 +128,17 @@ def _clash(energy: Clash, placed: PlacedAtoms) -> _Parts:
     return clash_parts(placed, energy.distance)
 
 
-def clash_parts(placed: PlacedAtoms, distance: float) -> _Parts:
-    """New backbone against everything else that is two or more residues away along the chain."""
+def kept_clash_term(placed: PlacedAtoms) -> FunctionTerm:
+    """New residues keep off what is kept whole: target, ligands, nucleic acids."""
+    name, asked, has_goal, value, reached = clash_parts(placed, Clash().distance, among_new=False)
+    return FunctionTerm(
+        name=f"{name} with what is kept", asked=asked, weight=4.0, levels=(math.inf, 0.0), has_goal=has_goal,
+        value=value, reached=reached,
+    )  # fmt: skip
+
+
+def clash_parts(placed: PlacedAtoms, distance: float, *, among_new: bool = True) -> _Parts:
+    """New atoms against everything else that is two or more residues away along the chain."""
     atoms = placed.structure.atoms
     new = np.flatnonzero(placed.new[atoms.residue])
     residue, chain = torch.from_numpy(atoms.residue.astype(np.int64)), torch.from_numpy(placed.structure.atom_chain)
@@ -137,15 +147,16 @@ def clash_parts(placed: PlacedAtoms, distance: float) -> _Parts:
     allowed = ~(near & (chain[rows, None] == chain[None]))
     polar = torch.from_numpy(np.isin(atoms.element, (7, 8)))
     nearest = torch.where(polar[rows, None] & polar[None], min(distance, _HYDROGEN_BONDED), distance)
-    allowed &= ~(torch.isin(every, rows)[None] & (every[None] <= rows[:, None]))  # each pair of new atoms once
+    allowed &= ~(torch.isin(every, rows)[None] & ((every[None] <= rows[:, None]) | (not among_new)))  # pairs once
 
-    def overlaps(positions: Tensor) -> Tensor:
-        i, j = torch.nonzero(allowed & (torch.cdist(positions[rows], positions).detach() < nearest), as_tuple=True)
+    def overlaps(positions: Tensor, margin: float = 0.0) -> Tensor:
+        least = nearest + margin
+        i, j = torch.nonzero(allowed & (torch.cdist(positions[rows], positions).detach() < least), as_tuple=True)
         apart = torch.sqrt((positions[rows[i]] - positions[j]).square().sum(-1) + 1e-6)
-        return torch.relu(nearest[i, j] - apart)
+        return torch.relu(least[i, j] - apart)
 
     def value(positions: Tensor) -> Tensor:
-        found = overlaps(positions)
+        found = overlaps(positions, _CLASH_MARGIN)
         if not len(found):
             return positions.sum() * 0
         return torch.sqrt(found.square().sum() + 1e-12) / _DISTANCE_TOLERANCE

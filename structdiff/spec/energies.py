@@ -100,7 +100,7 @@ class Clash(Energy):
     """New residues keep off all that is not bonded to them: no two backbone atoms nearer than ``distance`` (Å)."""
 
     kind: ClassVar[str] = "clash"
-    distance: float = 3.0
+    distance: float = 2.7
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -184,6 +184,15 @@ def partly_held(spec: DesignSpec) -> dict[ResidueId, str]:
     return dict.fromkeys(spec.backbone_only, BACKBONE) | dict.fromkeys(spec.tip, TIP)
 
 
+def left_out_atoms(spec: DesignSpec, motif: Structure | None) -> np.ndarray:
+    """Positions (atom, 3) in Å of the residues that a crop of the target leaves out."""
+    if motif is None or not spec.left_out:
+        return np.zeros((0, 3), np.float32)
+    rows = motif_residues(motif)
+    left = np.isin(motif.atoms.residue, [rows[residue] for residue in spec.left_out])
+    return motif.atoms.positions[left & motif.atoms.resolved]
+
+
 def _let_go(design: Structure, place: int, part: str, resolved: np.ndarray) -> None:
     """Leaves of a motif's residue only its backbone or its tip held; raises InputError where there is nothing left."""
     rows = design.residue_atoms(place)
