@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from structdiff.kernels.attention_pair_bias import attention_pair_bias
 from structdiff.nn.initialisation import linear
 from structdiff.typing import Float
+
+_WIDTH = 8  # numbers that a processor takes at once, at least
 
 
 class VectorNorm(nn.Module):
@@ -116,31 +119,27 @@ class PointAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Scalars and vectors of each token, updated from all tokens."""
         normed, gate = self.modulation(s, noise)
-        q, k, value = (self._split(x) for x in self.project(normed).chunk(3, -1))
+        q, k, value = self.project(normed).unflatten(-1, (3, self.heads, self.head_dim)).unbind(2)
         with torch.autocast(s.device.type, enabled=False):
             exact = self.reach.dtype  # float32 also under autocast: |a - b|² is a small difference of large numbers
             placed = self.place(self.norm_v(v).to(exact)) + centre.to(exact)[..., None]
-            q_point, k_point, v_point = (self._split_points(x) for x in placed.chunk(3, -1))
-            reach = functional.softplus(self.reach)[:, None, None]
+            q_point, k_point, v_point = self._by_head(placed)
+            reach = functional.softplus(self.reach)[:, None]
             shortfall = -0.5 * reach * k_point.square().sum(-1, keepdim=True)
-            q_all = torch.cat([q.to(exact) / math.sqrt(self.head_dim), reach * q_point, torch.ones_like(shortfall)], -1)
-            k_all = torch.cat([k.to(exact), k_point, shortfall], -1)
-            v_all = torch.cat([value.to(exact), v_point], -1)
-            attended = functional.scaled_dot_product_attention(q_all, k_all, v_all, attn_mask=bias.to(exact), scale=1.0)
-        scalars = attended[..., : self.head_dim].transpose(1, 2).flatten(2)
-        arrows = self._join_points(attended[..., self.head_dim :]) - centre[..., None]
+            # One column carries the shortfall, and the rest makes up a whole number of vectors for the processor.
+            spare = -(self.head_dim + 3 * self.points + 1) % _WIDTH
+            rest = shortfall.new_zeros(1).expand(*shortfall.shape[:-1], spare + 1)
+            q_all = torch.cat([q.to(exact) / math.sqrt(self.head_dim), reach * q_point, rest + 1], -1)
+            k_all = torch.cat([k.to(exact), k_point, shortfall, rest[..., 1:]], -1)
+            v_all = torch.cat([value.to(exact), v_point, rest], -1)
+            attended = attention_pair_bias(q_all, k_all, v_all, bias.to(exact), scale=1.0)
+        scalars, points, _ = attended.split([self.head_dim, 3 * self.points, spare + 1], -1)
+        arrows = points.unflatten(-1, (3, self.points)).transpose(2, 3).flatten(3) - centre[..., None]
         lengths = torch.sqrt(arrows.square().sum(-2) + 1e-6)
-        return s + gate * self.out(torch.cat([scalars, lengths], -1)), v + self.out_v(arrows)
+        update = self.out(torch.cat([scalars.flatten(2), lengths], -1))
+        return s + gate * update, v + self.out_v(arrows)
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
-
-    def _split_points(self, x: Tensor) -> Float[Tensor, "batch head token xyz"]:
-        batch, tokens = x.shape[:2]
-        split = x.view(batch, tokens, 3, self.heads, self.points)
-        return split.permute(0, 3, 1, 2, 4).reshape(batch, self.heads, tokens, 3 * self.points)
-
-    def _join_points(self, x: Tensor) -> Float[Tensor, "batch token 3 head_point"]:
-        batch, _, tokens, _ = x.shape
-        split = x.reshape(batch, self.heads, tokens, 3, self.points)
-        return split.permute(0, 2, 3, 1, 4).reshape(batch, tokens, 3, self.heads * self.points)
+    def _by_head(self, placed: Tensor) -> tuple[Tensor, ...]:
+        """Points of queries, keys and values, each [batch, token, head, xyz and point]."""
+        split = placed.unflatten(-1, (3, self.heads, self.points)).permute(3, 0, 1, 4, 2, 5)
+        return split.flatten(-2).unbind(0)
