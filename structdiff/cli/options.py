@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -79,7 +80,29 @@ def run_options() -> list[Option]:
         text = setting.help.rstrip(".") + more.get(name, ".") if setting.help else more.get(name, "")
         described = Setting(name=name, annotation=setting.annotation, default=setting.default, help=text)
         found.append(setting_option(described, panel=_PANELS["run"], metavar=metavars.get(name)))
-    return found
+    return [*found, kernels_option()]
+
+
+def kernels_option() -> Option:
+    """What runs the costly operators: native kernels or PyTorch."""
+    info = typer.Option(
+        "--kernels",
+        metavar="auto|native|reference",
+        help="What runs the costly operators: native kernels where there are any, only those, or PyTorch.",
+        show_default="auto, or as STRUCTDIFF_KERNELS says",
+        callback=_choose_kernels,
+        rich_help_panel=_PANELS["run"],
+    )
+    return Option("kernels", Option.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, info])
+
+
+def _choose_kernels(name: str | None) -> str | None:
+    if name is not None:
+        from structdiff.kernels.native import MODE_VARIABLE, set_mode
+
+        set_mode(name)
+        os.environ[MODE_VARIABLE] = name  # for the processes that this one starts
+    return name
 
 
 def message_options() -> list[Option]:

@@ -11,7 +11,7 @@ import typer
 
 from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted
-from structdiff.cli.options import Option, message_options, setting_option, with_options
+from structdiff.cli.options import Option, kernels_option, message_options, setting_option, with_options
 from structdiff.cli.settings import settings_of
 from structdiff.errors import InputError
 
@@ -25,7 +25,7 @@ def settings_options() -> list[Option]:
     return [setting_option(each, panel="In place of what the file says", unset="") for each in plain]
 
 
-@with_options(settings_options(), message_options())
+@with_options(settings_options(), [kernels_option()], message_options())
 def train(
     config: Annotated[Path, typer.Argument(help="Settings of the run: a YAML file.")],
     **given: Any,

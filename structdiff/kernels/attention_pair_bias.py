@@ -2,28 +2,136 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from structdiff.kernels.triangle_attention import key_penalty
+from structdiff.kernels import reference_attention as reference
+from structdiff.kernels.native import Kernel, available
+from structdiff.kernels.reference_attention import key_penalty
+from structdiff.kernels.registration import register_gradient, register_operator
 from structdiff.typing import Bool, Float
+
+_FORWARD = Kernel("attention_pair_bias_forward", "tttttdtt", workspace=(0, 1, 3))
+_BACKWARD = Kernel("attention_pair_bias_backward", "ttttttttdtttt", workspace=(1, 2, 4))
 
 
 def attention_pair_bias(
     q: Float[Tensor, "batch i heads channels"],
     k: Float[Tensor, "batch j heads channels"],
     v: Float[Tensor, "batch j heads channels"],
-    bias: Float[Tensor, "batch heads i j"],
-    mask: Bool[Tensor, "batch j"],
+    bias: Float[Tensor, "#batch heads i j"],
+    mask: Bool[Tensor, "batch j"] | None = None,
     scale: float | None = None,
 ) -> Float[Tensor, "batch i heads channels"]:
     """Lets every token attend to every token that exists, biased by what is known of the pair.
 
     ``out[i] = sum_j softmax_j(scale * q[i] . k[j] + bias[i, j]) v[j]`` for each head, over the keys with ``mask[j]``;
-    with no key at all, the plain mean of v. Inputs may have any strides; the output is contiguous and of q's dtype.
-    ``scale`` is 1 / sqrt(channels) unless given. AlphaFold 3, Algorithm 24, lines 6 and 7.
+    with no key at all, the plain mean of v. A bias of batch size 1 is shared by the whole batch. Inputs may have any
+    strides; the output is contiguous and of q's dtype. ``scale`` is 1 / sqrt(channels) unless given. AlphaFold 3,
+    Algorithm 24, lines 6 and 7.
     """
-    logits_bias = bias.to(q.dtype) + key_penalty(mask, q.dtype)[:, None, None]
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    k, v = k.to(q.dtype), v.to(q.dtype)
+    bias = bias if bias.dtype in (q.dtype, torch.float32) else bias.to(q.dtype)
+    if q.device.type != "cpu" and not available(q.device.type):
+        return _fused(q, k, v, bias, mask, scale)
+    inputs = (q, k, v, bias)
+    differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    return _operator(*inputs, mask, scale, differentiated)[0]
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """On an accelerator without native kernels: torch's attention."""
+    table = bias.to(q.dtype)
+    if mask is not None:
+        table = table + key_penalty(mask, q.dtype)[:, None, None]
     queries, keys, values = (x.transpose(1, 2) for x in (q, k, v))
-    out = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=logits_bias, scale=scale)
+    out = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=table, scale=scale)
     return out.transpose(1, 2).contiguous()
+
+
+def _forward(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
+) -> tuple[Tensor, Tensor]:
+    out, lse = _fake_forward(q, k, v, bias, mask, scale, keep_lse)
+    table = bias.expand(len(q), -1, -1, -1)
+    if out.numel() == 0 or _FORWARD(q.device, q, k, v, table, mask, scale, out, lse if keep_lse else None):
+        return out, lse
+    out, lse = reference.forward(*_as_rows(q, k, v), bias, _row_mask(mask), scale)
+    return out.squeeze(1), lse.squeeze(1) if keep_lse else lse.new_empty(0)
+
+
+def _fake_forward(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
+) -> tuple[Tensor, Tensor]:
+    batch, queries, heads, _ = q.shape
+    shape = (batch, heads, queries) if keep_lse else (0,)
+    return q.new_empty(q.shape), q.new_empty(shape, dtype=torch.promote_types(q.dtype, torch.float32))
+
+
+def _backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, out: Tensor, lse: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    grads = _fake_backward(grad, q, k, v, bias, mask, out, lse, scale)
+    if grads[1].numel() == 0 or grad.numel() == 0:
+        return tuple(x.zero_() for x in grads)  # type: ignore[return-value]
+    # A batch axis of stride 0 is one table to the kernels, but entries that were given apart have their own gradients.
+    shared = len(bias) == 1
+    table = bias.expand(len(q), -1, -1, -1) if shared else bias.contiguous() if bias.stride(0) == 0 else bias
+    if _BACKWARD(q.device, grad, q, k, v, table, mask, out, lse, scale, *grads):
+        return grads
+    grad, q, k, v, out = _as_rows(grad, q, k, v, out)
+    *grads, grad_bias = reference.backward(grad, q, k, v, bias, _row_mask(mask), out, lse[:, None], scale)
+    grad_q, grad_k, grad_v = (x.squeeze(1) for x in grads)
+    return grad_q, grad_k, grad_v, grad_bias
+
+
+def _fake_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, out: Tensor, lse: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    sums = torch.promote_types(bias.dtype, torch.float32)
+    return q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape), bias.new_empty(bias.shape, dtype=sums)
+
+
+def _as_rows(*tensors: Tensor) -> list[Tensor]:
+    """Each batch entry as a pair table of one row."""
+    return [x[:, None] for x in tensors]
+
+
+def _row_mask(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else mask[:, None]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    q, k, v, bias, mask, scale, _ = inputs
+    ctx.save_for_backward(q, k, v, bias, mask, *output)
+    ctx.mark_non_differentiable(output[1])
+    ctx.scale = scale
+
+
+@once_differentiable
+def _differentiate(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    *grads, grad_bias = _operator_backward(grad, *ctx.saved_tensors, ctx.scale)
+    return *grads, grad_bias.to(ctx.saved_tensors[3].dtype), None, None, None
+
+
+_operator = register_operator(
+    "attention_pair_bias(Tensor q, Tensor k, Tensor v, Tensor bias, Tensor? mask, float scale, bool keep_lse)"
+    " -> (Tensor, Tensor)",
+    _forward,
+    _fake_forward,
+)
+_operator_backward = register_operator(
+    "attention_pair_bias_backward(Tensor grad, Tensor q, Tensor k, Tensor v, Tensor bias, Tensor? mask, Tensor out,"
+    " Tensor lse, float scale) -> (Tensor, Tensor, Tensor, Tensor)",
+    _backward,
+    _fake_backward,
+)
+register_gradient("attention_pair_bias", _differentiate, _keep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,10 +10,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from structdiff.kernels import reference_attention as reference
+from structdiff.kernels.native import Kernel, available
+from structdiff.kernels.reference_attention import key_penalty
+from structdiff.kernels.registration import register_gradient, register_operator
 from structdiff.typing import Bool, Float
 
-# Attention scores held at once on a CPU: 4 MiB of float32, so that they never leave the cache between two passes.
-_SCORES_IN_CACHE = 1 << 20
+_FORWARD = Kernel("triangle_attention_forward", "tttttdtt", workspace=(0, 1, 3))
+_BACKWARD = Kernel("triangle_attention_backward", "ttttttttdtttt", workspace=(1, 2, 4))
 
 
 def triangle_attention(
@@ -22,7 +25,7 @@ def triangle_attention(
     k: Float[Tensor, "batch i k heads channels"],
     v: Float[Tensor, "batch i k heads channels"],
     bias: Float[Tensor, "batch heads j k"],
-    mask: Bool[Tensor, "batch i k"],
+    mask: Bool[Tensor, "batch i k"] | None = None,
     scale: float | None = None,
 ) -> Float[Tensor, "batch i j heads channels"]:
     """Lets the edges (i, j) of one token i attend to its edges (i, k), biased by the third side (j, k) of the triangle.
@@ -33,89 +36,90 @@ def triangle_attention(
     lines 5 and 6.
     """
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    if q.device.type != "cpu":
+    k, v = k.to(q.dtype), v.to(q.dtype)
+    bias = bias if bias.dtype in (q.dtype, torch.float32) else bias.to(q.dtype)
+    if q.device.type != "cpu" and not available(q.device.type):
         return _fused(q, k, v, bias, mask, scale)
-    # Half precision has no quick matrix product on most CPUs.
-    dtype = torch.promote_types(q.dtype, torch.float32)
-    inputs = (x.to(dtype) for x in (q, k, v, bias))
-    return _CacheBlocked.apply(*inputs, mask, scale).to(q.dtype)
+    inputs = (q, k, v, bias)
+    differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    return _operator(*inputs, mask, scale, differentiated)[0]
 
 
-def key_penalty(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What to add to the logits of each key: nothing, or so much that all else is rounded away beside it.
-
-    A row of masked keys only then has equal logits, so its softmax is a plain mean.
-    """
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min / 2)
-
-
-def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor, scale: float) -> Tensor:
-    """On a GPU: torch's fused attention, with bias and mask laid out as one table a row."""
-    logits_bias = (bias[:, None].to(q.dtype) + key_penalty(mask, q.dtype)[:, :, None, None]).flatten(0, 1)
+def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """On an accelerator without native kernels: torch's attention, with bias and mask as one table a row."""
+    logits_bias = bias[:, None].to(q.dtype).expand(-1, q.shape[1], -1, -1, -1)
+    if mask is not None:
+        logits_bias = logits_bias + key_penalty(mask, q.dtype)[:, :, None, None]
     queries, keys, values = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))
-    out = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=logits_bias, scale=scale)
+    table = logits_bias.flatten(0, 1)
+    out = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=table, scale=scale)
     return out.transpose(1, 2).unflatten(0, q.shape[:2]).contiguous()
 
 
-class _CacheBlocked(torch.autograd.Function):
-    """On a CPU: a few rows at a time, all heads, so that the scores stay in the cache; they are recomputed backward.
-
-    Four times as fast as torch's fused attention, which on a CPU cannot differentiate the bias and then writes every
-    score to memory several times.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor, scale: float) -> Tensor:
-        out = torch.empty(q.shape, dtype=q.dtype)
-        for b, rows, weights in _attention_weights(q, k, bias, mask, scale):
-            for h in range(q.shape[3]):
-                out[b, rows, :, h] = torch.bmm(weights[h], v[b, rows, :, h])
-        ctx.save_for_backward(q, k, v, bias, mask, out)
-        ctx.scale = scale
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, bias, mask, out = ctx.saved_tensors
-        grad_q, grad_k, grad_v = (torch.empty(x.shape, dtype=x.dtype) for x in (q, k, v))
-        grad_bias = torch.zeros(bias.shape, dtype=bias.dtype)
-        # softmax's gradient is P * (dP - sum(P * dP)); the sum over keys equals that of grad * out over channels.
-        expected = (grad * out).sum(-1)
-        # Where all keys are masked the output does not depend on the logits.
-        alive = mask.any(-1)
-        some_dead = not alive.all()
-        for b, rows, weights in _attention_weights(q, k, bias, mask, ctx.scale):
-            for h in range(q.shape[3]):
-                slope = torch.bmm(grad[b, rows, :, h], v[b, rows, :, h].mT)
-                slope.sub_(expected[b, rows, :, h, None]).mul_(weights[h])
-                if some_dead:
-                    slope.mul_(alive[b, rows, None, None])
-                grad_v[b, rows, :, h] = torch.bmm(weights[h].mT, grad[b, rows, :, h])
-                grad_bias[b, h] += slope.sum(0)
-                grad_q[b, rows, :, h] = torch.bmm(slope, k[b, rows, :, h]).mul_(ctx.scale)
-                grad_k[b, rows, :, h] = torch.bmm(slope.mT, q[b, rows, :, h]).mul_(ctx.scale)
-        return grad_q, grad_k, grad_v, grad_bias, None, None
+def _forward(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
+) -> tuple[Tensor, Tensor]:
+    out, lse = _fake_forward(q, k, v, bias, mask, scale, keep_lse)
+    if out.numel() == 0 or _FORWARD(q.device, q, k, v, bias, mask, scale, out, lse if keep_lse else None):
+        return out, lse
+    out, lse = reference.forward(q, k, v, bias, mask, scale)
+    return out, lse if keep_lse else lse.new_empty(0)
 
 
-def _attention_weights(
-    q: Tensor, k: Tensor, bias: Tensor, mask: Tensor, scale: float
-) -> Iterator[tuple[int, slice, Tensor]]:
-    """Yields (batch entry, a few rows i, their weights [heads, i, j, k]); the weights' buffer is used again."""
+def _fake_forward(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
+) -> tuple[Tensor, Tensor]:
     batch, rows, queries, heads, _ = q.shape
-    keys = k.shape[2]
-    step = max(1, min(rows, _SCORES_IN_CACHE // max(1, heads * queries * keys)))
-    logits = torch.empty(heads, step, queries, keys, dtype=q.dtype)
-    weights = torch.empty_like(logits)
-    penalty = None if mask.all() else key_penalty(mask, q.dtype)
-    for b in range(batch):
-        for start in range(0, rows, step):
-            part = slice(start, min(start + step, rows))
-            size = part.stop - start
-            for h in range(heads):
-                third_side = bias[b, h].expand(size, queries, keys)
-                out = logits[h, :size]
-                torch.baddbmm(third_side, q[b, part, :, h], k[b, part, :, h].mT, alpha=scale, out=out)
-            if penalty is not None:
-                logits[:, :size].add_(penalty[b, part, None])
-            yield b, part, torch.softmax(logits[:, :size], -1, out=weights[:, :size])
+    shape = (batch, rows, heads, queries) if keep_lse else (0,)
+    return q.new_empty(q.shape), q.new_empty(shape, dtype=torch.promote_types(q.dtype, torch.float32))
+
+
+def _backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, out: Tensor, lse: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    given = (grad, q, k, v, bias, mask, out, lse)
+    grads = _fake_backward(*given, scale)
+    if grads[1].numel() == 0 or grad.numel() == 0:
+        return tuple(x.zero_() for x in grads)  # type: ignore[return-value]
+    # A batch axis of stride 0 is one table to the kernels, but here each entry is to have its own gradient.
+    each_its_own = bias.contiguous() if len(bias) > 1 and bias.stride(0) == 0 else bias
+    if _BACKWARD(q.device, grad, q, k, v, each_its_own, mask, out, lse, scale, *grads):
+        return grads
+    return reference.backward(*given, scale)
+
+
+def _fake_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, out: Tensor, lse: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    sums = torch.promote_types(bias.dtype, torch.float32)
+    return q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape), bias.new_empty(bias.shape, dtype=sums)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    q, k, v, bias, mask, scale, _ = inputs
+    ctx.save_for_backward(q, k, v, bias, mask, *output)
+    ctx.mark_non_differentiable(output[1])
+    ctx.scale = scale
+
+
+@once_differentiable
+def _differentiate(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    *grads, grad_bias = _operator_backward(grad, *ctx.saved_tensors, ctx.scale)
+    return *grads, grad_bias.to(ctx.saved_tensors[3].dtype), None, None, None
+
+
+_operator = register_operator(
+    "triangle_attention(Tensor q, Tensor k, Tensor v, Tensor bias, Tensor? mask, float scale, bool keep_lse)"
+    " -> (Tensor, Tensor)",
+    _forward,
+    _fake_forward,
+)
+_operator_backward = register_operator(
+    "triangle_attention_backward(Tensor grad, Tensor q, Tensor k, Tensor v, Tensor bias, Tensor? mask, Tensor out,"
+    " Tensor lse, float scale) -> (Tensor, Tensor, Tensor, Tensor)",
+    _backward,
+    _fake_backward,
+)
+register_gradient("triangle_attention", _differentiate, _keep)

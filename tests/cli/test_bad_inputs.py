@@ -142,6 +142,7 @@ CASES = [
     Bad("guidance that is no number", (*FREE, "--guidance", "strong"), ("guidance", "strong")),
     Bad("guidance that is not finite", (*FREE, "--guidance", "nan"), ("guidance", "nan")),
     Bad("guidance by an unknown name", (*FREE, "--guidance", "motiv=2"), ("guidance", "did you mean 'motif'")),
+    Bad("kernels by an unknown name", (*FREE, "--kernels", "natve"), ("kernels", "natve", "did you mean 'native'")),
     Bad("unknown device", (*FREE, "--device", "gpu"), ("device", "gpu")),
     Bad("unknown option", (*FREE, "--stepz", "5"), ("--stepz",)),
     Bad("no samples", ("predict", "in.fasta", "--samples", "0"), ("samples", "0"), {"in.fasta": PEPTIDE}),

@@ -1,51 +1,77 @@
-"""Attention with pair bias against its definition in float64."""
+"""Attention with pair bias against its definition."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from structdiff.kernels import attention_pair_bias
+from structdiff.kernels.attention_pair_bias import _fused
+from tests.kernels.contract import OperatorContract, native_only, needs_native, reference_only  # noqa: F401
 
 
-def draw(tokens=7, dtype=torch.float64):
+def draw(tokens=7, batch=3, heads=3, channels=16, hidden: float | None = 0.3, shared=False):
     generator = torch.Generator().manual_seed(1)
-    q, k, v = (torch.randn((2, tokens, 3, 4), generator=generator, dtype=torch.float64).to(dtype) for _ in range(3))
-    bias = torch.randn((2, 3, tokens, tokens), generator=generator, dtype=torch.float64).to(dtype)
-    mask = torch.rand((2, tokens), generator=generator) > 0.3
-    mask[0] = False
-    mask[1, 0] = True
-    return q, k, v, bias, mask
+    q, k, v = (torch.randn((batch, tokens, heads, channels), generator=generator) for _ in range(3))
+    bias = torch.randn((1 if shared else batch, heads, tokens, tokens), generator=generator)
+    mask = None
+    if hidden is not None:
+        mask = torch.rand((batch, tokens), generator=generator) > hidden
+        mask[0] = False
+        mask[1:, 0] = True
+    return {"q": q, "k": k, "v": v, "bias": bias, "mask": mask}
 
 
-def by_definition(q, k, v, bias, mask, scale=0.5):
-    q, k, v, bias = (x.double() for x in (q, k, v, bias))
-    weights = torch.einsum("bihd,bjhd->bhij", q, k) * scale + bias
-    weights = weights.exp() * mask[:, None, None]
-    weights = torch.where(mask.any(-1)[:, None, None, None], weights, torch.ones_like(weights))
-    return torch.einsum("bhij,bjhd->bihd", weights / weights.sum(-1, keepdim=True), v)
+def by_definition(q, k, v, bias, mask, scale=None):
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    logits = torch.einsum("bihd,bjhd->bhij", q, k) * scale + bias
+    if mask is not None:
+        there = mask[:, None, None]
+        logits = torch.where(there.any(-1, keepdim=True), logits.masked_fill(~there, -torch.inf), 0.0)
+    return torch.einsum("bhij,bjhd->bihd", logits.softmax(-1), v)
 
 
-@pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-12), (torch.float32, 2e-6), (torch.bfloat16, 3e-2)])
-@pytest.mark.parametrize("tokens", [1, 7, 33])
-def test_agrees_with_its_definition(dtype, atol, tokens):
-    inputs = draw(tokens, dtype)
-    out = attention_pair_bias(*inputs)
-    assert out.dtype == dtype
-    assert out.is_contiguous()
-    assert_close(out.double(), by_definition(*inputs), rtol=0, atol=atol)
+class TestAttentionPairBias(OperatorContract):
+    name = "attention_pair_bias"
+
+    def draw(self, size, *, hidden=0.3):
+        return draw(size, hidden=hidden)
+
+    def definition(self, **inputs):
+        return by_definition(**inputs)
+
+    def opcheck_arguments(self, inputs):
+        return (*inputs.values(), 0.5, True)
+
+
+class TestSharedBias(TestAttentionPairBias):
+    """Samples of one trunk, which have their bias in common."""
+
+    def draw(self, size, *, hidden=0.3):
+        return draw(size, hidden=hidden, shared=True)
+
+
+@needs_native
+@pytest.mark.parametrize("channels", [8, 24, 29, 48, 64])
+def test_every_number_of_channels(channels, native_only):  # noqa: F811
+    inputs = draw(21, channels=channels)
+    assert_close(attention_pair_bias(**inputs), by_definition(**inputs), rtol=1e-5, atol=1e-5)
 
 
 def test_masked_tokens_change_nothing():
-    q, k, v, bias, mask = draw()
-    hidden = (~mask[1:])[..., None, None]
-    changed = (q[1:], k[1:].masked_fill(hidden, 1e6), v[1:].masked_fill(hidden, -1e6), bias[1:], mask[1:])
-    assert torch.equal(attention_pair_bias(*changed), attention_pair_bias(q[1:], k[1:], v[1:], bias[1:], mask[1:]))
+    inputs = draw()
+    hidden = ~inputs["mask"]
+    hidden[0] = False
+    changed = inputs | {
+        "k": inputs["k"].masked_fill(hidden[..., None, None], 1e6),
+        "v": inputs["v"].masked_fill(hidden[..., None, None], -1e6),
+    }
+    assert torch.equal(attention_pair_bias(**changed), attention_pair_bias(**inputs))
 
 
-def test_gradients_agree_with_finite_differences():
-    inputs = [x[1:, :3] if x.dim() == 4 and i < 3 else x for i, x in enumerate(draw(3))]
-    inputs[3], inputs[4] = inputs[3][1:], inputs[4][1:]
-    inputs = [x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs]
-    assert torch.autograd.gradcheck(attention_pair_bias, tuple(inputs))
+def test_accelerator_path_agrees_too():
+    inputs = draw()
+    assert_close(_fused(**inputs, scale=0.5), by_definition(**inputs, scale=0.5), rtol=1e-5, atol=1e-5)
