@@ -173,24 +173,4 @@ struct BiasGradient {
   }
 };
 
-// out[e] = sum over shares of part[share, e], in the order of the shares.
-struct SumShares {
-  struct Problem {
-    const float* part;
-    float* out;
-    int64_t elements;
-    int shares;
-  };
-  static constexpr int kThreads = 256;
-  static constexpr int kMinBlocks = 1;
-
-  STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char*) {
-    const int64_t at = block_index() * kThreads + thread_index();
-    if (at >= p.elements) return;
-    float sum = 0.0f;
-    for (int share = 0; share < p.shares; ++share) sum += load(p.part + share * p.elements + at);
-    store(p.out + at, sum);
-  }
-};
-
 }  // namespace structdiff::gpu

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "common/cuda_launch.cuh"
+#include "common/cuda_sum.cuh"
 #include "triangle_attention/cuda_backward_bias.cuh"
 #include "triangle_attention/cuda_backward_keys.cuh"
 #include "triangle_attention/cuda_backward_queries.cuh"
@@ -187,8 +188,7 @@ int32_t backward_of(const AttentionCall& call, const AttentionScratch<T>& scratc
   status = launch<Kernel>(p, Kernel::tiles(p) * p.splits, Kernel::kThreads, Kernel::kSharedBytes, stream);
   if (status != STRUCTDIFF_OK || p.splits == 1) return status;
   const int64_t elements = call.grad_bias_batches * call.heads * call.queries * call.keys;
-  const SumShares::Problem sum{scratch.parts, call.grad_bias, elements, p.splits};
-  return launch<SumShares>(sum, divide_up<int64_t>(elements, SumShares::kThreads), SumShares::kThreads, 0, stream);
+  return sum_shares(scratch.parts, call.grad_bias, elements, p.splits, stream);
 }
 
 // Calls work(Width<C>) with the smallest C that holds `channels` and that kernels were built for.

@@ -42,3 +42,12 @@ STRUCTDIFF_API int32_t structdiff_triangle_multiplication_forward_cuda(
     const structdiff_tensor* z, const structdiff_tensor* mask,
     const structdiff_triangle_multiplication_weights* weights, int32_t outgoing, double epsilon,
     const structdiff_tensor* out, void* workspace, int64_t workspace_bytes, int32_t device, void* stream);
+
+STRUCTDIFF_API int64_t structdiff_triangle_multiplication_backward_workspace_cuda(
+    const structdiff_tensor* z, const structdiff_triangle_multiplication_weights* weights, int32_t device);
+
+STRUCTDIFF_API int32_t structdiff_triangle_multiplication_backward_cuda(
+    const structdiff_tensor* grad_out, const structdiff_tensor* z, const structdiff_tensor* mask,
+    const structdiff_triangle_multiplication_weights* weights, int32_t outgoing, double epsilon,
+    const structdiff_tensor* grad_z, const structdiff_triangle_multiplication_weights* grad_weights,
+    void* workspace, int64_t workspace_bytes, int32_t device, void* stream);

@@ -8,7 +8,8 @@
 
 namespace structdiff::gpu {
 
-template <class T>
+// With Slopes, from the gradient of e to those of both projections.
+template <class T, bool Slopes>
 struct Edges {
   using Problem = TriangleProblem<T>;
   static constexpr int kThreads = 256;
@@ -85,14 +86,23 @@ struct Edges {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int64_t c = static_cast<int64_t>(b) * 2 * s.c_hidden + channel + (lane >> 2) + half * 8;
-      T* plane = p.edges + c * s.plane();
 #pragma unroll
       for (int n = 0; n < 8; ++n) {
         const int64_t position = first + n * 8 + (lane & 3) * 2;
         if (position >= s.plane()) continue;
-        const float x = keep[n][0] ? value[n][half * 2] * sigmoid(gate[n][half * 2]) : 0.0f;
-        const float y = keep[n][1] ? value[n][half * 2 + 1] * sigmoid(gate[n][half * 2 + 1]) : 0.0f;
-        store_pair<T>(plane + position, 1, true, 0, x, y);
+        const int64_t at = c * s.plane() + position;
+        const float x[2] = {value[n][half * 2], value[n][half * 2 + 1]};
+        const float open[2] = {sigmoid(gate[n][half * 2]), sigmoid(gate[n][half * 2 + 1])};
+        if constexpr (Slopes) {
+          const float by[2] = {keep[n][0] ? to_float(load(p.by_edges + at)) : 0.0f,
+                               keep[n][1] ? to_float(load(p.by_edges + at + 1)) : 0.0f};
+          store_pair<T>(p.by_edges + at, 1, true, 0, by[0] * open[0], by[1] * open[1]);
+          store_pair<T>(p.by_gate + at, 1, true, 0, by[0] * x[0] * open[0] * (1.0f - open[0]),
+                        by[1] * x[1] * open[1] * (1.0f - open[1]));
+        } else {
+          store_pair<T>(p.edges + at, 1, true, 0, keep[n][0] ? x[0] * open[0] : 0.0f,
+                        keep[n][1] ? x[1] * open[1] : 0.0f);
+        }
       }
     }
   }

@@ -1,6 +1,9 @@
 // Triangle multiplication on CUDA, in three kernels: `Edges` (layer norm, gated projections) writes two planes of the pair
-// table for each hidden channel, `Contract` multiplies the planes of each channel, `Update` (layer norm, projection,
-// gate) makes the update. A fourth, `PackWeights`, lays the weights out as operands of matrix products beforehand.
+// table for each hidden channel, `Product` multiplies the planes of each channel, `Update` (layer norm, projection, gate)
+// makes the update. A fourth, `PackWeights`, lays the weights out as operands of matrix products beforehand.
+//
+// Backward, `Edges` and `Product` run once more; `Update` and `Edges` write gradients in the place of results, what is
+// linear is left to `Product`, and `NormSlopes` goes back through the two layer norms.
 #pragma once
 
 #include "common/cuda_staging.cuh"
@@ -45,6 +48,14 @@ struct TriangleProblem {
   T* product;  // [batch, c_hidden, n, pitch]
   float epsilon;
   bool outgoing;
+  // For the gradient alone; rows are [batch, n, pitch, channel].
+  PairTable<const T> grad_out;
+  T* x_rows;       // layer_norm(z)
+  T* y_rows;       // layer_norm(product)
+  T* by_out;       // gradient of what project_out makes
+  T* by_open;      // of what gate_out makes, before the sigmoid
+  T* by_edges;     // of the edges; becomes that of what project_in makes
+  T* by_gate;      // of what gate_in makes, before the sigmoid
 };
 
 STRUCTDIFF_DEVICE float sigmoid(float x) { return 1.0f / (1.0f + exp2_fast(-x * kLog2E)); }

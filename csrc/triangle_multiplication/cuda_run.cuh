@@ -5,8 +5,8 @@
 
 #include "common/cuda_launch.cuh"
 #include "triangle_multiplication/contract.h"
-#include "triangle_multiplication/cuda_contract.cuh"
 #include "triangle_multiplication/cuda_edges.cuh"
+#include "triangle_multiplication/cuda_product.cuh"
 #include "triangle_multiplication/cuda_update.cuh"
 
 namespace structdiff::gpu {
@@ -39,8 +39,7 @@ struct TriangleScratch {
   float* norm_out;
   int64_t needed;
 
-  TriangleScratch(void* data, const TriangleSizes& s) {
-    Scratch scratch(data);
+  TriangleScratch(Scratch& scratch, const TriangleSizes& s) {
     const int64_t z = s.c_z / 16, hidden = s.c_hidden / 16;
     edges = scratch.take<T>(2 * s.batch * s.c_hidden * s.plane());
     product = scratch.take<T>(s.batch * s.c_hidden * s.plane());
@@ -94,23 +93,54 @@ int32_t pack_weights(
   return launch<Kernel>(p, divide_up<int64_t>(Kernel::items(p), Kernel::kThreads), Kernel::kThreads, 0, stream);
 }
 
-template <class Kernel, class Problem>
-int32_t contract(const Problem& p, Stream stream) {
-  return launch<Kernel>(p, Kernel::blocks(p.sizes), Kernel::kThreads, Kernel::kSharedBytes, stream);
+// Planes [batch, c_hidden, n, pitch], the first of `channels` that each batch entry has.
+template <class E>
+Matrices<E> planes(E* data, const TriangleSizes& s, int64_t channels) {
+  return {data, channels * s.plane(), s.plane(), s.pitch};
 }
 
+// One product of planes for each batch entry and hidden channel.
+template <class T, bool LeftByDepth, bool RightByDepth>
+int32_t multiply_planes(
+    const TriangleSizes& s, Matrices<const T> left, Matrices<const T> right, Matrices<T> out, Stream stream) {
+  ProductProblem<T, T> p{};
+  p.left = left;
+  p.right = right;
+  p.out = out;
+  p.batches = static_cast<int64_t>(s.batch) * s.c_hidden;
+  p.inner = s.c_hidden;
+  p.m = p.n = p.depth = s.n;
+  p.m_vectors = p.n_vectors = p.depth_vectors = s.pitch;
+  p.shares = 1;
+  using Kernel = Product<T, T, LeftByDepth, RightByDepth>;
+  return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream);
+}
+
+// product[i][j] = sum_k a[i][k] b[j][k], or of a[k][i] b[k][j].
 template <class T>
-int32_t triangle_multiplication_forward(
-    const structdiff_tensor& z, const structdiff_tensor* mask, const structdiff_triangle_multiplication_weights& weights,
-    bool outgoing, double epsilon, const structdiff_tensor& out, void* workspace, int64_t workspace_bytes,
-    Stream stream) {
+int32_t contract(const TriangleProblem<T>& p, Stream stream) {
+  const TriangleSizes& s = p.sizes;
+  const auto a = planes<const T>(p.edges, s, 2 * s.c_hidden);
+  const auto b = planes<const T>(p.edges + s.c_hidden * s.plane(), s, 2 * s.c_hidden);
+  const auto product = planes<T>(p.product, s, s.c_hidden);
+  if (p.outgoing) return multiply_planes<T, false, false>(s, a, b, product, stream);
+  return multiply_planes<T, true, true>(s, a, b, product, stream);
+}
+
+template <class Kernel, class Problem>
+int32_t launch_by_positions(const Problem& p, Stream stream) {
+  return launch<Kernel>(p, Kernel::blocks(p.sizes), Kernel::kThreads, Kernel::shared_bytes(p.sizes), stream);
+}
+
+// What both directions have in common.
+template <class T>
+TriangleProblem<T> triangle_problem(
+    const structdiff_tensor& z, const structdiff_tensor* mask, const TriangleSizes& sizes,
+    const TriangleScratch<T>& scratch, bool outgoing, double epsilon) {
   TriangleProblem<T> p{};
-  p.sizes = triangle_sizes(z, weights.project_out_weight.size[1]);
-  const TriangleScratch<T> scratch(workspace, p.sizes);
-  if (workspace_bytes < scratch.needed) return STRUCTDIFF_BAD_ARGUMENT;
+  p.sizes = sizes;
   const PairTable<T> table = pair_table<T>(z);
   p.z = {table.data, table.batch, table.row, table.column, table.channel, table.vectors};
-  p.out = pair_table<T>(out);
   if (mask != nullptr && mask->data != nullptr) {
     p.mask = static_cast<const uint8_t*>(mask->data);
     p.mask_batch = mask->stride[0];
@@ -123,14 +153,25 @@ int32_t triangle_multiplication_forward(
   p.product = scratch.product;
   p.epsilon = static_cast<float>(epsilon);
   p.outgoing = outgoing;
-  int32_t status = pack_weights<T>(p.sizes, weights, scratch, stream);
-  if (status != STRUCTDIFF_OK) return status;
-  status = launch<Edges<T>>(p, Edges<T>::blocks(p.sizes), Edges<T>::kThreads, Edges<T>::shared_bytes(p.sizes), stream);
-  if (status != STRUCTDIFF_OK) return status;
-  status = outgoing ? contract<Contract<T, true>>(p, stream) : contract<Contract<T, false>>(p, stream);
-  if (status != STRUCTDIFF_OK) return status;
-  return launch<Update<T>>(
-      p, Update<T>::blocks(p.sizes), Update<T>::kThreads, Update<T>::shared_bytes(p.sizes), stream);
+  return p;
+}
+
+template <class T>
+int32_t triangle_multiplication_forward(
+    const structdiff_tensor& z, const structdiff_tensor* mask, const structdiff_triangle_multiplication_weights& weights,
+    bool outgoing, double epsilon, const structdiff_tensor& out, void* workspace, int64_t workspace_bytes,
+    Stream stream) {
+  const TriangleSizes sizes = triangle_sizes(z, weights.project_out_weight.size[1]);
+  Scratch memory(workspace);
+  const TriangleScratch<T> scratch(memory, sizes);
+  if (workspace_bytes < scratch.needed) return STRUCTDIFF_BAD_ARGUMENT;
+  TriangleProblem<T> p = triangle_problem<T>(z, mask, sizes, scratch, outgoing, epsilon);
+  p.out = pair_table<T>(out);
+  int32_t status = pack_weights<T>(sizes, weights, scratch, stream);
+  if (status == STRUCTDIFF_OK) status = launch_by_positions<Edges<T, false>>(p, stream);
+  if (status == STRUCTDIFF_OK) status = contract<T>(p, stream);
+  if (status == STRUCTDIFF_OK) status = launch_by_positions<Update<T, false>>(p, stream);
+  return status;
 }
 
 }  // namespace structdiff::gpu

@@ -5,7 +5,8 @@
 
 namespace structdiff::gpu {
 
-template <class T>
+// With Slopes, from the gradient of out to those of both projections; the normalised rows are kept along with them.
+template <class T, bool Slopes>
 struct Update {
   using Problem = TriangleProblem<T>;
   static constexpr int kThreads = 256;
@@ -40,6 +41,10 @@ struct Update {
     barrier();
     stage_normalised<T>(x, p, b, first, kPositions, thread_index(), kThreads);
     barrier();
+    if constexpr (Slopes) {
+      keep_rows(p.x_rows, x, s.c_z, s, b, first);
+      keep_rows(p.y_rows, y, s.c_hidden, s, b, first);
+    }
     const int lane = thread_index() & 31;
     const int warp = thread_index() / 32;
     const int group = warp % 2 * kWarpPositions;
@@ -48,7 +53,11 @@ struct Update {
       float gate[kTiles][4][4] = {};
       multiply_weights(value, y, s.c_hidden + 8, group, p.weights.project_out, s.c_hidden / 16, column, s.c_z, lane);
       multiply_weights(gate, x, s.c_z + 8, group, p.weights.gate_out, s.c_z / 16, column, s.c_z, lane);
-      write(p, b, first + group, column, value, gate, lane);
+      if constexpr (Slopes) {
+        write_slopes(p, b, first + group, column, value, gate, lane);
+      } else {
+        write(p, b, first + group, column, value, gate, lane);
+      }
     }
   }
 
@@ -102,6 +111,52 @@ struct Update {
         for (int m = 0; m < kTiles; ++m) {
           multiply<T>(sum[m][n * 2], left[m], right, 0);
           multiply<T>(sum[m][n * 2 + 1], left[m], right, 1);
+        }
+      }
+    }
+  }
+
+  STRUCTDIFF_DEVICE static void keep_rows(
+      T* to, const T* rows, int channels, const TriangleSizes& s, int b, int64_t first) {
+    constexpr int kVector = 16 / static_cast<int>(sizeof(T));
+    const int vectors = channels / kVector;
+    for (int at = thread_index(); at < kPositions * vectors; at += kThreads) {
+      const int64_t position = first + at / vectors;
+      if (position >= s.plane()) break;
+      const int column = at % vectors * kVector;
+      const uint4 vector = shared_load(reinterpret_cast<const uint4*>(rows + at / vectors * (channels + 8) + column));
+      store(reinterpret_cast<uint4*>(to + (b * s.plane() + position) * channels + column), vector);
+    }
+  }
+
+  STRUCTDIFF_DEVICE static void write_slopes(
+      const Problem& p, int b, int64_t first, int column, const float (&value)[kTiles][4][4],
+      const float (&gate)[kTiles][4][4], int lane) {
+    const TriangleSizes& s = p.sizes;
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int64_t position = first + m * 16 + (lane >> 2) + half * 8;
+        if (position >= s.plane()) continue;
+        const int i = static_cast<int>(position / s.pitch);
+        const int j = static_cast<int>(position % s.pitch);
+        const T* grads = p.grad_out.data + b * p.grad_out.batch + i * p.grad_out.row + j * p.grad_out.column;
+        const int64_t row = (b * s.plane() + position) * s.c_z;
+#pragma unroll
+        for (int n = 0; n < 4; ++n) {
+          const int c = column + n * 8 + (lane & 3) * 2;
+          if (c >= s.c_z) continue;
+          float out[2], open[2];
+#pragma unroll
+          for (int e = 0; e < 2; ++e) {
+            const float grad = j < s.n ? to_float(load(grads + (c + e) * p.grad_out.channel)) : 0.0f;
+            const float gating = sigmoid(gate[m][n][half * 2 + e]);
+            out[e] = grad * gating;
+            open[e] = out[e] * value[m][n][half * 2 + e] * (1.0f - gating);
+          }
+          store_pair<T>(p.by_out + row, 1, true, c, out[0], out[1]);
+          store_pair<T>(p.by_open + row, 1, true, c, open[0], open[1]);
         }
       }
     }

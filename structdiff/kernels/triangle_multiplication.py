@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from structdiff.kernels.native import Kernel
+from structdiff.kernels.native import Kernel, available
 from structdiff.kernels.registration import register_gradient, register_operator
 from structdiff.typing import Bool, Float
 
 _FORWARD = Kernel("triangle_multiplication_forward", "tttidt", workspace=(0, 2))
-_BACKWARD = Kernel("triangle_multiplication_backward", "ttttidtt")
+_BACKWARD = Kernel("triangle_multiplication_backward", "ttttidtt", workspace=(1, 3))
 
 
 def triangle_multiplication(
@@ -40,8 +40,8 @@ def triangle_multiplication(
     weights = [norm_in_weight, norm_in_bias, project_in_weight, gate_in_weight]
     weights += [norm_out_weight, norm_out_bias, project_out_weight, gate_out_weight]
     differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in (z, *weights))
-    if differentiated and z.device.type != "cpu":  # only the CPU has a native backward pass
-        return reference(z, mask, weights, outgoing, eps)
+    if differentiated and z.device.type != "cpu" and not available(z.device.type):
+        return reference(z, mask, weights, outgoing, eps)  # autograd keeps what the formula would compute again
     return _operator(z, mask, weights, outgoing, eps)
 
 
@@ -107,7 +107,8 @@ def _compute_backward(
 ) -> list[Tensor]:
     table, exists, factors = _plain(z, mask, weights)
     grad = grad.to(table.dtype).contiguous()
-    grads = [torch.empty_like(x) for x in (table, *factors)]
+    sums = torch.promote_types(table.dtype, torch.float32)
+    grads = [torch.empty_like(table), *(torch.empty_like(x, dtype=sums) for x in factors)]
     if not _BACKWARD(z.device, grad, table, exists, factors, outgoing, eps, grads[0], grads[1:]):
         grads = reference_backward(grad, table, mask, factors, outgoing, eps)
     return [x.to(given.dtype).contiguous() for x, given in zip(grads, (z, *weights), strict=True)]

@@ -231,7 +231,7 @@ def test_the_emulation_sees_what_is_out_of_bounds(library):
 
 def pair_update(z, mask, weights, outgoing):
     """Triangle multiplication in float64, written out."""
-    z, weights = z.double(), [x.double() for x in weights]
+    z, weights = z.double(), [each.double() for each in weights]
     x = functional.layer_norm(z, z.shape[-1:], weights[0], weights[1], 1e-5)
     edges = functional.linear(x, weights[2]) * functional.linear(x, weights[3]).sigmoid() * mask[..., None]
     a, b = edges.chunk(2, -1)
@@ -252,43 +252,57 @@ def update(library, z, mask, weights, outgoing, order=0):
     return out
 
 
+def slopes(library, grad, z, mask, weights, outgoing, order=0):
+    """Gradients of z and of the weights."""
+    grad_z, grads = nothing(*z.shape, dtype=z.dtype), [nothing(*x.shape) for x in weights]
+    arguments = (grad, z, mask, weights, int(outgoing), 1e-5, grad_z, grads)
+    assert run(library, "triangle_multiplication", "backward", arguments, (z, weights), order) == 0
+    return [grad_z, *grads]
+
+
+def draw_pairs(batch, n, c_z, c_hidden, dtype):
+    generator = torch.Generator().manual_seed(n)
+    z, grad = (normal(generator, batch, n, n, c_z, dtype=dtype) for _ in range(2))
+    mask = torch.rand(z.shape[:3], generator=generator) >= 0.3
+    return z, mask, triangle_weights(generator, c_z, c_hidden, dtype), grad
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("outgoing", [True, False])
-@pytest.mark.parametrize(("n", "c_z", "c_hidden"), [(9, 32, 32), (1, 16, 16), (17, 16, 48)])
-def test_triangle_multiplication(library, n, c_z, c_hidden, outgoing, dtype):
-    generator = torch.Generator().manual_seed(n)
-    z = normal(generator, 2 if n == 9 else 1, n, n, c_z, dtype=dtype)
-    mask = torch.rand(z.shape[:3], generator=generator) >= 0.3
-    weights = triangle_weights(generator, c_z, c_hidden, dtype)
-    out = update(library, z, mask, weights, outgoing)
-    assert_near(out, pair_update(z, mask, weights, outgoing), TOLERANCE[dtype], "out")
+@pytest.mark.parametrize(("batch", "n", "c_z", "c_hidden"), [(2, 9, 32, 16), (1, 1, 16, 16)])
+def test_triangle_multiplication(library, batch, n, c_z, c_hidden, outgoing, dtype):
+    z, mask, weights, grad = draw_pairs(batch, n, c_z, c_hidden, dtype)
+    leaves = [x.double().requires_grad_() for x in (z, *weights)]
+    wanted = pair_update(leaves[0], mask, leaves[1:], outgoing)
+    assert_near(update(library, z, mask, weights, outgoing), wanted.detach(), TOLERANCE[dtype], "out")
+    wanted.backward(grad.double())
+    found = slopes(library, grad, z, mask, weights, outgoing)
+    for index, (gradient, leaf) in enumerate(zip(found, leaves, strict=True)):
+        assert_near(gradient, leaf.grad, TOLERANCE[dtype], f"gradient {index}")
 
 
-@pytest.mark.parametrize("outgoing", [True, False])
-def test_triangle_multiplication_beyond_one_tile(library, outgoing):
-    generator = torch.Generator().manual_seed(0)
-    z = normal(generator, 1, 67, 67, 16, dtype=torch.float32)
-    weights = triangle_weights(generator, 16, 16, torch.float32)
-    mask = torch.rand(z.shape[:3], generator=generator) >= 0.3
-    out = update(library, z, mask, weights, outgoing)
-    assert_near(out, pair_update(z, mask, weights, outgoing), TOLERANCE[torch.float32], "out")
+def test_triangle_multiplication_beyond_one_tile(library):
+    z, mask, weights, _ = draw_pairs(1, 66, 16, 16, torch.float32)
+    out = update(library, z, mask, weights, False)
+    assert_near(out, pair_update(z, mask, weights, False), TOLERANCE[torch.float32], "out")
 
 
-@pytest.mark.parametrize("channels", [64, 128, 256])
-def test_triangle_multiplication_channels(library, channels):
-    generator = torch.Generator().manual_seed(channels)
-    z = normal(generator, 1, 3, 3, channels, dtype=torch.float16)
-    weights = triangle_weights(generator, channels, channels, torch.float32)
-    out = update(library, z, None, weights, True)
-    mask = torch.ones(z.shape[:3], dtype=torch.bool)
-    assert_near(out, pair_update(z, mask, weights, True), TOLERANCE[torch.float16], "out")
+def test_triangle_multiplication_of_many_channels(library):
+    z, mask, weights, _ = draw_pairs(1, 2, 256, 48, torch.float16)
+    out = update(library, z, None, [x.float() for x in weights], True)
+    wanted = pair_update(z, torch.ones_like(mask), weights, True)
+    assert_near(out, wanted, TOLERANCE[torch.float16], "out")
 
 
 def test_triangle_multiplication_strides_and_order(library):
-    generator = torch.Generator().manual_seed(0)
-    z = normal(generator, 1, 32, 11, 11, dtype=torch.float32).permute(0, 3, 2, 1)
-    mask = (torch.rand((1, 11, 11), generator=generator) >= 0.3).mT
-    weights = [x.mT.contiguous().mT if x.dim() == 2 else x for x in triangle_weights(generator, 32, 16, torch.float32)]
-    first, other = update(library, z, mask, weights, False), update(library, z, mask, weights, False, order=2)
+    z, mask, weights, grad = draw_pairs(1, 11, 32, 16, torch.float32)
+    z, mask, grad = z.permute(0, 3, 2, 1).contiguous().permute(0, 3, 2, 1), mask.mT, grad.transpose(1, 2)
+    weights = [x.mT.contiguous().mT if x.dim() == 2 else x for x in weights]
+    first, other = (update(library, z, mask, weights, False, order) for order in (0, 2))
     assert torch.equal(first, other)
     assert_near(first, pair_update(z, mask, weights, False), TOLERANCE[torch.float32], "out")
+    leaf = z.double().requires_grad_()
+    pair_update(leaf, mask, weights, False).backward(grad.double())
+    first, other = (slopes(library, grad, z, mask, weights, False, order) for order in (0, 2))
+    assert all(torch.equal(x, y) for x, y in zip(first, other, strict=True))
+    assert_near(first[0], leaf.grad, TOLERANCE[torch.float32], "gradient of z")
