@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-_GOLDEN = (1 + np.sqrt(5)) / 2
+_GOLDEN = (1 + 5**0.5) / 2
 #: All entries that rotations of the polyhedral groups have when their two-fold axes are x, y and z.
 _ENTRIES = np.array([0.0, 0.5, 1.0, _GOLDEN / 2, 1 / (2 * _GOLDEN)])
 _SAME = 1e-6
@@ -142,8 +142,8 @@ def _about(axis: tuple[float, float, float], angle: float) -> np.ndarray:
 _THREEFOLD = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 _GENERATORS = {
     "T": lambda: [np.diag([-1.0, -1.0, 1.0]), _THREEFOLD],
-    "O": lambda: [_about((0, 0, 1), np.pi / 2), _THREEFOLD],
-    "I": lambda: [np.diag([-1.0, -1.0, 1.0]), _THREEFOLD, _about((0, 1, _GOLDEN), 2 * np.pi / 5)],
+    "O": lambda: [_about((0.0, 0.0, 1.0), np.pi / 2), _THREEFOLD],
+    "I": lambda: [np.diag([-1.0, -1.0, 1.0]), _THREEFOLD, _about((0.0, 1.0, _GOLDEN), 2 * np.pi / 5)],
 }
 
 

@@ -1,0 +1,106 @@
+"""Loops to be inpainted, and what partial diffusion keeps and changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from structdiff.errors import InputError
+from structdiff.spec.contigs import ResidueId
+from structdiff.spec.design import design_from_dict, design_to_dict
+from structdiff.spec.rebuilding import parse_loops, parse_noise
+
+#: Chain A from 1 to 20 without 11 and 12, chain B from 5 to 9.
+RESIDUES = [ResidueId(chain="A", number=n) for n in range(1, 21) if n not in (11, 12)] + [
+    ResidueId(chain="B", number=n) for n in range(5, 10)
+]
+
+
+def resolved(**asked):
+    spec = design_from_dict({"motif": "x.pdb", **asked})
+    found = spec.resolve(RESIDUES)
+    again = design_from_dict(design_to_dict(found)).resolve(RESIDUES)
+    assert again == found, "what was asked is not what is written"
+    return found
+
+
+def marks(spec) -> list[str]:
+    """A letter for each residue, by chain: k kept, n new, b new where a residue was."""
+    layout = spec.sample_layout(np.random.default_rng(0))
+    letter = {(True, False): "k", (False, False): "n", (False, True): "b"}
+    return [
+        "".join(letter[each.origin is not None, each.instead_of is not None] for each in row)
+        for row in layout.chains.values()
+    ]
+
+
+def test_a_loop_is_new_and_as_long_as_its_numbers():
+    assert marks(resolved(contigs="A13-20", inpaint="A15-17")) == ["kkbbbkkk"]
+
+
+def test_a_loop_of_another_length():
+    spec = resolved(contigs="A13-20", inpaint="A15-17:6")
+    assert marks(spec) == ["kknnnnnnkkk"]
+
+
+def test_gaps_are_filled_where_it_is_asked():
+    assert marks(resolved(inpaint="gaps")) == ["k" * 10 + "nn" + "k" * 8, "kkkkk"]
+    assert marks(resolved(inpaint="A3-4,gaps"))[0] == "kkbb" + "k" * 6 + "nn" + "k" * 8
+
+
+def test_a_loop_over_a_gap_fills_it():
+    assert marks(resolved(inpaint="A9-13"))[0] == "k" * 8 + "nnnnn" + "k" * 7
+
+
+def test_a_gap_that_nothing_bridges_is_an_error():
+    with pytest.raises(InputError, match=r"A10 and A13.*gaps"):
+        resolved(inpaint="A3-4")
+
+
+def test_chains_that_are_not_changed_are_kept_with_their_names():
+    spec = resolved(inpaint="B6-7", contigs="B A13-20")
+    layout = spec.sample_layout(np.random.default_rng(0))
+    assert [each.number for each in layout.residues][:5] == [5, 6, 7, 8, 9]
+    assert list(layout.chains) == ["B", "A"]
+
+
+@pytest.mark.parametrize(("asked", "says"), [("A40-50", "not part"), ("B", "no stretch"), ("A5:0", "at least one"),
+                                             ("A9-3", "no part|no stretch"), ("", "no stretch|no part")])  # fmt: skip
+def test_loops_that_are_none(asked, says):
+    with pytest.raises(InputError, match=says):
+        resolved(contigs="A13-20", inpaint=asked)
+
+
+def test_partial_diffusion_changes_all_but_what_is_held():
+    spec = resolved(noise="5", hold="A3-4, B", keep_sequence="A1-2")
+    assert marks(spec) == ["bbkk" + "b" * 14, "kkkkk"]
+    layout = spec.sample_layout(np.random.default_rng(0))
+    assert [str(each.instead_of) for each in layout.residues if each.keeps_type] == ["A1", "A2"]
+    assert [each.number for each in layout.chains["A"]] == [n for n in range(1, 21) if n not in (11, 12)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"noise": "5", "hold": "A,B"}, "nothing is left"),
+        ({"noise": "5", "hold": "Q"}, "not part"),
+        ({"hold": "A3"}, "no noise"),
+        ({"noise": "-3"}, "how much noise"),
+        ({"noise": "120%"}, "how much noise"),
+        ({"noise": "lots"}, "how much noise"),
+        ({"noise": "5", "inpaint": "A3"}, "no place to begin"),
+    ],
+)
+def test_what_partial_diffusion_cannot_be_asked(asked, says):
+    with pytest.raises(InputError, match=says):
+        resolved(**({} if "noise" in asked else {"contigs": "A1-9/4"}) | asked)
+
+
+def test_partial_diffusion_needs_a_structure():
+    with pytest.raises(InputError, match="no structure"):
+        design_from_dict({"noise": "5", "contigs": "40"})
+
+
+def test_noise_and_loops_are_written_as_they_were():
+    assert [str(parse_noise(each)) for each in ("4", "12.5", "40%")] == ["4", "12.5", "40%"]
+    assert [str(each) for each in parse_loops("A20-30:8-14 gaps,B5")] == ["A20-30:8-14", "gaps", "B5"]
