@@ -14,6 +14,7 @@ from structdiff.errors import InputError
 
 weights = typer.Typer(
     help="Get published weights (ProteinMPNN, LigandMPNN, trRosetta), check them, say where they are.",
+    epilog=example_lines("structdiff weights list", "structdiff weights fetch ligandmpnn trrosetta"),
     no_args_is_help=True,
 )
 
