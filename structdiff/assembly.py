@@ -118,7 +118,7 @@ class Job:
 
     @property
     def seen_tokens(self) -> int:
-        """How many tokens the network sees: of a symmetric assembly those of the copies beside the one that is drawn."""
+        """How many tokens the network sees: of a symmetric assembly those of the copies beside one too."""
         return len(self.tokens) * (1 if self.symmetry is None else 1 + self.symmetry.seen)
 
     def _places(self) -> np.ndarray:
@@ -291,7 +291,7 @@ def _assembled(design: Design, job: Job, unit: Structure, draw: Draw) -> Design:
         verdicts=tuple(verdicts),
         trajectory=None if design.trajectory is None else whole_trajectory(design.trajectory, group),
         residue_map=whole_map(design.residue_map, assembly, group),
-        sequence_probabilities=None if probabilities is None else np.tile(probabilities, (len(group), 1)),
+        sequence_probabilities=None if probabilities is None else np.tile(probabilities, (1 + len(draw.relatives), 1)),
     )
 
 

@@ -16,7 +16,7 @@ from structdiff.constraints.contact import Contact, Contacts
 from structdiff.constraints.motif import MotifHold
 from structdiff.constraints.per_sample import PerSample
 from structdiff.constraints.symmetry import PlacedMotif, SymmetricCopies, SymmetricDenoiser
-from structdiff.constraints.symmetry_pose import AssemblyPose
+from structdiff.constraints.symmetry_pose import AssemblyPose, CopyClearance
 from structdiff.cost import estimated_memory
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.guidance import guided
@@ -117,7 +117,10 @@ class Engine:
             parts.insert(0, PerSample([own for own, _ in constraints], places))
         if copies is not None:
             placed = symmetry is not None and symmetry.motif_placed
-            parts.append(PlacedMotif(hold.reference, hold.groups.any(1)) if placed else AssemblyPose(copies))
+            held = hold.groups.any(1)
+            parts += (
+                [PlacedMotif(hold.reference, held), CopyClearance(copies, held)] if placed else [AssemblyPose(copies)]
+            )
         with torch.inference_mode():
             trunk = self.network.trunk(batch, recycles=recycles)
             conditional = _Asked(self.network, self.network.denoiser.condition(batch, trunk))

@@ -17,6 +17,7 @@ _SOFTNESS = 1.5  # Å
 _CONTACT = 3.0  # Å, smooth shortest distance of a good interface: some 15 pairs of centre atoms at 7 Å
 _OVERLAP_WEIGHT = 10.0  # of clearance, beside that of contacts, when units are moved from or to the axis
 _ROUNDS = 12
+_CARRIED = 4.0  # Å, how far residues carry their surroundings along
 _LARGEST_SHIFT, _LARGEST_TURN = 0.5, 0.04  # Å, radians in a round
 _RADIAL_SHIFTS = tuple(float(far) for far in sorted(range(-8, 25), key=abs))  # Å
 _FAR = 1e6
@@ -119,6 +120,50 @@ class AssemblyPose:
         share = torch.softmax(-distance.flatten(1) / _SOFTNESS, 1).view_as(distance)
         pull = -missing[:, None, None] * share
         return (push[..., None] * apart).sum((0, 2)), (pull[..., None] * direction).sum((0, 2))
+
+
+class CopyClearance:
+    """Moves residues of a unit off its copies where the unit as a whole cannot move, since its motif has its place.
+
+    Each residue goes half of what it lacks, together with those around it, so that the chain is not torn. held: atoms
+    that stay [sample, atom].
+    """
+
+    def __init__(self, copies: SymmetricCopies, held: Bool[Tensor, "sample atom"]) -> None:
+        self.copies, self.held = copies, held
+
+    def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
+        """Positions with more room between copies, while the noise is low enough for the unit to have a surface."""
+        if sigma > _LARGEST_SIGMA or not len(self.copies.rotations):
+            return positions
+        moved = positions.clone()
+        for row in range(len(positions)):
+            for _ in range(_ROUNDS):
+                moved[row] += self._moves(moved[row], row)
+        return moved
+
+    def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:
+        """Nothing is preferred: room is made."""
+        return positions.new_zeros(positions.shape[0])
+
+    def _moves(self, positions: Float[Tensor, "atom 3"], row: int) -> Float[Tensor, "atom 3"]:
+        copies = self.copies
+        exists = copies.token_mask[row]
+        centres = positions[copies.centre[row]]
+        own = centres[exists]
+        push = torch.zeros_like(own)
+        for rotation, translation in zip(copies.rotations, copies.translations, strict=True):
+            arrow = own[:, None] - (own @ rotation.T + translation)
+            distance = norm(arrow).clamp(min=1e-3)
+            lacking = (_CLEARANCE - distance).clamp(min=0.0)
+            push += 0.5 * (lacking / distance).unsqueeze(-1).mul(arrow).sum(1)
+        near = torch.exp(-0.5 * (torch.cdist(own, own) / _CARRIED).square())
+        along = near @ push / near.sum(1, keepdim=True)
+        along = along * (_LARGEST_SHIFT / norm(along).clamp(min=1e-12)).clamp(max=1.0)[:, None]
+        moves = torch.zeros_like(centres)
+        moves[exists] = along
+        free = ~self.held[row] & (positions != 0).any(-1)
+        return moves.repeat_interleave(copies.num_slots, 0) * free[:, None]
 
 
 def _limited(vector: Float[Tensor, " 3"], largest: float) -> Float[Tensor, " 3"]:
