@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ from structdiff.errors import InputError
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
-    from structdiff.evaluation.diversity import References
+    from structdiff.evaluation.backbone import Backbone
     from structdiff.evaluation.evaluation import Evaluation, OnProgress
     from structdiff.evaluation.natural import NaturalChains
     from structdiff.evaluation.subject import Given
@@ -94,12 +95,12 @@ def evaluate(
         return _motifbench(paths, motifbench, refolded, natural, out, provenance, quiet=given["quiet"])
     asked = _given(files, reference, motif, residue_map, hotspots)
     with shown_stages(quiet=given["quiet"]) as progress:
-        chains, references = _natural(natural, progress)
+        chains, known = _natural(natural, progress)
         found = judge(
             files,
             given=asked,
             natural=chains,
-            references=references,
+            known=known,
             clusters=clusters,
             seed=seed,
             on_progress=progress,
@@ -119,8 +120,8 @@ def _motifbench(
     from structdiff.cli.motifbench import score_motifbench, show_motifbench, write_motifbench
 
     with shown_stages(quiet=quiet) as progress:
-        _, references = _natural(natural, progress)
-        scores, score = score_motifbench(paths, problems, refolded, references, progress)
+        _, known = _natural(natural, progress)
+        scores, score = score_motifbench(paths, problems, refolded, known, progress)
     write_motifbench(scores, score, out, provenance, refolded=refolded is not None)
     return _FAILED if show_motifbench(scores, score, refolded=refolded is not None, quiet=quiet) else 0
 
@@ -143,13 +144,12 @@ def _given(
     )
 
 
-def _natural(path: Path | None, progress: OnProgress) -> tuple[NaturalChains | None, References | None]:
+def _natural(path: Path | None, progress: OnProgress) -> tuple[NaturalChains | None, Sequence[tuple[str, Backbone]]]:
     """Natural chains of a given place, for likeness and for novelty; neither where none was given."""
     if path is None:
-        return None, None
+        return None, ()
     from structdiff.cli.natural_set import check_natural, natural_chains_in, number_of_entries
     from structdiff.evaluation.natural import natural_chains
-    from structdiff.evaluation.novelty import references_of_chains
 
     check_natural(path)
     total = number_of_entries(path)
@@ -160,10 +160,7 @@ def _natural(path: Path | None, progress: OnProgress) -> tuple[NaturalChains | N
         progress("reading natural chains", min(len(entries), total), total)
         chains.append((name, backbone))
     table, _ = natural_chains(chains, provenance={"source": str(path)})
-    references = references_of_chains(
-        chains, on_done=lambda done: progress("placing natural chains", done, len(chains))
-    )
-    return table, references
+    return table, chains
 
 
 def _write(found: Evaluation, out: Path, provenance: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from structdiff.cli.console import table_console
 from structdiff.errors import InputError
 
 if TYPE_CHECKING:
-    from structdiff.evaluation.diversity import References
+    from structdiff.evaluation.backbone import Backbone
     from structdiff.evaluation.evaluation import OnProgress
     from structdiff.evaluation.motifbench_scoring import ProblemScore
 
@@ -26,7 +26,7 @@ def score_motifbench(
     scaffolds: Sequence[Path],
     problems: Path,
     refolded: Path | None,
-    references: References | None,
+    known: Sequence[tuple[str, Backbone]],
     progress: OnProgress,
 ) -> tuple[list[ProblemScore], float]:
     """Reads the problems and judges the scaffolds; raises InputError where these are not one folder."""
@@ -38,9 +38,7 @@ def score_motifbench(
                          found=", ".join(map(str, scaffolds)))  # fmt: skip
     if refolded is not None and not refolded.is_dir():
         raise InputError("no such folder", path=refolded, key="refolded")
-    return score_benchmark(
-        scaffolds[0], read_problems(problems), refolded=refolded, references=references, on_progress=progress
-    )
+    return score_benchmark(scaffolds[0], read_problems(problems), refolded=refolded, known=known, on_progress=progress)
 
 
 def write_motifbench(

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from structdiff.errors import StructdiffError
+from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.evaluation.distribution import likeness
 from structdiff.evaluation.diversity import Diversity, References, diversity, foldseek_clusters, nearest_references
 from structdiff.evaluation.fold_embedding import fold_embedding
 from structdiff.evaluation.measures import measured
 from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
+from structdiff.evaluation.novelty import references_of_chains
 from structdiff.evaluation.subject import Given, Subject, read_subject, subject_names
 from structdiff.evaluation.summary import Summary, exactly, summarise
 from structdiff.evaluation.targets import Target, length_groups, targets_of
@@ -59,15 +61,15 @@ def evaluate(
     *,
     given: Given | None = None,
     natural: NaturalChains | None = None,
-    references: References | None = None,
+    known: Sequence[tuple[str, Backbone]] = (),
     clusters: bool = True,
     seed: int = 0,
     on_progress: OnProgress = lambda what, done, total: None,
 ) -> Evaluation:
     """Judges structure files one by one and as a set. A file that cannot be judged is a failure, and the rest goes on.
 
-    natural: chains to compare with (default: the bundled ones). references: chains for novelty. clusters: whether
-    all pairs are aligned.
+    natural: chains to compare with (default: the bundled ones). known: name and backbone of chains for
+    novelty. clusters: whether all pairs are aligned.
     """
     natural = bundled_chains() if natural is None else natural
     rows, subjects, failures = _judge(files, Given() if given is None else given, on_progress)
@@ -80,7 +82,11 @@ def evaluate(
         for row, cluster, nearest in zip(rows, found.cluster, found.nearest, strict=True):
             row["cluster"], row["nearest_in_set"] = float(cluster), float(nearest)
     nearest_names = [""] * len(rows)
-    if references is not None and subjects:
+    if known and subjects:
+        length = int(np.median(lengths))
+        references = references_of_chains(
+            known, length, on_done=lambda done: on_progress("placing known chains", done, len(known))
+        )
         scores, nearest_names = _nearest(subjects, folds, references, on_progress)
         for row, score in zip(rows, scores, strict=True):
             row["nearest_tm"] = float(score)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from structdiff.errors import InputError, StructdiffError
-from structdiff.evaluation.backbone import CA
-from structdiff.evaluation.diversity import References, diversity, nearest_references
+from structdiff.evaluation.backbone import CA, Backbone
+from structdiff.evaluation.diversity import diversity, nearest_references
 from structdiff.evaluation.fold_embedding import fold_embedding
 from structdiff.evaluation.measures import validity_values
 from structdiff.evaluation.motif import MotifResidue, motif_deviation
@@ -25,6 +25,7 @@ from structdiff.evaluation.motifbench import (
     problem_score,
     read_placements,
 )
+from structdiff.evaluation.novelty import references_of_chains
 from structdiff.evaluation.structure_files import stem, structure_files
 from structdiff.evaluation.subject import Given, Subject, read_subject
 from structdiff.evaluation.superposition import rmsd
@@ -84,14 +85,15 @@ def score_benchmark(
     problems: Sequence[Problem],
     *,
     refolded: Path | None = None,
-    references: References | None = None,
+    known: Sequence[tuple[str, Backbone]] = (),
     on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> tuple[list[ProblemScore], float]:
     """Scores of the problems that have a folder of scaffolds, and the MotifBench score over all problems.
 
     scaffolds: a folder with one folder a problem (01_1LDB). refolded: structures predicted from designed sequences, in
     folders of the same names, each file's name beginning with its scaffold's and a dot or underscore; without it
-    success means geometry alone. references: known chains, for novelty. Raises InputError where no problem has a folder.
+    success means geometry alone. known: name and backbone of chains, for novelty. Raises InputError where
+    no problem has a folder.
     """
     present = [problem for problem in problems if (scaffolds / problem.name).is_dir()]
     if not present:
@@ -101,14 +103,14 @@ def score_benchmark(
     for number, problem in enumerate(present):
         on_progress("scoring problems", number, len(present))
         folder = None if refolded is None else refolded / problem.name
-        scores.append(score_problem(problem, scaffolds / problem.name, refolded=folder, references=references))
+        scores.append(score_problem(problem, scaffolds / problem.name, refolded=folder, known=known))
     on_progress("scoring problems", len(present), len(present))
     solutions = {each.problem.name: (each.solutions, len(each.scaffolds)) for each in scores}
     return scores, benchmark_score(solutions, problems)
 
 
 def score_problem(
-    problem: Problem, folder: Path, *, refolded: Path | None = None, references: References | None = None
+    problem: Problem, folder: Path, *, refolded: Path | None = None, known: Sequence[tuple[str, Backbone]] = ()
 ) -> ProblemScore:
     """Judges all scaffolds of one problem. A file that cannot be judged counts as a failed scaffold."""
     motif, placements = problem.read_motif(), read_placements(folder)
@@ -131,7 +133,7 @@ def score_problem(
     cluster = diversity([trace for _, trace in solved]).cluster if solved else np.zeros(0, np.int64)
     return ProblemScore(
         problem=problem, scaffolds=scaffolds, solutions=len(np.unique(cluster)),
-        novelty=_novelty(solved, cluster, references), failures=failures,
+        novelty=_novelty(solved, cluster, known, problem.length), failures=failures,
     )  # fmt: skip
 
 
@@ -202,12 +204,13 @@ def _by_scaffold(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _novelty(solved: Sequence[Any], cluster: np.ndarray, references: References | None) -> float:
+def _novelty(solved: Sequence[Any], cluster: np.ndarray, known: Sequence[tuple[str, Backbone]], length: int) -> float:
     """1 less the highest TM-score to a reference, mean over clusters; 0 without solutions, as the benchmark has it."""
     if not solved:
         return 0.0
-    if references is None:
+    if not known:
         return float("nan")
+    references = references_of_chains(known, length)
     folds = fold_embedding([subject.designed for subject, _ in solved])
     nearest, _ = nearest_references([subject.designed.positions[:, CA] for subject, _ in solved], folds, references)
     return float(np.mean([1 - nearest[cluster == each].mean() for each in np.unique(cluster)]))

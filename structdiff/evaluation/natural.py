@@ -83,13 +83,14 @@ def natural_chains(
     named: Iterable[tuple[str, Backbone]],
     *,
     provenance: Mapping[str, object] | None = None,
+    at_least: int = 20,
     on_done: Callable[[], None] | None = None,
 ) -> tuple[NaturalChains, np.ndarray]:
     """Natural chains of given ones, and the fold features (chain, feature) of those that were taken.
 
     Taken are chains of 40 to 300 residues without gaps and no more extended than single chains are (three standard
     deviations), one of each kin (of which another has 40 % of the three-letter words of the sequence). Raises
-    InputError where under twenty are left.
+    InputError where fewer than at_least are left.
     """
     names: list[str] = []
     lengths, descriptors, features = [], [], []
@@ -104,8 +105,12 @@ def natural_chains(
         lengths.append(len(backbone))
         descriptors.append(describe(backbone))
         features.append(fold_features(backbone))
-    if len(names) < 20:
-        raise InputError("too few natural chains of 40 to 300 residues to compare with", found=len(names), allowed="20")
+    if len(names) < at_least:
+        raise InputError(
+            "too few natural chains of 40 to 300 residues to compare with",
+            found=len(names),
+            allowed=f"{at_least} or more",
+        )
     table = np.array(features)
     chains = NaturalChains(
         names=tuple(names),

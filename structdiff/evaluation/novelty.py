@@ -11,17 +11,19 @@ from structdiff.evaluation.diversity import References
 from structdiff.evaluation.fold_embedding import fold_embedding
 
 _SHORTEST = 20  # residues
-_PIECES = (80, 140)  # residues of the pieces of longer chains; each begins half a piece after the one before
-_WHOLE = 1.3  # a chain up to this much longer than a piece is not cut
+_WHOLE = 1.3  # a chain up to this much longer than what is looked for is not cut
 
 
 def references_of_chains(
-    named: Sequence[tuple[str, Backbone]], *, on_done: Callable[[int], None] | None = None
+    named: Sequence[tuple[str, Backbone]], length: int, *, on_done: Callable[[int], None] | None = None
 ) -> References:
-    """The chains, and pieces of the long ones, with their places in the space of folds."""
+    """The chains, and pieces of the long ones, with their places in the space of folds.
+
+    length: residues of the structures whose like is looked for; pieces are as long.
+    """
     names, traces, places = [], [], []
     for number, (name, backbone) in enumerate(named):
-        for piece in pieces(backbone):
+        for piece in pieces(backbone, length):
             names.append(name)
             traces.append(piece.positions[:, CA])
             places.append(fold_embedding([piece])[0])
@@ -30,15 +32,15 @@ def references_of_chains(
     return References(names=tuple(names), traces=tuple(traces), folds=np.array(places))
 
 
-def pieces(backbone: Backbone) -> Iterator[Backbone]:
-    """A chain whole, and overlapping pieces of it of each size that it is much longer than."""
+def pieces(backbone: Backbone, length: int) -> Iterator[Backbone]:
+    """A chain whole, or overlapping pieces of it where it is much longer than a length (residues)."""
     count = len(backbone)
     if count < _SHORTEST:
         return
-    yield backbone
-    for size in _PIECES:
-        if count > _WHOLE * size:
-            for first in range(0, count - size // 2, size // 2):
-                inside = np.zeros(count, bool)
-                inside[first : first + size] = True
-                yield backbone.select(inside)
+    if count <= _WHOLE * length:
+        yield backbone
+        return
+    for first in range(0, count - length // 2, length // 2):
+        inside = np.zeros(count, bool)
+        inside[first : first + length] = True
+        yield backbone.select(inside)

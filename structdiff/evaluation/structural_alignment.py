@@ -60,14 +60,14 @@ def align_pairs(
     floor: scores below it need not be exact; pairs far from it are left after a first alignment.
     on_done is told how many pairs each batch held. Raises InputError for a chain of fewer than five residues.
     """
-    short = min((len(chain) for chain in chains), default=MINIMAL_LENGTH)
+    pairs = np.asarray(pairs, np.int64).reshape(-1, 2)
+    lengths = np.array([len(chain) for chain in chains])
+    short = lengths[pairs].min(initial=MINIMAL_LENGTH)
     if short < MINIMAL_LENGTH:
         raise InputError(
             "a chain is too short to be aligned", found=short, allowed=f"{MINIMAL_LENGTH} residues or more"
         )
-    centred = [np.asarray(chain - chain.mean(0), np.float32) for chain in chains]
-    pairs = np.asarray(pairs, np.int64).reshape(-1, 2)
-    lengths = np.array([len(chain) for chain in chains])
+    centred = [np.asarray(chain - chain.mean(0), np.float32) if len(chain) else chain for chain in chains]
     scores = np.zeros((2, len(pairs)))
     aligned = np.zeros(len(pairs), np.int64)
     for rows in _batches(lengths[pairs]):

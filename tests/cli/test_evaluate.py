@@ -1,0 +1,92 @@
+"""``structdiff evaluate``: the files it writes, what it says, and what it does with what it cannot read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from structdiff.cli.main import main
+from structdiff.cli.stages import PlainStages
+from structdiff.evaluation.catalogue import CATALOGUE
+
+DATA = Path(__file__).parents[1] / "evaluation" / "data"
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory) -> tuple[int, Path]:
+    """Four proteins and one broken file, judged once."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    shutil.copytree(DATA, folder / "structures")
+    (folder / "structures" / "broken.pdb").write_text("ATOM  nothing\n")
+    code = main(["evaluate", str(folder / "structures"), "--out", str(folder / "out"), "--quiet"])
+    return code, folder / "out"
+
+
+def test_a_broken_file_is_reported_and_the_rest_is_done(judged) -> None:
+    code, out = judged
+    assert code == 2
+    data = json.loads((out / "evaluation.json").read_text())
+    assert [Path(each["file"]).name for each in data["failures"]] == ["broken.pdb"]
+    assert "broken.pdb" in data["failures"][0]["reason"]
+    assert [each["name"] for each in data["structures"]] == ["1crn", "1ubi", "2igd", "2zta"]
+
+
+def test_every_number_is_explained_and_every_mean_has_an_interval(judged) -> None:
+    data = json.loads((judged[1] / "evaluation.json").read_text())
+    assert set(data["summary"]) <= set(CATALOGUE)
+    assert set(data["summary"]) <= set(data["metrics"])
+    for name, value in data["summary"].items():
+        if CATALOGUE[name].scope == "structure":
+            assert value["low"] <= value["mean"] <= value["high"], name
+    assert data["summary"]["clusters"]["mean"] == 4
+    assert data["provenance"]["program"].startswith("structdiff ")
+
+
+def test_the_table_has_a_row_for_each_structure(judged) -> None:
+    with (judged[1] / "structures.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["name"] for row in rows] == ["1crn", "1ubi", "2igd", "2zta"]
+    assert set(rows[0]) - {"name", "file"} <= set(CATALOGUE)
+    assert float(rows[1]["residues"]) == 76
+    assert rows[0]["interface_area"] == ""
+    assert float(rows[3]["interface_area"]) > 500
+
+
+def test_the_page_holds_everything_and_needs_no_network(judged) -> None:
+    page = (judged[1] / "report.html").read_text()
+    assert "http" not in page.replace("https://www.w3.org", "")
+    assert page.count("data:image/png;base64,") == 2
+    assert "broken.pdb" in page
+    assert "2zta" in page
+    assert CATALOGUE["rama_favoured"].label in page
+
+
+def test_the_same_again_gives_the_same_files(judged, tmp_path) -> None:
+    arguments = ["evaluate", str(judged[1].parent / "structures"), "--out", str(tmp_path), "--quiet"]
+    assert main(arguments) == 2
+    for name in ("evaluation.json", "structures.csv"):
+        assert (tmp_path / name).read_bytes() == (judged[1] / name).read_bytes()
+
+
+def test_models_are_held_against_references_of_the_same_name(tmp_path, capsys) -> None:
+    arguments = ["evaluate", str(DATA / "1ubi.pdb"), str(DATA / "1crn.pdb"), "--reference", str(DATA)]
+    assert main([*arguments, "--out", str(tmp_path), "--no-clusters"]) == 0
+    data = json.loads((tmp_path / "evaluation.json").read_text())
+    assert data["summary"]["lddt"]["mean"] == data["summary"]["tm"]["mean"] == 1
+    assert data["targets"] == []
+    shown = capsys.readouterr().out
+    assert "lDDT" in shown
+    assert "targets" not in shown
+
+
+def test_the_time_left_is_told_in_plain_lines(capsys) -> None:
+    times = iter([0.0, 0.0, 20.0, 21.0])
+    report = PlainStages(now=lambda: next(times))
+    report("judging", 0, 10)
+    report("judging", 2, 10)
+    report("judging", 3, 10)
+    assert capsys.readouterr().err == "judging: 20 %, 1 min 20 s left\n"

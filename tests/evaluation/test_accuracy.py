@@ -1,0 +1,114 @@
+"""Models beside true structures: chains and atoms permuted, interfaces and ligands of known quality."""
+
+import dataclasses
+import importlib.util
+
+import numpy as np
+import pytest
+
+from structdiff.errors import InputError
+from structdiff.evaluation.accuracy import accuracy
+from structdiff.evaluation.chain_matching import as_reference, match_chains
+from structdiff.evaluation.comparison import pair_atoms
+from structdiff.evaluation.dockq import dockq
+from structdiff.evaluation.posebusters import checks_passed
+from structdiff.structure.files import read_structure
+from structdiff.structure.tables import ChainKind
+
+
+@pytest.fixture(scope="module")
+def with_ligands():
+    return read_structure("tests/data/4i39.cif.gz")
+
+
+@pytest.fixture(scope="module")
+def complex_of_three():
+    return read_structure("tests/data/4oz7.pdb.gz")
+
+
+def moved(structure, rows, offset):
+    positions = structure.atoms.positions.copy()
+    positions[rows] += np.asarray(offset, np.float32)
+    return structure.with_positions(positions, resolved=structure.atoms.resolved)
+
+
+def test_equal_chains_may_have_any_names(coiled_coil, generator):
+    rotation, _ = np.linalg.qr(generator.normal(size=(3, 3)))
+    rotation *= np.sign(np.linalg.det(rotation))
+    names = coiled_coil.chains.name[::-1].copy()
+    swapped = dataclasses.replace(coiled_coil, chains=dataclasses.replace(coiled_coil.chains, name=names))
+    swapped = swapped.with_positions(coiled_coil.atoms.positions @ rotation, resolved=coiled_coil.atoms.resolved)
+    found = accuracy(swapped, coiled_coil)
+    assert found["lddt"] == found["coverage"] == 1
+    assert found["dockq"] == pytest.approx(1, abs=1e-5)
+    assert found["rmsd_ca"] < 1e-3
+
+
+def test_residues_are_paired_by_alignment_where_numbers_differ(ubiquitin):
+    residues = ubiquitin.residues
+    cut = ubiquitin.select(ubiquitin.atoms.residue >= 10)
+    cut = dataclasses.replace(cut, residues=dataclasses.replace(
+        cut.residues, label_seq_id=np.arange(1, len(cut.residues) + 1, dtype=np.int32),
+        author_seq_id=np.arange(501, len(cut.residues) + 501, dtype=np.int32)))  # fmt: skip
+    (pair,) = match_chains(cut, ubiquitin)
+    np.testing.assert_array_equal(pair.residues[:, 1], np.arange(10, len(residues)))
+    found = accuracy(cut, ubiquitin)
+    assert found["coverage"] == pytest.approx((len(residues) - 10) / len(residues), abs=1e-6)
+    assert found["rmsd_ca"] < 1e-5
+
+
+def test_another_protein_is_refused(ubiquitin, crambin):
+    with pytest.raises(InputError, match="no chain of the model is like"):
+        as_reference(ubiquitin, crambin)
+
+
+def test_dockq_of_a_chain_that_is_elsewhere(coiled_coil):
+    far = moved(coiled_coil, coiled_coil.atom_chain == 1, [200, 0, 0])
+    (interface,) = dockq(pair_atoms(far, coiled_coil))
+    assert interface.fnat == 0
+    assert interface.partner_rmsd == pytest.approx(200, rel=1e-3)
+    assert interface.score < 0.01
+
+
+def test_dockq_falls_with_the_shift_and_agrees_with_its_formula(coiled_coil):
+    near = moved(coiled_coil, coiled_coil.atom_chain == 1, [2.0, 0, 0])
+    (interface,) = dockq(pair_atoms(near, coiled_coil))
+    assert interface.partner_rmsd == pytest.approx(2.0, abs=1e-3)
+    terms = (interface.fnat, 1 / (1 + (interface.interface_rmsd / 1.5) ** 2), 1 / (1 + (2.0 / 8.5) ** 2))
+    assert interface.score == pytest.approx(np.mean(terms), abs=1e-4)
+    assert 0.5 < interface.score < 0.95
+
+
+def test_ligand_rmsd_is_that_of_the_ligand_alone(with_ligands):
+    kinds = with_ligands.chains.kind[with_ligands.atom_chain]
+    shifted = moved(with_ligands, kinds == ChainKind.LIGAND, [0, 3.0, 0])
+    found = accuracy(shifted, with_ligands)
+    assert found["rmsd_ca"] < 1e-5
+    assert found["ligand_rmsd"] == pytest.approx(3.0, abs=1e-3)
+    assert found["lddt_pli"] < 0.6
+    assert accuracy(with_ligands, with_ligands)["lddt_pli"] == 1
+
+
+def test_the_order_of_a_ligands_atoms_does_not_matter(with_ligands):
+    """Positions of the ligands' atoms are listed backwards, with names, elements and bonds that go along."""
+    order = np.arange(len(with_ligands.atoms))
+    for chain in np.flatnonzero(with_ligands.chains.kind == ChainKind.LIGAND):
+        rows = np.flatnonzero(with_ligands.atom_chain == chain)
+        order[rows] = rows[::-1]
+    atoms = with_ligands.atoms
+    columns = ("name", "element", "charge", "positions", "resolved")
+    place = np.argsort(order)
+    turned = dataclasses.replace(
+        with_ligands,
+        atoms=dataclasses.replace(atoms, **{key: getattr(atoms, key)[order] for key in columns}),
+        bonds=dataclasses.replace(with_ligands.bonds, atom_1=place[with_ligands.bonds.atom_1].astype(np.int32),
+                                  atom_2=place[with_ligands.bonds.atom_2].astype(np.int32)),
+    )  # fmt: skip
+    found = accuracy(turned, with_ligands)
+    assert found["ligand_rmsd"] == pytest.approx(0, abs=1e-6)
+    assert found["lddt_pli"] == 1
+
+
+def test_posebusters_or_nothing(with_ligands):
+    share = checks_passed(with_ligands)
+    assert np.isnan(share) if importlib.util.find_spec("posebusters") is None else 0.5 < share <= 1

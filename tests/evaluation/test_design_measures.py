@@ -1,0 +1,87 @@
+"""Motifs, interfaces and hotspots: values that are known beforehand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from structdiff.errors import InputError
+from structdiff.evaluation.interface import hotspots_touched, interface
+from structdiff.evaluation.motif import MotifResidue, motif_deviation, residues_of_map
+
+
+def residues(first, last, shift=0, group=1):
+    return [
+        MotifResidue(design=("A", number, ""), motif=("A", number + shift, ""), group=group)
+        for number in range(first, last + 1)
+    ]
+
+
+def shifted(structure, rows, offset):
+    positions = structure.atoms.positions.copy()
+    positions[rows] += offset
+    return structure.with_positions(positions, resolved=structure.atoms.resolved)
+
+
+def test_a_motif_that_is_held_deviates_by_nothing(ubiquitin, generator):
+    rotation, _ = np.linalg.qr(generator.normal(size=(3, 3)))
+    rotation *= np.sign(np.linalg.det(rotation))
+    design = ubiquitin.with_positions(ubiquitin.atoms.positions @ rotation + 9, resolved=ubiquitin.atoms.resolved)
+    found = motif_deviation(design, ubiquitin, residues(5, 20))
+    assert found.residues == 16
+    assert found.backbone < 1e-4
+    assert found.all_atoms < 1e-4
+
+
+def test_groups_are_superposed_apart_and_the_worst_counts(ubiquitin):
+    numbers = ubiquitin.residues.author_seq_id[ubiquitin.atoms.residue]
+    design = shifted(ubiquitin, numbers >= 40, [7.0, 0, 0])
+    apart = [*residues(5, 15), *residues(50, 60, group=2)]
+    assert motif_deviation(design, ubiquitin, apart).backbone < 1e-4
+    together = [dataclasses.replace(residue, group=1) for residue in apart]
+    assert 1 < motif_deviation(design, ubiquitin, together).backbone < 3.6
+
+
+def test_symmetric_side_chains_may_be_named_either_way(ubiquitin):
+    names = ubiquitin.atoms.name.copy()
+    exchange = {"OD1": "OD2", "OD2": "OD1", "OE1": "OE2", "OE2": "OE1", "CD1": "CD2", "CD2": "CD1", "CE1": "CE2",
+                "CE2": "CE1"}  # fmt: skip
+    types = ubiquitin.residues.name[ubiquitin.atoms.residue]
+    for row, (name, kind) in enumerate(zip(names.tolist(), types.tolist(), strict=True)):
+        if kind in ("ASP", "GLU", "PHE", "TYR") and name in exchange:
+            names[row] = exchange[name]
+    renamed = dataclasses.replace(ubiquitin, atoms=dataclasses.replace(ubiquitin.atoms, name=names))
+    assert motif_deviation(renamed, ubiquitin, residues(1, 70)).all_atoms < 1e-4
+    leucines = np.array([exchange.get(n, n) if k == "LEU" else n
+                         for n, k in zip(ubiquitin.atoms.name, types, strict=True)])  # fmt: skip
+    wrong = dataclasses.replace(ubiquitin, atoms=dataclasses.replace(ubiquitin.atoms, name=leucines))
+    assert motif_deviation(wrong, ubiquitin, residues(1, 70)).all_atoms > 0.1
+
+
+def test_a_residue_that_is_not_there_is_named(ubiquitin):
+    with pytest.raises(InputError, match="A103"):
+        motif_deviation(ubiquitin, ubiquitin, residues(3, 6, shift=100))
+
+
+def test_residue_maps_leave_out_chains_kept_whole():
+    rows = [
+        {"design": {"chain": chain, "number": 4}, "motif": {"chain": "M", "number": 9}, "group": 2} for chain in "AB"
+    ]
+    found = residues_of_map({"chains": [{"chain": "B", "kept": True}], "residues": rows})
+    assert found == [MotifResidue(design=("A", 4, ""), motif=("M", 9, ""), group=2)]
+
+
+def test_the_interface_of_a_coiled_coil(coiled_coil, ubiquitin):
+    found = interface(coiled_coil)
+    assert found is not None
+    assert found.area == pytest.approx(900, rel=0.1)  # O'Shea et al., Science 254, 539 (1991): 900 Å² a helix
+    assert 30 < found.contacts < 70
+    assert interface(ubiquitin) is None
+
+
+def test_hotspots_are_touched_when_they_lie_in_the_interface(coiled_coil):
+    core, outside = ("A", 16, ""), ("A", 10, "")  # Asn 16 faces its partner
+    assert hotspots_touched(coiled_coil, [core]) == 1
+    assert hotspots_touched(coiled_coil, [core, outside]) == 0.5
+    with pytest.raises(InputError, match="A99"):
+        hotspots_touched(coiled_coil, [("A", 99, "")])
