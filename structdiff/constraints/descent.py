@@ -13,10 +13,12 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array, eye_array, vstack
 from scipy.sparse.linalg import splu
 
-from structdiff.constraints.repulsion import SKIN
+from structdiff.constraints.repulsion import CB_ACROSS, CB_ALONG_B, CB_ALONG_C, SKIN
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import ImageContacts, Images
 from structdiff.constraints.torsion_preference import spline_weights
+from structdiff.kernels import relaxation_energy
+from structdiff.kernels.relaxation_energy import RelaxationEnergy
 
 _MOMENTUM = 0.8
 _SOFTEST = 1.0  # kT/Å², so that no direction is free
@@ -74,10 +76,13 @@ class Descent:
         )
         self.free_coordinates = np.flatnonzero(np.repeat(movable, 3))
         self.listed_at: np.ndarray | None = None
+        self.native = self._native() if relaxation_energy.available() else None
 
     def __call__(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
         """Energy and gradient."""
         self.evaluations += 1
+        if self.native is not None:
+            return self._natively(self.native, positions)
         arrows = self.arrows @ positions
         forces = np.empty_like(arrows)
         parts = [slice(a, b) for a, b in zip(self.bounds[:-1], self.bounds[1:], strict=True)]
@@ -90,6 +95,49 @@ class Descent:
         gradient = self.forces_to_atoms @ forces + direct + self.restraint * away
         return energy, np.where(self.movable, gradient, 0.0)
 
+    def _native(self) -> RelaxationEnergy:
+        """The same terms for the native kernel."""
+        preference, spreads = self.preference, self.model.spreads
+        arrays = {
+            "pair": self.model.pairs.numpy(),
+            "stiffness": self.stiffness,
+            "distance": self.distance,
+            "quadruple": self.model.quadruples.numpy(),
+            "volume": self.volume,
+            "torsion": np.zeros((0, 5)) if preference is None else preference.atoms.numpy(),
+            "kind": np.zeros(0) if preference is None else preference.kind.numpy(),
+            "table": np.zeros((0, 1, 1)) if preference is None else preference.table.numpy(),
+            "backbone": self.model.repulsion.virtual,
+            "movable": self.movable[:, 0],
+            "anchor": self.anchor,
+        }
+        numbers = {
+            "volume_spread": spreads.volume,
+            "torsion_weight": spreads.torsion_preference,
+            "overlap_spread": spreads.overlap,
+            "along_b": CB_ALONG_B,
+            "along_c": CB_ALONG_C,
+            "across": CB_ACROSS,
+        }
+        return RelaxationEnergy(bins=arrays["table"].shape[-1], arrays=arrays, numbers=numbers)
+
+    def _natively(self, native: RelaxationEnergy, positions: np.ndarray) -> tuple[float, np.ndarray]:
+        sites = native.with_virtual(positions)
+        slopes, between = np.zeros_like(sites), 0.0
+        if self.contact_weight == 0:
+            return native(sites, self.restraint, 0.0, np.zeros((0, 2)), np.zeros(0), slopes)
+        self._list_neighbours(sites)
+        if self.images is not None:
+            between, slopes = self.images.energy(sites, self.contact_weight / self.model.spreads.overlap**2)
+            slopes = np.ascontiguousarray(slopes)
+        energy, gradient = native(sites, self.restraint, self.contact_weight, self.listed, self.contact, slopes)
+        return energy + between, gradient
+
+    def _list_neighbours(self, sites: np.ndarray) -> None:
+        if self.listed_at is None or np.abs(sites - self.listed_at).max() > SKIN / 4:
+            self.listed_at = sites
+            self.listed, self.contact = self.model.repulsion.neighbours(sites)
+
     def settle(self, positions: np.ndarray, steps: int) -> np.ndarray:
         """Positions after a fixed number of cautious downhill steps with momentum.
 
@@ -101,9 +149,12 @@ class Descent:
         rows, columns = self.jacobian_places
         for _ in range(steps):
             _, gradient = self(positions)
-            squares = self._deviation_slopes(self.arrows @ positions) ** 2 * sizes[rows]
-            bound = np.bincount(columns // 3, squares, len(positions)) + self.restraint + _SOFTEST
-            velocity = _MOMENTUM * velocity - gradient / bound[:, None]
+            if self.native is None:
+                squares = self._deviation_slopes(self.arrows @ positions) ** 2 * sizes[rows]
+                bound = np.bincount(columns // 3, squares, len(positions))
+            else:
+                bound = self.native.step_bounds(positions)
+            velocity = _MOMENTUM * velocity - gradient / (bound + self.restraint + _SOFTEST)[:, None]
             positions = positions + velocity
         return positions
 
@@ -204,9 +255,7 @@ class Descent:
             return 0.0, np.zeros_like(positions)
         first, second = arrows[parts[0]], arrows[parts[1]]
         everything = np.concatenate([positions, repulsion.place_virtual(positions, first, second)])
-        if self.listed_at is None or np.abs(everything - self.listed_at).max() > SKIN / 4:
-            self.listed_at = everything
-            self.listed, self.contact = repulsion.neighbours(everything)
+        self._list_neighbours(everything)
         i, j = self.listed[:, 0], self.listed[:, 1]
         arrow = everything[i] - everything[j]
         square = np.einsum("ij,ij->i", arrow, arrow) + 1e-8

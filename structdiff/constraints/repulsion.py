@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from structdiff.kernels import relaxation_energy
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Float, Int
 
@@ -23,7 +24,7 @@ _POLAR = (7, 8, 16)
 _POLAR_OVERLAP = 0.35  # two of N, O, S: as near as a short hydrogen bond
 _SULPHUR_DISTANCE = 2.0  # two sulphurs may be a disulphide that nobody stated
 #: CB of an L residue from N, CA and C: shares of b = CA - N, c = C - CA and b x c that are added to CA.
-_CB_ALONG_B, _CB_ALONG_C, _CB_ACROSS = 0.56802827, -0.54067466, -0.58273431
+CB_ALONG_B, CB_ALONG_C, CB_ACROSS = 0.56802827, -0.54067466, -0.58273431
 SKIN = 0.6  # Å that a neighbour list looks beyond the contact distance
 
 
@@ -67,20 +68,20 @@ class Repulsion:
     def place_virtual(self, positions: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
         """Virtual CB (residue, 3) in Å, from b = CA - N and c = C - CA."""
         across = np.cross(b, c)
-        return positions[self.virtual[:, 1]] + _CB_ALONG_B * b + _CB_ALONG_C * c + _CB_ACROSS * across
+        return positions[self.virtual[:, 1]] + CB_ALONG_B * b + CB_ALONG_C * c + CB_ACROSS * across
 
     def virtual_slopes(self, b: np.ndarray, c: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The gradient at virtual CB brought to the arrows b and c."""
         return (
-            _CB_ALONG_B * gradient + _CB_ACROSS * np.cross(c, gradient),
-            _CB_ALONG_C * gradient + _CB_ACROSS * np.cross(gradient, b),
+            CB_ALONG_B * gradient + CB_ACROSS * np.cross(c, gradient),
+            CB_ALONG_C * gradient + CB_ACROSS * np.cross(gradient, b),
         )
 
     def with_virtual(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, "sample site 3"]:
         """Positions with those of the virtual CB appended (Å), differentiable."""
         n, ca, c = positions[:, self.virtual].unbind(2)
         across = torch.linalg.cross(ca - n, c - ca)
-        cb = ca + _CB_ALONG_B * (ca - n) + _CB_ALONG_C * (c - ca) + _CB_ACROSS * across
+        cb = ca + CB_ALONG_B * (ca - n) + CB_ALONG_C * (c - ca) + CB_ACROSS * across
         return torch.cat([positions, cb], 1)
 
     def neighbours(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +89,13 @@ class Repulsion:
 
         Distances in Å.
         """
+        if relaxation_energy.available():
+            found = relaxation_energy.neighbours(
+                positions, self.radius, (self.polar, self.sulphur, self.movable), self.excluded,
+                (_OVERLAP, _POLAR_OVERLAP, _SULPHUR_DISTANCE), SKIN,
+            )  # fmt: skip
+            if found is not None:
+                return found
         rows = np.flatnonzero(self.radius > 0)
         if len(rows) < 2:
             return np.zeros((0, 2), np.int64), np.zeros(0)

@@ -12,7 +12,13 @@ from structdiff.kernels.pair_geometry import pair_geometry
 from structdiff.kernels.triangle_attention import triangle_attention
 from structdiff.kernels.triangle_multiplication import triangle_multiplication
 
-_OPERATORS = ("attention_pair_bias", "pair_geometry", "triangle_attention", "triangle_multiplication")
+_OPERATORS = (
+    "attention_pair_bias",
+    "pair_geometry",
+    "relaxation_energy",
+    "triangle_attention",
+    "triangle_multiplication",
+)
 
 __all__ = [
     "attention_pair_bias",
@@ -29,6 +35,6 @@ def status() -> dict[str, str]:
     """Says for each operator what runs it on each kind of device of this machine.
 
     >>> sorted(status())
-    ['attention_pair_bias', 'pair_geometry', 'triangle_attention', 'triangle_multiplication']
+    ['attention_pair_bias', 'pair_geometry', 'relaxation_energy', 'triangle_attention', 'triangle_multiplication']
     """
     return {name: where(name) for name in _OPERATORS}
