@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from structdiff.evaluation.catalogue import metric
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 MOTIF = ["--motif", str(ROOT / "examples/5tpn_site_v.pdb"), "--contigs", "10-40/A163-181/10-40", "--length", "55-65"]
@@ -39,30 +41,23 @@ def make(weights: str, designs: int) -> None:
             count = str(max(1, round(share * designs)))
             command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", "1", "--quiet"]
             subprocess.run([*command, "--weights", weights, "--out", folder], check=True, stdout=subprocess.DEVNULL)
-            files = sorted(map(str, Path(folder).glob("*.cif")))
-            judge = [
-                sys.executable,
-                str(ROOT / "benchmarks/validity.py"),
-                *files,
-                "--json",
-                str(RESULTS / f"{name}.json"),
-            ]
+            judge = [sys.executable, "-m", "structdiff", "evaluate", folder, "--out", f"{folder}/judged", "--quiet"]
             subprocess.run(judge, check=True, stdout=subprocess.DEVNULL)
-            _note_command(RESULTS / f"{name}.json", ["structdiff", *_short(command[3:])], Path(folder))
+            judged = json.loads(Path(folder, "judged", "evaluation.json").read_text())
+            result = {"summary": judged["summary"], "targets": judged["targets"]}
+            _write_result(RESULTS / f"{name}.json", result, ["structdiff", *_short(command[3:])], Path(folder))
 
 
 def _short(command: list[str]) -> list[str]:
     return [part.replace(f"{ROOT}/", "") for part in command]
 
 
-def _note_command(path: Path, command: list[str], folder: Path) -> None:
-    """Adds how a set was made, and leaves out the rows of single files and where they lay."""
-    data = json.loads(path.read_text())
+def _write_result(path: Path, data: dict, command: list[str], folder: Path) -> None:
+    """Writes what was found of a set and how it was made, without the rows of single files."""
     judged = json.loads((folder / "design_1.confidence.json").read_text())
     data["made_by"] = " ".join(command)
     data["weights_sha256"] = judged["provenance"]["weights_sha256"]
     data["sampling"] = judged["provenance"]["sampling"]
-    data.pop("files", None)
     path.write_text(json.dumps(data, indent=1) + "\n")
 
 
@@ -78,17 +73,15 @@ def tables() -> str:
         "natural, held out": natural["all"],
         "natural, 2.0 Å or better": natural[sharp],
     }
-    labels = json.loads((RESULTS / "motif.json").read_text())["labels"]
     counts = [f"{name} ({summary['residues']['count']})" for name, summary in columns.items()]
     lines = ["| mean [95 % interval] | " + " | ".join(counts) + " |", "|---" * (len(columns) + 1) + "|"]
     for key in ROWS:
-        label, unit = labels[key]
-        cells = [_cell(summary[key], 100 if unit == "%" else 1) for summary in columns.values()]
-        lines.append(f"| {label}{', ' + unit if unit else ''} | " + " | ".join(cells) + " |")
+        cells = [_cell(summary[key], metric(key).scale) for summary in columns.values()]
+        lines.append(f"| {metric(key).heading} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _cell(summary: dict[str, float], factor: int) -> str:
+def _cell(summary: dict[str, float], factor: float) -> str:
     if not summary["count"]:
         return "-"
     return "{} [{}, {}]".format(*(f"{factor * summary[key]:.3g}" for key in ("mean", "low", "high")))

@@ -1,8 +1,3 @@
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -16,8 +11,6 @@ from structdiff.evaluation.descriptors import (
 )
 from structdiff.evaluation.internal_coordinates import dihedral, ideal_cb
 from structdiff.evaluation.summary import summarise
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_radius_of_gyration_of_a_ring():
@@ -81,21 +74,3 @@ def test_bootstrap_interval_covers_the_mean_as_often_as_it_says(generator):
     assert summarise(values) == summarise(values)
     assert summarise(values).count == 3
     assert summarise(values).quartiles[1] == 2.0
-
-
-def test_validity_script_judges_a_folder(tmp_path):
-    data, out = Path(__file__).parent / "data", tmp_path / "validity.json"
-    (tmp_path / "empty.pdb").write_text("")
-    command = [sys.executable, "benchmarks/validity.py", str(data), str(tmp_path / "empty.pdb"), "--json", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 1
-    assert done.stderr.startswith("not judged: ")
-    assert "natural, all" in done.stdout
-    result = json.loads(out.read_text())
-    assert [Path(entry["name"]).stem for entry in result["files"]] == ["1crn", "1ubi", "2igd", "2zta"]
-    wrong = subprocess.run(
-        [*command[:3], "--against", "al"], cwd=ROOT, capture_output=True, text=True, check=False,
-        env={"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert wrong.returncode == 2
-    assert "did you mean 'all'" in wrong.stderr

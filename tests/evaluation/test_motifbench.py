@@ -68,7 +68,8 @@ def test_a_problem_is_read_whole(benchmark):
 
 
 @pytest.mark.parametrize(
-    ("placement", "says"), [("2/A/27", "placed once"), ("2/A/27/A/27", "placed once"), ("2/Q/5", "2/Q/5"), ("", "once")]
+    ("placement", "says"),
+    [("2/A/27", "placed once"), ("2/A/27/A/27", "placed once"), ("2/Q/5", "2/Q/5"), ("", "a placement is")],
 )
 def test_placements_that_cannot_be(benchmark, placement, says):
     with pytest.raises(InputError, match=says):
