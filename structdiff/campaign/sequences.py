@@ -139,6 +139,9 @@ def fixed_residues(backbone: BackboneFiles, campaign: Campaign) -> np.ndarray:
     rows = _residue_of_token(backbone)
     open_ = np.array([row is not None and row[0] is not None for row in backbone.confidence["sequence_probabilities"]])
     fixed[rows[open_ & (rows >= 0)]] = False
+    for alike in tied_rows(structure):
+        # Of a large symmetric assembly only the copies that were judged have probabilities.
+        fixed[alike] = fixed[alike].all()
     return fixed
 
 

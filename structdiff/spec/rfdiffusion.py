@@ -110,7 +110,7 @@ def _check(settings: Mapping[str, str]) -> None:
             _refuse_scaffold(settings, key)
             continue
         if key not in _KNOWN:
-            raise InputError("RFdiffusion has no such setting", key=key, found=value, suggest_from=_KNOWN)
+            raise InputError("RFdiffusion has no such setting", key="settings", found=key, suggest_from=_KNOWN)
         if key in _REFUSED and not is_unset(value) and value not in ("0", "False", "false"):
             raise InputError("structdiff cannot do this", key=key, found=value, allowed=_REFUSED[key])
     if _true(settings.get("scaffoldguided.scaffoldguided")):

@@ -97,7 +97,7 @@ def design_from_rfdiffusion3(spec: object, *, name: str) -> Imported:
 def _check(spec: Mapping) -> None:
     for key, value in spec.items():
         if key not in _KNOWN:
-            raise InputError("RFdiffusion3 has no such field", key=str(key), found=value, suggest_from=_KNOWN)
+            raise InputError("RFdiffusion3 has no such field", key="fields", found=str(key), suggest_from=_KNOWN)
         if key in _REFUSED and value:
             raise InputError("structdiff cannot do this", key=key, found=value, allowed=_REFUSED[key])
     if spec.get("dialect", 2) != 2:
