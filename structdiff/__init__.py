@@ -25,16 +25,29 @@ if TYPE_CHECKING:
     from structdiff.output.view import view, write_view_html
     from structdiff.pipeline import design, layouts, predict, score
     from structdiff.spec.complex import ComplexSpec
+    from structdiff.spec.compose import Fold, Hotspots, KeepAway, Motif, Problem, Ring
     from structdiff.spec.contigs import parse_contigs
     from structdiff.spec.design import DesignSpec, read_design
+    from structdiff.spec.energies import (
+        Angle,
+        Clash,
+        Contacts,
+        Distance,
+        Function,
+        RadiusOfGyration,
+        Shape,
+    )
     from structdiff.spec.read import read_complex
+    from structdiff.spec.symmetry import Symmetry
     from structdiff.structure.files import read_structure, write_structure
     from structdiff.structure.tables import Structure
 
 __all__ = [
-    "ComplexSpec", "Design", "DesignSpec", "InputError", "Prediction", "Progress", "ResourceError", "RunOptions",
-    "SamplingConfig", "StructdiffError", "Structure", "__version__", "design", "layouts", "parse_contigs", "predict",
-    "read_complex", "read_design", "read_structure", "score", "view", "write_structure", "write_view_html",
+    "Angle", "Clash", "ComplexSpec", "Contacts", "Design", "DesignSpec", "Distance", "Fold", "Function", "Hotspots",
+    "InputError", "KeepAway", "Motif", "Prediction", "Problem", "Progress", "RadiusOfGyration", "ResourceError", "Ring",
+    "RunOptions", "SamplingConfig", "Shape", "StructdiffError", "Structure", "Symmetry", "__version__", "design",
+    "layouts", "parse_contigs", "predict", "read_complex", "read_design", "read_structure", "score", "view",
+    "write_structure", "write_view_html",
 ]  # fmt: skip
 
 _HOMES = {
@@ -46,9 +59,12 @@ _HOMES = {
     "options": ("RunOptions",),
     "pipeline": ("design", "layouts", "predict", "score"),
     "spec.complex": ("ComplexSpec",),
+    "spec.compose": ("Fold", "Hotspots", "KeepAway", "Motif", "Problem", "Ring"),
     "spec.contigs": ("parse_contigs",),
     "spec.design": ("DesignSpec", "read_design"),
+    "spec.energies": ("Angle", "Clash", "Contacts", "Distance", "Function", "RadiusOfGyration", "Shape"),
     "spec.read": ("read_complex",),
+    "spec.symmetry": ("Symmetry",),
     "structure.files": ("read_structure", "write_structure"),
     "structure.tables": ("Structure",),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
 from structdiff.output.prediction import Design, Prediction
 from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.compose import Problem, asked_spec
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold_plans import with_fold_plan
 from structdiff.spec.layout import Layout
@@ -103,27 +105,29 @@ def predict_each(
 
 
 def design(
-    spec: DesignSpec,
+    problem: DesignSpec | Problem | None = None,
     *,
     options: RunOptions | None = None,
     engine: Engine | None = None,
     numbers: Iterable[int] | None = None,
     on_progress: OnProgress | None = None,
+    **asked: Any,
 ) -> Iterator[Design]:
     """Designs proteins around a motif, a target, or from nothing; yields each design as it is finished.
 
     Args:
-        spec: what to design.
+        problem: what to design: a request, or parts of one (``Motif(...) + Hotspots(...)``).
         options: weights, sampling and the rest.
         engine: these weights where they are loaded already (``load_engine``).
         numbers: which designs to make, from 0; all of ``spec.num_designs`` if None. Each comes out the same whatever
             else is made.
         on_progress: called after every sampling step.
+        asked: keys of a design's file that are added: ``num_designs=4``, ``length="80-120"``.
 
     Raises InputError for what cannot be designed, ResourceError for what does not fit into memory.
     """
     options = options or RunOptions()
-    spec, motif = resolve_design(spec)
+    spec, motif = resolve_design(asked_spec(problem, asked))
     engine = engine or load_engine(options)
     chosen = list(range(spec.num_designs) if numbers is None else numbers)
     wanted = (Wanted(job=_job(spec, motif, number), seed=spec.seed, index=number) for number in chosen)
@@ -140,9 +144,9 @@ def job_of(spec: DesignSpec, number: int) -> Job:
     return _job(spec, motif, number)
 
 
-def layouts(spec: DesignSpec) -> list[Layout]:
+def layouts(problem: DesignSpec | Problem | None = None, **asked: Any) -> list[Layout]:
     """The layout of every design, as ``structdiff design --dry-run`` draws it; nothing is computed."""
-    spec, _ = resolve_design(spec)
+    spec, _ = resolve_design(asked_spec(problem, asked))
     return [_layout(spec, index) for index in range(spec.num_designs)]
 
 

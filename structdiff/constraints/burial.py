@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from structdiff.constraints.energy_descent import Reached, Term
-from structdiff.constraints.energy_terms import FunctionTerm
 from structdiff.constraints.placed_atoms import PlacedAtoms
 
 #: CA atoms within this distance (Å) are neighbours; so many or more is buried, fewer than so many exposed.
@@ -40,7 +39,7 @@ def burial_term(letters: str, placed: PlacedAtoms) -> Term | None:
         share = float(((count >= low) & (count <= high)).double().mean())
         return Reached(text=f"{100 * share:.0f} %", met=share >= BURIAL_SHARE)
 
-    return FunctionTerm(
+    return Term(
         name="burial", asked=f"at least {100 * BURIAL_SHARE:.0f} % of {len(asked)} residues", weight=1.0,
         levels=(np.inf, 0.0), has_goal=True, value=value, reached=reached,
     )  # fmt: skip

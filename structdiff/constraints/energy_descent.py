@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,11 +26,13 @@ class Reached:
     met: bool
 
 
-class Term(Protocol):
-    """Something preferred: a value that should be 0, or one that should be low.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Term:
+    """Something preferred of positions [atom, 3] (Å): a value that should be 0, or one that should be low.
 
-    ``has_goal``: whether ``value`` should be 0 (a deviation, in units of its tolerance), else it is an energy in kT.
-    ``weight``; ``levels``: the highest and lowest noise level (Å) at which it acts. ``name`` and ``asked`` in words.
+    name, asked: in words. weight. levels: the highest and lowest noise level (Å) at which it acts. has_goal: whether
+    ``value`` should be 0 (a deviation, in units of its tolerance), else it is an energy in kT. value: differentiable.
+    reached: what a finished structure has of it.
     """
 
     name: str
@@ -39,14 +40,8 @@ class Term(Protocol):
     weight: float
     levels: tuple[float, float]
     has_goal: bool
-
-    def value(self, positions: Float[Tensor, "atom 3"]) -> Float[Tensor, ""]:
-        """The deviation or energy, differentiable."""
-        ...
-
-    def reached(self, positions: Float[Tensor, "atom 3"]) -> Reached:
-        """What a finished structure has."""
-        ...
+    value: Callable[[Float[Tensor, "atom 3"]], Tensor]
+    reached: Callable[[Float[Tensor, "atom 3"]], Reached]
 
 
 class EnergyDescent:

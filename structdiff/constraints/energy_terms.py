@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ from structdiff.spec.energies import (
     parse_atom,
 )
 from structdiff.structure.tables import Structure
-from structdiff.typing import Float
 
 _NEIGHBOURS = 4  # residues along a chain that are near each other anyway
 _HYDROGEN_BONDED = 2.5  # Å, what N and O may come near each other
@@ -41,23 +39,10 @@ _AIM = 0.92  # of a contact distance: what is aimed at, so that the distance its
 _DISTANCE_TOLERANCE, _ANGLE_TOLERANCE = 0.3, 0.05  # Å, radian: what counts as 1 when a move is weighed
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FunctionTerm:
-    """A term made of two functions of positions [atom, 3] (Å): its value, and what a finished structure has of it."""
-
-    name: str
-    asked: str
-    weight: float
-    levels: tuple[float, float]
-    has_goal: bool
-    value: Callable[[Float[Tensor, "atom 3"]], Tensor]
-    reached: Callable[[Float[Tensor, "atom 3"]], Reached]
-
-
 def build_term(energy: Energy, placed: PlacedAtoms) -> Term:
     """The term of an energy on the atoms of a design; raises InputError for chains and atoms that are not there."""
     name, asked, has_goal, value, reached = _BUILDERS[energy.kind](energy, placed)
-    return FunctionTerm(
+    return Term(
         name=name, asked=asked, weight=energy.weight, levels=energy.noise_levels, has_goal=has_goal, value=value,
         reached=reached,
     )  # fmt: skip
@@ -128,10 +113,10 @@ def _clash(energy: Clash, placed: PlacedAtoms) -> _Parts:
     return clash_parts(placed, energy.distance)
 
 
-def kept_clash_term(placed: PlacedAtoms) -> FunctionTerm:
+def kept_clash_term(placed: PlacedAtoms) -> Term:
     """New residues keep off what is kept whole: target, ligands, nucleic acids."""
     name, asked, has_goal, value, reached = clash_parts(placed, Clash().distance, among_new=False)
-    return FunctionTerm(
+    return Term(
         name=f"{name} with what is kept", asked=asked, weight=4.0, levels=(math.inf, 0.0), has_goal=has_goal,
         value=value, reached=reached,
     )  # fmt: skip

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structdiff.constraints.energy_descent import Reached
-from structdiff.constraints.energy_terms import FunctionTerm
+from structdiff.constraints.energy_descent import Reached, Term
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.geometry.superposition import superposition
 from structdiff.typing import Float
@@ -18,7 +17,7 @@ _DISTANCE, _TOLERANCE = 3.5, 0.3  # Å
 _WEIGHT = 4.0
 
 
-def obstacle_terms(placed: PlacedAtoms, obstacles: Float[np.ndarray, "atom 3"]) -> list[FunctionTerm]:
+def obstacle_terms(placed: PlacedAtoms, obstacles: Float[np.ndarray, "atom 3"]) -> list[Term]:
     """The term that keeps new residues off atoms (Å) given in the frame of the first motif group, if there are any."""
     held = torch.from_numpy(placed.held == 1)
     if not len(obstacles) or not bool(held.any()):
@@ -46,7 +45,7 @@ def obstacle_terms(placed: PlacedAtoms, obstacles: Float[np.ndarray, "atom 3"]) 
         return Reached(text=f"{count} pairs of atoms", met=count == 0)
 
     return [
-        FunctionTerm(
+        Term(
             name="part of the target that was not drawn", asked=f"nothing nearer than {_DISTANCE:g} Å",
             weight=_WEIGHT, levels=(math.inf, 0.0), has_goal=True, value=value, reached=reached,
         )

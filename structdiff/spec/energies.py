@@ -223,8 +223,11 @@ def energy_from_dict(data: object, key: str = "energies") -> Energy:
         raise InputError("unknown key", key=f"{key}.{kind}", found="function", allowed=allowed)
     hints = {field.name: str(field.type) for field in dataclasses.fields(KINDS[kind])}
     for name, value in fields.items():
-        if "tuple" in hints.get(name, "") and isinstance(value, str):
+        hint = hints.get(name, "")
+        if "tuple" in hint and isinstance(value, str):
             fields[name] = tuple(value.replace(",", " ").split())
+        elif hint.startswith("float") and isinstance(value, int) and not isinstance(value, bool):
+            fields[name] = float(value)
     required = [field.name for field in dataclasses.fields(KINDS[kind])
                 if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING]  # fmt: skip
     for name in required:

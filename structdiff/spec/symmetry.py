@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from structdiff.errors import InputError
@@ -29,7 +29,7 @@ class Symmetry:
     Raises InputError.
     """
 
-    group: str
+    group: str = field(kw_only=False)
     copies: int | None = None
     rise: float | None = None
     twist: float | None = None

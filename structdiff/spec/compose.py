@@ -1,0 +1,167 @@
+"""Design problems put together from parts in Python: ``Motif(...) + Hotspots(...) + Symmetry("C3")``.
+
+Every part stands for keys of a design's file, with the same names and the same texts as there.
+
+>>> problem = Motif("target.pdb", "70-90 B1-100") + Hotspots("B45, B67-69") + Symmetry("C3")
+>>> spec = problem.spec(num_designs=4)
+>>> spec.symmetry.group, [str(each) for each in spec.hotspots]
+('C3', ['B45', 'B67', 'B68', 'B69'])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from os import fspath
+from typing import Any
+
+from structdiff.errors import InputError
+from structdiff.spec.design import DesignSpec
+from structdiff.spec.design_keys import KEYS
+from structdiff.spec.energies import Energy
+from structdiff.spec.symmetry import Symmetry
+
+
+class Problem:
+    """Some of what is asked of a design. ``+`` puts parts together: lists grow, anything else is said once.
+
+    asked: keys of a design with their values, as texts or as `DesignSpec` has them. Raises InputError for an unknown
+    key, and when two parts say different things of one.
+    """
+
+    def __init__(self, **asked: Any) -> None:
+        self.asked: dict[str, Any] = read_values({key: value for key, value in asked.items() if value is not None})
+
+    def __add__(self, other: Problem | Energy | Symmetry) -> Problem:
+        more = _as_problem(other)
+        if more is None:
+            return NotImplemented
+        joined = Problem()
+        joined.asked = dict(self.asked)
+        for key, value in more.asked.items():
+            before = joined.asked.get(key)
+            if isinstance(before, tuple) and isinstance(value, tuple) and key != "length":
+                value = tuple(dict.fromkeys([*before, *value]))
+            elif before is not None and before != value:
+                raise InputError("two parts of the problem say different things", key=key, found=str(value),
+                                 allowed=str(before))  # fmt: skip
+            joined.asked[key] = value
+        return joined
+
+    def __radd__(self, other: Energy | Symmetry) -> Problem:
+        before = _as_problem(other)
+        return NotImplemented if before is None else before + self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Problem) and self.asked == other.asked
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Problem({', '.join(f'{key}={KEYS[key].write(value)!r}' for key, value in self.asked.items())})"
+
+    def spec(self, **more: Any) -> DesignSpec:
+        """The whole request; ``more`` keys are added. Raises InputError where something is missing or cannot be."""
+        asked = (self + Problem(**more)).asked
+        if "contigs" not in asked:
+            if "length" not in asked:
+                raise InputError("say what to design: contigs or a length", key="contigs", allowed="70-90, say")
+            asked["contigs"] = KEYS["contigs"].text(KEYS["length"].write(asked["length"]))
+        return DesignSpec(**asked)
+
+
+class Motif(Problem):
+    """Parts of a known structure that a design keeps: its file, contigs, and how much of which residue is held."""
+
+    def __init__(
+        self,
+        file: Any,
+        contigs: str | None = None,
+        *,
+        unindexed: str | None = None,
+        ligands: str | None = None,
+        backbone_only: str | None = None,
+        tip: str | None = None,
+        redesign: str | None = None,
+        fixed_sequence: bool | None = None,
+    ) -> None:
+        super().__init__(
+            motif=file, contigs=contigs, unindexed=unindexed, ligands=ligands, backbone_only=backbone_only, tip=tip,
+            redesign=redesign, fixed_sequence=fixed_sequence,
+        )  # fmt: skip
+
+
+class Hotspots(Problem):
+    """Residues of the target to be touched, by name or as those that a bound chain of the same file touches."""
+
+    def __init__(self, residues: str | None = None, *, epitope: str | None = None, crop: str | None = None) -> None:
+        super().__init__(hotspots=residues, epitope=epitope, target_crop=crop)
+
+
+class KeepAway(Problem):
+    """Residues of the target not to be touched."""
+
+    def __init__(self, residues: str) -> None:
+        super().__init__(keep_away=residues)
+
+
+class Fold(Problem):
+    """Helices and strands, which of them lie side by side, and how buried residues are; or all as in a structure."""
+
+    def __init__(
+        self,
+        secondary_structure: str | None = None,
+        *,
+        of: Any = None,
+        adjacent: str | None = None,
+        apart: str | None = None,
+        burial: str | None = None,
+    ) -> None:
+        super().__init__(
+            secondary_structure=secondary_structure, fold_of=of, adjacent=adjacent, apart=apart, burial=burial
+        )
+
+
+class Ring(Problem):
+    """Closed chains: joined head to tail (``chains``), or by disulfides between residues of the design."""
+
+    def __init__(self, chains: str | None = None, *, disulfides: str | None = None) -> None:
+        super().__init__(cyclic=chains, disulfides=disulfides)
+
+
+def read_values(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as `DesignSpec` has them, from texts or already such. Raises InputError for keys that do not exist."""
+    known = {field.name for field in fields(DesignSpec)} & KEYS.keys()
+    found = {}
+    for key, value in asked.items():
+        if key not in known:
+            raise InputError("unknown key of a design", key=key, found=key, allowed=sorted(known), suggest_from=known)
+        if key in ("motif", "fold_of"):
+            value = fspath(value)
+        elif key == "energies":
+            items = [value] if isinstance(value, str | Energy) else value
+            value = tuple(item if isinstance(item, Energy) else KEYS[key].text(item)[0] for item in items)
+        elif isinstance(value, str):
+            value = KEYS[key].text(value)
+        found[key] = value
+    return found
+
+
+def asked_spec(problem: DesignSpec | Problem | Energy | Symmetry | None, more: Mapping[str, Any]) -> DesignSpec:
+    """The request that a function of Python was given: whole, in parts, or by keys alone. Raises InputError."""
+    if isinstance(problem, DesignSpec):
+        return replace(problem, **read_values(more)) if more else problem
+    whole = Problem() if problem is None else _as_problem(problem)
+    if whole is None:
+        raise InputError(
+            "this is no design problem", found=type(problem).__name__, allowed="DesignSpec, Motif(...), ..."
+        )
+    return whole.spec(**more)
+
+
+def _as_problem(part: object) -> Problem | None:
+    if isinstance(part, Problem):
+        return part
+    if isinstance(part, Energy):
+        return Problem(energies=(part,))
+    return Problem(symmetry=part) if isinstance(part, Symmetry) else None
