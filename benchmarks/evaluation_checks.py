@@ -49,9 +49,8 @@ def check_likeness(path: Path) -> None:
         "noise of 1 Å": lambda p: p + generator.normal(0, 1.0, p.shape),
         "one chain a hundred times": None,
     }  # fmt: skip
-    print(
-        f"{len(chains)} chains\n| set | Fréchet ratio, fold shape | descriptors | precision | recall |\n|---|---|---|---|---|"
-    )
+    print(f"{len(chains)} chains\n| set | Fréchet ratio, fold shape | descriptors | precision | recall |")
+    print("|---|---|---|---|---|")
     for name, change in changes.items():
         own = [
             chains[len(chains) // 2] if change is None
@@ -93,9 +92,8 @@ def check_alignment(path: Path) -> None:
         rows = (other >= low) & (other < high)
         if rows.any():
             off = (own - other)[rows]
-            print(
-                f"TM {low} to {high}: {rows.sum()} pairs, ours less TM-align's {off.mean():+.4f}, lowest {off.min():+.3f}"
-            )
+            figures = f"ours less TM-align's {off.mean():+.4f}, lowest {off.min():+.3f}"
+            print(f"TM {low} to {high}: {rows.sum()} pairs, {figures}")
     print(f"at 0.6 or more: TM-align {np.sum(other >= 0.6)}, of these by us {np.sum((own >= 0.6) & (other >= 0.6))}")
 
 

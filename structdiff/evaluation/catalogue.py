@@ -14,6 +14,7 @@ from structdiff.evaluation.metrics.metric import Direction, Metric, Scope
 
 __all__ = ["CATALOGUE", "Direction", "Metric", "Scope", "metric", "shown"]
 
+_NOTHING = 1e-6  # what is smaller comes from rounding
 _GROUPS = (
     campaign.METRICS, validity.METRICS, design.METRICS, distribution.METRICS, prediction.METRICS, motifbench.METRICS,
 )  # fmt: skip
@@ -48,4 +49,5 @@ def shown(name: str, value: float, *, digits: int = 3) -> str:
     """
     if value != value:
         return "-"
-    return f"{value * metric(name).scale:.{digits}g}"
+    number = value * metric(name).scale
+    return "0" if abs(number) < _NOTHING else f"{number:.{digits}g}"

@@ -25,11 +25,13 @@ def checks_passed(model: Structure) -> float:
     ligands = [rows for rows in _ligand_atoms(model) if len(rows) >= _SMALLEST]
     if importlib.util.find_spec("posebusters") is None or not ligands:
         return float("nan")
+    from rdkit import rdBase
+
     posebusters = importlib.import_module("posebusters")
 
     polymer = np.isin(model.chains.kind[model.atom_chain], (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA))
     checker = posebusters.PoseBusters(config="dock" if polymer.any() else "mol")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, rdBase.BlockLogs():
         receptor = None
         if polymer.any():
             receptor = write_structure(model.select(polymer & model.atoms.resolved), Path(folder) / "receptor.pdb")
