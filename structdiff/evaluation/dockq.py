@@ -55,7 +55,8 @@ def _of_two(paired: PairedAtoms, one: int, two: int) -> DockQ | None:
     backbone = np.isin(paired.name, (*BACKBONE_ATOMS, *_NUCLEIC_BACKBONE)) & np.isfinite(paired.positions).all(-1)
     interface = np.flatnonzero(backbone & np.isin(paired.residue, list(near)) & np.isin(paired.chain, (one, two)))
     sizes = [len(np.unique(paired.residue[rows])) for rows in (first, second)]
-    receptor, ligand = (first, second) if sizes[0] >= sizes[1] else (second, first)
+    # Of equal chains the second is the receptor, as in DockQ 2.
+    receptor, ligand = (first, second) if sizes[0] > sizes[1] else (second, first)
     receptor, ligand = receptor[backbone[receptor]], ligand[backbone[ligand]]
     if len(receptor) < 3 or len(ligand) < 3 or len(interface) < 3:
         nothing = float("nan")

@@ -70,13 +70,22 @@ def test_dockq_of_a_chain_that_is_elsewhere(coiled_coil):
     assert interface.score < 0.01
 
 
-def test_dockq_falls_with_the_shift_and_agrees_with_its_formula(coiled_coil):
-    near = moved(coiled_coil, coiled_coil.atom_chain == 1, [2.0, 0, 0])
-    (interface,) = dockq(pair_atoms(near, coiled_coil))
-    assert interface.partner_rmsd == pytest.approx(2.0, abs=1e-3)
-    terms = (interface.fnat, 1 / (1 + (interface.interface_rmsd / 1.5) ** 2), 1 / (1 + (2.0 / 8.5) ** 2))
-    assert interface.score == pytest.approx(np.mean(terms), abs=1e-4)
-    assert 0.5 < interface.score < 0.95
+@pytest.mark.parametrize(
+    ("shift", "score", "fnat", "interface_rmsd", "partner_rmsd"),
+    [
+        ([2, 0, 0], 0.87112075, 0.9361702127659575, 0.9130517, 2.0000074),
+        ([1, -3, 2], 0.5079884, 0.2765957446808511, 1.8005489, 3.7416604),
+        ([0, 0, 5], 0.43723324, 0.2553191489361702, 2.2199497, 5.0),
+    ],
+)
+def test_dockq_is_that_of_the_program_dockq(coiled_coil, shift, score, fnat, interface_rmsd, partner_rmsd):
+    """The numbers are those of DockQ 2.1.3 for the second chain moved by the shift (Å)."""
+    near = moved(coiled_coil, coiled_coil.atom_chain == 1, shift)
+    (found,) = dockq(pair_atoms(near, coiled_coil))
+    assert found.fnat == pytest.approx(fnat, abs=1e-9)
+    assert found.interface_rmsd == pytest.approx(interface_rmsd, abs=1e-3)
+    assert found.partner_rmsd == pytest.approx(partner_rmsd, abs=1e-3)
+    assert found.score == pytest.approx(score, abs=1e-4)
 
 
 def test_ligand_rmsd_is_that_of_the_ligand_alone(with_ligands):

@@ -1,0 +1,133 @@
+"""The trRosetta network: from a single sequence to distributions of residues' distances and orientations.
+
+Yang et al., PNAS 117, 1496 (2020). Weights: ``structdiff weights fetch trrosetta`` (five networks, MIT licence); their
+mean is taken. Given an alignment it is a predictor; given one designed sequence it tells whether that sequence by itself
+says what it folds into (Anishchenko et al., Nature 600, 547, 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from structdiff.errors import InputError
+from structdiff.published_weights import weights_path
+from structdiff.typing import Float
+
+NETWORKS = ("trrosetta_a", "trrosetta_b", "trrosetta_c", "trrosetta_d", "trrosetta_e")
+_ALPHABET = "ARNDCQEGHILKMFPSTWYV"
+_PROFILE = len(_ALPHABET) + 2  # of an alignment: frequencies, with gaps, and their entropy
+_FEATURES = len(_ALPHABET) + _PROFILE  # a residue
+_COUPLINGS = 442  # a pair, from an alignment of many; 0 for one sequence
+_CHANNELS, _BLOCKS, _DILATIONS = 64, 61, (1, 2, 4, 8, 16)
+#: Classes of each answer; class 0 is "20 Å or further apart".
+CLASSES = {"distance": 37, "omega": 25, "theta": 25, "phi": 13}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """Log probabilities of the geometry of every pair of residues of a sequence.
+
+    distance: CB-CB, 0.5 Å a class from 2 Å. omega: torsion CA-CB-CB-CA, 15° a class from -180°. theta: torsion
+    N-CA-CB-CB of the first residue, likewise. phi: angle CA-CB-CB of the first, 15° a class from 0°. Class 0 of each is
+    for CB 20 Å or further apart.
+    """
+
+    distance: Float[Tensor, "residue residue 37"]
+    omega: Float[Tensor, "residue residue 25"]
+    theta: Float[Tensor, "residue residue 25"]
+    phi: Float[Tensor, "residue residue 13"]
+
+    @property
+    def contact_probability(self) -> Float[Tensor, "residue residue"]:
+        """Of CB within 8 Å."""
+        return self.distance[..., 1:13].exp().sum(-1)
+
+
+class _Block(nn.Module):
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=dilation, dilation=dilation)
+        self.first_norm = nn.InstanceNorm2d(_CHANNELS, affine=True, eps=1e-6)
+        self.second = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=dilation, dilation=dilation)
+        self.second_norm = nn.InstanceNorm2d(_CHANNELS, affine=True, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = functional.elu(self.first_norm(self.first(x)))
+        return functional.elu(x + self.second_norm(self.second(inner)))
+
+
+class TrRosetta(nn.Module):
+    """One of the five networks, for single sequences: what an alignment would add is left out of the first layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(2 * _FEATURES, _CHANNELS, 1)
+        self.enter_norm = nn.InstanceNorm2d(_CHANNELS, affine=True, eps=1e-6)
+        self.blocks = nn.ModuleList(_Block(_DILATIONS[index % len(_DILATIONS)]) for index in range(_BLOCKS))
+        self.answers = nn.ModuleDict({name: nn.Conv2d(_CHANNELS, count, 1) for name, count in CLASSES.items()})
+
+    def forward(self, letters: Tensor) -> dict[str, Tensor]:
+        """Logits of every pair, (batch, residue, residue, class), from residue types (batch, residue)."""
+        own = _residue_features(letters)
+        count = own.shape[1]
+        one = own[:, :, None].expand(-1, -1, count, -1)
+        x = torch.cat([one, one.transpose(1, 2)], -1)
+        # The published weights see the second residue along the rows.
+        x = functional.elu(self.enter_norm(self.enter(x.permute(0, 3, 2, 1))))
+        for block in self.blocks:
+            x = block(x)
+        both = 0.5 * (x + x.transpose(2, 3))
+        inputs = {"distance": both, "omega": both, "theta": x, "phi": x}
+        return {name: self.answers[name](inputs[name]).permute(0, 3, 2, 1) for name in CLASSES}
+
+
+def _residue_features(letters: Tensor) -> Tensor:
+    """Type, and the profile of an alignment that is one sequence."""
+    types = functional.one_hot(letters, len(_ALPHABET)).float()
+    frequency = functional.pad(types, (0, 1)) + 1e-9
+    entropy = -(frequency * frequency.log()).sum(-1, keepdim=True)
+    return torch.cat([types, frequency, entropy], -1)
+
+
+@lru_cache(maxsize=1)
+def load_networks(names: Sequence[str] = NETWORKS) -> tuple[TrRosetta, ...]:
+    """The published networks, kept for the next call; raises InputError that says how to fetch them."""
+    return tuple(_load(name) for name in names)
+
+
+def _load(name: str) -> TrRosetta:
+    published = load_file(str(weights_path(name)))
+    entering = published.pop("first_block.0.weight")
+    published["first_block.0.weight"] = entering[:, : 2 * _FEATURES]
+    network = TrRosetta().eval().requires_grad_(False)
+    network.load_state_dict({ours: published[theirs] for ours, theirs in _names()})
+    return network
+
+
+def _names() -> list[tuple[str, str]]:
+    """Our name and the published one of each layer's weights."""
+    layers = [("enter", "first_block.0"), ("enter_norm", "first_block.1")]
+    parts = {"first": 0, "first_norm": 1, "second": 4, "second_norm": 5}
+    layers += [(f"blocks.{i}.{part}", f"layers.{i}.{place}") for i in range(_BLOCKS) for part, place in parts.items()]
+    heads = {"distance": "to_distance", "omega": "to_prob_omega", "theta": "to_prob_theta", "phi": "to_prob_phi"}
+    layers += [(f"answers.{name}", f"{theirs}.0") for name, theirs in heads.items()]
+    return [(f"{ours}.{kind}", f"{theirs}.{kind}") for ours, theirs in layers for kind in ("weight", "bias")]
+
+
+def expect(sequence: str) -> Expectation:
+    """What the networks expect of a sequence of the twenty amino acids; raises InputError for other letters."""
+    unknown = next((letter for letter in sequence if letter not in _ALPHABET), None)
+    if not sequence or unknown is not None:
+        raise InputError("trRosetta knows the twenty amino acids only", key="sequence", found=unknown or sequence)
+    letters = torch.tensor([[_ALPHABET.index(letter) for letter in sequence]])
+    with torch.inference_mode():
+        answers = [network(letters) for network in load_networks()]
+        mean = {name: torch.stack([each[name][0].softmax(-1) for each in answers]).mean(0) for name in CLASSES}
+    return Expectation(**{name: (value + 1e-8).log() for name, value in mean.items()})
