@@ -68,7 +68,7 @@ def draw_all(
         except (MemoryError, ResourceError, RuntimeError) as error:
             if not is_out_of_memory(error) or len(batch) == 1:
                 raise
-            size = len(batch) // 2
+            size = (len(batch) + 1) // 2
             if engine.device.type == "cuda":
                 torch.cuda.empty_cache()
             print(f"note: {len(batch)} structures at a time do not fit into memory; going on with {size}",

@@ -65,7 +65,7 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     check_memory(config, tokens, 1, device, passes=passes)
     batch = 1 if options.trajectory else min(options.batch_size, max(len(numbers), 1))
     while batch > 1 and estimated_memory(config, tokens, batch, passes=passes) > free_memory(device):
-        batch //= 2
+        batch = (batch + 1) // 2
     steps = (options.sampling or recommended_sampling(weights)).steps
     mean = int(np.mean(lengths)) + extra
     drawn = estimated_cost(config, mean, batch, steps=steps, passes=passes)

@@ -15,6 +15,7 @@ from structdiff.structure.tables import ChainKind, Structure
 
 #: A hotspot is touched when a heavy atom of it is within this distance (Å) of one of a designed chain.
 TOUCH_DISTANCE = 5.0
+_POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
 _BACKBONE = ("N", "CA", "C", "O")
 #: What is taken over from the checks of backbones, under the same names.
 _CHECKS = ("bond_rms", "chain_breaks", "backbone_clashes_per_100", "rama_outlier", "helix", "strand", "loop", "rg")
@@ -118,10 +119,11 @@ def _touched(atoms: Mapping, spot: _Key, chains: list[str]) -> bool:
 
 
 def _atoms(structure: Structure, like: Structure | None = None) -> dict[tuple[_Key, str], np.ndarray]:
-    """Resolved atoms by residue and name; residues are named as in ``like``, by their place in a chain of that name."""
+    """Resolved atoms of polymers by residue and name; residues are named as in ``like``, by their place in a chain."""
     named = structure if like is None else like
     keys: dict[tuple[str, int], _Key] = {}
-    for residue in range(len(named.residues)):
+    polymer = np.isin(named.chains.kind, _POLYMERS)[named.residues.chain]
+    for residue in np.flatnonzero(polymer).tolist():
         table, chain = named.residues, str(named.chains.name[named.residues.chain[residue]])
         key = (chain, int(table.author_seq_id[residue]), str(table.insertion_code[residue]).strip())
         keys[chain, int(table.label_seq_id[residue])] = key
@@ -130,7 +132,8 @@ def _atoms(structure: Structure, like: Structure | None = None) -> dict[tuple[_K
         keys.get((str(structure.chains.name[chain]), int(number)))
         for chain, number in zip(residues.chain, residues.label_seq_id, strict=True)
     ]
-    rows = np.flatnonzero(structure.atoms.resolved)
+    polymer = np.isin(structure.chains.kind, _POLYMERS)[structure.atom_chain]
+    rows = np.flatnonzero(structure.atoms.resolved & polymer)
     return {
         (place, str(structure.atoms.name[row])): structure.atoms.positions[row].astype(np.float64)
         for row in rows

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from structdiff.campaign.plan import Campaign
@@ -48,17 +49,24 @@ def refolder_of(campaign: Campaign, engine: Callable[[], Engine]) -> Refolder:
     return OwnRefolder(engine(), campaign.options, seed=campaign.spec.seed)
 
 
+def _free_names() -> Iterator[str]:
+    return (f"L{number}" for number in count(1))
+
+
 def complex_of(structure: Structure, name: str) -> ComplexSpec:
     """The molecules of a finished structure as a complex to predict; raises InputError for what cannot be written."""
     from structdiff.output.prediction import chain_sequences
 
     letters = chain_sequences(structure)
     chains = []
+    free = (name for name in _free_names() if name not in structure.chains.name)
     for row in range(len(structure.chains)):
         chain, kind = str(structure.chains.name[row]), ChainKind(int(structure.chains.kind[row]))
         names = structure.residues.name[structure.chain_residues(row)].tolist()
         if kind == ChainKind.LIGAND:
-            chains.append(ChainSpec(ids=(chain,), kind="ligand", ccd=tuple(names)))
+            # Files of the PDB give ligands the name of the chain they lie at.
+            taken = (structure.chains.name == chain).sum() > 1
+            chains.append(ChainSpec(ids=(next(free) if taken else chain,), kind="ligand", ccd=tuple(names)))
         elif kind in _KINDS:
             unknown = [place for place, letter in enumerate(letters[chain], start=1) if letter in "XN" and
                        names[place - 1] not in ("UNK", "N", "DN")]  # fmt: skip

@@ -221,7 +221,7 @@ def folder_results(manifest: Manifest) -> list[DesignResult]:
 def write_tables(results: Sequence[DesignResult], folder: Path) -> None:
     """Writes ``designs.csv`` and ``sequences.fasta`` of a folder, in order of numbers; the rank is a column."""
     runs = list(dict.fromkeys(each.run for each in results))
-    results = sorted(results, key=lambda each: (runs.index(each.run), each.number))
+    results = sorted(results, key=lambda each: (runs.index(each.run), each.number, len(each.name), each.name))
     rows = []
     for each in results:
         verdicts = {f"verdict: {v['name']}": verdict_text(v["reached"], v["met"]) for v in each.verdicts}

@@ -58,8 +58,8 @@ def predict(
     options, weights = build_run_options(given)
     engine = Engine(weights, device=choose_device(options.device))
     run = _Run(
-        weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed, formats=_FORMATS[file_format],
-        overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
+        weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed,
+        formats=_FORMATS[file_format], overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
     )  # fmt: skip
     results, failed = run.all(inputs)
     if not given["quiet"]:

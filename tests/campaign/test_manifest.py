@@ -51,7 +51,7 @@ def test_content_decides_what_is_the_same(tmp_path) -> None:
         moved = {**ASKED, "spec": {**ASKED["spec"], "motif": "elsewhere/a.pdb"}, "device": "cuda"}
         assert manifest.add([backbone(0, asked=moved)]) == 0
         other = {**ASKED, "spec": {**ASKED["spec"], "motif_sha256": "y"}}
-        with pytest.raises(InputError, match="spec.motif_sha256 was x and is y now"):
+        with pytest.raises(InputError, match=r"spec\.motif_sha256 was x and is y now"):
             manifest.add([backbone(1), backbone(0, asked=other)])
         # All of it or nothing.
         assert states(manifest) == [("d_1", "waiting")]
@@ -122,7 +122,8 @@ def test_a_hundred_thousand_rows_stay_quick(tmp_path) -> None:
         result = json.dumps({"columns": {f"column_{k}": 1.5 for k in range(20)}})
         manifest._database.execute("UPDATE work SET state = 'done', result = ?", (result,))
         manifest._database.execute(
-            "INSERT INTO work (run, stage, name, number, seed, input_hash, weights_hash, request, parent, state, result) "
+            "INSERT INTO work "
+            "(run, stage, name, number, seed, input_hash, weights_hash, request, parent, state, result) "
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99999) "
             "SELECT run, stage, 'd_' || (i + 1), i, seed, input_hash, weights_hash, request, parent, state, result "
             "FROM work, n"

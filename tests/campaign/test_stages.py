@@ -1,0 +1,124 @@
+"""The stages with a tiny network: files, columns, sequences, refolding by a command, and a report."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from structdiff.campaign.columns import campaign_columns
+from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.refolding import complex_of
+from structdiff.campaign.run import Listener, Run, Selection, folder_results, write_tables
+from structdiff.errors import InputError
+from structdiff.evaluation.catalogue import CATALOGUE
+from structdiff.output.prediction import chain_sequences
+from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.structure.complex import build_complex
+from structdiff.structure.files import read_structure
+
+COPY = "import shutil, sys; assert open(sys.argv[1]).read()[0] == '>'; shutil.copy(sys.argv[2], sys.argv[3])"
+
+
+def made(campaign, folder: Path, selection: Selection | None = None, failures: list | None = None) -> list:
+    run = Run(campaign, folder, selection or Selection(), range(campaign.spec.num_designs))
+    listener = Listener(on_failure=lambda work, error: (failures if failures is not None else []).append(str(error)))
+    with Manifest(folder) as manifest:
+        run.prepare(manifest)
+        run.work(manifest, listener)
+        write_tables(folder_results(manifest), folder)
+        return run.results(manifest)
+
+
+def test_from_backbone_to_ranked_designs(planned, tmp_path) -> None:
+    campaign = planned(2, sequences=3, avoid="ACDE", temperature=2.0)
+    results = made(campaign, tmp_path, Selection(filter="sc_rmsd < 0.001"))
+    assert sorted(each.name for each in results) == [f"design_{n}_{k}" for n in (1, 2) for k in (1, 2, 3)]
+    assert all(each.reasons[0].startswith("sc_rmsd < 0.001 (sc_rmsd is ") for each in results)
+    assert set(results[0].columns) <= set(campaign_columns(campaign)) <= set(CATALOGUE)
+    assert set(campaign_columns(campaign)) - set(results[0].columns) <= {"target_aligned_rmsd"}
+    sequences = set()
+    for each in results:
+        structure = read_structure(tmp_path / f"{each.name}.cif")
+        letters = chain_sequences(structure)["A"]
+        assert letters == each.sequences["A"][1]
+        assert letters[3:8] == "KSALL"  # 168 to 172 of the motif
+        assert not set(letters[:3] + letters[8:]) & set("ACDE")
+        sequences.add(letters)
+        backbone = read_structure(tmp_path / "backbones" / f"{each.backbone}.cif")
+        alpha = [s.atoms.positions[(s.atoms.name == "CA") & s.atoms.resolved] for s in (structure, backbone)]
+        np.testing.assert_allclose(*alpha)
+        assert json.loads((tmp_path / f"{each.name}.confidence.json").read_text())["name"] == each.name
+        assert (tmp_path / "refolded" / f"{each.name}.cif").is_file()
+    assert len(sequences) == 6
+    with (tmp_path / "designs.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [row["name"] for row in rows] == [f"design_{n}_{k}" for n in (1, 2) for k in (1, 2, 3)]
+    assert {row["accepted"] for row in rows} == {"false"}
+    assert (tmp_path / "sequences.fasta").read_text().count(">design_") == 6
+
+
+def test_a_command_can_refold(planned, tmp_path) -> None:
+    folder = tmp_path / "out"
+    command = f'{sys.executable} -S -c "{COPY}" {{fasta}} {folder}/{{name}}.cif {{out}}/model.cif'
+    results = made(planned(2, refold_command=command), folder)
+    for each in results:
+        assert each.columns["sc_rmsd"] == pytest.approx(0, abs=1e-3)
+        assert each.columns["refold_motif_rmsd"] == pytest.approx(0, abs=1e-3)
+        assert each.columns["sc_tm"] == pytest.approx(1, abs=1e-3)
+        assert each.columns["refold_plddt"] == pytest.approx(each.columns["plddt"], abs=1)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("fold {yml} --out {out}", "did you mean 'yaml'"),
+        ("fold {yaml}", "told where to write"),
+        ("fold --out {out}", "told its input"),
+        ("fold '{yaml} {out}", "cannot be read"),
+    ],
+)
+def test_commands_that_cannot_work_are_refused(planned, command: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        planned(1, refold_command=command)
+
+
+def test_a_command_that_fails_is_the_designs_failure(planned, tmp_path) -> None:
+    script = "import sys; sys.exit('no memory left')"
+    failures: list[str] = []
+    command = f'{sys.executable} -S -c "{script}" {{yaml}} {{out}}'
+    (result,) = made(planned(1, refold_command=command), tmp_path, failures=failures)
+    assert failures == [f"refold_command: {sys.executable} ended with 1: no memory left"]
+    assert result.reasons == (f"not refolded: {failures[0]}",)
+    assert not result.accepted
+
+
+def test_other_settings_of_a_stage_are_another_run(planned, tmp_path) -> None:
+    made(planned(1, refold="none"), tmp_path)
+    more = planned(2, refold="none")
+    Run(more, tmp_path, Selection(), range(2)).check_folder()
+    with pytest.raises(InputError, match=r"design_1 is here from another run .seed was 0 and is 1 now"):
+        Run(planned(1, seed=1), tmp_path, Selection(), range(1)).check_folder()
+    # Refolding can be added to what is there.
+    (result,) = made(planned(1), tmp_path)
+    assert result.columns["sc_rmsd"] > 0
+
+
+def test_molecules_of_a_structure_become_a_complex() -> None:
+    chains = (
+        ChainSpec(ids=("A", "B"), kind="protein", sequence="MKTAY"),
+        ChainSpec(ids=("D",), kind="dna", sequence="GATC"),
+        ChainSpec(ids=("L",), kind="ligand", ccd=("GOL",)),
+    )
+    structure = build_complex(ComplexSpec(chains=chains))
+    names = structure.chains.name.copy()
+    names[-1] = "A"  # files of the PDB name a ligand as the chain that it lies at
+    found = complex_of(dataclasses.replace(structure, chains=dataclasses.replace(structure.chains, name=names)), "x")
+    assert [chain.ids[0] for chain in found.chains] == ["A", "B", "D", "L1"]
+    assert [chain.sequence for chain in found.chains] == ["MKTAY", "MKTAY", "GATC", ""]
+    assert found.chains[-1].ccd == ("GOL",)

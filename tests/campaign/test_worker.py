@@ -1,0 +1,162 @@
+"""Workers: killed at any moment, with designs that fail, on a full disk; in the end everything is there once."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.run import Run, Selection
+from structdiff.campaign.stages import BACKBONES, REFOLDED, Outcome
+from structdiff.campaign.work import Work
+from structdiff.campaign.worker import Worker
+from structdiff.errors import InputError, ResourceError
+from structdiff.structure.files import write_atomically
+
+FOLDERS = {"backbone": BACKBONES, "sequence": ".", "refold": REFOLDED}
+
+
+class QuickBench:
+    """Takes the place of the stages: random numbers of seed and number instead of structures."""
+
+    def __init__(self, campaign, folder: Path, *, pause: float = 0.0, trouble=None) -> None:
+        self.campaign, self.folder, self.pause, self.trouble = campaign, folder, pause, trouble
+
+    def run(self, stage: str, work: Sequence[Work], _) -> Iterator[Outcome]:
+        for each in work:
+            if self.trouble is not None:
+                self.trouble(each)
+            names = self.campaign.design_names(each.number) if stage == "sequence" else [each.name]
+            values = np.random.default_rng([each.seed, each.number, len(stage)]).random(len(names)).round(6).tolist()
+            for name, value in zip(names, values, strict=True):
+                time.sleep(self.pause)
+                path = self.folder / FOLDERS[stage] / f"{name}.cif"
+                path.parent.mkdir(exist_ok=True)
+                write_atomically(path, f"{stage} {name} {value}\n" * 50)
+            designs = [
+                {"name": n, "columns": {"sequence_nll": v}, "sequences": {}, "note": ""}
+                for n, v in zip(names, values, strict=True)
+            ]
+            shared = {"columns": {"plddt": values[0]}, "verdicts": [], "sequences": {}, "note": ""}
+            yield Outcome(work=each, result={"designs": designs} if stage == "sequence" else shared, seconds=0.01)
+
+
+def work_through(campaign, folder: Path, *, pause: float = 0.0, trouble=None) -> list[tuple[Work, Exception]]:
+    failures: list[tuple[Work, Exception]] = []
+    run = Run(campaign, folder, Selection(), range(campaign.spec.num_designs))
+    with Manifest(folder) as manifest:
+        run.prepare(manifest)
+        bench = QuickBench(campaign, folder, pause=pause, trouble=trouble)
+        Worker(bench=bench, manifest=manifest, on_failure=lambda *both: failures.append(both)).run()  # type: ignore
+    return failures
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("manifest")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def rows(folder: Path) -> list:
+    with Manifest(folder, create=False) as manifest:
+        return sorted((each.stage, each.name, each.state, str(each.result)) for each in manifest.rows())
+
+
+def test_killed_at_twenty_moments_nothing_is_lost_and_nothing_is_there_twice(planned, tmp_path) -> None:
+    campaign = planned(40, sequences=2)
+    assert campaign.stages == ("backbone", "sequence", "refold")
+    work_through(campaign, tmp_path / "whole")
+    context, moments, killed = multiprocessing.get_context("fork"), random.Random(1), 0
+    folder = tmp_path / "killed"
+    for _ in range(20):
+        child = context.Process(target=work_through, args=(campaign, folder), kwargs={"pause": 0.002})
+        child.start()
+        time.sleep(moments.uniform(0.02, 0.12))
+        if child.is_alive() and child.pid is not None:
+            os.kill(child.pid, signal.SIGKILL)
+            killed += 1
+        child.join()
+    assert killed >= 5  # on a machine that is quick, the last ones find nothing to do
+    assert work_through(campaign, folder) == []
+    assert rows(folder) == rows(tmp_path / "whole")
+    assert len(rows(folder)) == 40 + 40 + 80
+    assert contents(folder) == contents(tmp_path / "whole")  # no half of a file is left, not even under another name
+
+
+def test_one_failing_design_takes_no_other_with_it(planned, tmp_path) -> None:
+    def trouble(work: Work) -> None:
+        if work.number == 2 and work.stage == "backbone":
+            raise InputError("this one cannot be made")
+
+    campaign = planned(5)
+    failures = work_through(campaign, tmp_path, trouble=trouble)
+    assert [(work.name, str(error)) for work, error in failures] == [("design_3", "this one cannot be made")]
+    states = {(stage, name): state for stage, name, state, _ in rows(tmp_path)}
+    assert states.pop(("backbone", "design_3")) == "failed"
+    assert set(states.values()) == {"done"}
+    assert len(states) == 8
+    # The same command again tries it anew.
+    assert work_through(campaign, tmp_path) == []
+    assert {state for _, _, state, _ in rows(tmp_path)} == {"done"}
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(planned, tmp_path) -> None:
+    def trouble(work: Work) -> None:
+        if work.number == 3:
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError:
+                raise InputError("cannot be written: No space left on device") from None
+
+    campaign = planned(6, refold="none")
+    with pytest.raises(ResourceError, match="disk is full"):
+        work_through(campaign, tmp_path, trouble=trouble)
+    states = [state for _, _, state, _ in rows(tmp_path)]
+    assert states == ["done"] * 3 + ["waiting"] * 3
+    work_through(campaign, tmp_path)
+    assert {state for _, _, state, _ in rows(tmp_path)} == {"done"}
+
+
+def test_ctrl_c_gives_back_what_was_begun(planned, tmp_path) -> None:
+    def trouble(work: Work) -> None:
+        if work.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work_through(planned(4, refold="none"), tmp_path, trouble=trouble)
+    assert [state for _, _, state, _ in rows(tmp_path)] == ["done", "done", "waiting", "waiting"]
+
+
+def test_structures_that_were_removed_are_made_again(planned, tmp_path) -> None:
+    campaign = planned(3)
+    work_through(campaign, tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / BACKBONES / "design_2.cif").unlink(missing_ok=True)
+    (tmp_path / REFOLDED / "design_3.cif").unlink()
+    begun: list[str] = []
+    work_through(campaign, tmp_path, trouble=lambda work: begun.append(f"{work.stage} {work.name}"))
+    assert "refold design_3" in begun
+    assert "refold design_1" not in begun
+    assert {key: value for key, value in contents(tmp_path).items() if key in before} == before
+
+
+def test_the_manifest_takes_no_time_to_speak_of(planned, tmp_path) -> None:
+    """Under 2 % of a design that takes a second."""
+    campaign = planned(100, refold="none")
+    run = Run(campaign, tmp_path, Selection(), range(100))
+    with Manifest(tmp_path) as manifest:
+        began = time.process_time()
+        run.prepare(manifest)
+        result = {"columns": {f"c{k}": 1.0 for k in range(30)}, "verdicts": [], "sequences": {}, "note": ""}
+        while work := manifest.claim(4):
+            for each in work:
+                manifest.finish(each, result, 1.0)
+        assert (time.process_time() - began) / 100 < 0.02

@@ -1,0 +1,79 @@
+"""Batches that do not fit into memory are halved, and everything is drawn all the same."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from structdiff.drawing import Wanted, draw_all, is_out_of_memory
+from structdiff.errors import ResourceError
+from structdiff.options import RunOptions
+
+
+class Small:
+    """An engine that can take two structures at a time."""
+
+    def __init__(self, most: int, error: Exception) -> None:
+        self.most, self.error, self.sizes = most, error, []
+        self.device = torch.device("cpu")
+        self.weights = SimpleNamespace(sampling={})
+
+    def draw(self, items, generators, *_, **__):
+        if len(items) > self.most:
+            raise self.error
+        self.sizes.append(len(items))
+        pairs = zip(items, generators, strict=True)
+        return [(item, torch.rand(1, generator=generator).item()) for item, generator in pairs]
+
+
+class PlainJob:
+    """A job of which nothing but its number is known; whatever else is asked of it is not there."""
+
+    def __init__(self, index: int) -> None:
+        self.features, self.contacts = index, []
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+def wanted(count: int):
+    for index in range(count):
+        yield Wanted(job=PlainJob(index), seed=3, index=index)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), ResourceError("9 GiB"), MemoryError(),
+     RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_batches_are_halved(error, capsys) -> None:
+    options = RunOptions(batch_size=8)
+    engine = Small(2, error)
+    drawn = list(draw_all(engine, wanted(7), 7, options))  # type: ignore[arg-type]
+    assert engine.sizes == [2, 2, 2, 1]
+    assert [each.draw[0] for each in drawn] == list(range(7))
+    alone = list(draw_all(Small(9, error), wanted(7), 7, options))  # type: ignore[arg-type]
+    assert [each.draw[1] for each in drawn] == [each.draw[1] for each in alone]
+    assert "going on with 2" in capsys.readouterr().err
+
+
+def test_one_that_does_not_fit_alone_is_an_error() -> None:
+    with pytest.raises(ResourceError, match="9 GiB"):
+        list(draw_all(Small(0, ResourceError("9 GiB")), wanted(3), 3, RunOptions(batch_size=2)))  # type: ignore[arg-type]
+    assert not is_out_of_memory(RuntimeError("a fault"))
+
+
+def test_jobs_are_built_a_batch_ahead_only() -> None:
+    built = []
+
+    def counted():
+        for each in wanted(10):
+            built.append(each.index)
+            yield each
+
+    found = draw_all(Small(9, MemoryError()), counted(), 10, RunOptions(batch_size=2))  # type: ignore[arg-type]
+    next(found)
+    assert built == [0, 1]
