@@ -103,7 +103,8 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
     for chain in layout.chains.values():
         if chain[0].chain_is_fixed:
             continue
-        new = all(residue.origin is None for residue in chain)
+        # What partial diffusion begins with has a fold already.
+        new = all(residue.origin is None and residue.instead_of is None for residue in chain)
         plan = draw_fold_plan(len(chain), rng) if new else None
         before = len(blocks_of("/".join(letters)))
         letters.append("?" * len(chain) if plan is None else plan.letters)
