@@ -67,9 +67,9 @@ def pair_geometry(
 
 
 def _is_native(z: Tensor) -> bool:
-    wide = z.dtype == torch.float64 or z.shape[-1] % _CHANNEL_STEP
-    # Where native kernels are insisted on, the operator says why there is none.
-    return z.device.type == "cpu" and not wide and (_FORWARD.available("cpu") or mode() == "native")
+    fits = z.device.type == "cpu" and z.dtype == torch.float32 and z.shape[-1] % _CHANNEL_STEP == 0
+    # A compiler must not look into the loader; where native kernels are insisted on, the operator says what is missing.
+    return fits and (torch.compiler.is_compiling() or _FORWARD.available("cpu") or mode() == "native")
 
 
 def reference(
@@ -119,12 +119,11 @@ def _dots(probes: Tensor, direction: Tensor) -> Tensor:
 def _compute(
     tables: list[Tensor], heads: int, messages: int, largest: float, spacing: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    plain = _plain(tables)
-    out = tuple(torch.empty(x.shape, dtype=torch.float32) for x in _like(tables, heads, messages, largest, spacing))
-    if not _FORWARD(tables[0].device, plain, largest, spacing, *out):
-        out = tuple(x.contiguous() for x in reference(plain, heads, messages, largest, spacing))
-    dtype = tables[3].dtype
-    return out[0].to(dtype), out[1].to(dtype), out[2].to(dtype)
+    bias, gathered, arrows = _like(tables, heads, messages, largest, spacing)
+    if _FORWARD(tables[0].device, _plain(tables), largest, spacing, bias, gathered, arrows):
+        return bias, gathered, arrows
+    bias, gathered, arrows = reference(tables, heads, messages, largest, spacing)
+    return bias.contiguous(), gathered.contiguous(), arrows.contiguous()
 
 
 def _like(
@@ -140,7 +139,7 @@ def _like(
 
 
 def _plain(tables: list[Tensor]) -> list[Tensor]:
-    return [x.contiguous() if x.dtype == torch.bool else x.to(torch.float32).contiguous() for x in tables]
+    return [x.contiguous() for x in tables]
 
 
 _operator = register_operator(
@@ -157,7 +156,7 @@ def _compute_backward(
     found = [torch.empty_like(plain[place]) for place in _DIFFERENTIABLE]
     if not _BACKWARD(tables[0].device, *_plain(grads), plain, largest, spacing, found):
         raise KernelError("pair_geometry_backward: no memory for the gradients")
-    return [x.to(tables[place].dtype) for x, place in zip(found, _DIFFERENTIABLE, strict=True)]
+    return found
 
 
 def _like_backward(grads: list[Tensor], tables: list[Tensor], *rest: Any) -> list[Tensor]:
@@ -171,7 +170,7 @@ def _keep(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
 
 def _differentiate(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
     tables = list(ctx.saved_tensors)
-    if _is_native(tables[3]):
+    if _BACKWARD.available("cpu"):
         found = _backward_operator(list(grads), tables, *ctx.sizes)
     else:  # the kernels were switched off in between
         with torch.enable_grad():

@@ -7,24 +7,34 @@ import torch
 from torch.nn.functional import layer_norm
 from torch.testing import assert_close
 
+from structdiff import kernels
 from structdiff.kernels import triangle_multiplication
+from tests.kernels.contract import OperatorContract, compiles, native_only, needs_native, reference_only  # noqa: F401
+
+WEIGHTS = (
+    "norm_in_weight", "norm_in_bias", "project_in_weight", "gate_in_weight", "norm_out_weight", "norm_out_bias",
+    "project_out_weight", "gate_out_weight",
+)  # fmt: skip
 
 
-def draw(n=5, c_z=4, c_hidden=3, batch=2):
+def draw(n=5, c_z=32, c_hidden=16, batch=2, hidden=0.3):
     generator = torch.Generator().manual_seed(2)
 
-    def normal(*shape):
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
+    def normal(*shape, spread=1.0, mean=0.0):
+        return mean + spread * torch.randn(shape, generator=generator)
 
-    mask = torch.rand((batch, n, n), generator=generator) > 0.3
+    mask = torch.rand((batch, n, n), generator=generator) > (hidden or 0.0)
     weights = (
-        *(normal(c_z), normal(c_z), normal(2 * c_hidden, c_z), normal(2 * c_hidden, c_z)),
-        *(normal(c_hidden), normal(c_hidden), normal(c_z, c_hidden), normal(c_z, c_z)),
+        *(normal(c_z, spread=0.2, mean=1.0), normal(c_z, spread=0.2)),
+        *(normal(2 * c_hidden, c_z, spread=c_z**-0.5), normal(2 * c_hidden, c_z, spread=c_z**-0.5)),
+        *(normal(c_hidden, spread=0.2, mean=1.0), normal(c_hidden, spread=0.2)),
+        *(normal(c_z, c_hidden, spread=c_hidden**-0.5), normal(c_z, c_z, spread=c_z**-0.5)),
     )
-    return (normal(batch, n, n, c_z), mask, *weights)
+    return {"z": normal(batch, n, n, c_z), "mask": mask, **dict(zip(WEIGHTS, weights, strict=True))}
 
 
-def by_definition(z, mask, w_in, b_in, project_in, gate_in, w_out, b_out, project_out, gate_out, outgoing):
+def by_definition(z, mask, outgoing, **weights):
+    w_in, b_in, project_in, gate_in, w_out, b_out, project_out, gate_out = weights.values()
     x = layer_norm(z, z.shape[-1:], w_in, b_in)
     edges = (x @ project_in.T) * (x @ gate_in.T).sigmoid() * mask[..., None]
     a, b = edges.tensor_split(2, dim=-1)
@@ -32,21 +42,71 @@ def by_definition(z, mask, w_in, b_in, project_in, gate_in, w_out, b_out, projec
     return (layer_norm(product, w_out.shape, w_out, b_out) @ project_out.T) * (x @ gate_out.T).sigmoid()
 
 
-@pytest.mark.parametrize("outgoing", [True, False])
-@pytest.mark.parametrize("n", [1, 7, 33])
-def test_agrees_with_its_definition(n, outgoing):
-    inputs = draw(n)
-    assert_close(triangle_multiplication(*inputs, outgoing), by_definition(*inputs, outgoing), rtol=1e-10, atol=1e-10)
+class Contract(OperatorContract):
+    name = "triangle_multiplication"
+    outgoing: bool
+
+    def draw(self, size, *, hidden=0.3):
+        return draw(size, batch=2 if size < 100 else 1, hidden=hidden) | {"outgoing": self.outgoing}
+
+    def definition(self, **inputs):
+        return by_definition(**inputs)
+
+    def opcheck_arguments(self, inputs):
+        return inputs["z"], inputs["mask"], [inputs[name] for name in WEIGHTS], self.outgoing, 1e-5
 
 
-def test_transposed_table_is_taken_as_it_is():
-    z, mask, *weights = draw()
-    out = triangle_multiplication(z.transpose(1, 2), mask.mT, *weights, True)
-    expected = by_definition(z.transpose(1, 2), mask.mT, *weights, True)
-    assert_close(out, expected, rtol=1e-10, atol=1e-10)
+class TestOutgoing(Contract):
+    outgoing = True
 
 
-@pytest.mark.parametrize("outgoing", [True, False])
-def test_gradients_agree_with_finite_differences(outgoing):
-    inputs = [x.requires_grad_() if x.is_floating_point() else x for x in draw(n=3, c_z=2, c_hidden=3, batch=1)]
-    assert torch.autograd.gradcheck(lambda *x: triangle_multiplication(*x, outgoing), tuple(inputs))
+class TestIncoming(Contract):
+    outgoing = False
+
+
+@needs_native
+@pytest.mark.parametrize(("c_z", "c_hidden"), [(64, 32), (128, 128), (256, 64)])
+def test_widths_of_the_networks(c_z, c_hidden):
+    inputs = draw(20, c_z, c_hidden, batch=1)
+    for outgoing in (True, False):
+        contract = TestOutgoing()
+        expected = contract.results(by_definition, {k: v.double() if v.is_floating_point() else v
+                                                    for k, v in inputs.items()} | {"outgoing": outgoing})  # fmt: skip
+        kernels.set_mode("native")
+        try:
+            found = contract.results(contract.call, inputs | {"outgoing": outgoing})
+        finally:
+            kernels.set_mode(None)
+        for name, exact in expected.items():
+            assert_close(found[name].double(), exact, rtol=1e-4, atol=2e-5 * exact.abs().max().item())
+
+
+def test_widths_that_no_kernel_takes_run_in_pytorch():
+    inputs = draw(6, 12, 5)
+    assert_close(triangle_multiplication(**inputs, outgoing=True), by_definition(**inputs, outgoing=True),
+                 rtol=1e-4, atol=1e-5)  # fmt: skip
+
+
+def test_edges_outside_the_mask_change_nothing():
+    inputs = draw(9)
+    hidden = ~inputs["mask"]
+    out = triangle_multiplication(**inputs, outgoing=True)
+    changed = inputs | {"z": inputs["z"] + 7 * torch.randn_like(inputs["z"]) * hidden[..., None]}
+    assert_close(triangle_multiplication(**changed, outgoing=True)[~hidden], out[~hidden], rtol=1e-6, atol=1e-6)
+
+
+def test_compiles_in_one_graph():
+    compiles(
+        "import torch\n"
+        "from structdiff.kernels import triangle_multiplication as f\n"
+        "def step(z, w):\n"
+        "    mask = torch.ones(1, 9, 9, dtype=torch.bool)\n"
+        "    norm, square, wide = torch.ones(16), w[:16], w\n"
+        "    return f(z, mask, norm, norm, wide, wide, norm, norm, square, square, True).square().sum()\n"
+        "z = torch.randn(1, 9, 9, 16, requires_grad=True)\n"
+        "w = torch.randn(32, 16, requires_grad=True)\n"
+        "compiled = torch.compile(step, backend='aot_eager', fullgraph=True)\n"
+        "expected = torch.autograd.grad(step(z, w), (z, w))\n"
+        "found = torch.autograd.grad(compiled(z, w), (z, w))\n"
+        "for a, b in zip(found, expected): torch.testing.assert_close(a, b)\n"
+    )
