@@ -147,7 +147,9 @@ def test_slopes_of_contacts_between_copies(group):
     random = np.random.default_rng(0)
     for _ in range(3):
         step = random.normal(size=sites.shape) * 1e-5
-        up, down = (ImageContacts(model.repulsion, Images.of(group)).energy(sites + s * step, 100.0)[0] for s in (1, -1))
+        up, down = (
+            ImageContacts(model.repulsion, Images.of(group)).energy(sites + s * step, 100.0)[0] for s in (1, -1)
+        )
         assert (up - down) / 2 == pytest.approx(float(np.vdot(gradient, step)), rel=1e-3, abs=1e-9)
 
 

@@ -1,0 +1,145 @@
+"""What must hold of symmetric designs, of partial diffusion and of inpainting, whatever the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.evaluation.superposition import superpose
+from structdiff.geometry.point_groups import point_group
+from structdiff.options import RunOptions
+from structdiff.output.files import write_design
+from structdiff.pipeline import design
+from structdiff.spec.design import design_from_dict
+from structdiff.structure.files import read_structure
+
+MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
+QUICK = RunOptions(sampling=SamplingConfig(steps=8, solver="euler", sigma_max=300.0))
+
+
+def designed(**asked):
+    return list(design(design_from_dict(asked), options=QUICK))
+
+
+def verdicts(one) -> dict[str, bool]:
+    return {verdict.name: verdict.met for verdict in one.verdicts}
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "copies", "contigs"),
+    [("C3", 3, "14"), ("D2", 4, "10"), ("T", 12, "8"), ("helical:copies=5,rise=9,twist=70", 5, "8")],
+)
+def test_copies_in_files_are_equal_to_a_thousandth(symmetry, copies, contigs, tmp_path):
+    (one,) = designed(contigs=contigs, symmetry=symmetry, seed=2)
+    assert verdicts(one)["symmetry"]
+    write_design(one, tmp_path, "x")
+    found = read_structure(tmp_path / "x.cif")
+    names = found.chains.name.tolist()
+    assert len(set(names)) == len(names) == copies
+    assert len(set(one.sequences.values())) == 1
+    assert np.unique(found.chains.entity_id).size == 1
+    operators = one.residue_map["symmetry"]["copies"]
+    assert [each["chains"] for each in operators] == [[name] for name in names]
+    seen = found.atoms.resolved
+    first = found.atoms.positions[(found.atom_chain == 0) & seen].astype(np.float64)
+    numbers = found.residues.author_seq_id[found.chain_residues(0)]
+    for row, each in enumerate(operators):
+        own = found.atoms.positions[(found.atom_chain == row) & seen]
+        moved = first @ np.array(each["rotation"]).T + each["translation_angstrom"]
+        assert np.linalg.norm(own - moved, axis=1).max() <= 1e-3
+        assert np.array_equal(found.residues.author_seq_id[found.chain_residues(row)], numbers)
+    # The confidence is that of the copies which the network saw.
+    assert len(one.confidence.plddt) == sum(len(one.sequences[name]) for name in one.confidence.chains)
+    assert set(one.confidence.chains) <= set(names)
+
+
+def test_the_same_seed_gives_the_same_assembly_whatever_else_is_drawn():
+    asked = {"contigs": "9-12", "symmetry": "C5", "num_designs": 2, "seed": 7}
+    both, again = designed(**asked), designed(**asked)
+    options = RunOptions(sampling=QUICK.sampling, batch_size=1)
+    alone = list(design(design_from_dict(asked), options=options))
+    for one, same, single in zip(both, again, alone, strict=True):
+        assert np.array_equal(one.structure.atoms.positions, same.structure.atoms.positions)
+        assert one.sequences == same.sequences == single.sequences
+        assert np.abs(one.structure.atoms.positions - single.structure.atoms.positions).max() < 0.5
+
+
+def test_a_motif_is_kept_in_every_copy():
+    (one,) = designed(contigs="5/A163-170/5", motif=str(MOTIF), symmetry="C3")
+    assert verdicts(one)["motif"]
+    rows = one.residue_map["residues"]
+    assert [row["design"]["chain"] for row in rows] == ["A"] * 8 + ["B"] * 8 + ["C"] * 8
+    assert [row["motif"]["number"] for row in rows] == 3 * list(range(163, 171))
+
+
+def test_a_motif_at_the_axis_stays_there(tmp_path):
+    given = read_structure(MOTIF)
+    lines = []
+    shift = given.atoms.positions.mean(0) - [9.0, 0, 0]
+    for line in MOTIF.read_text().splitlines(True):
+        if line.startswith("ATOM"):
+            at = np.array([float(line[30 + 8 * axis : 38 + 8 * axis]) for axis in range(3)]) - shift
+            line = f"{line[:30]}{at[0]:8.3f}{at[1]:8.3f}{at[2]:8.3f}{line[54:]}"
+        lines.append(line)
+    (tmp_path / "placed.pdb").write_text("".join(lines))
+    (one,) = designed(contigs="4/A163-170/4", motif=str(tmp_path / "placed.pdb"), symmetry="C3:motif=placed")
+    assert verdicts(one)["motif's place"]
+    placed = read_structure(tmp_path / "placed.pdb")
+    alpha = placed.atoms.positions[(placed.atoms.name == "CA")][13:21]
+    chain = one.structure.atom_chain == 0
+    own = one.structure.atoms.positions[chain & (one.structure.atoms.name == "CA")][4:12]
+    assert np.abs(own - alpha).max() < 0.01
+    turned = own @ point_group("C3").rotations[1].T
+    second = one.structure.atoms.positions[(one.structure.atom_chain == 1) & (one.structure.atoms.name == "CA")][4:12]
+    assert np.abs(second - turned).max() <= 2e-3
+
+
+def test_more_noise_leads_further_from_the_start():
+    given = read_structure(MOTIF)
+    alpha = given.atoms.positions[given.atoms.name == "CA"].astype(np.float64)
+    away = []
+    for noise in ("0.5", "5", "60"):
+        (one,) = designed(motif=str(MOTIF), noise=noise, seed=3)
+        own = one.structure.atoms.positions[one.structure.atoms.name == "CA"].astype(np.float64)
+        away.append(float(np.sqrt(np.square(superpose(own, alpha) - alpha).sum(-1).mean())))
+        assert "start" in verdicts(one)
+    assert away == sorted(away)
+    assert away[0] < 1.0
+    assert away[2] > 4.0
+
+
+def test_partial_diffusion_holds_and_keeps_what_it_is_told():
+    (one,) = designed(motif=str(MOTIF), noise="6", hold="A163-181", keep_sequence="A150-155", seed=3)
+    given = read_structure(MOTIF)
+    letters = dict(zip(given.residues.author_seq_id.tolist(), given.residues.name.tolist(), strict=True))
+    names = dict(zip(one.structure.residues.author_seq_id.tolist(), one.structure.residues.name.tolist(), strict=True))
+    kept = [*range(150, 156), *range(163, 182)]
+    assert [names[number] for number in kept] == [letters[number] for number in kept]
+    assert verdicts(one)["motif"]
+    both = [np.isin(s.residues.author_seq_id[s.atoms.residue], range(163, 182)) & (s.atoms.name == "CA")
+            for s in (one.structure, given)]  # fmt: skip
+    held, known = one.structure.atoms.positions[both[0]], given.atoms.positions[both[1]]
+    assert np.abs(held - known).max() < 0.05  # in the frame of the file
+
+
+def test_a_loop_is_new_and_the_rest_stays():
+    (one,) = designed(motif=str(MOTIF), inpaint="A165-168:6", seed=3)
+    assert verdicts(one)["motif"]
+    assert len(one.sequences["A"]) == 45 + 2
+    kept = [row["motif"]["number"] for row in one.residue_map["residues"]]
+    assert kept == [number for number in range(150, 195) if not 165 <= number <= 168]
+
+
+def test_a_linker_joins_two_stretches_in_their_pose_or_frees_it():
+    (rigid,) = designed(motif=str(MOTIF), contigs="A150-160/12/A180-190", seed=1)
+    (free,) = designed(motif=str(MOTIF), contigs="A150-160/12/A180-190@2", seed=1)
+    given = read_structure(MOTIF)
+    alpha = given.atoms.positions[given.atoms.name == "CA"]
+    known = float(np.linalg.norm(alpha[0] - alpha[40]))
+    for one, same in ((rigid, True), (free, False)):
+        assert verdicts(one)["motif"]
+        own = one.structure.atoms.positions[one.structure.atoms.name == "CA"]
+        assert (abs(float(np.linalg.norm(own[0] - own[-1])) - known) < 0.3) == same
