@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 
 #: Where arguments and results are tensors whose shapes are written down. Not checked are the packages of plain data,
 #: where NumPy's numbers stand for Python's, and what the tests of wrong input call with wrong types.
-SHAPES_CHECKED = ("geometry", "kernels", "nn", "model", "features", "confidence")
+SHAPES_CHECKED = ("geometry", "kernels", "nn", "model", "features", "confidence", "inverse_folding")
 
 # Before any of them is imported.
 install_import_hook([f"structdiff.{name}" for name in SHAPES_CHECKED], "beartype.beartype")

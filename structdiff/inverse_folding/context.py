@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from structdiff.inverse_folding.graph import NUM_RADIAL, class_features, radial_features, smoothed_distance
-from structdiff.inverse_folding.layers import NodeUpdate, layer_list
+from structdiff.inverse_folding.layers import Layers, NodeUpdate
 
 #: Classes of elements, groups and periods, 0 being none.
 NUM_ELEMENTS, _NUM_GROUPS, _NUM_PERIODS = 120, 19, 8
@@ -19,6 +19,8 @@ _PERIOD_SIZES = (2, 8, 8, 18, 18, 32, 32)
 _NEAREST_RESIDUES = 16
 _TYPE_CHANNELS = 64
 _NUM_LAYERS = 2
+#: Each residue's surroundings are its own; all pairs of their atoms at once would need gigabytes.
+_RESIDUES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +111,8 @@ class ContextEncoder(nn.Module):
         self.to_context = nn.Linear(width, width)
         self.to_atoms = nn.Linear(width, width)
         self.to_bonds = nn.Linear(width, width)
-        self.residue_layers = layer_list(NodeUpdate(width, 3) for _ in range(_NUM_LAYERS))
-        self.atom_layers = layer_list(NodeUpdate(width, 2) for _ in range(_NUM_LAYERS))
+        self.residue_layers = Layers(NodeUpdate(width, 3) for _ in range(_NUM_LAYERS))
+        self.atom_layers = Layers(NodeUpdate(width, 2) for _ in range(_NUM_LAYERS))
         self.out = nn.Linear(width, width, bias=False)
         self.out_norm = nn.LayerNorm(width)
 
@@ -118,6 +120,17 @@ class ContextEncoder(nn.Module):
         self, nodes: Float[Tensor, "residue c"], atoms: Float[Tensor, "residue 5 3"], near: NearbyAtoms
     ) -> Float[Tensor, "residue c"]:
         """The residues with what they have learnt. atoms: N, CA, C, O, CB in Å."""
+        parts = (each.split(_RESIDUES_AT_ONCE) for each in (nodes, atoms, near.positions, near.elements, near.mask))
+        return torch.cat(
+            [
+                self._learnt(some, where, NearbyAtoms(positions=positions, elements=elements, mask=mask))
+                for some, where, positions, elements, mask in zip(*parts, strict=True)
+            ]
+        )
+
+    def _learnt(
+        self, nodes: Float[Tensor, "residue c"], atoms: Float[Tensor, "residue 5 3"], near: NearbyAtoms
+    ) -> Float[Tensor, "residue c"]:
         types = self._types(near.elements)
         pairs = self.to_pairs(self.pair_norm(self._pair_features(atoms, near, types)))
         between = smoothed_distance(near.positions[:, :, None] - near.positions[:, None])

@@ -11,6 +11,8 @@ from torch.nn.functional import normalize, one_hot, pad
 _MAX_SEPARATION = 32
 _NUM_SEPARATION_FEATURES = 16
 NUM_RADIAL = 16
+#: All features of all edges at once would need gigabytes.
+_RESIDUES_AT_ONCE = 32
 #: Which pairs of N, CA, C, O, CB have their distances told, in the order of the published weights.
 _ATOM_PAIRS = (
     "CA-CA N-N C-C O-O CB-CB CA-N CA-C CA-O CA-CB N-C N-O N-CB CB-C CB-O O-C N-CA C-CA O-CA CB-CA C-N O-N CB-N C-CB "
@@ -93,10 +95,16 @@ class BackboneEdges(nn.Module):
         neighbours: Int[Tensor, "residue neighbour"],
     ) -> Float[Tensor, "residue neighbour width"]:
         """The edges. atoms: N, CA, C, O, CB in Å."""
-        difference = atoms[:, None, :, None] - atoms[neighbours][:, :, None]
-        distances = smoothed_distance(difference).flatten(-2)[..., self.pair_columns.to(atoms.device)]
-        radial = radial_features(distances, *self.radial_range).flatten(-2)
-        return self.norm(self.embedding(torch.cat([separation, radial], dim=-1)))
+        columns = self.pair_columns.to(atoms.device)
+        found = []
+        for own, place, others in zip(
+            *(x.split(_RESIDUES_AT_ONCE) for x in (atoms, separation, neighbours)), strict=True
+        ):
+            difference = own[:, None, :, None] - atoms[others][:, :, None]
+            distances = smoothed_distance(difference).flatten(-2)[..., columns]
+            radial = radial_features(distances, *self.radial_range).flatten(-2)
+            found.append(self.norm(self.embedding(torch.cat([place, radial], dim=-1))))
+        return torch.cat(found)
 
 
 class AlphaCarbonEdges(nn.Module):

@@ -7,8 +7,8 @@ residue is multiplied once and not once an edge; and the last map, being linear,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar, cast
+from collections.abc import Iterator
+from typing import Generic, TypeVar, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -22,9 +22,11 @@ MESSAGE_SCALE = 30.0
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def layer_list(layers: Iterable[Layer]) -> list[Layer]:
-    """Layers as a part of a network: a ModuleList, whose members type checkers know."""
-    return cast("list[Layer]", nn.ModuleList(layers))
+class Layers(nn.ModuleList, Generic[Layer]):
+    """Layers one after another, all of one kind, which type checkers know."""
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(cast("list[Layer]", list(self._modules.values())))
 
 
 class Message(nn.Module):

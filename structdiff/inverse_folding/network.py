@@ -20,7 +20,7 @@ from structdiff.inverse_folding.graph import (
     nearest_neighbours,
     with_virtual_cb,
 )
-from structdiff.inverse_folding.layers import EncoderLayer, NodeUpdate, layer_list
+from structdiff.inverse_folding.layers import EncoderLayer, Layers, NodeUpdate
 
 WIDTH = 128
 NUM_LAYERS = 3
@@ -62,7 +62,7 @@ class InverseFoldingNetwork(nn.Module):
         self.config = config
         self.edge_features = AlphaCarbonEdges(WIDTH) if config.kind == "ca" else BackboneEdges(WIDTH)
         self.embed_edges = nn.Linear(WIDTH, WIDTH)
-        self.encoder = layer_list(EncoderLayer(WIDTH) for _ in range(NUM_LAYERS))
+        self.encoder = Layers(EncoderLayer(WIDTH) for _ in range(NUM_LAYERS))
         if config.kind == "ligand":
             self.context = ContextEncoder(WIDTH)
         if config.kind == "membrane":
@@ -70,7 +70,7 @@ class InverseFoldingNetwork(nn.Module):
             self.label_norm = nn.LayerNorm(WIDTH)
             self.embed_nodes = nn.Linear(WIDTH, WIDTH)
         self.letters = nn.Embedding(len(LETTERS), WIDTH)
-        self.decoder = layer_list(NodeUpdate(WIDTH, 4) for _ in range(NUM_LAYERS))
+        self.decoder = Layers(NodeUpdate(WIDTH, 4) for _ in range(NUM_LAYERS))
         self.logits = nn.Linear(WIDTH, len(LETTERS))
 
     @property

@@ -24,7 +24,7 @@ from structdiff.inverse_folding.graph import (
     smoothed_distance,
     with_virtual_cb,
 )
-from structdiff.inverse_folding.layers import EncoderLayer, NodeUpdate, layer_list
+from structdiff.inverse_folding.layers import EncoderLayer, Layers, NodeUpdate
 from structdiff.inverse_folding.rigid_groups import NUM_SLOTS
 
 WIDTH = 128
@@ -66,7 +66,7 @@ class SideChainPacker(nn.Module):
         self.embed_letter = nn.Linear(len(LETTERS), WIDTH, bias=False)
         self.letter_norm = nn.LayerNorm(WIDTH)
         self.embed_nodes = nn.Linear(WIDTH, WIDTH)
-        self.encoder = layer_list(EncoderLayer(WIDTH) for _ in range(NUM_LAYERS))
+        self.encoder = Layers(EncoderLayer(WIDTH) for _ in range(NUM_LAYERS))
         self.context = ContextEncoder(WIDTH, radial_range=_RADIAL_RANGE)
         self.atom_edges = nn.Linear(NUM_SLOTS**2 * NUM_RADIAL + 2 * len(LETTERS), WIDTH, bias=False)
         self.atom_edge_norm = nn.LayerNorm(WIDTH)
@@ -76,7 +76,7 @@ class SideChainPacker(nn.Module):
         self.contact_norm = nn.LayerNorm(WIDTH)
         self.embed_contacts = nn.Linear(WIDTH, WIDTH)
         self.join_nodes = nn.Linear(2 * WIDTH, WIDTH)
-        self.decoder = layer_list(NodeUpdate(WIDTH, 4) for _ in range(NUM_LAYERS))
+        self.decoder = Layers(NodeUpdate(WIDTH, 4) for _ in range(NUM_LAYERS))
         self.torsions = nn.Linear(WIDTH, 4 * 3 * NUM_MIXED)
 
     @property
