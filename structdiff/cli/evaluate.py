@@ -105,9 +105,10 @@ def evaluate(
             seed=seed,
             on_progress=progress,
         )
-    _write(found, out, provenance)
-    if not given["quiet"]:
-        _show(found, out)
+    if found.rows:
+        _write(found, out, provenance)
+        if not given["quiet"]:
+            _show(found, out)
     for _, reason in found.failures:
         print(f"error: {reason}", file=sys.stderr)
     return _FAILED if found.failures else 0

@@ -17,7 +17,9 @@ from structdiff.evaluation.summary import Summary, summarise
 
 CLUSTER_TM = 0.6
 _SAMPLED_PAIRS = 600  # for the mean over pairs
-_CANDIDATES = 30  # references aligned to each structure
+CANDIDATES = 80  # references aligned to each structure, quickly
+_ALIGNED = 5  # of these, the best, aligned in full
+_QUICK = 2.0  # a floor above every score: first alignments only
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,12 +121,13 @@ class References:
 
 
 def nearest_references(
-    traces: Sequence[np.ndarray], folds: np.ndarray, references: References, *, candidates: int = _CANDIDATES,
+    traces: Sequence[np.ndarray], folds: np.ndarray, references: References, *, candidates: int = CANDIDATES,
     on_done: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, list[str]]:  # fmt: skip
     """Highest TM-score (structure), by the structure's own length, to any reference, and that reference's name.
 
-    Only the references nearest in the space of folds (structure, dimension) are aligned, so a likeness may be missed.
+    Only the references nearest in the space of folds (structure, dimension) are aligned, at first roughly, so a
+    likeness may be missed.
     """
     best, names = np.full(len(traces), np.nan), [""] * len(traces)
     rows = [row for row, trace in enumerate(traces) if len(trace) >= MINIMAL_LENGTH]
@@ -134,8 +137,12 @@ def nearest_references(
                - 2 * folds[rows] @ references.folds.T)  # fmt: skip
     near = np.argsort(squared, axis=1, kind="stable")[:, :candidates]
     offset = len(traces)
+    chains = [*traces, *references.traces]
     pairs = np.stack([np.repeat(rows, near.shape[1]), near.ravel() + offset], -1)
-    found = align_pairs([*traces, *references.traces], pairs, on_done=on_done).by_first.reshape(near.shape)
+    quick = align_pairs(chains, pairs, floor=_QUICK, on_done=on_done).by_first.reshape(near.shape)
+    near = np.take_along_axis(near, np.argsort(-quick, axis=1, kind="stable")[:, :_ALIGNED], 1)
+    pairs = np.stack([np.repeat(rows, near.shape[1]), near.ravel() + offset], -1)
+    found = align_pairs(chains, pairs).by_first.reshape(near.shape)
     winner = found.argmax(1)
     for place, row in enumerate(rows):
         best[row] = found[place, winner[place]]

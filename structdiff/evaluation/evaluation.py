@@ -12,7 +12,14 @@ from structdiff.errors import StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.evaluation.distribution import likeness
-from structdiff.evaluation.diversity import Diversity, References, diversity, foldseek_clusters, nearest_references
+from structdiff.evaluation.diversity import (
+    CANDIDATES,
+    Diversity,
+    References,
+    diversity,
+    foldseek_clusters,
+    nearest_references,
+)
 from structdiff.evaluation.fold_embedding import fold_embedding
 from structdiff.evaluation.measures import measured
 from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
@@ -167,7 +174,7 @@ def _nearest(
     def report(number: int) -> None:
         nonlocal done
         done += number
-        on_progress("aligning to references", done, max(done, 30 * len(subjects)))
+        on_progress("aligning to known chains", done, max(done, CANDIDATES * len(subjects)))
 
     return nearest_references([subject.trace for subject in subjects], folds, references, on_done=report)
 

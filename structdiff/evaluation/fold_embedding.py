@@ -145,4 +145,7 @@ def fold_space() -> FoldSpace:
 
 def fold_embedding(backbones: list[Backbone]) -> np.ndarray:
     """Points (chain, dimension) of chains in the space of folds."""
-    return fold_space().place(np.array([fold_features(backbone) for backbone in backbones]))
+    space = fold_space()
+    if not backbones:
+        return np.zeros((0, len(space.components)))
+    return space.place(np.array([fold_features(backbone) for backbone in backbones]))

@@ -20,7 +20,7 @@ _WITHIN = {"helix": "helix content", "strand": "strand content", "rg": "radius o
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One line: of which structures, what, its value, the bound that is wanted, and whether it is met.
+    """One line: of which structures, what, its value, the bound that is wanted (None: only stated), and if it is met.
 
     scale and unit: how the value is shown. better: "higher" or "lower" than the bound is good.
     """
@@ -28,20 +28,22 @@ class Target:
     group: str
     text: str
     value: Summary
-    bound: float
+    bound: float | None
     better: str
     unit: str = ""
 
     @property
     def met(self) -> bool | None:
         """Whether the mean reaches the bound; None where there is no value."""
-        if math.isnan(self.value.mean):
+        if math.isnan(self.value.mean) or self.bound is None:
             return None
         return self.value.mean >= self.bound if self.better == "higher" else self.value.mean <= self.bound
 
     @property
     def wanted(self) -> str:
         """The bound in words."""
+        if self.bound is None:
+            return "stated"
         number = f"{self.bound * (100 if self.unit == '%' else 1):g}{' %' if self.unit == '%' else ''}"
         return f"{'at least' if self.better == 'higher' else 'at most'} {number}"
 
@@ -76,7 +78,7 @@ def targets_of(
     """The lines of one group of structures, given their values and those of the group as a set."""
     targets: list[Target] = []
 
-    def line(text: str, value: Summary, bound: float, better: str, unit: str = "") -> None:
+    def line(text: str, value: Summary, bound: float | None, better: str, unit: str = "") -> None:
         targets.append(Target(group=group, text=text, value=value, bound=bound, better=better, unit=unit))
 
     def mean(name: str) -> Summary:
@@ -98,6 +100,8 @@ def targets_of(
             line(f"Fréchet distance over natural halves', {words}", of_set[name], 3, "lower")
     if "clusters_per_structure" in of_set:
         line("clusters at TM 0.6 a structure", of_set["clusters_per_structure"], 0.5, "higher", "%")
+    if any("nearest_tm" in row for row in rows):
+        line("TM to the nearest natural chain", mean("nearest_tm"), None, "lower")
     return targets
 
 

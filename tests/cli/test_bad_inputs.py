@@ -175,6 +175,26 @@ CASES = [
         {"folder/x": ""}),
     Bad("preparing a missing folder", ("prepare", "nowhere", "set"), ("nowhere", "no such folder")),
     Bad("unknown command", ("desing",), ("desing",)),
+    # Evaluation
+    Bad("evaluating what is not there", ("evaluate", "nowhere"), ("nowhere", "no such file or folder")),
+    Bad("evaluating a folder without structures", ("evaluate", "folder"), ("folder", "no structures found"),
+        {"folder/notes.txt": "hello"}),
+    Bad("evaluating a broken file alone", ("evaluate", "broken.pdb"), ("broken.pdb", "no atoms"),
+        {"broken.pdb": "REMARK nothing\n"}),
+    Bad("evaluating against no reference", ("evaluate", "motif.pdb", "--reference", "nowhere.pdb"), ("nowhere.pdb",),
+        {"motif.pdb": MOTIF}),
+    Bad("references of other names", ("evaluate", "motif.pdb", "--reference", "true"), ("true", "no reference"),
+        {"motif.pdb": MOTIF, "true/other.pdb": MOTIF}),
+    Bad("evaluating with a map that is none", ("evaluate", "motif.pdb", "--residue-map", "map.json"),
+        ("map.json", "residue map"), {"motif.pdb": MOTIF, "map.json": '{"residues": [1]}'}),
+    Bad("hotspots that cannot be read", ("evaluate", "motif.pdb", "--hotspots", "A1..5"), ("hotspots", "A1..5"),
+        {"motif.pdb": MOTIF}),
+    Bad("natural chains that are not there", ("evaluate", "motif.pdb", "--natural", "nowhere"), ("nowhere", "natural"),
+        {"motif.pdb": MOTIF}),
+    Bad("refolded structures without MotifBench", ("evaluate", "motif.pdb", "--refolded", "folder"), ("refolded",),
+        {"motif.pdb": MOTIF, "folder/x": ""}),
+    Bad("MotifBench that is not there", ("evaluate", "scaffolds", "--motifbench", "nowhere"), ("test_cases.csv",),
+        {"scaffolds/motif.pdb": MOTIF}),
 ]  # fmt: skip
 
 

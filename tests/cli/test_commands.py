@@ -33,7 +33,9 @@ def test_help_and_import_start_no_torch() -> None:
         assert shown.endswith("\nset()\n")
 
 
-@pytest.mark.parametrize("name", ["design", "predict", "sequence", "view", "train", "prepare", "weights", "info"])
+@pytest.mark.parametrize(
+    "name", ["design", "predict", "sequence", "evaluate", "view", "train", "prepare", "weights", "info"]
+)
 def test_every_command_explains_itself_with_examples(name: str, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert main([name, "--help"]) == 0

@@ -28,8 +28,8 @@ METRICS = (
     Metric(name="nearest_in_set", label="TM to the nearest of the set", group=_FOLDS, better="none",
            formula="highest TM-score to any other structure of the set, by the longer chain's length", source=_TM),
     Metric(name="nearest_tm", label="TM to the nearest reference", group=_FOLDS, better="none",
-           formula="highest TM-score, by the length of the design, to a chain of the reference set among those nearest "
-           "to it by descriptors; a lower bound of the true highest", source=_TM),
+           formula="highest TM-score, by the length of the design, to a chain of the reference set among the 80 "
+           "nearest to it in the space of folds; a lower bound of the true highest", source=_TM),
     Metric(name="clusters", label="clusters at TM 0.6", group=_FOLDS, scope="set", better="higher",
            formula="the structure with most others at a TM-score (by the longer chain's length) of 0.6 or more becomes "
            "a cluster with these, again and again: greedy set cover, as Foldseek clusters", source=_TM),

@@ -1,0 +1,157 @@
+"""A quick fold: the backbone torsions whose distances and orientations trRosetta finds likeliest.
+
+Gradient descent over phi and psi with everything else ideal, from several starts at once, near neighbours in sequence
+first (as Yang et al. 2020 do with Rosetta). It serves to judge designs, not to predict structures.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from structdiff.evaluation.trrosetta.geometry import PairGeometry, pair_geometry
+from structdiff.evaluation.trrosetta.network import Expectation
+from structdiff.typing import Float
+
+#: Ideal bonds (Å), angles (degrees; Engh & Huber 1991) and basins of phi and psi (degrees) where a start may lie.
+_N_CA, _CA_C, _C_N = 1.458, 1.525, 1.329
+_AT_CA, _AT_C, _AT_N = 111.0, 117.2, 121.7
+_HELIX, _STRAND, _TURN = (-63.0, -43.0), (-120.0, 130.0), (60.0, 40.0)
+_BASINS = ((_HELIX, 0.45), (_STRAND, 0.5), (_TURN, 0.05))
+#: Sequence separations that count, and the steps taken with each; learning rate in radian.
+_STAGES, _RATE = ((12, 60), (24, 60), (10_000, 140)), 0.15
+_NEAR, _CLASH, _CLASH_WEIGHT = 0.5, 3.6, 2.0  # probability from which orientations count; Å between CA
+_SLOPE = 0.1  # a pair that should be near and is not, per Å
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded:
+    """The best of the starts: N, CA, C (Å), and its mean log likelihood a pair."""
+
+    backbone: Float[Tensor, "residue 3 3"]
+    log_likelihood: float
+
+
+def fold(expected: Expectation, *, starts: int = 6, seed: int = 0) -> Folded:
+    """Folds a chain into what is expected of it; the same seed gives the same fold."""
+    residues = len(expected.distance)
+    generator = torch.Generator().manual_seed(seed)
+    torsions = _starts(residues, starts, generator).requires_grad_()
+    potential = _Potential(expected)
+    for reach, steps in _STAGES:
+        optimiser = torch.optim.Adam([torsions], lr=_RATE)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=_RATE / 20)
+        for _ in range(steps):
+            optimiser.zero_grad()
+            potential.energy(*build_backbone(torsions), reach).sum().backward()
+            optimiser.step()
+            schedule.step()
+    with torch.no_grad():
+        n, ca, c = build_backbone(torsions)
+        energy = potential.energy(n, ca, c, 10_000)
+        best = int(energy.argmin())
+    return Folded(backbone=torch.stack([n, ca, c], 2)[best], log_likelihood=-float(energy[best]))
+
+
+def _starts(residues: int, starts: int, generator: torch.Generator) -> Float[Tensor, "start residue 2"]:
+    chance = torch.tensor([share for _, share in _BASINS])
+    basin = torch.multinomial(chance, starts * residues, replacement=True, generator=generator)
+    middle = torch.tensor([place for place, _ in _BASINS])[basin].view(starts, residues, 2)
+    return torch.deg2rad(middle + 10 * torch.randn(middle.shape, generator=generator))
+
+
+def build_backbone(torsions: Float[Tensor, "start residue 2"]) -> tuple[Tensor, Tensor, Tensor]:
+    """N, CA and C (Å, each start, residue, 3) from phi and psi (radian), trans peptides, ideal bonds and angles.
+
+    Each residue's frame is that of the one before, moved on; all products at once, in log2(residues) rounds.
+    """
+    phi, psi = torsions.unbind(-1)
+    trans = torch.full_like(phi[:, 1:], math.pi)
+    # Frames stand at C, first axis along CA-C; on to N, CA and C of the next residue.
+    step = _advance(psi[:, :-1], _AT_C, _C_N) @ _advance(trans, _AT_N, _N_CA) @ _advance(phi[:, 1:], _AT_CA, _CA_C)
+    frames = functional.pad(step, (0, 0, 0, 0, 1, 0)).clone()
+    frames[:, 0] = torch.eye(4)
+    reach = 1
+    while reach < frames.shape[1]:
+        joined = frames[:, :-reach] @ frames[:, reach:]
+        frames = torch.cat([frames[:, :reach], joined], 1)
+        reach *= 2
+    own_ca = frames.new_tensor([-_CA_C, 0, 0, 1])
+    angle = math.radians(_AT_CA)
+    own_n = own_ca + _N_CA * frames.new_tensor([math.cos(angle), math.sin(angle), 0, 0])
+    return (frames @ own_n)[..., :3], (frames @ own_ca)[..., :3], frames[..., :3, 3]
+
+
+def _advance(torsion: Float[Tensor, "start residue"], angle: float, length: float) -> Tensor:
+    """From the frame of a bond to that of the next: turned by the torsion, bent by the bond angle, moved on."""
+    bend = math.pi - math.radians(angle)
+    sine, cosine = torsion.sin(), torsion.cos()
+    zero, one = torch.zeros_like(sine), torch.ones_like(sine)
+    down, across = math.cos(bend), math.sin(bend)
+    rows = [
+        [down * one, -across * one, zero, length * down * one],
+        [across * cosine, down * cosine, -sine, length * across * cosine],
+        [across * sine, down * sine, cosine, length * across * sine],
+        [zero, zero, zero, one],
+    ]
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+class _Potential:
+    """Minus the log probability of a fold's geometry, interpolated between the classes, a pair."""
+
+    def __init__(self, expected: Expectation) -> None:
+        self.expected = expected
+        residues = len(expected.distance)
+        place = torch.arange(residues)
+        self.separation = (place[:, None] - place).abs()
+        near = expected.distance[..., 1:21].exp().sum(-1)  # within 12 Å
+        self.oriented = torch.where(near >= _NEAR, near, 0.0)
+
+    def energy(self, n: Tensor, ca: Tensor, c: Tensor, reach: int) -> Float[Tensor, " start"]:
+        """Of each start; pairs further apart in sequence than ``reach`` do not count."""
+        pairs = pair_geometry(n, ca, _cb(n, ca, c))
+        counts = ((self.separation >= 2) & (self.separation <= reach)).float()
+        total = counts * -_distance_log(self.expected.distance, pairs.distance)
+        for name, logs in (("omega", self.expected.omega), ("theta", self.expected.theta), ("phi", self.expected.phi)):
+            total = total + counts * self.oriented * -_angle_log(logs, pairs, name)
+        apart = torch.cdist(ca, ca) + 10.0 * (self.separation < 3)
+        clash = functional.relu(_CLASH - apart).square().sum((1, 2))
+        return (total.sum((1, 2)) + _CLASH_WEIGHT * clash) / counts.sum().clamp(min=1)
+
+
+def _cb(n: Tensor, ca: Tensor, c: Tensor) -> Tensor:
+    """The ideal CB of an L residue."""
+    b, a = ca - n, c - ca
+    return ca - 0.58273431 * torch.linalg.cross(b, a, dim=-1) + 0.56802827 * b - 0.54067466 * a
+
+
+def _distance_log(logs: Tensor, distance: Tensor) -> Tensor:
+    """Log probability of a distance: linear between the middles of the classes, that of class 0 from 20 Å on."""
+    place = ((distance - 2.25) / 0.5).clamp(0, 36)
+    inside = torch.cat([logs[..., 1:], logs[..., :1]], -1)
+    # Further apart nothing is known but that the pair should be near: a slope leads there.
+    too_far = functional.relu(distance - 20.0) * (1 - logs[..., 0].exp())
+    return _between(inside, place, wrap=False) - _SLOPE * too_far
+
+
+def _angle_log(logs: Tensor, pairs: PairGeometry, name: str) -> Tensor:
+    value = getattr(pairs, name)
+    turn = math.radians(15.0)
+    if name == "phi":
+        return _between(logs[..., 1:], (value / turn - 0.5).clamp(0, 11), wrap=False)
+    return _between(logs[..., 1:], (value + math.pi) / turn - 0.5, wrap=True)
+
+
+def _between(logs: Float[Tensor, "i j class"], place: Float[Tensor, "start i j"], *, wrap: bool) -> Tensor:
+    whole = place.detach().floor()
+    low, high = whole.long(), whole.long() + 1
+    count = logs.shape[-1]
+    low, high = (low % count, high % count) if wrap else (low.clamp(0, count - 1), high.clamp(0, count - 1))
+    logs = logs.expand(len(place), -1, -1, -1)
+    first, second = (logs.gather(-1, index.unsqueeze(-1)).squeeze(-1) for index in (low, high))
+    return first + (place - whole) * (second - first)
