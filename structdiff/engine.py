@@ -114,7 +114,9 @@ class Engine:
             parts.append(Contacts(numbered, units.atom.mask, held=hold.groups.any(1)))
         if constraints is not None:
             places = [_atom_numbers(rows, units.num_slots, self.device) for _, rows in constraints]
-            parts.insert(0, PerSample([own for own, _ in constraints], places))
+            own = PerSample([own for own, _ in constraints], places)
+            # Before the contacts, and once more after them: what they have bent or pushed into something is mended.
+            parts = [own, *parts, own]
         if copies is not None:
             placed = symmetry is not None and symmetry.motif_placed
             held = hold.groups.any(1)

@@ -28,7 +28,8 @@ SAME_FOLD = 0.5
 FOLD_SHARE = 0.7
 #: Å: a peptide bond and a disulfide bond, and how far off they may be.
 PEPTIDE_BOND, DISULFIDE_BOND, BOND_TOLERANCE = 1.33, 2.03, 0.1
-#: A binder touches its target in so many pairs of residues (CA atoms within so many Å).
+#: A binder touches its target in so many pairs of residues (CA atoms within so many Å), a short one in half as many as
+#: it has residues.
 INTERFACE_PAIRS, INTERFACE_DISTANCE = 8, 8.0
 _OVERLAP = 2.8  # Å: atoms of a design nearer to a part of the target that was not drawn clash with it
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
@@ -166,11 +167,12 @@ def _target_verdict(spec: DesignSpec, layout: Layout, structure: Structure) -> V
     points = [structure.atoms.positions[centre & rows[structure.atoms.residue]] for rows in (target, new)]
     pairs = int(KDTree(points[0]).count_neighbors(KDTree(points[1]), INTERFACE_DISTANCE))
     nearest = float(KDTree(points[0]).query(points[1])[0].min())
-    asked = f"at least {INTERFACE_PAIRS} pairs of residues within {INTERFACE_DISTANCE:g} Å"
+    wanted = min(INTERFACE_PAIRS, max(1, int(new.sum()) // 2))
+    asked = f"at least {wanted} pairs of residues within {INTERFACE_DISTANCE:g} Å"
     if not spec.hotspots:
         asked += " (no hotspots given: where it binds is the network's choice)"
     reached = f"{pairs} pairs" if pairs else f"did not reach the target: {nearest:.0f} Å away"
-    return Verdict(name="target touched", asked=asked, reached=reached, met=pairs >= INTERFACE_PAIRS)
+    return Verdict(name="target touched", asked=asked, reached=reached, met=pairs >= wanted)
 
 
 def _crop_verdict(spec: DesignSpec, layout: Layout, structure: Structure, motif: Structure) -> Verdict:

@@ -33,8 +33,8 @@ from structdiff.spec.energies import (
 from structdiff.structure.tables import Structure
 
 _NEIGHBOURS = 4  # residues along a chain that are near each other anyway
-_HYDROGEN_BONDED = 2.5  # Å, what N and O may come near each other
-_CLASH_MARGIN = 0.3  # Å further apart while drawing, since relaxation brings atoms nearer
+_HYDROGEN_BONDED = 2.4  # Å, what N and O may come near each other
+_CLASH_MARGIN = 0.4  # Å further apart while drawing, since relaxation brings atoms nearer
 _AIM = 0.92  # of a contact distance: what is aimed at, so that the distance itself is met
 _DISTANCE_TOLERANCE, _ANGLE_TOLERANCE = 0.3, 0.05  # Å, radian: what counts as 1 when a move is weighed
 

@@ -100,7 +100,7 @@ class Clash(Energy):
     """New residues keep off all that is not bonded to them: no two backbone atoms nearer than ``distance`` (Å)."""
 
     kind: ClassVar[str] = "clash"
-    distance: float = 2.7
+    distance: float = 2.6
 
     def __post_init__(self) -> None:
         super().__post_init__()
