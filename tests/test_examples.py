@@ -90,3 +90,62 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
              for output in cell.outputs if "text/html" in output.get("data", {})]  # fmt: skip
     assert len(pages) == 3
     assert all("structdiffScene" in page and 'src="http' not in page for page in pages)
+
+
+def executed(name: str, monkeypatch) -> str:
+    """What the cells of a notebook print."""
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(EXAMPLES / name, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "".join(output.get("text", "") for output in outputs)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_notebook_of_a_trimer_around_a_motif(monkeypatch):
+    said = executed("symmetry.ipynb", monkeypatch)
+    assert "symmetry: 0.0" in said
+    assert "(met; asked: C3: 3 copies of one sequence" in said
+    assert said.count("['A']") == said.count("['B']") == said.count("['C']") == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_notebook_of_partial_diffusion(monkeypatch):
+    said = executed("partial_diffusion.ipynb", monkeypatch)
+    away = [float(line.split(", ")[1].split()[0]) for line in said.splitlines() if "Å: TM-score" in line]
+    assert away == sorted(away)
+    assert len(away) == 3
+    assert "motif: 0.00 Å RMSD (met)" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "chains", "asked"),
+    [
+        ("symmetry_around_motif", 3, {"symmetry", "motif"}),
+        ("symmetry_dihedral", 4, {"symmetry"}),
+        ("symmetry_cage", 60, {"symmetry"}),
+        ("symmetry_fibre", 7, {"symmetry"}),
+        ("partial_diffusion", 1, {"motif"}),
+        ("inpaint_loop", 1, {"motif"}),
+        ("fusion", 1, {"motif"}),
+    ],
+)
+def test_problems_of_symmetry_and_of_parts_built_anew(name, chains, asked, tmp_path):
+    few = ["--steps", "6", "--no-relax", "--sequences", "1", "--refold", "none"]
+    run("-m", "structdiff", "design", EXAMPLES / f"problems/{name}.yaml", *few, "--out", tmp_path, "-q", cwd=tmp_path)
+    (path,) = (tmp_path / "backbones").glob("*.cif")
+    assert len(read_structure(path).chains) == chains
+    verdicts = json.loads(path.with_suffix("").with_suffix(".confidence.json").read_text())["verdicts"]
+    assert asked <= {each["name"] for each in verdicts if each["met"]}
+
+
+def test_a_command_line_of_rfdiffusion_is_read(tmp_path):
+    said = run(
+        "-m", "structdiff", "import", EXAMPLES / "problems/rfdiffusion_site_v.sh", "--out", tmp_path, cwd=tmp_path
+    )
+    assert "structdiff design" in said
+    layout = run("-m", "structdiff", "design", tmp_path / "site_v.yaml", "--dry-run", cwd=tmp_path)
+    assert "A163-181" in layout

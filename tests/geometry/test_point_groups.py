@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -93,7 +95,7 @@ def test_a_helix_steps_along_its_axis(copies):
     steps = np.diff(made.translations[order, 2])
     assert np.allclose(steps, 4.5)
     turn = made.rotations[order[1]] @ made.rotations[order[0]].T
-    for low, high in zip(order[:-1], order[1:], strict=True):
+    for low, high in itertools.pairwise(order):
         assert np.allclose(made.rotations[high] @ made.rotations[low].T, turn)
     assert (made.inverses >= 0).all()
     assert (made.relative_rows[0, 1:] >= 0).all()
