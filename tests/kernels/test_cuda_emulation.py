@@ -7,8 +7,10 @@ written) fails a test here too.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import itertools
 import math
+import os
 
 import pytest
 import torch
@@ -22,7 +24,14 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory):
-    emulation = ctypes.CDLL(str(build(tmp_path_factory.mktemp("emulation"))))
+    # Processes that share the tests out (pytest -n) share one build.
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "emulation"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = folder / "libemulation.so"
+        emulation = ctypes.CDLL(str(built if built.exists() else build(folder)))
     emulation.structdiff_emulation_take_fault.restype = ctypes.c_char_p
     emulation.structdiff_emulation_launches.restype = ctypes.c_int64
     return emulation
@@ -64,7 +73,7 @@ def nothing(*shape, dtype=torch.float32):
     return torch.full(shape, math.nan, dtype=dtype)
 
 
-# Errors are relative to the largest value, or to 1. A rounding of the type, times what sums over some hundred terms need.
+# Relative to the largest value, or to 1: a rounding of the type, times what sums over some hundred terms need.
 TOLERANCE = {torch.float32: 3e-6, torch.float16: 1.5e-3, torch.bfloat16: 1e-2}
 
 
@@ -139,7 +148,7 @@ SIZES = [(1, 1, 1, 1), (2, 7, 7, 7), (1, 2, 33, 33), (1, 5, 17, 70), (1, 2, 70, 
 @pytest.mark.parametrize("channels", HEAD_DIMS)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_head_dims(library, dtype, channels):
-    check(library, draw(1, 3, 33, 40, 2, channels, dtype))
+    check(library, draw(1, 2, 33, 40, 1, channels, dtype))
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -267,11 +276,10 @@ def draw_pairs(batch, n, c_z, c_hidden, dtype):
     return z, mask, triangle_weights(generator, c_z, c_hidden, dtype), grad
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("batch", "n", "dtype"), [*((2, 7, dtype) for dtype in TOLERANCE), (1, 1, torch.float32)])
 @pytest.mark.parametrize("outgoing", [True, False])
-@pytest.mark.parametrize(("batch", "n", "c_z", "c_hidden"), [(2, 9, 32, 16), (1, 1, 16, 16)])
-def test_triangle_multiplication(library, batch, n, c_z, c_hidden, outgoing, dtype):
-    z, mask, weights, grad = draw_pairs(batch, n, c_z, c_hidden, dtype)
+def test_triangle_multiplication(library, batch, n, outgoing, dtype):
+    z, mask, weights, grad = draw_pairs(batch, n, 32, 16, dtype)
     leaves = [x.double().requires_grad_() for x in (z, *weights)]
     wanted = pair_update(leaves[0], mask, leaves[1:], outgoing)
     assert_near(update(library, z, mask, weights, outgoing), wanted.detach(), TOLERANCE[dtype], "out")
