@@ -178,8 +178,8 @@ def test_images_about_another_origin_are_the_same_copies():
     centre = positions.mean(0)
     images = Images.of(point_group("D3"))
     moved = images.about(centre)
-    for plain, shifted in zip(*(np.einsum("kij,aj->kai", each.rotations, p) + each.translations[:, None]
-                                for each, p in ((images, positions), (moved, positions - centre))), strict=True):  # fmt: skip
-        assert np.allclose(plain - centre, shifted)
+    plain = np.einsum("kij,aj->kai", images.rotations, positions) + images.translations[:, None]
+    shifted = np.einsum("kij,aj->kai", moved.rotations, positions - centre) + moved.translations[:, None]
+    assert np.allclose(plain - centre, shifted)
     far = dataclasses.replace(images, translations=images.translations + [[0, 0, 500.0]])
     assert len(far.near(positions).rotations) == 0
