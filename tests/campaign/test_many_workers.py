@@ -1,0 +1,130 @@
+"""Several workers: processes of one machine and a real Ray cluster, one of them killed midway; parts put together."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.merging import merge_parts
+from structdiff.campaign.processes import Pool, check_pools, parse_workers, run_processes
+from structdiff.campaign.run import Listener, Run, Selection, folder_results
+from structdiff.errors import InputError
+from structdiff.structure.files import read_structure
+
+
+def made(campaign, folder: Path, numbers: range | None = None) -> Path:
+    run = Run(campaign, folder, Selection(), numbers or range(campaign.spec.num_designs))
+    with Manifest(folder) as manifest:
+        run.prepare(manifest)
+        run.work(manifest, Listener())
+    return folder
+
+
+def check_the_same(folder: Path, alone: Path, count: int) -> None:
+    with Manifest(folder, create=False) as manifest, Manifest(alone, create=False) as other:
+        assert {state for work in manifest.rows() for state in [work.state]} == {"done"}
+        ours, theirs = folder_results(manifest), folder_results(other)
+    assert sorted(each.name for each in ours) == sorted(each.name for each in theirs)
+    assert len(ours) == count
+    for each in ours:
+        for place in (".", "refolded"):
+            first, second = (read_structure(f / place / f"{each.name}.cif").atoms.positions for f in (folder, alone))
+            np.testing.assert_allclose(first, second, atol=5e-3)
+
+
+def test_workers_are_a_number_or_one_by_stage() -> None:
+    assert parse_workers("3") == (Pool(count=3),)
+    check_pools(parse_workers("backbone=1,refold=2"), ("backbone", "refold"))
+    for wrong in ("0", "-1", "many", "backbone=", "backbone=1,backbone=2", "backbone=1,2", "fold=1", ""):
+        with pytest.raises(InputError, match="workers"):
+            parse_workers(wrong)
+    with pytest.raises(InputError, match="no worker is there for this stage"):
+        check_pools(parse_workers("backbone=2"), ("backbone", "refold"))
+
+
+def test_parts_are_put_together(planned, tmp_path) -> None:
+    campaign = planned(3, sequences=2, refold="none")
+    alone = made(campaign, tmp_path / "alone")
+    parts = [made(campaign, tmp_path / f"part_{k}", range(k, 3, 2)) for k in (0, 1)]
+    assert merge_parts(parts, tmp_path / "whole") == 6
+    assert merge_parts(parts, tmp_path / "whole") == 0
+    with Manifest(tmp_path / "whole") as manifest, Manifest(alone) as other:
+        assert [(w.stage, w.name, w.result) for w in manifest.rows()] == [
+            (w.stage, w.name, w.result) for w in other.rows()
+        ]
+    names = {str(path.relative_to(alone)) for path in alone.rglob("*.cif")}
+    assert {str(path.relative_to(tmp_path / "whole")) for path in (tmp_path / "whole").rglob("*.cif")} == names
+    with pytest.raises(InputError, match="from another run"):
+        merge_parts([made(planned(1, seed=5, refold="none", sequences=2), tmp_path / "other")], tmp_path / "whole")
+    with pytest.raises(InputError, match="no campaign"):
+        merge_parts([tmp_path], tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_is_killed(planned, tmp_path) -> None:
+    campaign = planned(6)
+    alone = made(campaign, tmp_path / "alone")
+    folder = tmp_path / "shared"
+    with Manifest(folder) as manifest:
+        Run(campaign, folder, Selection(), range(6)).prepare(manifest)
+    victims: list[int] = []
+
+    def kill_once() -> None:
+        children = multiprocessing.active_children()
+        if not victims and (folder / "design_1.cif").is_file() and children:
+            victims.append(children[0].pid or 0)
+            os.kill(victims[0], signal.SIGKILL)
+
+    run_processes(campaign, folder, parse_workers("2"), kill_once)
+    assert victims
+    check_the_same(folder, alone, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_of_two_workers_of_which_one_is_killed(planned, tmp_path) -> None:
+    from structdiff.campaign.ray_cluster import run_on_ray
+
+    campaign = planned(6, sequences=2)
+    alone = made(campaign, tmp_path / "alone")
+    folder = tmp_path / "shared"
+    run, notes, killed = Run(campaign, folder, Selection(), range(6)), [], []
+
+    def kill_one() -> None:
+        """As soon as the first structures are there."""
+        while not killed:
+            if (folder / "backbones" / "design_1.cif").is_file():
+                workers = [each for each in psutil.Process().children(recursive=True) if "RemoteBench" in each.name()
+                           or "RemoteBench" in " ".join(each.cmdline())]  # fmt: skip
+                if workers:
+                    workers[0].kill()
+                    killed.append(workers[0].pid)
+            time.sleep(0.02)
+
+    with Manifest(folder) as manifest:
+        run.prepare(manifest)
+        threading.Thread(target=kill_one, daemon=True).start()
+        run_on_ray(run, manifest, parse_workers("2"), Listener(on_note=notes.append), address="local")
+    assert killed
+    assert notes == ["a worker died; what it had is done again"]
+    check_the_same(folder, alone, 12)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
+def test_without_ray_it_is_said_how_to_get_it(planned, tmp_path) -> None:
+    from structdiff.campaign.ray_cluster import run_on_ray
+
+    run = Run(planned(1), tmp_path, Selection(), range(1))
+    with Manifest(tmp_path) as manifest, pytest.raises(InputError, match=r"structdiff\[ray\]"):
+        run_on_ray(run, manifest, parse_workers("1"), Listener(), address="local")
