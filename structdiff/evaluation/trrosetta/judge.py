@@ -36,8 +36,8 @@ class Judgement:
 def judge_design(backbone: Backbone, sequence: str, *, refold: bool = True, seed: int = 0) -> Judgement:
     """Judges one chain; a low score of a large natural fold proves nothing, of a small design it says much.
 
-    Raises InputError for a backbone with gaps, for one whose length is not that of the sequence or is out of reach (20 to
-    400 residues), and when the networks have not been fetched.
+    Raises InputError for a backbone with gaps, for one whose length is not that of the sequence or is out of reach (20
+    to 400 residues), and when the networks have not been fetched.
     """
     if len(backbone) != len(sequence):
         raise InputError("sequence and backbone differ in length", found=len(sequence), allowed=str(len(backbone)))

@@ -1,8 +1,8 @@
 """The trRosetta network: from a single sequence to distributions of residues' distances and orientations.
 
 Yang et al., PNAS 117, 1496 (2020). Weights: ``structdiff weights fetch trrosetta`` (five networks, MIT licence); their
-mean is taken. Given an alignment it is a predictor; given one designed sequence it tells whether that sequence by itself
-says what it folds into (Anishchenko et al., Nature 600, 547, 2021).
+mean is taken. Given an alignment it is a predictor; given one designed sequence it tells whether that sequence by
+itself says what it folds into (Anishchenko et al., Nature 600, 547, 2021).
 """
 
 from __future__ import annotations
