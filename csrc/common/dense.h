@@ -38,7 +38,8 @@ inline Vector load(const float* at) {
 
 inline void store(float* at, Vector value) { std::memcpy(at, &value, sizeof value); }
 
-inline Vector broadcast(float value) { return Vector{} + value; }
+// Not 0 + value: that is not value where value is -0, and would be computed at every load.
+inline Vector broadcast(float value) { return value - Vector{}; }
 
 inline float sum_of(Vector value) {
   float parts[kLanes], total = 0;

@@ -127,17 +127,16 @@ int32_t run_forward(const Forward& p, int32_t num_threads) {
   if (const int32_t status = sizes_of(p, s); status != STRUCTDIFF_OK) return status;
   try {
     const BiasTable bias(*p.bias, s, num_threads);
-    // Heads outermost, so that threads work on the same table of the bias. Queries are parted where there are too few
-    // rows to go round; a query's result does not depend on who else is in its part.
+    // Heads innermost: they lie side by side in memory, which is read from end to end that way. Queries are parted
+    // where there are too few rows to go round; a query's result does not depend on who else is in its part.
     const int64_t whole = s.batch * s.heads * s.rows;
     const int64_t wanted = num_threads > 1 ? (4 * num_threads + whole - 1) / std::max<int64_t>(1, whole) : 1;
     const int64_t part = rounded_up((s.queries + wanted - 1) / wanted, kBlock);
     const int64_t parts = (s.queries + part - 1) / part;
     parallel_for(whole * parts, num_threads, [&](int64_t index, int32_t) {
       const int64_t item = index / parts, first = index % parts * part;
-      const int64_t table = item / s.rows;
-      Row(p, s, bias, table / s.heads, item % s.rows, table % s.heads)
-          .attend(first, std::min(first + part, s.queries));
+      const int64_t row = item / s.heads;
+      Row(p, s, bias, row / s.rows, row % s.rows, item % s.heads).attend(first, std::min(first + part, s.queries));
     });
   } catch (const std::bad_alloc&) {
     return STRUCTDIFF_OUT_OF_MEMORY;
