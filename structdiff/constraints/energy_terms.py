@@ -123,7 +123,10 @@ def kept_clash_term(placed: PlacedAtoms) -> Term:
 
 
 def clash_parts(placed: PlacedAtoms, distance: float, *, among_new: bool = True) -> _Parts:
-    """New atoms against everything else that is two or more residues away along the chain."""
+    """New atoms against everything else that is two or more residues away along the chain.
+
+    among_new: against each other and their own chain's motif too, else only against chains that are kept whole.
+    """
     atoms = placed.structure.atoms
     new = np.flatnonzero(placed.new[atoms.residue])
     residue, chain = torch.from_numpy(atoms.residue.astype(np.int64)), torch.from_numpy(placed.structure.atom_chain)
@@ -132,7 +135,10 @@ def clash_parts(placed: PlacedAtoms, distance: float, *, among_new: bool = True)
     allowed = ~(near & (chain[rows, None] == chain[None]))
     polar = torch.from_numpy(np.isin(atoms.element, (7, 8)))
     nearest = torch.where(polar[rows, None] & polar[None], min(distance, _HYDROGEN_BONDED), distance)
-    allowed &= ~(torch.isin(every, rows)[None] & ((every[None] <= rows[:, None]) | (not among_new)))  # pairs once
+    allowed &= ~(torch.isin(every, rows)[None] & (every[None] <= rows[:, None]))  # each pair of new atoms once
+    if not among_new:
+        whole = ~np.isin(placed.structure.atom_chain, placed.structure.atom_chain[new])
+        allowed &= torch.from_numpy(whole)[None]
 
     def overlaps(positions: Tensor, margin: float = 0.0) -> Tensor:
         least = nearest + margin
