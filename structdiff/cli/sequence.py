@@ -14,7 +14,7 @@ from rich.table import Table
 from structdiff.cli.console import table_console
 from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted
-from structdiff.cli.options import message_options, setting_option, with_options
+from structdiff.cli.options import Option, message_options, setting_option, with_options
 from structdiff.cli.progress import counted_progress
 from structdiff.cli.results import check_folder
 from structdiff.cli.settings import settings_of
@@ -28,64 +28,50 @@ if TYPE_CHECKING:
 _DRAWING, _ASKED = "How sequences are drawn", "What is asked of them"
 _SHOWN_AT_MOST = 40
 _DEFAULT_MODEL = "ligandmpnn"
+_MODELS = "proteinmpnn, solublempnn, ligandmpnn, proteinmpnn_ca, membrane_mpnn, ..."
 #: Exit code when a file could not be used.
 REFUSED = 2
+
+
+_DRAWN = ("num_sequences", "temperature", "seed", "side_chain_context")
+#: What can be asked: how it is written, what it means, and whether it can be given several times.
+_WISHES = {
+    "fix": ("RESIDUES", "Keep these, such as A10-20,B.", True),
+    "design": ("RESIDUES", "Keep all but these.", True),
+    "ban": ("LETTERS", "Not used anywhere.", False),
+    "ban_at": ("RESIDUES=LETTERS", "Not used there, such as A10-12=PG.", True),
+    "allow_at": ("RESIDUES=LETTERS", "Nothing else is used there.", True),
+    "tie": ("STRETCHES", "The same letters in each, such as A,B,C.", True),
+    "bias": ("LETTER=NUMBER,...", "Added to the logits.", False),
+    "buried": ("RESIDUES", "Inside a membrane.", True),
+    "interface": ("RESIDUES", "At its surface.", True),
+}
 
 
 def _drawing_options() -> list[Any]:
     settings = settings_of("inverse_folding.design", "SequenceConfig")
     names = {"num_sequences": ("--num", "-n"), "temperature": ("--temperature", "-t")}
-    return [
-        setting_option(settings[name], *names.get(name, ()), panel=_DRAWING)
-        for name in ("num_sequences", "temperature", "seed", "side_chain_context")
-    ]
+    return [setting_option(settings[name], *names.get(name, ()), panel=_DRAWING) for name in _DRAWN]
 
 
-@with_options(_drawing_options(), message_options())
+def _asked_options() -> list[Any]:
+    """The options of ``_WISHES``; those that can be given several times arrive as lists."""
+    found = []
+    for name, (metavar, text, several) in _WISHES.items():
+        option = typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=text, rich_help_panel=_ASKED)
+        kind, default = (list[str] | None, None) if several else (str, "")
+        found.append(Option(name, Option.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]))
+    return found
+
+
+@with_options(_drawing_options(), _asked_options(), message_options())
 def sequence(
     files: Annotated[list[Path], typer.Argument(help="Backbones: mmCIF or PDB files.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the sequences.")] = Path("sequences"),
-    model: Annotated[
-        str,
-        typer.Option(
-            help="proteinmpnn, solublempnn, ligandmpnn, proteinmpnn_ca, membrane_mpnn, ...", rich_help_panel=_DRAWING
-        ),
-    ] = _DEFAULT_MODEL,
-    fix: Annotated[
-        list[str] | None, typer.Option(metavar="RESIDUES", help="Keep these, such as A10-20,B.", rich_help_panel=_ASKED)
-    ] = None,
-    design: Annotated[
-        list[str] | None, typer.Option(metavar="RESIDUES", help="Keep all but these.", rich_help_panel=_ASKED)
-    ] = None,
-    ban: Annotated[str, typer.Option(metavar="LETTERS", help="Not used anywhere.", rich_help_panel=_ASKED)] = "",
-    ban_at: Annotated[
-        list[str] | None,
-        typer.Option(metavar="RESIDUES=LETTERS", help="Not used there, such as A10-12=PG.", rich_help_panel=_ASKED),
-    ] = None,
-    allow_at: Annotated[
-        list[str] | None,
-        typer.Option(metavar="RESIDUES=LETTERS", help="Nothing else is used there.", rich_help_panel=_ASKED),
-    ] = None,
-    tie: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STRETCHES", help="The same letters in each, such as A,B,C.", rich_help_panel=_ASKED),
-    ] = None,
-    bias: Annotated[
-        str, typer.Option(metavar="LETTER=NUMBER,...", help="Added to the logits.", rich_help_panel=_ASKED)
-    ] = "",
-    buried: Annotated[
-        list[str] | None, typer.Option(metavar="RESIDUES", help="Inside a membrane.", rich_help_panel=_ASKED)
-    ] = None,
-    interface: Annotated[
-        list[str] | None, typer.Option(metavar="RESIDUES", help="At its surface.", rich_help_panel=_ASKED)
-    ] = None,
-    pack: Annotated[
-        bool, typer.Option("--pack/--no-pack", help="Build side chains too.", rich_help_panel=_DRAWING)
-    ] = True,
+    model: Annotated[str, typer.Option(help=_MODELS, rich_help_panel=_DRAWING)] = _DEFAULT_MODEL,
+    pack: Annotated[bool, typer.Option("--pack/--no-pack", help="Build side chains.", rich_help_panel=_DRAWING)] = True,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "auto",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is in the folder from other runs.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there from other runs.")] = False,
     **given: Any,
 ) -> int:
     """Design sequences for backbones with ProteinMPNN or LigandMPNN, and build their side chains.
@@ -99,17 +85,13 @@ def sequence(
     from structdiff.inverse_folding.packing import load_packer
 
     check_folder(out)
-    drawn = {name: given[name] for name in ("num_sequences", "temperature", "seed", "side_chain_context")}
-    config = SequenceConfig(model=model, **drawn)
-    asked = _Asked(
-        fix=fix or [], design=design or [], ban=ban, ban_at=ban_at or [], allow_at=allow_at or [], tie=tie or [],
-        bias=bias, buried=buried or [], interface=interface or [],
-    )  # fmt: skip
+    config = SequenceConfig(model=model, **{name: given[name] for name in _DRAWN})
+    wishes: dict[str, Any] = {name: given[name] if given[name] is not None else [] for name in _WISHES}
     chosen = str(choose_device(device))
     load_network(config.model, device=chosen)
     if pack:
         load_packer(device=chosen)
-    run = _Run(config=config, asked=asked, out=out, pack=pack, device=chosen, overwrite=overwrite)
+    run = _Run(config=config, asked=_Asked(**wishes), out=out, pack=pack, device=chosen, overwrite=overwrite)
     rows, failed = run.all(files, quiet=given["quiet"])
     if rows and not given["quiet"]:
         _show(rows, out)
