@@ -195,6 +195,27 @@ CASES = [
         {"motif.pdb": MOTIF, "folder/x": ""}),
     Bad("MotifBench that is not there", ("evaluate", "scaffolds", "--motifbench", "nowhere"), ("test_cases.csv",),
         {"scaffolds/motif.pdb": MOTIF}),
+    # Symmetry, partial diffusion, loops
+    Bad("symmetry that is none", (*FREE, "--symmetry", "E3"), ("symmetry", "E3", "helical")),
+    Bad("helix without its numbers", (*FREE, "--symmetry", "helical:copies=5"), ("symmetry", "rise")),
+    Bad("placed motif without a motif", (*FREE, "--symmetry", "C3:motif=placed"), ("symmetry.motif", "no motif")),
+    Bad("noise that is none", ("design", "--partial", "motif.pdb", "--noise", "much"), ("noise", "much"),
+        {"motif.pdb": MOTIF}),
+    Bad("partial diffusion of a missing file", ("design", "--partial", "nowhere.pdb"), ("nowhere.pdb",)),
+    Bad("holding everything", ("design", "--partial", "motif.pdb", "--hold", "A"), ("motif.pdb", "hold"),
+        {"motif.pdb": MOTIF}),
+    Bad("loop outside the structure", ("design", "--motif", "motif.pdb", "--inpaint", "A300-310"),
+        ("motif.pdb", "inpaint", "A300-310"), {"motif.pdb": MOTIF}),
+    # Import
+    Bad("importing a missing file", ("import", "nowhere.sh"), ("nowhere.sh",)),
+    Bad("importing an unknown setting", ("import", "contigmap.contigs=[50]", "contigmap.lenght=5"),
+        ("contigmap.lenght", "did you mean 'contigmap.length'")),
+    Bad("importing what cannot be done", ("import", "in.sh"), ("inpaint_str", "B1-5"),
+        {"in.sh": "run_inference.py 'contigmap.contigs=[50]' contigmap.inpaint_str=[B1-5]\n"}),
+    Bad("importing two calls", ("import", "in.sh"), ("in.sh", "2 calls"),
+        {"in.sh": "run_inference.py a.b=1\nrun_inference.py a.b=2\n"}),
+    Bad("importing JSON with an unknown field", ("import", "in.json"), ("in.json", "one", "did you mean 'contig'"),
+        {"in.json": '{"one": {"contigs": "50", "length": 50}}'}),
 ]  # fmt: skip
 
 

@@ -1,0 +1,42 @@
+"""``structdiff import`` writes designs that ``structdiff design`` reads."""
+
+from __future__ import annotations
+
+import json
+
+from structdiff.spec.design import read_design
+
+
+def test_a_script_becomes_a_design_beside_its_structure(motif, command, tmp_path):
+    (tmp_path / "run.sh").write_text(
+        "python run_inference.py inference.input_pdb=motif.pdb 'contigmap.contigs=[5/A163-170/5]' "
+        "inference.output_prefix=out/site denoiser.noise_scale_ca=0.5 inference.cautious=False\n"
+    )
+    code, output, _ = command("import", "run.sh", "--out", "made/site.yaml")
+    assert code == 0
+    assert "note: says how RFdiffusion computes, and has no counterpart: inference.cautious" in output
+    assert "structdiff design made/site.yaml --noise-scale 0.5" in output
+    spec = read_design(tmp_path / "made/site.yaml")
+    assert str(spec.contigs) == "5/A163-170/5"
+    code, output, _ = command("design", "made/site.yaml", "--dry-run")
+    assert code == 0
+    assert "A163-170" in output
+
+
+def test_settings_on_the_command_line_and_a_structure_elsewhere(motif, command, tmp_path):
+    words = ["inference.input_pdb=/far/away.pdb", "contigmap.contigs=[45]", "diffuser.partial_T=10"]
+    code, output, _ = command("import", *words, "--pdb", "motif.pdb", "--out", "x.yaml")
+    assert code == 0
+    spec = read_design(tmp_path / "x.yaml")
+    assert str(spec.noise) == "3.8"
+    assert spec.motif.endswith("motif.pdb")
+    code, output, _ = command("design", "x.yaml", "--dry-run")
+    assert "45 residues" in output
+
+
+def test_json_of_several_designs_becomes_a_folder(command, tmp_path):
+    (tmp_path / "in.json").write_text(json.dumps({"a": {"length": 50}, "b": {"length": 40, "symmetry": {"id": "C2"}}}))
+    code, _, _ = command("import", "in.json", "--out", "made", "--quiet")
+    assert code == 0
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["a.yaml", "b.yaml"]
+    assert read_design(tmp_path / "made/b.yaml").symmetry.group == "C2"
