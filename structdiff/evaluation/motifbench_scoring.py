@@ -32,6 +32,8 @@ from structdiff.evaluation.superposition import rmsd
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import Structure
 
+OWN_REFOLDED = "refolded"  # folder beside designs in which the design command keeps them refolded
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scaffold:
@@ -91,8 +93,9 @@ def score_benchmark(
     """Scores of the problems that have a folder of scaffolds, and the MotifBench score over all problems.
 
     scaffolds: a folder with one folder a problem (01_1LDB). refolded: structures predicted from designed sequences, in
-    folders of the same names, each file's name beginning with its scaffold's and a dot or underscore; without it
-    success means geometry alone. known: name and backbone of chains, for novelty. Raises InputError where
+    folders of the same names (or their subfolder ``refolded``), each file's name beginning with its scaffold's and a
+    dot or underscore; without it success means geometry alone. known: name and backbone of chains, for novelty. Raises
+    InputError where
     no problem has a folder.
     """
     present = [problem for problem in problems if (scaffolds / problem.name).is_dir()]
@@ -103,6 +106,8 @@ def score_benchmark(
     for number, problem in enumerate(present):
         on_progress("scoring problems", number, len(present))
         folder = None if refolded is None else refolded / problem.name
+        if folder is not None and (folder / OWN_REFOLDED).is_dir():
+            folder = folder / OWN_REFOLDED
         scores.append(score_problem(problem, scaffolds / problem.name, refolded=folder, known=known))
     on_progress("scoring problems", len(present), len(present))
     solutions = {each.problem.name: (each.solutions, len(each.scaffolds)) for each in scores}

@@ -46,7 +46,8 @@ def _metrics(evaluation: Evaluation) -> bytes:
             if entry.natural is not None:
                 low, high = (end * entry.scale for end in entry.natural)
                 axis.axvspan(low, max(high, low + 1e-9), color=_RANGE, label="90 % of natural chains")
-            axis.hist(values, bins=min(30, max(8, len(values) // 4)), color=_OWN)
+            room = None if np.ptp(values) > 0 else (values[0] - 0.5, values[0] + 0.5)
+            axis.hist(values, bins=min(30, max(8, len(values) // 4)), range=room, color=_OWN)
             axis.set_title(entry.heading, fontsize=9)
             axis.set_yticks([])
         for axis in axes[len(shown) :]:

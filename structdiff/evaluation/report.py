@@ -17,7 +17,8 @@ _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#1c2733}
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em;border-bottom:1px solid #d5dbe1}
 table{border-collapse:collapse;font-size:13px}th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #eceff2}
-th:first-child,td:first-child{text-align:left}thead th{cursor:pointer;background:#f5f7f9;position:sticky;top:0}
+th:first-child,td:first-child,.text td:nth-child(2),.text th:nth-child(2){text-align:left}
+thead th{cursor:pointer;background:#f5f7f9;position:sticky;top:0}
 .wide{overflow:auto;max-height:75vh}.met{color:#1a7f37}.missed{color:#b35900}.off{background:#fff4e5}
 .note{color:#57606a;font-size:13px}img{max-width:100%}abbr{text-decoration:none;border-bottom:1px dotted #8a94a0}
 """
@@ -72,7 +73,7 @@ def _targets(evaluation: Evaluation) -> str:
     head = "<thead><tr><th>structures</th><th>what</th><th>reached</th><th>wanted</th><th></th></tr></thead>"
     return (
         "<h2>Targets for designs from nothing</h2><p class=note>Of natural chains, half lie between the quartiles.</p>"
-        f'<table class="sortable">{head}<tbody>{"".join(rows)}</tbody></table>'
+        f'<table class="sortable text">{head}<tbody>{"".join(rows)}</tbody></table>'
     )
 
 
@@ -99,9 +100,8 @@ def _summary_row(entry: Metric, value: Summary) -> str:
         "-" if value.quartiles[0] != value.quartiles[0] else f"{text(value.quartiles[0])} to {text(value.quartiles[2])}"
     )
     natural = "" if entry.natural is None else f"{text(entry.natural[0])} to {text(entry.natural[1])}"
-    outside = entry.natural is not None and not entry.natural[0] <= value.mean <= entry.natural[1]
     cells = "".join(f"<td>{cell}</td>" for cell in (text(value.mean), interval, quartiles, natural))
-    return f"<tr{' class=off' if outside else ''}><td>{_named(entry)}</td>{cells}</tr>"
+    return f"<tr{' class=off' if entry.is_unusual(value.mean) else ''}><td>{_named(entry)}</td>{cells}</tr>"
 
 
 def _named(entry: Metric) -> str:
@@ -134,9 +134,7 @@ def _structures(evaluation: Evaluation) -> str:
 def _cell(name: str, value: float | None) -> str:
     if value is None:
         return "<td>-</td>"
-    natural = metric(name).natural
-    outside = natural is not None and not natural[0] <= value <= natural[1]
-    return f'<td data-v="{value:.6g}"{" class=off" if outside else ""}>{shown(name, value)}</td>'
+    return f'<td data-v="{value:.6g}"{" class=off" if metric(name).is_unusual(value) else ""}>{shown(name, value)}</td>'
 
 
 def _made_by(evaluation: Evaluation, provenance: Mapping[str, Any]) -> str:

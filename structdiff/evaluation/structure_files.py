@@ -12,10 +12,11 @@ SUFFIXES = (*CIF_SUFFIXES, *PDB_SUFFIXES)
 
 
 def structure_files(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and the structures in the folders named (and in folders inside), in order of name.
+    """The files named, and the structures in the folders named, in order of name.
 
-    Of a folder that holds a structure as mmCIF and as PDB, the mmCIF file is taken. Raises InputError where a path does
-    not exist and where nothing is found.
+    Folders inside are searched only where a folder holds no structures itself: beside designs may lie those of earlier
+    stages. Of a structure as mmCIF and as PDB, the mmCIF file is taken. Raises InputError where a path does not exist
+    and where nothing is found.
     """
     found: list[Path] = []
     paths = list(paths)
@@ -38,8 +39,15 @@ def stem(path: Path) -> str:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    chosen: dict[Path, Path] = {}
-    files = [p for p in folder.rglob("*") if p.is_file() and p.name.lower().removesuffix(".gz").endswith(SUFFIXES)]
-    for file in sorted(files, key=lambda p: (not p.name.lower().removesuffix(".gz").endswith(CIF_SUFFIXES), p)):
-        chosen.setdefault(file.parent / stem(file), file)
+    inside = sorted(folder.iterdir())
+    files = [path for path in inside if path.is_file() and _has_ending(path, SUFFIXES)]
+    if not files:
+        return [file for path in inside if path.is_dir() for file in _in_folder(path)]
+    chosen: dict[str, Path] = {}
+    for file in sorted(files, key=lambda path: not _has_ending(path, CIF_SUFFIXES)):
+        chosen.setdefault(stem(file), file)
     return sorted(chosen.values())
+
+
+def _has_ending(path: Path, endings: tuple[str, ...]) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(endings)

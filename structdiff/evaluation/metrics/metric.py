@@ -36,6 +36,13 @@ class Metric:
         """Label and unit, as a table's heading has them."""
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
+    def is_unusual(self, value: float) -> bool:
+        """Whether a value lies outside the natural range, on the side that is worse where one is."""
+        if self.natural is None:
+            return False
+        low, high = self.natural
+        return (value < low and self.better != "lower") or (value > high and self.better != "higher")
+
     @property
     def scale(self) -> float:
         """By what a stored value is multiplied to be shown."""
