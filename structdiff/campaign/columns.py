@@ -18,9 +18,10 @@ MOTIF = ("motif_rmsd",)
 REFOLD_MOTIF = ("refold_motif_rmsd",)
 HOTSPOTS, REFOLD_HOTSPOTS = ("hotspots_met",), ("refold_hotspots_touched",)
 TARGET = ("target_aligned_rmsd",)
+#: All of them, what a reader looks for first at the front.
 EVERY = (
-    *BACKBONE, *MOTIF, *HOTSPOTS, *SEQUENCE, *PUBLISHED_SEQUENCE, *REFOLD, *OWN_REFOLD, *REFOLD_MOTIF,
-    *REFOLD_HOTSPOTS, *TARGET,
+    *REFOLD[1:], *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET, *REFOLD[:1], *OWN_REFOLD, *MOTIF, *HOTSPOTS, *SEQUENCE,
+    *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
 )  # fmt: skip
 
 

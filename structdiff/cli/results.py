@@ -141,11 +141,16 @@ def show_designs(results: Sequence[DesignResult], folder: Path) -> None:
     for each in results[:_SHOWN_AT_MOST]:
         met = f"{sum(bool(v['met']) for v in each.verdicts)}/{len(each.verdicts)}" if each.verdicts else "-"
         cells = [str(each.rank), each.name, met, *(_cell(each.columns.get(name)) for name in columns)]
-        table.add_row(*cells, str(folder / f"{each.name}.cif"), *(["; ".join(each.reasons) or "-"] if rejected else []))
+        table.add_row(*cells, str(folder / f"{each.name}.cif"), *([_rejected_by(each)] if rejected else []))
     console = table_console()
     console.print(table)
     if len(results) > _SHOWN_AT_MOST:
         console.print(f"... and {len(results) - _SHOWN_AT_MOST} more; the tables in {folder} list all")
+
+
+def _rejected_by(result: DesignResult) -> str:
+    """The conditions that a design does not meet; the tables and the report have its values too."""
+    return "; ".join(reason.split(" (")[0] for reason in result.reasons) or "-"
 
 
 def _cell(value: object) -> str:

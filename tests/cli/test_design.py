@@ -158,6 +158,27 @@ def test_overwriting_leaves_nothing_of_the_other_run(command, motif, weights, tm
     ]
 
 
+def test_filters_and_ranks_are_shown(command, motif, weights, tmp_path) -> None:
+    code, shown, errors = command(*designs(motif, weights, "-n", 2, "--no-relax", "--filter", "plddt > 100"))
+    assert (code, errors) == (0, [])
+    assert "0 of 2 designs pass the filter" in shown
+    assert "plddt > 100  rejects     2, alone     2" in shown
+    assert "structdiff weights fetch proteinmpnn" in shown
+    page = (tmp_path / "designs" / "report.html").read_text()
+    assert "no design passes the filter" in page
+    code, shown, _ = command("campaign", "status", "designs")
+    assert (code, shown.count("backbone"), shown.count("refold")) == (0, 1, 1)
+    code, shown, _ = command("campaign", "report", "designs", "--filter", "plddt < 100")
+    assert (code, shown.strip()) == (0, "designs/report.html")
+    with (tmp_path / "designs" / "designs.csv").open() as table:
+        assert [row["accepted"] for row in csv.DictReader(table)] == ["true"] * 2
+
+
+def test_a_part_is_every_nth_design(command, motif, weights, tmp_path) -> None:
+    command(*designs(motif, weights, "-n", 5, "--no-relax", "--refold", "none", "--part", "2/3"))
+    assert names(tmp_path / "designs") == ["design_2", "design_5"]
+
+
 def test_a_dry_run_draws_every_layout_and_writes_nothing(command, motif, weights, tmp_path) -> None:
     code, shown, errors = command("design", "--motif", motif, "--contigs", CONTIGS, "-n", 7, "--dry-run")
     assert (code, errors) == (0, [])

@@ -238,7 +238,7 @@
     if (points.length) {
       const [[x0, x1], [y0, y1]] = [range(x), range(y)];
       const across = (value) => left + 8 + (value - x0) / (x1 - x0) * (width - left - 20);
-      const up = (value) => height - bottom - 8 - (value - y0) / (y1 - y0) * (height - bottom - 20);
+      const up = (value) => height - bottom - 8 - (value - y0) / (y1 - y0) * (height - bottom - 36);
       const style = { "font-size": 11, fill: "var(--soft)" };
       for (const value of [x0, (x0 + x1) / 2, x1]) {
         parts.push(element("text", { ...style, x: across(value), y: height - 14, "text-anchor": "middle" }, number(value)));
@@ -247,7 +247,7 @@
         parts.push(element("text", { ...style, x: left, y: up(value) + 4, "text-anchor": "end" }, number(value)));
       }
       parts.push(element("text", { ...style, x: width / 2, y: height - 2, "text-anchor": "middle" }, x));
-      parts.push(element("text", { ...style, x: 10, y: 12 }, y));
+      parts.push(element("text", { ...style, x: 8, y: 14 }, y));
       for (const design of points) {
         const color = design.accepted ? "var(--accent)" : "var(--soft)";
         const dot = element("circle", {
