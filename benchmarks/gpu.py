@@ -29,12 +29,22 @@ _SANITIZERS = ("memcheck", "racecheck")
 _SANITIZER_SECONDS = 75
 
 
+_BUILD = """
+import sys
+sys.path.insert(0, "csrc")
+from setuptools import Distribution
+from build_kernels import BuildKernels
+command = BuildKernels(Distribution())
+command.inplace = True
+command.run()
+"""
+
+
 def build() -> dict[str, object]:
-    """Compiles csrc/ for this machine."""
+    """Compiles csrc/ for this machine, as ``setup.py build_kernels --inplace`` does."""
     began = time.monotonic()
-    command = [sys.executable, "setup.py", "build_kernels", "--inplace"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if "structdiff:" in line]
+    done = subprocess.run([sys.executable, "-c", _BUILD], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if line.strip()]
     return {"seconds": time.monotonic() - began, "exit code": done.returncode, "said": said[-12:]}
 
 
@@ -47,7 +57,7 @@ def machine(device: torch.device) -> dict[str, object]:
         properties = torch.cuda.get_device_properties(device)
         out |= {"gpu": properties.name, "capability": f"{properties.major}.{properties.minor}"}
         out |= {"multiprocessors": properties.multi_processor_count, "gib": properties.total_memory / 2**30}
-    for package in ("triton", "cuequivariance_torch", "cuequivariance_ops_torch", "trifast"):
+    for package in ("triton", "cuequivariance-torch", "cuequivariance-ops-torch-cu13", "trifast"):
         out[package] = _version(package)
     return out | {"operators": kernels.status()}
 
@@ -56,7 +66,7 @@ def _version(package: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version(package.replace("_", "-"))
+        return version(package)
     except PackageNotFoundError:
         return "not installed"
 
@@ -140,10 +150,14 @@ def sections(options: argparse.Namespace, deadline: float) -> dict[str, Callable
         return agreement(device, quick)
 
     def measure() -> object:
-        from gpu_timing import host_cost, times
+        from gpu_timing import times
 
-        found = times(device, quick, left(120))
-        return found | ({"host cost, µs a call": host_cost(device)} if device.type == "cuda" else {})
+        return times(device, quick, left(120))
+
+    def call() -> object:
+        from gpu_timing import host_cost
+
+        return {"triangle attention, µs of the processor a call": host_cost(device)}
 
     def draw() -> object:
         from gpu_engine import sampling_figures
@@ -159,7 +173,7 @@ def sections(options: argparse.Namespace, deadline: float) -> dict[str, Callable
     all_sections |= {"machine": lambda: machine(device), "agreement": agree}
     if device.type == "cuda":
         all_sections["sanitizer"] = sanitize
-    all_sections |= {"times": measure, "designs": draw, "training": learn}
+    all_sections |= {"calls": call, "times": measure, "designs": draw, "training": learn}
     if options.data is not None and options.train_minutes > 0 and not quick:
         all_sections["trained"] = lambda: train_mini(options.data, options.out, options.train_minutes)
     return all_sections

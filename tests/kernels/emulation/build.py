@@ -38,7 +38,7 @@ def build(folder: Path) -> Path:
         subprocess.run(command, check=True)
         return target
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, units))
     library = folder / "libemulation.so"
     subprocess.run([compiler() or "g++", "-shared", *objects, "-o", library], check=True)
