@@ -1,0 +1,268 @@
+"""How fast the native kernels are beside PyTorch: interleaved in one run, as ratios, median and spread.
+
+    python benchmarks/kernels/run.py --device cpu [--threads 2] [--sizes 128,256] [--operators triangle_attention]
+    python benchmarks/kernels/run.py --memory 768       peak memory of triangle attention, forward and backward
+    python benchmarks/kernels/run.py --whole 64,128     design and predict, native over reference
+
+Contestants: ``native``; ``reference``, what runs without a compiler; ``eager``, the definition in plain PyTorch, which
+writes every score to memory; ``sdpa``, torch's fused attention. ``--clock cpu`` counts the processor's time in place of
+the wall's, for a machine that does other work. ``--save`` replaces this
+device's rows in benchmarks/reference_results.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from structdiff import kernels
+from structdiff.kernels import native
+
+RESULTS = Path(__file__).resolve().parent.parent / "reference_results.csv"
+COLUMNS = ("device", "operator", "case", "pass", "against", "times_as_fast", "lowest", "highest", "milliseconds",
+           "threads", "clock", "machine", "torch")  # fmt: skip
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+_EAGER_AT_MOST = 384
+
+Contestant = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator at one size: leaf tensors, and who computes it from them."""
+
+    operator: str
+    name: str
+    leaves: list[Tensor]
+    contestants: dict[str, Contestant]
+
+
+def eager_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """By the book."""
+    logits = torch.einsum("bijhc,bikhc->bihjk", q, k) / math.sqrt(q.shape[-1]) + bias[:, None]
+    return torch.einsum("bihjk,bikhc->bijhc", logits.softmax(-1), v)
+
+
+def sdpa_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Torch's own; the bias is a view for every row."""
+    q, k, v = (x[0].transpose(1, 2) for x in (q, k, v))
+    return scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(len(q), -1, -1, -1)).transpose(1, 2)[None]
+
+
+def triangle_attention(size: int, heads: int, channels: int, device: str) -> Case:
+    """As in the pair table's blocks: bias with heads last."""
+    q, k, v = (torch.randn(1, size, size, heads, channels, device=device) for _ in range(3))
+    bias = torch.randn(1, size, size, heads, device=device).permute(0, 3, 1, 2)
+    who: dict[str, Contestant] = {"native": kernels.triangle_attention, "reference": kernels.triangle_attention}
+    if size <= _EAGER_AT_MOST:
+        who |= {"sdpa": sdpa_attention, "eager": eager_attention}
+    return Case("triangle_attention", f"N {size}, {heads} x {channels}", [q, k, v, bias], who)
+
+
+def attention_pair_bias(size: int, heads: int, channels: int, device: str, batch: int = 4) -> Case:
+    """As in the denoiser: several samples, each with its own bias."""
+    q, k, v = (torch.randn(batch, size, heads, channels, device=device) for _ in range(3))
+    bias = torch.randn(batch, size, size, heads, device=device).permute(0, 3, 1, 2)
+
+    def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        return scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2)
+
+    who = {"native": kernels.attention_pair_bias, "reference": kernels.attention_pair_bias, "sdpa": sdpa}
+    return Case("attention_pair_bias", f"{batch} x {size} tokens, {heads} x {channels}", [q, k, v, bias], who)
+
+
+def triangle_multiplication(size: int, channels: int, device: str) -> Case:
+    """The whole module, outgoing."""
+    c = channels
+    shapes = [(c,), (c,), (2 * c, c), (2 * c, c), (c,), (c,), (c, c), (c, c)]
+    weights = [torch.randn(shape, device=device) / math.sqrt(shape[-1]) for shape in shapes]
+    mask = torch.ones(1, size, size, dtype=torch.bool, device=device)
+
+    def compute(z: Tensor, *weights: Tensor) -> Tensor:
+        return kernels.triangle_multiplication(z, mask, *weights, True)
+
+    leaves = [torch.randn(1, size, size, c, device=device), *weights]
+    return Case("triangle_multiplication", f"N {size}, {c}", leaves, {"native": compute, "reference": compute})
+
+
+OPERATORS: dict[str, Callable[[int, str], list[Case]]] = {
+    "triangle_attention": lambda size, device: [
+        triangle_attention(size, 4, 32, device), triangle_attention(size, 2, 16, device)
+    ],
+    "attention_pair_bias": lambda size, device: [attention_pair_bias(size, 8, 32, device)],
+    "triangle_multiplication": lambda size, device: [
+        triangle_multiplication(size, 128, device), triangle_multiplication(size, 32, device)
+    ],
+}  # fmt: skip
+
+
+def seconds(case: Case, who: str, backward: bool, clock: Callable[[], float]) -> float:
+    """Of one forward pass, or of one backward pass."""
+    kernels.set_mode("reference" if who == "reference" else "native" if who == "native" else None)
+    leaves = [x.detach().requires_grad_(backward) for x in case.leaves]
+    on_gpu = leaves[0].is_cuda
+    start = clock()
+    out = case.contestants[who](*leaves)
+    if backward:
+        grad = torch.ones_like(out)
+        if on_gpu:
+            torch.cuda.synchronize()
+        start = clock()
+        out.backward(grad)
+    if on_gpu:
+        torch.cuda.synchronize()
+    return clock() - start
+
+
+def compare(case: Case, backward: bool, repeats: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    """Seconds of every contestant, one after the other, several times over; the first round is not counted."""
+    taken: dict[str, list[float]] = {who: [] for who in case.contestants}
+    for repeat in range(repeats + 1):
+        for who in case.contestants:
+            once = seconds(case, who, backward, clock)
+            if repeat:
+                taken[who].append(once)
+    kernels.set_mode(None)
+    return taken
+
+
+def report(case: Case, passed: str, taken: dict[str, list[float]], options: argparse.Namespace) -> list[dict]:
+    """A line for each rival, printed and returned."""
+    rows = []
+    native_ms = statistics.median(taken["native"]) * 1e3
+    for who, times in taken.items():
+        if who == "native":
+            continue
+        ratios = [theirs / ours for theirs, ours in zip(times, taken["native"], strict=True)]
+        rows.append({
+            "device": options.device, "operator": case.operator, "case": case.name, "pass": passed, "against": who,
+            "times_as_fast": f"{statistics.median(ratios):.2f}", "lowest": f"{min(ratios):.2f}",
+            "highest": f"{max(ratios):.2f}", "milliseconds": f"{native_ms:.2f}", "threads": options.threads,
+            "clock": options.clock, "machine": f"{platform.machine()} {native.cpu_level()}",
+            "torch": torch.__version__,
+        })  # fmt: skip
+        print("  ".join(f"{rows[-1][name]!s:>{width}}" for name, width in _WIDTHS.items()), flush=True)
+    return rows
+
+
+_WIDTHS = {"operator": 24, "case": 26, "pass": 8, "against": 9, "times_as_fast": 6, "lowest": 6, "highest": 6,
+           "milliseconds": 9}  # fmt: skip
+
+
+def save(rows: list[dict]) -> None:
+    """Replaces the rows of the same device, operator, case, pass and rival; keeps all others."""
+    key = COLUMNS[:5]
+    fresh = {tuple(row[name] for name in key) for row in rows}
+    kept: list[dict] = []
+    if RESULTS.exists():
+        with RESULTS.open(newline="") as file:
+            kept = [row for row in csv.DictReader(file) if tuple(row[name] for name in key) not in fresh]
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*kept, *rows])
+
+
+def peak_memory(size: int) -> None:
+    """What triangle attention needs beside its inputs, outputs and gradients, in this process."""
+    case = triangle_attention(size, 4, 32, "cpu")
+    mebibyte = 2**20
+
+    def peak() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if sys.platform == "linux" else mebibyte)
+
+    tensors = sum(x.numel() * x.element_size() for x in case.leaves) / mebibyte
+    start = peak()
+    leaves = [x.requires_grad_() for x in case.leaves]
+    out = kernels.triangle_attention(*leaves)
+    forward = peak()
+    out.backward(torch.ones_like(out))
+    print(f"N {size}, 4 x 32: inputs {tensors:.0f} MiB; peak grows by {forward - start:.0f} MiB forward (the output is "
+          f"{tensors / 3.03:.0f}) and {peak() - start:.0f} in all; one table of scores in eager PyTorch: "
+          f"{4 * size**3 * 4 / mebibyte:.0f} MiB")  # fmt: skip
+
+
+_SEQUENCE = (
+    "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKRQTLGQHDFSAGEGLYTHMKALRPDEDRLSPL"
+)
+
+
+def whole_commands(sizes: list[int], repeats: int) -> None:
+    """Wall time of ``design`` and ``predict`` with native kernels over that with references."""
+    command = [sys.executable, "-c", "import sys; from structdiff.cli.main import main; sys.exit(main())"]
+    for size in sizes:
+        for name in ("design", "predict"):
+            ratios, last = [], {}
+            for _ in range(repeats):
+                for mode in ("native", "reference"):
+                    last[mode] = _whole(command, name, size, mode)
+                ratios.append(last["native"] / last["reference"])
+            print(f"{name} {size}: native / reference {statistics.median(ratios):.2f} ({min(ratios):.2f} to "
+                  f"{max(ratios):.2f}), last {last['native']:.1f} s of processor time")  # fmt: skip
+
+
+def _whole(command: list[str], name: str, size: int, mode: str) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        fasta = Path(folder) / "x.fasta"
+        fasta.write_text(f">A|protein\n{(_SEQUENCE * (size // len(_SEQUENCE) + 1))[:size]}\n")
+        asked = ["design", "--contigs", str(size)] if name == "design" else ["predict", str(fasta)]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([*command, *asked, "--out", f"{folder}/out", "--kernels", mode, "--no-relax", "-q"],
+                              capture_output=True, text=True, check=False, env=os.environ)  # fmt: skip
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--operators", default=",".join(OPERATORS))
+    parser.add_argument("--sizes", default="64,128,256")
+    parser.add_argument("--passes", default="forward,backward")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clock", default="wall", choices=CLOCKS)
+    parser.add_argument("--save", action="store_true")
+    parser.add_argument("--memory", type=int)
+    parser.add_argument("--whole")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.memory:
+        return peak_memory(options.memory)
+    if options.whole:
+        return whole_commands([int(size) for size in options.whole.split(",")], options.repeats)
+    torch.manual_seed(0)
+    print("  ".join(f"{name:>{width}}" for name, width in _WIDTHS.items()))
+    rows: list[dict] = []
+    for operator in options.operators.split(","):
+        for size in map(int, options.sizes.split(",")):
+            for case in OPERATORS[operator](size, options.device):
+                for passed in options.passes.split(","):
+                    taken = compare(case, passed == "backward", options.repeats, CLOCKS[options.clock])
+                    rows += report(case, passed, taken, options)
+    if options.save:
+        save(rows)
+    return None
+
+
+if __name__ == "__main__":
+    main()
