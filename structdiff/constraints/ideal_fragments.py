@@ -52,10 +52,8 @@ class IdealFragments:
             positions, touched = self._laid(positions)
         residue = self.residue.to(positions.device)
         count = int(residue.max()) + 1
-        sizes = torch.zeros(count, device=positions.device).index_add(
-            0, residue, torch.ones(len(residue)).to(positions)
-        )
-        moved = torch.zeros(count, device=positions.device).index_add(0, residue, touched.to(positions))
+        sizes = positions.new_zeros(count).index_add(0, residue, positions.new_ones(len(residue)))
+        moved = positions.new_zeros(count).index_add(0, residue, touched.to(positions))
         centre = positions.new_zeros(len(positions), count, 3).index_add(1, residue, start) / sizes[:, None].clamp(
             min=1
         )
