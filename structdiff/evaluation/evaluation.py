@@ -80,8 +80,11 @@ def evaluate(
     """
     natural = bundled_chains() if natural is None else natural
     rows, subjects, failures = _judge(files, Given() if given is None else given, on_progress)
-    folds = fold_embedding([subject.designed for subject in subjects])
     lengths = np.array([len(subject.designed) for subject in subjects], np.int64)
+    proteins = np.flatnonzero(lengths > 0)
+    placed = fold_embedding([subjects[row].designed for row in proteins])
+    folds = np.full((len(subjects), placed.shape[1]), np.nan)
+    folds[proteins] = placed
     notes: list[str] = []
     found: Diversity | None = None
     if clusters and len(subjects) > 1:
@@ -90,7 +93,7 @@ def evaluate(
             row["cluster"], row["nearest_in_set"] = float(cluster), float(nearest)
     nearest_names = [""] * len(rows)
     if known and subjects:
-        length = int(np.median(lengths))
+        length = max(20, int(np.median(lengths)))
         references = references_of_chains(
             known, length, on_done=lambda done: on_progress("placing known chains", done, len(known))
         )
@@ -102,14 +105,15 @@ def evaluate(
         for name, metric in CATALOGUE.items()
         if metric.scope == "structure" and name != "cluster" and any(name in row for row in rows)
     }
-    of_set = _of_set(subjects, np.arange(len(rows)), lengths, folds, natural, found, seed)
-    if len(subjects) and "frechet_shape" not in of_set:
+    of_set = _of_set(subjects, proteins, lengths, folds, natural, found, seed)
+    if len(proteins) and "frechet_shape" not in of_set:
         notes.append("no distances to natural chains: ten structures of 40 to 300 residues are needed")
     if found is not None and (number := foldseek_clusters([subject.path for subject in subjects])) is not None:
         of_set["foldseek_clusters"] = exactly(float(number))
     on_progress("comparing with natural chains", 1, 1)
     # Models of true structures are not held against what designs from nothing should reach.
-    groups = {} if not rows or (given is not None and given.references) else length_groups(lengths.tolist())
+    from_nothing = len(proteins) == len(rows) > 0 and not (given is not None and given.references)
+    groups = length_groups(lengths.tolist()) if from_nothing else {}
     targets = [
         target
         for name, members in groups.items()

@@ -10,20 +10,37 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
+from structdiff.errors import InputError
 from structdiff.evaluation.accuracy import accuracy_values
 from structdiff.evaluation.catalogue import CATALOGUE
+from structdiff.evaluation.clashes import clashes
+from structdiff.evaluation.component_geometry import component_geometry
 from structdiff.evaluation.interface import hotspots_touched, interface
 from structdiff.evaluation.motif import motif_deviation
 from structdiff.evaluation.subject import Subject
 from structdiff.evaluation.validity import validity
+from structdiff.structure.tables import ChainKind
 
 Measure = Callable[[Subject], Mapping[str, float]]
 
 
 def validity_values(subject: Subject) -> dict[str, float]:
-    """Could it exist, what does it look like."""
-    checks = dataclasses.asdict(validity(subject.structure))
-    return {name: float(value) for name, value in checks.items() if name in CATALOGUE}
+    """Could it exist, what does it look like; of nucleic acids without a protein, what can be said of any component."""
+    structure = subject.structure
+    if subject.backbone.complete.any():
+        checks = dataclasses.asdict(validity(structure))
+        return {name: float(value) for name, value in checks.items() if name in CATALOGUE}
+    if not np.isin(structure.chains.kind, (ChainKind.DNA, ChainKind.RNA)).any():
+        raise InputError("no protein residue with N, CA and C, and no nucleic acid", path=subject.path)
+    inside = component_geometry(structure)
+    return {
+        "clashes_per_100": clashes(structure).per_100_residues,
+        "component_bonds_over_4_sigma": inside.bonds_over_4_sigma,
+        "component_angles_over_4_sigma": inside.angles_over_4_sigma,
+        "stereocentres_right": inside.stereocentres_right,
+    }
 
 
 def motif_values(subject: Subject) -> dict[str, float]:

@@ -95,8 +95,7 @@ def score_benchmark(
     scaffolds: a folder with one folder a problem (01_1LDB). refolded: structures predicted from designed sequences, in
     folders of the same names (or their subfolder ``refolded``), each file's name beginning with its scaffold's and a
     dot or underscore; without it success means geometry alone. known: name and backbone of chains, for novelty. Raises
-    InputError where
-    no problem has a folder.
+    InputError where no problem has a folder.
     """
     present = [problem for problem in problems if (scaffolds / problem.name).is_dir()]
     if not present:

@@ -54,14 +54,17 @@ class Subject:
 
     @cached_property
     def designed(self) -> Backbone:
-        """The chain that stands for the structure in comparisons of folds: the longest that was not kept whole."""
+        """The chain that stands for the structure in comparisons of folds: the longest that was not kept whole.
+
+        Without a protein it has no residues.
+        """
         kept = {str(each["chain"]) for each in self.residue_map.get("chains", ()) if each.get("kept")}
         names = self.structure.chains.name[self.backbone.chain]
         free = self.backbone.complete & ~np.isin(names, list(kept))
         chosen = free if free.any() else self.backbone.complete
         chains, sizes = np.unique(self.backbone.chain[chosen], return_counts=True)
         if not len(chains):
-            raise InputError("no protein residue with N, CA and C", path=self.path)
+            return self.backbone.select(chosen)
         return self.backbone.select(chosen & (self.backbone.chain == chains[sizes.argmax()]))
 
     @property

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from structdiff.evaluation.accuracy import accuracy
 from structdiff.evaluation.chain_matching import as_reference, match_chains
 from structdiff.evaluation.comparison import pair_atoms
 from structdiff.evaluation.dockq import dockq
+from structdiff.evaluation.evaluation import evaluate
 from structdiff.evaluation.posebusters import checks_passed
+from structdiff.evaluation.subject import Given
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind
 
@@ -121,3 +124,13 @@ def test_the_order_of_a_ligands_atoms_does_not_matter(with_ligands):
 def test_posebusters_or_nothing(with_ligands):
     share = checks_passed(with_ligands)
     assert np.isnan(share) if importlib.util.find_spec("posebusters") is None else 0.5 < share <= 1
+
+
+def test_nucleic_acids_alone_are_judged_too():
+    file = Path("tests/data/1bna.pdb.gz")
+    found = evaluate([file, Path("tests/evaluation/data/1crn.pdb")], given=Given(references={"1bna": file}))
+    assert not found.failures
+    assert found.rows[0].values["lddt"] == 1
+    assert found.rows[0].values["stereocentres_right"] == 1
+    assert "rama_favoured" not in found.rows[0].values
+    assert found.summary["clusters"].mean == 1
