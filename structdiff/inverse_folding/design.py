@@ -18,7 +18,9 @@ from structdiff.inverse_folding.library import load_network, model_name
 from structdiff.inverse_folding.mutation import with_residues
 from structdiff.inverse_folding.network import Encoding, InverseFoldingNetwork, join_encodings
 from structdiff.inverse_folding.restrictions import Plan, Restrictions, plan_of
+from structdiff.published_weights.catalogue import CATALOGUE, full_names
 from structdiff.structure.tables import ChainKind, Structure
+from structdiff.version import __version__
 
 if TYPE_CHECKING:
     from structdiff.inverse_folding.packing import PackingConfig
@@ -224,9 +226,17 @@ def _finished(task: _Task, decoded: Decoded, config: SequenceConfig, index: int)
         designed=designed,
         # What an experiment said of the backbone does not hold for another sequence.
         structure=dataclasses.replace(with_residues(task.structure, names), metadata={}),
-        provenance={"model": model_name(config.model), "temperature": config.temperature, "seed": config.seed,
-                    "index": index, "side_chain_context": config.side_chain_context},
+        provenance=_provenance(config, index),
     )  # fmt: skip
+
+
+def _provenance(config: SequenceConfig, index: int) -> dict[str, object]:
+    name = model_name(config.model)
+    return {
+        "structdiff": __version__, "model": name, "model_sha256": CATALOGUE.weights[name].sha256,
+        "temperature": config.temperature, "seed": config.seed, "index": index,
+        "side_chain_context": config.side_chain_context,
+    }  # fmt: skip
 
 
 def _chain_letters(task: _Task, letters: np.ndarray) -> dict[str, str]:
@@ -247,11 +257,15 @@ def _packed(
     config: SequenceConfig,
     device: torch.device | str,
 ) -> list[DesignedSequence]:
-    from structdiff.inverse_folding.packing import PackingConfig, pack_structures
+    from structdiff.inverse_folding.packing import PACKER, PackingConfig, pack_structures
 
     settings = PackingConfig(seed=config.seed) if pack is True or pack is False else pack
     packed = pack_structures(
         [(each.structure, each.designed) for each in found], settings, indices=[each.index for each in found],
         device=device,
     )  # fmt: skip
-    return [dataclasses.replace(each, structure=done) for each, done in zip(found, packed, strict=True)]
+    made = {"side_chains": full_names(PACKER)[0], "packing": dataclasses.asdict(settings)}
+    return [
+        dataclasses.replace(each, structure=done, provenance={**each.provenance, **made})
+        for each, done in zip(found, packed, strict=True)
+    ]

@@ -198,7 +198,7 @@ CASES = [
     Bad("unknown published weights", ("weights", "path", "proteinmpn"), ("weights", "did you mean 'proteinmpnn'")),
     Bad("sequences by an unknown network", ("sequence", "motif.pdb", "--model", "protinmpnn"),
         ("model", "did you mean 'proteinmpnn'"), {"motif.pdb": MOTIF}),
-    Bad("sequences at a negative temperature", ("sequence", "motif.pdb", "--temperature", "-1"), ("temperature", "-1.0"),
+    Bad("sequences at a low temperature", ("sequence", "motif.pdb", "--temperature", "-1"), ("temperature", "-1.0"),
         {"motif.pdb": MOTIF}),
     Bad("unknown command", ("desing",), ("desing",)),
     # Evaluation
