@@ -78,8 +78,7 @@ def attend(inputs: dict[str, Tensor], shared_by_samples: bool) -> list[Tensor]:
     leaves = [inputs[name].detach().requires_grad_() for name in NAMES[1:]]
     if shared_by_samples:
         q, k, v = (x[0] for x in leaves[:3])
-        bias = leaves[3].expand(q.shape[0], -1, -1, -1)
-        out = kernels.attention_pair_bias(q, k, v, bias, inputs["mask"][0])[None]
+        out = kernels.attention_pair_bias(q, k, v, leaves[3], inputs["mask"][0])[None]
     else:
         out = kernels.triangle_attention(*leaves, inputs["mask"])
     return [out.detach(), *torch.autograd.grad(out, leaves, inputs["grad"])]
