@@ -26,8 +26,8 @@ METRICS = (
     Metric(name="cluster", label="cluster", group=_FOLDS,
            formula="number of the structure's cluster, the largest is 1"),
     Metric(name="nearest_in_set", label="TM to the nearest of the set", group=_FOLDS, better="none",
-           formula="highest TM-score to any other structure of the set, by the longer chain's length; under 0.6 a lower "
-           "bound", source=_TM),
+           formula="highest TM-score to any other structure of the set, by the longer chain's length; under 0.6 a "
+           "lower bound", source=_TM),
     Metric(name="nearest_tm", label="TM to the nearest reference", group=_FOLDS, better="none",
            formula="highest TM-score, by the length of the design, to a chain of the reference set among the 80 "
            "nearest to it in the space of folds; a lower bound of the true highest", source=_TM),
