@@ -124,8 +124,8 @@ class Engine:
                 [PlacedMotif(hold.reference, held), CopyClearance(copies, held)] if placed else [AssemblyPose(copies)]
             )
         with torch.inference_mode():
-            trunk = self.network.trunk(batch, recycles=recycles)
-            conditional = _Asked(self.network, self.network.denoiser.condition(batch, trunk))
+            trunk, condition = self._understood(batch, recycles)
+            conditional = _Asked(self.network, condition)
             denoise = self._guided(batch, conditional, guidance, recycles)
             positions = sample(
                 denoise if copies is None else SymmetricDenoiser(denoise, copies),
@@ -177,9 +177,20 @@ class Engine:
         return guided(self._asked(batch, (), recycles), alone, weights)
 
     def _asked(self, batch: Features, kept: Sequence[str], recycles: int) -> _Asked:
-        features = keep_conditions(batch, kept)
-        trunk = self.network.trunk(features, recycles=recycles)
-        return _Asked(self.network, self.network.denoiser.condition(features, trunk))
+        return _Asked(self.network, self._understood(keep_conditions(batch, kept), recycles)[1])
+
+    def _understood(self, batch: Features, recycles: int) -> tuple[TrunkOutput, DenoiserCondition]:
+        """What the trunk makes of the features; once for the whole batch where its entries are alike."""
+        samples = len(batch.token.mask)
+        if samples == 1 or not _alike(batch):
+            trunk = self.network.trunk(batch, recycles=recycles)
+            return trunk, self.network.denoiser.condition(batch, trunk)
+        one = batch.map(lambda tensor: tensor[:1])
+        trunk = self.network.trunk(one, recycles=recycles)
+        condition = self.network.denoiser.condition(one, trunk).repeat(samples)
+        tables = (trunk.s_inputs, trunk.s_trunk, trunk.z_trunk)
+        s_inputs, s_trunk, z_trunk = (each.expand(samples, *each.shape[1:]) for each in tables)
+        return TrunkOutput(s_inputs=s_inputs, s_trunk=s_trunk, z_trunk=z_trunk), condition
 
     def _confidence(self, batch: Features, trunk: TrunkOutput, positions: Tensor) -> ConfidenceLogits:
         by_slot = positions.unflatten(1, (batch.num_tokens, batch.num_slots))
@@ -198,6 +209,13 @@ class _Asked:
     def __call__(self, positions: Tensor, sigma: Tensor, previous: Tensor | None, /) -> Tensor:
         last = self.last = self.network.denoiser(self.condition, positions, sigma, previous)
         return last.positions
+
+
+def _alike(batch: Features) -> bool:
+    """Whether all entries of a batch are the same: several samples of one request."""
+    different = []
+    batch.map(lambda tensor: different.append(bool((tensor != tensor[:1]).any())) or tensor)
+    return not any(different)
 
 
 def _numbered(

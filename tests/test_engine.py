@@ -1,0 +1,50 @@
+"""The engine does once what is the same for a whole batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from structdiff.assembly import complex_job
+from structdiff.diffusion.sampler import SamplingConfig, sample_generator
+from structdiff.engine import Engine
+from structdiff.model.library import load_named_weights
+from structdiff.spec.complex import ChainSpec, ComplexSpec
+
+SAMPLING = SamplingConfig(steps=2, sigma_max=50.0)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return Engine(load_named_weights("mini"), device=torch.device("cpu"))
+
+
+def features(engine, sequence):
+    spec = ComplexSpec(chains=(ChainSpec(ids=("A",), kind="protein", sequence=sequence),))
+    return complex_job(spec, engine.weights).features
+
+
+def seen_by_trunk(engine, items, **options):
+    batches = []
+    hook = engine.network.trunk.register_forward_hook(lambda _, __, out: batches.append(len(out.s_trunk)))
+    try:
+        draws = engine.draw(items, [sample_generator(1, index) for index in range(len(items))], SAMPLING, **options)
+    finally:
+        hook.remove()
+    return draws, batches
+
+
+def test_samples_of_one_request_share_the_trunk(engine):
+    item = features(engine, "MKTAYIAK")
+    together, batches = seen_by_trunk(engine, [item, item, item])
+    assert batches == [1]
+    for index, draw in enumerate(together):
+        alone = engine.draw([item], [sample_generator(1, index)], SAMPLING)[0]
+        assert torch.allclose(draw.positions, alone.positions, atol=1e-3)
+        assert torch.allclose(draw.confidence.pae, alone.confidence.pae, atol=1e-3)
+    assert (together[0].positions - together[1].positions).abs().max() > 0.1
+
+
+def test_different_requests_have_their_own(engine):
+    _, batches = seen_by_trunk(engine, [features(engine, "MKTAYIAK"), features(engine, "MKTAYIAW")])
+    assert batches == [2]
