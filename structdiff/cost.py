@@ -46,9 +46,14 @@ def step_terms(tokens: int, samples: int, passes: int) -> np.ndarray:
     return passes * np.array([1.0, samples * tokens / 100, samples * (tokens / 100) ** 2])
 
 
-def other_terms(tokens: int, samples: int) -> np.ndarray:
-    """What the time of all else is proportional to: trunk, confidence, relaxation."""
-    return np.array([1.0, samples * tokens / 100, samples * (tokens / 100) ** 2, samples * (tokens / 100) ** 3])
+def drawn_terms(tokens: int, samples: int) -> np.ndarray:
+    """What the time of trunk, confidence and files is proportional to."""
+    return np.array([1.0, samples * (tokens / 100) ** 2, samples * (tokens / 100) ** 3])
+
+
+def relax_terms(tokens: int, samples: int) -> np.ndarray:
+    """What the time of relaxation is proportional to."""
+    return np.array([samples, samples * tokens / 100])
 
 
 def estimated_memory(config: ModelConfig, tokens: int, samples: int, *, passes: int = 1) -> int:
@@ -56,13 +61,16 @@ def estimated_memory(config: ModelConfig, tokens: int, samples: int, *, passes: 
     return int(memory_terms(config, tokens, samples, passes) @ np.array(_fitted()["memory"]))
 
 
-def estimated_cost(config: ModelConfig, tokens: int, samples: int, *, steps: int, passes: int = 1) -> Cost:
+def estimated_cost(
+    config: ModelConfig, tokens: int, samples: int, *, steps: int, passes: int = 1, relax: bool = True
+) -> Cost:
     """What drawing and relaxing a batch costs. Times are for networks of the sizes that were measured (mini)."""
     fitted = _fitted()
-    step = float(step_terms(tokens, samples, passes) @ np.array(fitted["step"]))
-    other = float(other_terms(tokens, samples) @ np.array(fitted["other"]))
+    seconds = steps * float(step_terms(tokens, samples, passes) @ np.array(fitted["step"]))
+    seconds += float(drawn_terms(tokens, samples) @ np.array(fitted["drawn"]))
+    seconds += float(relax_terms(tokens, samples) @ np.array(fitted["relax"])) if relax else 0.0
     memory = fitted["program"] + estimated_memory(config, tokens, samples, passes=passes)
-    return Cost(memory=memory, seconds=(steps * step + other) * machine_factor())
+    return Cost(memory=memory, seconds=seconds * machine_factor())
 
 
 @cache

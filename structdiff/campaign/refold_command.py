@@ -111,6 +111,6 @@ def _fasta(complex_: ComplexSpec) -> str:
     for chain in complex_.chains:
         if len(chain.ccd) > 1 or chain.modifications:
             raise InputError(f"FASTA cannot hold chain {chain.ids[0]}: use {{yaml}}", key="refold_command")
-        kind, letters = ("ccd", chain.ccd[0]) if chain.kind == "ligand" else (chain.kind, chain.sequence)
+        kind, letters = ("ccd", "".join(chain.ccd)) if chain.kind == "ligand" else (chain.kind, chain.sequence)
         lines += [f">{name}|{kind}\n{letters}\n" for name in chain.ids]
     return "".join(lines)

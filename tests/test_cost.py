@@ -1,0 +1,42 @@
+"""The model of cost: more of anything never costs less, and the numbers are of the right size."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from structdiff.cost import estimated_cost, estimated_memory, machine_factor
+from structdiff.engine import guidance_passes
+from structdiff.model.network import mini, tiny
+
+sizes = st.integers(10, 2000)
+
+
+@given(tokens=sizes, samples=st.integers(1, 16), passes=st.integers(1, 4))
+def test_more_never_costs_less(tokens: int, samples: int, passes: int) -> None:
+    here = estimated_cost(mini(), tokens, samples, steps=10, passes=passes)
+    assert here.memory > 2e8  # the program itself
+    assert here.seconds > 0
+    for more in (
+        estimated_cost(mini(), tokens + 10, samples, steps=10, passes=passes),
+        estimated_cost(mini(), tokens, samples + 1, steps=10, passes=passes),
+        estimated_cost(mini(), tokens, samples, steps=10, passes=passes + 1),
+    ):
+        assert more.memory >= here.memory
+        assert more.seconds >= here.seconds
+    without = estimated_cost(mini(), tokens, samples, steps=10, passes=passes, relax=False)
+    assert without.seconds <= here.seconds
+
+
+def test_memory_grows_with_the_square_of_the_tokens_and_with_the_network() -> None:
+    small, large = (estimated_memory(mini(), tokens, 1) for tokens in (500, 1000))
+    assert 3 < large / small < 4.2
+    assert estimated_memory(tiny(), 500, 1) < small / 2
+    assert machine_factor() > 0
+
+
+def test_guidance_asks_several_times() -> None:
+    assert guidance_passes(1.0, ["motif"]) == 1
+    assert guidance_passes(2.0, []) == 1
+    assert guidance_passes(2.0, ["motif"]) == 2
+    assert guidance_passes({"motif": 2.0}, ["motif", "hotspots"]) == 4
