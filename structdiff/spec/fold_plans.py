@@ -14,24 +14,28 @@ from itertools import groupby
 import numpy as np
 
 from structdiff.spec.design import DesignSpec
+from structdiff.spec.energies import Energy, RadiusOfGyration
 from structdiff.spec.fold import BlockPair, blocks_of
 from structdiff.spec.layout import Layout
 
 #: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).
 _STRETCH, _STRETCH_RESIDUES = 0.15, 5
 _SHORTEST_LOOP = 2
+_SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldPlan:
     """Helix (H), strand (E) or loop (L) of each residue, and pairs of blocks (from 1) that lie side by side.
 
-    parallel: those pairs of strands that run the same way. origin: the natural chain it is that of.
+    parallel: those pairs of strands that run the same way. radius_of_gyration: of the CA atoms (Å), None if it does not
+    matter. origin: the natural chain it is that of.
     """
 
     letters: str
     adjacent: tuple[BlockPair, ...]
     parallel: tuple[BlockPair, ...] = ()
+    radius_of_gyration: float | None = None
     origin: str = ""
 
     def to_row(self) -> list[str]:
@@ -39,18 +43,20 @@ class FoldPlan:
         runs = "".join(f"{letter}{len(list(run))}" for letter, run in groupby(self.letters))
         same_way = set(self.parallel)
         pairs = [f"{low}-{high}" + "p" * ((low, high) in same_way) for low, high in self.adjacent]
-        return [self.origin, runs, " ".join(pairs)]
+        size = "" if self.radius_of_gyration is None else str(self.radius_of_gyration)
+        return [self.origin, runs, " ".join(pairs), size]
 
     @classmethod
     def from_row(cls, row: Sequence[str]) -> FoldPlan:
         """The plan of the short strings that `to_row` makes."""
-        origin, runs, pairs = row
+        origin, runs, pairs, size = row
         letters = "".join(letter * int(count) for letter, count in re.findall(r"([HEL])(\d+)", runs))
         found = [(int(low), int(high), way) for low, high, way in re.findall(r"(\d+)-(\d+)(p?)", pairs)]
         return cls(
             letters=letters,
             adjacent=tuple((low, high) for low, high, _ in found),
             parallel=tuple((low, high) for low, high, way in found if way),
+            radius_of_gyration=float(size) if size else None,
             origin=origin,
         )
 
@@ -71,7 +77,10 @@ class FoldPlan:
                 return None
             chosen = able[rng.integers(len(able))]
             chosen[1] += 1 if grow else -1
-        return replace(self, letters="".join(letter * count for letter, count in runs))
+        size = self.radius_of_gyration
+        if size is not None:
+            size *= (length / len(self.letters)) ** _SIZE_EXPONENT
+        return replace(self, letters="".join(letter * count for letter, count in runs), radius_of_gyration=size)
 
 
 def draw_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
@@ -100,7 +109,9 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
     letters: list[str] = []
     adjacent: list[BlockPair] = []
     parallel: list[BlockPair] = []
-    for chain in layout.chains.values():
+    sizes: list[Energy] = []
+    own_size = any(isinstance(energy, RadiusOfGyration) for energy in spec.energies)
+    for name, chain in layout.chains.items():
         if chain[0].chain_is_fixed:
             continue
         # What partial diffusion begins with has a fold already.
@@ -111,9 +122,17 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
         if plan is not None:
             adjacent += [(low + before, high + before) for low, high in plan.adjacent]
             parallel += [(low + before, high + before) for low, high in plan.parallel]
+            if plan.radius_of_gyration is not None and not own_size:
+                sizes.append(RadiusOfGyration(target=round(plan.radius_of_gyration, 2), chains=(name,)))
     if not any(set(each) - {"?"} for each in letters):
         return spec
-    return replace(spec, secondary_structure="/".join(letters), adjacent=tuple(adjacent), parallel=tuple(parallel))
+    return replace(
+        spec,
+        secondary_structure="/".join(letters),
+        adjacent=tuple(adjacent),
+        parallel=tuple(parallel),
+        energies=(*spec.energies, *sizes),
+    )
 
 
 @lru_cache(maxsize=1)

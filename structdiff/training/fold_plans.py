@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.descriptors import radius_of_gyration_score
 from structdiff.evaluation.fold import block_pairs
 from structdiff.evaluation.secondary_structure import secondary_structure
@@ -88,7 +88,15 @@ def plan_of(backbone: Backbone, *, origin: str = "") -> FoldPlan | None:
     start, stop = max(0, blocks[0].start - _LONGEST_END), blocks[-1].stop + _LONGEST_END
     if strands != paired:
         return None
-    return FoldPlan(letters=letters[start:stop], adjacent=pairs.adjacent, parallel=pairs.parallel, origin=origin)
+    alphas = backbone.positions[start:stop, CA]
+    size = float(np.sqrt(np.square(alphas - alphas.mean(0)).sum(-1).mean()))
+    return FoldPlan(
+        letters=letters[start:stop],
+        adjacent=pairs.adjacent,
+        parallel=pairs.parallel,
+        radius_of_gyration=round(size, 1),
+        origin=origin,
+    )
 
 
 def _tidy(letters: str) -> str:
