@@ -136,7 +136,7 @@ CASES = [
     Bad("filter that is no condition", (*FREE, "--filter", "plddt <"), ("filter", "cannot be read")),
     Bad("filter that calls something", (*FREE, "--filter", "exit() == 1"), ("filter", "exit()")),
     Bad("ranking by an unknown column", (*FREE, "--rank-by", "pldd"), ("rank_by", "did you mean 'plddt'")),
-    Bad("no sequences", (*FREE, "--sequences", "0"), ("sequences", "0")),
+    Bad("no sequences for a design", (*FREE, "--sequences", "0"), ("sequences", "0")),
     Bad("unknown model of sequences", (*FREE, "--sequence-model", "protienmpnn"), ("did you mean 'proteinmpnn'",)),
     Bad("model of sequences that was not fetched", (*FREE, "--sequence-model", "ligandmpnn"),
         ("structdiff weights fetch ligandmpnn",)),
