@@ -22,7 +22,7 @@ from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import relax
 from structdiff.constraints.stereochemistry import Stereochemistry
-from structdiff.constraints.symmetry_contacts import Images
+from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.errors import InputError
@@ -249,6 +249,10 @@ def finished_design(
     assert job.layout is not None
     positions, placed = _placed(job, draw)
     held = job.held > 0
+    if job.symmetry is not None and not job.symmetry.motif_placed:
+        backbone = placed & np.isin(job.structure.atoms.name, ("N", "CA", "C", "O"))
+        shift = clearing_shift(positions[backbone].astype(np.float64), job.symmetry.operators)
+        positions = np.where(placed[:, None], positions + shift, positions).astype(np.float32)
     if options.relax:
         images = None if job.symmetry is None else Images.of(job.symmetry.operators)
         chemistry = None if job.asked is None else job.asked.chemistry()

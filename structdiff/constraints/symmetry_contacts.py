@@ -10,6 +10,8 @@ from scipy.spatial import KDTree
 from structdiff.constraints.repulsion import SKIN, Repulsion
 from structdiff.geometry.point_groups import SymmetryGroup
 
+_CLEARANCE = 3.0  # Å between backbone atoms of different copies
+_ROUNDS, _LARGEST_SHIFT = 40, 0.4  # Å a round
 _MOVES = 8.0  # Å, far more than relaxation moves anything: copies further away than this never touch
 
 
@@ -95,3 +97,30 @@ class ImageContacts:
         kept = movable[self._own] | movable[self._other]
         self._own, self._other, self._copy = self._own[kept], self._other[kept], self._copy[kept]
         self._contact = self.repulsion.contact(self._own, self._other)
+
+
+def clearing_shift(positions: np.ndarray, group: SymmetryGroup) -> np.ndarray:
+    """The shift (3,) in Å that parts a finished unit's backbone atoms (atom, 3) from its copies; 0 if they are apart.
+
+    A motif is held through relaxation, so that where two copies' motifs are too near only the unit as a whole can go.
+    """
+    shift = np.zeros(3)
+    images = Images.of(group).near(positions)
+    for _ in range(_ROUNDS):
+        own = positions + shift
+        tree, push, count = KDTree(own), np.zeros(3), 0
+        for rotation, translation in zip(images.rotations, images.translations, strict=True):
+            image = own @ rotation.T + translation
+            distance, nearest = tree.query(image, distance_upper_bound=_CLEARANCE)
+            close = np.flatnonzero(np.isfinite(distance))
+            between = own.mean(0) - image.mean(0)
+            arrows = own[nearest[close]] - image[close] + between / max(float(np.linalg.norm(between)), 1e-6)
+            lengths = np.maximum(np.linalg.norm(arrows, axis=1), 1e-6)
+            push += ((_CLEARANCE - distance[close]) / lengths) @ arrows
+            count += len(close)
+        push -= group.unmoved @ push
+        length = float(np.linalg.norm(push))
+        if count == 0 or length < 1e-9:
+            break
+        shift += push / length * min(_LARGEST_SHIFT, 0.05 + length / count)
+    return shift

@@ -11,7 +11,7 @@ import torch
 from structdiff.constraints.relaxation import relax
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry import PlacedMotif, SymmetricCopies, SymmetricDenoiser, context_chains
-from structdiff.constraints.symmetry_contacts import ImageContacts, Images
+from structdiff.constraints.symmetry_contacts import ImageContacts, Images, clearing_shift
 from structdiff.constraints.symmetry_pose import AssemblyPose, CopyClearance
 from structdiff.diffusion.sampler import SamplingConfig, sample, sample_generator
 from structdiff.features.build import build_features
@@ -183,3 +183,16 @@ def test_images_about_another_origin_are_the_same_copies():
     assert np.allclose(plain - centre, shifted)
     far = dataclasses.replace(images, translations=images.translations + [[0, 0, 500.0]])
     assert len(far.near(positions).rotations) == 0
+
+
+@pytest.mark.parametrize("name", ["C3", "D2"])
+def test_a_finished_unit_is_moved_off_its_copies_or_not_at_all(name):
+    group = point_group(name)
+    structure, _ = unit(seed=8, residues=8, radius=3.0)
+    positions = structure.atoms.positions.astype(np.float64)
+    shift = clearing_shift(positions, group)
+    assert np.linalg.norm(shift) > 0.1
+    assert np.allclose(group.unmoved @ shift, 0)
+    moved = positions + shift
+    assert min(np.linalg.norm(moved[:, None] - image[None], axis=-1).min() for image in group.apply(moved)[1:]) >= 2.99
+    assert not clearing_shift(moved, group).any()
