@@ -42,7 +42,8 @@ def test_a_middle_strand_is_bonded_to_either_side_by_turns():
     blocks = blocks_of("LEEEEELLEEEEELLEEEEEL")
     facing = [pairs for pairs, _ in ladders(strand_pairs(blocks), np.zeros(21, int))]
     middle = [{pair[side] for pair in pairs[::2]} for pairs, side in zip(facing, (0, 1), strict=True)]
-    assert middle[0] and middle[1] and not middle[0] & middle[1]
+    assert all(middle)
+    assert not middle[0] & middle[1]
 
 
 def test_a_shaken_chain_is_laid_out():

@@ -1,0 +1,119 @@
+"""What only the structures tell of a design's request, and the molecules that come of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from structdiff.errors import InputError
+from structdiff.features.problem import completed
+from structdiff.spec.design import design_from_dict
+from structdiff.structure.files import read_structure
+from structdiff.structure.scaffold import build_scaffold, partly_held
+
+DATA = Path(__file__).parents[1]
+ZIPPER = read_structure(DATA / "evaluation/data/2zta.pdb")
+YELLOW = read_structure(DATA / "data/4i39.cif.gz")
+POLYMERASE = read_structure(DATA / "data/5ugo.pdb.gz")
+
+
+def asked(structure, **keys):
+    return completed(design_from_dict({"motif": "m.pdb", **keys}), structure)
+
+
+def scaffold(structure, **keys):
+    spec = asked(structure, **keys)
+    layout = spec.sample_layout(np.random.default_rng(0))
+    built = build_scaffold(layout, structure, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec))
+    return spec, layout, built.structure
+
+
+def atoms(structure, residue):
+    rows = structure.residue_atoms(residue)
+    return set(structure.atoms.name[rows][structure.atoms.resolved[rows]].tolist())
+
+
+def test_ligands_by_component_or_residue():
+    assert asked(POLYMERASE, contigs="20", ligands="CA").ligands == ("A402", "A403")
+    assert asked(POLYMERASE, contigs="20", ligands="A403,2PN").ligands == ("A403", "A401")
+    with pytest.raises(InputError, match=r"no such ligand.*'HEM'.*HC4"):
+        asked(YELLOW, contigs="20", ligands="HEM")
+    _, layout, built = scaffold(YELLOW, contigs="20/A46-50", ligands="HC4")
+    assert list(layout.chains) == ["A", "B"]
+    assert built.residues.name[-1] == "HC4"
+    # All but the oxygen that its bond to the protein took away.
+    assert built.atoms.resolved[built.residue_atoms(len(layout) - 1)].sum() == 11
+
+
+def test_an_epitope_is_what_the_bound_chain_touches_most():
+    spec = asked(ZIPPER, contigs="40 A1-30", epitope="B", hotspots="A2", keep_away="A12")
+    numbers = [residue.number for residue in spec.hotspots]
+    assert numbers[0] == 2
+    assert len(numbers) in (6, 7)
+    assert 12 not in numbers
+    with pytest.raises(InputError, match=r"epitope: .*no such chain.*'Z'"):
+        asked(ZIPPER, contigs="40 A1-30", epitope="Z")
+    with pytest.raises(InputError, match="belongs to the contigs"):
+        asked(ZIPPER, contigs="40 A1-30 B", epitope="B")
+
+
+def test_targets_are_cropped_around_hotspots():
+    whole = asked(POLYMERASE, contigs="30 A", hotspots="A100", target_crop="none")
+    assert not whole.left_out
+    spec = asked(POLYMERASE, contigs="30 A", hotspots="A100", target_crop="60")
+    kept = {residue for segment in spec.contigs.fixed for residue in segment.residues}
+    assert 40 <= len(kept) <= 80
+    assert spec.hotspots[0] in kept
+    every = {residue for segment in whole.contigs.fixed for residue in segment.residues}
+    assert kept | set(spec.left_out) == every
+    assert not kept & set(spec.left_out)
+    assert asked(POLYMERASE, contigs="30 A").left_out == ()
+    with pytest.raises(InputError, match=r"target_crop: .*none are given"):
+        asked(POLYMERASE, contigs="30 A", target_crop="60")
+
+
+def test_stretches_of_a_cropped_chain_are_not_joined():
+    spec, layout, built = scaffold(POLYMERASE, contigs="30 A", hotspots="A100", target_crop="60")
+    assert len(spec.contigs.fixed) > 1
+    assert layout.residues[-1].chain == "A"
+    names, residue = built.atoms.name, built.atoms.residue
+    peptide = (names[built.bonds.atom_1] == "C") & (names[built.bonds.atom_2] == "N")
+    peptide |= (names[built.bonds.atom_1] == "N") & (names[built.bonds.atom_2] == "C")
+    peptide &= residue[built.bonds.atom_1] != residue[built.bonds.atom_2]
+    assert int(peptide.sum()) == len(layout) - 2 - (len(spec.contigs.fixed) - 1)
+
+
+def test_how_much_of_a_residue_is_held():
+    _, layout, built = scaffold(YELLOW, contigs="5/A46-50/5", tip="A46", backbone_only="A47")
+    first, second, third = (atoms(built, place) for place in (5, 6, 7))
+    assert str(built.residues.name[5]) == "GLU"
+    assert first == {"CG", "CD", "OE1", "OE2"}
+    assert second == {"N", "CA", "C", "O"}
+    assert third > {"N", "CA", "C", "O"}
+    assert len(layout) == 15
+
+
+def test_disulfides_make_cysteines():
+    _, _, built = scaffold(YELLOW, contigs="12/A46-50", disulfides="A2-A10")
+    assert built.residues.name[[1, 9]].tolist() == ["CYS", "CYS"]
+    joined = built.atoms.name[built.bonds.atom_1] == "SG"
+    assert built.atoms.name[built.bonds.atom_2[joined]].tolist() == ["SG"]
+    with pytest.raises(InputError, match=r"disulfides: .*one of the motif's.*A14"):
+        scaffold(YELLOW, contigs="12/A46-50", disulfides="A2-A14")
+    with pytest.raises(InputError, match=r"residues 1 to 17.*A40"):
+        scaffold(YELLOW, contigs="12/A46-50", disulfides="A2-A40")
+
+
+def test_gaps_between_unindexed_stretches_can_be_bridged():
+    spec = asked(ZIPPER, contigs="60", unindexed="A2/A28/B3@2")
+    assert spec.unindexed_gaps[0][1] == spec.unindexed_gaps[1][0] >= 10
+    assert spec.unindexed_gaps[0][2] == 1
+
+
+def test_the_fold_of_a_structure(tmp_path):
+    spec = completed(design_from_dict({"contigs": "46", "fold_of": str(DATA / "evaluation/data/1crn.pdb")}), None)
+    assert spec.secondary_structure is not None
+    assert spec.secondary_structure.count("H") > 15
+    assert (1, 2) in spec.adjacent or (1, 4) in spec.adjacent
+    with pytest.raises(InputError, match="does not fit chain A"):
+        completed(design_from_dict({"contigs": "40", "fold_of": str(DATA / "evaluation/data/1crn.pdb")}), None)
