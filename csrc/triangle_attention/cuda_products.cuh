@@ -72,7 +72,7 @@ template <class T, int Channels, int Tiles, int Columns, bool InRegisters>
 STRUCTDIFF_DEVICE void multiply_rows(
     float (&s)[Tiles][Columns][4], const Resident<T, Channels, Tiles, InRegisters>& a, const T* b, int lane) {
   // Unrolled whole, float32 would load so far ahead that it runs out of registers.
-  constexpr int kUnrolled = sizeof(T) == 4 && !InRegisters ? 2 : Channels / 16;
+  [[maybe_unused]] constexpr int kUnrolled = sizeof(T) == 4 && !InRegisters ? 2 : Channels / 16;
 #pragma unroll kUnrolled
   for (int c = 0; c < Channels / 16; ++c) {
     Left<T> left[Tiles];
