@@ -39,7 +39,8 @@ def make(weights: str, designs: int) -> None:
     for name, (options, share) in SETS.items():
         with tempfile.TemporaryDirectory() as folder:
             count = str(max(1, round(share * designs)))
-            command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", "1", "--quiet"]
+            command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", "1", "--quiet",
+                       "--refold", "none"]  # fmt: skip
             subprocess.run([*command, "--weights", weights, "--out", folder], check=True, stdout=subprocess.DEVNULL)
             judge = [sys.executable, "-m", "structdiff", "evaluate", folder, "--out", f"{folder}/judged", "--quiet"]
             subprocess.run(judge, check=True, stdout=subprocess.DEVNULL)

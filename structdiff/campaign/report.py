@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +13,14 @@ import numpy as np
 from structdiff.campaign.columns import EVERY
 from structdiff.campaign.filters import parse_filter
 from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.measures import designed_chains
 from structdiff.campaign.results import DesignResult, last_line
 from structdiff.campaign.selection import Funnel
+from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
-from structdiff.evaluation.diversity import CLUSTER_TM, diversity
+from structdiff.evaluation.diversity import CLUSTER_TM, diversity, nearest_references
+from structdiff.evaluation.fold_embedding import fold_embedding
+from structdiff.evaluation.novelty import references_of_chains
 from structdiff.output.report import ReportDesign, write_report
 from structdiff.structure.files import read_structure
 
@@ -24,13 +29,24 @@ REPORT = "report.html"
 _COMPARED = 40
 #: The share of designs of one fold that is worth a warning.
 _MANY = 0.8
+#: TM-score from which a design counts as a copy of a known chain, and how many of them are named.
+_COPY, _SAID = 0.8, 10
 
 
-def write_campaign_report(manifest: Manifest, results: Sequence[DesignResult], folder: Path) -> Path:
-    """Writes ``report.html`` of all designs of a folder: ranked table, structures, plots, warnings."""
-    known = [name for name in EVERY if any(each.columns.get(name) is not None for each in results)]
+def write_campaign_report(
+    manifest: Manifest,
+    results: Sequence[DesignResult],
+    folder: Path,
+    references: Sequence[tuple[str, Backbone]] = (),
+) -> Path:
+    """Writes ``report.html`` of all designs of a folder: ranked table, structures, plots, warnings.
+
+    references: known chains, of which designs may be near-copies.
+    """
+    results, copies = _with_nearest(results, folder, references)
+    known = [name for name in (*EVERY, "nearest_tm") if any(each.columns.get(name) is not None for each in results)]
     designs = [_design(each, folder) for each in results]
-    lines, notes = [], []
+    lines, notes = [], copies
     for run, facts in manifest.runs().items():
         own = [each for each in results if each.run == run]
         notes += _notes(run, facts, own, folder)
@@ -46,6 +62,37 @@ def write_campaign_report(manifest: Manifest, results: Sequence[DesignResult], f
         folder / REPORT, title=title, columns=columns, designs=designs, notes=notes, histogram=lines,
         errors=errors,
     )  # fmt: skip
+
+
+def _with_nearest(
+    results: Sequence[DesignResult], folder: Path, references: Sequence[tuple[str, Backbone]]
+) -> tuple[list[DesignResult], list[str]]:
+    """The designs with the TM-score to the nearest reference, and a warning for each that is nearly one."""
+    if not references or not results:
+        return list(results), []
+    chains = [_designed(each, folder) for each in results]
+    length = int(np.median([len(chain) for chain in chains]))
+    traces = [chain.positions[:, CA] for chain in chains]
+    scores, names = nearest_references(traces, fold_embedding(chains), references_of_chains(references, length))
+    found = [
+        dataclasses.replace(each, columns={**each.columns, "nearest_tm": None if score != score else round(score, 3)})
+        for each, score in zip(results, scores.tolist(), strict=True)
+    ]
+    notes = [
+        f"{each.name} is a near-copy of {name} (TM-score {score:.2f})"
+        for each, score, name in zip(results, scores.tolist(), names, strict=True)
+        if score >= _COPY
+    ]
+    return found, notes if len(notes) <= _SAID else [*notes[:_SAID], f"... and {len(notes) - _SAID} more near-copies"]
+
+
+def _designed(result: DesignResult, folder: Path) -> Backbone:
+    """The designed chains of a design, whole residues only."""
+    structure = read_structure(folder / f"{result.name}.cif")
+    chains = designed_chains(structure, _read_map(folder / f"{result.name}.residue_map.json") or {})
+    atoms = np.isin(structure.chains.name, chains)[structure.atom_chain] & structure.atoms.resolved
+    backbone = Backbone.from_structure(structure.select(atoms))
+    return backbone.select(backbone.complete)
 
 
 def _design(result: DesignResult, folder: Path) -> ReportDesign:

@@ -53,6 +53,10 @@ def report(
     folder: _Folder,
     filter: Annotated[str | None, typer.Option(help="Another filter than that of the run.")] = None,
     rank_by: Annotated[str | None, typer.Option(help="Another column to rank by.")] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(help="Known chains to warn of copies of: a folder of structures, or a set made by prepare."),
+    ] = None,
 ) -> None:
     """Rank and filter what is finished anew, and write tables and report; nothing is computed again."""
     from structdiff.campaign.columns import EVERY
@@ -60,11 +64,16 @@ def report(
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.report import write_campaign_report
     from structdiff.campaign.run import folder_results, write_tables
+    from structdiff.cli.natural_set import check_natural, natural_chains_in
 
     if filter is not None:
         check_columns(parse_filter(filter).columns, EVERY)
     if rank_by is not None:
         check_columns([rank_by], EVERY, key="rank_by")
+    known = ()
+    if references is not None:
+        check_natural(references)
+        known = tuple(natural_chains_in(references))
     with Manifest(folder, create=False) as manifest:
         for run, facts in manifest.runs().items():
             changed = {"filter": filter or facts.get("filter"), "rank_by": rank_by or facts.get("rank_by")}
@@ -73,7 +82,7 @@ def report(
         if not results:
             raise InputError("no design is finished yet", path=folder)
         write_tables(results, folder)
-        print(write_campaign_report(manifest, results, folder))
+        print(write_campaign_report(manifest, results, folder, known))
 
 
 @commands.command(epilog=example_lines("structdiff campaign merge designs/part_* --out designs"))

@@ -14,8 +14,10 @@ import pytest
 from structdiff.campaign.columns import campaign_columns
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.refolding import complex_of
+from structdiff.campaign.report import write_campaign_report
 from structdiff.campaign.run import Listener, Run, Selection, folder_results, write_tables
 from structdiff.errors import InputError
+from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.output.prediction import chain_sequences
 from structdiff.spec.complex import ChainSpec, ComplexSpec
@@ -61,6 +63,16 @@ def test_from_backbone_to_ranked_designs(planned, tmp_path) -> None:
     assert [row["name"] for row in rows] == [f"design_{n}_{k}" for n in (1, 2) for k in (1, 2, 3)]
     assert {row["accepted"] for row in rows} == {"false"}
     assert (tmp_path / "sequences.fasta").read_text().count(">design_") == 6
+
+
+def test_copies_of_known_chains_are_named(planned, tmp_path) -> None:
+    results = made(planned(2, refold="none", contigs="12/A168-172/12"), tmp_path)
+    known = [("1abc_A", Backbone.from_structure(read_structure(tmp_path / "design_2.cif")))]
+    with Manifest(tmp_path) as manifest:
+        text = write_campaign_report(manifest, results, tmp_path, known).read_text()
+    assert "design_2 is a near-copy of 1abc_A (TM-score 1.00)" in text
+    assert "design_1 is a near-copy" not in text
+    assert "nearest_tm" in text
 
 
 def test_a_command_can_refold(planned, tmp_path) -> None:
