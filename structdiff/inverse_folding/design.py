@@ -215,7 +215,8 @@ def _finished(task: _Task, decoded: Decoded, config: SequenceConfig, index: int)
     designed = np.zeros(len(task.structure.residues), bool)
     designed[rows[plan.designed]] = True
     original = task.backbone.letters
-    known = plan.designed & (original != UNKNOWN)
+    # A backbone of one letter throughout was written by a program that gave it no sequence.
+    known = plan.designed & (original != UNKNOWN) & (len(np.unique(original)) > 1)
     names = {int(rows[place]): residue_name(int(letters[place])) for place in np.flatnonzero(plan.designed)}
     return DesignedSequence(
         index=index,

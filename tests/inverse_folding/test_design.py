@@ -21,6 +21,7 @@ from structdiff.inverse_folding import (
 from structdiff.inverse_folding.alphabet import LETTERS, letter_index
 from structdiff.inverse_folding.backbone import protein_backbone
 from structdiff.inverse_folding.decoding import Decoder
+from structdiff.inverse_folding.mutation import with_residues
 from structdiff.structure.tables import Structure
 from tests.inverse_folding.conftest import random_network
 
@@ -267,3 +268,9 @@ def test_what_has_no_backbone(cro: Structure, peptides: Structure) -> None:
         tied_rows(peptides, "A1-3", "B1-4")
     with pytest.raises(InputError, match="different amino acids"):
         design_sequences(cro, tied=[[20, 21]], fixed=np.arange(71) < 40)
+
+
+def test_a_backbone_without_a_sequence_has_no_recovery(cro: Structure) -> None:
+    bare = with_residues(cro, {int(row): "GLY" for row in protein_backbone(cro).rows})
+    assert design_sequences(bare, num_sequences=1)[0].recovery is None
+    assert design_sequences(cro, num_sequences=1)[0].recovery is not None
