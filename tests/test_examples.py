@@ -149,3 +149,18 @@ def test_a_command_line_of_rfdiffusion_is_read(tmp_path):
     assert "structdiff design" in said
     layout = run("-m", "structdiff", "design", tmp_path / "site_v.yaml", "--dry-run", cwd=tmp_path)
     assert "A163-181" in layout
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["motif", "binder", "own_energy"])
+def test_notebooks_of_design_problems_run(name, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    said = "".join(output.get("text", "") for cell in notebook.cells if cell.cell_type == "code"
+                   for output in cell.outputs)  # fmt: skip
+    assert "met" in said
+    assert "not met" not in said
