@@ -18,7 +18,7 @@ from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.frames import valid_frames
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
-from structdiff.constraints.of_design import DesignConstraints
+from structdiff.constraints.of_design import DESIGN_RESTRAINT, DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import relax
 from structdiff.constraints.stereochemistry import Stereochemistry
@@ -339,7 +339,9 @@ def _relaxed(
     chosen = np.ones(len(positions), bool) if only is None else only
     part = structure.select(chosen)
     fixed = None if held is None else torch.from_numpy(held[chosen])
-    done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed, images=images, stereochemistry=chemistry)
+    # What was designed says itself how it is relaxed; what was predicted stays nearer to what the network drew.
+    how = {} if chemistry is None else {"stereochemistry": chemistry, "restraint": DESIGN_RESTRAINT}
+    done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed, images=images, **how)
     positions = positions.copy()
     positions[chosen] = done.positions[0].numpy()
     return positions

@@ -13,7 +13,7 @@ from structdiff.constraints.hydrogen_bonds import with_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
 from structdiff.constraints.obstacles import obstacle_terms
 from structdiff.constraints.placed_atoms import PlacedAtoms
-from structdiff.constraints.stereochemistry import Stereochemistry
+from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.features.requests import residue_blocks
 from structdiff.spec.design import DesignSpec
@@ -21,6 +21,10 @@ from structdiff.spec.energies import Clash
 from structdiff.spec.fold import Block, StrandPair, strand_pairs
 from structdiff.spec.layout import Layout
 from structdiff.typing import Float
+
+#: New residues are nowhere in particular: they may go further for torsions that nature has (docs/log.md).
+DESIGN_SPREADS = Spreads(torsion_preference=1.0)
+DESIGN_RESTRAINT = 0.5  # kT/Å²
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,12 +70,12 @@ class DesignConstraints:
             found.append(IdealFragments(free, self.placed.residue))
         return found
 
-    def chemistry(self) -> Stereochemistry | None:
-        """The energy of the relaxation, with what keeps the fold; None where nothing is asked of that."""
-        if not self.blocks:
-            return None
+    def chemistry(self) -> Stereochemistry:
+        """The energy of the relaxation, with what keeps the fold."""
         held = self.placed.held > 0
-        model = Stereochemistry.from_structure(self.placed.structure, held=held)
+        model = Stereochemistry.from_structure(self.placed.structure, held=held, spreads=DESIGN_SPREADS)
+        if not self.blocks:
+            return model
         return with_fold(
             model, self.blocks, self.pairs, backbone=self.placed.backbone, chain=self.placed.chain, held=held
         )

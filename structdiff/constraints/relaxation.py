@@ -19,7 +19,7 @@ from structdiff.structure.tables import Structure
 from structdiff.typing import Bool, Float, Int
 
 _TOLERANCE = 0.02  # kT/Å, root mean square force: tight, so that the path to the minimum leaves no trace
-_RESTRAINT = 5.0  # kT/Å²
+_RESTRAINT = 5.0  # kT/Å², keeps what is known near where it is
 _SETTLING = 100  # steps
 #: Share of repulsion, and the dampings (kT/Å²) of the Gauss-Newton steps taken with it.
 _GLIDES = ((0.0, (300.0, 100.0, 50.0, 20.0, 10.0)), (0.1, (20.0,) * 4), (1.0, (20.0,) * 8))
@@ -62,6 +62,7 @@ def relax(
     spreads: Spreads | None = None,
     stereochemistry: Stereochemistry | None = None,
     images: Images | None = None,
+    restraint: float = _RESTRAINT,
 ) -> Relaxed:
     """Makes sampled structures chemically right and moves them as little as that takes.
 
@@ -79,6 +80,7 @@ def relax(
         spreads: how stiff each kind of term is.
         stereochemistry: the terms, if they are at hand already (made with the same ``held``).
         images: other copies of the structure, which move along with it and keep apart from it.
+        restraint: how strongly atoms are kept where they were sampled, kT/Å².
 
     Raises InputError when positions do not fit the structure or are not finite.
     """
@@ -88,7 +90,7 @@ def relax(
         structure, held=None if held is None else ~free.numpy(), spreads=spreads
     )
     source = positions.detach().cpu().double()
-    done = torch.stack([_relax_one(model, own, free, iterations, images) for own in source])
+    done = torch.stack([_relax_one(model, own, free, iterations, images, restraint) for own in source])
     finished = torch.where(free.to(positions.device)[:, None], done.to(positions), positions.detach())
     return _report(model, source, finished, free)
 
@@ -99,6 +101,7 @@ def _relax_one(
     free: Bool[Tensor, " atom"],
     iterations: int,
     images: Images | None,
+    restraint: float,
 ) -> Float[Tensor, "atom 3"]:
     # Rounding is least, and the same wherever the structure stands, about its own centre.
     centre = sampled.mean(0)
@@ -107,7 +110,7 @@ def _relax_one(
     images = None if images is None else images.about(centre.numpy())
     descent = Descent(model, anchor.numpy(), free.numpy(), cis.numpy(), images)
     positions = restore_hands(model, part_coinciding(anchor, free), free)
-    descent.restraint, descent.contact_weight = _RESTRAINT, 0.0
+    descent.restraint, descent.contact_weight = restraint, 0.0
     positions = torch.from_numpy(descent.settle(positions.numpy(), _SETTLING))
     positions = restore_hands(model, positions, free).numpy()
     for descent.contact_weight, dampings in _GLIDES:

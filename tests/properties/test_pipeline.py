@@ -138,7 +138,7 @@ def test_hotspots_are_judged_and_pulled():
     )  # fmt: skip
     (one,) = design(spec, options=RunOptions(sampling=SamplingConfig(steps=12)))
     verdicts = {verdict.name: verdict for verdict in one.verdicts}
-    assert set(verdicts) == {"motif", "hotspot A163", "keep away A150"}
+    assert {"motif", "hotspot A163", "keep away A150", "target touched"} <= set(verdicts)
     for name in ("hotspot A163", "keep away A150"):
         reached = float(verdicts[name].reached.split()[0])
         assert verdicts[name].met == (reached >= 8.0 if name.startswith("keep") else reached <= 8.0)
