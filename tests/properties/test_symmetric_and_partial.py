@@ -143,3 +143,14 @@ def test_a_linker_joins_two_stretches_in_their_pose_or_frees_it():
         assert verdicts(one)["motif"]
         own = one.structure.atoms.positions[one.structure.atoms.name == "CA"]
         assert (abs(float(np.linalg.norm(own[0] - own[-1])) - known) < 0.3) == same
+
+
+def test_hotspots_belong_to_the_unit_and_every_copy_has_its_target():
+    (one,) = designed(
+        contigs="10 A163-175", motif=str(MOTIF), hotspots="A168", symmetry="C2", target_crop="none", seed=1
+    )
+    assert "hotspot A168" in verdicts(one)
+    assert verdicts(one)["symmetry"]
+    assert one.structure.chains.name.tolist() == ["B", "A", "C", "D"]
+    sequences = one.sequences
+    assert sequences["B"] == sequences["C"] != sequences["A"] == sequences["D"]
