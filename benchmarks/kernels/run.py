@@ -252,15 +252,14 @@ def main() -> None:
         return whole_commands([int(size) for size in options.whole.split(",")], options.repeats)
     torch.manual_seed(0)
     print("  ".join(f"{name:>{width}}" for name, width in _WIDTHS.items()))
-    rows: list[dict] = []
     for operator in options.operators.split(","):
         for size in map(int, options.sizes.split(",")):
             for case in OPERATORS[operator](size, options.device):
                 for passed in options.passes.split(","):
                     taken = compare(case, passed == "backward", options.repeats, CLOCKS[options.clock])
-                    rows += report(case, passed, taken, options)
-    if options.save:
-        save(rows)
+                    rows = report(case, passed, taken, options)
+                    if options.save:
+                        save(rows)
     return None
 
 

@@ -62,7 +62,8 @@ def _forward(
     table = bias.expand(len(q), -1, -1, -1)
     if out.numel() == 0 or _FORWARD(q.device, q, k, v, table, mask, scale, out, lse if keep_lse else None):
         return out, lse
-    out, lse = reference.forward(*_as_rows(q, k, v), bias, _row_mask(mask), scale)
+    q, k, v = _as_rows(q, k, v)
+    out, lse = reference.forward(q, k, v, bias, _row_mask(mask), scale)
     return out.squeeze(1), lse.squeeze(1) if keep_lse else lse.new_empty(0)
 
 
