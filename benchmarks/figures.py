@@ -3,8 +3,8 @@
     python benchmarks/figures.py make WEIGHTS [--designs 100]     # draws designs and writes benchmarks/results/*.json
     python benchmarks/figures.py tables                           # prints the tables as Markdown
 
-``make`` draws 100 designs around the motif of examples/, 100 from nothing, and the first 40 of these without
-relaxation, with the settings that the weights recommend.
+``make`` draws 100 designs around the motif of examples/, 100 from nothing, the first 40 of these without relaxation, and
+100 of 64, 100 and 128 residues each, with the settings that the weights recommend.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SETS = {
     "motif": (MOTIF, 1.0),
     "unconditional": (FREE, 1.0),
     "unconditional_unrelaxed": ([*FREE, "--no-relax"], 0.4),
+    **{f"unconditional_{length}": (["--contigs", str(length)], 1.0) for length in (64, 100, 128)},
 }
 ROWS = (
     "residues", "bond_rms", "bond_over_4_sigma", "angle_rms", "angle_over_4_sigma", "omega_rms", "ca_neighbours",
