@@ -1,10 +1,11 @@
 """The tables of README.md and of a model card, from the results of the other scripts.
 
-    python benchmarks/figures.py make WEIGHTS [--designs 100]     # draws designs and writes benchmarks/results/*.json
+    python benchmarks/figures.py make WEIGHTS [--designs 100 --sets motif ... --keep FOLDER --natural DATA]
+                                                                 # draws designs and writes benchmarks/results/*.json
     python benchmarks/figures.py tables                           # prints the tables as Markdown
 
-``make`` draws 100 designs around the motif of examples/, 100 from nothing, the first 40 of these without relaxation, and
-100 of 64, 100 and 128 residues each, with the settings that the weights recommend.
+``make`` draws 100 designs around the motif of examples/, 100 from nothing, the first 40 of these without relaxation,
+and 100 of 64, 100 and 128 residues each, with the settings that the weights recommend.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 from structdiff.evaluation.catalogue import metric
@@ -36,14 +38,17 @@ ROWS = (
 )  # fmt: skip
 
 
-def make(weights: str, designs: int) -> None:
-    for name, (options, share) in SETS.items():
-        with tempfile.TemporaryDirectory() as folder:
+def make(weights: str, designs: int, sets: list[str], keep: Path | None, natural: Path | None) -> None:
+    reference = [] if natural is None else ["--natural", str(natural)]
+    for name in sets:
+        options, share = SETS[name]
+        with nullcontext(keep / name) if keep else tempfile.TemporaryDirectory() as folder:
             count = str(max(1, round(share * designs)))
             command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", "1", "--quiet",
                        "--refold", "none"]  # fmt: skip
             subprocess.run([*command, "--weights", weights, "--out", folder], check=True, stdout=subprocess.DEVNULL)
-            judge = [sys.executable, "-m", "structdiff", "evaluate", folder, "--out", f"{folder}/judged", "--quiet"]
+            judge = [sys.executable, "-m", "structdiff", "evaluate", folder, "--out", f"{folder}/judged", "--quiet",
+                     *reference]  # fmt: skip
             subprocess.run(judge, check=True, stdout=subprocess.DEVNULL)
             judged = json.loads(Path(folder, "judged", "evaluation.json").read_text())
             result = {"summary": judged["summary"], "targets": judged["targets"]}
@@ -94,9 +99,12 @@ def main() -> None:
     parser.add_argument("what", choices=("make", "tables"))
     parser.add_argument("weights", nargs="?", default="mini")
     parser.add_argument("--designs", type=int, default=100)
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--keep", type=Path, help="folder where designs stay; what is there is not drawn again")
+    parser.add_argument("--natural", type=Path, help="prepared set of structures, for novelty")
     options = parser.parse_args()
     if options.what == "make":
-        make(options.weights, options.designs)
+        make(options.weights, options.designs, options.sets, options.keep, options.natural)
     print(tables())
 
 
