@@ -17,7 +17,7 @@ from structdiff.typing import Bool, Float
 _FORWARD = Kernel("pair_geometry_forward", "tddttt")
 _BACKWARD = Kernel("pair_geometry_backward", "ttttddt")
 _CHANNEL_STEP = 16
-_DIFFERENTIABLE = (0, 2, 3, 4, 6, 7, 8, 9, 10)  # of the operator's tables: all but previous and mask
+_DIFFERENTIABLE: tuple[int, ...] = (0, 2, 3, 4, 6, 7, 8, 9, 10)  # of the operator's tables: all but previous and mask
 _SOFTENING = 1.0  # Å; direction vectors fade below this distance, where they would jump
 
 
