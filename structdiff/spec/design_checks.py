@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from structdiff.errors import InputError
@@ -38,6 +39,10 @@ def check_design(spec: DesignSpec) -> None:
 
 
 def _check_plain(spec: DesignSpec) -> None:
+    for energy in spec.energies:
+        file = getattr(energy, "file", None)
+        if file is not None and not Path(file).is_file():
+            raise InputError("no such file", key=f"energies.{energy.kind}.file", found=file)
     if not spec.name.strip() or re.search(r"[/\\\x00-\x1f]", spec.name) or spec.name.startswith("."):
         raise InputError("the name must do as the name of a file", key="name", found=spec.name)
     if spec.num_designs < 1:
