@@ -203,7 +203,7 @@ def design_request(spec: DesignSpec) -> dict[str, Any]:
     request = design_to_dict(dataclasses.replace(spec, num_designs=1))
     if spec.motif is not None:
         request["motif_sha256"] = hashlib.sha256(Path(spec.motif).read_bytes()).hexdigest()
-    files = [energy.file for energy in spec.energies if getattr(energy, "file", None)]
+    files = [file for energy in spec.energies if (file := getattr(energy, "file", None))]
     if files:
         request["energies_sha256"] = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files}
     return request
