@@ -3,7 +3,7 @@
     python benchmarks/trrosetta_judge.py DATA [--chains 16 --json benchmarks/results/trrosetta_judge.json]
 
 DATA is a folder made by ``structdiff prepare``. For single chains of 50 to 100 residues of its test and validation
-splits (about one of each cluster): one ProteinMPNN sequence, the same letters shuffled, and the natural sequence.
+splits: one ProteinMPNN sequence, the same letters shuffled, and the natural sequence.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ COLUMNS = ("log_likelihood", "contact_precision", "sc_tm")
 
 
 def usable(structures: StructureSet, index: int) -> tuple[Structure, Backbone] | None:
-    if structures.antibody[index] or not 50 <= structures.num_residues[index] <= 110:
+    if structures.antibody[index] or not 50 <= structures.num_residues[index] <= 130:
         return None
     structure = structures.structure(index)
     backbone = Backbone.from_structure(structure)
     whole = len(set(backbone.chain)) == 1 and np.isfinite(backbone.positions).all() and backbone.bonded[1:].all()
-    compact = whole and 50 <= len(backbone) <= 100 and abs(radius_of_gyration_score(backbone)) < 1
+    compact = whole and 50 <= len(backbone) <= 100 and abs(radius_of_gyration_score(backbone)) < 2
     return (structure, backbone) if compact else None
 
 
@@ -58,7 +58,7 @@ def main() -> None:
         structures = StructureSet(arguments.data, split)
         for index in rng.permutation(len(structures)):
             found = usable(structures, int(index))
-            if found is None or rng.random() > 1 / structures.cluster[index] or len(names) == arguments.chains:
+            if found is None or len(names) == arguments.chains:
                 continue
             structure, backbone = found
             (designed,) = design_sequences(structure, num_sequences=1, seed=0)
@@ -73,14 +73,11 @@ def main() -> None:
                 rows[kind].append(judge_design(backbone, sequence))
             print(names[-1], len(backbone), *(f"{kind} {rows[kind][-1]}" for kind in rows), flush=True)
     report: dict[str, object] = {"chains": names}
-    for kind, judged in rows.items():
-        values = {column: [getattr(each, column) for each in judged] for column in COLUMNS}
-        report[kind] = {
-            column: {"median": float(np.median(own)), "mean": summarise(own).mean} for column, own in values.items()
-        }
+    values = {kind: {name: [getattr(each, name) for each in own] for name in COLUMNS} for kind, own in rows.items()}
+    for kind, columns in values.items():
+        report[kind] = {name: [float(np.quantile(own, q)) for q in (0.25, 0.5, 0.75)] for name, own in columns.items()}
     report["auc_designed_against_shuffled"] = {
-        column: auc(*([getattr(each, column) for each in rows[kind]] for kind in ("designed", "shuffled")))
-        for column in COLUMNS
+        name: auc(values["designed"][name], values["shuffled"][name]) for name in COLUMNS
     }
     print(json.dumps(report, indent=2))
     if arguments.json:

@@ -23,9 +23,12 @@ _AT_CA, _AT_C, _AT_N = 111.0, 117.2, 121.7
 _HELIX, _STRAND, _TURN = (-63.0, -43.0), (-120.0, 130.0), (60.0, 40.0)
 _BASINS = ((_HELIX, 0.45), (_STRAND, 0.5), (_TURN, 0.05))
 #: Sequence separations that count, and the steps taken with each; learning rate in radian.
-_STAGES, _RATE = ((12, 60), (24, 60), (10_000, 140)), 0.15
+_STAGES, _RATE = ((12, 80), (24, 80), (10_000, 240)), 0.15
 _NEAR, _CLASH, _CLASH_WEIGHT = 0.5, 3.6, 2.0  # probability from which orientations count; Å between CA
 _SLOPE = 0.1  # a pair that should be near and is not, per Å
+#: Probability of being within 20 Å from which a pair counts; the chance of a distance grows with this power of it, as in
+#: DFIRE (Zhou & Zhou 2002); what is added to probabilities so that odds stay finite.
+_KNOWN, _CHANCE, _FLOOR = 0.15, 1.57, 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +112,17 @@ class _Potential:
         residues = len(expected.distance)
         place = torch.arange(residues)
         self.separation = (place[:, None] - place).abs()
+        near = expected.distance[..., 1:].exp().sum(-1)
+        self.known = (near >= _KNOWN).float()
         near = expected.distance[..., 1:21].exp().sum(-1)  # within 12 Å
         self.oriented = torch.where(near >= _NEAR, near, 0.0)
+        self.distance = _above_chance(expected.distance)
 
     def energy(self, n: Tensor, ca: Tensor, c: Tensor, reach: int) -> Float[Tensor, " start"]:
         """Of each start; pairs further apart in sequence than ``reach`` do not count."""
         pairs = pair_geometry(n, ca, _cb(n, ca, c))
         counts = ((self.separation >= 2) & (self.separation <= reach)).float()
-        total = counts * -_distance_log(self.expected.distance, pairs.distance)
+        total = counts * self.known * -_distance_log(self.distance, pairs.distance)
         for name, logs in (("omega", self.expected.omega), ("theta", self.expected.theta), ("phi", self.expected.phi)):
             total = total + counts * self.oriented * -_angle_log(logs, pairs, name)
         apart = torch.cdist(ca, ca) + 10.0 * (self.separation < 3)
@@ -130,13 +136,20 @@ def _cb(n: Tensor, ca: Tensor, c: Tensor) -> Tensor:
     return ca - 0.58273431 * torch.linalg.cross(b, a, dim=-1) + 0.56802827 * b - 0.54067466 * a
 
 
-def _distance_log(logs: Tensor, distance: Tensor) -> Tensor:
-    """Log probability of a distance: linear between the middles of the classes, that of class 0 from 20 Å on."""
-    place = ((distance - 2.25) / 0.5).clamp(0, 36)
-    inside = torch.cat([logs[..., 1:], logs[..., :1]], -1)
-    # Further apart nothing is known but that the pair should be near: a slope leads there.
-    too_far = functional.relu(distance - 20.0) * (1 - logs[..., 0].exp())
-    return _between(inside, place, wrap=False) - _SLOPE * too_far
+def _above_chance(logs: Float[Tensor, "i j class"]) -> Float[Tensor, "i j class"]:
+    """Log odds of each distance against that of two residues anywhere, the last before 20 Å being 0; and beyond, 0."""
+    middle = 2.25 + 0.5 * torch.arange(36)
+    odds = (logs[..., 1:].exp() + _FLOOR).log()
+    odds = odds - odds[..., -1:] - _CHANCE * (middle / middle[-1]).log()
+    return torch.cat([odds, torch.zeros_like(odds[..., :1])], -1)
+
+
+def _distance_log(odds: Tensor, distance: Tensor) -> Tensor:
+    """Log odds of a distance, linear between the middles of the classes."""
+    # Further apart nothing is known but that the pair should be nearer: a slope leads there.
+    return _between(odds, ((distance - 2.25) / 0.5).clamp(0, 36), wrap=False) - _SLOPE * functional.relu(
+        distance - 20.0
+    )
 
 
 def _angle_log(logs: Tensor, pairs: PairGeometry, name: str) -> Tensor:
