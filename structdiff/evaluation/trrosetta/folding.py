@@ -26,8 +26,8 @@ _BASINS = ((_HELIX, 0.45), (_STRAND, 0.5), (_TURN, 0.05))
 _STAGES, _RATE = ((12, 80), (24, 80), (10_000, 240)), 0.15
 _NEAR, _CLASH, _CLASH_WEIGHT = 0.5, 3.6, 2.0  # probability from which orientations count; Å between CA
 _SLOPE = 0.1  # a pair that should be near and is not, per Å
-#: Probability of being within 20 Å from which a pair counts; the chance of a distance grows with this power of it, as in
-#: DFIRE (Zhou & Zhou 2002); what is added to probabilities so that odds stay finite.
+#: Probability of being within 20 Å from which a pair counts; the chance of a distance grows with this power of it, as
+#: in DFIRE (Zhou & Zhou 2002); what is added to probabilities so that odds stay finite.
 _KNOWN, _CHANCE, _FLOOR = 0.15, 1.57, 1e-4
 
 
