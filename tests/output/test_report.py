@@ -95,7 +95,7 @@ def test_the_page_holds_everything_and_nothing_breaks_out(tmp_path) -> None:
     assert not re.search(r"(src|href)\s*=\s*[\"']https?:", text)
     content = json.loads(re.search(r'id="content">(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
     assert [row["name"] for row in content["designs"]] == ["d_1", "d_2", "d_3"]
-    assert content["columns"][0]["formula"] == "</script>"
+    assert content["columns"][0]["formula"] == "RMSD </script>"
     assert "<one>" not in text
     assert "<title>a &lt;test&gt;</title>" in text
     missing = report(tmp_path, 1, structures=tmp_path / "gone.cif").read_text()
