@@ -77,9 +77,9 @@ def nothing(*shape, dtype=torch.float32):
 TOLERANCE = {torch.float32: 3e-6, torch.float16: 1.5e-3, torch.bfloat16: 1e-2}
 
 
-def assert_near(found, wanted, tolerance, name):
+def assert_near(found, wanted, tolerance, name, rounding=0.0):
     error = (found.double() - wanted).abs().max()
-    assert error <= tolerance * max(1, wanted.abs().max()), f"{name}: {error:.2e}"  # NaN fails too
+    assert error <= tolerance * max(1, wanted.abs().max()) + rounding, f"{name}: {error:.2e}"  # NaN fails too
 
 
 def expected(q, k, v, bias, mask, scale, grad_out):
@@ -137,8 +137,10 @@ def check(library, inputs, *, scale=None):
     wanted, wanted_lse, wanted_grads = expected(q, k, v, bias, mask, scale, grad_out)
     assert_near(out, wanted, tolerance, "out")
     torch.testing.assert_close(lse.double(), wanted_lse, rtol=0, atol=tolerance)
+    # The slopes of scores are differences of these products, and nothing is left of them where one key is seen.
+    products = torch.einsum("bijhd,bikhd->bihjk", grad_out.double(), v.double()).abs().max()
     for name, found, gradient in zip(("q", "k", "v", "bias"), grads, wanted_grads, strict=True):
-        assert_near(found, gradient, tolerance, f"gradient of {name}")
+        assert_near(found, gradient, tolerance, f"gradient of {name}", 2 * torch.finfo(torch.float32).eps * products)
 
 
 HEAD_DIMS = (8, 16, 24, 32, 48, 64, 72, 128)
