@@ -10,7 +10,7 @@ from torch import Tensor
 
 from structdiff.constraints.ideal_pieces import ideal_helix, ideal_pair, ideal_strand
 from structdiff.constraints.surroundings import carried_along
-from structdiff.geometry.superposition import superposition
+from structdiff.geometry.superposition import nearest_rotation
 from structdiff.spec.fold import Block, StrandPair
 from structdiff.typing import Float, Int
 
@@ -34,48 +34,52 @@ class IdealFragments:
     """
 
     def __init__(self, pieces: Iterable[Piece], residue: Int[Tensor, " atom"]) -> None:
-        self.residue = residue
-        by_size: dict[int, list[Piece]] = {}
-        for rows, shape in pieces:
-            by_size.setdefault(len(rows), []).append((rows, shape))
-        self.windows = [
-            (torch.from_numpy(np.stack([rows for rows, _ in same])), torch.from_numpy(np.stack([s for _, s in same])))
-            for same in by_size.values()
-        ]
+        windows = list(pieces)
+        self.atoms: Tensor | None = None
+        if not windows:
+            return
+        rows, shapes = _padded(windows)
+        atoms, places = np.unique(rows, return_inverse=True)
+        atoms, places = atoms[atoms >= 0], places.reshape(rows.shape) - int((rows < 0).any())
+        given = rows >= 0
+        share = given / given.sum(1, keepdims=True)
+        self.atoms = torch.from_numpy(atoms)
+        # Where a window has no atom it looks at some atom, without weight.
+        self.places = torch.from_numpy(np.where(given, places, 0))
+        self.share = torch.from_numpy(share)
+        self.shapes = torch.from_numpy((shapes - (share[..., None] * shapes).sum(1, keepdims=True)) * given[..., None])
+        self.slots, self.slot_share = (torch.from_numpy(each) for each in _slots(places, given, len(atoms)))
+        self.residue = residue.to("cpu")
+        self.size = torch.bincount(self.residue)
+        self.moved = torch.bincount(self.residue[self.atoms], minlength=len(self.size))
 
     def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
         """Positions with the windows laid out; ``sigma`` makes no difference."""
-        if not self.windows:
+        if self.atoms is None:
             return positions
-        start = positions
-        for _ in range(_ROUNDS):
-            positions, touched = self._laid(positions)
-        residue = self.residue.to(positions.device)
-        count = int(residue.max()) + 1
-        sizes = positions.new_zeros(count).index_add(0, residue, positions.new_ones(len(residue)))
-        moved = positions.new_zeros(count).index_add(0, residue, touched.to(positions))
-        centre = positions.new_zeros(len(positions), count, 3).index_add(1, residue, start) / sizes[:, None].clamp(
-            min=1
-        )
-        shift = positions.new_zeros(len(positions), count, 3).index_add(
-            1, residue, (positions - start) * touched[:, None]
-        )
-        shift = shift / moved[:, None].clamp(min=1)
+        device = positions.device
+        atoms, residue = self.atoms.to(device), self.residue.to(device)
+        given = positions[:, atoms]
+        laid = self._laid(given)
+        size, moved = self.size.to(positions), self.moved.to(positions)
+        zeros = positions.new_zeros(len(positions), len(size), 3)
+        centre = zeros.index_add(1, residue, positions) / size[:, None].clamp(min=1)
+        shift = zeros.index_add(1, residue[atoms], laid - given) / moved[:, None].clamp(min=1)
         along = carried_along(centre, shift, (moved > 0)[None].expand(len(positions), -1))[:, residue]
-        return torch.where(touched[None, :, None], positions, start + along)
+        return (positions + along).index_copy(1, atoms, laid)
 
-    def _laid(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        total, count = torch.zeros_like(positions), positions.new_zeros(positions.shape[1])
-        for rows, shapes in self.windows:
-            rows, shapes = rows.to(positions.device), shapes.to(positions)
-            now = positions[:, rows]
-            laid = superposition(shapes.expand(len(positions), -1, -1, -1), now).apply(
-                shapes.expand(len(positions), -1, -1, -1)
-            )
-            total = total.index_add(1, rows.flatten(), laid.flatten(1, 2))
-            count = count.index_add(0, rows.flatten(), count.new_ones(rows.numel()))
-        touched = count > 0
-        return torch.where(touched[None, :, None], total / count.clamp(min=1)[:, None], positions), touched
+    def _laid(self, given: Float[Tensor, "sample touched 3"]) -> Float[Tensor, "sample touched 3"]:
+        """The atoms of all windows, laid out round after round, in float64 (Apple's mps has none: on the CPU)."""
+        now = given.detach().to("cpu" if given.device.type == "mps" else given.device).double()
+        places, share, shapes = (each.to(now.device) for each in (self.places, self.share, self.shapes))
+        slots, slot_share = self.slots.to(now.device), self.slot_share.to(now.device)[..., None]
+        for _ in range(_ROUNDS):
+            seen = now[:, places]
+            # The shapes are centred, so it makes no difference that what is seen is not.
+            rotation = nearest_rotation(seen.transpose(-1, -2) @ shapes)
+            wanted = shapes @ rotation.transpose(-1, -2) + share[:, None] @ seen
+            now = (wanted.flatten(1, 2)[:, slots] * slot_share).sum(2)
+        return now.to(given.device, given.dtype)
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:
         """Nothing is preferred: the fragments are laid out."""
@@ -104,6 +108,29 @@ def fragment_pieces(
             rows = backbone[np.array(facing[start : start + size]).T].reshape(-1)
             pieces.append((rows, shape[:, start : start + size].reshape(-1, 3)))
     return [(rows, shape) for rows, shape in pieces if (rows >= 0).all()]
+
+
+def _padded(windows: Sequence[Piece]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (window, place) and shapes (window, place, 3) of windows of any size; -1 and 0 where one has no more."""
+    places = max(len(rows) for rows, _ in windows)
+    padded = np.full((len(windows), places), -1)
+    shapes = np.zeros((len(windows), places, 3))
+    for window, (rows, shape) in enumerate(windows):
+        padded[window, : len(rows)], shapes[window, : len(rows)] = rows, shape
+    return padded, shapes
+
+
+def _slots(places: np.ndarray, given: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each of ``count`` atoms its places in all windows, laid end to end, and the weight of each (atom, slot)."""
+    slots = np.flatnonzero(given)
+    atoms = places.reshape(-1)[slots]
+    order = np.argsort(atoms, kind="stable")
+    slots, atoms = slots[order], atoms[order]
+    number = np.bincount(atoms, minlength=count)
+    rank = np.arange(len(atoms)) - np.repeat(np.cumsum(number) - number, number)
+    found, share = np.zeros((count, number.max()), int), np.zeros((count, number.max()))
+    found[atoms, rank], share[atoms, rank] = slots, 1 / number[atoms]
+    return found, share
 
 
 def _grown(block: Block, chain: np.ndarray) -> tuple[int, int]:
