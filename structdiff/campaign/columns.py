@@ -12,6 +12,7 @@ BACKBONE = (
 )  # fmt: skip
 SEQUENCE = ("sequence_nll",)
 PUBLISHED_SEQUENCE = ("recovery",)
+JUDGE = ("judge_log_likelihood", "judge_contact_precision")
 REFOLD = ("refold_plddt", "sc_rmsd", "sc_tm")
 OWN_REFOLD = ("refold_ptm", "refold_iptm")
 MOTIF = ("motif_rmsd",)
@@ -20,8 +21,8 @@ HOTSPOTS, REFOLD_HOTSPOTS = ("hotspots_met",), ("refold_hotspots_touched",)
 TARGET = ("target_aligned_rmsd",)
 #: All of them, what a reader looks for first at the front.
 EVERY = (
-    *REFOLD[1:], *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET, *REFOLD[:1], *OWN_REFOLD, *MOTIF, *HOTSPOTS, *SEQUENCE,
-    *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
+    *REFOLD[1:], *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET, *JUDGE, *REFOLD[:1], *OWN_REFOLD, *MOTIF, *HOTSPOTS,
+    *SEQUENCE, *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
 )  # fmt: skip
 
 
@@ -31,6 +32,8 @@ def campaign_columns(campaign: Campaign) -> tuple[str, ...]:
     found = [*BACKBONE, *(MOTIF if spec.motif else ()), *(HOTSPOTS if spec.hotspots else ())]
     if "sequence" in stages:
         found += [*SEQUENCE, *(PUBLISHED_SEQUENCE if campaign.sequence_model != "own" else ())]
+    if "judge" in stages:
+        found += JUDGE
     if "refold" in stages:
         found += [*REFOLD, *(() if campaign.settings.refold_command else OWN_REFOLD)]
         found += [*(REFOLD_MOTIF if spec.motif else ()), *(REFOLD_HOTSPOTS if spec.hotspots else ())]

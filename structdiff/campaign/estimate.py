@@ -12,14 +12,18 @@ from structdiff import pipeline
 from structdiff.campaign.plan import Campaign
 from structdiff.cost import estimated_cost, estimated_memory
 from structdiff.engine import check_memory, choose_device, free_memory, guidance_passes
+from structdiff.evaluation.trrosetta import LONGEST, SHORTEST
 from structdiff.features.guidance import present_conditions
 from structdiff.options import recommended_sampling
 
 if TYPE_CHECKING:
     from structdiff.model.checkpoint import Weights
+    from structdiff.spec.layout import Layout
 
 #: How many layouts are drawn to know the lengths of all.
 _LAYOUTS = 32
+#: Seconds that one core takes to judge a chain, for each pair of its residues (2 s for 100 residues).
+_JUDGE_SECONDS = 2e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +54,14 @@ class Estimate:
 
 
 def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> Estimate:
-    """What the backbones of these numbers will need, refolding by the same network included.
+    """What the backbones of these numbers will need, judging and refolding by the same network included.
 
     Raises InputError where the first design cannot be built, ResourceError where one alone does not fit into memory.
     """
     options, spec = campaign.options, campaign.spec
     device = choose_device(options.device)
-    lengths = [len(layout) for layout in _some_layouts(campaign)]
+    layouts = _some_layouts(campaign)
+    lengths = [len(layout) for layout in layouts]
     first = pipeline.job_of(spec, numbers[0] if len(numbers) else 0)
     extra = first.seen_tokens - lengths[0]
     tokens = max(lengths) + extra
@@ -73,6 +78,8 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     if "refold" in campaign.stages and campaign.settings.refold_command is None:
         refold = estimated_cost(config, int(np.mean(lengths)), batch, steps=steps, relax=options.relax)
         seconds += campaign.settings.sequences * refold.seconds / batch
+    if "judge" in campaign.stages:
+        seconds += campaign.settings.sequences * float(np.mean([_judge_seconds(layout) for layout in layouts]))
     peak = estimated_cost(config, tokens, batch, steps=steps, passes=passes).memory
     return Estimate(
         count=len(numbers), residues=(min(lengths), max(lengths)), tokens=(min(lengths) + extra, tokens), batch=batch,
@@ -80,7 +87,12 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     )  # fmt: skip
 
 
-def _some_layouts(campaign: Campaign) -> list:
+def _judge_seconds(layout: Layout) -> float:
+    lengths = [len(chain) for chain in layout.chains.values() if not chain[0].chain_is_fixed]
+    return _JUDGE_SECONDS * sum(length**2 for length in lengths if SHORTEST <= length <= LONGEST)
+
+
+def _some_layouts(campaign: Campaign) -> list[Layout]:
     """Layouts of the first designs: lengths are drawn from the same distribution for all."""
     spec = campaign.spec
     return pipeline.layouts(dataclasses.replace(spec, num_designs=min(spec.num_designs, _LAYOUTS)))

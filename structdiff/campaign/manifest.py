@@ -179,6 +179,14 @@ class Manifest:
                 [(each.id,) for each in work],
             )
 
+    def drop_open(self, run: str, stages: Sequence[str]) -> None:
+        """Forgets unfinished work of a run in other stages than these: it is wanted no more."""
+        marks = ", ".join("?" * len(stages))
+        with self._writing():
+            self._database.execute(
+                f"DELETE FROM work WHERE run = ? AND state != 'done' AND stage NOT IN ({marks})", (run, *stages)
+            )
+
     def remove(self, run: str) -> None:
         """Forgets a run with all of its designs."""
         with self._writing():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from structdiff.campaign.work import NewWork
+from structdiff.campaign.work import DESIGN_STAGES, NewWork
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
 from structdiff.errors import InputError
 
@@ -25,6 +25,7 @@ SEQUENCE_WEIGHTS: Mapping[str, str] = {
 #: Weights that build side chains onto designed sequences.
 PACKING_WEIGHTS = "ligandmpnn_sc_v_32_002_16"
 SEQUENCE_MODELS = ("auto", "own", *SEQUENCE_WEIGHTS)
+JUDGES = ("auto", "trrosetta", "none")
 REFOLDERS = ("own", "none")
 #: The temperature at which each model is drawn from unless another is asked for.
 _TEMPERATURES = {"own": 1.0}
@@ -38,14 +39,17 @@ class CampaignSettings:
     sequences: how many sequences are designed for each backbone. sequence_model: auto, own, proteinmpnn, solublempnn or
     ligandmpnn; auto takes published weights where they were fetched, else the network's own sequence head. temperature:
     of the draw of sequences; low is safe, high is varied. avoid: amino acids that no new residue may be, for instance
-    C. refold: own predicts each design from its sequence with the same weights, none leaves it out. refold_command:
-    another program that predicts each design, for instance 'boltz predict {yaml} --out_dir {out}'.
+    C. judge: trrosetta says of each sequence whether it alone is expected to fold as designed, auto does so where its
+    weights were fetched, none leaves it out. refold: own predicts each design from its sequence with the same weights,
+    none leaves it out. refold_command: another program that predicts each design, for instance 'boltz predict {yaml}
+    --out_dir {out}'.
     """
 
     sequences: int = 1
     sequence_model: str = "auto"
     temperature: float | None = None
     avoid: str = ""
+    judge: str = "auto"
     refold: str = "own"
     refold_command: str | None = None
 
@@ -53,7 +57,7 @@ class CampaignSettings:
         if not 1 <= self.sequences <= 1000:
             raise InputError("a backbone has at least one sequence", key="sequences", found=self.sequences,
                              allowed="1 to 1000")  # fmt: skip
-        for key, allowed in (("sequence_model", SEQUENCE_MODELS), ("refold", REFOLDERS)):
+        for key, allowed in (("sequence_model", SEQUENCE_MODELS), ("judge", JUDGES), ("refold", REFOLDERS)):
             if getattr(self, key) not in allowed:
                 raise InputError("unknown choice", key=key, found=getattr(self, key), allowed=allowed,
                                  suggest_from=allowed)  # fmt: skip
@@ -120,15 +124,15 @@ class Campaign:
     def following(self, stage: str, number: int) -> list[NewWork]:
         """The work that can begin once a stage of a backbone is done."""
         backbone, rest = self.backbone_name(number), self.stages[self.stages.index(stage) + 1 :]
-        if not rest:
+        if stage in DESIGN_STAGES or not rest:
             return []
         if rest[0] == "sequence":
             return [self.work("sequence", backbone, number, parent=backbone)]
-        return [self.work("refold", name, number, parent=backbone) for name in self.design_names(number)]
+        return [self.work(each, name, number, parent=backbone) for each in rest for name in self.design_names(number)]
 
 
 def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSettings, weights: Weights) -> Campaign:
-    """Decides everything that a campaign leaves open. Raises InputError for sequence models that are not here."""
+    """Decides everything that a campaign leaves open. Raises InputError for weights that are not here."""
     from structdiff.assembly import design_request, provenance_of
     from structdiff.pipeline import resolve_design
 
@@ -138,11 +142,15 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     asked: dict[str, Mapping[str, Any]] = {"backbone": backbone}
     hashes = {"backbone": weights.sha256}
     if model != "own" or settings.sequences > 1 or settings.avoid or settings.temperature is not None:
-        hashes["sequence"] = weights.sha256 if model == "own" else _file_hash(model)
+        hashes["sequence"] = weights.sha256 if model == "own" else _file_hash(SEQUENCE_WEIGHTS[model])
         asked["sequence"] = backbone | {"sequence_settings": {
             "model": model, "weights_sha256": hashes["sequence"], "sequences": settings.sequences,
             "temperature": settings.temperature, "avoid": settings.avoid,
         }}  # fmt: skip
+    if _is_judged(settings):
+        hashes["judge"] = _file_hash("trrosetta")
+        judge = {"model": "trrosetta", "weights_sha256": hashes["judge"]}
+        asked["judge"] = {**asked.get("sequence", backbone), "judge": judge}
     refolder = _refolder(settings)
     if refolder is not None:
         asked["refold"] = {**asked.get("sequence", backbone), "refolder": refolder}
@@ -162,16 +170,26 @@ def _sequence_model(settings: CampaignSettings) -> str:
     return settings.sequence_model
 
 
+def _is_judged(settings: CampaignSettings) -> bool:
+    from structdiff.published_weights import is_present
+
+    return settings.judge == "trrosetta" or (settings.judge == "auto" and is_present("trrosetta"))
+
+
 def _refolder(settings: CampaignSettings) -> str | None:
     if settings.refold_command is not None:
         return settings.refold_command
     return None if settings.refold == "none" else settings.refold
 
 
-def _file_hash(model: str) -> str:
-    from structdiff.published_weights import weights_path
+def _file_hash(weights: str) -> str:
+    """Of all files of published weights together. Raises InputError, which says how to fetch them, for one missing."""
+    from structdiff.published_weights import full_names, weights_path
 
-    return hashlib.sha256(weights_path(SEQUENCE_WEIGHTS[model]).read_bytes()).hexdigest()
+    found = hashlib.sha256()
+    for name in full_names(weights):
+        found.update(weights_path(name).read_bytes())
+    return found.hexdigest()
 
 
 def _check_command(command: str) -> None:

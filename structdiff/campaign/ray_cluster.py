@@ -157,7 +157,7 @@ class _Driver:
                 continue
             _, result, seconds, files = outcome
             self._write(files)
-            following = self.run.campaign.following(each.stage, each.number) if each.stage != "refold" else ()
+            following = self.run.campaign.following(each.stage, each.number)
             self.manifest.finish(each, result, seconds, following)
 
     def _lost(self, work: Sequence[Work]) -> None:

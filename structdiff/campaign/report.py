@@ -135,9 +135,14 @@ def _notes(run: str, facts: Mapping[str, Any], results: Sequence[DesignResult], 
     if facts.get("sequence_model") == "own":
         notes.append(f"{run}: sequences are those of the network's own sequence head; a network made for sequences "
                      "does better (structdiff weights fetch proteinmpnn)")  # fmt: skip
+    judged = facts.get("judge") == "trrosetta"
     if facts.get("refold") == "own":
+        judge = "" if judged else " (structdiff weights fetch trrosetta gets one)"
         notes.append(f"{run}: designs were refolded by the network that drew them, from their sequence alone; it is no "
-                     "independent judge, and a target could not be given to it as a template")  # fmt: skip
+                     f"independent judge{judge}, and a target could not be given to it as a template")  # fmt: skip
+    if judged:
+        notes.append(f"{run}: trRosetta judged each sequence alone, without its target; of small designs a low score "
+                     "says much, of large ones it proves nothing")  # fmt: skip
     return notes
 
 

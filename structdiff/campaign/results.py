@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from structdiff.campaign.manifest import Manifest
-from structdiff.campaign.work import Work
+from structdiff.campaign.work import DESIGN_STAGES, Work
+
+_NOT_DONE = {"judge": "not judged", "refold": "not refolded"}
 
 Value = float | int | bool | str | None
 
@@ -46,12 +48,13 @@ def read_results(manifest: Manifest, run: str) -> list[DesignResult]:
     """All designs of a run whose sequence is known, in order of their numbers."""
     stages = manifest.runs()[run]["stages"]
     done = {stage: {each.name: each for each in manifest.rows(run=run, stage=stage, state="done")} for stage in stages}
-    failed = {each.name: each.error for each in manifest.rows(run=run, stage="refold", state="failed", results=False)}
+    failed = {each.name: f"{_NOT_DONE[stage]}: {last_line(each.error)}" for stage in DESIGN_STAGES if stage in stages
+              for each in manifest.rows(run=run, stage=stage, state="failed", results=False)}  # fmt: skip
     found = []
     for backbone in done["backbone"].values():
-        found += design_results(backbone, done.get("sequence", {}).get(backbone.name), done.get("refold", {}), stages)
+        found += design_results(backbone, done.get("sequence", {}).get(backbone.name), done, stages)
     return [
-        dataclasses.replace(each, reasons=(f"not refolded: {last_line(failed[each.name])}",))
+        dataclasses.replace(each, reasons=(failed[each.name],))
         if each.name in failed and not each.complete else each
         for each in found
     ]  # fmt: skip
@@ -63,9 +66,9 @@ def last_line(text: str | None) -> str:
 
 
 def design_results(
-    backbone: Work, sequenced: Work | None, refolded: Mapping[str, Work], stages: Sequence[str]
+    backbone: Work, sequenced: Work | None, done: Mapping[str, Mapping[str, Work]], stages: Sequence[str]
 ) -> list[DesignResult]:
-    """The designs that were made from one backbone, as far as they are."""
+    """The designs that were made from one backbone, as far as they are. done: work of each stage by its name."""
     base = backbone.result or {}
     designs: Sequence[Mapping[str, Any]] = [{"name": backbone.name, "columns": {}, "sequences": base["sequences"]}]
     if sequenced is not None:
@@ -74,14 +77,15 @@ def design_results(
         return []
     found = []
     for each in designs:
-        last = refolded.get(each["name"])
-        columns = {**base["columns"], **each["columns"], **((last.result or {})["columns"] if last else {})}
-        complete = last is not None or "refold" not in stages
+        asked = [done.get(stage, {}).get(each["name"]) for stage in DESIGN_STAGES if stage in stages]
+        columns = {**base["columns"], **each["columns"]}
+        for work in asked:
+            columns |= (work.result or {})["columns"] if work else {}
         found.append(
             DesignResult(
                 run=backbone.run,
                 name=each["name"], backbone=backbone.name, number=backbone.number, columns=columns,
-                verdicts=base["verdicts"], sequences=each["sequences"], complete=complete,
+                verdicts=base["verdicts"], sequences=each["sequences"], complete=None not in asked,
             )
         )  # fmt: skip
     return found

@@ -15,7 +15,7 @@ from structdiff.campaign.plan import Campaign
 from structdiff.campaign.results import DesignResult, design_results, read_results
 from structdiff.campaign.selection import Funnel, select
 from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome
-from structdiff.campaign.work import Work
+from structdiff.campaign.work import DESIGN_STAGES, Work
 from structdiff.campaign.worker import Worker
 from structdiff.errors import InputError
 from structdiff.output.files import as_text, finished_names, remove_structures, verdict_text, write_design_tables
@@ -91,11 +91,12 @@ class Run:
                 path.unlink(missing_ok=True)
         manifest.release_abandoned()
         manifest.retry_failed()
+        manifest.drop_open(self.name, self.campaign.stages)
         manifest.note_run(self.name, self._facts())
         manifest.add(self.campaign.work("backbone", self.campaign.backbone_name(n), n) for n in self.numbers)
         gone = [each for each in manifest.rows(run=self.name, state="done", results=False) if self._is_gone(each)]
         manifest.redo(gone)
-        for stage in self.campaign.stages[:-1]:
+        for stage in self.campaign.stages:
             for each in list(manifest.rows(run=self.name, stage=stage, state="done", results=False)):
                 manifest.add(self.campaign.following(stage, each.number))
         return sum(each.complete for each in self._asked_results(manifest))
@@ -120,8 +121,8 @@ class Run:
 
     def expected_work(self) -> int:
         """How many pieces of work all designs of this run take."""
-        per_stage = {"backbone": 1, "sequence": 1, "refold": self.campaign.settings.sequences}
-        return len(self.numbers) * sum(per_stage[stage] for stage in self.campaign.stages)
+        sequences = self.campaign.settings.sequences
+        return len(self.numbers) * sum(sequences if stage in DESIGN_STAGES else 1 for stage in self.campaign.stages)
 
     def finished_work(self, manifest: Manifest) -> int:
         """How many of them are done or have failed."""
@@ -152,13 +153,13 @@ class Run:
     def _finished_by(self, manifest: Manifest, work: Work) -> list[DesignResult]:
         """The designs that became whole when this work was done."""
         stages = self.campaign.stages
-        if work.stage != stages[-1]:
+        if self.campaign.following(work.stage, work.number):
             return []
         backbone = next(iter(manifest.rows_of("backbone", [work.parent or work.name])))
         sequenced = next(iter(manifest.rows_of("sequence", [backbone.name])), None) if "sequence" in stages else None
-        refolded = {each.name: each for each in manifest.rows_of("refold", [work.name])}
-        found = design_results(backbone, sequenced, refolded, stages)
-        return [each for each in found if each.complete and (work.stage != "refold" or each.name == work.name)]
+        done = {stage: {each.name: each for each in manifest.rows_of(stage, [work.name])} for stage in DESIGN_STAGES}
+        found = design_results(backbone, sequenced, done, stages)
+        return [each for each in found if each.complete and (work.stage not in DESIGN_STAGES or each.name == work.name)]
 
     def _asked_results(self, manifest: Manifest) -> list[DesignResult]:
         numbers = set(self.numbers)
@@ -171,11 +172,14 @@ class Run:
             "sequence_model": campaign.sequence_model, "filter": self.selection.filter,
             "rank_by": self.selection.rank_by, "motif": spec.motif, "hotspots": [str(spot) for spot in spec.hotspots],
             "refold": campaign.settings.refold_command or campaign.settings.refold,
+            "judge": "trrosetta" if "judge" in campaign.stages else "none",
         }  # fmt: skip
 
     def _is_gone(self, work: Work) -> bool:
         """Whether finished work has lost its structure."""
         name = f"{work.name}.cif"
+        if work.stage == "judge":
+            return False
         if work.stage == "refold":
             return not (self.folder / REFOLDED / name).is_file()
         if work.stage == "backbone":

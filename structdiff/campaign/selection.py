@@ -12,8 +12,12 @@ from structdiff.campaign.filters import Condition, Filter
 from structdiff.campaign.results import DesignResult
 from structdiff.evaluation.catalogue import CATALOGUE
 
-#: What designs are ranked by where nothing else is asked for: the first of these that they have.
+#: What designs are ranked by where nothing else is asked for: the first of these that they have. Refolding by the
+#: network that drew the design is worth less than a judge that had no part in it.
 _RANKED_BY = ("sc_rmsd", "plddt")
+_RANKED_BY_JUDGE = ("judge_log_likelihood", *_RANKED_BY)
+#: What only refolding by structdiff's own network gives.
+_OWN_REFOLD = "refold_ptm"
 #: Rejections in a row after which it is time for advice.
 PATIENCE = 20
 _COMPARISONS = {"Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">="}
@@ -26,7 +30,7 @@ def select(results: Iterable[DesignResult], wanted: Filter | None, rank_by: str 
     then by the column rank_by (the better first, as the catalogue says); equal ones in the order of their numbers.
     """
     judged = [dataclasses.replace(each, reasons=judge(each, wanted)) for each in results]
-    column = rank_by or next((name for name in _RANKED_BY if any(name in each.columns for each in judged)), "plddt")
+    column = rank_by or _best_column(judged)
     sign = -1.0 if _higher_is_better(column) else 1.0
 
     def merit(each: DesignResult) -> tuple:
@@ -38,6 +42,13 @@ def select(results: Iterable[DesignResult], wanted: Filter | None, rank_by: str 
 
     ranked = sorted(judged, key=merit)
     return [dataclasses.replace(each, rank=place) for place, each in enumerate(ranked, start=1)]
+
+
+def _best_column(results: Sequence[DesignResult]) -> str:
+    """The column to rank by that says most."""
+    known = {name for each in results for name, value in each.columns.items() if value is not None}
+    others_refold = "sc_rmsd" in known and _OWN_REFOLD not in known
+    return next((name for name in (_RANKED_BY if others_refold else _RANKED_BY_JUDGE) if name in known), "plddt")
 
 
 def judge(result: DesignResult, wanted: Filter | None) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structdiff import pipeline
+from structdiff.campaign.judging import judge_columns
 from structdiff.campaign.measures import backbone_columns, hotspot_residues, refold_columns, verdict_columns
 from structdiff.campaign.plan import Campaign
 from structdiff.campaign.refolding import Refolder, complex_of, refolder_of
@@ -68,7 +69,8 @@ class Bench:
     def run(self, stage: str, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[Outcome]:
         """Does work of one stage; each outcome when its files are written."""
         began = time.monotonic()
-        stages = {"backbone": self._backbones, "sequence": self._sequences, "refold": self._refold}
+        stages = {"backbone": self._backbones, "sequence": self._sequences, "judge": self._judge,
+                  "refold": self._refold}  # fmt: skip
         for each, result in stages[stage](work, on_progress):
             now = time.monotonic()
             yield Outcome(work=each, result=result, seconds=now - began)
@@ -119,17 +121,25 @@ class Bench:
             return f"no {name}.pdb: {error}"
         return ""
 
+    def _judge(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
+        for each in work:
+            design = read_structure(self.folder / f"{each.name}.cif")
+            yield each, {"columns": judge_columns(design, self._residue_map(each.name))}
+
     def _refold(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         designs = [read_structure(self.folder / f"{each.name}.cif") for each in work]
         complexes = [complex_of(design, each.name) for each, design in zip(work, designs, strict=True)]
         found = self.refolder.refold(complexes, on_progress)
         for each, design, refolded in zip(work, designs, found, strict=True):
-            residue_map = json.loads((self.folder / f"{each.name}.residue_map.json").read_text(encoding="utf-8"))
+            residue_map = self._residue_map(each.name)
             folder = ready_folder(self.folder / REFOLDED, each.name)
             write_structure(refolded.structure, folder / f"{each.name}.cif", confidence=True)
             hotspots = hotspot_residues(self.campaign.spec, residue_map)
             columns = refold_columns(design, refolded.structure, residue_map, hotspots)
             yield each, {"columns": {**refolded.scores, **columns}}
+
+    def _residue_map(self, name: str) -> dict[str, Any]:
+        return json.loads((self.folder / f"{name}.residue_map.json").read_text(encoding="utf-8"))
 
 
 def _sequences_of(structure: Structure) -> dict[str, tuple[str, str]]:

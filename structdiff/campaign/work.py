@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: Stages of finished designs, in any order.
+DESIGN_STAGES = ("judge", "refold")
 #: The stages of a campaign, in the order in which a design goes through them.
-STAGES = ("backbone", "sequence", "refold")
+STAGES = ("backbone", "sequence", *DESIGN_STAGES)
 STATES = ("waiting", "running", "done", "failed")
 #: What may differ between two runs of the same work: which of it it is, and where it is computed.
 _NOT_COMPARED = ("sample", "device", "torch")

@@ -75,7 +75,7 @@ class Worker:
 
     def _record(self, outcome: Outcome) -> None:
         work = outcome.work
-        following = self.bench.campaign.following(work.stage, work.number) if work.stage != "refold" else ()
+        following = self.bench.campaign.following(work.stage, work.number)
         self.manifest.finish(work, outcome.result, outcome.seconds, following)
         if self.on_outcome is not None:
             self.on_outcome(outcome)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from structdiff.model.checkpoint import Weights
     from structdiff.spec.design import DesignSpec
 
-_SETTINGS = ("sequences", "sequence_model", "temperature", "avoid", "refold", "refold_command")
+_SETTINGS = ("sequences", "sequence_model", "temperature", "avoid", "judge", "refold", "refold_command")
 _PANEL, _SCALE = "Sequences, refolding, choosing", "Many at once"
 #: Seconds between two looks at how much is done.
 _COUNTED_EVERY = 0.5
@@ -45,7 +45,7 @@ def campaign_options() -> list[Option]:
     more = {
         "filter": (str | None, None, "Conditions on the columns of the results: 'sc_rmsd < 2 and plddt > 70'; what "
                    "does not meet them is kept, ranked last, with the reason.", _PANEL),
-        "rank_by": (str | None, None, "Column to rank by, after what was met; sc_rmsd if there is a refold.", _PANEL),
+        "rank_by": (str | None, None, "Column to rank by, after what was met.", _PANEL),
         "workers": (str, "1", "Processes, one a GPU, or by stage: backbone=2,refold=6.", _SCALE),
         "ray": (str | None, None, "Address of a Ray cluster, or local: its workers do the work.", _SCALE),
         "part": (str | None, None, "Only every N-th design, from the K-th: 3/16, for arrays of jobs.", _SCALE),
@@ -195,6 +195,8 @@ def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) ->
     if run.campaign.settings.sequence_model == "auto" and run.campaign.sequence_model == "own":
         print("sequences are drawn by the network's own sequence head; structdiff weights fetch proteinmpnn gets a "
               "network made for them")  # fmt: skip
+    if run.campaign.settings.judge == "auto" and "judge" not in run.campaign.stages:
+        print("sequences are not judged by another network; structdiff weights fetch trrosetta gets one")
 
 
 def _estimate(campaign: Campaign, weights: Weights, numbers: range) -> str:

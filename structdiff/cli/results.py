@@ -23,6 +23,7 @@ _SHOWN_AT_MOST = 40
 #: The columns of a terminal's table, and their headings.
 _SHOWN = {
     "plddt": "pLDDT", "motif_rmsd": "motif RMSD", "sc_rmsd": "scRMSD", "sc_tm": "scTM",
+    "judge_log_likelihood": "judge lnL", "judge_contact_precision": "judge contacts",
     "refold_motif_rmsd": "motif refolded", "refold_plddt": "pLDDT refolded",
 }  # fmt: skip
 

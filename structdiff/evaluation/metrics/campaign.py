@@ -5,9 +5,10 @@ from __future__ import annotations
 from structdiff.evaluation.metrics.metric import Metric
 
 _ORIGIN, _CONFIDENCE, _ASKED = "Where a design comes from", "Confidence", "What was asked"
-_SEQUENCE, _REFOLD = "Sequence", "Refolding"
+_SEQUENCE, _JUDGE, _REFOLD = "Sequence", "Judge of sequences", "Refolding"
 _AF3 = "Abramson et al., Nature 630, 493 (2024), supplement 4.3 and 5.9"
 _SC = "Trippe et al., ICLR 2023; Watson et al., Nature 620, 1089 (2023)"
+_TRROSETTA = "Yang et al., PNAS 117, 1496 (2020); Anishchenko et al., Nature 600, 547 (2021)"
 _TM = "Zhang & Skolnick, Proteins 57, 702 (2004)"
 
 METRICS = (
@@ -39,6 +40,14 @@ METRICS = (
            "sequences (nats)", source="Dauparas et al., Science 378, 49 (2022)"),
     Metric(name="recovery", label="sequence recovery", group=_SEQUENCE, unit="%",
            formula="share of the designed residues whose amino acid is what it was in the backbone's file"),
+    Metric(name="judge_log_likelihood", label="log-likelihood, trRosetta", group=_JUDGE, better="higher",
+           source=_TRROSETTA, formula="mean ln p of the design's own CB-CB distances by trRosetta from the sequence "
+           "alone, over pairs at least 6 residues apart and within 20 Å (no opinion: -3.6); mean over the designed "
+           "chains of 20 to 400 residues, alike ones once"),
+    Metric(name="judge_contact_precision", label="contact precision, trRosetta", group=_JUDGE, unit="%",
+           better="higher", source=_TRROSETTA, formula="share of the L contacts (CB within 8 Å, at least 6 residues "
+           "apart) that trRosetta finds likeliest from the sequence alone that are contacts of the design; mean over "
+           "chains as before"),
     Metric(name="refold_plddt", label="pLDDT, refolded", group=_REFOLD, better="higher",
            formula="mean pLDDT, 0 to 100, of the structure predicted from the sequence alone; of another program, the "
            "mean B-factor of its CA atoms"),

@@ -16,7 +16,8 @@ from structdiff.evaluation.trrosetta.network import Expectation, expect
 
 #: Pairs nearer in sequence say nothing of a fold; further apart than this (Å) trRosetta does not tell distances.
 _SEPARATION, _FARTHEST, _CONTACT = 6, 20.0, 8.0
-_SHORTEST, _LONGEST = 20, 400
+#: Residues of the chains that can be judged.
+SHORTEST, LONGEST = 20, 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,9 @@ def judge_design(backbone: Backbone, sequence: str, *, refold: bool = True, seed
     """
     if len(backbone) != len(sequence):
         raise InputError("sequence and backbone differ in length", found=len(sequence), allowed=str(len(backbone)))
-    if not _SHORTEST <= len(sequence) <= _LONGEST:
+    if not SHORTEST <= len(sequence) <= LONGEST:
         raise InputError("out of reach of trRosetta", found=f"{len(sequence)} residues",
-                         allowed=f"{_SHORTEST} to {_LONGEST}")  # fmt: skip
+                         allowed=f"{SHORTEST} to {LONGEST}")  # fmt: skip
     if not backbone.complete.all():
         raise InputError("the backbone lacks atoms", found=f"{int((~backbone.complete).sum())} residues")
     positions = torch.from_numpy(backbone.positions).float()
