@@ -72,13 +72,13 @@ class IdealFragments:
         """The atoms of all windows, laid out round after round, in float64 (Apple's mps has none: on the CPU)."""
         now = given.detach().to("cpu" if given.device.type == "mps" else given.device).double()
         places, share, shapes = (each.to(now.device) for each in (self.places, self.share, self.shapes))
-        slots, slot_share = self.slots.to(now.device), self.slot_share.to(now.device)[..., None]
+        slots, slot_share = self.slots.to(now.device), self.slot_share.to(now.device)[:, None]
         for _ in range(_ROUNDS):
             seen = now[:, places]
             # The shapes are centred, so it makes no difference that what is seen is not.
             rotation = nearest_rotation(seen.transpose(-1, -2) @ shapes)
             wanted = shapes @ rotation.transpose(-1, -2) + share[:, None] @ seen
-            now = (wanted.flatten(1, 2)[:, slots] * slot_share).sum(2)
+            now = (slot_share @ wanted.flatten(1, 2)[:, slots]).squeeze(2)
         return now.to(given.device, given.dtype)
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from structdiff.geometry.distances import centroid
 from structdiff.geometry.frames import RigidTransform
 from structdiff.typing import Bool, Float
-
-#: Below this the nearest rotation of a matrix with norm 1 is badly determined; above, its error is below 1e-11.
-_LEAST_ZETA = 1e-2
-#: From the angle of the largest root of a cubic to those of the middle and the smallest.
-_THIRD_TURNS = (0.0, 4 * math.pi / 3, 2 * math.pi / 3)
 
 
 def superposition(
@@ -32,7 +25,7 @@ def superposition(
     The result carries no gradient. For the deviation that is minimised none is lost: at the best superposition its
     derivative with respect to the superposition is zero, and the derivative of an SVD is infinite for symmetric sets.
 
-    Kabsch 1976 and 1978, in float64 (on Apple's mps: on the CPU).
+    Kabsch 1976 and 1978, by singular value decomposition in float64 (on Apple's mps: on the CPU).
     """
     with torch.no_grad():
         share = _combined_weights(mobile, mask, weights).detach().to("cpu" if _on_mps(mobile) else mobile.device)
@@ -54,52 +47,13 @@ def superposition(
 def nearest_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
     """The proper rotation nearest to a matrix; a zero matrix gives the identity.
 
-    Markley's FOAM: from the largest root of the quartic whose roots are the signed sums of singular values. It does
-    many matrices at once in elementwise steps, where an SVD takes them one by one. It loses digits where a half turn
-    is about as good, so those few matrices are given to the SVD. Markley, J. Astronaut. Sci. 41, 261 (1993).
+    The direction of the smallest singular value is turned over where the plain answer would be a reflection.
     """
-    exact = matrix.double()
-    norm = torch.linalg.matrix_norm(exact)[..., None, None]
-    unit = exact / torch.where(norm > 0, norm, 1.0)
-    cofactors = torch.linalg.cross(unit[..., [1, 2, 0], :], unit[..., [2, 0, 1], :])
-    determinant = (unit[..., 0, :] * cofactors[..., 0, :]).sum(-1)
-    largest = _signed_sum(determinant, cofactors.square().sum((-1, -2)))
-    kappa = 0.5 * (largest * largest - 1)
-    # The product of the three sums of two signed singular values: 0 where the best rotation is not unique.
-    zeta = kappa * largest - determinant
-    found = (1 + kappa)[..., None, None] * unit + largest[..., None, None] * cofactors
-    found = (found - unit @ unit.transpose(-1, -2) @ unit) / zeta[..., None, None]
-    unclear = ~(zeta > _LEAST_ZETA)
-    if unclear.any():
-        found = found.masked_scatter(unclear[..., None, None], _by_svd(exact[unclear]))
-    return found.to(matrix.dtype)
-
-
-def _signed_sum(determinant: Tensor, minors: Tensor) -> Tensor:
-    """The sum of singular values of matrices with norm 1, the smallest with the determinant's sign.
-
-    minors: the sum of squared cofactors. The singular values by the cubic's cosines, then two steps of Newton's.
-    """
-    spread = (1 - 3 * minors).clamp(min=0).sqrt()
-    cosine = (1 - 4.5 * minors + 13.5 * determinant * determinant) / (spread * spread * spread).clamp(min=1e-30)
-    angle = torch.acos(cosine.clamp(-1, 1)) / 3
-    values = [((1 + 2 * spread * torch.cos(angle + turn)) / 3).clamp(min=0).sqrt() for turn in _THIRD_TURNS]
-    found = values[0] + values[1] + determinant.sign() * values[2]
-    constant = 1 - 4 * minors
-    for _ in range(2):
-        square = found * found
-        value = ((square - 2) * found - 8 * determinant) * found + constant
-        slope = 4 * ((square - 1) * found - 2 * determinant)
-        found = found - value / slope
-    return found
-
-
-def _by_svd(matrix: Tensor) -> Tensor:
-    """The direction of the smallest singular value is turned over where the plain answer would be a reflection."""
     left, _, right = torch.linalg.svd(matrix)
-    handedness = torch.linalg.det(left @ right).sign().unsqueeze(-1)
-    scale = torch.cat([torch.ones_like(handedness).expand(*handedness.shape[:-1], 2), handedness], -1)
-    return (left * scale.unsqueeze(-2)) @ right
+    plain = left @ right
+    # The triple product of the rows: `torch.linalg.det` takes longer than the SVD for many small matrices.
+    handedness = (torch.linalg.cross(plain[..., 0, :], plain[..., 1, :]) * plain[..., 2, :]).sum(-1).sign()
+    return torch.cat([left[..., :2], left[..., 2:] * handedness[..., None, None]], -1) @ right
 
 
 def superposed(
