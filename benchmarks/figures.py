@@ -45,7 +45,7 @@ def make(weights: str, designs: int, sets: list[str], keep: Path | None, natural
         with nullcontext(keep / name) if keep else tempfile.TemporaryDirectory() as folder:
             count = str(max(1, round(share * designs)))
             command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", "1", "--quiet",
-                       "--refold", "none"]  # fmt: skip
+                       "--refold", "none", "--judge", "none"]  # fmt: skip
             subprocess.run([*command, "--weights", weights, "--out", folder], check=True, stdout=subprocess.DEVNULL)
             judge = [sys.executable, "-m", "structdiff", "evaluate", folder, "--out", f"{folder}/judged", "--quiet",
                      *reference]  # fmt: skip
