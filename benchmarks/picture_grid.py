@@ -70,7 +70,7 @@ def main() -> None:
         page = Path(folder, "grid.html")
         page.write_text(PAGE % (height, library, json.dumps(models), json.dumps(COLORS)))
         command = [chromium, "--headless", "--no-sandbox", "--disable-gpu-sandbox", "--use-gl=angle",
-                   "--use-angle=swiftshader", "--hide-scrollbars", "--enable-unsafe-swiftshader", 
+                   "--use-angle=swiftshader", "--hide-scrollbars", "--enable-unsafe-swiftshader",
                    f"--user-data-dir={folder}/profile",
                    f"--window-size=1500,{height}", "--virtual-time-budget=20000",
                    f"--screenshot={options.out.resolve()}", page.as_uri()]  # fmt: skip
