@@ -16,7 +16,7 @@ from setuptools.command.build import build
 # An isolated build does not have the folder of setup.py on its path.
 sys.path.insert(0, str(Path(__file__).parent / "csrc"))
 
-from build_kernels import BuildKernels, has_compiler  # noqa: E402
+from build_kernels import BuildKernels, has_compiler
 
 WEIGHTS_FILES = ("config.json", "model.safetensors", "MODEL_CARD.md")
 
