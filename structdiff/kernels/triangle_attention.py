@@ -106,8 +106,10 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 @once_differentiable
 def _differentiate(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-    *grads, grad_bias = _operator_backward(grad, *ctx.saved_tensors, ctx.scale)
-    return *grads, grad_bias.to(ctx.saved_tensors[3].dtype), None, None, None
+    # Read once: under checkpointing saved tensors can be unpacked only one time.
+    saved = ctx.saved_tensors
+    *grads, grad_bias = _operator_backward(grad, *saved, ctx.scale)
+    return *grads, grad_bias.to(saved[3].dtype), None, None, None
 
 
 _operator = register_operator(
