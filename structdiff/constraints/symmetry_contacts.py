@@ -111,7 +111,7 @@ def clearing_shift(positions: np.ndarray, group: SymmetryGroup) -> np.ndarray:
         tree, push, count = KDTree(own), np.zeros(3), 0
         for rotation, translation in zip(images.rotations, images.translations, strict=True):
             image = own @ rotation.T + translation
-            distance, nearest = tree.query(image, distance_upper_bound=_CLEARANCE)
+            distance, nearest = map(np.asarray, tree.query(image, distance_upper_bound=_CLEARANCE))
             close = np.flatnonzero(np.isfinite(distance))
             between = own.mean(0) - image.mean(0)
             arrows = own[nearest[close]] - image[close] + between / max(float(np.linalg.norm(between)), 1e-6)
