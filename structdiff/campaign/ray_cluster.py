@@ -180,7 +180,7 @@ class _Driver:
 
 def _connected(address: str, pools: Sequence[Pool]) -> ModuleType:
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError("Ray is not installed: pip install 'structdiff[ray]'", key="ray", found=address) from None
     local = address == "local"
