@@ -123,7 +123,7 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
             adjacent += [(low + before, high + before) for low, high in plan.adjacent]
             parallel += [(low + before, high + before) for low, high in plan.parallel]
             if plan.radius_of_gyration is not None and not own_size:
-                sizes.append(RadiusOfGyration(target=round(plan.radius_of_gyration, 2), chains=(name,)))
+                sizes.append(RadiusOfGyration(target=round(plan.radius_of_gyration, 2), tolerance=1.0, chains=(name,)))
     if not any(set(each) - {"?"} for each in letters):
         return spec
     return replace(

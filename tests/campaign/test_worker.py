@@ -61,7 +61,8 @@ def work_through(campaign, folder: Path, *, pause: float = 0.0, trouble=None) ->
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("manifest")]
+    # What a killed process had half written bears a hidden name of its own and is never read.
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(("manifest", "."))]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
