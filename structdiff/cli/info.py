@@ -19,9 +19,15 @@ from structdiff.version import __version__
 
 @with_options(message_options())
 def info(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False, **given: bool
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Have the native kernels of every device prove themselves now.")
+    ] = False,
+    **given: bool,
 ) -> None:
     """Show the version, devices, weights with their checksums, and which kernels are native."""
+    if check:
+        _check_kernels()
     facts = installation()
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -37,6 +43,15 @@ def info(
         for name, value in rows.items():
             table.add_row(name, str(value))
         console.print(table)
+
+
+def _check_kernels() -> None:
+    import torch
+
+    from structdiff import kernels
+
+    for device in ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))):
+        kernels.check(device)
 
 
 def installation() -> dict[str, Any]:
@@ -140,4 +155,4 @@ def _facts_table(title: str) -> Table:
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command(epilog=example_lines("structdiff info", "structdiff info --json"))(info)
+    app.command(epilog=example_lines("structdiff info", "structdiff info --json", "structdiff info --check"))(info)

@@ -6,8 +6,10 @@ the same signature: plain tensors of any strides, sizes and flags. ``set_mode`` 
 
 from __future__ import annotations
 
+import torch
+
 from structdiff.kernels.attention_pair_bias import attention_pair_bias
-from structdiff.kernels.native import mode, set_mode, where
+from structdiff.kernels.native import mode, prove_all, set_mode, where
 from structdiff.kernels.pair_geometry import pair_geometry
 from structdiff.kernels.triangle_attention import triangle_attention
 from structdiff.kernels.triangle_multiplication import triangle_multiplication
@@ -22,6 +24,7 @@ _OPERATORS = (
 
 __all__ = [
     "attention_pair_bias",
+    "check",
     "mode",
     "pair_geometry",
     "set_mode",
@@ -38,3 +41,15 @@ def status() -> dict[str, str]:
     ['attention_pair_bias', 'pair_geometry', 'relaxation_energy', 'triangle_attention', 'triangle_multiplication']
     """
     return {name: where(name) for name in _OPERATORS}
+
+
+def check(device: torch.device | str) -> dict[str, str]:
+    """Has the native kernels of a device prove themselves now rather than at their first use, and returns ``status()``.
+
+    To be called before a CUDA graph is captured: nothing can be checked meanwhile, and what was not checked runs in
+    PyTorch. Each kernel solves a small problem of each kind (dtype, channels) and is compared with the reference in
+    float64; one that fails is not used on that device. Raises KernelError where kernels are set to ``native`` and one
+    fails.
+    """
+    prove_all(torch.device(device))
+    return status()

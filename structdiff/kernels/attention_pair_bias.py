@@ -11,13 +11,15 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from structdiff.kernels import reference_attention as reference
+from structdiff.kernels.attention_problem import attention_checks
 from structdiff.kernels.native import Kernel, available
 from structdiff.kernels.reference_attention import key_penalty
 from structdiff.kernels.registration import register_gradient, register_operator
 from structdiff.typing import Bool, Float
 
-_FORWARD = Kernel("attention_pair_bias_forward", "tttttdtt", workspace=(0, 1, 3))
-_BACKWARD = Kernel("attention_pair_bias_backward", "ttttttttdtttt", workspace=(1, 2, 4))
+_CHECKS = attention_checks(rows=False)
+_FORWARD = Kernel("attention_pair_bias_forward", "tttttdtt", workspace=(0, 1, 3), check=_CHECKS[0])
+_BACKWARD = Kernel("attention_pair_bias_backward", "ttttttttdtttt", workspace=(1, 2, 4), check=_CHECKS[1])
 
 
 def attention_pair_bias(

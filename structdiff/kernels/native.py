@@ -19,10 +19,14 @@ import torch
 from torch import Tensor
 
 from structdiff.errors import InputError, StructdiffError
+from structdiff.kernels import self_check
+from structdiff.kernels.self_check import SelfCheck
 
 ABI_VERSION = 1
 MODES = ("auto", "native", "reference")
 MODE_VARIABLE = "STRUCTDIFF_KERNELS"
+#: Kinds of device on which a kernel must have proved itself before it is used.
+CHECKED_DEVICES = {"cuda"}
 
 _LOG = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
@@ -46,6 +50,9 @@ _ENDINGS = {
 }
 
 
+_CHECKED_KERNELS: list[Kernel] = []
+
+
 class KernelError(StructdiffError):
     """Native kernels were asked for by name, and one of them could not do the work."""
 
@@ -64,10 +71,15 @@ class Kernel:
         arguments: one letter each, in the contract's order up to the device's own: t a tensor (or a sequence of them,
             one behind the other, or None), d a double, i an int32.
         workspace: which of the arguments the contract's ``workspace`` function for CUDA takes.
+        check: how it proves itself on a GPU before it is used there.
     """
 
-    def __init__(self, name: str, arguments: str, *, workspace: Sequence[int] = ()) -> None:
-        self.name, self.arguments, self.workspace = name, arguments, tuple(workspace)
+    def __init__(
+        self, name: str, arguments: str, *, workspace: Sequence[int] = (), check: SelfCheck | None = None
+    ) -> None:
+        self.name, self.arguments, self.workspace, self.check = name, arguments, tuple(workspace), check
+        if check is not None:
+            _CHECKED_KERNELS.append(self)
 
     def __call__(self, device: torch.device, *arguments: Tensor | Sequence[Tensor] | float | int | None) -> bool:
         """Does the work and returns True, or leaves everything as it is and returns False.
@@ -79,22 +91,58 @@ class Kernel:
             if mode() == "native":
                 raise KernelError(f"{self.name}: {missing(device.type) or 'there is no native kernel'}")
             return False
+        if self.check is not None and device.type in CHECKED_DEVICES:
+            device = _with_index(device)
+            reason = self._unproven(device, self.check.kind(arguments))
+            if reason is not None:
+                return self._cannot(device, reason)
         try:
-            words = [x if x is None or isinstance(x, (int, float)) else _packed(x) for x in arguments]
+            status = self._run(function, arguments, device)
         except KeyError as unknown:
             return self._cannot(device, f"it does not take {unknown}")
-        if device.type == "cpu":
-            status = function(*words, torch.get_num_threads())
-        else:
-            status = self._on_stream(function, words, device)
         return status == 0 or self._cannot(device, _REASONS[status])
+
+    def prove(self, device: torch.device) -> None:
+        """Checks the kernel on all the kinds of calls that it is made for, as far as it was not.
+
+        Raises KernelError where the kernels are set to ``native`` and it fails.
+        """
+        if self.check is None or _function(self, device.type) is None:
+            return
+        for kind in self.check.kinds:
+            reason = self._unproven(_with_index(device), kind)
+            if reason is not None:
+                self._cannot(device, reason)
+
+    def _unproven(self, device: torch.device, kind: tuple) -> str | None:
+        """Why calls of that kind may not be made, or not yet."""
+        function, check = _function(self, device.type), self.check
+        if function is None or check is None or self_check.is_proven(self.name, device, kind):
+            return None
+        if self_check.capturing(device):
+            return "a CUDA graph is being captured before its check: call structdiff.kernels.check(device) first"
+
+        def run(arguments: tuple) -> bool:
+            status = self._run(function, arguments, device)
+            if status > 1:
+                raise RuntimeError(cuda_error() if status == 4 else _REASONS[status])
+            return status == 0
+
+        why = self_check.failure(self.name, check, device, kind, run)
+        return None if why is None else f"it failed its check ({why})"
+
+    def _run(self, function: Callable[..., int], arguments: Sequence, device: torch.device) -> int:
+        words = [x if x is None or isinstance(x, (int, float)) else _packed(x) for x in arguments]
+        if device.type == "cpu":
+            return function(*words, torch.get_num_threads())
+        return self._on_stream(function, words, device)
 
     def available(self, device: str) -> bool:
         """Whether this function is there for that kind of device, and wanted."""
         return _function(self, device) is not None
 
     def _on_stream(self, function: Callable[..., int], words: list, device: torch.device) -> int:
-        index = torch.cuda.current_device() if device.index is None else device.index
+        index = _with_index(device).index
         size = 0
         if self.workspace:
             ask = _workspace_function(self)
@@ -112,6 +160,12 @@ class Kernel:
         return False
 
 
+def _with_index(device: torch.device) -> torch.device:
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def _packed(x: Tensor | Sequence[Tensor]) -> bytes:
     return view(x) if isinstance(x, Tensor) else b"".join([view(each) for each in x])
 
@@ -119,6 +173,12 @@ def _packed(x: Tensor | Sequence[Tensor]) -> bytes:
 @cache
 def _say_once(message: str) -> None:
     _LOG.warning(message)
+
+
+def prove_all(device: torch.device) -> None:
+    """Checks all kernels on a device, as far as they were not. Raises as ``Kernel.prove``."""
+    for kernel in _CHECKED_KERNELS:
+        kernel.prove(device)
 
 
 def mode() -> str:
@@ -254,4 +314,10 @@ def _runs(operator: str, device: str) -> str:
         return f"reference (PyTorch), since {missing(device)}"
     if not hasattr(library, f"structdiff_{operator}_forward_{device}"):
         return "reference (PyTorch)"
-    return f"native ({cpu_level()})" if device == "cpu" else "native"
+    state = self_check.state(operator, device)
+    if state is not None and state != "checked":
+        return f"reference (PyTorch), since the native kernel {state}"
+    level = [cpu_level()] if device == "cpu" else []
+    known = [state or "to be checked at its first use"] if state or device in CHECKED_DEVICES else []
+    notes = ", ".join(level + known)
+    return f"native ({notes})" if notes else "native"

@@ -10,10 +10,8 @@ from torch.nn import functional
 
 from structdiff.kernels.native import Kernel, available
 from structdiff.kernels.registration import register_gradient, register_operator
+from structdiff.kernels.self_check import Problem, SelfCheck
 from structdiff.typing import Bool, Float
-
-_FORWARD = Kernel("triangle_multiplication_forward", "tttidt", workspace=(0, 2))
-_BACKWARD = Kernel("triangle_multiplication_backward", "ttttidtt", workspace=(1, 3))
 
 
 def triangle_multiplication(
@@ -92,6 +90,70 @@ def reference_backward(
 
     first = [*by_norm_in, by_weight(by_projected, rows), by_weight(by_gate, rows)]
     return [by_z, *first, *by_norm_out, by_weight(by_out, y), by_weight(by_open, x)]
+
+
+def _check_inputs(kind: tuple[Any, ...]) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+    """z, mask, weights and the output's gradient on the CPU, for the self check."""
+    dtype, c_z, c_hidden, _ = kind
+    generator = torch.Generator("cpu").manual_seed(1)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+
+    shapes = [(c_z,), (c_z,), *[(2 * c_hidden, c_z)] * 2, (c_hidden,), (c_hidden,), (c_z, c_hidden), (c_z, c_z)]
+    weights = [normal(*shape) / shape[-1] ** 0.5 if len(shape) == 2 else 1 + normal(*shape) / 4 for shape in shapes]
+    mask = torch.rand((1, _CHECK_TOKENS, _CHECK_TOKENS), generator=generator, device="cpu") >= 0.3
+    z, grad = (normal(1, _CHECK_TOKENS, _CHECK_TOKENS, c_z).to(dtype) for _ in range(2))
+    return z, mask, [x.to(dtype) for x in weights], grad
+
+
+def _forward_problem(device: torch.device, kind: tuple[Any, ...]) -> Problem:
+    z, mask, weights, _ = _check_inputs(kind)
+    expected = reference(z.double(), mask, [x.double() for x in weights], kind[3], _CHECK_EPS)
+    out = torch.full(z.shape, torch.nan, dtype=z.dtype, device=device)
+    placed = (z.to(device), mask.to(device), [x.to(device) for x in weights])
+    return Problem(arguments=(*placed, kind[3], _CHECK_EPS, out), outputs=[out], expected=[expected])
+
+
+def _backward_problem(device: torch.device, kind: tuple[Any, ...]) -> Problem:
+    z, mask, weights, grad = _check_inputs(kind)
+    exact = [x.double() for x in weights]
+    expected = reference_backward(grad.double(), z.double(), mask, exact, kind[3], _CHECK_EPS)
+    sums = torch.promote_types(z.dtype, torch.float32)
+    grads = [torch.full(x.shape, torch.nan, dtype=sums, device=device) for x in weights]
+    grad_z = torch.full(z.shape, torch.nan, dtype=z.dtype, device=device)
+    placed = (grad.to(device), z.to(device), mask.to(device), [x.to(device) for x in weights])
+    arguments = (*placed, kind[3], _CHECK_EPS, grad_z, grads)
+    return Problem(arguments=arguments, outputs=[grad_z, *grads], expected=expected)
+
+
+_CHECK_TOKENS, _CHECK_EPS = 37, 1e-5
+_CHECK_KINDS = tuple(
+    (dtype, c_z, c_hidden, outgoing)
+    for dtype in (torch.float32, torch.float16, torch.bfloat16)
+    for c_z, c_hidden in ((64, 32), (128, 128))
+    for outgoing in (True, False)
+)
+_FORWARD = Kernel(
+    "triangle_multiplication_forward",
+    "tttidt",
+    workspace=(0, 2),
+    check=SelfCheck(
+        kind=lambda x: (x[0].dtype, x[0].shape[-1], len(x[2][4]), bool(x[3])),
+        problem=_forward_problem,
+        kinds=_CHECK_KINDS,
+    ),
+)
+_BACKWARD = Kernel(
+    "triangle_multiplication_backward",
+    "ttttidtt",
+    workspace=(1, 3),
+    check=SelfCheck(
+        kind=lambda x: (x[1].dtype, x[1].shape[-1], len(x[3][4]), bool(x[4])),
+        problem=_backward_problem,
+        kinds=_CHECK_KINDS,
+    ),
+)
 
 
 def _compute(z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps: float) -> Tensor:

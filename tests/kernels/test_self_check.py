@@ -1,0 +1,163 @@
+"""Kernels that must prove themselves: on the CPU, made to be checked like a GPU, with functions that do wrong."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from structdiff import kernels
+from structdiff.kernels import native, self_check
+from structdiff.kernels.native import KernelError
+from tests.kernels.contract import needs_native
+
+DEVICE = torch.device("cpu")
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    monkeypatch.setattr(native, "CHECKED_DEVICES", {"cpu", "cuda"})
+    monkeypatch.setattr(self_check, "VERDICTS", self_check.Verdicts())
+    native._say_once.cache_clear()
+    yield self_check.VERDICTS
+    monkeypatch.undo()
+    kernels.set_mode(None)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Kernels that do nothing, or what is put into ``calls.does``; counts them."""
+
+    class Calls(list):
+        does = staticmethod(lambda *arguments: 0)
+
+    found = Calls()
+
+    def function(*arguments):
+        found.append(arguments)
+        return found.does(*arguments)
+
+    @functools.cache
+    def fake(kernel, device):
+        return None if native.mode() == "reference" else function
+
+    monkeypatch.setattr(native, "_function", fake)
+    yield found
+    monkeypatch.undo()
+
+
+def attend(dtype=torch.float32, channels=16):
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, 2, 5, 2, channels, generator=generator).to(dtype) for _ in range(3))
+    bias = torch.randn(1, 2, 5, 5, generator=generator).to(dtype)
+    return kernels.triangle_attention(q, k, v, bias)
+
+
+@needs_native
+def test_all_kernels_of_the_cpu_pass(checked):
+    kernels.set_mode("native")
+    status = kernels.check("cpu")
+    assert not checked.failed
+    assert "checked" in status["triangle_attention"]
+    assert {name for name, _, _ in checked.passed} == {kernel.name for kernel in native._CHECKED_KERNELS}
+
+
+@needs_native
+def test_checked_once_a_kind_and_leaves_random_numbers_alone(checked, monkeypatch):
+    problems = []
+    tried = self_check._tried
+    monkeypatch.setattr(self_check, "_tried", lambda *x: problems.append(x) or tried(*x))
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, second = attend(), attend()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first, second)
+    assert len(problems) == 1
+    attend(torch.bfloat16)
+    attend(channels=32)
+    assert len(problems) == 3
+
+
+def test_a_kernel_that_writes_nothing_is_given_up(checked, calls, caplog):
+    expected = attend_by_reference()
+    assert torch.equal(attend(), expected)
+    assert torch.equal(attend(), expected)
+    assert torch.equal(attend(torch.bfloat16), attend_by_reference(torch.bfloat16))
+    assert len(calls) == 1, "called for its check and never again"
+    said = [record.message for record in caplog.records]
+    assert len(said) == 1
+    assert "failed its check (output 0: not finite" in said[0]
+    assert "failed its check" in native.where("triangle_attention")
+
+
+def attend_by_reference(dtype=torch.float32):
+    kernels.set_mode("reference")
+    try:
+        return attend(dtype)
+    finally:
+        kernels.set_mode(None)
+
+
+@pytest.mark.parametrize("off", [1.01, -1.0, 0.0])
+def test_wrong_numbers_are_seen(off):
+    expected = torch.randn(4, 100, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert self_check.mistake(expected.float(), expected, 2e-5) is None
+    assert "relative error" in str(self_check.mistake(expected * off, expected, 2e-5))
+
+
+def test_a_single_wrong_number_is_seen():
+    expected = torch.randn(100, 100, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = expected.clone()
+    found[3, 4] += 2
+    assert self_check.mistake(found, expected, 2e-2) is not None
+
+
+def test_infinite_where_it_should_be():
+    expected = torch.tensor([1.0, torch.inf], dtype=torch.float64)
+    assert self_check.mistake(expected.float(), expected, 2e-5) is None
+    assert self_check.mistake(torch.tensor([1.0, 2.0]), expected, 2e-5) is not None
+
+
+def test_an_error_of_the_device_fails_the_check(checked, calls, monkeypatch):
+    monkeypatch.setattr(native, "cuda_error", lambda: "cudaErrorLaunchFailure: unspecified launch failure")
+    calls.does = lambda *arguments: 4
+    assert torch.equal(attend(), attend_by_reference())
+    (why,) = checked.failed.values()
+    assert "cudaErrorLaunchFailure" in why
+
+
+def test_a_failed_check_is_an_error_where_native_kernels_are_demanded(checked, calls):
+    kernels.set_mode("native")
+    with pytest.raises(KernelError, match="failed its check"):
+        attend()
+    with pytest.raises(KernelError, match="failed its check"):
+        kernels.check("cpu")
+
+
+def test_nothing_is_checked_while_a_graph_is_captured(checked, calls, monkeypatch, caplog):
+    monkeypatch.setattr(self_check, "capturing", lambda device: True)
+    assert torch.equal(attend(), attend_by_reference())
+    assert not calls
+    assert not checked.failed
+    assert not checked.passed
+    assert "a CUDA graph is being captured" in caplog.text
+    kernels.set_mode("native")
+    with pytest.raises(KernelError, match=r"kernels\.check"):
+        attend()
+
+
+def test_what_a_kernel_does_not_take_is_no_failure(checked, calls):
+    calls.does = lambda *arguments: 1
+    assert torch.equal(attend(), attend_by_reference())
+    assert not checked.failed
+    assert attend(torch.float64).dtype == torch.float64
+
+
+def test_every_kernel_with_a_form_for_cuda_has_a_check():
+    sources = Path(native.__file__).parents[2] / "csrc"
+    declared = re.findall(r"structdiff_(\w+)_cuda\(", "".join(x.read_text() for x in sources.glob("*/contract.h")))
+    wanted = {name for name in declared if not name.endswith("_workspace")}
+    assert {kernel.name for kernel in native._CHECKED_KERNELS} == wanted
