@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from structdiff import kernels
+from structdiff.kernels import native
 
 Call = Callable[[], object]
 _ROUNDS, _QUICK_ROUNDS = 15, 2
@@ -240,25 +241,23 @@ KINDS: dict[str, tuple[Callable[[int, torch.device, torch.dtype], dict[str, Call
 }
 
 
-def times(device: torch.device, quick: bool, seconds_left: Callable[[], float]) -> dict[str, object]:
-    """All kinds at all sizes, as long as there is time; a size for which there was none says so."""
+def times(device: torch.device, quick: bool, report: Callable[[dict[str, object]], None]) -> dict[str, object]:
+    """All kinds at all sizes; ``report`` is told after each size."""
+    native.CHECKED_DEVICES.clear()  # a wrong kernel's time is worth knowing; gpu_agreement says that it is wrong
     out: dict[str, object] = {}
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    for kind, (make, flop, sizes) in KINDS.items():
-        rows: dict[str, object] = {}
-        for n in (16, 33) if quick else sizes:
-            if seconds_left() < 0:
-                rows[str(n)] = "no time left"
-                continue
-            before = clocks()
-            found = in_turns(make(n, device, dtype), device, quick)
-            native = found.get("structdiff")
-            if isinstance(native, dict):
-                native["tflops"] = flop * n**3 / native["median_ms"] / 1e9
-            rows[str(n)] = found | {"clocks before": before, "clocks after": clocks()}
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-        out[kind] = rows
+    for kind, n in [(kind, n) for kind, (_, _, sizes) in KINDS.items() for n in ((16, 33) if quick else sizes)]:
+        make, flop, _ = KINDS[kind]
+        before = clocks()
+        found = in_turns(make(n, device, dtype), device, quick)
+        for name, time_of_one in found.items():
+            if name.startswith("structdiff") and isinstance(time_of_one, dict):
+                time_of_one["tflops"] = flop * n**3 / time_of_one["median_ms"] / 1e9
+        rows = out.setdefault(kind, {})
+        rows[str(n)] = found | {"clocks before": before, "clocks after": clocks()}  # type: ignore[index]
+        report(out)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
     return out
 
 

@@ -126,7 +126,9 @@ def _architectures_here() -> list[str]:
     command = [program, "--query-gpu=compute_cap", "--format=csv,noheader"]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     found = {line.strip().replace(".", "") for line in said.stdout.splitlines() if said.returncode == 0}
-    return sorted((each for each in found if each.isdigit() and int(each) >= 80), key=int)
+    # Instructions of Hopper alone (wgmma) are in 9.0a only.
+    usable = sorted((each for each in found if each.isdigit() and int(each) >= 80), key=int)
+    return ["90a" if each == "90" else each for each in usable]
 
 
 def cuda_compilations(command: str, folder: Path, *, strict: bool) -> Iterator[Compilation]:

@@ -1,0 +1,199 @@
+"""The sections of gpu.py, each run in a process of its own:
+
+    python benchmarks/gpu_sections.py NAME --out runs/gpu [--device cuda] [--quick]
+
+writes OUT/NAME.json, several times where it takes long, so that what was measured is there even if it is killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[1]
+_AGREEMENT_UNDER_SANITIZER = "small_agreement"
+
+_BUILD = """
+import sys
+sys.path.insert(0, "csrc")
+from setuptools import Distribution
+from build_kernels import BuildKernels
+command = BuildKernels(Distribution())
+command.inplace = True
+command.run()
+"""
+
+Report = Callable[[dict[str, object]], None]
+
+
+def build(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Compiles csrc/ for this machine, as ``setup.py build_kernels --inplace`` does."""
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", _BUILD], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if line.strip()]
+    return {"compiled in, s": time.monotonic() - began, "exit code": done.returncode, "lines": said[-12:]}
+
+
+def machine(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Versions, the GPU, and what runs the operators."""
+    from structdiff import kernels
+
+    out: dict[str, object] = {"python": sys.version.split()[0], "torch": torch.__version__, "cuda": torch.version.cuda}
+    if options.device == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        out |= {"gpu": properties.name, "capability": f"{properties.major}.{properties.minor}"}
+        out |= {"multiprocessors": properties.multi_processor_count, "gib": properties.total_memory / 2**30}
+    for package in ("triton", "cuequivariance-torch", "cuequivariance-ops-torch-cu13", "trifast"):
+        out[package] = _version(package)
+    return out | kernels.status()
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def checks(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """What the kernels' own checks say, each kernel given up that fails."""
+    from structdiff import kernels
+
+    began = time.monotonic()
+    status: dict[str, object] = dict(kernels.check(options.device))
+    return status | {"checked in, s": time.monotonic() - began}
+
+
+def agreement(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """The kernels beside float64."""
+    from gpu_agreement import agreement as agree
+
+    return agree(torch.device(options.device), options.quick, report)
+
+
+def small_agreement(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """The same at a few small sizes, for compute-sanitizer."""
+    from gpu_agreement import agreement as agree
+
+    return agree(torch.device(options.device), True, report)
+
+
+def memcheck(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Accesses out of bounds."""
+    return _sanitize("memcheck", options)
+
+
+def racecheck(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Races for shared memory."""
+    return _sanitize("racecheck", options)
+
+
+def _sanitize(tool: str, options: argparse.Namespace) -> dict[str, object]:
+    """Small sizes under compute-sanitizer, which looks at our kernels only."""
+    program = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
+    if program is None:
+        return {"compute-sanitizer": "not installed"}
+    command = [program, "--tool", tool, "--error-exitcode", "9", "--kernel-regex", "kns=structdiff"]
+    command += [sys.executable, __file__, _AGREEMENT_UNDER_SANITIZER, "--out", str(options.out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return {"exit code": done.returncode, "lines": (done.stdout + done.stderr).splitlines()[-12:]}
+
+
+def times(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Operators side by side."""
+    from gpu_timing import times as measure
+
+    return measure(torch.device(options.device), options.quick, report)
+
+
+def calls(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """What a call costs the processor."""
+    from gpu_timing import host_cost
+
+    return {"triangle attention, µs of the processor a call": host_cost(torch.device(options.device))}
+
+
+def limits(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """What bounds the kernels, measured: exponentials a clock, bytes a clock out of the second-level cache."""
+    sys.path.insert(0, str(ROOT / "csrc"))
+    from build_kernels import nvcc
+
+    program = options.out / "gpu_limits"
+    major, minor = torch.cuda.get_device_capability()
+    command = [nvcc() or "nvcc", "-O3", "-std=c++17", f"-arch=sm_{major}{minor}", "-cudart=static"]
+    subprocess.run([*command, str(Path(__file__).with_name("gpu_limits.cu")), "-o", str(program)], check=True)
+    done = subprocess.run([str(program.resolve())], capture_output=True, text=True, check=True)
+    program.unlink()
+    return json.loads(done.stdout)
+
+
+def designs(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Designs a second."""
+    from gpu_engine import sampling_figures
+
+    return sampling_figures(torch.device(options.device), options.quick)
+
+
+def training(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Training steps and their MFU."""
+    from gpu_engine import training_figures, training_set
+
+    return training_figures(training_set(options.data, options.out), torch.device(options.device), options.quick)
+
+
+def trained(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """Trains the default network under bf16 autocast, from its default weights."""
+    from structdiff.training.batches import BatchConfig
+    from structdiff.training.module import OptimiserConfig
+    from structdiff.training.run import TrainConfig, train
+
+    train(
+        TrainConfig(
+            data=options.data, out=options.out, start_from=ROOT / "weights/mini", accelerator="gpu",
+            precision="bf16-mixed", noise_levels=16, max_minutes=options.train_minutes,
+            batches=BatchConfig(crops=((64, 32, 0.5), (96, 16, 0.25), (128, 8, 0.25))),
+            optimiser=OptimiserConfig(learning_rate=5e-4, warmup_steps=100),
+        )
+    )  # fmt: skip
+    return {"weights": str(options.out / "weights")}
+
+
+_ON_ANY_MACHINE = (build, machine, checks, agreement, times, calls, designs, training, trained)
+_ON_GPU_ONLY = (small_agreement, memcheck, racecheck, limits)
+SECTIONS: dict[str, Callable[[argparse.Namespace, Report], dict[str, object]]] = {
+    each.__name__: each for each in (*_ON_ANY_MACHINE, *_ON_GPU_ONLY)
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=SECTIONS)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--train-minutes", type=float, default=0.0)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    target, partial = options.out / f"{options.name}.json", options.out / f".{options.name}.json"
+
+    def report(found: dict[str, object]) -> None:
+        partial.write_text(json.dumps(found, indent=1))
+        partial.replace(target)
+
+    report(SECTIONS[options.name](options, report))
+    found = json.loads(target.read_text())
+    return int(bool(found.get("wrong")) or found.get("exit code", 0) != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
