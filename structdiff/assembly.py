@@ -53,7 +53,15 @@ from structdiff.spec.yaml import to_dict as complex_to_dict
 from structdiff.structure.complex import build_complex
 from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held
 from structdiff.structure.tables import ChainKind, Structure
-from structdiff.verdicts import MOTIF_TOLERANCE, design_verdicts, motif_verdict, proximity_verdict, start_verdict
+from structdiff.verdicts import (
+    MOTIF_TOLERANCE,
+    design_verdicts,
+    is_of_fold,
+    motif_verdict,
+    plan_verdict,
+    proximity_verdict,
+    start_verdict,
+)
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -72,6 +80,7 @@ class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
     held: motif group of each atom of the structure, 0 where it is free. symmetry: the structure is one copy of it.
+    spec: what it is drawn under, a fold plan of our own included; user: what the user asked for, without that plan.
     asked: what a design is drawn under beside that; motif: where it takes its parts from. start: positions
     [token, slot, 3] (Å) that partial diffusion begins with.
     """
@@ -86,6 +95,7 @@ class Job:
     layout: Layout | None = None
     symmetry: Symmetry | None = None
     spec: DesignSpec | None = None
+    user: DesignSpec | None = None
     asked: DesignConstraints | None = None
     motif: Structure | None = None
     start: Tensor | None = None
@@ -403,10 +413,12 @@ def _verdicts(job: Job, structure: Structure) -> list[Verdict]:
     assert job.spec is not None
     assert job.layout is not None
     found = [motif_verdict(structure, job.structure, job.held)] if (job.held > 0).any() else []
-    found += [proximity_verdict(asked, structure) for asked in job.proximities if asked.told]
+    user = job.user or job.spec
+    near = [proximity_verdict(asked, structure) for asked in job.proximities if asked.told]
+    found += [plan_verdict(each) if user.secondary_structure is None and is_of_fold(each) else each for each in near]
     found += [] if job.start is None or job.noise is None else [start_verdict(structure, *_started(job))]
     terms = () if job.asked is None else job.asked.terms
-    return found + design_verdicts(job.spec, job.layout, structure, terms=terms, motif=job.motif)
+    return found + design_verdicts(job.spec, job.layout, structure, user=user, terms=terms, motif=job.motif)
 
 
 def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:

@@ -175,7 +175,7 @@ def _job(spec: DesignSpec, motif: Structure | None, number: int) -> Job:
     """One design's job: what was asked, and the fold plan that was drawn for it where there is one."""
     layout = _layout(spec, number)
     planned = with_fold_plan(spec, layout, np.random.default_rng([spec.seed, number, 1]))
-    return replace(design_job(planned, layout, motif, number), request=design_request(spec))
+    return replace(design_job(planned, layout, motif, number), request=design_request(spec), user=spec)
 
 
 def _layout(spec: DesignSpec, index: int) -> Layout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
@@ -33,6 +34,8 @@ PEPTIDE_BOND, DISULFIDE_BOND, BOND_TOLERANCE = 1.33, 2.03, 0.1
 INTERFACE_PAIRS, INTERFACE_DISTANCE = 8, 8.0
 _OVERLAP = 2.8  # Å: atoms of a design nearer to a part of the target that was not drawn clash with it
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
+#: How verdicts on a fold plan begin, which structdiff drew itself where the user asked for no fold.
+_PLAN = "fold plan"
 
 
 def motif_verdict(structure: Structure, given: Structure, held: np.ndarray) -> Verdict:
@@ -87,26 +90,46 @@ def proximity_verdict(asked: Proximity, structure: Structure) -> Verdict:
 
 
 def design_verdicts(
-    spec: DesignSpec, layout: Layout, structure: Structure, *, terms: Iterable[Term], motif: Structure | None
+    spec: DesignSpec,
+    layout: Layout,
+    structure: Structure,
+    *,
+    user: DesignSpec,
+    terms: Iterable[Term],
+    motif: Structure | None,
 ) -> list[Verdict]:
     """Verdicts on a design's fold, its bonds, its target and its energies.
 
-    structure: the design in the motif's frame, atoms that are not built unresolved. terms: see positions of its placed
-    atoms alone.
+    structure: the design in the motif's frame, atoms that are not built unresolved. user: what was asked for, to which
+    ``spec`` adds the fold plan that was drawn where there is one. terms: those of the energies in their order, then
+    others; they see positions of its placed atoms alone.
     """
-    found = _fold_verdicts(spec, layout, structure) + _bond_verdicts(spec, layout, structure)
+    planned = user.secondary_structure is None
+    found = _fold_verdicts(spec, layout, structure, planned=planned) + _bond_verdicts(spec, layout, structure)
     if is_binder(layout) and any(_polymer_target(layout, spec)):
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:
         found.append(_crop_verdict(spec, layout, structure, motif))
     placed = torch.from_numpy(structure.atoms.positions[structure.atoms.resolved].astype(np.float64))
-    for term in terms:
-        reached = term.reached(placed)
-        found.append(Verdict(name=term.name, asked=term.asked, reached=reached.text, met=reached.met))
+    for place, term in enumerate(terms):
+        reached, requested = term.reached(placed), not len(user.energies) <= place < len(spec.energies)
+        verdict = Verdict(name=term.name, asked=term.asked, reached=reached.text, met=reached.met)
+        found.append(verdict if requested else plan_verdict(verdict))
     return found
 
 
-def _fold_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> list[Verdict]:
+def plan_verdict(verdict: Verdict) -> Verdict:
+    """The same verdict as one on a fold plan, which is ours and no request."""
+    return dataclasses.replace(verdict, name=f"{_PLAN}: {verdict.name}", requested=False)
+
+
+def is_of_fold(verdict: Verdict) -> bool:
+    """Whether a verdict is on helices and strands side by side, which only a fold asks for, given or drawn."""
+    return verdict.name.startswith("blocks ")
+
+
+def _fold_verdicts(spec: DesignSpec, layout: Layout, structure: Structure, *, planned: bool) -> list[Verdict]:
+    """How much of the secondary structure was followed. planned: it was not asked for, but drawn as a fold plan."""
     if spec.secondary_structure is None:
         return []
     letters = np.array(list(spec.secondary_structure_of(layout)))
@@ -118,14 +141,13 @@ def _fold_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> li
     if not asked.any():
         return []
     share = float((letters[asked] == made[asked]).mean())
-    return [
-        Verdict(
-            name="secondary structure",
-            asked=f"at least {100 * FOLD_SHARE:.0f} % of {int(asked.sum())} residues",
-            reached=f"{100 * share:.0f} %",
-            met=share >= FOLD_SHARE,
-        )
-    ]
+    verdict = Verdict(
+        name="secondary structure",
+        asked=f"at least {100 * FOLD_SHARE:.0f} % of {int(asked.sum())} residues",
+        reached=f"{100 * share:.0f} %",
+        met=share >= FOLD_SHARE,
+    )
+    return [plan_verdict(verdict) if planned else verdict]
 
 
 def _bond_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> list[Verdict]:

@@ -11,6 +11,7 @@ from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.superposition import rmsd, superpose
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.evaluation.validity import backbone_validity
+from structdiff.output.prediction import requested
 from structdiff.structure.tables import ChainKind, Structure
 
 #: A hotspot is touched when a heavy atom of it is within this distance (Å) of one of a designed chain.
@@ -42,7 +43,7 @@ def backbone_columns(structure: Structure, residue_map: Mapping[str, Any]) -> di
 
 def verdict_columns(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
     """How much of what was asked was met, and the motif's deviation."""
-    found: dict[str, float | int | None] = {"verdicts_met": sum(bool(each["met"]) for each in verdicts)}
+    found: dict[str, float | int | None] = {"verdicts_met": sum(bool(each["met"]) for each in requested(verdicts))}
     motif = [_leading_number(each["reached"]) for each in verdicts if str(each["name"]).startswith("motif")]
     if motif:
         found["motif_rmsd"] = max(motif)

@@ -21,6 +21,7 @@ from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.evaluation.diversity import CLUSTER_TM, diversity, nearest_references
 from structdiff.evaluation.fold_embedding import fold_embedding
 from structdiff.evaluation.novelty import references_of_chains
+from structdiff.output.prediction import requested
 from structdiff.output.report import ReportDesign, write_report
 from structdiff.structure.files import read_structure
 
@@ -129,7 +130,7 @@ def _notes(run: str, facts: Mapping[str, Any], results: Sequence[DesignResult], 
     whole = [each for each in results if each.complete]
     if whole and facts.get("filter") and not any(each.accepted for each in whole):
         notes.append(f"{run}: no design passes the filter {facts['filter']}")
-    unmet = sum(not all(verdict["met"] for verdict in each.verdicts) for each in results)
+    unmet = sum(not all(verdict["met"] for verdict in requested(each.verdicts)) for each in results)
     if unmet:
         notes.append(f"{run}: {unmet} of {len(results)} designs do not meet all that was asked")
     if facts.get("sequence_model") == "own":

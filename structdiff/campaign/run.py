@@ -18,7 +18,7 @@ from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome
 from structdiff.campaign.work import DESIGN_STAGES, Work
 from structdiff.campaign.worker import Worker
 from structdiff.errors import InputError
-from structdiff.output.files import as_text, finished_names, remove_structures, verdict_text, write_design_tables
+from structdiff.output.files import as_text, finished_names, remove_structures, verdict_cells, write_design_tables
 
 if TYPE_CHECKING:
     from structdiff.drawing import OnProgress
@@ -228,7 +228,7 @@ def write_tables(results: Sequence[DesignResult], folder: Path) -> None:
     results = sorted(results, key=lambda each: (runs.index(each.run), each.number, len(each.name), each.name))
     rows = []
     for each in results:
-        verdicts = {f"verdict: {v['name']}": verdict_text(v["reached"], v["met"]) for v in each.verdicts}
+        verdicts = verdict_cells(each.verdicts)
         state = {"rank": each.rank, "accepted": each.accepted, "rejected_by": "; ".join(each.reasons)}
         rows.append(as_text({"name": each.name, **state, **each.columns, **verdicts}))
     sequences = {each.name: {chain: (kind, text) for chain, (kind, text) in each.sequences.items()} for each in results}

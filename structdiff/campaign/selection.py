@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from structdiff.campaign.filters import Condition, Filter
 from structdiff.campaign.results import DesignResult
 from structdiff.evaluation.catalogue import CATALOGUE
+from structdiff.output.prediction import requested
 
 #: What designs are ranked by where nothing else is asked for: the first of these that they have. Refolding by the
 #: network that drew the design is worth less than a judge that had no part in it.
@@ -35,10 +36,11 @@ def select(results: Iterable[DesignResult], wanted: Filter | None, rank_by: str 
 
     def merit(each: DesignResult) -> tuple:
         value = each.columns.get(column)
-        met = -sum(bool(verdict["met"]) for verdict in each.verdicts) / max(len(each.verdicts), 1)
+        asked = requested(each.verdicts)
+        met = -sum(bool(verdict["met"]) for verdict in asked) / max(len(asked), 1)
         known = isinstance(value, int | float) and value == value
         order = sign * value if known and isinstance(value, int | float) else 0.0
-        return (not each.complete, bool(each.reasons), met if each.verdicts else -1.0, not known, order, each.number)
+        return (not each.complete, bool(each.reasons), met if asked else -1.0, not known, order, each.number)
 
     ranked = sorted(judged, key=merit)
     return [dataclasses.replace(each, rank=place) for place, each in enumerate(ranked, start=1)]

@@ -86,7 +86,7 @@ class Bench:
             if campaign.options.trajectory:
                 write_trajectory(design, ready_folder(self.backbone_folder, each.name), each.name)
             written = write_design_files(design, self.backbone_folder, each.name)
-            verdicts = [{"name": v.name, "asked": v.asked, "reached": v.reached, "met": v.met} for v in design.verdicts]
+            verdicts = [verdict.as_data() for verdict in design.verdicts]
             columns = score_columns(design) | verdict_columns(verdicts)
             columns |= backbone_columns(design.structure, design.residue_map)
             yield each, {"columns": columns, "verdicts": verdicts, "sequences": _sequences_of(design.structure),

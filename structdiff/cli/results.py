@@ -41,7 +41,9 @@ class Result:
     @property
     def met(self) -> str:
         """How much of what was asked came true."""
-        return f"{sum(bool(each['met']) for each in self.verdicts)}/{len(self.verdicts)}" if self.verdicts else "-"
+        from structdiff.output.prediction import met_text
+
+        return met_text(self.verdicts)
 
     @property
     def motif_rmsd(self) -> str:
@@ -129,6 +131,8 @@ def show_results(results: Sequence[Result]) -> None:
 
 def show_designs(results: Sequence[DesignResult], folder: Path) -> None:
     """Prints the table of designs, the best first."""
+    from structdiff.output.prediction import met_text
+
     columns = [name for name in _SHOWN if any(each.columns.get(name) is not None for each in results)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("rank", justify="right")
@@ -140,8 +144,12 @@ def show_designs(results: Sequence[DesignResult], folder: Path) -> None:
     if rejected:
         table.add_column("rejected by", overflow="fold")
     for each in results[:_SHOWN_AT_MOST]:
-        met = f"{sum(bool(v['met']) for v in each.verdicts)}/{len(each.verdicts)}" if each.verdicts else "-"
-        cells = [str(each.rank), each.name, met, *(_cell(each.columns.get(name)) for name in columns)]
+        cells = [
+            str(each.rank),
+            each.name,
+            met_text(each.verdicts),
+            *(_cell(each.columns.get(name)) for name in columns),
+        ]
         table.add_row(*cells, str(folder / f"{each.name}.cif"), *([_rejected_by(each)] if rejected else []))
     console = table_console()
     console.print(table)

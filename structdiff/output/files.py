@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,7 @@ def _write_confidence(prediction: Prediction, folder: Path, name: str, more: Map
     data = {
         "name": name,
         **confidence.summary(),
-        "verdicts": [dataclasses.asdict(verdict) for verdict in prediction.verdicts],
+        "verdicts": [verdict.as_data() for verdict in prediction.verdicts],
         "provenance": prediction.provenance.as_data(),
         **_token_columns(prediction.judged),
         "token_plddt_0_to_100": _rounded(confidence.plddt, 2),
@@ -233,7 +233,7 @@ def _compact(value: object) -> str:
 
 def table_row(prediction: Prediction, name: str) -> dict[str, str]:
     """A row of the table: what to sort and to choose by; a verdict a column."""
-    verdicts = {f"verdict: {each.name}": verdict_text(each.reached, each.met) for each in prediction.verdicts}
+    verdicts = verdict_cells([each.as_data() for each in prediction.verdicts])
     return as_text({"name": name, **score_columns(prediction), **verdicts})
 
 
@@ -254,9 +254,13 @@ def score_columns(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def verdict_text(reached: str, met: bool) -> str:
-    """A verdict as a cell of a table."""
-    return f"{reached} ({'met' if met else 'not met'})"
+def verdict_cells(verdicts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """A column for each verdict (plain data); of a fold plan that was drawn, only what was reached."""
+    return {
+        f"verdict: {each['name']}": f"{each['reached']} ({'met' if each['met'] else 'not met'})"
+        if each.get("requested", True) else str(each["reached"])
+        for each in verdicts
+    }  # fmt: skip
 
 
 def as_text(row: Mapping[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +30,18 @@ class Verdict:
     """Whether one thing that was asked of a structure came true.
 
     name: what it is, as the user wrote it. asked, reached: in words, with units. met: reached what was asked.
+    requested: False where it was not the user who asked, but a fold plan that structdiff drew for this design itself.
     """
 
     name: str
     asked: str
     reached: str
     met: bool
+    requested: bool = True
+
+    def as_data(self) -> dict[str, Any]:
+        """The entries as plain data for JSON."""
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +109,8 @@ class Prediction:
 
     @property
     def all_met(self) -> bool:
-        """Whether everything that was asked came true."""
-        return all(verdict.met for verdict in self.verdicts)
+        """Whether everything that was requested came true; how a plan of our own was followed does not count."""
+        return all(verdict.met for verdict in self.verdicts if verdict.requested)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +124,17 @@ class Design(Prediction):
 
     residue_map: Mapping[str, Any]
     sequence_probabilities: np.ndarray | None = None
+
+
+def requested(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The verdicts (as plain data) on what the user asked for, without those on a fold plan that was drawn for it."""
+    return [each for each in verdicts if each.get("requested", True)]
+
+
+def met_text(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """How many of the requests were met, ``3/4``; ``-`` where nothing was requested."""
+    asked = requested(verdicts)
+    return f"{sum(bool(each['met']) for each in asked)}/{len(asked)}" if asked else "-"
 
 
 def with_plddt(structure: Structure, plddt: np.ndarray) -> Structure:

@@ -20,6 +20,7 @@ from structdiff.pipeline import design, layouts, predict, score
 from structdiff.spec.complex import ChainSpec, ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.contigs import ResidueId, parse_contigs
 from structdiff.spec.design import DesignSpec
+from structdiff.spec.energies import RadiusOfGyration
 from structdiff.structure.files import read_structure, write_structure
 
 MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
@@ -143,6 +144,26 @@ def test_hotspots_are_judged_and_pulled():
         reached = float(verdicts[name].reached.split()[0])
         assert verdicts[name].met == (reached >= 8.0 if name.startswith("keep") else reached <= 8.0)
     assert sorted(one.structure.chains.name.tolist()) == ["A", "B"]
+
+
+def test_a_drawn_fold_plan_is_no_request():
+    """In one step no plan is followed: it is said, and what was asked (energies, say) is judged apart from it."""
+    quick = RunOptions(sampling=SamplingConfig(steps=1), relax=False)
+    asked = {"num_designs": 1, "seed": 3, "contigs": parse_contigs("60")}
+    (plain,) = design(DesignSpec(**asked), options=quick)
+    said = [each.name for each in plain.verdicts]
+    assert "fold plan: secondary structure" in said
+    assert any(name.startswith("fold plan: blocks") for name in said)
+    assert any(name.startswith("fold plan: radius of gyration") for name in said)
+    assert not any(each.requested for each in plain.verdicts)
+    assert not all(each.met for each in plain.verdicts)
+    assert plain.all_met
+    (bound,) = design(DesignSpec(**asked, energies=(RadiusOfGyration(target=90.0),)), options=quick)
+    (asked_for,) = [each for each in bound.verdicts if each.requested]
+    assert asked_for.name.startswith("radius of gyration")
+    assert not bound.all_met
+    (own,) = design(DesignSpec(**asked, secondary_structure="H60"), options=quick)
+    assert all(each.requested for each in own.verdicts)
 
 
 def complex_of(**changes) -> ComplexSpec:

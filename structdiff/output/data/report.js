@@ -36,7 +36,8 @@
   };
 
   // table ---------------------------------------------------------------------------------------------------------
-  const met = (design) => `${design.verdicts.filter((verdict) => verdict.met).length}/${design.verdicts.length}`;
+  const requests = (design) => design.verdicts.filter((verdict) => verdict.requested !== false);
+  const met = (design) => `${requests(design).filter((verdict) => verdict.met).length}/${requests(design).length}`;
   function head() {
     const titles = [["rank", "rank", ""], ["name", "name", ""], [null, "met", ""]];
     columns.forEach((column) => titles.push([column.name, column.name, `${column.label}: ${column.formula}`]));
@@ -65,7 +66,7 @@
     row.dataset.place = design.place;
     row.className = design.accepted ? "" : "rejected";
     row.setAttribute("aria-selected", String(chosen === design));
-    const cells = [design.rank, design.name, design.verdicts.length ? met(design) : "–"];
+    const cells = [design.rank, design.name, requests(design).length ? met(design) : "–"];
     columns.forEach((column, i) => cells.push(number(design.values[i], column)));
     for (const text of cells) row.insertCell().textContent = text;
     if (design.reasons.length) row.title = `rejected: ${design.reasons.join("; ")}`;
@@ -200,6 +201,10 @@
       list.append(first, second);
     };
     for (const verdict of design.verdicts) {
+      if (verdict.requested === false) {
+        add(verdict.name, `${verdict.asked}: ${verdict.reached}`);
+        continue;
+      }
       add(verdict.name, `${verdict.asked}: ${verdict.reached}, ${verdict.met ? "met" : "not met"}`, verdict.met ? "good" : "bad");
     }
     for (const reason of design.reasons) add("rejected", reason, "bad");
