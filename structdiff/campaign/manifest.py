@@ -223,6 +223,17 @@ class Manifest:
             if row is not None:
                 yield _work(row)
 
+    def sequenced(self, run: str, number: int) -> list[Work]:
+        """The finished rows of the stage of sequences of one backbone, in order of their sequences."""
+        query = (f"SELECT {_COLUMNS}, result FROM work WHERE state = 'done' AND stage = 'sequence' AND number = ? "
+                 "AND run = ? ORDER BY id")  # fmt: skip
+        return [_work(row) for row in self._database.execute(query, (number, run))]
+
+    def drop(self, work: Iterable[Work]) -> None:
+        """Forgets rows."""
+        with self._writing():
+            self._database.executemany("DELETE FROM work WHERE id = ?", [(each.id,) for each in work])
+
     def counts(self, run: str | None = None) -> dict[str, dict[str, int]]:
         """How much work there is of each stage and state, of one run or of all."""
         found: dict[str, dict[str, int]] = {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from structdiff.campaign.work import DESIGN_STAGES, NewWork
@@ -30,6 +30,8 @@ REFOLDERS = ("own", "none")
 #: The temperature at which each model is drawn from unless another is asked for.
 _TEMPERATURES = {"own": 1.0}
 _MPNN_TEMPERATURE = 0.1
+#: Between a backbone's name and the numbers of the sequences that a later run adds, in the name of that work.
+_LOT = ":"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,9 @@ class CampaignSettings:
 class Campaign:
     """A campaign as its workers need it: everything is decided.
 
-    asked: what decides the results of each stage that there is. sequence_model: the one that is used.
+    asked: what decides the results of each stage that there is. sequence_model: the one that is used. bare: the folder
+    was begun with one sequence a backbone, so that the first design bears the backbone's name; beside: and that design
+    is the backbone itself, with the sequence that the network gave it.
     """
 
     spec: DesignSpec
@@ -86,6 +90,8 @@ class Campaign:
     sequence_model: str
     asked: Mapping[str, Mapping[str, Any]]
     weights_hash: Mapping[str, str]
+    bare: bool = False
+    beside: bool = False
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -101,12 +107,27 @@ class Campaign:
         """What the backbone of that number (from 0) is called."""
         return f"{self.spec.name}_{number + 1}"
 
-    def design_names(self, number: int) -> list[str]:
-        """What the designs of that backbone are called."""
+    def design_names(self, number: int, places: range | None = None) -> list[str]:
+        """What the designs of that backbone are called. places: of which of its sequences, from 0; of all if None."""
         backbone = self.backbone_name(number)
-        if self.settings.sequences == 1:
-            return [backbone]
-        return [f"{backbone}_{place + 1}" for place in range(self.settings.sequences)]
+        chosen = range(self.settings.sequences) if places is None else places
+        return [backbone if self.bare and place == 0 else f"{backbone}_{place + 1}" for place in chosen]
+
+    def places(self, name: str) -> range:
+        """Which sequences (from 0) the work of that name in the stage of sequences makes."""
+        _, mark, lot = name.partition(_LOT)
+        if not mark:
+            return range(self.settings.sequences)
+        first, last = map(int, lot.split("-"))
+        return range(first - 1, last)
+
+    def more_sequences(self, number: int, there: int) -> list[NewWork]:
+        """The work of making the sequences of a backbone that are asked for beyond those that are there."""
+        if there >= self.settings.sequences:
+            return []
+        backbone = self.backbone_name(number)
+        lot = f"{backbone}{_LOT}{there + 1}-{self.settings.sequences}"
+        return [self.work("sequence", lot, number, parent=backbone)]
 
     def backbones(self, numbers: range) -> Iterator[NewWork]:
         """The work of drawing backbones."""
@@ -121,14 +142,15 @@ class Campaign:
             weights_hash=self.weights_hash[stage], parent=parent,
         )  # fmt: skip
 
-    def following(self, stage: str, number: int) -> list[NewWork]:
-        """The work that can begin once a stage of a backbone is done."""
+    def following(self, stage: str, number: int, designs: Sequence[str] | None = None) -> list[NewWork]:
+        """The work that can begin once a stage of a backbone is done, and made these designs (all if None)."""
         backbone, rest = self.backbone_name(number), self.stages[self.stages.index(stage) + 1 :]
         if stage in DESIGN_STAGES or not rest:
             return []
         if rest[0] == "sequence":
             return [self.work("sequence", backbone, number, parent=backbone)]
-        return [self.work(each, name, number, parent=backbone) for each in rest for name in self.design_names(number)]
+        return [self.work(each, name, number, parent=backbone) for each in rest
+                for name in (self.design_names(number) if designs is None else designs)]  # fmt: skip
 
 
 def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSettings, weights: Weights) -> Campaign:
@@ -141,23 +163,43 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     backbone = provenance_of(request, weights, options, seed=spec.seed, index=0, device="").as_data()
     asked: dict[str, Mapping[str, Any]] = {"backbone": backbone}
     hashes = {"backbone": weights.sha256}
-    if model != "own" or settings.sequences > 1 or settings.avoid or settings.temperature is not None:
+    # Of sequences drawn plainly by the network's own head, the first is the one that the backbone has already.
+    plain = model == "own" and not settings.avoid and settings.temperature is None
+    if not plain or settings.sequences > 1:
         hashes["sequence"] = weights.sha256 if model == "own" else _file_hash(SEQUENCE_WEIGHTS[model])
         asked["sequence"] = backbone | {"sequence_settings": {
-            "model": model, "weights_sha256": hashes["sequence"], "sequences": settings.sequences,
-            "temperature": settings.temperature, "avoid": settings.avoid,
+            "model": model, "weights_sha256": hashes["sequence"], "temperature": settings.temperature,
+            "avoid": settings.avoid,
         }}  # fmt: skip
+    sequenced = backbone if plain else asked["sequence"]
     if _is_judged(settings):
         hashes["judge"] = _file_hash("trrosetta")
         judge = {"model": "trrosetta", "weights_sha256": hashes["judge"]}
-        asked["judge"] = {**asked.get("sequence", backbone), "judge": judge}
+        asked["judge"] = {**sequenced, "judge": judge}
     refolder = _refolder(settings)
     if refolder is not None:
-        asked["refold"] = {**asked.get("sequence", backbone), "refolder": refolder}
+        asked["refold"] = {**sequenced, "refolder": refolder}
         hashes["refold"] = "" if settings.refold_command else weights.sha256
     return Campaign(
-        spec=spec, options=options, settings=settings, sequence_model=model, asked=asked, weights_hash=hashes
-    )
+        spec=spec, options=options, settings=settings, sequence_model=model, asked=asked, weights_hash=hashes,
+        bare=settings.sequences == 1, beside="sequence" not in asked,
+    )  # fmt: skip
+
+
+def plan_as_begun(campaign: Campaign, facts: Mapping[str, Any]) -> Campaign:
+    """The plan for a folder that holds designs of it already: names stay as they were begun.
+
+    Raises InputError where designs bear the network's own sequence and another is wanted now.
+    """
+    campaign = replace(campaign, bare=facts.get("bare", campaign.bare), beside=facts.get("beside", campaign.beside))
+    settings = campaign.settings
+    if campaign.beside and (campaign.sequence_model != "own" or settings.avoid or settings.temperature is not None):
+        raise InputError(
+            f"{campaign.spec.name} was begun with the network's own sequences, which are part of its designs; choose "
+            "another --out or --name, or --overwrite", key="sequence_model", found=campaign.sequence_model,
+            allowed="own, without temperature and avoid",
+        )  # fmt: skip
+    return campaign
 
 
 def _sequence_model(settings: CampaignSettings) -> str:

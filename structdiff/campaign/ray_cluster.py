@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.plan import Campaign
 from structdiff.campaign.processes import Pool
-from structdiff.campaign.stages import BACKBONES, Bench
+from structdiff.campaign.stages import BACKBONES, Bench, designs_of
 from structdiff.campaign.work import Work
 from structdiff.errors import InputError, StructdiffError
 from structdiff.structure.files import write_atomically
@@ -137,8 +137,9 @@ class _Driver:
         stage = work[0].stage
         if stage == "backbone":
             return {}
-        folder = BACKBONES if stage == "sequence" else "."
-        names = [str(Path(folder) / part.format(name=each.name)) for each in work for part in _READ]
+        backbones = "." if self.run.campaign.beside else BACKBONES
+        sources = [(backbones, each.parent) if stage == "sequence" else (".", each.name) for each in work]
+        names = [str(Path(folder) / part.format(name=name)) for folder, name in sources for part in _READ]
         return {name: (self.run.folder / name).read_bytes() for name in names if (self.run.folder / name).is_file()}
 
     def _take_in(self, task: Any) -> None:
@@ -157,7 +158,7 @@ class _Driver:
                 continue
             _, result, seconds, files = outcome
             self._write(files)
-            following = self.run.campaign.following(each.stage, each.number)
+            following = self.run.campaign.following(each.stage, each.number, designs_of(result))
             self.manifest.finish(each, result, seconds, following)
 
     def _lost(self, work: Sequence[Work]) -> None:

@@ -50,9 +50,12 @@ def read_results(manifest: Manifest, run: str) -> list[DesignResult]:
     done = {stage: {each.name: each for each in manifest.rows(run=run, stage=stage, state="done")} for stage in stages}
     failed = {each.name: f"{_NOT_DONE[stage]}: {last_line(each.error)}" for stage in DESIGN_STAGES if stage in stages
               for each in manifest.rows(run=run, stage=stage, state="failed", results=False)}  # fmt: skip
+    sequenced: dict[str, list[Work]] = {}
+    for each in sorted(done.get("sequence", {}).values(), key=lambda work: work.id):
+        sequenced.setdefault(each.parent, []).append(each)
     found = []
     for backbone in done["backbone"].values():
-        found += design_results(backbone, done.get("sequence", {}).get(backbone.name), done, stages)
+        found += design_results(backbone, sequenced.get(backbone.name, []), done, stages)
     return [
         dataclasses.replace(each, reasons=(failed[each.name],))
         if each.name in failed and not each.complete else each
@@ -66,15 +69,16 @@ def last_line(text: str | None) -> str:
 
 
 def design_results(
-    backbone: Work, sequenced: Work | None, done: Mapping[str, Mapping[str, Work]], stages: Sequence[str]
+    backbone: Work, sequenced: Sequence[Work], done: Mapping[str, Mapping[str, Work]], stages: Sequence[str]
 ) -> list[DesignResult]:
-    """The designs that were made from one backbone, as far as they are. done: work of each stage by its name."""
+    """The designs that were made from one backbone, as far as they are.
+
+    sequenced: its finished work of the stage of sequences. done: work of the later stages by its name.
+    """
     base = backbone.result or {}
     designs: Sequence[Mapping[str, Any]] = [{"name": backbone.name, "columns": {}, "sequences": base["sequences"]}]
-    if sequenced is not None:
-        designs = (sequenced.result or {})["designs"]
-    elif "sequence" in stages:
-        return []
+    if "sequence" in stages:
+        designs = [design for work in sequenced for design in (work.result or {})["designs"]]
     found = []
     for each in designs:
         asked = [done.get(stage, {}).get(each["name"]) for stage in DESIGN_STAGES if stage in stages]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from structdiff.campaign.filters import Filter, parse_filter
 from structdiff.campaign.manifest import MANIFEST, Manifest
-from structdiff.campaign.plan import Campaign
+from structdiff.campaign.plan import Campaign, plan_as_begun
 from structdiff.campaign.results import DesignResult, design_results, read_results
 from structdiff.campaign.selection import Funnel, select
-from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome
+from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome, designs_of
 from structdiff.campaign.work import DESIGN_STAGES, Work
 from structdiff.campaign.worker import Worker
 from structdiff.errors import InputError
@@ -73,6 +74,7 @@ class Run:
                                  path=self.folder)  # fmt: skip
             return
         with Manifest(self.folder, create=False) as manifest:
+            plan_as_begun(self.campaign, manifest.runs().get(self.name, {}))
             for stage in self.campaign.stages:
                 there = next(iter(manifest.rows(run=self.name, stage=stage, results=False)), None)
                 found = there and manifest.conflict([self.campaign.work(stage, there.name, there.number)])
@@ -86,6 +88,7 @@ class Run:
         """Brings the manifest up to what is asked; how many designs are finished already."""
         if overwrite:
             self._remove(manifest)
+        self.campaign = plan_as_begun(self.campaign, manifest.runs().get(self.name, {}))
         for path in self.folder.glob(".*"):
             if _UNFINISHED.fullmatch(path.name):
                 path.unlink(missing_ok=True)
@@ -94,12 +97,35 @@ class Run:
         manifest.drop_open(self.name, self.campaign.stages)
         manifest.note_run(self.name, self._facts())
         manifest.add(self.campaign.work("backbone", self.campaign.backbone_name(n), n) for n in self.numbers)
-        gone = [each for each in manifest.rows(run=self.name, state="done", results=False) if self._is_gone(each)]
-        manifest.redo(gone)
         for stage in self.campaign.stages:
-            for each in list(manifest.rows(run=self.name, stage=stage, state="done", results=False)):
-                manifest.add(self.campaign.following(stage, each.number))
+            manifest.redo([each for each in self._done(manifest, stage) if self._is_gone(each)])
+        self._add_sequences(manifest)
+        for stage in self.campaign.stages:
+            for each in self._done(manifest, stage):
+                manifest.add(self.campaign.following(stage, each.number, designs_of(each.result or {})))
         return sum(each.complete for each in self._asked_results(manifest))
+
+    def _done(self, manifest: Manifest, stage: str) -> list[Work]:
+        """Finished work of a stage; with results only where these say what was made."""
+        return list(manifest.rows(run=self.name, stage=stage, state="done", results=stage == "sequence"))
+
+    def _add_sequences(self, manifest: Manifest) -> None:
+        """More sequences for backbones that have some, where more are asked for than there were."""
+        if "sequence" not in self.campaign.stages:
+            return
+        rows = list(manifest.rows(run=self.name, stage="sequence"))
+        first = {each.number: each.state for each in rows if each.name == each.parent}
+        # What was to be added and was not, or belongs to what is done anew as a whole, is reckoned afresh.
+        stale = [each for each in rows if each.name != each.parent and
+                 (each.state != "done" or first.get(each.number) != "done")]  # fmt: skip
+        manifest.drop(stale)
+        there: Counter[int] = Counter()
+        for each in rows:
+            if each.state == "done" and each not in stale:
+                there[each.number] += len(designs_of(each.result or {}) or ())
+        wanted = set(self.numbers)
+        manifest.add(work for number, count in there.items() if number in wanted
+                     for work in self.campaign.more_sequences(number, count))  # fmt: skip
 
     def work(self, manifest: Manifest, listener: Listener, engine: Engine | None = None) -> None:
         """Does all that is left, in this process. Raises ResourceError for a full disk."""
@@ -109,7 +135,7 @@ class Run:
         def on_outcome(outcome: Outcome) -> None:
             listener.note(outcome.result.get("note") or "")
             tables.refresh()
-            for each in self._finished_by(manifest, outcome.work):
+            for each in self._finished_by(manifest, outcome):
                 advice = funnel.add(each) if funnel is not None else None
                 listener.note(advice or "")
 
@@ -150,16 +176,17 @@ class Run:
         funnel.row = 0
         return funnel
 
-    def _finished_by(self, manifest: Manifest, work: Work) -> list[DesignResult]:
+    def _finished_by(self, manifest: Manifest, outcome: Outcome) -> list[DesignResult]:
         """The designs that became whole when this work was done."""
-        stages = self.campaign.stages
-        if self.campaign.following(work.stage, work.number):
+        work, stages = outcome.work, self.campaign.stages
+        if self.campaign.following(work.stage, work.number):  # more is to come
             return []
         backbone = next(iter(manifest.rows_of("backbone", [work.parent or work.name])))
-        sequenced = next(iter(manifest.rows_of("sequence", [backbone.name])), None) if "sequence" in stages else None
+        sequenced = manifest.sequenced(self.name, work.number) if "sequence" in stages else []
         done = {stage: {each.name: each for each in manifest.rows_of(stage, [work.name])} for stage in DESIGN_STAGES}
         found = design_results(backbone, sequenced, done, stages)
-        return [each for each in found if each.complete and (work.stage not in DESIGN_STAGES or each.name == work.name)]
+        made = designs_of(outcome.result) or [work.name]
+        return [each for each in found if each.complete and each.name in made]
 
     def _asked_results(self, manifest: Manifest) -> list[DesignResult]:
         numbers = set(self.numbers)
@@ -168,7 +195,8 @@ class Run:
     def _facts(self) -> dict[str, Any]:
         campaign, spec = self.campaign, self.campaign.spec
         return {
-            "stages": campaign.stages, "num_designs": spec.num_designs, "sequences": campaign.settings.sequences,
+            "stages": campaign.stages, "bare": campaign.bare, "beside": campaign.beside,
+            "num_designs": spec.num_designs, "sequences": campaign.settings.sequences,
             "sequence_model": campaign.sequence_model, "filter": self.selection.filter,
             "rank_by": self.selection.rank_by, "motif": spec.motif, "hotspots": [str(spot) for spot in spec.hotspots],
             "refold": campaign.settings.refold_command or campaign.settings.refold,
@@ -183,9 +211,9 @@ class Run:
         if work.stage == "refold":
             return not (self.folder / REFOLDED / name).is_file()
         if work.stage == "backbone":
-            folder = self.folder / BACKBONES if "sequence" in self.campaign.stages else self.folder
+            folder = self.folder if self.campaign.beside else self.folder / BACKBONES
             return not (folder / name).is_file()
-        return not all((self.folder / f"{each}.cif").is_file() for each in self.campaign.design_names(work.number))
+        return not all((self.folder / f"{each}.cif").is_file() for each in designs_of(work.result or {}) or ())
 
     def _remove(self, manifest: Manifest) -> None:
         """Removes all that was made under this name, also by versions that kept no manifest."""

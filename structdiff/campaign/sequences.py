@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
-from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
+from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.errors import InputError
 from structdiff.output.prediction import chain_sequences
 from structdiff.structure.files import read_structure
@@ -36,30 +36,39 @@ class BackboneFiles:
     confidence: Mapping[str, Any]
 
 
-def sequences_for(backbone: BackboneFiles, campaign: Campaign, number: int, device: str) -> list[Sequenced]:
-    """As many sequences as were asked for; the same for the same seed and number of the backbone."""
+def sequences_for(
+    backbone: BackboneFiles, campaign: Campaign, number: int, places: range, device: str
+) -> list[Sequenced]:
+    """The sequences of these places (from 0): each the same for the same seed and backbone, whatever else is drawn."""
     if campaign.sequence_model == "own":
-        return _own(backbone, campaign, number)
-    return _published(backbone, campaign, number, device)
+        return _own(backbone, campaign, number, places)
+    return _published(backbone, campaign, number, places, device)
 
 
-def _own(backbone: BackboneFiles, campaign: Campaign, number: int) -> list[Sequenced]:
-    """Draws from what the network's sequence head thinks of each open residue; equal chains are drawn alike."""
+def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range) -> list[Sequenced]:
+    """Draws from what the network's sequence head thinks of each open residue; equal chains are drawn alike.
+
+    Where nothing else is asked, the first is the one that the backbone came with.
+    """
+    settings = campaign.settings
+    plain = not settings.avoid and settings.temperature is None
     confidence = backbone.confidence
     if "sequence_probabilities" not in confidence:
         raise InputError("this backbone knows no probabilities of its sequence: design it anew")
     letters = confidence["amino_acids"]
     shares = np.array([row or [None] * len(letters) for row in confidence["sequence_probabilities"]], float)
-    places = _residue_of_token(backbone)
+    rows = _residue_of_token(backbone)
     found = []
-    for place in range(campaign.settings.sequences):
+    for place in places:
         random = np.random.default_rng([campaign.spec.seed, number, place])
         logits = np.log(np.clip(shares, 1e-6, None)) / campaign.temperature
-        logits[:, [letters.index(letter) for letter in campaign.settings.avoid]] = -np.inf
+        logits[:, [letters.index(letter) for letter in settings.avoid]] = -np.inf
         drawn = np.argmax(logits + random.gumbel(size=logits.shape), -1)
         names = backbone.structure.residues.name.astype("U5")
         open_ = np.flatnonzero(np.isfinite(shares).all(-1))
-        names[places[open_]] = [PROTEIN_ONE_TO_THREE[letters[index]] for index in drawn[open_]]
+        if place == 0 and plain:
+            drawn[open_] = [letters.index(PROTEIN_THREE_TO_ONE[name]) for name in names[rows[open_]]]
+        names[rows[open_]] = [PROTEIN_ONE_TO_THREE[letters[index]] for index in drawn[open_]]
         chosen = logits[open_] - np.logaddexp.reduce(logits[open_], -1, keepdims=True)
         nll = -float(np.mean(chosen[np.arange(len(open_)), drawn[open_]])) if len(open_) else None
         found.append(Sequenced(structure=_renamed(backbone, names), columns={"sequence_nll": _short(nll)}))
@@ -105,7 +114,7 @@ def _tied(structure: Structure, names: np.ndarray) -> Structure:
     return dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
 
 
-def _published(backbone: BackboneFiles, campaign: Campaign, number: int, device: str) -> list[Sequenced]:
+def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places: range, device: str) -> list[Sequenced]:
     from structdiff.inverse_folding import design_sequences
     from structdiff.published_weights import is_present
 
@@ -113,7 +122,8 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, device:
     found = design_sequences(
         structure,
         model=campaign.sequence_model,
-        num_sequences=settings.sequences,
+        num_sequences=len(places),
+        first=places.start,
         temperature=campaign.temperature,
         seed=int(np.random.SeedSequence([campaign.spec.seed, number]).generate_state(1)[0]),
         fixed=fixed_residues(backbone, campaign),

@@ -64,7 +64,7 @@ class Bench:
     @property
     def backbone_folder(self) -> Path:
         """Where backbones lie: beside the designs, unless they are given other sequences."""
-        return self.folder / BACKBONES if "sequence" in self.campaign.stages else self.folder
+        return self.folder if self.campaign.beside else self.folder / BACKBONES
 
     def run(self, stage: str, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[Outcome]:
         """Does work of one stage; each outcome when its files are written."""
@@ -94,11 +94,13 @@ class Bench:
 
     def _sequences(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         for each in work:
-            backbone = read_backbone(self.backbone_folder, each.name)
-            found = sequences_for(backbone, self.campaign, each.number, str(self.engine.device))
+            backbone, places = read_backbone(self.backbone_folder, each.parent), self.campaign.places(each.name)
+            found = sequences_for(backbone, self.campaign, each.number, places, str(self.engine.device))
             designs = []
-            for name, sequenced in zip(self.campaign.design_names(each.number), found, strict=True):
-                note = self._write_sequenced(sequenced.structure, name, backbone)
+            for name, sequenced in zip(self.campaign.design_names(each.number, places), found, strict=True):
+                # A design that is its backbone, with the sequence it came with, is written already.
+                own = self.campaign.beside and name == each.parent
+                note = "" if own else self._write_sequenced(sequenced.structure, name, backbone)
                 designs.append({"name": name, "columns": dict(sequenced.columns), "note": note,
                                 "sequences": _sequences_of(sequenced.structure)})  # fmt: skip
             yield each, {"designs": designs}
@@ -140,6 +142,11 @@ class Bench:
 
     def _residue_map(self, name: str) -> dict[str, Any]:
         return json.loads((self.folder / f"{name}.residue_map.json").read_text(encoding="utf-8"))
+
+
+def designs_of(result: Mapping[str, Any]) -> list[str] | None:
+    """The names of the designs that work of the stage of sequences has made; None for that of other stages."""
+    return [each["name"] for each in result["designs"]] if "designs" in result else None
 
 
 def _sequences_of(structure: Structure) -> dict[str, tuple[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from structdiff.campaign.manifest import Manifest
-from structdiff.campaign.stages import Bench, Outcome
+from structdiff.campaign.stages import Bench, Outcome, designs_of
 from structdiff.campaign.work import Work
 from structdiff.drawing import OnProgress, is_out_of_memory
 from structdiff.errors import ResourceError, StructdiffError
@@ -75,7 +75,7 @@ class Worker:
 
     def _record(self, outcome: Outcome) -> None:
         work = outcome.work
-        following = self.bench.campaign.following(work.stage, work.number)
+        following = self.bench.campaign.following(work.stage, work.number, designs_of(outcome.result))
         self.manifest.finish(work, outcome.result, outcome.seconds, following)
         if self.on_outcome is not None:
             self.on_outcome(outcome)

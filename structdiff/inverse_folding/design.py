@@ -36,17 +36,26 @@ class SequenceConfig:
     """How sequences are drawn.
 
     model: proteinmpnn, solublempnn, ligandmpnn, proteinmpnn_ca, membrane_mpnn, or the full name of weights.
-    num_sequences: for each backbone. temperature: of the amino acids; at 0 the most likely ones. seed: of all draws.
+    num_sequences: for each backbone; first: the number of the first of them, from 0. temperature: of the amino acids;
+    at 0 the most likely ones. seed: of all draws.
     side_chain_context: ligandmpnn sees the side chains of fixed residues.
     """
 
     model: str = "proteinmpnn"
     num_sequences: int = 8
+    first: int = 0
     temperature: float = 0.1
     seed: int = 0
     side_chain_context: bool = False
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of the sequences that are drawn; each sequence depends on the seed and its own number alone."""
+        return range(self.first, self.first + self.num_sequences)
+
     def __post_init__(self) -> None:
+        if self.first < 0:
+            raise InputError("sequences are numbered from 0", key="first", found=self.first)
         if self.num_sequences < 1:
             raise InputError("at least one sequence must be wanted", key="num_sequences", found=self.num_sequences)
         if not 0 <= self.temperature < float("inf"):
@@ -81,6 +90,7 @@ def design_sequences(
     *,
     model: str = "proteinmpnn",
     num_sequences: int = 8,
+    first: int = 0,
     temperature: float = 0.1,
     seed: int = 0,
     fixed: np.ndarray | None = None,
@@ -102,7 +112,7 @@ def design_sequences(
     not been fetched.
     """
     config = SequenceConfig(
-        model=model, num_sequences=num_sequences, temperature=temperature, seed=seed,
+        model=model, num_sequences=num_sequences, first=first, temperature=temperature, seed=seed,
         side_chain_context=side_chain_context,
     )  # fmt: skip
     asked = Restrictions(
@@ -130,7 +140,7 @@ def design_for_backbones(
     tasks = [_task(structure, asked, network, config) for structure, asked in backbones]
     total, done = len(tasks) * config.num_sequences, 0
     found: list[list[DesignedSequence]] = [[] for _ in tasks]
-    for batch in _batches([(row, index) for row in range(len(tasks)) for index in range(config.num_sequences)], tasks):
+    for batch in _batches([(row, index) for row in range(len(tasks)) for index in config.numbers], tasks):
         rows = sorted({row for row, _ in batch})
         decoder = Decoder(network, join_encodings([tasks[row].encoding for row in rows]))
         lanes = [_lane(tasks[row], rows.index(row), config.seed, index) for row, index in batch]

@@ -121,6 +121,44 @@ def test_other_settings_of_a_stage_are_another_run(planned, tmp_path) -> None:
     assert result.columns["sc_rmsd"] > 0
 
 
+def files(folder: Path, *names: str) -> dict[str, bytes]:
+    """The structures and scores of these designs, and what was refolded of them."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for name in names
+        for path in (folder / f"{name}.cif", folder / f"{name}.confidence.json", folder / f"refolded/{name}.cif")
+    }
+
+
+@pytest.mark.parametrize("settings", [{}, {"avoid": "C", "temperature": 1.0}])
+@pytest.mark.parametrize("begun", [1, 2])
+def test_more_sequences_and_more_backbones_are_added_to_what_is_there(planned, tmp_path, settings, begun) -> None:
+    made(planned(2, sequences=begun, **settings), tmp_path / "grown")
+    last = ["design_1", "design_2"] if begun == 1 else ["design_1_2", "design_2_1"]
+    before = {name: (tmp_path / "grown" / name).stat().st_mtime_ns for name in files(tmp_path / "grown", *last)}
+    results = made(planned(3, sequences=4, **settings), tmp_path / "grown")
+    first = "" if begun == 1 else "_1"
+    names = {f"design_{n}{tail}" for n in (1, 2, 3) for tail in (first, "_2", "_3", "_4")}
+    assert {each.name for each in results if each.complete} == names
+    assert len(results) == 12
+    assert before == {name: (tmp_path / "grown" / name).stat().st_mtime_ns for name in before}
+    # What was added later is what it would have been at once.
+    made(planned(3, sequences=4, **settings), tmp_path / "whole")
+    added = [f"design_{n}_{k}" for n in (1, 2, 3) for k in (2, 3, 4)]
+    assert files(tmp_path / "grown", *added) == files(tmp_path / "whole", *added)
+    # Fewer change nothing, and the same again finds nothing to do.
+    assert len(made(planned(3, sequences=2, **settings), tmp_path / "grown")) == 12
+    assert {name: (tmp_path / "grown" / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_sequences_of_another_kind_are_refused_where_the_networks_own_are_part_of_the_designs(
+    planned, tmp_path
+) -> None:
+    made(planned(1, refold="none"), tmp_path)
+    with pytest.raises(InputError, match="begun with the network's own sequences"):
+        Run(planned(1, refold="none", avoid="C"), tmp_path, Selection(), range(1)).check_folder()
+
+
 def test_molecules_of_a_structure_become_a_complex() -> None:
     chains = (
         ChainSpec(ids=("A", "B"), kind="protein", sequence="MKTAY"),

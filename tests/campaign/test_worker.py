@@ -35,7 +35,8 @@ class QuickBench:
         for each in work:
             if self.trouble is not None:
                 self.trouble(each)
-            names = self.campaign.design_names(each.number) if stage == "sequence" else [each.name]
+            places = self.campaign.places(each.name)
+            names = self.campaign.design_names(each.number, places) if stage == "sequence" else [each.name]
             values = np.random.default_rng([each.seed, each.number, len(stage)]).random(len(names)).round(6).tolist()
             for name, value in zip(names, values, strict=True):
                 time.sleep(self.pause)
@@ -90,6 +91,25 @@ def test_killed_at_twenty_moments_nothing_is_lost_and_nothing_is_there_twice(pla
     assert rows(folder) == rows(tmp_path / "whole")
     assert len(rows(folder)) == 40 + 40 + 80
     assert contents(folder) == contents(tmp_path / "whole")  # no half of a file is left, not even under another name
+
+
+def test_sequences_that_are_added_survive_being_killed_and_asked_for_anew(planned, tmp_path) -> None:
+    work_through(planned(6, sequences=2), tmp_path)
+    begun: list[str] = []
+
+    def trouble(work: Work) -> None:
+        begun.append(f"{work.stage} {work.name}")
+        if work.name == "design_4:3-5":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work_through(planned(6, sequences=5), tmp_path, trouble=trouble)
+    assert "backbone design_1" not in begun
+    assert "refold design_1_2" not in begun
+    work_through(planned(6, sequences=3), tmp_path)  # in between, fewer: lots that were not begun are cut anew
+    work_through(planned(6, sequences=5), tmp_path)
+    there = [name for stage, name, state, _ in rows(tmp_path) if stage == "refold" and state == "done"]
+    assert sorted(there) == sorted(f"design_{n}_{k}" for n in range(1, 7) for k in range(1, 6))
 
 
 def test_one_failing_design_takes_no_other_with_it(planned, tmp_path) -> None:

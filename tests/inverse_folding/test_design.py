@@ -44,6 +44,9 @@ def test_a_sequence_depends_on_seed_and_number_alone(model: str, cro: Structure,
     config = SequenceConfig(model=model, num_sequences=5, temperature=0.5, seed=4)
     peptide_first, together = design_for_backbones([(peptides, Restrictions()), (cro, Restrictions())], config)
     assert texts(alone) == texts(together[:2])
+    later = design_sequences(cro, model=model, num_sequences=2, first=3, temperature=0.5, seed=4)
+    assert texts(later) == texts(together[3:])
+    assert [each.index for each in later] == [3, 4]
     assert [each.index for each in together] == [0, 1, 2, 3, 4]
     for one, other in zip(alone, together, strict=False):
         assert one.negative_log_likelihood == pytest.approx(other.negative_log_likelihood, abs=1e-5)
