@@ -44,13 +44,14 @@ def score_motifbench(
 def write_motifbench(
     scores: Sequence[ProblemScore], score: float, out: Path, provenance: dict[str, Any], *, refolded: bool
 ) -> Path:
-    """Writes everything as JSON."""
+    """Writes everything as JSON; by geometry alone the score is no MotifBench score, and has another name."""
     from structdiff.structure.files import write_atomically
 
     data = {
         "provenance": provenance,
         "success_means": "refolded within 2 Å, motif within 1 Å" if refolded else "geometry: nothing was refolded",
-        "motifbench_score": score,
+        "motifbench_score": score if refolded else None,
+        "geometry_score": None if refolded else score,
         "problems": [
             {
                 "name": each.problem.name, "group": each.problem.group, "length": each.problem.length,

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from structdiff.cli.motifbench import RESULT_FILE, write_motifbench
 from structdiff.errors import InputError
 from structdiff.evaluation.motifbench import benchmark_score, placed_residues, problem_score, read_problems
 from structdiff.evaluation.motifbench_scoring import score_benchmark
@@ -124,3 +125,11 @@ def test_what_is_missing_is_named(tmp_path, benchmark):
     (benchmark / "motif_pdbs" / "01_1UBI.pdb").unlink()
     with pytest.raises(InputError, match="the motif of a problem is missing"):
         read_problems(benchmark)
+
+
+def test_a_score_by_geometry_is_not_called_a_motifbench_score(tmp_path, benchmark, scaffolds):
+    scores, score = score_benchmark(scaffolds, read_problems(benchmark))
+    for refolded in (False, True):
+        write_motifbench(scores, score, tmp_path / "out", {}, refolded=refolded)
+        found = json.loads((tmp_path / "out" / RESULT_FILE).read_text())
+        assert (found["motifbench_score"], found["geometry_score"]) == ((score, None) if refolded else (None, score))

@@ -8,10 +8,11 @@ import torch
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.tm_score import tm_score
+from structdiff.evaluation.trrosetta import network
 from structdiff.evaluation.trrosetta.folding import build_backbone, fold
 from structdiff.evaluation.trrosetta.geometry import classes_of, pair_geometry
 from structdiff.evaluation.trrosetta.judge import judge_design
-from structdiff.evaluation.trrosetta.network import CLASSES, Expectation, TrRosetta, expect
+from structdiff.evaluation.trrosetta.network import CLASSES, Expectation, TrRosetta, expect, expect_each
 from structdiff.geometry.torsions import backbone_torsions, bond_angle
 from structdiff.published_weights import is_present
 from structdiff.structure.files import read_structure
@@ -94,6 +95,23 @@ def test_the_network_distinguishes_the_two_residues_of_a_pair_in_theta_and_phi_a
         assert torch.allclose(answers[name], answers[name].transpose(1, 2), atol=1e-5)
     for name in ("theta", "phi"):
         assert not torch.allclose(answers[name], answers[name].transpose(1, 2), atol=1e-2)
+
+
+def test_probabilities_of_the_networks_are_averaged_and_kept(monkeypatch):
+    torch.manual_seed(0)
+    networks = [TrRosetta().requires_grad_(False) for _ in range(2)]
+    asked = []
+    monkeypatch.setattr(network, "load_networks", lambda: asked.append(1) or networks)
+    network.expect_each.cache_clear()
+    try:
+        each, together = expect_each("ACDEFGHIK"), expect("ACDEFGHIK")
+    finally:
+        network.expect_each.cache_clear()
+    assert len(asked) == 1
+    for name in CLASSES:
+        probabilities = torch.stack([getattr(own, name).exp() for own in each])
+        assert torch.allclose(probabilities.sum(-1), torch.ones(2, 9, 9), atol=1e-5)
+        assert torch.allclose(getattr(together, name).exp(), probabilities.mean(0), atol=1e-6)
 
 
 @pytest.mark.parametrize("sequence", ["", "ACDX", "acd"])

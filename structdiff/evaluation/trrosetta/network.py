@@ -121,13 +121,23 @@ def _names() -> list[tuple[str, str]]:
     return [(f"{ours}.{kind}", f"{theirs}.{kind}") for ours, theirs in layers for kind in ("weight", "bias")]
 
 
-def expect(sequence: str) -> Expectation:
-    """What the networks expect of a sequence of the twenty amino acids; raises InputError for other letters."""
+@lru_cache(maxsize=4)
+def expect_each(sequence: str) -> tuple[Expectation, ...]:
+    """What each of the five networks expects of a sequence of the twenty amino acids, kept for the next call.
+
+    Raises InputError for other letters.
+    """
     unknown = next((letter for letter in sequence if letter not in _ALPHABET), None)
     if not sequence or unknown is not None:
         raise InputError("trRosetta knows the twenty amino acids only", key="sequence", found=unknown or sequence)
     letters = torch.tensor([[_ALPHABET.index(letter) for letter in sequence]])
     with torch.inference_mode():
         answers = [network(letters) for network in load_networks()]
-        mean = {name: torch.stack([each[name][0].softmax(-1) for each in answers]).mean(0) for name in CLASSES}
+        return tuple(Expectation(**{name: own[name][0].log_softmax(-1) for name in CLASSES}) for own in answers)
+
+
+def expect(sequence: str) -> Expectation:
+    """What the networks expect of a sequence in the mean of their probabilities; raises InputError as one does."""
+    each = expect_each(sequence)
+    mean = {name: torch.stack([getattr(own, name).exp() for own in each]).mean(0) for name in CLASSES}
     return Expectation(**{name: (value + 1e-8).log() for name, value in mean.items()})
