@@ -44,12 +44,14 @@ from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, Verdict
 from structdiff.output.symmetric import finished_assembly, symmetry_verdicts, whole_map, whole_trajectory
+from structdiff.output.whole_target import WholeTarget
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec, design_to_dict
 from structdiff.spec.layout import Layout
 from structdiff.spec.rebuilding import Noise
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.yaml import to_dict as complex_to_dict
+from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.complex import build_complex
 from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held
 from structdiff.structure.tables import ChainKind, Structure
@@ -81,7 +83,8 @@ class Job:
 
     held: motif group of each atom of the structure, 0 where it is free. symmetry: the structure is one copy of it.
     spec: what it is drawn under, a fold plan of our own included; user: what the user asked for, without that plan.
-    asked: what a design is drawn under beside that; motif: where it takes its parts from. start: positions
+    asked: what a design is drawn under beside that; motif: where it takes its parts from; whole: what it is with all of
+    a target that was cropped. start: positions
     [token, slot, 3] (Å) that partial diffusion begins with.
     """
 
@@ -98,6 +101,7 @@ class Job:
     user: DesignSpec | None = None
     asked: DesignConstraints | None = None
     motif: Structure | None = None
+    whole: WholeTarget | None = None
     start: Tensor | None = None
 
     @property
@@ -194,6 +198,7 @@ def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index:
         symmetry=spec.symmetry,
         spec=spec,
         motif=motif,
+        whole=WholeTarget.of(spec, layout, motif),
         start=None if spec.noise is None or motif is None else start_positions(layout, structure, tokens, motif),
     )
     visible = job._visible()
@@ -283,14 +288,23 @@ def finished_design(
         residue_map=job.layout.residue_map(),
         sequence_probabilities=_sequence_probabilities(job, draw.restype_logits),
     )
-    return design if job.symmetry is None else _assembled(design, job, structure, draw)
+    if job.symmetry is not None:
+        return _assembled(design, job, structure, draw)
+    if job.whole is None:
+        return design
+    return dataclasses.replace(
+        design, structure=job.whole.completed(named := design.structure), part=named, drawn=named,
+        residue_map=job.whole.residue_map(),
+    )  # fmt: skip
 
 
 def _assembled(design: Design, job: Job, unit: Structure, draw: Draw) -> Design:
     """The assembly of all copies of a finished design; unit: its structure before its sequence was read off."""
     assert job.symmetry is not None
-    group = job.symmetry.operators
-    assembly = finished_assembly(design.structure, group, draw.relatives)
+    group, whole = job.symmetry.operators, job.whole
+    one = design.structure if whole is None else whole.completed(design.structure)
+    residue_map = design.residue_map if whole is None else whole.residue_map()
+    assembly = finished_assembly(one, group, draw.relatives, drawn=design.structure)
     seen = finished_assembly(unit, group, draw.relatives).part
     features = side_by_side(job.features, 1 + len(draw.relatives))
     probabilities = design.sequence_probabilities
@@ -301,10 +315,11 @@ def _assembled(design: Design, job: Job, unit: Structure, draw: Draw) -> Design:
         design,
         structure=assembly.structure,
         part=assembly.part,
+        drawn=None if whole is None else symmetric_assembly(design.structure, group),
         confidence=confidence_of(draw.confidence, features, tokenise(seen), seen),
         verdicts=tuple(verdicts),
         trajectory=None if design.trajectory is None else whole_trajectory(design.trajectory, group),
-        residue_map=whole_map(design.residue_map, assembly, group),
+        residue_map=whole_map(residue_map, assembly, group),
         sequence_probabilities=None if probabilities is None else np.tile(probabilities, (1 + len(draw.relatives), 1)),
     )
 
@@ -418,7 +433,10 @@ def _verdicts(job: Job, structure: Structure) -> list[Verdict]:
     found += [plan_verdict(each) if user.secondary_structure is None and is_of_fold(each) else each for each in near]
     found += [] if job.start is None or job.noise is None else [start_verdict(structure, *_started(job))]
     terms = () if job.asked is None else job.asked.terms
-    return found + design_verdicts(job.spec, job.layout, structure, user=user, terms=terms, motif=job.motif)
+    # Interfaces and clashes are judged with all of the target, energies on what was drawn.
+    placed = torch.from_numpy(structure.atoms.positions[structure.atoms.resolved].astype(np.float64))
+    layout, whole = (job.layout, structure) if job.whole is None else (job.whole.layout, job.whole.completed(structure))
+    return found + design_verdicts(job.spec, layout, whole, user=user, terms=terms, placed=placed, motif=job.motif)
 
 
 def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:

@@ -96,13 +96,14 @@ def design_verdicts(
     *,
     user: DesignSpec,
     terms: Iterable[Term],
+    placed: torch.Tensor,
     motif: Structure | None,
 ) -> list[Verdict]:
     """Verdicts on a design's fold, its bonds, its target and its energies.
 
-    structure: the design in the motif's frame, atoms that are not built unresolved. user: what was asked for, to which
-    ``spec`` adds the fold plan that was drawn where there is one. terms: those of the energies in their order, then
-    others; they see positions of its placed atoms alone.
+    structure: the design in the motif's frame with all of its target, atoms that are not built unresolved. user: what
+    was asked for, to which ``spec`` adds the fold plan that was drawn where there is one. terms: those of the energies
+    in their order, then others; they see ``placed`` [atom, 3] (Å), what was drawn.
     """
     planned = user.secondary_structure is None
     found = _fold_verdicts(spec, layout, structure, planned=planned) + _bond_verdicts(spec, layout, structure)
@@ -110,7 +111,6 @@ def design_verdicts(
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:
         found.append(_crop_verdict(spec, layout, structure, motif))
-    placed = torch.from_numpy(structure.atoms.positions[structure.atoms.resolved].astype(np.float64))
     for place, term in enumerate(terms):
         reached, requested = term.reached(placed), not len(user.energies) <= place < len(spec.energies)
         verdict = Verdict(name=term.name, asked=term.asked, reached=reached.text, met=reached.met)
@@ -203,7 +203,7 @@ def _crop_verdict(spec: DesignSpec, layout: Layout, structure: Structure, motif:
     design = structure.atoms.positions[new & structure.atoms.resolved]
     distance, _ = KDTree(left_out_atoms(spec, motif)).query(design)
     clashes = int((distance < _OVERLAP).sum())
-    drawn = sum(_polymer_target(layout, spec))
+    drawn = sum(_polymer_target(layout, spec)) - len(spec.left_out)
     return Verdict(
         name="target crop",
         asked=f"no clash with the {len(spec.left_out)} residues of the target that were left out ({drawn} were drawn)",

@@ -32,6 +32,8 @@ class CommandRefolder:
     too, in {fasta} a header is ``CHAIN|protein``), {out} (an empty folder) and {name}. B-factors are taken for pLDDT.
     """
 
+    whole_target = True
+
     def __init__(self, command: str) -> None:
         self.command = command
 

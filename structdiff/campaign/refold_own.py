@@ -22,6 +22,8 @@ class OwnRefolder:
     A target is predicted with its binder: it cannot be given as a template yet.
     """
 
+    whole_target = False  # it would not fit into memory: that is why it was cropped
+
     def __init__(self, engine: Engine, options: RunOptions, *, seed: int) -> None:
         self.engine, self.seed = engine, seed
         self.options = dataclasses.replace(options, guidance=1.0, trajectory=0)

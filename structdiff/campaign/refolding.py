@@ -31,7 +31,12 @@ class Refolded:
 
 
 class Refolder(Protocol):
-    """Predicts complexes from their sequences, in order; may take several at a time."""
+    """Predicts complexes from their sequences, in order; may take several at a time.
+
+    whole_target: whether it is given all of a target that was cropped, or only what was drawn of it.
+    """
+
+    whole_target: bool
 
     def refold(self, complexes: Sequence[ComplexSpec], on_progress: OnProgress | None) -> Iterator[Refolded]:
         """The prediction of each complex."""

@@ -22,6 +22,7 @@ from structdiff.errors import InputError
 from structdiff.output.files import json_text, ready_folder, score_columns, write_design_files
 from structdiff.output.prediction import chain_sequences, polymer_kinds
 from structdiff.output.trajectory import write_trajectory
+from structdiff.output.whole_target import drawn_part
 from structdiff.structure.files import read_structure, write_atomically, write_structure
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
@@ -130,6 +131,9 @@ class Bench:
 
     def _refold(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         designs = [read_structure(self.folder / f"{each.name}.cif") for each in work]
+        if not self.refolder.whole_target:
+            designs = [drawn_part(design, self._residue_map(each.name))
+                       for each, design in zip(work, designs, strict=True)]  # fmt: skip
         complexes = [complex_of(design, each.name) for each, design in zip(work, designs, strict=True)]
         found = self.refolder.refold(complexes, on_progress)
         for each, design, refolded in zip(work, designs, found, strict=True):

@@ -146,9 +146,14 @@ def _cropped(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) 
     near = np.argsort(distance, kind="stable")[:limit]
     kept = {target[place] for place in near if distance[place] <= CROP_REACH} | (set(target) & set(spec.keep_away))
     chains = tuple(_cut(chain, kept, named) if is_fixed(chain) else chain for chain in spec.contigs.chains)
-    contigs = Contigs(chains=tuple(chain for chain in chains if chain))
+    names = tuple(name for name, chain in zip(spec.contigs.chain_ids, spec.contigs.chains, strict=True)
+                  if is_fixed(chain))  # fmt: skip
+    # A chain of which nothing is drawn keeps its name all the same: it is in the finished design.
+    contigs = Contigs(chains=tuple(chain for chain in chains if chain), reserved=names)
     still = {residue for segment in contigs.fixed for residue in segment.residues}
-    return replace(spec, contigs=contigs, left_out=tuple(residue for residue in target if residue not in still))
+    left_out = tuple(residue for residue in target if residue not in still)
+    whole = spec.contigs if left_out else None
+    return replace(spec, contigs=contigs, left_out=left_out, whole_contigs=whole)
 
 
 def _cut(chain: Sequence, kept: set[ResidueId], named: set[ResidueId]) -> tuple[FixedSegment, ...]:

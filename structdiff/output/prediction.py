@@ -82,8 +82,9 @@ class Prediction:
     """One predicted structure; its B-factors are set to the pLDDT (0 to 100) of their tokens.
 
     trajectory: the way there, where the run was asked to keep it. part: what the confidence is of, where that is not
-    the whole structure: of an assembly of many copies, one and those beside it. Raises InputError where the confidence
-    is that of another number of tokens than the structure, or its part, has.
+    the whole structure: of an assembly of many copies, one and those beside it; of a design against a target that was
+    cropped, what the network saw. drawn: what the trajectory is of, where that is not the whole structure. Raises
+    InputError where the confidence is that of another number of tokens than the structure, or its part, has.
     """
 
     structure: Structure
@@ -92,6 +93,7 @@ class Prediction:
     verdicts: tuple[Verdict, ...] = ()
     trajectory: Trajectory | None = field(default=None, repr=False)
     part: Structure | None = field(default=None, repr=False)
+    drawn: Structure | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         judged = "structure" if self.part is None else "part"

@@ -33,18 +33,25 @@ class Assembly:
     copies: tuple[tuple[str, ...], ...]
 
 
-def finished_assembly(unit: Structure, group: SymmetryGroup, relatives: Sequence[int]) -> Assembly:
-    """All copies of a finished unit, and the part that the network judged: it and its ``relatives`` in that order."""
+def finished_assembly(
+    unit: Structure, group: SymmetryGroup, relatives: Sequence[int], drawn: Structure | None = None
+) -> Assembly:
+    """All copies of a finished unit, and the part that the network judged: it and its ``relatives`` in that order.
+
+    drawn: what of the unit the network saw, where that is not all of it.
+    """
+    drawn = unit if drawn is None else drawn
     whole = symmetric_assembly(unit, group)
     per_copy = len(unit.chains)
     names = whole.chains.name.tolist()
     copies = tuple(tuple(names[start : start + per_copy]) for start in range(0, len(names), per_copy))
     seen = context_chains(group, relatives)
     shown = symmetric_assembly(
-        unit,
+        drawn,
         SymmetryGroup(name=group.name, rotations=group.rotations[seen], translations=group.translations[seen]),
     )
-    called = np.array([name for copy in seen for name in copies[copy]])
+    place = [names.index(name) for name in drawn.chains.name.tolist()]
+    called = np.array([copies[copy][each] for copy in seen for each in place])
     part = dataclasses.replace(shown, chains=dataclasses.replace(shown.chains, name=called))
     return Assembly(structure=whole, part=part, copies=copies)
 

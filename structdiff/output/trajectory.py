@@ -15,6 +15,7 @@ from structdiff.output.files import ready_folder
 from structdiff.output.prediction import Prediction
 from structdiff.structure.files import write_atomically
 from structdiff.structure.mmcif_text import mmcif_text
+from structdiff.structure.tables import Structure
 
 
 def write_trajectory(prediction: Prediction, folder: str | Path, name: str) -> Path:
@@ -23,7 +24,7 @@ def write_trajectory(prediction: Prediction, folder: str | Path, name: str) -> P
     Raises InputError when the run kept no trajectory, and for a folder that cannot be written.
     """
     frames = trajectory_frames(prediction)
-    document = gemmi.cif.read_string(mmcif_text(prediction.structure, provenance=prediction.provenance.as_text()))
+    document = gemmi.cif.read_string(mmcif_text(_drawn(prediction), provenance=prediction.provenance.as_text()))
     table = document.sole_block().find_mmcif_category("_atom_site.")
     tags = list(table.loop.tags)
     rows = [list(row) for row in table]
@@ -49,7 +50,7 @@ def trajectory_frames(prediction: Prediction) -> np.ndarray:
     """
     if prediction.trajectory is None or not prediction.trajectory.snapshots:
         raise InputError("this run kept no trajectory", key="trajectory", allowed="every k-th step: 1 or more")
-    structure = prediction.structure
+    structure = _drawn(prediction)
     tokens, slots = np.nonzero(tokenise(structure).atoms >= 0)
     atoms = tokenise(structure).atoms[tokens, slots]
     order = np.argsort(atoms)
@@ -61,3 +62,7 @@ def trajectory_frames(prediction: Prediction) -> np.ndarray:
     move = superposition(snapshots[-1].denoised[0, places].double(), finished)
     frames = [move.apply(each.positions[0, places].double()) for each in snapshots]
     return torch.stack([*frames, finished]).numpy()
+
+
+def _drawn(prediction: Prediction) -> Structure:
+    return prediction.structure if prediction.drawn is None else prediction.drawn

@@ -98,11 +98,13 @@ Segment = FreeSegment | FixedSegment
 class Contigs:
     """The chains of a design, each a row of fixed and free stretches. `str()` gives the contig string back.
 
-    ``asked`` is that string where stretches were exchanged for new residues since.
+    ``asked`` is that string where stretches were exchanged for new residues since. ``reserved``: names that no new
+    chain may have.
     """
 
     chains: tuple[tuple[Segment, ...], ...]
     asked: str | None = field(default=None, compare=False)
+    reserved: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         if self.asked is not None:
@@ -129,14 +131,14 @@ class Contigs:
         """The names of the design's chains.
 
         A chain made wholly of one source chain, in rising order, keeps that chain's name; the others are called
-        A, B, ... in order, leaving out the names that are kept.
+        A, B, ... in order, leaving out the names that are kept or reserved.
         """
         kept: dict[int, str] = {}
         for place, chain in enumerate(self.chains):
             source = kept_chain(chain)
             if source is not None and source not in kept.values():
                 kept[place] = source
-        free = (name for name in chain_letters() if name not in kept.values())
+        free = (name for name in chain_letters() if name not in (*kept.values(), *self.reserved))
         return tuple(kept[place] if place in kept else next(free) for place in range(len(self.chains)))
 
     @property

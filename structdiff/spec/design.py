@@ -93,8 +93,9 @@ class DesignSpec:
     seed: int = 0
     #: What only the motif tells of unindexed stretches: the fewest residues between the end of one and each other.
     unindexed_gaps: tuple[tuple[int, ...], ...] = field(default=(), compare=False, repr=False)
-    #: Residues of the target that a crop leaves out.
+    #: Residues of the target that a crop leaves out, and the contigs with them.
     left_out: tuple[ResidueId, ...] = field(default=(), compare=False, repr=False)
+    whole_contigs: Contigs | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for key, letters in (("secondary_structure", SECONDARY_STRUCTURE_LETTERS), ("burial", BURIAL_LETTERS)):
@@ -137,7 +138,7 @@ class DesignSpec:
         layout = layout.keeping_types(lambda residue: inside(residue, self.keep_sequence))
         if self.unindexed:
             layout = place_unindexed(layout, self.unindexed, self.unindexed_gaps, rng)
-        return with_ligands(layout, self.ligands) if self.ligands else layout
+        return with_ligands(layout, self.ligands, self.contigs.reserved) if self.ligands else layout
 
     def secondary_structure_of(self, layout: Layout) -> str:
         """One letter H, E, L or ? for each residue of a layout; chains taken over whole are left open."""

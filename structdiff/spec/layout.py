@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any
@@ -16,6 +16,7 @@ from structdiff.spec.contigs import (
     FixedSegment,
     FreeSegment,
     ResidueId,
+    Segment,
     is_fixed,
     kept_chain,
     parse_residues,
@@ -85,10 +86,22 @@ class Layout:
             )
         )
 
-    def residue_map(self) -> dict[str, Any]:
-        """The map between design and motif, ready for JSON: each residue from the motif with both its names."""
+    def with_whole_target(self, contigs: Contigs) -> Layout:
+        """The same layout with chains that are taken over as contigs have them, which were not cropped."""
+        drawn, found = self.chains, []
+        for name, chain in zip(contigs.chain_ids, contigs.chains, strict=True):
+            found += _placed(name, chain, iter(())) if is_fixed(chain) else drawn[name]
+        more = [residue for name, chain in drawn.items() if name not in contigs.chain_ids for residue in chain]
+        return Layout(residues=(*found, *more))
+
+    def residue_map(self, not_drawn: Collection[ResidueId] = ()) -> dict[str, Any]:
+        """The map between design and motif, ready for JSON: each residue from the motif with both its names.
+
+        not_drawn: residues of the design, by their own names, that the network did not see.
+        """
         rows = [
             {"design": _named(residue.id), "motif": _named(residue.origin), "group": residue.group}
+            | ({"drawn": False} if residue.id in not_drawn else {})
             for residue in self.residues
             if residue.origin is not None
         ]
@@ -160,35 +173,42 @@ def sample_layout(
     )
     residues: list[LayoutResidue] = []
     for name, chain in zip(contigs.chain_ids, contigs.chains, strict=True):
-        whole = is_fixed(chain)
-        origins: list[tuple[ResidueId | None, int, ResidueId | None]] = []
-        for segment in chain:
-            if isinstance(segment, FreeSegment):
-                count = next(lengths)
-                instead = segment.instead_of if len(segment.instead_of) == count else (None,) * count
-                origins.extend((None, 0, each) for each in instead)
-            elif isinstance(segment, FixedSegment):
-                origins.extend((residue, segment.group, None) for residue in segment.residues)
-        keeps_numbers = kept_chain(chain) == name
-        for place, (origin, group, instead_of) in enumerate(origins, start=1):
-            kept = origin or instead_of if keeps_numbers else None
-            residues.append(
-                LayoutResidue(
-                    chain=name, number=kept.number if kept else place, origin=origin, group=group,
-                    insertion_code=kept.insertion_code if kept else "", chain_is_fixed=whole, instead_of=instead_of,
-                )
-            )  # fmt: skip
+        residues += _placed(name, chain, lengths)
     if not residues:
         raise InputError("the design has no residues", key="contigs", found=str(contigs))
     return Layout(residues=tuple(residues))
 
 
-def with_ligands(layout: Layout, ligands: Sequence[str]) -> Layout:
+def _placed(name: str, chain: Sequence[Segment], lengths: Iterator[int]) -> list[LayoutResidue]:
+    """The residues of one chain. lengths: those of its free stretches, which are taken from it."""
+    origins: list[tuple[ResidueId | None, int, ResidueId | None]] = []
+    for segment in chain:
+        if isinstance(segment, FreeSegment):
+            count = next(lengths)
+            instead = segment.instead_of if len(segment.instead_of) == count else (None,) * count
+            origins.extend((None, 0, each) for each in instead)
+        elif isinstance(segment, FixedSegment):
+            origins.extend((residue, segment.group, None) for residue in segment.residues)
+    keeps_numbers, whole, found = kept_chain(chain) == name, is_fixed(chain), []
+    for place, (origin, group, instead_of) in enumerate(origins, start=1):
+        kept = origin or instead_of if keeps_numbers else None
+        found.append(
+            LayoutResidue(
+                chain=name, number=kept.number if kept else place, origin=origin, group=group,
+                insertion_code=kept.insertion_code if kept else "", chain_is_fixed=whole, instead_of=instead_of,
+            )
+        )  # fmt: skip
+    return found
+
+
+def with_ligands(layout: Layout, ligands: Sequence[str], taken: Iterable[str] = ()) -> Layout:
     """The same layout with ligands of the motif, each a chain of its own, held with motif group 1.
+
+    taken: names that none of them may have.
 
     Raises InputError for names that stand for a component: which residues these are is known once the motif is read.
     """
-    taken = set(layout.chains)
+    taken = {*layout.chains, *taken}
     free = (name for name in chain_letters() if name not in taken)
     added = [
         LayoutResidue(chain=next(free), number=residue.number, insertion_code=residue.insertion_code, origin=residue,

@@ -68,12 +68,13 @@ def build_scaffold(
     cyclic: tuple[str, ...] = (),
     disulfides: tuple[Disulfide, ...] = (),
     held: Held | None = None,
+    incomplete: frozenset[ResidueId] = frozenset(),
     name: str = "",
 ) -> Scaffold:
     """The molecules of one design; raises InputError where the motif lacks atoms that it must hold.
 
     disulfides: pairs of the design's residues, which become cysteines. held: of which residues of the motif only the
-    backbone or the tip is held.
+    backbone or the tip is held. incomplete: residues of which not all of the backbone needs to have been seen.
     """
     rows = {} if motif is None else motif_residues(motif) | ligand_residues(motif)
     bonds = [tuple(_place(layout, *end) for end in bond) for bond in disulfides]
@@ -94,7 +95,10 @@ def build_scaffold(
     resolved = np.zeros(len(structure.atoms), bool)
     for place, residue in enumerate(layout.residues):
         if residue.origin is not None and motif is not None:
-            _copy_residue(structure, place, motif, rows[residue.origin], residue.origin, positions, resolved)
+            known = _known_atoms(motif, rows[residue.origin])
+            if residue.origin not in incomplete:
+                _check_backbone(structure, place, residue.origin, known)
+            _copy_residue(structure, place, known, positions, resolved)
             part = (held or {}).get(residue.origin)
             if part is not None:
                 _let_go(structure, place, part, resolved)
@@ -151,21 +155,27 @@ def _kept_type(residue: LayoutResidue, motif: Structure | None, rows: dict[Resid
     return str(motif.residues.name[row]) if residue.keeps_type else "UNK"
 
 
-def _copy_residue(
-    design: Structure,
-    place: int,
-    motif: Structure,
-    row: int,
-    origin: ResidueId,
-    positions: np.ndarray,
-    resolved: np.ndarray,
-) -> None:
-    """Motif atoms to the atoms of the same name; the whole backbone must have been seen."""
+def _known_atoms(motif: Structure, row: int) -> dict[str, np.ndarray]:
+    """Where the atoms of a motif's residue are that were seen."""
     source = motif.residue_atoms(row)
     seen = motif.atoms.resolved[source]
-    known = dict(zip(motif.atoms.name[source][seen].tolist(), motif.atoms.positions[source][seen], strict=True))
+    return dict(zip(motif.atoms.name[source][seen].tolist(), motif.atoms.positions[source][seen], strict=True))
+
+
+def _copy_residue(
+    design: Structure, place: int, known: Mapping[str, np.ndarray], positions: np.ndarray, resolved: np.ndarray
+) -> None:
+    """Motif atoms to the atoms of the same name."""
     target = design.residue_atoms(place)
-    names = design.atoms.name[target].tolist()
+    for offset, atom in enumerate(design.atoms.name[target].tolist()):
+        if atom in known:
+            positions[target.start + offset] = known[atom]
+            resolved[target.start + offset] = True
+
+
+def _check_backbone(design: Structure, place: int, origin: ResidueId, known: Mapping[str, np.ndarray]) -> None:
+    """Raises InputError where not the whole backbone of a residue was seen."""
+    names = design.atoms.name[design.residue_atoms(place)].tolist()
     needed = [atom for atom in BACKBONE_ATOMS if atom in names] if "CA" in names else []
     missing = [atom for atom in needed if atom not in known]
     if missing:
@@ -173,10 +183,6 @@ def _copy_residue(
             f"motif residue {origin} lacks backbone atom {missing[0]}, so it cannot be held", key="contigs",
             found=", ".join(sorted(known)) or "no atoms", allowed="residues with N, CA, C and O",
         )  # fmt: skip
-    for offset, atom in enumerate(names):
-        if atom in known:
-            positions[target.start + offset] = known[atom]
-            resolved[target.start + offset] = True
 
 
 def partly_held(spec: DesignSpec) -> dict[ResidueId, str]:
