@@ -24,6 +24,7 @@ from structdiff.engine import Engine, choose_device
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
 from structdiff.features.problem import completed
+from structdiff.features.symmetric_motif import in_frame
 from structdiff.features.tokens import tokenise
 from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
@@ -166,7 +167,10 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
         return completed(spec, None), None
     motif = read_structure(spec.motif)
     try:
-        return completed(spec, motif), motif
+        spec = completed(spec, motif)
+        if spec.symmetry is not None and spec.symmetry.motif_copies:
+            motif = in_frame(motif, spec)
+        return spec, motif
     except InputError as error:
         raise error if error.path is not None else InputError(str(error), path=spec.motif) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -188,8 +189,7 @@ def _symmetry(given: Mapping, found: Imported) -> str:
     if fields:
         raise InputError("RFdiffusion3 has no such field", key=f"symmetry.{min(fields)}")
     if symmetric_motif and "motif" in found.data:
-        raise InputError("where the axes of the input are is not looked for", key="symmetry.is_symmetric_motif",
-                         allowed=f"a file in our frame, and symmetry: {symmetry}:motif=placed by hand")  # fmt: skip
+        symmetry = dataclasses.replace(symmetry, motif_copies=True)
     return str(symmetry)
 
 

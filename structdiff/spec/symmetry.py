@@ -14,6 +14,7 @@ _GROUPS = "C2, C3 ..., D2, D3 ..., T, O, I, helical"
 _LARGEST = 120
 _KEYS = ("copies", "rise", "twist", "neighbours", "motif")
 _HELICAL_KEYS = ("copies", "rise", "twist")
+_PLACES = ("free", "placed", "copies")
 #: Copies that the network sees beside the one that is drawn, unless something else is asked.
 _NEIGHBOURS, _RING_NEIGHBOURS = 4, 2
 
@@ -26,7 +27,8 @@ class Symmetry:
     (degrees from copy to copy around it): of a helix only. neighbours: how many other copies the network sees at a
     time, always the nearest; None takes 2 in a ring and 4 elsewhere. motif_placed: the motif's file is in the frame of
     the group (main axis along z, centre at the origin) and the motif stays there; otherwise its place is free.
-    Raises InputError.
+    motif_copies: the motif's file holds the copies of a symmetric assembly, wherever it stands: the axes are found from
+    these, and the motif stays there. Raises InputError.
     """
 
     group: str = field(kw_only=False)
@@ -35,10 +37,15 @@ class Symmetry:
     twist: float | None = None
     neighbours: int | None = None
     motif_placed: bool = False
+    motif_copies: bool = False
 
     def __post_init__(self) -> None:
         name = _canonical(self.group)
         object.__setattr__(self, "group", name)
+        object.__setattr__(self, "motif_placed", self.motif_placed or self.motif_copies)
+        if self.motif_copies and name == "helical":
+            raise InputError("the axis of a helix is not looked for", key="symmetry.motif", found="copies",
+                             allowed="a file with the axis along z, and motif=placed")  # fmt: skip
         given = {key: getattr(self, key) for key in _HELICAL_KEYS}
         if name != "helical":
             extra = [key for key, value in given.items() if value is not None]
@@ -87,7 +94,7 @@ class Symmetry:
     def __str__(self) -> str:
         numbers = {key: getattr(self, key) for key in ("copies", "rise", "twist", "neighbours")}
         parts = [f"{key}={value:g}" for key, value in numbers.items() if value is not None]
-        parts += ["motif=placed"] if self.motif_placed else []
+        parts += [f"motif={'copies' if self.motif_copies else 'placed'}"] if self.motif_placed else []
         return f"{self.group}:{','.join(parts)}" if parts else self.group
 
 
@@ -112,9 +119,9 @@ def parse_symmetry(text: str) -> Symmetry:
             raise InputError("is given twice", key=f"symmetry.{key}", found=text)
         given[key] = value
     motif = given.get("motif", "free")
-    if motif not in ("free", "placed"):
-        raise InputError("unknown place of the motif", key="symmetry.motif", found=motif, allowed=("free", "placed"),
-                         suggest_from=("free", "placed"))  # fmt: skip
+    if motif not in _PLACES:
+        raise InputError("unknown place of the motif", key="symmetry.motif", found=motif, allowed=_PLACES,
+                         suggest_from=_PLACES)  # fmt: skip
     return Symmetry(
         group=name,
         copies=_whole(given, "copies"),
@@ -122,6 +129,7 @@ def parse_symmetry(text: str) -> Symmetry:
         twist=_number(given, "twist"),
         neighbours=_whole(given, "neighbours"),
         motif_placed=motif == "placed",
+        motif_copies=motif == "copies",
     )
 
 

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from structdiff.diffusion.sampler import SamplingConfig
-from structdiff.evaluation.superposition import superpose
+from structdiff.evaluation.superposition import rmsd, superpose
 from structdiff.geometry.point_groups import point_group
 from structdiff.options import RunOptions
 from structdiff.output.files import write_design
 from structdiff.pipeline import design
 from structdiff.spec.design import design_from_dict
-from structdiff.structure.files import read_structure
+from structdiff.structure.assembly import symmetric_assembly
+from structdiff.structure.files import read_structure, write_structure
 
 MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
+C3 = point_group("C3")
 QUICK = RunOptions(sampling=SamplingConfig(steps=8, solver="euler", sigma_max=300.0))
 
 
@@ -95,6 +98,28 @@ def test_a_motif_at_the_axis_stays_there(tmp_path):
     turned = own @ point_group("C3").rotations[1].T
     second = one.structure.atoms.positions[(one.structure.atom_chain == 1) & (one.structure.atoms.name == "CA")][4:12]
     assert np.abs(second - turned).max() <= 2e-3
+
+
+def test_copies_in_the_motifs_file_are_the_copies_of_the_design(tmp_path):
+    """A trimer that stands anyhow: in the design each copy's motif lies where the file's copies lie to each other."""
+    unit = read_structure(MOTIF)
+    whole = symmetric_assembly(unit.with_positions(unit.atoms.positions - unit.atoms.positions.mean(0) + 9), C3)
+    turn = Rotation.random(random_state=3).as_matrix()
+    whole = whole.with_positions(whole.atoms.positions @ turn.T + [30.0, -12.0, 7.0])
+    write_structure(whole, tmp_path / "trimer.pdb")
+    given = read_structure(tmp_path / "trimer.pdb")
+    asked = {"contigs": "4/A163-170/4", "motif": str(tmp_path / "trimer.pdb"), "symmetry": "C3:motif=copies"}
+    (one,) = designed(**asked)
+    assert verdicts(one)["motif's place"]
+
+    def motifs(structure, first):
+        alpha = (structure.atoms.name == "CA") & structure.atoms.resolved
+        number = structure.residues.author_seq_id[structure.atoms.residue]
+        return structure.atoms.positions[alpha & (number >= first) & (number < first + 8)].astype(np.float64)
+
+    ours, theirs = motifs(one.structure, 5).reshape(3, 8, 3), motifs(given, 163).reshape(3, 8, 3)
+    orders = ([0, 1, 2], [0, 2, 1])  # of the same three places, named in one order or the other
+    assert min(rmsd(ours[order].reshape(-1, 3), theirs.reshape(-1, 3)) for order in orders) < 0.1
 
 
 def test_more_noise_leads_further_from_the_start():

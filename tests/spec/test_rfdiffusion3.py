@@ -39,6 +39,8 @@ def test_a_binder_and_its_hotspots():
 
 def test_symmetry_and_partial_diffusion():
     assert imported(length=100, symmetry={"id": "D4"}).symmetry.group == "D4"
+    symmetry = {"id": "C3", "is_symmetric_motif": True}
+    assert str(imported(input="x.pdb", contig="10,A5-9,10", symmetry=symmetry).symmetry) == "C3:motif=copies"
     spec = imported(input="x.pdb", partial_t=8.5, select_fixed_atoms="A1-7")
     assert (str(spec.noise), [str(each) for each in spec.hold]) == ("8.5", ["A1-7"])
 
@@ -51,7 +53,6 @@ def test_symmetry_and_partial_diffusion():
         ({"lenght": 5}, "did you mean 'length'"),
         ({"dialect": 1}, "dialect 2"),
         ({"symmetry": {"id": "C3", "is_unsym_motif": "B1-5"}}, "out of its symmetry"),
-        ({"symmetry": {"id": "C3", "is_symmetric_motif": True}}, "placed"),
         ({"select_fixed_atoms": {"A5": "CA,CB"}}, "ALL, BKBN, TIP"),
         ({"select_fixed_atoms": False}, "always held"),
     ],

@@ -19,6 +19,7 @@ from structdiff.spec.symmetry import parse_symmetry
         ("tetrahedral", "T", 12, 4),
         ("O:neighbours=6", "O:neighbours=6", 24, 6),
         ("i:motif=placed", "I:motif=placed", 60, 4),
+        ("c3:motif=copies", "C3:motif=copies", 3, 2),
         ("helical:copies=5,rise=10.5,twist=-45", "helical:copies=5,rise=10.5,twist=-45", 5, 4),
     ],
 )
