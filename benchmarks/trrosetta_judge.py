@@ -3,15 +3,14 @@
     python benchmarks/trrosetta_judge.py DATA [--minutes 30 --no-fold --json benchmarks/results/trrosetta_judge.json]
 
 DATA is a folder made by ``structdiff prepare`` of a collection that has the entries named below. For each: one
-ProteinMPNN sequence, the same letters shuffled, and its own sequence. Beside the judge's own log likelihood stand
-others that its description would allow. About a minute a backbone on one core, 20 s without folding (scTM; the own
-sequence is not folded); after --minutes no further one is begun. What is in the file of a run before is kept.
+ProteinMPNN sequence, and the same letters shuffled. Beside the judge's own log likelihood stand others that its
+description would allow. About a minute a backbone on one core, 15 s without folding (scTM); after --minutes no further
+one is begun. What is in the file of a run before is kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -19,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from held_out_chains import with_oxygen
 
-from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.errors import InputError
-from structdiff.evaluation.backbone import CA, Backbone, C, N
+from structdiff.evaluation.backbone import CA, Backbone, N
 from structdiff.evaluation.trrosetta import expect, expect_each, judge_design
 from structdiff.evaluation.trrosetta.geometry import classes_of, pair_geometry
 from structdiff.evaluation.trrosetta.network import CLASSES, Expectation
@@ -51,29 +50,6 @@ def found(data: Path) -> dict[str, Structure]:
     if missing := wanted - set(structures):
         raise InputError("the set lacks backbones of this benchmark", path=data, found=sorted(missing))
     return structures
-
-
-def with_oxygen(structure: Structure) -> Structure:
-    """Every residue with its O: where none was seen, in the plane of its peptide bond; the last as the one before."""
-    backbone = Backbone.from_structure(structure)
-    oxygen, frames = backbone.oxygen_or_ideal, axes(backbone.positions)
-    for row in np.flatnonzero(~np.isfinite(oxygen).all(-1)).tolist():
-        local = frames[row - 1].T @ (oxygen[row - 1] - backbone.positions[row - 1, CA])
-        oxygen[row] = backbone.positions[row, CA] + frames[row] @ local
-    atoms = structure.atoms
-    rows = np.flatnonzero(atoms.name == "O")
-    positions, resolved = atoms.positions.copy(), atoms.resolved.copy()
-    positions[rows], resolved[rows] = oxygen[atoms.residue[rows]].astype(np.float32), True
-    return dataclasses.replace(structure, atoms=dataclasses.replace(atoms, positions=positions, resolved=resolved))
-
-
-def axes(positions: np.ndarray) -> np.ndarray:
-    """Axes (columns) of each residue's frame at its CA."""
-    first = positions[:, C] - positions[:, CA]
-    first /= np.linalg.norm(first, axis=-1, keepdims=True)
-    third = np.cross(first, positions[:, N] - positions[:, CA])
-    third /= np.linalg.norm(third, axis=-1, keepdims=True)
-    return np.stack([first, np.cross(third, first), third], -1)
 
 
 def other_likelihoods(backbone: Backbone, sequence: str) -> dict[str, float]:
@@ -115,11 +91,10 @@ def row(name: str, group: str, structure: Structure, *, fold: bool) -> dict:
     sequences = {
         "designed": letters,
         "shuffled": "".join(np.random.default_rng(len(letters)).permutation(list(letters))),
-        "own": "".join(PROTEIN_THREE_TO_ONE.get(name, "A") for name in backbone.restype),
     }
     kinds = {}
     for kind, sequence in sequences.items():
-        verdict = judge_design(backbone, sequence, refold=fold and kind != "own")
+        verdict = judge_design(backbone, sequence, refold=fold)
         known = {column: getattr(verdict, column) for column in COLUMNS}
         kinds[kind] = {column: round(float(value), 3) for column, value in known.items() if value is not None}
         kinds[kind]["otherwise"] = other_likelihoods(backbone, sequence)
@@ -134,7 +109,7 @@ def summary(rows: Sequence[dict]) -> dict:
         if not own:
             continue
         report[group] = {"backbones": len(own)}
-        for kind in ("designed", "shuffled", "own"):
+        for kind in ("designed", "shuffled"):
             report[group][kind] = {
                 column: [round(float(np.quantile(values, q)), 3) for q in (0.25, 0.5, 0.75)]
                 for column in COLUMNS

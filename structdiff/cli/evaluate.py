@@ -19,8 +19,10 @@ from structdiff.errors import InputError
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
+    from structdiff.campaign.refolding import Refolder
     from structdiff.evaluation.backbone import Backbone
     from structdiff.evaluation.evaluation import Evaluation, OnProgress
+    from structdiff.evaluation.measures import Measure
     from structdiff.evaluation.natural import NaturalChains
     from structdiff.evaluation.subject import Given
 
@@ -66,6 +68,23 @@ def evaluate(
         ),
     ] = None,
     clusters: Annotated[bool, typer.Option(help="Align all pairs and count clusters.")] = True,
+    sequence_model: Annotated[
+        str,
+        typer.Option(help="Network that says how likely each own sequence is: proteinmpnn, ligandmpnn, ... or none."),
+    ] = "none",
+    judge: Annotated[
+        str, typer.Option(help="Network that judges sequences by themselves: trrosetta, or none.")
+    ] = "none",
+    refold: Annotated[
+        str, typer.Option(help="Predict each structure from its sequence: own (weights mini), or none.")
+    ] = "none",
+    refold_command: Annotated[
+        str | None,
+        typer.Option(
+            help="Another program that predicts each, for instance 'boltz predict {yaml} --out_dir {out}'.",
+            show_default="none",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random draws behind the intervals.", min=0)] = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("evaluation"),
     **given: Any,
@@ -75,7 +94,7 @@ def evaluate(
     In the folder are then evaluation.json, structures.csv, pictures and report.html, one page that holds everything.
     A file that cannot be judged is reported, and the others go on.
     """
-    from structdiff.evaluation.evaluation import evaluate as judge
+    from structdiff.evaluation.evaluation import evaluate as judge_files
     from structdiff.evaluation.structure_files import structure_files
 
     if refolded is not None and motifbench is None:
@@ -94,14 +113,17 @@ def evaluate(
         provenance |= {"motifbench": str(motifbench), "refolded": None if refolded is None else str(refolded)}
         return _motifbench(paths, motifbench, refolded, natural, out, provenance, quiet=given["quiet"])
     asked = _given(files, reference, motif, residue_map, hotspots)
+    more = _sequence_measures(sequence_model, judge, refold, refold_command)
+    provenance |= {"sequence_model": sequence_model, "judge": judge, "refold": refold_command or refold}
     with shown_stages(quiet=given["quiet"]) as progress:
         chains, known = _natural(natural, progress)
-        found = judge(
+        found = judge_files(
             files,
             given=asked,
             natural=chains,
             known=known,
             clusters=clusters,
+            more=more,
             seed=seed,
             on_progress=progress,
         )
@@ -143,6 +165,34 @@ def _given(
         hotspots=[(spot.chain, spot.number, spot.insertion_code) for spot in spots],
         references={} if reference is None else references_of(reference, files),
     )
+
+
+def _sequence_measures(sequence_model: str, judge: str, refold: str, refold_command: str | None) -> list[Measure]:
+    """The measures that look at sequences, as asked for; raises InputError for what is unknown or not fetched."""
+    from structdiff.campaign import sequence_evaluation as measures
+    from structdiff.campaign.plan import JUDGES, REFOLDERS, CampaignSettings
+
+    for key, found, allowed in (("judge", judge, JUDGES), ("refold", refold, REFOLDERS)):
+        choices = [choice for choice in allowed if choice != "auto"]
+        if found not in choices:
+            raise InputError("unknown choice", key=key, found=found, allowed=choices, suggest_from=choices)
+    CampaignSettings(refold_command=refold_command)  # refuses a command that cannot be called
+    chosen = [] if sequence_model == "none" else [measures.likelihood_measure(sequence_model)]
+    if judge != "none":
+        chosen.append(measures.judge_measure())
+    if refold_command is not None or refold != "none":
+        chosen.append(measures.refold_measure(lambda: _refolder(refold_command)))
+    return chosen
+
+
+def _refolder(command: str | None) -> Refolder:
+    from structdiff.campaign.refold_command import CommandRefolder
+    from structdiff.campaign.refold_own import OwnRefolder
+    from structdiff.options import RunOptions
+    from structdiff.pipeline import load_engine
+
+    options = RunOptions()
+    return CommandRefolder(command) if command is not None else OwnRefolder(load_engine(options), options, seed=0)
 
 
 def _natural(path: Path | None, progress: OnProgress) -> tuple[NaturalChains | None, Sequence[tuple[str, Backbone]]]:

@@ -21,7 +21,7 @@ from structdiff.evaluation.diversity import (
     nearest_references,
 )
 from structdiff.evaluation.fold_embedding import fold_embedding
-from structdiff.evaluation.measures import measured
+from structdiff.evaluation.measures import Measure, measured
 from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
 from structdiff.evaluation.novelty import references_of_chains
 from structdiff.evaluation.subject import Given, Subject, read_subject, subject_names
@@ -70,22 +70,24 @@ def evaluate(
     natural: NaturalChains | None = None,
     known: Sequence[tuple[str, Backbone]] = (),
     clusters: bool = True,
+    more: Sequence[Measure] = (),
     seed: int = 0,
     on_progress: OnProgress = lambda what, done, total: None,
 ) -> Evaluation:
     """Judges structure files one by one and as a set. A file that cannot be judged is a failure, and the rest goes on.
 
     natural: chains to compare with (default: the bundled ones). known: name and backbone of chains for
-    novelty. clusters: whether all pairs are aligned.
+    novelty. clusters: whether all pairs are aligned. more: further measures of each structure; what one cannot judge is
+    noted, and the structure keeps its other values.
     """
     natural = bundled_chains() if natural is None else natural
-    rows, subjects, failures = _judge(files, Given() if given is None else given, on_progress)
+    notes: list[str] = []
+    rows, subjects, failures = _judge(files, Given() if given is None else given, more, notes, on_progress)
     lengths = np.array([len(subject.designed) for subject in subjects], np.int64)
     proteins = np.flatnonzero(lengths > 0)
     placed = fold_embedding([subjects[row].designed for row in proteins])
     folds = np.full((len(subjects), placed.shape[1]), np.nan)
     folds[proteins] = placed
-    notes: list[str] = []
     found: Diversity | None = None
     if clusters and len(subjects) > 1:
         found = _diversity(subjects, seed, on_progress)
@@ -141,7 +143,7 @@ def evaluate(
 
 
 def _judge(
-    files: Sequence[Path], given: Given, on_progress: OnProgress
+    files: Sequence[Path], given: Given, more: Sequence[Measure], notes: list[str], on_progress: OnProgress
 ) -> tuple[list[dict[str, float]], list[Subject], list[tuple[Path, str]]]:
     rows, subjects, failures = [], [], []
     for done, (path, name) in enumerate(zip(files, subject_names(files), strict=True)):
@@ -152,6 +154,13 @@ def _judge(
         except StructdiffError as error:
             failures.append((path, str(error)))
             continue
+        for measure in more:
+            try:
+                row |= {key: value for key, value in measure(subject).items() if np.isfinite(value)}
+            except StructdiffError as error:
+                text = str(error)
+                note = text if str(path) in text else f"{path}: {text}"
+                notes.extend([] if note in notes else [note])
         rows.append(row)
         subjects.append(subject)
     on_progress("judging structures", len(files), len(files))

@@ -15,6 +15,7 @@ from structdiff.evaluation.natural import NaturalChains
 from structdiff.evaluation.summary import Summary, exactly, summarise
 
 _OWN_GROUP = 10  # structures of one length, at least, to be a group
+_LIKELY, _PRECISE = -3.0, 0.5  # trRosetta's log likelihood a pair, and precision of its contacts
 _WITHIN = {"helix": "helix content", "strand": "strand content", "rg": "radius of gyration"}
 
 
@@ -102,7 +103,18 @@ def targets_of(
         line("clusters at TM 0.6 a structure", of_set["clusters_per_structure"], 0.5, "higher", "%")
     if any("nearest_tm" in row for row in rows):
         line("TM to the nearest natural chain", mean("nearest_tm"), None, "lower")
+    likely = [float(row["own_sequence_nll_excess"] <= 0) for row in rows if "own_sequence_nll_excess" in row]
+    if likely:
+        line("own sequence as likely as the natural median", summarise(likely, seed=seed), 0.5, "higher", "%")
+    expected = [float(_is_expected(row)) for row in rows if "judge_log_likelihood" in row]
+    if expected:
+        line("expected by trRosetta (-3.0, half of the contacts)", summarise(expected, seed=seed), 0.5, "higher", "%")
     return targets
+
+
+def _is_expected(row: Mapping[str, float]) -> bool:
+    """Whether trRosetta expects a structure of its sequence as it does those of small proteins that fold."""
+    return row["judge_log_likelihood"] >= _LIKELY and row.get("judge_contact_precision", 0.0) >= _PRECISE
 
 
 def _share_within(name: str, rows: Sequence[Mapping[str, float]], natural: NaturalChains, seed: int) -> Summary:

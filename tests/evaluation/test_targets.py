@@ -63,3 +63,13 @@ def test_lengths_of_ten_structures_are_groups():
     assert list(groups) == ["64 residues", "100 residues"]
     np.testing.assert_array_equal(groups["100 residues"], np.arange(12, 22))
     assert list(length_groups([50, 51, 52])) == ["all"]
+
+
+def test_sequences_are_a_target_where_they_were_judged():
+    assert not any("trRosetta" in text or "own sequence" in text for text in lines(rows_of(10)))
+    good = {"own_sequence_nll_excess": -0.1, "judge_log_likelihood": -2.8, "judge_contact_precision": 0.6}
+    poor = {"own_sequence_nll_excess": 0.1, "judge_log_likelihood": -2.8, "judge_contact_precision": 0.4}
+    found = lines([*rows_of(6, **good), *rows_of(14, **poor)])
+    for text in ("own sequence as likely as the natural median", "expected by trRosetta (-3.0, half of the contacts)"):
+        assert found[text].value.mean == pytest.approx(0.3)
+        assert found[text].met is False

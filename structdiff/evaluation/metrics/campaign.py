@@ -9,6 +9,7 @@ _SEQUENCE, _JUDGE, _REFOLD = "Sequence", "Judge of sequences", "Refolding"
 _AF3 = "Abramson et al., Nature 630, 493 (2024), supplement 4.3 and 5.9"
 _SC = "Trippe et al., ICLR 2023; Watson et al., Nature 620, 1089 (2023)"
 _TRROSETTA = "Yang et al., PNAS 117, 1496 (2020); Anishchenko et al., Nature 600, 547 (2021)"
+_MPNN = "Dauparas et al., Science 378, 49 (2022)"
 _TM = "Zhang & Skolnick, Proteins 57, 702 (2004)"
 
 METRICS = (
@@ -37,9 +38,18 @@ METRICS = (
            formula="share of the hotspots whose verdict is met on the drawn backbone"),
     Metric(name="sequence_nll", label="sequence, negative log-likelihood", group=_SEQUENCE, better="lower",
            formula="mean over the designed residues of - ln p of the amino acid that was drawn, by the model of "
-           "sequences (nats)", source="Dauparas et al., Science 378, 49 (2022)"),
+           "sequences (nats)", source=_MPNN),
     Metric(name="recovery", label="sequence recovery", group=_SEQUENCE, unit="%",
            formula="share of the designed residues whose amino acid is what it was in the backbone's file"),
+    Metric(name="own_sequence_nll", label="own sequence, negative log-likelihood", group=_SEQUENCE, better="lower",
+           formula="mean over residues of - ln p of the file's own amino acid given the backbone and what was read "
+           "before, four random orders, by the network that was asked for (nats)", source=_MPNN),
+    Metric(name="own_sequence_nll_excess", label="the same, less natural median", group=_SEQUENCE, better="lower",
+           formula="own negative log-likelihood less the median of held-out natural chains up to 25 % longer or "
+           "shorter (nats; ProteinMPNN and LigandMPNN)", source=_MPNN),
+    Metric(name="own_sequence_recovery", label="own sequence recovered", group=_SEQUENCE, unit="%", source=_MPNN,
+           formula="share of the residues whose own amino acid a sequence designed for the backbone has (temperature "
+           "0.1)"),
     Metric(name="judge_log_likelihood", label="log-likelihood, trRosetta", group=_JUDGE, better="higher",
            source=_TRROSETTA, formula="mean ln p of the design's own CB-CB distances by trRosetta from the sequence "
            "alone, over pairs at least 6 residues apart and within 20 Å (no opinion: -3.6); mean over the designed "

@@ -1,0 +1,129 @@
+"""Measures of structures by their sequences, as ``structdiff evaluate`` asks for them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from structdiff.campaign.refolding import Refolded
+from structdiff.campaign.sequence_evaluation import judge_measure, likelihood_measure, refold_measure
+from structdiff.cli.main import main
+from structdiff.errors import InputError
+from structdiff.evaluation import natural_sequences
+from structdiff.evaluation.evaluation import evaluate
+from structdiff.evaluation.natural_sequences import natural_median
+from structdiff.evaluation.subject import Subject
+from structdiff.published_weights import is_present
+from structdiff.structure.files import read_structure
+
+DATA = Path(__file__).parent / "data"
+needs_ligandmpnn = pytest.mark.skipif(not is_present("ligandmpnn"), reason="structdiff weights fetch ligandmpnn")
+
+
+def subject(name: str = "2igd") -> Subject:
+    path = DATA / f"{name}.pdb"
+    return Subject(name=name, path=path, structure=read_structure(path))
+
+
+def without_sequence(found: Subject) -> Subject:
+    residues = dataclasses.replace(found.structure.residues, name=np.full(len(found.structure.residues), "GLY"))
+    return dataclasses.replace(found, structure=dataclasses.replace(found.structure, residues=residues))
+
+
+class Echo:
+    """A refolder that gives every structure back, one atom of it moved."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def refold(self, complexes, on_progress):
+        for each in complexes:
+            self.asked.append(each.name)
+            yield Refolded(structure=subject().structure, scores={"refold_plddt": 80.0, "refold_iptm": None})
+
+
+def test_a_refolded_structure_is_held_beside_the_file():
+    echo = Echo()
+    measure = refold_measure(lambda: echo)
+    found = measure(dataclasses.replace(subject(), name="folder/2igd"))
+    assert found["sc_rmsd"] < 1e-3
+    assert found["sc_tm"] == pytest.approx(1)
+    assert found["refold_plddt"] == 80
+    assert "refold_iptm" not in found
+    assert echo.asked == ["2igd"]
+
+
+def test_a_structure_without_a_sequence_is_refused():
+    measure = refold_measure(Echo)
+    with pytest.raises(InputError, match="no sequence of its own"):
+        measure(without_sequence(subject()))
+
+
+def test_what_a_measure_refuses_is_noted_and_the_rest_is_kept():
+    def refuses_one(found: Subject) -> dict[str, float]:
+        if found.name == "1crn":
+            raise InputError("not this one", path=found.path)
+        return {"own_sequence_nll": 1.5}
+
+    done = evaluate([DATA / "1crn.pdb", DATA / "2igd.pdb"], clusters=False, more=[refuses_one])
+    assert [row.values.get("own_sequence_nll") for row in done.rows] == [None, 1.5]
+    assert all(row.values["residues"] > 40 for row in done.rows)
+    assert done.summary["own_sequence_nll"].count == 1
+    assert any("not this one" in note for note in done.notes)
+
+
+def test_natural_medians_are_of_chains_of_that_length(monkeypatch):
+    chains = [{"length": 100 + n, "proteinmpnn": {"nll": 1.0 + 0.1 * n, "recovery": 0.4}} for n in range(9)]
+    chains += [{"length": 300, "proteinmpnn": {"nll": 9.0, "recovery": 0.1}}]
+    monkeypatch.setattr(natural_sequences, "natural_sequences", lambda: {"chains": chains})
+    assert natural_median("proteinmpnn", 100) == pytest.approx(1.4)
+    assert natural_median("proteinmpnn", 100, "recovery") == pytest.approx(0.4)
+    assert np.isnan(natural_median("proteinmpnn", 300))
+    assert np.isnan(natural_median("another", 100))
+
+
+def test_the_bundled_chains_are_enough_for_short_designs_and_have_all_values():
+    for model in ("proteinmpnn", "ligandmpnn"):
+        for length in (64, 100):
+            assert 0.8 < natural_median(model, length) < 2.5
+            assert 0.2 < natural_median(model, length, "recovery") < 0.7
+
+
+@needs_ligandmpnn
+def test_a_natural_sequence_is_likelier_than_another_on_its_backbone():
+    own = subject()
+    found = likelihood_measure("ligandmpnn")(own)
+    names = own.structure.residues.name.copy()
+    np.random.default_rng(0).shuffle(names)
+    residues = dataclasses.replace(own.structure.residues, name=names)
+    shuffled = dataclasses.replace(own, structure=dataclasses.replace(own.structure, residues=residues))
+    other = likelihood_measure("ligandmpnn")(shuffled)
+    assert found["own_sequence_nll"] < 2 < other["own_sequence_nll"]
+    assert found["own_sequence_recovery"] > 0.3 > other["own_sequence_recovery"]
+    expected = natural_median("ligandmpnn", len(own.backbone))
+    assert found["own_sequence_nll_excess"] == pytest.approx(found["own_sequence_nll"] - expected)
+
+
+def test_what_was_not_fetched_is_said_before_anything_is_judged(monkeypatch, tmp_path):
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match="structdiff weights fetch"):
+        judge_measure()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--judge", "nobody"], "trrosetta"),
+        (["--refold", "twice"], "own"),
+        (["--sequence-model", "proteinmpn"], "proteinmpnn"),
+        (["--refold-command", "fold {nothing}"], "nothing"),
+    ],
+)
+def test_unknown_choices_are_refused_by_name(options, said, tmp_path, capsys):
+    code = main(["evaluate", str(DATA / "1crn.pdb"), "--out", str(tmp_path / "out"), *options])
+    assert code != 0
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
