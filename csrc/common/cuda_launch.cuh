@@ -10,6 +10,8 @@ namespace structdiff::gpu {
 
 // What every GPU since compute capability 8.0 gives one block; 8.6, 8.9 and 12.x give no more.
 constexpr int64_t kSharedLimit = 99 * 1024;
+// What 9.0 gives one block.
+constexpr int64_t kHopperSharedLimit = 227 * 1024;
 
 #if defined(__CUDACC__)
 
@@ -26,9 +28,11 @@ __global__ void __launch_bounds__(Kernel::kThreads, Kernel::kMinBlocks)
 }
 
 template <class Kernel>
-int32_t launch(const typename Kernel::Problem& problem, int64_t blocks, int threads, int64_t shared_bytes, Stream stream) {
+int32_t launch(
+    const typename Kernel::Problem& problem, int64_t blocks, int threads, int64_t shared_bytes, Stream stream,
+    int64_t shared_limit = kSharedLimit) {
   if (blocks == 0) return STRUCTDIFF_OK;
-  if (blocks > 0x7fffffff) return STRUCTDIFF_UNSUPPORTED;
+  if (blocks > 0x7fffffff || shared_bytes > shared_limit) return STRUCTDIFF_UNSUPPORTED;
   if (shared_bytes > 48 * 1024) {
     const cudaError_t error = cudaFuncSetAttribute(
         entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
@@ -69,9 +73,11 @@ class OnDevice {
 using Stream = void*;
 
 template <class Kernel>
-int32_t launch(const typename Kernel::Problem& problem, int64_t blocks, int threads, int64_t shared_bytes, Stream) {
-  if (threads > Kernel::kThreads) return STRUCTDIFF_DEVICE_ERROR;
-  emulation::run_grid(blocks, threads, shared_bytes, [&](unsigned char* shared) { Kernel::run(problem, shared); });
+int32_t launch(
+    const typename Kernel::Problem& problem, int64_t blocks, int threads, int64_t shared_bytes, Stream,
+    int64_t shared_limit = kSharedLimit) {
+  if (threads > Kernel::kThreads || shared_bytes > shared_limit) return STRUCTDIFF_DEVICE_ERROR;
+  emulation::run_grid(blocks, threads, shared_bytes, shared_limit, [&](unsigned char* shared) { Kernel::run(problem, shared); });
   return STRUCTDIFF_OK;
 }
 

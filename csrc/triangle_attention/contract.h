@@ -40,6 +40,16 @@ STRUCTDIFF_API int32_t structdiff_triangle_attention_forward_cuda(
     const structdiff_tensor* mask, double scale, const structdiff_tensor* out, const structdiff_tensor* lse,
     void* workspace, int64_t workspace_bytes, int32_t device, void* stream);
 
+// The same by the kernel made for Hopper (compute capability 9.0): float16 and bfloat16 with a bias of that type, channels
+// 8 to 64 in steps of 8, channels side by side and rows at multiples of 16 bytes. STRUCTDIFF_UNSUPPORTED for all else.
+STRUCTDIFF_API int64_t structdiff_triangle_attention_forward_hopper_workspace_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* bias, int32_t device);
+
+STRUCTDIFF_API int32_t structdiff_triangle_attention_forward_hopper_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v, const structdiff_tensor* bias,
+    const structdiff_tensor* mask, double scale, const structdiff_tensor* out, const structdiff_tensor* lse,
+    void* workspace, int64_t workspace_bytes, int32_t device, void* stream);
+
 STRUCTDIFF_API int64_t structdiff_triangle_attention_backward_workspace_cuda(
     const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* bias, int32_t device);
 

@@ -63,18 +63,22 @@ int32_t attention_backward(const AttentionCall& call, int64_t dtype, int64_t* sc
 
 using namespace structdiff::gpu;
 
-int64_t structdiff_triangle_attention_forward_workspace_cuda(
-    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* bias, int32_t) {
+namespace {
+
+using Forward = int32_t(const AttentionCall& call, int64_t dtype, int64_t* scratch_needed);
+
+int64_t forward_workspace(
+    Forward* forward, const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* bias) {
   AttentionCall call{};
   int64_t needed = 0;
   const int32_t status = call_of(call, q, k, nullptr, bias, nullptr, 1.0);
-  return status == STRUCTDIFF_OK && attention_forward(call, q->dtype, &needed) == STRUCTDIFF_OK ? needed : 0;
+  return status == STRUCTDIFF_OK && forward(call, q->dtype, &needed) == STRUCTDIFF_OK ? needed : 0;
 }
 
-int32_t structdiff_triangle_attention_forward_cuda(
-    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v, const structdiff_tensor* bias,
-    const structdiff_tensor* mask, double scale, const structdiff_tensor* out, const structdiff_tensor* lse,
-    void* workspace, int64_t workspace_bytes, int32_t device, void* stream) {
+int32_t run_forward(
+    Forward* forward, const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v,
+    const structdiff_tensor* bias, const structdiff_tensor* mask, double scale, const structdiff_tensor* out,
+    const structdiff_tensor* lse, void* workspace, int64_t workspace_bytes, int32_t device, void* stream) {
   AttentionCall call{};
   const int32_t status = call_of(call, q, k, v, bias, mask, scale);
   if (status != STRUCTDIFF_OK) return status;
@@ -84,7 +88,35 @@ int32_t structdiff_triangle_attention_forward_cuda(
   call.scratch_bytes = workspace_bytes;
   call.device = device;
   call.stream = stream;
-  return attention_forward(call, q->dtype, nullptr);
+  return forward(call, q->dtype, nullptr);
+}
+
+}  // namespace
+
+int64_t structdiff_triangle_attention_forward_workspace_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* bias, int32_t) {
+  return forward_workspace(attention_forward, q, k, bias);
+}
+
+int32_t structdiff_triangle_attention_forward_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v, const structdiff_tensor* bias,
+    const structdiff_tensor* mask, double scale, const structdiff_tensor* out, const structdiff_tensor* lse,
+    void* workspace, int64_t workspace_bytes, int32_t device, void* stream) {
+  return run_forward(
+      attention_forward, q, k, v, bias, mask, scale, out, lse, workspace, workspace_bytes, device, stream);
+}
+
+int64_t structdiff_triangle_attention_forward_hopper_workspace_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* bias, int32_t) {
+  return forward_workspace(attention_forward_on_hopper, q, k, bias);
+}
+
+int32_t structdiff_triangle_attention_forward_hopper_cuda(
+    const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v, const structdiff_tensor* bias,
+    const structdiff_tensor* mask, double scale, const structdiff_tensor* out, const structdiff_tensor* lse,
+    void* workspace, int64_t workspace_bytes, int32_t device, void* stream) {
+  return run_forward(
+      attention_forward_on_hopper, q, k, v, bias, mask, scale, out, lse, workspace, workspace_bytes, device, stream);
 }
 
 int64_t structdiff_triangle_attention_backward_workspace_cuda(

@@ -37,5 +37,7 @@ int32_t attention_backward(const AttentionCall& call, int64_t* scratch_needed);
 
 int32_t attention_forward(const AttentionCall& call, int64_t dtype, int64_t* scratch_needed);
 int32_t attention_backward(const AttentionCall& call, int64_t dtype, int64_t* scratch_needed);
+// By the kernel made for Hopper; STRUCTDIFF_UNSUPPORTED where there is none for this call or device.
+int32_t attention_forward_on_hopper(const AttentionCall& call, int64_t dtype, int64_t* scratch_needed);
 
 }  // namespace structdiff::gpu

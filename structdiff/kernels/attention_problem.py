@@ -13,6 +13,9 @@ from structdiff.kernels.self_check import Problem, SelfCheck
 
 #: Rows, queries, keys, heads: more than one tile each way, and none that is full.
 _SIZES = (3, 70, 133, 2)
+#: The same for the kernel made for Hopper, whose pipeline is four tiles of 64 keys long: by whether a block has 64
+#: queries, or 128.
+_HOPPER_SIZES = {True: (4, 190, 330, 2), False: (4, 140, 330, 2)}
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 _KINDS = tuple(
     (dtype, bias, channels)
@@ -20,6 +23,25 @@ _KINDS = tuple(
     for bias in dict.fromkeys((dtype, torch.float32))
     for channels in (16, 32, 48, 64, 128)
 )
+
+
+_HOPPER_KINDS = tuple(
+    (dtype, dtype, channels, narrow)
+    for dtype in (torch.float16, torch.bfloat16)
+    for channels in (16, 32, 48, 64)
+    for narrow in (True, False)
+)
+
+
+def hopper_check() -> SelfCheck:
+    """How the forward kernel of triangle attention made for Hopper is checked."""
+    ordinary, _ = attention_checks(rows=True)
+
+    def kind(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        # As csrc/triangle_attention/cuda_hopper.cu chooses between its two sizes of a block.
+        return (*ordinary.kind(arguments), (arguments[0].shape[2] + 63) // 64 in (1, 3))
+
+    return SelfCheck(kind=kind, problem=ordinary.problem, kinds=_HOPPER_KINDS)
 
 
 def attention_checks(*, rows: bool) -> tuple[SelfCheck, SelfCheck]:
@@ -70,8 +92,8 @@ def _normal(generator: torch.Generator, *shape: int) -> Tensor:
 
 def _inputs(kind: tuple[Any, ...]) -> tuple[Any, ...]:
     """q, k, v, bias, mask and scale on the CPU; in one row all keys are hidden."""
-    dtype, bias_dtype, channels = kind
-    rows, queries, keys, heads = _SIZES
+    dtype, bias_dtype, channels, *narrow = kind
+    rows, queries, keys, heads = _HOPPER_SIZES[narrow[0]] if narrow else _SIZES
     generator = torch.Generator("cpu").manual_seed(1)
     q, k, v = (_normal(generator, 1, rows, n, heads, channels).to(dtype) for n in (queries, keys, keys))
     bias = _normal(generator, 1, heads, queries, keys).to(bias_dtype)

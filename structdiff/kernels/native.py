@@ -25,6 +25,8 @@ from structdiff.kernels.self_check import SelfCheck
 ABI_VERSION = 1
 MODES = ("auto", "native", "reference")
 MODE_VARIABLE = "STRUCTDIFF_KERNELS"
+#: 0 leaves out the kernels made for one GPU: those for every GPU run in their place.
+SPECIAL_VARIABLE = "STRUCTDIFF_CUDA_SPECIAL"
 #: Kinds of device on which a kernel must have proved itself before it is used.
 CHECKED_DEVICES = {"cuda"}
 
@@ -72,12 +74,21 @@ class Kernel:
             one behind the other, or None), d a double, i an int32.
         workspace: which of the arguments the contract's ``workspace`` function for CUDA takes.
         check: how it proves itself on a GPU before it is used there.
+        capability: the one CUDA compute capability that it was made for; a kernel for every GPU stands behind it, so
+            that what it does not take is no more than passed on.
     """
 
     def __init__(
-        self, name: str, arguments: str, *, workspace: Sequence[int] = (), check: SelfCheck | None = None
+        self,
+        name: str,
+        arguments: str,
+        *,
+        workspace: Sequence[int] = (),
+        check: SelfCheck | None = None,
+        capability: tuple[int, int] | None = None,
     ) -> None:
         self.name, self.arguments, self.workspace, self.check = name, arguments, tuple(workspace), check
+        self.capability = capability
         if check is not None:
             _CHECKED_KERNELS.append(self)
 
@@ -86,9 +97,11 @@ class Kernel:
 
         Raises KernelError where the kernels are set to ``native`` and this one cannot.
         """
+        if not self._made_for(device):
+            return False
         function = _function(self, device.type)
         if function is None:
-            if mode() == "native":
+            if self.capability is None and mode() == "native":
                 raise KernelError(f"{self.name}: {missing(device.type) or 'there is no native kernel'}")
             return False
         if self.check is not None and device.type in CHECKED_DEVICES:
@@ -100,14 +113,21 @@ class Kernel:
             status = self._run(function, arguments, device)
         except KeyError as unknown:
             return self._cannot(device, f"it does not take {unknown}")
+        if status == 1 and self.capability is not None:
+            return False
         return status == 0 or self._cannot(device, _REASONS[status])
+
+    def _made_for(self, device: torch.device) -> bool:
+        if self.capability is None:
+            return True
+        return device.type == "cuda" and special() and _capability(_with_index(device).index) == self.capability
 
     def prove(self, device: torch.device) -> None:
         """Checks the kernel on all the kinds of calls that it is made for, as far as it was not.
 
         Raises KernelError where the kernels are set to ``native`` and it fails.
         """
-        if self.check is None or _function(self, device.type) is None:
+        if self.check is None or not self._made_for(device) or _function(self, device.type) is None:
             return
         for kind in self.check.kinds:
             reason = self._unproven(_with_index(device), kind)
@@ -153,10 +173,10 @@ class Kernel:
 
     def _cannot(self, device: torch.device, reason: str) -> bool:
         reason = reason.removesuffix("CUDA refused") + cuda_error() if reason == _REASONS[4] else reason
-        message = f"{self.name}: the native kernel for {device.type} was not used, since {reason}; PyTorch runs it"
+        message = f"{self.name}: the native kernel for {device.type} was not used, since {reason}"
         if mode() == "native":
-            raise KernelError(message.removesuffix("; PyTorch runs it"))
-        _say_once(message)
+            raise KernelError(message)
+        _say_once(f"{message}; {'PyTorch' if self.capability is None else 'the kernel for every GPU'} runs it")
         return False
 
 
@@ -164,6 +184,30 @@ def _with_index(device: torch.device) -> torch.device:
     if device.type != "cuda" or device.index is not None:
         return device
     return torch.device("cuda", torch.cuda.current_device())
+
+
+@cache
+def _capability(index: int) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(index)
+
+
+def special() -> bool:
+    """Whether kernels that were made for one GPU are used on it."""
+    return _special_of_environment() if _special is None else _special
+
+
+@cache
+def _special_of_environment() -> bool:
+    return os.environ.get(SPECIAL_VARIABLE, "1") != "0"
+
+
+def set_special(wanted: bool | None) -> None:
+    """Uses kernels made for one GPU, or those for every GPU only; None goes back to the environment."""
+    global _special
+    _special = wanted
+
+
+_special: bool | None = None
 
 
 def _packed(x: Tensor | Sequence[Tensor]) -> bytes:

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from structdiff.kernels import reference_attention as reference
-from structdiff.kernels.attention_problem import attention_checks
+from structdiff.kernels.attention_problem import attention_checks, hopper_check
 from structdiff.kernels.native import Kernel, available
 from structdiff.kernels.reference_attention import key_penalty
 from structdiff.kernels.registration import register_gradient, register_operator
@@ -19,6 +19,9 @@ from structdiff.typing import Bool, Float
 
 _CHECKS = attention_checks(rows=True)
 _FORWARD = Kernel("triangle_attention_forward", "tttttdtt", workspace=(0, 1, 3), check=_CHECKS[0])
+_HOPPER = Kernel(
+    "triangle_attention_forward_hopper", "tttttdtt", workspace=(0, 1, 3), check=hopper_check(), capability=(9, 0)
+)
 _BACKWARD = Kernel("triangle_attention_backward", "ttttttttdtttt", workspace=(1, 2, 4), check=_CHECKS[1])
 
 
@@ -62,7 +65,8 @@ def _forward(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
 ) -> tuple[Tensor, Tensor]:
     out, lse = _fake_forward(q, k, v, bias, mask, scale, keep_lse)
-    if out.numel() == 0 or _FORWARD(q.device, q, k, v, bias, mask, scale, out, lse if keep_lse else None):
+    given = (q, k, v, bias, mask, scale, out, lse if keep_lse else None)
+    if out.numel() == 0 or _HOPPER(q.device, *given) or _FORWARD(q.device, *given):
         return out, lse
     out, lse = reference.forward(q, k, v, bias, mask, scale)
     return out, lse if keep_lse else lse.new_empty(0)

@@ -7,34 +7,17 @@ written) fails a test here too.
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import itertools
 import math
-import os
 
 import pytest
 import torch
 from torch.nn import functional
 
 from structdiff.kernels.native import view
-from tests.kernels.emulation.build import build, compiler
+from tests.kernels.emulation.build import compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory):
-    # Processes that share the tests out (pytest -n) share one build.
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "emulation"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        built = folder / "libemulation.so"
-        emulation = ctypes.CDLL(str(built if built.exists() else build(folder)))
-    emulation.structdiff_emulation_take_fault.restype = ctypes.c_char_p
-    emulation.structdiff_emulation_launches.restype = ctypes.c_int64
-    return emulation
 
 
 def words(x):
@@ -61,7 +44,8 @@ def run(library, operator, direction, arguments, workspace_of, order=0):
     function = getattr(library, f"structdiff_{operator}_{direction}_cuda")
     address, size = ctypes.c_void_p(scratch.data_ptr()), ctypes.c_int64(scratch.numel())
     status = function(*(words(x) for x in arguments), address, size, 0, None)
-    assert library.structdiff_emulation_take_fault().decode() == ""
+    fault = library.structdiff_emulation_take_fault().decode()
+    assert not fault, fault
     return status
 
 

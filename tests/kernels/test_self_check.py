@@ -62,7 +62,8 @@ def test_all_kernels_of_the_cpu_pass(checked):
     status = kernels.check("cpu")
     assert not checked.failed
     assert "checked" in status["triangle_attention"]
-    assert {name for name, _, _ in checked.passed} == {kernel.name for kernel in native._CHECKED_KERNELS}
+    for_every_device = {kernel.name for kernel in native._CHECKED_KERNELS if kernel.capability is None}
+    assert {name for name, _, _ in checked.passed} == for_every_device
 
 
 @needs_native
@@ -154,6 +155,35 @@ def test_what_a_kernel_does_not_take_is_no_failure(checked, calls):
     assert torch.equal(attend(), attend_by_reference())
     assert not checked.failed
     assert attend(torch.float64).dtype == torch.float64
+
+
+def test_a_kernel_for_one_gpu_gives_way_to_that_for_every_gpu(checked, calls, monkeypatch):
+    monkeypatch.setattr(native.Kernel, "_made_for", lambda kernel, device: native.special())
+    by_name = []
+    monkeypatch.setattr(native, "_function", functools.cache(lambda kernel, device: does(kernel.name)))
+    right = native.load("cpu")
+    if right is None:
+        pytest.skip("built without a C++ compiler")
+    forward = right.structdiff_triangle_attention_forward_cpu
+    forward.argtypes = [native._ARGUMENTS[letter] for letter in "tttttdtt"] + native._ENDINGS["cpu"]
+
+    def does(name):
+        return lambda *arguments: by_name.append(name) or (0 if "hopper" in name else forward(*arguments))
+
+    out = attend(torch.bfloat16)
+    assert out.isfinite().all()
+    assert by_name == ["triangle_attention_forward_hopper", *["triangle_attention_forward"] * 2]
+    assert [name for name, _ in checked.failed] == ["triangle_attention_forward_hopper"]
+    by_name.clear()
+    assert torch.equal(attend(torch.bfloat16), out)
+    assert by_name == ["triangle_attention_forward"]
+    native.set_special(False)
+    try:
+        checked.failed.clear()
+        attend(torch.bfloat16)
+        assert "triangle_attention_forward_hopper" not in by_name
+    finally:
+        native.set_special(None)
 
 
 def test_every_kernel_with_a_form_for_cuda_has_a_check():

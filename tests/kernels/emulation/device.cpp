@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/abi.h"
+#include "emulation/machine.h"
 
 namespace structdiff::gpu::emulation {
 namespace {
@@ -72,12 +73,20 @@ struct Machine {
 };
 
 Machine machine;
+std::vector<BesideThreads>& engines() {
+  static std::vector<BesideThreads> all;
+  return all;
+}
+
+}  // namespace
 
 void blame(const std::string& what) {
   if (!machine.fault.empty()) return;
   machine.fault = what + " (block " + std::to_string(machine.block) + ", thread " +
                   std::to_string(machine.current ? machine.current->index : -1) + ")";
 }
+
+namespace {
 
 // Unlike swapcontext, jumps do not ask the kernel for the signals, which would take most of the time.
 void stop() {
@@ -97,10 +106,34 @@ void enter() {
   stop();
 }
 
+}  // namespace
+
 void wait_until(std::function<bool()> ready) {
   if (ready()) return;
   machine.current->ready = std::move(ready);
   stop();
+}
+
+void give_up() {
+  machine.current->ready = [] { return false; };
+  stop();
+}
+
+bool allowed(const void* global, int64_t bytes) {
+  const auto* first = static_cast<const unsigned char*>(global);
+  auto after = machine.allowed.upper_bound(first);
+  return after != machine.allowed.begin() && std::prev(after)->second >= first + bytes;
+}
+
+void add_engine(BesideThreads engine) { engines().push_back(std::move(engine)); }
+unsigned char* shared_begin() { return machine.shared; }
+int64_t shared_size() { return machine.shared_bytes; }
+int thread_order() { return machine.order; }
+
+namespace {
+
+bool engines_go_on() {
+  return std::any_of(engines().begin(), engines().end(), [](const BesideThreads& each) { return each.go_on(); });
 }
 
 void start(Thread& thread, int index) {
@@ -132,7 +165,7 @@ bool run_threads(const std::vector<int>& order) {
       go_on(thread);
       moved = true;
     }
-    if (left > 0 && !moved) return false;
+    if (left > 0 && !moved && (!machine.fault.empty() || !engines_go_on())) return false;
   }
   return true;
 }
@@ -148,15 +181,19 @@ void run_block(int threads) {
   for (int i = 0; i < threads; ++i) order[i] = machine.order == 1 ? threads - 1 - i : i;
   if (machine.order > 1) std::shuffle(order.begin(), order.end(), std::mt19937(machine.order));
   for (int i = 0; i < threads; ++i) start(*machine.threads[i], i);
+  for (const BesideThreads& each : engines()) each.new_block(threads);
   if (!run_threads(order)) blame("threads wait for each other for ever");
   machine.current = nullptr;
+  for (const BesideThreads& each : engines()) each.end_of_block();
 }
 
 }  // namespace
 
-void run_grid(int64_t blocks, int threads, int64_t shared_bytes, const std::function<void(unsigned char*)>& body) {
+void run_grid(
+    int64_t blocks, int threads, int64_t shared_bytes, int64_t shared_limit,
+    const std::function<void(unsigned char*)>& body) {
   ++machine.launches;
-  if (threads % kWarp != 0 || threads > 1024 || shared_bytes > 99 * 1024) blame("a launch that no GPU would take");
+  if (threads % kWarp != 0 || threads > 1024 || shared_bytes > shared_limit) blame("a launch that no GPU would take");
   while (static_cast<int>(machine.threads.size()) < threads) machine.threads.push_back(std::make_unique<Thread>());
   void* shared = std::aligned_alloc(128, (shared_bytes + 255) / 128 * 128);
   machine.shared = static_cast<unsigned char*>(shared);
@@ -203,14 +240,10 @@ const unsigned char* exchange(const void* mine, int64_t bytes) {
 }
 
 void check_global(const void* address, int64_t bytes) {
-  const auto* first = static_cast<const unsigned char*>(address);
   if (reinterpret_cast<uintptr_t>(address) % bytes != 0) blame("global memory touched at a crooked address");
-  auto after = machine.allowed.upper_bound(first);
-  if (after == machine.allowed.begin() || std::prev(after)->second < first + bytes) {
+  if (!allowed(address, bytes)) {
     blame("global memory touched where there is none of ours");
-    // Going on would be a real access outside of real memory.
-    machine.current->ready = [] { return false; };
-    stop();
+    give_up();  // going on would be a real access outside of real memory
   }
 }
 
@@ -218,8 +251,7 @@ void check_shared(const void* address, int64_t bytes, bool writes) {
   const int64_t first = static_cast<const unsigned char*>(address) - machine.shared;
   if (first < 0 || first + bytes > machine.shared_bytes) {
     blame("shared memory touched outside of the block's own");
-    machine.current->ready = [] { return false; };
-    stop();
+    give_up();
   }
   if (first % bytes != 0) blame("shared memory touched at a crooked address");
   const auto me = static_cast<int16_t>(machine.current->index);

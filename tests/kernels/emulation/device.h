@@ -36,7 +36,9 @@ namespace emulation {
 
 // Runs `body` in every thread of every block, blocks one after the other. `order` 0 starts threads from the first, 1
 // from the last, 2 and above in an order drawn from that number: results may not depend on it.
-void run_grid(int64_t blocks, int threads, int64_t shared_bytes, const std::function<void(unsigned char*)>& body);
+void run_grid(
+    int64_t blocks, int threads, int64_t shared_bytes, int64_t shared_limit,
+    const std::function<void(unsigned char*)>& body);
 void set_order(int order);
 
 // Memory that kernels may touch.

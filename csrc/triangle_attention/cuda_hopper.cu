@@ -1,0 +1,111 @@
+// Attention forward by the kernel made for Hopper: which calls it takes, and how it is started.
+#include "triangle_attention/cuda_hopper_forward.cuh"
+
+#include <type_traits>
+
+#include "common/cuda_tensor_map.cuh"
+#include "triangle_attention/cuda_run.cuh"
+
+namespace structdiff::gpu {
+
+namespace {
+
+// The table as the copy engine takes it; false where it does not. Axes of one element have no stride that matters.
+template <class T>
+bool describe_tokens(TensorMap& map, AxesOrder& order, const TokensView& view, const AttentionCall& call, int width, int keys) {
+  const int64_t sizes[4] = {call.keys, call.heads, call.rows, call.batch};
+  const int64_t strides[4] = {view.stride[2], view.stride[3], view.stride[1], view.stride[0]};
+  int axes[4] = {0, 1, 2, 3};
+  // The smallest stride first, axes of one element last.
+  const auto before = [&](int x, int y) {
+    if ((sizes[x] == 1) != (sizes[y] == 1)) return sizes[y] == 1;
+    return sizes[x] > 1 && strides[x] < strides[y];
+  };
+  for (int i = 1; i < 4; ++i) {
+    for (int j = i; j > 0 && before(axes[j], axes[j - 1]); --j) {
+      const int swapped = axes[j];
+      axes[j] = axes[j - 1];
+      axes[j - 1] = swapped;
+    }
+  }
+  TableShape table{};
+  table.data = view.data;
+  table.bfloat = std::is_same_v<T, bfloat16>;
+  table.size[0] = call.channels;
+  table.stride[0] = 1;
+  table.box_channels = width;
+  table.box_rows = keys;
+  int* places[4] = {&order.token, &order.head, &order.row, &order.batch};
+  int64_t whole = call.channels;
+  for (int place = 1; place <= 4; ++place) {
+    const int axis = axes[place - 1];
+    table.size[place] = sizes[axis];
+    table.stride[place] = sizes[axis] == 1 ? divide_up<int64_t>(whole, 8) * 8 : strides[axis];
+    if (table.stride[place] <= 0 || table.stride[place] % 8 != 0) return false;
+    whole = table.stride[place] * sizes[axis];
+    *places[axis] = place;
+    if (axis == 0) table.box_axis = place;
+  }
+  return describe(map, table);
+}
+
+template <class T, int Channels, int Tiles>
+int32_t start(const AttentionCall& call, const AttentionScratch<T>& scratch) {
+  using Kernel = HopperForward<T, Channels, Tiles>;
+  if (!hopper_can_run<Kernel>(call.device)) return STRUCTDIFF_UNSUPPORTED;
+  HopperProblem<T> p{};
+  p.sizes = sizes_of(call);
+  p.q = tokens_of<T>(call.q, call, call.queries);
+  p.out = tokens_of<T>(call.out, call, call.queries);
+  const bool vectors = p.q.vectors && p.out.vectors && tokens_of<T>(call.k, call, call.keys).vectors &&
+                       tokens_of<T>(call.v, call, call.keys).vectors;
+  if (!vectors || !describe_tokens<T>(p.k_map, p.k_axes, call.k, call, Channels, Kernel::kKeys) ||
+      !describe_tokens<T>(p.v_map, p.v_axes, call.v, call, Channels, Kernel::kKeys)) {
+    return STRUCTDIFF_UNSUPPORTED;
+  }
+  p.bias = packed_bias(call, scratch.packed, call.queries, call.keys);
+  p.mask = {scratch.words, static_cast<int>(divide_up<int64_t>(call.keys, kWordKeys))};
+  p.lse = call.lse;
+  p.scale = call.scale;
+  const int32_t status = prepare<T>(call, scratch);
+  if (status != STRUCTDIFF_OK) return status;
+  const int64_t blocks = call.batch * call.heads * divide_up<int64_t>(call.rows, Kernel::kRows) *
+                         divide_up<int64_t>(call.queries, Kernel::kQueries);
+  const auto stream = static_cast<Stream>(call.stream);
+  return launch<Kernel>(p, blocks, Kernel::kThreads, Kernel::kSharedBytes, stream, kHopperSharedLimit);
+}
+
+template <class T, int Channels>
+int32_t start(const AttentionCall& call, const AttentionScratch<T>& scratch) {
+  // 64 queries a block where 128 would leave half of the last block idle, and there are few blocks.
+  const int64_t tiles = divide_up<int64_t>(call.queries, 64);
+  return tiles == 1 || tiles == 3 ? start<T, Channels, 1>(call, scratch) : start<T, Channels, 2>(call, scratch);
+}
+
+template <class T>
+int32_t forward_on_hopper(const AttentionCall& call, int64_t* scratch_needed) {
+  if (!takes(call) || call.bias_is_float || call.channels < 8 || call.channels > 64 || call.channels % 8 != 0) {
+    return STRUCTDIFF_UNSUPPORTED;
+  }
+  const AttentionScratch<T> scratch(call, packed_batches(call), false, 1);
+  if (scratch_needed) {
+    *scratch_needed = scratch.needed;
+    return STRUCTDIFF_OK;
+  }
+  if (call.scratch_bytes < scratch.needed) return STRUCTDIFF_BAD_ARGUMENT;
+  const OnDevice device(call.device);
+  if (device.status() != STRUCTDIFF_OK) return device.status();
+  if (call.channels <= 16) return start<T, 16>(call, scratch);
+  if (call.channels <= 32) return start<T, 32>(call, scratch);
+  return start<T, 64>(call, scratch);
+}
+
+}  // namespace
+
+int32_t attention_forward_on_hopper(const AttentionCall& call, int64_t dtype, int64_t* scratch_needed) {
+  if (dtype == STRUCTDIFF_FLOAT16) return forward_on_hopper<float16>(call, scratch_needed);
+  if (dtype == STRUCTDIFF_BFLOAT16) return forward_on_hopper<bfloat16>(call, scratch_needed);
+  return STRUCTDIFF_UNSUPPORTED;
+}
+
+}  // namespace structdiff::gpu

@@ -1,0 +1,358 @@
+// Attention forward for Hopper: one warp has keys, values and bias copied, warpgroups multiply and weigh.
+//
+// A block has the same 128 (or 64) queries of `kRows` rows i, one row a warpgroup. The copy engine brings, a tile of 64 keys
+// at a time and several tiles ahead, the keys and values of each row and one tile of the bias, which all rows read: in the
+// order of accumulators, as what q . k is added to. Queries and weights are multiplied from registers. A warpgroup has two
+// tiles of 64 queries, so that one can be weighed while the other is multiplied.
+#pragma once
+
+#include "common/cuda_hopper.cuh"
+#include "triangle_attention/cuda_products.cuh"
+
+namespace structdiff::gpu {
+
+// Where token, head, row and batch are among the axes of a tensor map, after the channels.
+struct AxesOrder {
+  int token, head, row, batch;
+};
+
+template <class T>
+struct HopperProblem {
+  TensorMap k_map, v_map;
+  AxesOrder k_axes, v_axes;
+  Sizes sizes;
+  Tokens<T> q, out;
+  PackedBias bias;  // elements of T
+  PackedMask mask;
+  float* lse;  // [batch, row, head, query], or null
+  float scale;
+};
+
+template <class T, int Channels, int Tiles>
+struct HopperForward {
+  using Problem = HopperProblem<T>;
+  static constexpr int kRows = Channels <= 32 ? 3 : 2;
+  static constexpr int kThreads = (kRows + 1) * 128;
+  static constexpr int kMinBlocks = 1;
+  static constexpr int kQueries = Tiles * 64;
+  static constexpr int kKeys = 64;
+  static constexpr int kStages = 4;
+  static constexpr int kRowBytes = Channels * 2;
+  static constexpr int kTileBytes = kKeys * kRowBytes;
+  static constexpr int kBiasBytes = kQueries * kKeys * 2;
+  static constexpr int kStageBytes = kRows * 2 * kTileBytes + kBiasBytes;
+  // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
+  static constexpr int64_t kSharedBytes = 1024 + kStages * (kStageBytes + 2 * static_cast<int>(sizeof(Arrivals)));
+  static constexpr int kProducerRegisters = 32;
+  static constexpr int kConsumerRegisters = kRows == 3 ? 160 : 240;
+  static constexpr int kScores = kKeys / 8;
+  static constexpr int kOut = Channels / 8;
+  // Weights may grow to 2 to this power before what was summed is scaled anew.
+  static constexpr float kSlack = 8.0f;
+
+  // Which rows, queries and head the block has, and its shared memory.
+  struct Block {
+    int b, h, first_row, rows, first_query;
+    unsigned char* tiles;
+    Arrivals* full;
+    Arrivals* empty;
+
+    STRUCTDIFF_DEVICE unsigned char* keys(int stage, int row) const {
+      return tiles + stage * kStageBytes + row * 2 * kTileBytes;
+    }
+    STRUCTDIFF_DEVICE unsigned char* values(int stage, int row) const { return keys(stage, row) + kTileBytes; }
+    STRUCTDIFF_DEVICE unsigned char* bias(int stage) const { return keys(stage, kRows); }
+  };
+
+  // Rows g and g + 8 of 16, a lane; the base that weights are relative to is in base-2 units.
+  struct State {
+    float base[2];
+    float sum[2];  // of this lane's weights
+  };
+
+  STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
+    Block block = block_of(p, shared);
+    if (thread_index() == 0) {
+      for (int stage = 0; stage < kStages; ++stage) {
+        arrivals_start(block.full + stage, 1);
+        arrivals_start(block.empty + stage, block.rows * 4);  // warps
+      }
+      arrivals_started();
+    }
+    barrier();
+    if (thread_index() < 128) {
+      give_registers<kProducerRegisters>();
+      if (thread_index() == 0) produce(p, block);
+    } else {
+      take_registers<kConsumerRegisters>();
+      const int row = thread_index() / 128 - 1;
+      if (row < block.rows) consume(p, block, row);
+    }
+  }
+
+  STRUCTDIFF_DEVICE static Block block_of(const Problem& p, unsigned char* shared) {
+    const Sizes& s = p.sizes;
+    Block block;
+    const int query_blocks = divide_up(s.queries, kQueries);
+    int64_t index = block_index();
+    block.first_query = static_cast<int>(index % query_blocks) * kQueries;
+    index /= query_blocks;
+    block.h = static_cast<int>(index % s.heads);
+    index /= s.heads;
+    const int row_blocks = divide_up(s.rows, kRows);
+    block.first_row = static_cast<int>(index % row_blocks) * kRows;
+    block.rows = smaller(kRows, s.rows - block.first_row);
+    block.b = static_cast<int>(index / row_blocks);
+    block.tiles = shared + ((1024 - (shared_address(shared) & 1023)) & 1023);
+    block.full = reinterpret_cast<Arrivals*>(block.tiles + kStages * kStageBytes);
+    block.empty = block.full + kStages;
+    return block;
+  }
+
+  // The next tile in which any row of the block has keys, from `tile` on; all warps go through the same ones.
+  STRUCTDIFF_DEVICE static int next_of_block(const Problem& p, const Block& block, int tile) {
+    const uint64_t* words = p.mask.row(p.sizes, block.b, block.first_row);
+    for (; tile < p.mask.words; ++tile) {
+      uint64_t bits = 0;
+      for (int row = 0; row < block.rows; ++row) bits |= load(words + row * (p.mask.words + 1) + tile);
+      if (bits != 0) break;
+    }
+    return tile;
+  }
+
+  STRUCTDIFF_DEVICE static int choose(const AxesOrder& axes, int axis, int token, int head, int row, int batch) {
+    return axes.token == axis ? token : axes.head == axis ? head : axes.row == axis ? row : batch;
+  }
+
+  STRUCTDIFF_DEVICE static void copy_rows(
+      void* to, const TensorMap& map, const AxesOrder& axes, Arrivals* arrivals, int token, int head, int row, int batch) {
+    const int at[5] = {
+        0, choose(axes, 1, token, head, row, batch), choose(axes, 2, token, head, row, batch),
+        choose(axes, 3, token, head, row, batch), choose(axes, 4, token, head, row, batch)};
+    copy_box(to, map, arrivals, at);
+  }
+
+  // One thread: asks for tile after tile, as soon as their places are free.
+  STRUCTDIFF_DEVICE static void produce(const Problem& p, const Block& block) {
+    const int first_16 = block.first_query / kTileQueries;
+    const int tiles_16 = smaller(kQueries / kTileQueries, p.bias.tiles_16 - first_16);
+    const int bytes = block.rows * 2 * kTileBytes + tiles_16 * kTileValues * 2;
+    const T* bias = static_cast<const T*>(p.bias.data) + block.b * p.bias.batch;
+    int step = 0;
+    for (int tile = next_of_block(p, block, 0); tile < p.mask.words; tile = next_of_block(p, block, tile + 1), ++step) {
+      const int stage = step % kStages;
+      wait_for(block.empty + stage, step / kStages % 2 ^ 1);
+      Arrivals* full = block.full + stage;
+      arrive_expecting(full, bytes);
+      for (int row = 0; row < block.rows; ++row) {
+        const int i = block.first_row + row;
+        copy_rows(block.keys(stage, row), p.k_map, p.k_axes, full, tile * kKeys, block.h, i, block.b);
+        copy_rows(block.values(stage, row), p.v_map, p.v_axes, full, tile * kKeys, block.h, i, block.b);
+      }
+      for (int t = 0; t < tiles_16; ++t) {
+        const int64_t at = (static_cast<int64_t>(block.h) * p.bias.tiles_16 + first_16 + t) * p.bias.tiles_64 + tile;
+        copy_bytes(block.bias(stage) + t * kTileValues * 2, bias + at * kTileValues, kTileValues * 2, full);
+      }
+    }
+  }
+
+  // A warpgroup: one row through all its keys.
+  STRUCTDIFF_DEVICE static void consume(const Problem& p, const Block& block, int row) {
+    const int lane = thread_index() & 31;
+    const int warp = thread_index() / 32 & 3;
+    const int i = block.first_row + row;
+    const uint64_t* words = p.mask.row(p.sizes, block.b, i);
+    const bool dead = load(words + p.mask.words) != 0;
+    const float inverse_scale = 1.0f / p.scale;
+    const float factor = p.scale * kLog2E;
+    uint32_t q[Tiles][Channels / 16][4];
+    load_queries(p, block, i, warp, lane, q);
+    State state[Tiles];
+    float out[Tiles][kOut][4];
+    float scores[Tiles][kScores][4];
+    uint32_t weights[kKeys / 16][4];
+#pragma unroll
+    for (int m = 0; m < Tiles; ++m) {
+      state[m].base[0] = state[m].base[1] = -kInfinity;
+      state[m].sum[0] = state[m].sum[1] = 0.0f;
+#pragma unroll
+      for (int c = 0; c < kOut; ++c) out[m][c][0] = out[m][c][1] = out[m][c][2] = out[m][c][3] = 0.0f;
+    }
+    int step = 0;
+    for (int tile = next_of_block(p, block, 0); tile < p.mask.words; tile = next_of_block(p, block, tile + 1), ++step) {
+      const int stage = step % kStages;
+      const uint64_t bits = load(words + tile);
+      wait_for(block.full + stage, step / kStages % 2);
+#pragma unroll
+      for (int m = 0; m < Tiles; ++m) {
+        start_with_shared_bias(scores[m], block.bias(stage), m * 4 + warp, lane, inverse_scale);
+        hold(scores[m]);
+        hold(q[m]);
+      }
+      uint64_t keys[Channels / 16];
+      describe(keys, block.keys(stage, row), 32);  // 16 channels of each row
+      products_begin();
+#pragma unroll
+      for (int m = 0; m < Tiles; ++m) {
+#pragma unroll
+        for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(scores[m], q[m][c], keys[c]);
+        products_commit();
+      }
+      // The second tile's products run while the first is weighed, the first's while the second is. Operands are made of
+      // the weights only when nothing runs: ptxas would else have every product waited for.
+#pragma unroll
+      for (int m = 0; m < Tiles; ++m) {
+        if (m == 0) products_wait<Tiles - 1>();
+        hold(scores[m]);
+        if (bits != ~0ull || dead) hide_keys(scores[m], bits, dead, lane, -kInfinity);
+        weigh(state[m], out[m], scores[m], factor);
+        products_wait<0>();
+        pack_weights(weights, scores[m]);
+        hold(weights);
+        hold(out[m]);
+        uint64_t values[kKeys / 16];
+        describe(values, block.values(stage, row), 16 * kRowBytes);  // 16 rows
+        products_begin();
+#pragma unroll
+        for (int j = 0; j < kKeys / 16; ++j) GroupProduct<T>::template add<1>(out[m], weights[j], values[j]);
+        products_commit();
+      }
+      products_wait<0>();
+#pragma unroll
+      for (int m = 0; m < Tiles; ++m) hold(out[m]);
+      release(block, stage, lane);
+    }
+#pragma unroll
+    for (int m = 0; m < Tiles; ++m) {
+      finish(p, state[m], out[m], block.b, i, block.h, block.first_query + m * 64 + warp * 16, dead, lane);
+    }
+  }
+
+  // The parts of a staged tile that products over 16 take one after the other, `bytes` apart.
+  template <int Count>
+  STRUCTDIFF_DEVICE static void describe(uint64_t (&parts)[Count], const unsigned char* tile, int bytes) {
+    const uint64_t first = matrix_in_shared(shared_address(tile), kRowBytes);
+#pragma unroll
+    for (int part = 0; part < Count; ++part) parts[part] = first + part * (bytes / 16);  // addresses count 16 bytes
+    hold(parts);
+  }
+
+  // All that was in a stage has been read by this warp.
+  STRUCTDIFF_DEVICE static void release(const Block& block, int stage, int lane) {
+    warp_barrier();
+    if (lane == 0) arrive(block.empty + stage);
+  }
+
+  STRUCTDIFF_DEVICE static void load_queries(
+      const Problem& p, const Block& block, int i, int warp, int lane, uint32_t (&q)[Tiles][Channels / 16][4]) {
+    const T* from = p.q.at(block.b, i, block.h);
+#pragma unroll
+    for (int m = 0; m < Tiles; ++m) {
+#pragma unroll
+      for (int c = 0; c < Channels / 16; ++c) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          const int query = block.first_query + m * 64 + warp * 16 + (lane >> 2) + (part & 1) * 8;
+          const int channel = c * 16 + (lane & 3) * 2 + (part >> 1) * 8;
+          const bool there = query < p.sizes.queries && channel < p.sizes.channels;
+          q[m][c][part] = there ? load(reinterpret_cast<const uint32_t*>(from + query * p.q.token + channel)) : 0u;
+        }
+      }
+    }
+  }
+
+  // Accumulators of 16 rows begin as bias / scale; `tile_16` counts the bias's tiles of 16 queries in the stage.
+  STRUCTDIFF_DEVICE static void start_with_shared_bias(
+      float (&s)[kScores][4], const unsigned char* bias, int tile_16, int lane, float inverse_scale) {
+    const T* packed = reinterpret_cast<const T*>(bias) + tile_16 * kTileValues;
+#pragma unroll
+    for (int n = 0; n < kScores; n += 2) {
+      const uint4 words = shared_load(reinterpret_cast<const uint4*>(packed + (n / 2 * 32 + lane) * 8));
+      const float2 values[4] = {unpack<T>(words.x), unpack<T>(words.y), unpack<T>(words.z), unpack<T>(words.w)};
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        s[n + e / 2][e % 2 * 2] = values[e].x * inverse_scale;
+        s[n + e / 2][e % 2 * 2 + 1] = values[e].y * inverse_scale;
+      }
+    }
+  }
+
+  // Scores to weights relative to a base, which follows the largest score only when that has gone far above it.
+  STRUCTDIFF_DEVICE static void weigh(
+      State& state, float (&out)[kOut][4], float (&scores)[kScores][4], float factor) {
+    float top[2] = {-kInfinity, -kInfinity};
+#pragma unroll
+    for (int n = 0; n < kScores; ++n) {
+      top[0] = fmaxf(top[0], fmaxf(scores[n][0], scores[n][1]));
+      top[1] = fmaxf(top[1], fmaxf(scores[n][2], scores[n][3]));
+    }
+    top[0] *= factor;
+    top[1] *= factor;
+    if (any(top[0] > state.base[0] + kSlack || top[1] > state.base[1] + kSlack)) raise(state, out, top);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      // A bias of -infinity may leave no score yet.
+      const float base = state.base[half] == -kInfinity ? 0.0f : state.base[half];
+#pragma unroll
+      for (int n = 0; n < kScores; ++n) {
+#pragma unroll
+        for (int e = half * 2; e < half * 2 + 2; ++e) {
+          scores[n][e] = exp2_fast(fmaf(scores[n][e], factor, -base));
+          state.sum[half] += scores[n][e];
+        }
+      }
+    }
+  }
+
+  STRUCTDIFF_DEVICE static void pack_weights(uint32_t (&weights)[kKeys / 16][4], const float (&scores)[kScores][4]) {
+#pragma unroll
+    for (int n = 0; n < kScores; ++n) {
+      weights[n / 2][n % 2 * 2] = pack<T>(scores[n][0], scores[n][1]);
+      weights[n / 2][n % 2 * 2 + 1] = pack<T>(scores[n][2], scores[n][3]);
+    }
+  }
+
+  STRUCTDIFF_DEVICE static void raise(State& state, float (&out)[kOut][4], const float (&top)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float highest = fmaxf(top[half], shuffle_xor(top[half], 1));
+      highest = fmaxf(state.base[half], fmaxf(highest, shuffle_xor(highest, 2)));
+      const float keep = exp2_fast(state.base[half] - (highest == -kInfinity ? 0.0f : highest));
+      state.base[half] = highest;
+      state.sum[half] *= keep;
+#pragma unroll
+      for (int c = 0; c < kOut; ++c) {
+        out[c][half * 2] *= keep;
+        out[c][half * 2 + 1] *= keep;
+      }
+    }
+  }
+
+  STRUCTDIFF_DEVICE static void finish(
+      const Problem& p, const State& state, const float (&out)[kOut][4], int b, int i, int h, int query, bool dead,
+      int lane) {
+    const Sizes& s = p.sizes;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float sum = state.sum[half];
+      sum += shuffle_xor(sum, 1);
+      sum += shuffle_xor(sum, 2);
+      const int row = query + (lane >> 2) + half * 8;
+      if (row >= s.queries) continue;
+      const float inverse = 1.0f / sum;
+      T* to = p.out.at(b, i, h) + row * p.out.token;
+#pragma unroll
+      for (int c = 0; c < kOut; ++c) {
+        const int column = c * 8 + (lane & 3) * 2;
+        if (column >= s.channels) continue;
+        store_pair<T>(to, 1, true, column, out[c][half * 2] * inverse, out[c][half * 2 + 1] * inverse);
+      }
+      if (p.lse && (lane & 3) == 0) {
+        const int64_t at = ((static_cast<int64_t>(b) * s.rows + i) * s.heads + h) * s.queries + row;
+        store(p.lse + at, dead ? kInfinity : state.base[half] / kLog2E + log_accurate(sum));
+      }
+    }
+  }
+};
+
+}  // namespace structdiff::gpu
