@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from structdiff import kernels
 from structdiff.kernels import native
+from structdiff.kernels.triangle_attention import _HOPPER
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 #: How much larger the native kernel's error may be than PyTorch's, and an error that is no matter in any case.
@@ -42,6 +43,7 @@ CASES = [
     Case(batch=2, queries=5, keys=200),
     Case(rows=64, queries=256, keys=256, channels=16),
     Case(rows=128, queries=128, keys=128),
+    *(Case(rows=7, queries=n, keys=n, channels=channels) for n in (33, 70, 190, 330) for channels in (16, 32, 64)),
     Case(rows=16, queries=300, keys=300, heads=16, channels=48, shared_by_samples=True),
     Case(rows=5, queries=77, keys=77, channels=24, shared_by_samples=True),
 ]
@@ -55,6 +57,20 @@ def mode(name: str) -> Iterator[None]:
         yield
     finally:
         kernels.set_mode(before)
+
+
+@contextlib.contextmanager
+def special_kernels(wanted: bool) -> Iterator[None]:
+    """With kernels made for one GPU, or those for every GPU only."""
+    native.set_special(wanted)
+    try:
+        yield
+    finally:
+        native.set_special(None)
+
+
+def has_special(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0)
 
 
 def draw(case: Case, dtype: torch.dtype, device: torch.device, seed: int = 0) -> dict[str, Tensor]:
@@ -103,25 +119,28 @@ def error(found: Tensor, wanted: Tensor) -> float:
     return relative.item() if relative.isfinite() else math.inf
 
 
-def attention_agreement(device: torch.device, cases: list[Case]) -> list[dict[str, object]]:
-    """One row a case and type: errors of the native kernel and of PyTorch, and whether twice gave the same bits."""
+def attention_agreement(device: torch.device, case: Case) -> list[dict[str, object]]:
+    """One row a type and kernel: errors of the native kernel and of PyTorch, and whether twice gave the same bits.
+
+    On a GPU that has kernels of its own, those for every GPU are compared too.
+    """
     rows = []
-    for case in cases:
-        for name, dtype in DTYPES.items():
-            inputs = draw(case, dtype, device)
-            wanted = exact(inputs)
-            with mode("native"):
-                native = attend(inputs, case.shared_by_samples)
+    for name, dtype in DTYPES.items():
+        inputs = draw(case, dtype, device)
+        wanted = exact(inputs)
+        with mode("reference"):
+            plain = attend(inputs, case.shared_by_samples)
+        torch_errors = {key: error(x, y) for key, x, y in zip(NAMES, plain, wanted, strict=True)}
+        for special in (True, False) if has_special(device) and dtype != torch.float32 else (True,):
+            with mode("native"), special_kernels(special):
+                found = attend(inputs, case.shared_by_samples)
                 again = attend(inputs, case.shared_by_samples)
-            with mode("reference"):
-                plain = attend(inputs, case.shared_by_samples)
-            errors = {key: error(x, y) for key, x, y in zip(NAMES, native, wanted, strict=True)}
-            torch_errors = {key: error(x, y) for key, x, y in zip(NAMES, plain, wanted, strict=True)}
+            errors = {key: error(x, y) for key, x, y in zip(NAMES, found, wanted, strict=True)}
             good = all(errors[x] <= max(ALLOWED_RATIO * torch_errors[x], NO_MATTER[name]) for x in NAMES)
-            same = all(torch.equal(x, y) for x, y in zip(native, again, strict=True))
+            same = all(torch.equal(x, y) for x, y in zip(found, again, strict=True))
             row = {"operator": "pair bias" if case.shared_by_samples else "triangle attention", "dtype": name}
-            row |= {"case": repr(case), "errors": errors, "torch": torch_errors, "good": good, "same_bits": same}
-            rows.append(row)
+            row |= {"kernels": "as chosen" if special else "for every GPU", "case": repr(case)}
+            rows.append(row | {"errors": errors, "torch": torch_errors, "good": good, "same_bits": same})
     return rows
 
 
@@ -192,7 +211,7 @@ def agreement(device: torch.device, quick: bool, report: Callable[[dict[str, obj
     native.CHECKED_DEVICES.clear()
     cases = CASES[3:5] + CASES[-1:] if quick else CASES
     sizes = [(9, 32, 32)] if quick else [(1, 32, 32), (33, 64, 32), (65, 128, 128), (130, 128, 128), (40, 256, 256)]
-    work = [lambda case=case: attention_agreement(device, [case]) for case in cases]
+    work = [lambda case=case: attention_agreement(device, case) for case in cases]
     work += [lambda size=size: multiplication_agreement(device, [size]) for size in sizes]
     rows: list[dict[str, object]] = []
     out: dict[str, object] = {}
@@ -204,4 +223,14 @@ def agreement(device: torch.device, quick: bool, report: Callable[[dict[str, obj
         report(out)
     if device.type == "cuda":
         out |= graph_agreement(device)
+    if has_special(device):
+        out["the kernel made for this GPU runs"] = special_runs(device)
     return out
+
+
+def special_runs(device: torch.device) -> bool:
+    """Whether a plain call really goes to the kernel that was made for this GPU."""
+    inputs = draw(Case(hidden=0), torch.bfloat16, device)
+    q, k, v = (inputs[x] for x in ("q", "k", "v"))
+    with mode("native"):
+        return _HOPPER(device, q, k, v, inputs["bias"], inputs["mask"], 1.0, torch.empty_like(q), None)

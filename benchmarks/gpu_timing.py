@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 import torch
-from gpu_agreement import Case, draw, mode, triangle_weights
+from gpu_agreement import Case, draw, has_special, mode, special_kernels, triangle_weights
 from torch import Tensor
 from torch.nn import functional
 
@@ -94,9 +94,9 @@ def clocks() -> str:
         return "unknown"
 
 
-def _native(name: str, call: Call) -> Call:
+def _native(name: str, call: Call, *, special: bool = True) -> Call:
     def run() -> object:
-        with mode(name):
+        with mode(name), special_kernels(special):
             return call()
 
     return run
@@ -110,9 +110,15 @@ def attention_calls(n: int, device: torch.device, dtype: torch.dtype) -> dict[st
     flat = [x.flatten(0, 1).transpose(1, 2).contiguous() for x in (q, k, v)]  # [i, head, j, channel]
     contiguous = bias.contiguous()
     element = torch.finfo(dtype).bits // 8
-    calls: dict[str, Call] = {"structdiff": _native("native", lambda: kernels.triangle_attention(q, k, v, bias, mask))}
+
+    def attend() -> object:
+        return kernels.triangle_attention(q, k, v, bias, mask)
+
+    calls: dict[str, Call] = {"structdiff": _native("native", attend)}
+    if has_special(device):
+        calls["structdiff, kernel for every GPU"] = _native("native", attend, special=False)
     if case.rows * case.heads * n * n * element <= _LARGEST_TABLE:
-        calls["torch SDPA"] = _native("reference", lambda: kernels.triangle_attention(q, k, v, bias, mask))
+        calls["torch SDPA"] = _native("reference", attend)
         table = contiguous.expand(n, -1, -1, -1)
         calls["torch SDPA, contiguous, bias expanded"] = lambda: functional.scaled_dot_product_attention(
             *flat, attn_mask=table

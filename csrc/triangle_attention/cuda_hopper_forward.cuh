@@ -43,8 +43,11 @@ struct HopperForward {
   static constexpr int kStageBytes = kRows * 2 * kTileBytes + kBiasBytes;
   // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
   static constexpr int64_t kSharedBytes = 1024 + kStages * (kStageBytes + 2 * static_cast<int>(sizeof(Arrivals)));
-  static constexpr int kProducerRegisters = 32;
-  static constexpr int kConsumerRegisters = kRows == 3 ? 160 : 240;
+  // A block has as many as it was started with; who asked for more would wait for ever.
+  static constexpr int kProducerRegisters = kRows == 3 ? 32 : 40;
+  static constexpr int kConsumerRegisters = kRows == 3 ? 160 : 232;
+  static constexpr int kStartRegisters = 65536 / kThreads / 8 * 8;
+  static_assert(kProducerRegisters + kRows * kConsumerRegisters <= (kRows + 1) * kStartRegisters, "too many registers");
   static constexpr int kScores = kKeys / 8;
   static constexpr int kOut = Channels / 8;
   // Weights may grow to 2 to this power before what was summed is scaled anew.
@@ -71,7 +74,11 @@ struct HopperForward {
   };
 
   STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
-    Block block = block_of(p, shared);
+    if constexpr (kHopper) work(p, shared);  // elsewhere there is nothing, see `hopper_can_run`
+  }
+
+  STRUCTDIFF_DEVICE static void work(const Problem& p, unsigned char* shared) {
+    const Block block = block_of(p, shared);
     if (thread_index() == 0) {
       for (int stage = 0; stage < kStages; ++stage) {
         arrivals_start(block.full + stage, 1);

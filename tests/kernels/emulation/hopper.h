@@ -11,6 +11,8 @@
 
 namespace structdiff::gpu {
 
+constexpr bool kHopper = true;
+
 struct TensorMap {
   const void* data;
   int64_t size[5], stride[5];  // elements
