@@ -37,11 +37,16 @@ class MotifHold:
         self.reference, self.groups, self.mask, self.num_slots = reference, groups, mask, num_slots
 
     @classmethod
-    def from_features(cls, features: Features) -> MotifHold:
-        """The motifs that the conditions of a batch hold fixed."""
+    def from_features(cls, features: Features, *, groups: int | None = None) -> MotifHold:
+        """The motifs that the conditions of a batch hold fixed.
+
+        groups: how many there are at most; without it they are counted, for which the host waits for the device.
+        """
         condition = features.condition
         held_tokens = condition.motif_group * condition.structure_fixed
-        count = int(held_tokens.max()) if held_tokens.numel() else 0
+        count = groups
+        if count is None:
+            count = int(held_tokens.max()) if held_tokens.numel() else 0
         tokens = held_tokens[:, None] == torch.arange(1, count + 1, device=held_tokens.device)[:, None]
         atoms = tokens.repeat_interleave(features.num_slots, 2) & condition.motif_mask[:, None]
         return cls(condition.motif_positions, atoms, mask=features.atom.mask, num_slots=features.num_slots)

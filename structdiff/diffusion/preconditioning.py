@@ -73,8 +73,8 @@ class Preconditioning:
     def draw_sigma(
         self, *shape: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Float[Tensor, "*batch"]:
-        """Noise levels (Å) for training: sigma_data exp(-1.2 + 1.5 n) with n normal. Drawn on the CPU."""
-        normal = torch.randn(*shape, generator=generator)
+        """Noise levels (Å) for training: sigma_data exp(-1.2 + 1.5 n) with n normal. Drawn where the generator is."""
+        normal = torch.randn(*shape, generator=generator, device="cpu" if generator is None else generator.device)
         return (self.sigma_data * (self.log_mean + self.log_std * normal).exp()).to(device)
 
     def _total(self, sigma: Tensor) -> Tensor:

@@ -187,6 +187,8 @@ class Denoiser(nn.Module):
         v, previous_centre = self._enter(c, centre, local, scale_local, previous)
         s, v = self.first(c.token, v, noise)
         point = centre * scale[:, None, None]
+        if self.training and torch.is_grad_enabled():
+            point.requires_grad_()  # as in the later rounds, so that a compiler needs one graph for all
         per_round = self.config.blocks_per_geometry
         for index, geometry in enumerate(self.geometry):
             near = point / scale[:, None, None]

@@ -85,12 +85,30 @@ def mini() -> ModelConfig:
     )  # fmt: skip
 
 
+def small() -> ModelConfig:
+    """Three times the parameters of mini, for minutes of a large GPU: about as many as Protpardelle-1c has."""
+    return ModelConfig(
+        trunk=TrunkConfig(
+            inputs=InputConfig(c_atom=64, c_s_inputs=192),
+            pairformer=PairformerConfig(blocks=4, c_s=192, heads=4, **_small_pairs(64)),
+            template=PairConfig(**_small_pairs(32)),
+            template_blocks=0,
+            msa=None,
+        ),
+        denoiser=DenoiserConfig(
+            c_token=320, c_vector=64, c_atom=64, c_geometry=64, c_noise=192, blocks=10, blocks_per_geometry=5, heads=8,
+            head_dim=32, points=4, messages=32,
+        ),
+        confidence=ConfidenceConfig(pairformer=PairformerConfig(blocks=1, c_s=128, heads=4, **_small_pairs(32))),
+    )  # fmt: skip
+
+
 def base() -> ModelConfig:
     """AlphaFold 3's sizes."""
     return ModelConfig()
 
 
-PRESETS = {"tiny": tiny, "mini": mini, "base": base}
+PRESETS = {"tiny": tiny, "mini": mini, "small": small, "base": base}
 
 
 def preset(name: str) -> ModelConfig:

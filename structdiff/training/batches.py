@@ -20,10 +20,12 @@ class BatchConfig:
 
     crops: for each crop size in tokens, how many structures make a batch and how often such a batch is drawn.
     small_share: how often a structure that fits whole into the crop is drawn, rather than any.
+    fixed_size: pad to the size of the crop, rather than to the largest structure of the batch, for compilers.
     """
 
     crops: Sequence[tuple[int, int, float]] = ((64, 4, 0.75), (96, 2, 0.15), (128, 1, 0.10))
     small_share: float = 0.6
+    fixed_size: bool = False
 
 
 class TrainingBatches(IterableDataset):
@@ -48,6 +50,7 @@ class TrainingBatches(IterableDataset):
         super().__init__()
         self.structures, self.config, self.mix = structures, config, mix
         self.seed, self.start, self.count, self.rank, self.ranks = seed, start, count, rank, ranks
+        self._cumulative: dict[int, np.ndarray] = {}
 
     def __iter__(self) -> Iterator[Features]:
         worker = get_worker_info()
@@ -62,18 +65,25 @@ class TrainingBatches(IterableDataset):
         rng = np.random.default_rng([self.seed, number])
         shares = np.array([share for _, _, share in self.config.crops])
         tokens, size, _ = self.config.crops[rng.choice(len(shares), p=shares / shares.sum())]
+        return self.draw(tokens, size, rng)
+
+    def draw(self, tokens: int, size: int, rng: np.random.Generator) -> Features:
+        """A batch of ``size`` structures, each cropped to ``tokens`` tokens."""
         items: list[Features] = []
         while len(items) < size:
             item = training_example(self.structures.structure(self._draw(tokens, rng)), tokens, self.mix, rng)
             if int(item.token.mask.sum()) >= 8:
                 items.append(item)
-        return collate(items)
+        return collate(items, num_tokens=tokens if self.config.fixed_size else None)
 
     def _draw(self, tokens: int, rng: np.random.Generator) -> int:
-        weight = self.structures.weight
-        if rng.random() < self.config.small_share:
-            fits = (self.structures.num_tokens <= tokens) & (self.structures.num_tokens >= 0.6 * tokens)
-            if fits.any():
-                weight = weight * fits
-        cumulative = np.cumsum(weight)
+        cumulative = self._cumulative_weight(tokens if rng.random() < self.config.small_share else 0)
         return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+
+    def _cumulative_weight(self, tokens: int) -> np.ndarray:
+        """Running sums of the weights of all entries (tokens 0), or of those that just fit into such a crop."""
+        if tokens not in self._cumulative:
+            number, weight = self.structures.num_tokens, self.structures.weight
+            fits = (number <= tokens) & (number >= 0.6 * tokens)
+            self._cumulative[tokens] = np.cumsum(weight * fits if fits.any() else weight)
+        return self._cumulative[tokens]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytorch_lightning as lightning
@@ -15,6 +16,8 @@ from structdiff.model.denoiser import DenoiserCondition
 from structdiff.model.network import ModelConfig, StructureNetwork
 from structdiff.structure.tables import ChainKind
 from structdiff.training import losses
+from structdiff.training.packed import PackedBatch
+from structdiff.training.tasks import MOTIF_GROUPS
 
 _FINE_SIGMA = 4.0  # Å; below it bonds and clashes are worth a loss of their own
 
@@ -33,7 +36,10 @@ class LossWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
-    """AdamW with a linear warm-up, a constant rate, and a decay to a tenth over the last steps if any are named."""
+    """AdamW with a linear warm-up, a constant rate, and a decay to a tenth over the last steps if any are named.
+
+    decay_share: the last part of the call's minutes over which the rate falls to a tenth, whatever the steps.
+    """
 
     learning_rate: float = 1e-3
     warmup_steps: int = 300
@@ -44,13 +50,16 @@ class OptimiserConfig:
     ema_decay: float = 0.999
     decay_from: int | None = None
     decay_steps: int = 1000
+    decay_share: float = 0.0
 
-    def rate(self, step: int) -> float:
-        """Factor on the learning rate at a step."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        if self.decay_from is None or step <= self.decay_from:
-            return warm
-        return warm * max(0.1, 1 - 0.9 * (step - self.decay_from) / self.decay_steps)
+    def rate(self, step: int, passed: float = 0.0) -> float:
+        """Factor on the learning rate at a step, with that share of the call's minutes gone."""
+        rate = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        if self.decay_from is not None and step > self.decay_from:
+            rate *= max(0.1, 1 - 0.9 * (step - self.decay_from) / self.decay_steps)
+        if passed > 1 - self.decay_share:
+            rate *= max(0.1, 1 - 0.9 * (passed - 1 + self.decay_share) / self.decay_share)
+        return rate
 
 
 class TrainingModule(lightning.LightningModule):
@@ -76,6 +85,14 @@ class TrainingModule(lightning.LightningModule):
         self.weights = weights or LossWeights()
         self.optimiser = optimiser or OptimiserConfig()
         self.preconditioning = Preconditioning()
+        self.passed: Callable[[], float] = lambda: 0.0
+        """The share of the call's minutes that is gone; the rate may follow it."""
+
+    def transfer_batch_to_device(
+        self, batch: Features | PackedBatch, device: torch.device, dataloader_idx: int
+    ) -> Features:
+        """The features on the device; Lightning calls it."""
+        return batch.unpack(device) if isinstance(batch, PackedBatch) else batch.to(device)
 
     def training_step(self, batch: Features, index: int) -> Tensor:
         """The loss of one batch; Lightning calls it."""
@@ -98,8 +115,9 @@ class TrainingModule(lightning.LightningModule):
         trunk = network.trunk(batch, recycles=recycles)
         condition = network.denoiser.condition(batch, trunk).repeat(self.noise_levels)
         target, weight, resolved = (x.repeat_interleave(self.noise_levels, 0) for x in _targets(batch))
-        sigma = self.preconditioning.draw_sigma(len(target), generator=generator, device=target.device)
-        noise = torch.randn(target.shape, generator=generator).to(target)
+        drawing = _generator_on(target.device, generator)
+        sigma = self.preconditioning.draw_sigma(len(target), generator=drawing, device=target.device)
+        noise = torch.randn(target.shape, generator=drawing, device=drawing.device).to(target)
         exists = batch.atom.mask.repeat_interleave(self.noise_levels, 0)[..., None]
         noisy = (target + sigma[:, None, None] * noise) * exists
         previous = None
@@ -117,7 +135,9 @@ class TrainingModule(lightning.LightningModule):
     ) -> Tensor:
         with torch.no_grad():
             guess = network.denoiser(condition, noisy, sigma).positions
-            return MotifHold.from_features(batch).repeat(self.noise_levels).project(guess, 0.0)
+            # On a CPU they are counted: most batches have one group or none. Asking a GPU would take longer.
+            groups = None if guess.device.type == "cpu" else MOTIF_GROUPS
+            return MotifHold.from_features(batch, groups=groups).repeat(self.noise_levels).project(guess, 0.0)
 
     def _geometry(
         self, batch: Features, denoised: Tensor, target: Tensor, resolved: Tensor, sigma: Tensor
@@ -156,12 +176,29 @@ class TrainingModule(lightning.LightningModule):
     def configure_optimizers(self) -> dict:
         """AdamW and its rate; the confidence head is left out."""
         config = self.optimiser
-        trained = [p for name, p in self.network.named_parameters() if not name.startswith("confidence")]
+        trained = self._trained()
         optimiser = torch.optim.AdamW(
-            trained, lr=config.learning_rate, betas=(config.beta_1, config.beta_2), weight_decay=config.weight_decay
+            trained,
+            lr=config.learning_rate,
+            betas=(config.beta_1, config.beta_2),
+            weight_decay=config.weight_decay,
+            fused=trained[0].device.type in ("cpu", "cuda"),
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: config.rate(step))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: config.rate(step, self.passed()))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of all gradients together; Lightning's own refuses fused optimisers in mixed precision."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self._trained(), gradient_clip_val)
+
+    def _trained(self) -> list[torch.nn.Parameter]:
+        return [p for name, p in self.network.named_parameters() if not name.startswith("confidence")]
 
     def on_train_batch_end(self, *arguments: object) -> None:
         """Carries the moving average of the weights one step on."""
@@ -178,5 +215,14 @@ def _targets(batch: Features) -> tuple[Tensor, Tensor, Tensor]:
     counts = resolved[..., None].to(batch.atom.positions)
     middle = (batch.atom.positions * counts).sum(1, keepdim=True) / counts.sum(1, keepdim=True).clamp(min=1)
     target = (batch.atom.positions - middle) * counts
-    kind = torch.tensor(losses.ATOM_WEIGHT, device=target.device)[batch.token.kind]
-    return target, kind.repeat_interleave(batch.num_slots, 1) * resolved, resolved
+    # By comparison: a table would be copied to a GPU each time, for which the host waits.
+    weight = torch.stack([(batch.token.kind == kind) * value for kind, value in enumerate(losses.ATOM_WEIGHT)]).sum(0)
+    return target, weight.repeat_interleave(batch.num_slots, 1) * resolved, resolved
+
+
+def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """A generator on a GPU, seeded by one on the CPU, so that noise is drawn where it is used; else the same one."""
+    if device.type != "cuda":
+        return generator
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.Generator(device).manual_seed(seed)

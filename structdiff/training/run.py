@@ -24,7 +24,9 @@ from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
 from structdiff.training.module import LossWeights, OptimiserConfig, TrainingModule
+from structdiff.training.packed import pack
 from structdiff.training.tasks import TaskMix
+from structdiff.training.trial import Trial
 
 CHECKPOINT_FILE = "last.ckpt"
 
@@ -35,7 +37,7 @@ class TrainConfig:
 
     data: folder made by ``structdiff prepare``.
     out: folder for checkpoints, logs and weights.
-    model: preset of sizes: tiny, mini or base.
+    model: preset of sizes: tiny, mini, small or base.
     start_from: weights folder to begin with (a fresh network if none); a checkpoint in ``out`` wins over it.
     max_steps: training steps in all, those of earlier calls included.
     max_minutes: wall-clock limit of this call, after which the run saves and ends.
@@ -48,6 +50,7 @@ class TrainConfig:
     precision: of the arithmetic, as Lightning takes it: 32-true, bf16-mixed.
     threads: of the CPU; PyTorch decides if none.
     workers: processes that make batches ahead of the step; 0 makes them in the step's own process.
+    compile: compile the network's blocks where that is quicker; each size of crop takes a while at the start.
     save_minutes: time between two checkpoints.
     log_steps: steps between two lines of the log.
     validate_steps: steps between two looks at validation data.
@@ -73,6 +76,7 @@ class TrainConfig:
     precision: str = "32-true"
     threads: int | None = None
     workers: int = 0
+    compile: bool = False
     save_minutes: float = 10.0
     log_steps: int = 20
     validate_steps: int = 500
@@ -97,6 +101,9 @@ def train(config: TrainConfig) -> Path:
 
     Continues from ``out/last.ckpt`` when that exists. Interrupting saves first.
     """
+    if config.optimiser.decay_share and (config.max_minutes is None or config.devices > 1):
+        message = "the rate can follow the clock in a run of limited minutes on one device"
+        raise InputError(message, key="optimiser.decay_share", found=config.optimiser.decay_share)
     if config.threads:
         torch.set_num_threads(config.threads)
     module = _module(config)
@@ -110,7 +117,9 @@ def train(config: TrainConfig) -> Path:
     held_out = TrainingBatches(
         StructureSet(config.data, "val"), config.batches, config.tasks, seed=1, count=config.validation_batches
     )
-    recorder = RunRecorder(config)
+    trial = Trial(batches) if config.compile else None
+    recorder = RunRecorder(config, trial)
+    module.passed = recorder.passed
     trainer = lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -127,12 +136,13 @@ def train(config: TrainConfig) -> Path:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[recorder],
+        callbacks=[*([trial] if trial else []), recorder],
     )
     ahead = DataLoader(
         batches,
         batch_size=None,
         num_workers=config.workers,
+        collate_fn=pack if config.workers else None,  # pyright: ignore[reportArgumentType]  # no lists come
         pin_memory=bool(config.workers) and torch.cuda.is_available(),
         prefetch_factor=4 if config.workers else None,
     )
@@ -178,16 +188,17 @@ def _resume(config: TrainConfig, module: TrainingModule) -> tuple[int, str | Non
 class RunRecorder(Callback):
     """Saves every few minutes, prints how it goes, and ends the run at its wall-clock limit."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, config: TrainConfig, trial: Trial | None = None) -> None:
+        self.config, self.trial = config, trial
         self.began = self.saved = self.printed = time.monotonic()
         self.first_step: int | None = None
+        self.first_at = self.began
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx: int) -> None:  # noqa: ANN001
         """Reports, saves or ends the run where it is due; Lightning calls it."""
         now = time.monotonic()
         if self.first_step is None:
-            self.first_step = trainer.global_step - 1
+            self.first_step, self.first_at = trainer.global_step - 1, now
         if trainer.global_step % self.config.log_steps == 0:
             self._print(trainer, now)
         if _any(trainer, now - self.saved > 60 * self.config.save_minutes):
@@ -195,6 +206,11 @@ class RunRecorder(Callback):
         limit = self.config.max_minutes
         if limit is not None and _any(trainer, now - self.began > 60 * limit):
             trainer.should_stop = True
+
+    def passed(self) -> float:
+        """The share of the call's minutes that is gone; 0 where they are not limited."""
+        limit = self.config.max_minutes
+        return 0.0 if limit is None else min(1.0, (time.monotonic() - self.began) / (60 * limit))
 
     def _print(self, trainer: lightning.Trainer, now: float) -> None:
         done = trainer.global_step - (self.first_step or 0)
@@ -217,6 +233,13 @@ class RunRecorder(Callback):
             return
         os.replace(temporary, path)
         record = {"steps": trainer.global_step, "settings": to_dict(self.config)}
+        if self.first_step is not None:  # of this call, after its first step, which waits for data and compilers
+            record["timed"] = {
+                "steps": trainer.global_step - self.first_step - 1,
+                "seconds": self.saved - self.first_at,
+            }
+        if self.trial is not None:
+            record["trial"] = self.trial.report
         save_weights(module.ema, self.config.out / "weights", training=record)
         write_atomically(self.config.out / "run.json", json.dumps(record, indent=2) + "\n")
 

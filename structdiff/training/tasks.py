@@ -34,6 +34,8 @@ from structdiff.structure.tables import ChainKind, Structure
 _INTERFACE, _SURROUNDINGS, _TOUCHING = 8.0, 10.0, 8.0
 #: Neighbours within the surroundings from which a residue counts as buried, and below which as exposed.
 _MANY, _FEW = 20, 12
+#: Motif groups that an example may have at most.
+MOTIF_GROUPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,7 @@ def _motif(tokens: TokenTable, protein: np.ndarray, resolved: np.ndarray, rng: n
     chosen &= resolved
     group = chosen.astype(np.int32)
     if rng.random() < 0.25:
-        group[chosen] = 1 + np.cumsum(np.diff(np.flatnonzero(chosen), prepend=-1) > 1)[: chosen.sum()] % 3
+        group[chosen] = 1 + np.cumsum(np.diff(np.flatnonzero(chosen), prepend=-1) > 1)[: chosen.sum()] % MOTIF_GROUPS
     keep_sequence = chosen if rng.random() < 0.85 else np.zeros(count, bool)
     return keep_sequence | ~protein, group
 

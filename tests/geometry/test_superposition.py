@@ -7,7 +7,14 @@ from scipy.spatial.transform import Rotation
 
 from structdiff.geometry.distances import centroid
 from structdiff.geometry.rotations import random_rotation, rotate
-from structdiff.geometry.superposition import nearest_rotation, rmsd, superposed, superposed_rmsd, superposition
+from structdiff.geometry.superposition import (
+    nearest_rotation,
+    rmsd,
+    rotation_by_quaternion,
+    superposed,
+    superposed_rmsd,
+    superposition,
+)
 
 
 def points(*shape, seed=0, dtype=torch.float64):
@@ -97,3 +104,29 @@ def test_rmsd_of_a_known_shift():
     moved = torch.zeros(4, 3)
     moved[2:] = 9.0
     assert rmsd(moved, torch.zeros(4, 3), mask=half).item() == 0
+
+
+@pytest.mark.parametrize("kind", ["random", "reflection", "rank two", "rank one", "zero", "tiny", "nearly degenerate"])
+def test_the_rotation_found_as_a_quaternion_is_as_good_as_the_svds(kind):
+    matrix = torch.randn(200, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    if kind == "reflection":
+        matrix = matrix * torch.where(torch.linalg.det(matrix) > 0, -1.0, 1.0)[:, None, None]
+    if kind.startswith("rank"):
+        matrix[:, 2 if kind == "rank two" else 1 :] = 0
+    if kind == "zero":
+        matrix = matrix * 0
+    if kind == "tiny":
+        matrix = matrix * 1e-20
+    if kind == "nearly degenerate":
+        left, values, right = torch.linalg.svd(matrix)
+        values[:, 1:] = 1e-6 * values[:, 1:]
+        matrix = left @ torch.diag_embed(values) @ right
+    found, expected = rotation_by_quaternion(matrix), nearest_rotation(matrix)
+    assert (found @ found.mT - torch.eye(3, dtype=torch.float64)).abs().max() < 1e-12
+    assert torch.allclose(torch.linalg.det(found), torch.ones(200, dtype=torch.float64))
+    overlap, best = ((rotation * matrix).sum((-1, -2)) for rotation in (found, expected))
+    assert (overlap - best).abs().max() <= 1e-7 * matrix.abs().max()
+    if kind in ("random", "reflection", "tiny"):
+        assert (found - expected).abs().max() < 1e-6
+    if kind == "zero":
+        assert torch.equal(found[0], torch.eye(3, dtype=torch.float64))

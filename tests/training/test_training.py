@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import pickle
 import subprocess
 import sys
 import warnings
@@ -21,6 +22,7 @@ from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
 from structdiff.training.module import OptimiserConfig, TrainingModule, _targets
+from structdiff.training.packed import pack
 from structdiff.training.run import TrainConfig, read_train_config, train
 from structdiff.training.tasks import _TASKS, TaskMix, draw_condition, training_example
 from tests.features.examples import mixed
@@ -140,6 +142,23 @@ def test_batches_depend_on_seed_and_number_alone(data):
     )
 
 
+def test_a_packed_batch_is_the_same_batch_in_a_fraction_of_the_bytes(data):
+    config = BatchConfig(crops=((24, 3, 1.0),), fixed_size=True)
+    batches = TrainingBatches(StructureSet(data, "train"), config, TaskMix(contacts=1.0), seed=3)
+    for number in range(4):
+        batch = batches.batch(number)
+        assert batch.num_tokens == 24
+        packed = pickle.loads(pickle.dumps(pack(batch)))
+        again, size = packed.unpack(), 0
+        for group in dataclasses.fields(batch):
+            for field in dataclasses.fields(getattr(batch, group.name)):
+                a, b = (getattr(getattr(x, group.name), field.name) for x in (batch, again))
+                assert a.dtype == b.dtype
+                assert torch.equal(a, b), field.name
+                size += a.nbytes
+        assert packed.data.nbytes < 0.4 * size
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more than the machine may have cores
 def test_batches_made_ahead_by_workers_are_the_same_in_the_same_order(data):
     batches = TrainingBatches(
@@ -241,6 +260,33 @@ def test_bad_settings_are_named(tmp_path, text, words):
     with pytest.raises(InputError) as caught:
         read_train_config(path)
     assert all(word in str(caught.value) for word in [*words, "train.yaml"])
+
+
+def test_a_run_in_half_precision_made_ahead_and_with_a_compiler_that_fails_trains_on(data, tmp_path):
+    # It fails here since a compiler cannot read the checks of types that tests turn on; compiled_step.py has one work.
+    config = config_for(data, tmp_path, max_steps=2, max_minutes=5.0, compile=True, precision="bf16-mixed", workers=1,
+                        optimiser=OptimiserConfig(decay_share=0.5))  # fmt: skip
+    weights, state = run(config)
+    assert state["global_step"] == 2
+    trial = json.loads((tmp_path / "run.json").read_text())["trial"]
+    assert trial["crops"] == [[16, 1, 1.0]]
+    assert trial["blocks"].startswith("interpreted: ")
+    assert "Dynamo" in trial["blocks"]
+    assert weights.training["steps"] == 2
+
+
+def test_the_rate_follows_steps_and_clock():
+    rate = OptimiserConfig(warmup_steps=10, decay_share=0.25).rate
+    assert rate(0) == 0.1
+    assert rate(50, 0.75) == 1.0
+    assert rate(50, 0.875) == pytest.approx(0.55)
+    assert rate(50, 1.0) == pytest.approx(0.1)
+    assert OptimiserConfig(warmup_steps=1, decay_from=5, decay_steps=10).rate(10, 1.0) == pytest.approx(0.55)
+
+
+def test_a_rate_that_follows_the_clock_needs_one(data, tmp_path):
+    with pytest.raises(InputError, match="decay_share"):
+        train(config_for(data, tmp_path, max_steps=1, optimiser=OptimiserConfig(decay_share=0.5)))
 
 
 def test_two_processes_train_one_set_of_weights(data, tmp_path):

@@ -1,0 +1,90 @@
+"""A training set as one compressed file, to be carried: the same set, in little over half the bytes.
+
+    python -m structdiff.training.set_archive pack DATA data.set
+    python -m structdiff.training.set_archive unpack data.set DATA
+
+The bytes of each array are sorted by their place within a number, and by column, before LZMA sees them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from structdiff.errors import InputError
+from structdiff.structure.files import write_atomically
+from structdiff.training.dataset import StructureSet
+
+_MAGIC = b"structdiff set 1\n"
+
+
+def pack(data: Path, archive: Path) -> int:
+    """Writes the set in the folder ``data`` to one file; returns its size in bytes. Raises InputError for no set."""
+    StructureSet(data, "train")  # says what is wrong
+    arrays = {path.stem: np.load(path, allow_pickle=False) for path in sorted(data.glob("*.npy"))}
+    rows = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
+    header = json.dumps({"arrays": rows, "set": (data / "set.json").read_text(encoding="utf-8")}).encode()
+    plain = len(header).to_bytes(8, "little") + header + b"".join(_planes(array) for array in arrays.values())
+    packed = _MAGIC + lzma.compress(plain, preset=6)
+    write_atomically(archive, packed)
+    return len(packed)
+
+
+def unpack(archive: Path, data: Path) -> None:
+    """Makes the set's folder again, whole or not at all. Raises InputError where the file is broken."""
+    try:
+        packed = archive.read_bytes()
+        if not packed.startswith(_MAGIC):
+            raise InputError("is no packed training set", path=archive)
+        plain = lzma.decompress(packed[len(_MAGIC) :])
+        end = 8 + int.from_bytes(plain[:8], "little")
+        header = json.loads(plain[8:end])
+    except (OSError, lzma.LZMAError, ValueError) as error:
+        raise InputError(f"cannot be read: {error}", path=archive) from error
+    partial = data.with_name(f".{data.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, code, shape in header["arrays"]:
+        dtype = np.dtype(code)
+        size = dtype.itemsize * int(np.prod(shape))
+        np.save(partial / f"{name}.npy", _from_planes(plain[end : end + size], dtype, shape))
+        end += size
+    (partial / "set.json").write_text(header["set"], encoding="utf-8")
+    shutil.rmtree(data, ignore_errors=True)
+    os.replace(partial, data)
+
+
+def _planes(array: np.ndarray) -> bytes:
+    columns = np.ascontiguousarray(array.reshape(len(array), -1).T) if array.size else array
+    return columns.view(np.uint8).reshape(-1, array.dtype.itemsize).T.tobytes()
+
+
+def _from_planes(raw: bytes, dtype: np.dtype, shape: list[int]) -> np.ndarray:
+    numbers = np.frombuffer(raw, np.uint8).reshape(dtype.itemsize, -1).T
+    flat = np.ascontiguousarray(numbers).view(dtype).ravel()
+    if not flat.size:
+        return flat.reshape(shape)
+    return np.ascontiguousarray(flat.reshape(-1, shape[0]).T).reshape(shape)
+
+
+def main() -> None:
+    """Packs or unpacks, as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("pack", "unpack"))
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    options = parser.parse_args()
+    if options.command == "pack":
+        print(f"{pack(options.source, options.target) / 2**20:.1f} MiB")
+    else:
+        unpack(options.source, options.target)
+
+
+if __name__ == "__main__":
+    main()
