@@ -27,6 +27,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -120,7 +121,9 @@ def mean_flop(config: TrainConfig, crops: list[tuple[int, int, float]]) -> float
 
 def result(config: TrainConfig, run: Path, before: int, problems: list[str]) -> dict[str, object]:
     """What the call came to, from the run's own records."""
-    record = json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {"steps": before}
+    record: dict[str, Any] = {"steps": before}
+    if (run / "run.json").exists():
+        record = json.loads((run / "run.json").read_text())
     rows = _log(run)
     found: dict[str, object] = {"steps": record["steps"], "steps of this call": record["steps"] - before}
     found |= {"problems": problems, "trial": record.get("trial")}
@@ -178,7 +181,7 @@ def main() -> int:
     before = _steps(options.run)
     minutes = options.minutes - (time.monotonic() - began) / 60
     problems = train(settings, data, options.run, minutes, extra)
-    found = {}
+    found: dict[str, object] = {}
     try:
         found = result(config, options.run, before, problems)
     except Exception as error:  # figures must not cost the weights

@@ -29,6 +29,7 @@ from structdiff.training.tasks import TaskMix
 from structdiff.training.trial import Trial
 
 CHECKPOINT_FILE = "last.ckpt"
+_COMPILING_SHARE = 0.3  # of a call's minutes, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,8 @@ def train(config: TrainConfig) -> Path:
     held_out = TrainingBatches(
         StructureSet(config.data, "val"), config.batches, config.tasks, seed=1, count=config.validation_batches
     )
-    trial = Trial(batches) if config.compile else None
+    limit = 600.0 if config.max_minutes is None else _COMPILING_SHARE * 60 * config.max_minutes
+    trial = Trial(batches, seconds=limit) if config.compile else None
     recorder = RunRecorder(config, trial)
     module.passed = recorder.passed
     trainer = lightning.Trainer(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -27,11 +30,12 @@ class Trial(Callback):
     """Tries a step of each crop size on the device, before the first: nothing is learnt from it.
 
     Batches that do not fit are halved until they do, and the blocks are compiled where that gives the same losses and
-    gradients and a quicker step; where compilation fails, they are interpreted. ``report`` says what came of it.
+    gradients and a quicker step; where compilation fails or takes more than ``seconds``, they are interpreted (what was
+    compiled is kept on disk by torch, and a later call goes on from there). ``report`` says what came of it.
     """
 
-    def __init__(self, batches: TrainingBatches, *, backend: str = "inductor") -> None:
-        self.batches, self.backend = batches, backend
+    def __init__(self, batches: TrainingBatches, *, backend: str = "inductor", seconds: float = 600.0) -> None:
+        self.batches, self.backend, self.seconds = batches, backend, seconds
         self.report: dict[str, object] = {}
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -54,7 +58,8 @@ class Trial(Callback):
         compile_blocks(module.network, backend=self.backend)
         began = time.monotonic()
         try:
-            compiled = [_timed(module, batch, context) for batch in examples]
+            with _at_most(self.seconds):
+                compiled = [_timed(module, batch, context) for batch in examples]
             problem = _difference(plain, compiled)
         except Exception as error:  # whatever a compiler may say: the step without it is known to work
             compiled, problem = [], f"{type(error).__name__}: {str(error).strip()[:500]}"
@@ -83,6 +88,25 @@ class Trial(Callback):
             size //= 2
             module.network.zero_grad()
             torch.cuda.empty_cache()
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError inside where that takes longer; the main thread alone can be interrupted so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: object) -> None:
+        raise TimeoutError(f"not compiled after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _step(module: TrainingModule, batch: Features, context: object) -> tuple[Tensor, Tensor]:
