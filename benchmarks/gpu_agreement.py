@@ -61,8 +61,8 @@ def mode(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def special_kernels(wanted: bool) -> Iterator[None]:
-    """With kernels made for one GPU, or those for every GPU only."""
-    native.set_special(wanted)
+    """With kernels made for one GPU, unless the environment leaves them out, or those for every GPU only."""
+    native.set_special(None if wanted else False)
     try:
         yield
     finally:
@@ -70,7 +70,8 @@ def special_kernels(wanted: bool) -> Iterator[None]:
 
 
 def has_special(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0)
+    """Whether this GPU has kernels of its own, and the environment does not leave them out."""
+    return device.type == "cuda" and native.special() and torch.cuda.get_device_capability(device) == (9, 0)
 
 
 def draw(case: Case, dtype: torch.dtype, device: torch.device, seed: int = 0) -> dict[str, Tensor]:
