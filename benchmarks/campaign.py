@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/campaign.py [--designs 4] [--steps 10] [--json benchmarks/results/campaign.json]
 
 Designs of 100 residues from nothing, by the command, once with --workers 1 and once with --workers 2, start of the
-processes included; refolding and judging are left out, as their time is that of the predictor. Beside it stands what the
-machine itself gains from a second process. The manifest's share is the time of its calls (taking work, recording it) for
-a row, beside the time of a design. Rows are listed as ``structdiff campaign status`` lists them, and with their results. Run it on a machine that does nothing
-else.
+processes included; refolding and judging are left out, as their time is that of the predictor. Beside it stands what
+the machine itself gains from a second process. The manifest's share is the time of its calls (taking work, recording
+it) for a row, beside the time of a design. Rows are listed as ``structdiff campaign status`` lists them, and with
+their results. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
