@@ -34,7 +34,7 @@ validate_steps: 1000
 
 def call(tmp_path: Path, run: str, *options: str) -> dict:
     command = [sys.executable, str(_ROOT / "benchmarks" / "train_gpu.py"), str(tmp_path / "data.set")]
-    command += [str(tmp_path / run), "--minutes", "0.5", "--settings", str(tmp_path / "settings.yaml")]
+    command += [str(tmp_path / run), "--minutes", "5", "--settings", str(tmp_path / "settings.yaml")]
     command += ["--carry", str(tmp_path / f"{run}.carried"), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=_ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
