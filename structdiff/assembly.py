@@ -18,9 +18,10 @@ from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.frames import valid_frames
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
-from structdiff.constraints.of_design import DESIGN_RESTRAINT, DesignConstraints
+from structdiff.constraints.of_design import DESIGN_RELAXATION, DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import relax
+from structdiff.constraints.residue_torsions import glycine_and_proline
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
@@ -275,7 +276,8 @@ def finished_design(
     positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
     verdicts = _verdicts(job, structure)
-    named = _with_sequence(job, structure, draw.restype_logits, sample_generator(seed, index + _SEQUENCE_STREAM))
+    logits = _with_torsions(job, structure, draw.restype_logits)
+    named = _with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM))
     own = _of_first(draw.confidence, len(job.tokens))
     design = Design(
         structure=named,
@@ -286,7 +288,7 @@ def finished_design(
         verdicts=tuple(verdicts),
         trajectory=trajectory,
         residue_map=job.layout.residue_map(),
-        sequence_probabilities=_sequence_probabilities(job, draw.restype_logits),
+        sequence_probabilities=_sequence_probabilities(job, logits),
     )
     if job.symmetry is not None:
         return _assembled(design, job, structure, draw)
@@ -365,7 +367,7 @@ def _relaxed(
     part = structure.select(chosen)
     fixed = None if held is None else torch.from_numpy(held[chosen])
     # What was designed says itself how it is relaxed; what was predicted stays nearer to what the network drew.
-    how = {} if chemistry is None else {"stereochemistry": chemistry, "restraint": DESIGN_RESTRAINT}
+    how = {} if chemistry is None else {"stereochemistry": chemistry, "settings": DESIGN_RELAXATION}
     done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed, images=images, **how)
     positions = positions.copy()
     positions[chosen] = done.positions[0].numpy()
@@ -383,6 +385,14 @@ def _in_motif_frame(job: Job, positions: np.ndarray) -> np.ndarray:
     mobile, target = (torch.from_numpy(np.asarray(x, np.float64)) for x in (positions, given))
     moved = superposition(mobile, target, mask=torch.from_numpy(held)).apply(mobile)
     return moved.numpy().astype(np.float32)
+
+
+def _with_torsions(job: Job, structure: Structure, logits: Tensor) -> Tensor:
+    """What the sequence head says of each amino acid, and what the finished backbone's torsions say to it."""
+    odds = torch.from_numpy(glycine_and_proline(structure.select(job._visible()))).to(logits)[job.tokens.residue]
+    told = logits.clone()
+    told[:, [RESTYPE_INDEX["GLY"], RESTYPE_INDEX["PRO"]]] += odds
+    return told
 
 
 def _with_sequence(job: Job, structure: Structure, logits: Tensor, generator: torch.Generator) -> Structure:
@@ -418,7 +428,7 @@ def _is_designed(job: Job) -> np.ndarray:
 
 
 def _sequence_probabilities(job: Job, logits: Tensor) -> np.ndarray:
-    """Of each open residue, what the sequence head thinks of the amino acids (AMINO_ACIDS); NaN for the others."""
+    """The shares of the amino acids (AMINO_ACIDS) that each open residue is drawn with; NaN for the others."""
     shares = torch.softmax(logits[:, _AMINO_ACIDS].double(), -1).numpy()
     return np.where(_is_designed(job)[:, None], shares, np.nan)
 

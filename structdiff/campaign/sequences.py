@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from structdiff import pipeline
+from structdiff.assembly import Job
 from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
+from structdiff.constraints.sequenced import relaxed_design
 from structdiff.errors import InputError
 from structdiff.output.prediction import chain_sequences
 from structdiff.structure.files import read_structure
@@ -133,13 +136,21 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places:
         device=device,
     )
     confidence = _residue_b_factor(structure)
+    job = pipeline.job_of(campaign.spec, number)
     return [
         Sequenced(
-            structure=_with_b_factor(each.structure, confidence),
+            structure=_with_b_factor(_finished(each.structure, job, campaign), confidence),
             columns={"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
         )
         for each in found
     ]
+
+
+def _finished(structure: Structure, job: Job, campaign: Campaign) -> Structure:
+    """A backbone with its new sequence, relaxed with its side chains where relaxation is wanted."""
+    if not campaign.options.relax or job.asked is None:
+        return structure
+    return relaxed_design(structure, job.asked, None if job.symmetry is None else job.symmetry.operators)
 
 
 def fixed_residues(backbone: BackboneFiles, campaign: Campaign) -> np.ndarray:

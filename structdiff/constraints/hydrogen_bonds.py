@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from structdiff.chemistry.ramachandran_density import GENERAL
 from structdiff.constraints.ideal_fragments import ladders
 from structdiff.constraints.ideal_pieces import HELIX_TORSIONS, HYDROGEN_BOND, STRAND_TORSIONS, pair_bonds
 from structdiff.constraints.stereochemistry import Stereochemistry
@@ -15,6 +16,7 @@ from structdiff.constraints.torsion_preference import TorsionPreference
 from structdiff.spec.fold import Block, StrandPair
 
 _N_TO_O_SPREAD, _N_TO_C = 0.12, 3.85  # Å
+_FORMED = 3.5  # Å between N and O of a hydrogen bond that is there
 _WELL = 20.0  # kT/radian², how steep the torsions' wells are
 
 
@@ -46,13 +48,34 @@ def with_fold(
 
     backbone (residue, 4): rows of N, CA, C, O, -1 for none; chain (residue); held (atom): what stays where it is.
     """
+    bonded = with_hydrogen_bonds(model, blocks, pairs, backbone=backbone, chain=chain, held=held)
+    return _with_wells(bonded, blocks, backbone)
+
+
+def with_hydrogen_bonds(
+    model: Stereochemistry,
+    blocks: Sequence[Block],
+    pairs: Sequence[StrandPair],
+    *,
+    backbone: np.ndarray,
+    chain: np.ndarray,
+    held: np.ndarray,
+    there: np.ndarray | None = None,
+) -> Stereochemistry:
+    """The same chemistry with the hydrogen bonds of a fold; with positions ``there`` (atom, 3), only those they have.
+
+    The rest as in `with_fold`.
+    """
     donors_acceptors = np.array(bonds_of_fold(blocks, pairs, chain), np.int64).reshape(-1, 2)
     nitrogen, oxygen = backbone[donors_acceptors[:, 0], 0], backbone[donors_acceptors[:, 1], 3]
     carbon = backbone[donors_acceptors[:, 1], 2]
     rows = np.concatenate([np.stack([nitrogen, oxygen], 1), np.stack([nitrogen, carbon], 1)])
     length = np.repeat([HYDROGEN_BOND, _N_TO_C], len(nitrogen))
     usable = (rows >= 0).all(1) & ~held[rows].all(1)
-    return _with_pairs(_with_wells(model, blocks, backbone), rows[usable], length[usable])
+    if there is not None:
+        apart = np.linalg.norm(there[nitrogen] - there[oxygen], axis=1)
+        usable &= np.tile(apart < _FORMED, 2)
+    return _with_pairs(model, rows[usable], length[usable])
 
 
 def _with_pairs(model: Stereochemistry, rows: np.ndarray, length: np.ndarray) -> Stereochemistry:
@@ -68,12 +91,16 @@ def _with_pairs(model: Stereochemistry, rows: np.ndarray, length: np.ndarray) ->
 
 
 def _with_wells(model: Stereochemistry, blocks: Sequence[Block], backbone: np.ndarray) -> Stereochemistry:
-    """Residues of helices and strands get a torsion table of their own: one well, as deep as it takes."""
+    """Residues of helices and strands get a torsion table of their own: one well in the density of any residue.
+
+    The well alone left residues that could not reach it between all that is natural (docs/log.md).
+    """
     preference = model.torsion_preference
     if preference is None:
         return model
     kinds = len(preference.table)
-    table = torch.cat([preference.table, torch.from_numpy(np.stack([_well(HELIX_TORSIONS), _well(STRAND_TORSIONS)]))])
+    wells = np.stack([_well(HELIX_TORSIONS), _well(STRAND_TORSIONS)]) / model.spreads.torsion_preference
+    table = torch.cat([preference.table, torch.from_numpy(wells) + preference.table[GENERAL]])
     number = {"H": kinds, "E": kinds + 1}
     wanted = {int(backbone[row, 1]): number[block.letter] for block in blocks for row in range(block.start, block.stop)}
     usual = zip(preference.atoms[:, 2].tolist(), preference.kind.tolist(), strict=True)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from structdiff.constraints.burial import burial_term
+from structdiff.constraints.chain_spacing import ChainSpacing
 from structdiff.constraints.energy_descent import EnergyDescent, Term
 from structdiff.constraints.energy_terms import build_term, kept_clash_term
 from structdiff.constraints.hydrogen_bonds import with_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
 from structdiff.constraints.obstacles import obstacle_terms
 from structdiff.constraints.placed_atoms import PlacedAtoms
+from structdiff.constraints.relaxation import Relaxation
 from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.features.requests import residue_blocks
@@ -23,8 +25,8 @@ from structdiff.spec.layout import Layout
 from structdiff.typing import Float
 
 #: New residues are nowhere in particular: they may go further for torsions that nature has (docs/log.md).
-DESIGN_SPREADS = Spreads(torsion_preference=1.0)
-DESIGN_RESTRAINT = 0.5  # kT/Å²
+DESIGN_SPREADS = Spreads(torsion_preference=6.0)
+DESIGN_RELAXATION = Relaxation(restraint=0.05, blurs=(40.0, 25.0, 15.0, 8.0))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +70,13 @@ class DesignConstraints:
         free = [(rows, shape) for rows, shape in pieces if not self.placed.held[rows].all()]
         if free:
             found.append(IdealFragments(free, self.placed.residue))
-        return found
+        if not self.placed.new.any():
+            return found
+        rigid = np.ones(len(self.placed.new), bool)
+        rigid[self.placed.structure.atoms.residue[self.placed.held == 0]] = False
+        # Before the fold is laid out, which else would settle on chains through each other, and after it.
+        spacing = ChainSpacing(self.placed.backbone, self.placed.chain, rigid, self.placed.residue)
+        return [spacing, *found, spacing]
 
     def chemistry(self) -> Stereochemistry:
         """The energy of the relaxation, with what keeps the fold."""

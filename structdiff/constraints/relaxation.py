@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,26 @@ from structdiff.typing import Bool, Float, Int
 
 _TOLERANCE = 0.02  # kT/Å, root mean square force: tight, so that the path to the minimum leaves no trace
 _RESTRAINT = 5.0  # kT/Å², keeps what is known near where it is
+_CLOSING_RESTRAINT = 0.5  # kT/Å² at least, while broken chains are closed
 _SETTLING = 100  # steps
 #: Share of repulsion, and the dampings (kT/Å²) of the Gauss-Newton steps taken with it.
 _GLIDES = ((0.0, (300.0, 100.0, 50.0, 20.0, 10.0)), (0.1, (20.0,) * 4), (1.0, (20.0,) * 8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaxation:
+    """How structures are relaxed.
+
+    restraint: how strongly atoms are kept where they were, kT/Å². blurs: widths (degrees) by which the densities of
+    backbone torsions are blurred, one after the other, before they are taken as they are: a loop that was drawn with
+    torsions that nature has not then finds its way to some that it has. steps: most energies with each width.
+    iterations: most energies that the final minimisation may take.
+    """
+
+    restraint: float = _RESTRAINT
+    blurs: tuple[float, ...] = ()
+    steps: int = 70
+    iterations: int = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +76,10 @@ def relax(
     positions: Float[Tensor, "sample atom 3"],
     *,
     held: Bool[Tensor, " atom"] | None = None,
-    iterations: int = 400,
     spreads: Spreads | None = None,
     stereochemistry: Stereochemistry | None = None,
     images: Images | None = None,
-    restraint: float = _RESTRAINT,
+    settings: Relaxation | None = None,
 ) -> Relaxed:
     """Makes sampled structures chemically right and moves them as little as that takes.
 
@@ -76,11 +93,10 @@ def relax(
         structure: the molecules; its own positions are not looked at.
         positions: sampled positions of all its atoms (Å).
         held: atoms that keep their positions, bit by bit.
-        iterations: most energies that the final minimisation of a sample may take.
         spreads: how stiff each kind of term is.
         stereochemistry: the terms, if they are at hand already (made with the same ``held``).
         images: other copies of the structure, which move along with it and keep apart from it.
-        restraint: how strongly atoms are kept where they were sampled, kT/Å².
+        settings: how far atoms may go, and how long it may take.
 
     Raises InputError when positions do not fit the structure or are not finite.
     """
@@ -90,7 +106,8 @@ def relax(
         structure, held=None if held is None else ~free.numpy(), spreads=spreads
     )
     source = positions.detach().cpu().double()
-    done = torch.stack([_relax_one(model, own, free, iterations, images, restraint) for own in source])
+    settings = settings or Relaxation()
+    done = torch.stack([_relax_one(model, own, free, settings, images) for own in source])
     finished = torch.where(free.to(positions.device)[:, None], done.to(positions), positions.detach())
     return _report(model, source, finished, free)
 
@@ -99,9 +116,8 @@ def _relax_one(
     model: Stereochemistry,
     sampled: Float[Tensor, "atom 3"],
     free: Bool[Tensor, " atom"],
-    iterations: int,
+    settings: Relaxation,
     images: Images | None,
-    restraint: float,
 ) -> Float[Tensor, "atom 3"]:
     # Rounding is least, and the same wherever the structure stands, about its own centre.
     centre = sampled.mean(0)
@@ -110,17 +126,28 @@ def _relax_one(
     images = None if images is None else images.about(centre.numpy())
     descent = Descent(model, anchor.numpy(), free.numpy(), cis.numpy(), images)
     positions = restore_hands(model, part_coinciding(anchor, free), free)
-    descent.restraint, descent.contact_weight = restraint, 0.0
+    descent.restraint, descent.contact_weight = max(settings.restraint, _CLOSING_RESTRAINT), 0.0
     positions = torch.from_numpy(descent.settle(positions.numpy(), _SETTLING))
     positions = restore_hands(model, positions, free).numpy()
     for descent.contact_weight, dampings in _GLIDES:
         positions = descent.glide(positions, dampings)
     positions = restore_hands(model, torch.from_numpy(positions), free).numpy()
-    found = minimise(
-        descent, positions, evaluations=iterations, tolerance=_TOLERANCE, precondition=descent.inverse_curvature
-    )
-    positions = torch.from_numpy(found.positions)
-    return positions + centre
+    for blur in (*settings.blurs, 0.0):
+        if settings.blurs:
+            descent = Descent(_blurred(model, blur), anchor.numpy(), free.numpy(), cis.numpy(), images)
+        descent.restraint = settings.restraint
+        found = minimise(
+            descent, positions, evaluations=settings.steps if blur else settings.iterations, tolerance=_TOLERANCE,
+            precondition=descent.inverse_curvature,
+        )  # fmt: skip
+        positions = found.positions
+    return torch.from_numpy(positions) + centre
+
+
+def _blurred(model: Stereochemistry, blur: float) -> Stereochemistry:
+    if model.torsion_preference is None or not blur:
+        return model
+    return dataclasses.replace(model, torsion_preference=model.torsion_preference.smoothed(blur))
 
 
 def _check(structure: Structure, positions: Tensor, held: Tensor | None) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
-from structdiff.chemistry.ramachandran_density import log_density, residue_class
+from structdiff.chemistry.ramachandran_density import CLASSES, log_density, residue_class
 from structdiff.geometry.torsions import torsion
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Float, Int
+
+_LEAST = 1e-6  # of the greatest density, where a blurred one has none
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,7 +24,7 @@ class TorsionPreference:
     """Minus the log density of phi and psi in nature, smooth: a periodic cubic spline over the table of densities.
 
     atoms (residue, 5): C before, N, CA, C, N after. kind (residue): class of the density. table (class, bin, bin): kT,
-    its lowest value in each class 0.
+    its lowest value in each class 0; the natural densities come first, wells that are asked for after them.
     """
 
     atoms: Int[Tensor, "residue 5"]
@@ -43,9 +48,12 @@ class TorsionPreference:
         if held is not None:
             free = ~held[atoms].all(axis=1)
             atoms, kind = atoms[free], kind[free]
-        energy = -log_density()
-        energy = energy - energy.min(axis=(1, 2), keepdims=True)
-        return cls(atoms=torch.from_numpy(atoms), kind=torch.from_numpy(kind), table=torch.from_numpy(np.array(energy)))
+        return cls(atoms=torch.from_numpy(atoms), kind=torch.from_numpy(kind), table=torch.from_numpy(_natural(0.0)))
+
+    def smoothed(self, width: float) -> TorsionPreference:
+        """The same with natural densities blurred by ``width`` (degrees): torsions that none has see where to go."""
+        table = torch.cat([torch.from_numpy(_natural(width)), self.table[len(CLASSES) :]])
+        return dataclasses.replace(self, table=table)
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, "sample residue"]:
         """Energy of each residue's torsions (kT), 0 at the commonest ones."""
@@ -61,6 +69,18 @@ class TorsionPreference:
         kind = self.kind.view(1, -1, 1, 1)
         values = self.table.to(positions.dtype)[kind, nodes[:, 0].unsqueeze(-1), nodes[:, 1].unsqueeze(-2)]
         return torch.einsum("srpq,srp,srq->sr", values, weights[:, 0], weights[:, 1])
+
+
+@lru_cache(maxsize=8)
+def _natural(width: float) -> np.ndarray:
+    """Minus the log densities of all classes (class, bin, bin), blurred by ``width`` (degrees), the lowest 0."""
+    density = np.exp(log_density())
+    if width > 0:
+        bins = width * density.shape[-1] / 360
+        density = ndimage.gaussian_filter(density, (0, bins, bins), mode="wrap")
+        density += _LEAST * density.max(axis=(1, 2), keepdims=True)
+    energy = -np.log(density)
+    return energy - energy.min(axis=(1, 2), keepdims=True)
 
 
 def spline_weights(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -119,9 +119,9 @@ class Prediction:
 class Design(Prediction):
     """One designed structure, and which of its residues come from where.
 
-    residue_map: as ``Layout.residue_map`` makes it, plain data. sequence_probabilities [token, amino acid]: what the
-    network's sequence head thinks of each of AMINO_ACIDS where the residue was open, NaN elsewhere; tokens are those of
-    the confidence.
+    residue_map: as ``Layout.residue_map`` makes it, plain data. sequence_probabilities [token, amino acid]: with what
+    share each of AMINO_ACIDS is drawn where the residue was open (the network's sequence head, and of glycine and
+    proline the backbone's torsions), NaN elsewhere; tokens are those of the confidence.
     """
 
     residue_map: Mapping[str, Any]

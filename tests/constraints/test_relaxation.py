@@ -4,7 +4,7 @@ import torch
 
 from structdiff.chemistry.components import component, component_from_smiles
 from structdiff.constraints.minimiser import minimise
-from structdiff.constraints.relaxation import relax
+from structdiff.constraints.relaxation import Relaxation, relax
 from structdiff.constraints.stereochemistry import Spreads, Stereochemistry, signed_volumes
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
@@ -207,7 +207,7 @@ def test_cis_before_proline_is_kept_and_elsewhere_undone(name, expected):
     peptide = build_structure([chain])
     start = torch.randn(1, len(peptide.atoms), 3, generator=torch.Generator().manual_seed(0))
     start[..., 0] += 3.6 * torch.from_numpy(peptide.atoms.residue)
-    points = relax(peptide, start, iterations=800).positions[0]
+    points = relax(peptide, start, settings=Relaxation(iterations=800)).positions[0]
     rows = {key: row for row, key in enumerate(zip(peptide.atoms.residue, peptide.atoms.name, strict=True))}
     before, c, n, after = (rows[1, "CA"], rows[1, "C"], rows[2, "N"], rows[2, "CA"])
     if float((points[before] - points[after]).norm()) > 3.4:  # trans: turn the second half by half a turn about C-N
@@ -216,7 +216,7 @@ def test_cis_before_proline_is_kept_and_elsewhere_undone(name, expected):
         turned = points[n] + 2 * (arrow @ axis)[:, None] * axis - arrow
         points = torch.where(torch.from_numpy(peptide.atoms.residue >= 2)[:, None], turned, points)
     assert float((points[before] - points[after]).norm()) < 3.2
-    result = relax(peptide, points[None], iterations=800)
+    result = relax(peptide, points[None], settings=Relaxation(iterations=800))
     found = result.positions[0, before] - result.positions[0, after]
     assert float(found.norm()) == pytest.approx(expected, abs=0.1)
     assert float(result.worst.bond) < 0.05

@@ -1,0 +1,91 @@
+"""A design that has its sequence and side chains: all its atoms relaxed together, each residue as the kind it is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from structdiff.constraints.hydrogen_bonds import with_hydrogen_bonds
+from structdiff.constraints.of_design import DesignConstraints
+from structdiff.constraints.placed_atoms import PlacedAtoms
+from structdiff.constraints.relaxation import Relaxation, relax
+from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
+from structdiff.constraints.symmetry_contacts import Images
+from structdiff.errors import StructdiffError
+from structdiff.geometry.point_groups import SymmetryGroup
+from structdiff.structure.tables import Structure
+
+SEQUENCED_RELAXATION = Relaxation(restraint=0.3)
+#: Side chains are where they are by a guess: they give way sooner than the backbone's torsions do.
+SEQUENCED_SPREADS = Spreads(torsion_preference=5.0, overlap=0.06)
+
+
+def relaxed_design(structure: Structure, asked: DesignConstraints, group: SymmetryGroup | None = None) -> Structure:
+    """The structure with its side chains and backbone relaxed, under what the design was drawn under.
+
+    Packed side chains reach into each other and into the backbone, and the backbone was made when no residue had a
+    kind: here glycine, proline and what stands before it have torsions of their own. What was held stays bit by bit.
+
+    Args:
+        structure: the finished design; of a symmetric assembly all copies, the first one first.
+        asked: what it was drawn under; its atoms are found in the structure by chain, number and name. Chains without
+            new residues do not move.
+        group: of a symmetric assembly; the others become what the operators make of the first copy.
+    """
+    size = _size_of_unit(structure, group)
+    unit = structure.select(structure.atoms.resolved & (np.arange(len(structure.atoms)) < size))
+    place = {key: row for row, key in enumerate(_keys(unit))}
+    drawn = asked.placed.designed_chains
+    given = [place.get(key, -1) if key[0] in drawn else -1 for key in _keys(asked.placed.structure)]
+    # Of a cropped target the files hold more than was drawn: chains without new residues stay altogether.
+    held = ~np.isin(unit.chains.name[unit.atom_chain], drawn)
+    held[[row for row, group_of in zip(given, asked.placed.held, strict=True) if row >= 0 and group_of > 0]] = True
+    if held.all():
+        return structure
+    images = None if group is None else Images.of(group)
+    done = relax(
+        unit, torch.from_numpy(unit.atoms.positions.astype(np.float64))[None], held=torch.from_numpy(held),
+        stereochemistry=_chemistry(unit, asked, np.array(given), held), images=images, settings=SEQUENCED_RELAXATION,
+    )  # fmt: skip
+    positions = structure.atoms.positions.astype(np.float64)
+    own = np.flatnonzero(structure.atoms.resolved[:size])
+    free = ~held
+    positions[own[free]] = done.positions[0].numpy()[free]
+    if group is not None:
+        positions = group.apply(positions[:size]).reshape(-1, 3)
+    return structure.with_positions(
+        np.where(structure.atoms.resolved[:, None], positions, structure.atoms.positions),
+        resolved=structure.atoms.resolved,
+    )
+
+
+def _size_of_unit(structure: Structure, group: SymmetryGroup | None) -> int:
+    copies = 1 if group is None else len(group)
+    if len(structure.atoms) % copies:
+        raise StructdiffError(f"{len(structure.atoms)} atoms are no {copies} equal copies")
+    return len(structure.atoms) // copies
+
+
+def _keys(structure: Structure) -> list[tuple[str, int, str]]:
+    """Chain, number and name of each atom."""
+    residue = structure.atoms.residue
+    chain = structure.chains.name[structure.atom_chain].tolist()
+    number = structure.residues.author_seq_id[residue].tolist()
+    return list(zip(chain, number, structure.atoms.name.tolist(), strict=True))
+
+
+def _chemistry(unit: Structure, asked: DesignConstraints, given: np.ndarray, held: np.ndarray) -> Stereochemistry:
+    model = Stereochemistry.from_structure(unit, held=held, spreads=SEQUENCED_SPREADS)
+    # Sulphurs that no bond joins are no disulfide.
+    apart = dataclasses.replace(model.repulsion, sulphur=np.zeros_like(model.repulsion.sulphur))
+    model = dataclasses.replace(model, repulsion=apart)
+    if not asked.blocks:
+        return model
+    placed: PlacedAtoms = asked.placed
+    backbone = np.where(placed.backbone >= 0, given[placed.backbone], -1)
+    return with_hydrogen_bonds(
+        model, asked.blocks, asked.pairs, backbone=backbone, chain=placed.chain, held=held,
+        there=unit.atoms.positions.astype(np.float64),
+    )  # fmt: skip

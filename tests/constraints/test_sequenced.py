@@ -1,0 +1,114 @@
+"""Designs relaxed once each residue is of a kind, and what their torsions say of the kind before."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from structdiff.constraints.of_design import DESIGN_RELAXATION, DESIGN_SPREADS, DesignConstraints
+from structdiff.constraints.placed_atoms import PlacedAtoms
+from structdiff.constraints.relaxation import Relaxation, relax
+from structdiff.constraints.residue_torsions import glycine_and_proline
+from structdiff.constraints.sequenced import relaxed_design
+from structdiff.constraints.stereochemistry import Stereochemistry
+from structdiff.constraints.torsion_preference import TorsionPreference
+from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.clashes import clashes
+from structdiff.evaluation.ramachandran import ramachandran
+from structdiff.geometry.point_groups import point_group
+from structdiff.structure.assembly import symmetric_assembly
+from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.tables import ChainKind
+
+
+@pytest.fixture(scope="module")
+def shaken(crambin):
+    """Crambin whose atoms are all a little off, with a good many clashes."""
+    noise = np.random.default_rng(5).normal(0.0, 0.45, crambin.atoms.positions.shape)
+    return crambin.with_positions(crambin.atoms.positions + noise)
+
+
+def asked_of(structure, held):
+    backbone = np.isin(structure.atoms.name, ("N", "CA", "C", "O"))
+    placed = structure.select(backbone)
+    new = np.ones(len(structure.residues), bool)
+    return DesignConstraints(placed=PlacedAtoms(structure=placed, new=new, held=held[backbone].astype(np.int32)))
+
+
+def test_side_chains_part_and_what_is_held_stays(shaken):
+    held = np.isin(shaken.atoms.residue, range(10, 15)) & np.isin(shaken.atoms.name, ("N", "CA", "C", "O"))
+    relaxed = relaxed_design(shaken, asked_of(shaken, held))
+    free = ~np.isin(shaken.atoms.residue, range(9, 16))
+    between = [pair for pair in clashes(relaxed).pairs.tolist() if free[pair].all()]
+    assert len(clashes(shaken).pairs) > 20
+    assert len(between) <= 1
+    np.testing.assert_array_equal(relaxed.atoms.positions[held], shaken.atoms.positions[held])
+
+
+def test_atoms_that_are_not_there_take_no_part(shaken):
+    seen = np.isin(shaken.atoms.name, ("N", "CA", "C", "O"))
+    structure = shaken.with_positions(shaken.atoms.positions, resolved=seen)
+    relaxed = relaxed_design(structure, asked_of(shaken, np.zeros(len(seen), bool)))
+    np.testing.assert_array_equal(relaxed.atoms.resolved, seen)
+    np.testing.assert_array_equal(relaxed.atoms.positions[~seen], structure.atoms.positions[~seen])
+    assert not np.array_equal(relaxed.atoms.positions[seen], structure.atoms.positions[seen])
+
+
+def test_copies_stay_copies(shaken):
+    group = point_group("C3")
+    unit = shaken.with_positions(shaken.atoms.positions + np.array([16.0, 0.0, 0.0]))
+    whole = symmetric_assembly(unit, group)
+    relaxed = relaxed_design(whole, asked_of(unit, np.zeros(len(unit.atoms), bool)), group)
+    positions = relaxed.atoms.positions.reshape(3, -1, 3)
+    np.testing.assert_allclose(group.apply(positions[0].astype(np.float64)), positions, atol=1e-4)
+    assert not np.allclose(positions[0], unit.atoms.positions, atol=0.05)
+
+
+def unknown(residues):
+    return build_structure([ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("UNK",) * residues)])
+
+
+def test_blurred_torsions_lead_to_natural_ones(crambin):
+    """A loop that was drawn badly: with the densities as they are it stays so."""
+    rows = np.isin(crambin.atoms.name, ("N", "CA", "C", "O"))
+    structure = unknown(len(crambin.residues)).with_positions(crambin.atoms.positions[rows])
+    noise = torch.from_numpy(np.random.default_rng(3).normal(0.0, 0.9, (4, len(structure.atoms), 3)))
+    drawn = torch.from_numpy(structure.atoms.positions.astype(np.float64)) + noise
+    chemistry = Stereochemistry.from_structure(structure, spreads=DESIGN_SPREADS)
+    plain = dataclasses.replace(DESIGN_RELAXATION, blurs=())
+    favoured = {}
+    for settings in (plain, DESIGN_RELAXATION):
+        done = relax(structure, drawn, stereochemistry=chemistry, settings=settings).positions
+        shares = [ramachandran(Backbone.from_structure(structure.with_positions(each.numpy()))) for each in done]
+        favoured[settings] = np.mean([share.favoured for share in shares])
+    assert favoured[DESIGN_RELAXATION] > favoured[plain] + 0.02
+    assert favoured[DESIGN_RELAXATION] > 0.93
+
+
+def test_blurring_keeps_the_commonest_torsions_and_wells(crambin):
+    preference = TorsionPreference.from_structure(crambin)
+    wells = torch.cat([preference.table, preference.table[:1] + 7])
+    blurred = dataclasses.replace(preference, table=wells).smoothed(15.0)
+    assert torch.equal(blurred.table[4], wells[4])
+    far = (blurred.table[0] < preference.table[0]).double().mean()
+    assert far > 0.5
+    assert float(blurred.table[0].min()) == 0
+
+
+def test_torsions_speak_for_glycine_and_against_proline(crambin):
+    phi, _, _ = Backbone.from_structure(crambin).torsions.T
+    odds = glycine_and_proline(crambin)
+    assert odds.shape == (len(crambin.residues), 2)
+    left = np.flatnonzero(np.nan_to_num(phi) > np.radians(60))
+    assert len(left)
+    assert (odds[left, 0] > 1).all()
+    assert (odds[left, 1] < 0).all()
+    prolines = crambin.residues.name == "PRO"
+    assert odds[prolines, 1].mean() > odds[~prolines, 1].mean() + 1
+    assert np.abs(odds[0, 0]) == 0
+
+
+def test_settings_are_what_relaxation_was(crambin):
+    positions = torch.from_numpy(crambin.atoms.positions.astype(np.float64))[None]
+    assert torch.equal(relax(crambin, positions).positions, relax(crambin, positions, settings=Relaxation()).positions)
