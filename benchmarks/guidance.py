@@ -48,7 +48,7 @@ ASKED = "LL" + "H" * 16 + "LLL" + "E" * 6 + "LLL" + "E" * 6 + "LLL" + "H" * 15 +
 #: What is asked, what of it is measured, and which way is better.
 REQUESTS = {
     "motif": ("motif RMSD, Å", "lower"),
-    "secondary structure": ("helix and strand where asked, %", "higher"),
+    "secondary structure": ("asked helix and strand, %", "higher"),
 }
 
 

@@ -19,6 +19,7 @@ from structdiff.evaluation.clashes import clashes
 from structdiff.evaluation.component_geometry import component_geometry
 from structdiff.evaluation.interface import hotspots_touched, interface
 from structdiff.evaluation.motif import motif_deviation
+from structdiff.evaluation.posebusters import checks_passed
 from structdiff.evaluation.subject import Subject
 from structdiff.evaluation.validity import validity
 from structdiff.structure.tables import ChainKind
@@ -66,8 +67,21 @@ def interface_values(subject: Subject) -> dict[str, float]:
     return values
 
 
+def ligand_values(subject: Subject) -> dict[str, float]:
+    """Are its ligands sound, by PoseBusters where that is installed; with a reference that says which bonds there are.
+
+    Nothing for ligands of several atoms whose bonds no file and no dictionary tells: every check would fail.
+    """
+    if subject.given.reference_of(subject.name) is not None:
+        return {}
+    share = checks_passed(subject.structure)
+    return {} if math.isnan(share) else {"posebusters": share}
+
+
 #: Every measure of a structure, in the order of their columns.
-MEASURES: tuple[Measure, ...] = (validity_values, motif_values, interface_values, accuracy_values)
+MEASURES: tuple[Measure, ...] = (
+    validity_values, motif_values, interface_values, ligand_values, accuracy_values,
+)  # fmt: skip
 
 
 def measured(subject: Subject) -> dict[str, float]:

@@ -21,8 +21,11 @@ _ORDERS = {1: "SINGLE", 2: "DOUBLE", 3: "TRIPLE", 4: "AROMATIC"}
 
 
 def checks_passed(model: Structure) -> float:
-    """Share of PoseBusters' checks that the model's ligands pass, mean over ligands; NaN where it is not installed."""
-    ligands = [rows for rows in _ligand_atoms(model) if len(rows) >= _SMALLEST]
+    """Share of PoseBusters' checks that the model's ligands pass, mean over ligands.
+
+    NaN where it is not installed, or no ligand of four atoms and more has known bonds.
+    """
+    ligands = [rows for rows in _ligand_atoms(model) if len(rows) >= _SMALLEST and _is_bonded(model, rows)]
     if importlib.util.find_spec("posebusters") is None or not ligands:
         return float("nan")
     from rdkit import rdBase
@@ -44,6 +47,11 @@ def checks_passed(model: Structure) -> float:
 def _ligand_atoms(model: Structure) -> list[np.ndarray]:
     chains = np.flatnonzero(model.chains.kind == ChainKind.LIGAND).tolist()
     return [np.flatnonzero((model.atom_chain == chain) & model.atoms.resolved) for chain in chains]
+
+
+def _is_bonded(model: Structure, rows: np.ndarray) -> bool:
+    """Whether bonds of these atoms are known at all; a file may name a ligand that nothing tells them of."""
+    return bool((np.isin(model.bonds.atom_1, rows) & np.isin(model.bonds.atom_2, rows)).any())
 
 
 def _molecule(model: Structure, rows: np.ndarray):  # noqa: ANN202 - an RDKit molecule, loaded late

@@ -13,8 +13,9 @@ from structdiff.evaluation.chain_matching import as_reference, match_chains
 from structdiff.evaluation.comparison import pair_atoms
 from structdiff.evaluation.dockq import dockq
 from structdiff.evaluation.evaluation import evaluate
+from structdiff.evaluation.measures import ligand_values
 from structdiff.evaluation.posebusters import checks_passed
-from structdiff.evaluation.subject import Given
+from structdiff.evaluation.subject import Given, Subject
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind
 
@@ -124,6 +125,17 @@ def test_the_order_of_a_ligands_atoms_does_not_matter(with_ligands):
 def test_posebusters_or_nothing(with_ligands):
     share = checks_passed(with_ligands)
     assert np.isnan(share) if importlib.util.find_spec("posebusters") is None else 0.5 < share <= 1
+    given = Subject(name="4i39", path=Path("4i39.cif"), structure=with_ligands)
+    assert ligand_values(given) == ({} if np.isnan(share) else {"posebusters": share})
+
+
+def test_ligands_whose_bonds_nothing_tells_are_not_checked(with_ligands):
+    none = np.zeros(0, np.int32)
+    bonds = dataclasses.replace(
+        with_ligands.bonds, **{name: none.astype(getattr(with_ligands.bonds, name).dtype) for name in
+                               (field.name for field in dataclasses.fields(with_ligands.bonds))}
+    )  # fmt: skip
+    assert np.isnan(checks_passed(dataclasses.replace(with_ligands, bonds=bonds)))
 
 
 def test_nucleic_acids_alone_are_judged_too():

@@ -42,6 +42,6 @@ METRICS = (
            formula="lDDT of distances under 6 Å between ligand atoms and polymer atoms, best symmetric naming",
            source="Robin et al., Proteins 91, 1811 (2023)"),
     Metric(name="posebusters", label="PoseBusters checks passed", group=_LIGAND, unit="%", better="higher",
-           formula="share of the checks of the configuration `mol` or `redock` that a ligand passes; mean over ligands",
+           formula="share of the checks of the configuration `mol` or `dock` that a ligand passes; mean over ligands",
            source="Buttenschoen, Morris & Deane, Chem. Sci. 15, 3130 (2024)"),
 )  # fmt: skip
