@@ -10,6 +10,7 @@ from structdiff.constraints.burial import burial_term
 from structdiff.constraints.chain_spacing import ChainSpacing
 from structdiff.constraints.energy_descent import EnergyDescent, Term
 from structdiff.constraints.energy_terms import build_term, kept_clash_term
+from structdiff.constraints.fold_sketch import FoldSketch
 from structdiff.constraints.hydrogen_bonds import with_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
 from structdiff.constraints.obstacles import obstacle_terms
@@ -34,12 +35,14 @@ class DesignConstraints:
     """What is followed while one design is drawn, and kept while it is relaxed.
 
     placed: its atoms. terms: energies. blocks, pairs: helices and strands that are asked for, by residue (from 0).
+    sketches: where plans have their blocks in space (Å), for each plan the CA atoms of blocks in their order.
     """
 
     placed: PlacedAtoms
     terms: tuple[Term, ...] = ()
     blocks: tuple[Block, ...] = ()
     pairs: tuple[StrandPair, ...] = ()
+    sketches: tuple[tuple[np.ndarray, ...], ...] = ()
 
     @classmethod
     def of(
@@ -59,13 +62,20 @@ class DesignConstraints:
         if keeps_more and not any(isinstance(energy, Clash) for energy in spec.energies):
             terms.append(kept_clash_term(placed))
             terms += obstacle_terms(placed, left_out)
-        return cls(placed=placed, terms=tuple(terms), blocks=tuple(blocks), pairs=tuple(pairs))
+        return cls(placed=placed, terms=tuple(terms), blocks=tuple(blocks), pairs=tuple(pairs),
+                   sketches=spec.sketches)  # fmt: skip
 
     def sampling(self) -> list[SamplingConstraint]:
         """The constraints for the sampler, in the order in which they are applied."""
         found: list[SamplingConstraint] = []
         if self.terms:
             found.append(EnergyDescent(self.terms, self.placed.residue))
+        first = 0
+        for sketch in self.sketches:
+            blocks = self.blocks[first : first + len(sketch)]
+            first += len(sketch)
+            rows = [self.placed.backbone[block.start : block.stop, 1] for block in blocks]
+            found.append(FoldSketch(list(zip(rows, sketch, strict=True)), self.placed.residue))
         pieces = fragment_pieces(self.blocks, self.pairs, self.placed.backbone, self.placed.chain)
         free = [(rows, shape) for rows, shape in pieces if not self.placed.held[rows].all()]
         if free:

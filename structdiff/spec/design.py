@@ -77,7 +77,7 @@ class DesignSpec:
     secondary_structure: str | None = None
     burial: str | None = None
     fold_of: str | None = None
-    fold_plan: str = "natural"
+    fold_plan: str = "ideal"
     adjacent: tuple[BlockPair, ...] = ()
     apart: tuple[BlockPair, ...] = ()
     parallel: tuple[BlockPair, ...] = ()
@@ -96,6 +96,8 @@ class DesignSpec:
     #: Residues of the target that a crop leaves out, and the contigs with them.
     left_out: tuple[ResidueId, ...] = field(default=(), compare=False, repr=False)
     whole_contigs: Contigs | None = field(default=None, compare=False, repr=False)
+    #: Where drawn fold plans have their helices and strands: for each plan the CA atoms (Å) of its blocks.
+    sketches: tuple[tuple[np.ndarray, ...], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for key, letters in (("secondary_structure", SECONDARY_STRUCTURE_LETTERS), ("burial", BURIAL_LETTERS)):

@@ -13,7 +13,7 @@ from structdiff.errors import InputError
 BlockPair = tuple[int, int]
 
 #: Where the fold of new chains comes from when nothing is said of it: that of a natural chain, or the network alone.
-FOLD_PLANS = ("natural", "none")
+FOLD_PLANS = ("ideal", "natural", "none")
 _PAIR = re.compile(r"(\d+)\s*[-:]\s*(\d+)")
 _SHORTEST_STRAND = 2
 

@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from itertools import groupby
@@ -16,6 +16,7 @@ import numpy as np
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Energy, RadiusOfGyration
 from structdiff.spec.fold import BlockPair, blocks_of
+from structdiff.spec.ideal_folds import draw_ideal_fold
 from structdiff.spec.layout import Layout
 
 #: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).
@@ -29,13 +30,15 @@ class FoldPlan:
     """Helix (H), strand (E) or loop (L) of each residue, and pairs of blocks (from 1) that lie side by side.
 
     parallel: those pairs of strands that run the same way. radius_of_gyration: of the CA atoms (Å), None if it does not
-    matter. origin: the natural chain it is that of.
+    matter. sketch: the CA atoms (Å) of each block as they stand in space, if that is known. origin: the natural chain
+    it is that of.
     """
 
     letters: str
     adjacent: tuple[BlockPair, ...]
     parallel: tuple[BlockPair, ...] = ()
     radius_of_gyration: float | None = None
+    sketch: tuple[np.ndarray, ...] = field(default=(), compare=False)
     origin: str = ""
 
     def to_row(self) -> list[str]:
@@ -98,30 +101,46 @@ def draw_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
     return None
 
 
+def ideal_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
+    """The plan of an ideal fold of that length, with its sketch; None where there is none."""
+    fold = draw_ideal_fold(length, rng)
+    if fold is None:
+        return None
+    return FoldPlan(
+        letters=fold.letters,
+        adjacent=fold.adjacent,
+        parallel=fold.parallel,
+        sketch=tuple(element.alphas() for element in fold.elements),
+        origin=fold.name,
+    )
+
+
 def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -> DesignSpec:
     """The request for one design, with a plan drawn for each chain that is all new; as it is where none is wanted.
 
     A plan is drawn where ``fold_plan`` is "natural" and the request says nothing of secondary structure itself. The
     chains that hold residues of a structure, and lengths for which no plan is known, are left open.
     """
-    if spec.fold_plan != "natural" or spec.secondary_structure is not None or spec.fold_of is not None:
+    if spec.fold_plan == "none" or spec.secondary_structure is not None or spec.fold_of is not None:
         return spec
     letters: list[str] = []
     adjacent: list[BlockPair] = []
     parallel: list[BlockPair] = []
     sizes: list[Energy] = []
+    sketches: list[tuple[np.ndarray, ...]] = []
     own_size = any(isinstance(energy, RadiusOfGyration) for energy in spec.energies)
     for name, chain in layout.chains.items():
         if chain[0].chain_is_fixed:
             continue
         # What partial diffusion begins with has a fold already.
         new = all(residue.origin is None and residue.instead_of is None for residue in chain)
-        plan = draw_fold_plan(len(chain), rng) if new else None
+        plan = _PLANS[spec.fold_plan](len(chain), rng) if new else None
         before = len(blocks_of("/".join(letters)))
         letters.append("?" * len(chain) if plan is None else plan.letters)
         if plan is not None:
             adjacent += [(low + before, high + before) for low, high in plan.adjacent]
             parallel += [(low + before, high + before) for low, high in plan.parallel]
+            sketches.append(plan.sketch)
             if plan.radius_of_gyration is not None and not own_size:
                 sizes.append(RadiusOfGyration(target=round(plan.radius_of_gyration, 2), tolerance=1.0, chains=(name,)))
     if not any(set(each) - {"?"} for each in letters):
@@ -132,7 +151,15 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
         adjacent=tuple(adjacent),
         parallel=tuple(parallel),
         energies=(*spec.energies, *sizes),
+        sketches=tuple(each for each in sketches if each),
     )
+
+
+def _ideal_or_natural(length: int, rng: np.random.Generator) -> FoldPlan | None:
+    return ideal_fold_plan(length, rng) or draw_fold_plan(length, rng)
+
+
+_PLANS = {"ideal": _ideal_or_natural, "natural": draw_fold_plan}
 
 
 @lru_cache(maxsize=1)
