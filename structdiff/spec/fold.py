@@ -12,7 +12,7 @@ from structdiff.errors import InputError
 #: Two blocks by their numbers, counted from 1 along all designed chains.
 BlockPair = tuple[int, int]
 
-#: Where the fold of new chains comes from when nothing is said of it: that of a natural chain, or the network alone.
+#: Where the fold of new chains comes from when nothing is said: an ideal one, a natural chain's, the network alone.
 FOLD_PLANS = ("ideal", "natural", "none")
 _PAIR = re.compile(r"(\d+)\s*[-:]\s*(\d+)")
 _SHORTEST_STRAND = 2

@@ -1,9 +1,10 @@
-"""Fold plans: the helices and strands of natural chains, in order, and which of them lie side by side."""
+"""Fold plans: helices and strands in order, and which of them lie side by side; of ideal folds or of natural chains."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from structdiff.spec.layout import Layout
 #: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).
 _STRETCH, _STRETCH_RESIDUES = 0.15, 5
 _SHORTEST_LOOP = 2
+_WITH_LOOPS = 1.08  # radius of gyration of a chain over that of its helices and strands
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 
 
@@ -106,11 +108,15 @@ def ideal_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
     fold = draw_ideal_fold(length, rng)
     if fold is None:
         return None
+    sketch = tuple(element.alphas() for element in fold.elements)
+    alphas = np.concatenate(sketch)
+    size = _WITH_LOOPS * math.sqrt(np.square(alphas - alphas.mean(0)).sum(1).mean())
     return FoldPlan(
         letters=fold.letters,
         adjacent=fold.adjacent,
         parallel=fold.parallel,
-        sketch=tuple(element.alphas() for element in fold.elements),
+        radius_of_gyration=size,
+        sketch=sketch,
         origin=fold.name,
     )
 
@@ -118,7 +124,7 @@ def ideal_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
 def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -> DesignSpec:
     """The request for one design, with a plan drawn for each chain that is all new; as it is where none is wanted.
 
-    A plan is drawn where ``fold_plan`` is "natural" and the request says nothing of secondary structure itself. The
+    A plan is drawn where ``fold_plan`` is not "none" and the request says nothing of secondary structure itself. The
     chains that hold residues of a structure, and lengths for which no plan is known, are left open.
     """
     if spec.fold_plan == "none" or spec.secondary_structure is not None or spec.fold_of is not None:
@@ -156,6 +162,7 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
 
 
 def _ideal_or_natural(length: int, rng: np.random.Generator) -> FoldPlan | None:
+    """An ideal fold; for chains too short or too long for one the plan of a natural chain."""
     return ideal_fold_plan(length, rng) or draw_fold_plan(length, rng)
 
 

@@ -24,7 +24,7 @@ _BUNDLE_HELIX, _SHEET_HELIX, _STRAND = (15, 34), (11, 18), (5, 8)
 _LOOPS = {"HH": (3, 4), "EE": (2, 4), "EH": (3, 5), "HE": (3, 5)}
 _ENDS = (1, 3)
 #: Å that a residue of a loop bridges at most, on average.
-_REACH = 3.2
+_REACH = 3.4
 #: Bundles among all folds; the most helix that most folds with a sheet have: natural chains of 60 to 130 residues.
 _BUNDLE_SHARE = 0.15
 _MOST_HELIX, _MORE_HELIX = 0.42, 0.15
@@ -51,11 +51,6 @@ class Element:
     def half(self) -> float:
         """Half of its length in Å."""
         return 0.5 * (self.length - 1) * (_HELIX_RISE if self.letter == "H" else _STRAND_RISE)
-
-    @property
-    def ends(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where its axis begins and ends."""
-        return self.middle - self.half * self.direction, self.middle + self.half * self.direction
 
     def alphas(self) -> Float[np.ndarray, "residue 3"]:
         """Its CA atoms (Å)."""
@@ -262,7 +257,7 @@ def _with_end_helices(string: str, where: dict[int, int], lanes: Lanes, rng: np.
 def _checked(elements: Sequence[Element], loops: tuple[int, ...]) -> IdealFold | None:
     """The fold, if its loops are long enough, with its neighbours."""
     for (before, after), loop in zip(pairwise(elements), loops[1:-1], strict=True):
-        if np.linalg.norm(after.ends[0] - before.ends[1]) > _REACH * (loop + 1) + 1.5:
+        if np.linalg.norm(after.alphas()[0] - before.alphas()[-1]) > _REACH * (loop + 1):
             return None
     adjacent, parallel = [], []
     for (low, one), (high, other) in _pairs(elements):

@@ -84,6 +84,18 @@ def test_plans_of_two_chains_count_their_blocks_on():
     assert any(chain[low - 1] for low, _ in spec.adjacent)
 
 
+def test_ideal_plans_are_the_default_and_bring_a_sketch_of_each_block():
+    spec = planned()
+    assert spec.fold_plan == "ideal"
+    assert [len(each) for each in spec.sketches[0]] == [len(block) for block in blocks_of(spec.secondary_structure)]
+    assert planned(fold_plan="natural").sketches == ()
+
+
+def test_a_chain_too_long_for_an_ideal_fold_gets_none_or_a_natural_plan():
+    assert planned(contigs=parse_contigs("190")).secondary_structure is not None
+    assert planned(contigs=parse_contigs("900")).secondary_structure is None
+
+
 def test_an_unknown_plan_is_refused():
     with pytest.raises(InputError, match="did you mean 'natural'"):
         DesignSpec(contigs=parse_contigs("60"), fold_plan="naturl")

@@ -1,0 +1,98 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from structdiff.spec.fold import blocks_of, check_block_pairs, strand_pairs
+from structdiff.spec.fold_plans import ideal_fold_plan
+from structdiff.spec.ideal_folds import IdealFold, draw_ideal_fold
+
+
+def folds(length: int, count: int = 40) -> list[IdealFold]:
+    found = [draw_ideal_fold(length, np.random.default_rng([length, seed])) for seed in range(count)]
+    assert all(fold is not None for fold in found)
+    return [fold for fold in found if fold is not None]
+
+
+@pytest.mark.parametrize("length", [40, 64, 100, 150])
+def test_a_fold_has_the_asked_length_and_every_element_its_letters(length):
+    for fold in folds(length):
+        assert len(fold.letters) == length
+        assert [len(block) for block in blocks_of(fold.letters)] == [element.length for element in fold.elements]
+        assert [len(element.alphas()) for element in fold.elements] == [element.length for element in fold.elements]
+
+
+def test_the_same_random_numbers_give_the_same_fold_and_others_another():
+    one, again = (draw_ideal_fold(80, np.random.default_rng(5)) for _ in range(2))
+    assert one is not None
+    assert again is not None
+    assert one.letters == again.letters
+    assert all((a.alphas() == b.alphas()).all() for a, b in zip(one.elements, again.elements, strict=True))
+    assert len({fold.name for fold in folds(100)}) > 15
+
+
+def test_chains_too_short_or_too_long_have_none():
+    assert draw_ideal_fold(12, np.random.default_rng(0)) is None
+    assert draw_ideal_fold(600, np.random.default_rng(0)) is None
+
+
+def test_helices_are_right_handed_and_atoms_as_far_apart_as_in_proteins():
+    for fold in folds(90):
+        for element in fold.elements:
+            alphas = element.alphas()
+            steps = np.linalg.norm(np.diff(alphas, axis=0), axis=-1)
+            np.testing.assert_allclose(steps, 3.8, atol=0.1)
+            if element.letter == "H":
+                a, b, c = np.diff(alphas[:4], axis=0)
+                assert np.cross(a, b) @ c > 0
+
+
+def test_elements_do_not_run_into_each_other_and_their_ends_are_within_reach():
+    for fold in folds(100):
+        clouds = [element.alphas() for element in fold.elements]
+        for place, one in enumerate(clouds):
+            for other in clouds[place + 1 :]:
+                assert np.linalg.norm(one[:, None] - other[None], axis=-1).min() > 3.7
+        for (before, after), loop in zip(pairwise(clouds), fold.loops[1:-1], strict=True):
+            assert np.linalg.norm(after[0] - before[-1]) < 3.8 * (loop + 1)
+
+
+def test_crossovers_are_right_handed():
+    seen = 0
+    for fold in folds(100):
+        for one, helix, other in zip(fold.elements, fold.elements[1:], fold.elements[2:], strict=False):
+            if one.letter + helix.letter + other.letter == "EHE":
+                seen += 1
+                along = other.middle - one.middle
+                assert np.cross(one.direction, along) @ (helix.middle - (one.middle + other.middle) / 2) < 0
+    assert seen > 20
+
+
+def test_sheets_twist_to_the_left_seen_across_the_strands():
+    for fold in folds(100):
+        for low, high in fold.adjacent:
+            one, other = fold.elements[low - 1], fold.elements[high - 1]
+            if one.letter + other.letter == "EE":
+                way = np.sign(one.direction @ other.direction)
+                assert np.cross(one.direction, way * other.direction) @ (other.middle - one.middle) < 0
+
+
+def test_plans_can_be_asked_for_and_every_strand_is_paired_as_it_runs():
+    for seed in range(40):
+        plan = ideal_fold_plan(100, np.random.default_rng(seed))
+        assert plan is not None
+        check_block_pairs(plan.letters, plan.adjacent, (), plan.parallel)
+        blocks = blocks_of(plan.letters)
+        pairs = strand_pairs(blocks, plan.adjacent, (), plan.parallel)
+        numbers = {block: place for place, block in enumerate(blocks, start=1)}
+        together = {(numbers[pair.first], numbers[pair.second]) for pair in pairs if pair.parallel}
+        assert together == set(plan.parallel)
+        paired = {pair.first for pair in pairs} | {pair.second for pair in pairs}
+        assert {block for block in blocks if block.letter == "E"} <= paired
+
+
+def test_content_is_mostly_that_of_natural_chains():
+    letters = [fold.letters for fold in folds(100, 80)]
+    sheets = [each for each in letters if "E" in each]
+    assert len(sheets) > 0.75 * len(letters)
+    assert np.mean([each.count("H") <= 0.45 * len(each) for each in sheets]) > 0.7
