@@ -5,9 +5,10 @@
     python benchmarks/kernels/run.py --whole 64,128     design and predict, native over reference
 
 Contestants: ``native``; ``reference``, what runs without a compiler; ``eager``, the definition in plain PyTorch, which
-writes every score to memory; ``sdpa``, torch's fused attention. ``--clock cpu`` counts the processor's time in place of
-the wall's, for a machine that does other work. ``--save`` replaces this
-device's rows in benchmarks/reference_results.csv.
+writes every score to memory; ``sdpa``, torch's fused attention; of triangle multiplication, ``eager`` is the module as
+OpenFold writes it (planes, then a matrix product) and ``einsum`` as Boltz does (channels last). ``--clock cpu`` counts
+the processor's time in place of the wall's, for a machine that does other work. ``--save`` replaces this device's rows
+in benchmarks/reference_results.csv.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 
 from structdiff import kernels
 from structdiff.kernels import native
@@ -88,10 +90,25 @@ def attention_pair_bias(size: int, heads: int, channels: int, device: str, batch
     return Case("attention_pair_bias", f"{batch} x {size} tokens, {heads} x {channels}", [q, k, v, bias], who)
 
 
-def triangle_multiplication(size: int, channels: int, device: str) -> Case:
+def eager_multiplication(
+    z: Tensor, n1: Tensor, b1: Tensor, p1: Tensor, g1: Tensor, n2: Tensor, b2: Tensor, p2: Tensor, g2: Tensor,
+    *, einsum: bool,
+) -> Tensor:  # fmt: skip
+    """The outgoing module by the book, mask included."""
+    x = layer_norm(z, z.shape[-1:], n1, b1)
+    edges = linear(x, p1) * linear(x, g1).sigmoid() * z.new_ones(*z.shape[:3], 1)
+    a, b = edges.chunk(2, -1)
+    if einsum:
+        product = torch.einsum("bikd,bjkd->bijd", a, b)
+    else:
+        product = (a.permute(0, 3, 1, 2) @ b.permute(0, 3, 2, 1)).permute(0, 2, 3, 1)
+    return linear(layer_norm(product, n2.shape, n2, b2), p2) * linear(x, g2).sigmoid()
+
+
+def triangle_multiplication(size: int, channels: int, hidden: int, device: str) -> Case:
     """The whole module, outgoing."""
-    c = channels
-    shapes = [(c,), (c,), (2 * c, c), (2 * c, c), (c,), (c,), (c, c), (c, c)]
+    c, h = channels, hidden
+    shapes = [(c,), (c,), (2 * h, c), (2 * h, c), (h,), (h,), (c, h), (c, c)]
     weights = [torch.randn(shape, device=device) / math.sqrt(shape[-1]) for shape in shapes]
     mask = torch.ones(1, size, size, dtype=torch.bool, device=device)
 
@@ -99,7 +116,13 @@ def triangle_multiplication(size: int, channels: int, device: str) -> Case:
         return kernels.triangle_multiplication(z, mask, *weights, True)
 
     leaves = [torch.randn(1, size, size, c, device=device), *weights]
-    return Case("triangle_multiplication", f"N {size}, {c}", leaves, {"native": compute, "reference": compute})
+    who: dict[str, Contestant] = {
+        "native": compute,
+        "reference": compute,
+        "eager": partial(eager_multiplication, einsum=False),
+        "einsum": partial(eager_multiplication, einsum=True),
+    }
+    return Case("triangle_multiplication", f"N {size}, {c}, hidden {h}", leaves, who)
 
 
 OPERATORS: dict[str, Callable[[int, str], list[Case]]] = {
@@ -108,7 +131,7 @@ OPERATORS: dict[str, Callable[[int, str], list[Case]]] = {
     ],
     "attention_pair_bias": lambda size, device: [attention_pair_bias(size, 8, 32, device)],
     "triangle_multiplication": lambda size, device: [
-        triangle_multiplication(size, 128, device), triangle_multiplication(size, 32, device)
+        triangle_multiplication(size, 128, 128, device), triangle_multiplication(size, 64, 32, device)
     ],
 }  # fmt: skip
 
@@ -205,7 +228,7 @@ _SEQUENCE = (
 
 
 def whole_commands(sizes: list[int], repeats: int) -> None:
-    """Wall time of ``design`` and ``predict`` with native kernels over that with references."""
+    """Processor time of ``design`` and ``predict`` with native kernels over that with references."""
     command = [sys.executable, "-c", "import sys; from structdiff.cli.main import main; sys.exit(main())"]
     for size in sizes:
         for name in ("design", "predict"):

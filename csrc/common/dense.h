@@ -8,20 +8,25 @@
 #include <cstring>
 
 #if defined(__SSE__)
-#include <xmmintrin.h>
+#include <immintrin.h>
 #endif
 
 namespace structdiff {
 
+// Rows of a tile of two vectors, and of a wide one of three: what the registers hold.
 #if defined(__AVX512F__)
 #define STRUCTDIFF_VECTOR_BYTES 64
-constexpr int kTileRows = 8;
+constexpr int kTileRows = 8, kWideTileRows = 8;
 #elif defined(__AVX__)
 #define STRUCTDIFF_VECTOR_BYTES 32
-constexpr int kTileRows = 6;
+constexpr int kTileRows = 6, kWideTileRows = 4;
 #else
 #define STRUCTDIFF_VECTOR_BYTES 16
-constexpr int kTileRows = 6;
+#if defined(__aarch64__)
+constexpr int kTileRows = 6, kWideTileRows = 8;
+#else
+constexpr int kTileRows = 6, kWideTileRows = 3;
+#endif
 #endif
 
 typedef float Vector __attribute__((vector_size(STRUCTDIFF_VECTOR_BYTES)));
@@ -48,7 +53,16 @@ inline float sum_of(Vector value) {
   return total;
 }
 
-inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+// b where one of them is NaN. Compilers see a maximum in the last form only where they know that there is no NaN.
+inline Vector larger(Vector a, Vector b) {
+#if defined(__AVX__) && !defined(__AVX512F__)
+  return (Vector)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE__) && !defined(__AVX__)
+  return (Vector)_mm_max_ps((__m128)a, (__m128)b);
+#else
+  return a > b ? a : b;
+#endif
+}
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 
 // e^x to 1 unit in the last place, for x from -87 to 88; beyond, the value at the bound.
@@ -108,24 +122,44 @@ inline void transpose(int rows, int columns, const float* from, int64_t from_row
     }
 }
 
+// One tile in registers: finish(r, v, start(r, v) + sum_k a[r * a_row + k * a_column] b[k * b_row + v * kLanes]).
+template <int Rows, int Vectors, class Start, class Finish>
+__attribute__((always_inline)) inline void tile(int depth, const float* a, int64_t a_row, int64_t a_column,
+                                                const float* b, int64_t b_row, Start start, Finish finish) {
+  Vector sums[Rows][Vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 3
+    for (int v = 0; v < Vectors; ++v) sums[r][v] = start(r, v);
+  // At least once: a loop that may not run at all makes GCC keep the sums in memory as well.
+  do {
+    Vector right[Vectors];
+#pragma GCC unroll 3
+    for (int v = 0; v < Vectors; ++v) right[v] = load(b + v * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vector left = broadcast(a[r * a_row]);
+#pragma GCC unroll 3
+      for (int v = 0; v < Vectors; ++v) sums[r][v] += left * right[v];
+    }
+    a += a_column;
+    b += b_row;
+  } while (--depth > 0);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 3
+    for (int v = 0; v < Vectors; ++v) finish(r, v, sums[r][v]);
+}
+
 template <int Rows, int Vectors>
 inline void product_tile(int depth, const float* a, int64_t a_row, int64_t a_column, const float* b, int64_t b_row,
                          float* c, int64_t c_row, bool accumulate) {
-  Vector sums[Rows][Vectors];
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) sums[r][v] = accumulate ? load(c + r * c_row + v * kLanes) : Vector{};
-  for (int k = 0; k < depth; ++k) {
-    Vector right[Vectors];
-    for (int v = 0; v < Vectors; ++v) right[v] = load(b + k * b_row + v * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      const Vector left = broadcast(a[r * a_row + k * a_column]);
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) sums[r][v] += left * right[v];
-    }
-  }
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) store(c + r * c_row + v * kLanes, sums[r][v]);
+  const auto finish = [=](int r, int v, Vector sum) { store(c + r * c_row + v * kLanes, sum); };
+  if (accumulate)
+    tile<Rows, Vectors>(
+        depth, a, a_row, a_column, b, b_row, [=](int r, int v) { return load(c + r * c_row + v * kLanes); }, finish);
+  else
+    tile<Rows, Vectors>(depth, a, a_row, a_column, b, b_row, [](int, int) { return Vector{}; }, finish);
 }
 
 template <int Rows, int Vectors>

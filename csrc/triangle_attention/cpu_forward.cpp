@@ -3,95 +3,171 @@
 #include <limits>
 
 #include "common/parallel.h"
-#include "triangle_attention/cpu_problem.h"
+#include "triangle_attention/cpu_tiles.h"
 
 namespace structdiff {
 namespace attention {
 namespace {
 
-float largest(const float* line, int64_t count) {
-  Vector first = load(line), second = first;
-  int64_t k = 0;
-  for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
-    first = larger(load(line + k), first);
-    second = larger(load(line + k + kLanes), second);
-  }
-  if (k < count) first = larger(load(line + k), first);
-  float lanes[kLanes];
-  store(lanes, larger(first, second));
-  return *std::max_element(lanes, lanes + kLanes);
-}
+constexpr int kChunk = 64;  // keys whose scores are in the first-level cache together
+// Where the search for the largest score starts: finite, so that differences from it are numbers.
+constexpr float kLowest = std::numeric_limits<float>::lowest();
 
-// Logits of one query become 2^(logit - largest); returns their sum.
-float exponentiate(float* line, int64_t count, float maximum) {
-  Vector first{}, second{};
-  int64_t k = 0;
-  for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
-    const Vector a = power_of_two(load(line + k) - maximum), b = power_of_two(load(line + k + kLanes) - maximum);
-    store(line + k, a);
-    store(line + k + kLanes, b);
-    first += a;
-    second += b;
+// What the thread will probably read next, fetched a line now and then while it multiplies.
+class Fetch {
+ public:
+  Fetch(const Forward& p, const Sizes& s, int64_t index) {
+    if (index >= s.batch * s.rows * s.heads) return;
+    const structdiff_tensor* inputs[] = {p.q, p.k, p.v};
+    const int64_t bytes = p.q->dtype == STRUCTDIFF_FLOAT32 ? 4 : 2, row = index / s.heads;
+    for (int which = 0; which < 3; ++which) {
+      const structdiff_tensor& t = *inputs[which];
+      at_[which] = static_cast<const char*>(t.data) + place(t, row / s.rows, row % s.rows, 0, index % s.heads) * bytes;
+      strides_[which] = t.stride[2] * bytes;
+    }
+    length_ = s.channels * bytes;
+    left_ = std::min(s.keys, s.queries);
   }
-  if (k < count) {
-    const Vector a = power_of_two(load(line + k) - maximum);
-    store(line + k, a);
-    first += a;
+  // That of so many positions is spread over `tiles` calls of step().
+  void begin(int64_t positions, int64_t tiles) { each_ = (positions + tiles - 1) / tiles; }
+  void step() {
+    const int64_t count = std::min(each_, left_);
+    left_ -= count;
+    for (int64_t position = 0; position < count; ++position)
+      for (int which = 0; which < 3; ++which) {
+        for (int64_t line = 0; line < length_; line += 64) __builtin_prefetch(at_[which] + line, 0, 2);
+        at_[which] += strides_[which];
+      }
   }
-  return sum_of(first + second);
-}
 
-// One row (b, i) and head, and a run of its queries.
+ private:
+  const char* at_[3] = {};
+  int64_t strides_[3] = {}, length_ = 0, left_ = 0, each_ = 0;
+};
+
+// One row (b, i) and head, and a run of its blocks of queries.
 class Row {
  public:
-  Row(const Forward& p, const Sizes& s, const BiasTable& bias, int64_t batch, int64_t row, int64_t head)
-      : p_(p), s_(s), bias_(bias), batch_(batch), row_(row), head_(head) {
+  // next: the row and head that this thread is likely to have next, counted as run_forward counts them.
+  Row(const Forward& p, const Sizes& s, const BiasBlocks& bias, const Blocks& blocks, int64_t index, int64_t next)
+      : p_(p),
+        s_(s),
+        bias_(bias),
+        blocks_(blocks),
+        batch_(index / s.heads / s.rows),
+        row_(index / s.heads % s.rows),
+        head_(index % s.heads),
+        fetch_(p, s, next) {
     float* at = scratch(floats(s));
     const auto take = [&at](int64_t count) { return (at += count) - count; };
-    penalty_ = take(s.lane_keys);
-    keys_first_ = take(s.width * s.line);
+    keys_ = take(s.lane_keys * s.width);
     values_ = take(s.lane_keys * s.width);
-    queries_ = take(kBlock * s.width);
-    scores_ = take(kBlock * s.line);
-    out_ = take(kBlock * s.width);
+    scores_ = take(kChunk * kMaxQueries);
+    queries_ = take(kMaxQueries * s.width);
+    natural_ = take(kMaxQueries * s.width);
+    out_ = take(kMaxQueries * s.width);
+    order_ = reinterpret_cast<int32_t*>(take(s.lane_keys));
   }
 
   void attend(int64_t from, int64_t to) {
-    keys_ = keys_of(p_.mask, s_, batch_, row_, penalty_);
-    if (keys_.last == 0) return average(from, to);
-    whole_ = rounded_up(keys_.last, kLanes);
-    pack_keys(*p_.k, s_, batch_, row_, head_, keys_.last, values_, keys_first_);
-    pack_keys(*p_.v, s_, batch_, row_, head_, keys_.last, values_, nullptr);
-    for (int64_t first = from; first < to; first += kBlock)
-      attend_block(first, static_cast<int>(std::min<int64_t>(kBlock, to - first)));
+    find_keys();
+    if (count_ == 0) return average(from, to);
+    pack(*p_.k, s_, batch_, row_, head_, 0, count_, 1.0f, keys_, order_);
+    pack(*p_.v, s_, batch_, row_, head_, 0, count_, 1.0f, values_, order_);
+    for (int64_t index = from; index < to; ++index) {
+      const Block block = blocks_[index];
+      if (block.vectors == 3)
+        attend_block<3>(block);
+      else if (block.vectors == 2)
+        attend_block<2>(block);
+      else
+        attend_block<1>(block);
+    }
   }
 
  private:
   static int64_t floats(const Sizes& s) {
-    return s.lane_keys + s.width * s.line + s.lane_keys * s.width + kBlock * (2 * s.width + s.line);
+    return s.lane_keys * (2 * s.width + 1) + kMaxQueries * (3 * s.width + kChunk);
   }
 
-  void attend_block(int64_t first, int count) {
+  // Which keys exist, in order.
+  void find_keys() {
+    for (int32_t k = 0; p_.mask == nullptr && k < s_.keys; ++k) order_[count_++] = k;
+    if (p_.mask == nullptr) return;
+    const structdiff_tensor& mask = *p_.mask;
+    const uint8_t* exists = static_cast<const uint8_t*>(mask.data) + batch_ * mask.stride[0] + row_ * mask.stride[1];
+    for (int32_t k = 0; k < s_.keys; ++k) {
+      order_[count_] = k;
+      count_ += exists[k * mask.stride[2]] != 0;
+    }
+  }
+
+  template <int V>
+  void attend_block(const Block& block) {
+    constexpr int kWidth = V * kLanes;
+    const int count = static_cast<int>(std::min<int64_t>(kWidth, s_.queries - block.first));
     const float factor = static_cast<float>(p_.scale * 1.4426950408889634);
-    pack(*p_.q, s_, batch_, row_, head_, first, count, factor, queries_);
-    for (int each = 0; each < count; ++each) {
-      const float* bias = bias_.row(batch_, head_, first + each);
-      float* line = scores_ + each * s_.line;
-      for (int64_t k = 0; k < whole_; k += kLanes)
-        store(line + k, keys_.holes ? load(bias + k) + load(penalty_ + k) : load(bias + k));
+    pack(*p_.q, s_, batch_, row_, head_, block.first, count, factor, natural_);
+    std::fill(natural_ + count * s_.width, natural_ + kWidth * s_.width, 0.0f);
+    transpose(kWidth, s_.width, natural_, s_.width, queries_, kWidth);
+    fetch_.begin(kWidth, (count_ + kRowsOf<V> - 1) / kRowsOf<V>);
+    fetch_out(block.first, count);
+    Vector largest[V], sums[V];
+    for (int v = 0; v < V; ++v) largest[v] = broadcast(kLowest), sums[v] = Vector{};
+    const float* bias = bias_.of(batch_, head_, block);
+    for (int first = 0; first < count_; first += kChunk)
+      add_chunk<V>(first, std::min(kChunk, count_ - first), bias, largest, sums);
+    finish<V>(block.first, count, largest, sums);
+  }
+
+  // The output's lines are fetched to be written, too: its rows are as far apart as those that are read.
+  void fetch_out(int64_t first, int count) const {
+    const int64_t bytes = p_.out->dtype == STRUCTDIFF_FLOAT32 ? 4 : 2;
+    const char* to = static_cast<const char*>(p_.out->data) + place(*p_.out, batch_, row_, first, head_) * bytes;
+    for (int each = 0; each < count; ++each, to += p_.out->stride[2] * bytes)
+      for (int64_t line = 0; line < s_.channels * bytes; line += 64) __builtin_prefetch(to + line, 1, 2);
+  }
+
+  template <int V>
+  void add_chunk(int first, int keys, const float* bias, Vector* largest, Vector* sums) {
+    constexpr int kWidth = V * kLanes, kRows = kRowsOf<V>;
+    float *const scores = scores_, *const out = out_;
+    ScoreOperands score{s_.width, keys_ + first * s_.width, queries_, bias, order_ + first};
+    Vector before[V], factor[V];
+    for (int v = 0; v < V; ++v) before[v] = largest[v];
+    int k = 0;
+    for (; k + kRows <= keys; k += kRows, score.keys += kRows * s_.width, score.order += kRows) {
+      fetch_.step();
+      score_tile<kRows, V>(score, scores + k * kWidth, largest);
     }
-    product(count, static_cast<int>(whole_), s_.width, queries_, s_.width, 1, keys_first_, s_.line, scores_, s_.line,
-            true);
-    float sums[kBlock];
-    for (int each = 0; each < count; ++each) {
-      float* line = scores_ + each * s_.line;
-      const float maximum = largest(line, whole_);
-      sums[each] = exponentiate(line, whole_, maximum);
-      if (p_.lse != nullptr) log_of_sums()[first + each] = kLn2 * (maximum + std::log2(sums[each]));
+    last_scores<kRows - 1, V>(keys - k, score, scores + k * kWidth, largest);
+    for (int v = 0; v < V; ++v) {
+      factor[v] = power_of_two(before[v] - largest[v]);
+      sums[v] *= factor[v];
     }
-    product(count, s_.width, static_cast<int>(keys_.last), scores_, s_.line, 1, values_, s_.width, out_, s_.width);
+    exponentiate<V>(keys, largest, scores, sums);
+    OutOperands add{keys, s_.width, values_ + first * s_.width, scores, first == 0 ? nullptr : factor};
+    int c = 0;
+    for (; c + kRows <= s_.width; c += kRows, add.values += kRows) out_tile<kRows, V>(add, out + c * kWidth);
+    last_outs<kRows - 1, V>(s_.width - c, add, out + c * kWidth);
+  }
+
+  template <int V>
+  void finish(int64_t first, int count, const Vector* largest, const Vector* sums) {
+    constexpr int kWidth = V * kLanes;
+    float tops[kWidth], totals[kWidth];
+    for (int v = 0; v < V; ++v) {
+      const Vector factor = 1.0f / sums[v];
+      for (float *at = out_ + v * kLanes, *end = at + s_.width * kWidth; at < end; at += kWidth)
+        store(at, load(at) * factor);
+      store(tops + v * kLanes, largest[v]);
+      store(totals + v * kLanes, sums[v]);
+    }
+    transpose(s_.width, kWidth, out_, kWidth, natural_, s_.width);
+    unpack(natural_, 1.0f, *p_.out, s_, batch_, row_, head_, first, count);
+    if (p_.lse == nullptr) return;
     for (int each = 0; each < count; ++each)
-      unpack(out_ + each * s_.width, 1.0f / sums[each], *p_.out, s_, batch_, row_, head_, first + each, 1);
+      log_of_sums()[first + each] = kLn2 * (tops[each] + std::log2(totals[each]));
   }
 
   // No key exists: the mean of all values.
@@ -101,7 +177,8 @@ class Row {
       pack(*p_.v, s_, batch_, row_, head_, k, 1, 1.0f, values_);
       for (int c = 0; c < s_.width; ++c) out_[c] += values_[c];
     }
-    for (int64_t query = from; query < to; ++query) {
+    const int64_t end = to == blocks_.count() ? s_.queries : blocks_[to].first;
+    for (int64_t query = blocks_[from].first; query < end; ++query) {
       unpack(out_, 1.0f / static_cast<float>(s_.keys), *p_.out, s_, batch_, row_, head_, query, 1);
       if (p_.lse != nullptr) log_of_sums()[query] = std::numeric_limits<float>::infinity();
     }
@@ -113,11 +190,13 @@ class Row {
 
   const Forward& p_;
   const Sizes& s_;
-  const BiasTable& bias_;
+  const BiasBlocks& bias_;
+  const Blocks& blocks_;
   const int64_t batch_, row_, head_;
-  Keys keys_;
-  int64_t whole_ = 0;  // keys up to whole vectors
-  float *penalty_, *keys_first_, *values_, *queries_, *scores_, *out_;
+  Fetch fetch_;
+  int count_ = 0;  // keys that exist
+  float *keys_, *values_, *scores_, *queries_, *natural_, *out_;
+  int32_t* order_;
 };
 
 }  // namespace
@@ -126,17 +205,17 @@ int32_t run_forward(const Forward& p, int32_t num_threads) {
   Sizes s;
   if (const int32_t status = sizes_of(p, s); status != STRUCTDIFF_OK) return status;
   try {
-    const BiasTable bias(*p.bias, s, num_threads);
+    const Blocks blocks(s.queries);
+    const BiasBlocks bias(*p.bias, s, blocks, num_threads);
     // Heads innermost: they lie side by side in memory, which is read from end to end that way. Queries are parted
     // where there are too few rows to go round; a query's result does not depend on who else is in its part.
     const int64_t whole = s.batch * s.heads * s.rows;
     const int64_t wanted = num_threads > 1 ? (4 * num_threads + whole - 1) / std::max<int64_t>(1, whole) : 1;
-    const int64_t part = rounded_up((s.queries + wanted - 1) / wanted, kBlock);
-    const int64_t parts = (s.queries + part - 1) / part;
+    const int64_t part = std::max<int64_t>(1, (blocks.count() + wanted - 1) / wanted);
+    const int64_t parts = (blocks.count() + part - 1) / part;
     parallel_for(whole * parts, num_threads, [&](int64_t index, int32_t) {
       const int64_t item = index / parts, first = index % parts * part;
-      const int64_t row = item / s.heads;
-      Row(p, s, bias, row / s.rows, row % s.rows, item % s.heads).attend(first, std::min(first + part, s.queries));
+      Row(p, s, bias, blocks, item, item + num_threads).attend(first, std::min(first + part, blocks.count()));
     });
   } catch (const std::bad_alloc&) {
     return STRUCTDIFF_OUT_OF_MEMORY;

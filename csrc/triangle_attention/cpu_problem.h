@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <type_traits>
 
 #include "common/dense.h"
 #include "common/dtypes.h"
@@ -68,24 +69,58 @@ inline int64_t place(const structdiff_tensor& t, int64_t batch, int64_t row, int
   return batch * t.stride[0] + row * t.stride[1] + position * t.stride[2] + head * t.stride[3];
 }
 
-// to[position][width] for positions [first, first + count), channels beyond the last 0.
+template <class T>
+inline void pack_as(const T* from, int64_t position_stride, int64_t stride, const int32_t* order, int64_t count,
+                    int channels, int width, float factor, float* to) {
+  for (int64_t each = 0; each < count; ++each, to += width) {
+    // Heads between the positions hide them from the processor's own prefetching.
+    const T* row = from + (order == nullptr ? each : order[each]) * position_stride;
+    const char* ahead = reinterpret_cast<const char*>(row + kAhead * position_stride);
+    for (int64_t at = 0; at < channels * static_cast<int64_t>(sizeof(T)); at += 64) __builtin_prefetch(ahead + at);
+    if (std::is_same<T, float>::value && stride == 1 && channels == width) {
+      const float* plain = reinterpret_cast<const float*>(row);
+      for (int c = 0; c < width; c += kLanes) store(to + c, load(plain + c) * factor);
+    } else {
+      for (int c = 0; c < channels; ++c) to[c] = widened(row[c * stride]) * factor;
+      for (int c = channels; c < width; ++c) to[c] = 0;
+    }
+  }
+}
+
+// to[each][width] for the positions in order (or from `first` on), channels beyond the last 0.
 inline void pack(const structdiff_tensor& t, const Sizes& s, int64_t batch, int64_t row, int64_t head, int64_t first,
-                 int64_t count, float factor, float* to) {
-  // Heads between the positions hide them from the processor's own prefetching.
-  const int64_t bytes = t.dtype == STRUCTDIFF_FLOAT32 ? 4 : 2;
-  const char* start = static_cast<const char*>(t.data);
-  for (int64_t each = 0; each < count; ++each, to += s.width) {
-    const char* ahead = start + place(t, batch, row, first + each + kAhead, head) * bytes;
-    for (int64_t at = 0; at < s.channels * bytes; at += 64) __builtin_prefetch(ahead + at);
-    read_row(t, place(t, batch, row, first + each, head), t.stride[4], s.channels, factor, to);
-    for (int c = s.channels; c < s.width; ++c) to[c] = 0;
+                 int64_t count, float factor, float* to, const int32_t* order = nullptr) {
+  const int64_t at = place(t, batch, row, first, head), position = t.stride[2], stride = t.stride[4];
+  if (t.dtype == STRUCTDIFF_FLOAT16)
+    pack_as(static_cast<const Half*>(t.data) + at, position, stride, order, count, s.channels, s.width, factor, to);
+  else if (t.dtype == STRUCTDIFF_BFLOAT16)
+    pack_as(static_cast<const Bfloat*>(t.data) + at, position, stride, order, count, s.channels, s.width, factor, to);
+  else
+    pack_as(static_cast<const float*>(t.data) + at, position, stride, order, count, s.channels, s.width, factor, to);
+}
+
+template <class T>
+inline void unpack_as(const float* from, T* to, int64_t position_stride, int64_t stride, int64_t count, int channels,
+                      int width, float factor) {
+  for (int64_t each = 0; each < count; ++each, from += width, to += position_stride) {
+    if (std::is_same<T, float>::value && stride == 1 && channels == width) {
+      float* plain = reinterpret_cast<float*>(to);
+      for (int c = 0; c < width; c += kLanes) store(plain + c, load(from + c) * factor);
+    } else {
+      for (int c = 0; c < channels; ++c) narrow(from[c] * factor, to[c * stride]);
+    }
   }
 }
 
 inline void unpack(const float* from, float factor, const structdiff_tensor& t, const Sizes& s, int64_t batch,
                    int64_t row, int64_t head, int64_t first, int64_t count) {
-  for (int64_t each = 0; each < count; ++each, from += s.width)
-    write_row(from, factor, t, place(t, batch, row, first + each, head), t.stride[4], s.channels);
+  const int64_t at = place(t, batch, row, first, head), position = t.stride[2], stride = t.stride[4];
+  if (t.dtype == STRUCTDIFF_FLOAT16)
+    unpack_as(from, static_cast<Half*>(t.data) + at, position, stride, count, s.channels, s.width, factor);
+  else if (t.dtype == STRUCTDIFF_BFLOAT16)
+    unpack_as(from, static_cast<Bfloat*>(t.data) + at, position, stride, count, s.channels, s.width, factor);
+  else
+    unpack_as(from, static_cast<float*>(t.data) + at, position, stride, count, s.channels, s.width, factor);
 }
 
 // natural[key][width] of all keys up to whole vectors, and the same with channels first.
