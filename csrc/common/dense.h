@@ -154,12 +154,21 @@ __attribute__((always_inline)) inline void tile(int depth, const float* a, int64
 template <int Rows, int Vectors>
 inline void product_tile(int depth, const float* a, int64_t a_row, int64_t a_column, const float* b, int64_t b_row,
                          float* c, int64_t c_row, bool accumulate) {
-  const auto finish = [=](int r, int v, Vector sum) { store(c + r * c_row + v * kLanes, sum); };
-  if (accumulate)
-    tile<Rows, Vectors>(
-        depth, a, a_row, a_column, b, b_row, [=](int r, int v) { return load(c + r * c_row + v * kLanes); }, finish);
-  else
-    tile<Rows, Vectors>(depth, a, a_row, a_column, b, b_row, [](int, int) { return Vector{}; }, finish);
+  Vector sums[Rows][Vectors];
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) sums[r][v] = accumulate ? load(c + r * c_row + v * kLanes) : Vector{};
+  for (int k = 0; k < depth; ++k) {
+    Vector right[Vectors];
+    for (int v = 0; v < Vectors; ++v) right[v] = load(b + k * b_row + v * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vector left = broadcast(a[r * a_row + k * a_column]);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sums[r][v] += left * right[v];
+    }
+  }
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) store(c + r * c_row + v * kLanes, sums[r][v]);
 }
 
 template <int Rows, int Vectors>
