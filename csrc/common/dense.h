@@ -156,7 +156,7 @@ inline void product_tile(int depth, const float* a, int64_t a_row, int64_t a_col
                          float* c, int64_t c_row, bool accumulate) {
   Vector sums[Rows][Vectors];
   for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) sums[r][v] = accumulate ? load(c + r * c_row + v * kLanes) : Vector{};
+    for (int v = 0; v < Vectors; ++v) sums[r][v] = Vector{};
   for (int k = 0; k < depth; ++k) {
     Vector right[Vectors];
     for (int v = 0; v < Vectors; ++v) right[v] = load(b + k * b_row + v * kLanes);
@@ -167,8 +167,12 @@ inline void product_tile(int depth, const float* a, int64_t a_row, int64_t a_col
       for (int v = 0; v < Vectors; ++v) sums[r][v] += left * right[v];
     }
   }
+  // What is there is added last: started from, it would round every product at the size of the whole sum.
   for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) store(c + r * c_row + v * kLanes, sums[r][v]);
+    for (int v = 0; v < Vectors; ++v) {
+      float* to = c + r * c_row + v * kLanes;
+      store(to, accumulate ? load(to) + sums[r][v] : sums[r][v]);
+    }
 }
 
 template <int Rows, int Vectors>
