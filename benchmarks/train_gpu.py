@@ -181,16 +181,18 @@ def main() -> int:
     before = _steps(options.run)
     minutes = options.minutes - (time.monotonic() - began) / 60
     problems = train(settings, data, options.run, minutes, extra)
-    found: dict[str, object] = {}
-    try:
-        found = result(config, options.run, before, problems)
-    except Exception as error:  # figures must not cost the weights
-        found = {"problems": [*problems, f"figures: {type(error).__name__}: {error}"]}
+    carried: dict[str, object] = {}
     if options.carry is not None and checkpoint.exists():
+        # First of all: counting takes long, and a call that is ended meanwhile has lost what was not put there.
         rung = carrying.pack(options.run, options.carry, options.max_mebibytes)
-        found["carried"] = f"{rung.weights} bits a weight, {rung.average} more for the average"
-        for name, text in (("result.json", json.dumps(found)), ("log.csv", _last_log(options.run))):
-            write_atomically(options.carry / name, text + "\n")
+        carried["carried"] = f"{rung.weights} bits a weight, {rung.average} more for the average"
+        write_atomically(options.carry / "log.csv", _last_log(options.run) + "\n")
+    try:
+        found = result(config, options.run, before, problems) | carried
+    except Exception as error:  # figures must not cost the weights
+        found = {"problems": [*problems, f"figures: {type(error).__name__}: {error}"], **carried}
+    if options.carry is not None and checkpoint.exists():
+        write_atomically(options.carry / "result.json", json.dumps(found) + "\n")
     print(json.dumps(found))
     return 0 if checkpoint.exists() and _steps(options.run) > before else 1
 
