@@ -54,7 +54,9 @@ def _crops() -> BatchConfig:
 class ConfidenceTraining:
     """How the confidence head is trained.
 
-    samplings: ways to draw structures, taken in turn. samples: structures for each example. reuse: training steps for
+    samplings: ways to draw structures, taken in turn. noise_on_truth: as the last of these turns, noise levels (Å), one
+    after the other, from which the experiment's own structure is denoised: what a network cannot predict yet it must
+    still know when it sees it. samples: structures for each example. reuse: training steps for
     each batch drawn. pool: batches kept to train on. warmup_steps: of the learning rate, which falls to a tenth in the
     last half of the run. max_rounds: batches to draw in this call, None for as many as the time allows.
     validation_batches: drawn in the end, from held-out structures. save_minutes: time between two checkpoints.
@@ -64,6 +66,7 @@ class ConfidenceTraining:
         SamplingConfig(steps=10, solver="dpm-solver-2m"),
         SamplingConfig(steps=16, solver="stochastic"),
     )
+    noise_on_truth: Sequence[float] = (1.0, 12.0, 3.0, 6.0)
     samples: int = 2
     reuse: int = 24
     pool: int = 32
@@ -251,9 +254,17 @@ def _well_resolved(structures: StructureSet) -> StructureSet:
 def _drawn(
     network: StructureNetwork, batches: TrainingBatches, number: int, settings: ConfidenceTraining, seed: int
 ) -> DrawnBatch:
-    sampling = settings.samplings[number % len(settings.samplings)]
     batch = batches.batch(number)
-    return draw_batch(network, batch, samples=settings.samples, sampling=sampling, seed=seed, number=number)
+    turns = len(settings.samplings) + bool(settings.noise_on_truth)
+    from_truth = number % turns == len(settings.samplings)
+    if from_truth:
+        level = settings.noise_on_truth[number // turns % len(settings.noise_on_truth)]
+        sampling = SamplingConfig(steps=6, solver="dpm-solver-2m", sigma_max=level)
+    else:
+        sampling = settings.samplings[number % turns]
+    return draw_batch(
+        network, batch, samples=settings.samples, sampling=sampling, seed=seed, number=number, from_truth=from_truth
+    )
 
 
 def validate_confidence(

@@ -64,7 +64,14 @@ class DrawnBatch:
 
 
 def draw_batch(
-    network: StructureNetwork, batch: Features, *, samples: int, sampling: SamplingConfig, seed: int, number: int
+    network: StructureNetwork,
+    batch: Features,
+    *,
+    samples: int,
+    sampling: SamplingConfig,
+    seed: int,
+    number: int,
+    from_truth: bool = False,
 ) -> DrawnBatch:
     """Draws structures with the network as it is and compares them with the experiment's.
 
@@ -74,6 +81,7 @@ def draw_batch(
         samples: structures for each example.
         sampling: how they are drawn.
         seed, number: decide the noise; number is that of the batch.
+        from_truth: begin with the experiment's positions and noise of level ``sampling.sigma_max`` on them.
     """
     shape = (batch.num_tokens, batch.num_slots)
     size = batch.token.mask.shape[0]
@@ -86,6 +94,7 @@ def draw_batch(
             generators=[sample_generator(seed, number * size * samples + row) for row in range(size * samples)],
             config=sampling,
             constraints=MotifHold.from_features(batch).repeat(samples),
+            start=batch.atom.positions.repeat_interleave(samples, 0) if from_truth else None,
         )
         positions = positions.unflatten(1, shape).unflatten(0, (size, samples))
         representative = atom_of_token(positions, _repeated(batch.token.representative, samples))
