@@ -23,7 +23,7 @@ from structdiff.spec.layout import Layout
 #: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).
 _STRETCH, _STRETCH_RESIDUES = 0.15, 5
 _SHORTEST_LOOP = 2
-_WITH_LOOPS = 1.08  # radius of gyration of a chain over that of its helices and strands
+_WITH_LOOPS = 1.13  # radius of gyration of a chain over that of its helices and strands
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 
 

@@ -20,14 +20,16 @@ _STRAND_SPACING, _SHEET_TO_HELIX, _HELIX_SPACING = 4.8, 10.0, 9.6
 #: A strand is turned by so much against the one before it (left-handed, seen across the strands).
 _SHEET_TWIST = math.radians(-20.0)
 #: Residues of helices in bundles and on sheets, of strands, of the loops between two elements, and at the ends.
-_BUNDLE_HELIX, _SHEET_HELIX, _STRAND = (15, 34), (11, 18), (5, 8)
-_LOOPS = {"HH": (3, 4), "EE": (2, 4), "EH": (3, 5), "HE": (3, 5)}
+_BUNDLE_HELIX, _SHEET_HELIX, _STRAND = (15, 34), (10, 18), (5, 8)
+_LOOPS = {"HH": (3, 5), "EE": (2, 5), "EH": (3, 7), "HE": (3, 7)}
 _ENDS = (1, 3)
 #: Å that a residue of a loop bridges at most, on average.
 _REACH = 3.4
+#: Å between CA atoms of two elements, at least.
+_NEAREST = 3.8
 #: Bundles among all folds; the most helix that most folds with a sheet have: natural chains of 60 to 130 residues.
-_BUNDLE_SHARE = 0.15
-_MOST_HELIX, _MORE_HELIX = 0.42, 0.15
+_BUNDLE_SHARE = 0.1
+_MOST_HELIX, _MORE_HELIX = 0.38, 0.15
 _TRIES, _NODES = 400, 200
 _LANE_ROOM = 1.9  # strands between two helices on one side
 
@@ -92,7 +94,7 @@ class IdealFold:
 def draw_ideal_fold(length: int, rng: np.random.Generator) -> IdealFold | None:
     """An ideal fold of that many residues, drawn at random; None where the rules know none (short and long chains).
 
-    One in seven is a bundle of two to four helices, the others are one sheet with helices on it. Elements run up and
+    One in ten is a bundle of two to four helices, the others are one sheet with helices on it. Elements run up and
     down by turns. A strand, a helix and a strand make a right-handed crossover (Richardson 1976), sheets twist as in
     nature (Chothia 1973), loops are short (Koga et al. 2012).
     """
@@ -139,14 +141,18 @@ def _sheet(length: int, rng: np.random.Generator) -> IdealFold | None:
     if arranged is None:
         return None
     where, lanes = arranged
-    twist = _SHEET_TWIST + math.radians(rng.normal(0.0, 3.0))
+    twist = _SHEET_TWIST + math.radians(rng.normal(0.0, 5.0))
     middle = 0.5 * (len(where) - 1)
     found = []
     for place, letter in enumerate(string):
         up = 1.0 if place % 2 == 0 else -1.0
         lane, side = (where[place], 0.0) if letter == "E" else lanes[place]
         direction, normal = _turned((lane - middle) * twist)
-        centre = np.array([(lane - middle) * _STRAND_SPACING, 0.0, 0.0]) + side * _SHEET_TO_HELIX * normal
+        centre = np.array([(lane - middle) * _STRAND_SPACING, 0.0, 0.0])
+        if letter == "H":  # varied as on natural sheets
+            centre = centre + side * (_SHEET_TO_HELIX + rng.normal(0.0, 0.4)) * normal + rng.normal(0.0, 1.0) * direction
+            angle = math.radians(rng.normal(0.0, 10.0))
+            direction = math.cos(angle) * direction + math.sin(angle) * np.cross(normal, direction)
         # Facing residues of two strands point to the same side.
         pleat = normal if letter == "H" or (lengths[place] % 2 or up > 0) else -normal
         found.append(_element(letter, lengths[place], centre, up * direction, pleat))
@@ -255,12 +261,14 @@ def _with_end_helices(string: str, where: dict[int, int], lanes: Lanes, rng: np.
 
 
 def _checked(elements: Sequence[Element], loops: tuple[int, ...]) -> IdealFold | None:
-    """The fold, if its loops are long enough, with its neighbours."""
+    """The fold with its neighbours; None where a loop is too short or two elements run into each other."""
     for (before, after), loop in zip(pairwise(elements), loops[1:-1], strict=True):
         if np.linalg.norm(after.alphas()[0] - before.alphas()[-1]) > _REACH * (loop + 1):
             return None
     adjacent, parallel = [], []
     for (low, one), (high, other) in _pairs(elements):
+        if np.linalg.norm(one.alphas()[:, None] - other.alphas()[None], axis=-1).min() < _NEAREST:
+            return None
         both = one.letter + other.letter
         apart = float(np.linalg.norm(one.middle - other.middle))
         limit = {"EE": 6.0, "HH": 12.0}.get(both, 11.5)
