@@ -18,11 +18,10 @@ from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.frames import valid_frames
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
-from structdiff.constraints.of_design import DESIGN_RELAXATION, DesignConstraints
+from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import relax
 from structdiff.constraints.residue_torsions import glycine_and_proline
-from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.sampler import sample_generator
@@ -271,8 +270,7 @@ def finished_design(
         positions = np.where(placed[:, None], positions + shift, positions).astype(np.float32)
     if options.relax:
         images = None if job.symmetry is None else Images.of(job.symmetry.operators)
-        chemistry = None if job.asked is None else job.asked.chemistry()
-        positions = _relaxed(job.structure, positions, held=held, only=placed, images=images, chemistry=chemistry)
+        positions = _relaxed(job.structure, positions, held=held, only=placed, images=images, asked=job.asked)
     positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
     verdicts = _verdicts(job, structure)
@@ -360,14 +358,14 @@ def _relaxed(
     held: np.ndarray | None,
     only: np.ndarray | None = None,
     images: Images | None = None,
-    chemistry: Stereochemistry | None = None,
+    asked: DesignConstraints | None = None,
 ) -> np.ndarray:
     """Positions after a restrained minimisation; held atoms stay, atoms that are not placed take no part."""
     chosen = np.ones(len(positions), bool) if only is None else only
     part = structure.select(chosen)
     fixed = None if held is None else torch.from_numpy(held[chosen])
     # What was designed says itself how it is relaxed; what was predicted stays nearer to what the network drew.
-    how = {} if chemistry is None else {"stereochemistry": chemistry, "settings": DESIGN_RELAXATION}
+    how = {} if asked is None else {"stereochemistry": asked.chemistry(), "settings": asked.relaxation}
     done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed, images=images, **how)
     positions = positions.copy()
     positions[chosen] = done.positions[0].numpy()

@@ -12,6 +12,7 @@ from structdiff.typing import Float, Int
 #: Å between CA atoms and middles of peptides of different parts. In sheets, the nearest that there is, they are 4.4 Å
 #: and more apart, so that no hydrogen bond is in the way.
 _LEAST = 4.2
+_FULL = 0.2  # Å of overlap from which on a residue goes its own way
 _ALONG_CHAIN = 3  # residues along a chain that are near each other anyway
 _ROUNDS = 3
 
@@ -62,18 +63,20 @@ class ChainSpacing:
             return positions
         arrow = points[i] - points[j]
         length = arrow.norm(dim=-1, keepdim=True).clamp(min=1e-3)
-        # Each pair is here twice, and every residue goes half the way for the nearest of its neighbours' sake.
-        push, owner = 0.5 * (_LEAST - length) / length * arrow, self.owner.to(device)[i]
+        # Each pair is here twice, and every residue goes half the way. Overlaps are the weights, so that nothing jumps
+        # where a pair begins to be too near.
+        overlap, owner = _LEAST - length, self.owner.to(device)[i]
+        push = 0.5 * overlap.square() / length * arrow
         shift = positions.new_zeros(self.count, 3).index_add(0, owner, push)
-        times = positions.new_zeros(self.count).index_add(0, owner, positions.new_ones(len(i)))
-        free = self.free.to(device)
-        moved = (times > 0) & free
-        shift = shift / times.clamp(min=1)[:, None] * free[:, None]
+        total = positions.new_zeros(self.count).index_add(0, owner, overlap[:, 0])
+        free = self.free.to(device)[:, None]
+        shift = shift / total.clamp(min=1e-6)[:, None] * free
+        moved = (total[:, None] / _FULL).clamp(max=1.0) * free
         residue = self.residue.to(device)
         size = positions.new_zeros(self.count).index_add(0, residue, positions.new_ones(len(residue)))
         centre = positions.new_zeros(self.count, 3).index_add(0, residue, positions) / size.clamp(min=1)[:, None]
-        along = carried_along(centre[None], shift[None], moved[None])[0]
-        whole = torch.where(moved[:, None], shift, along) * free[:, None]
+        along = carried_along(centre[None], shift[None], moved[None, :, 0])[0]
+        whole = (moved * shift + (1 - moved) * along) * free
         return positions + whole[residue]
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:

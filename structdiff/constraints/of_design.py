@@ -20,14 +20,18 @@ from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.features.requests import residue_blocks
 from structdiff.spec.design import DesignSpec
-from structdiff.spec.energies import Clash
+from structdiff.spec.energies import Clash, RadiusOfGyration
 from structdiff.spec.fold import Block, StrandPair, strand_pairs
 from structdiff.spec.layout import Layout
 from structdiff.typing import Float
 
-#: New residues are nowhere in particular: they may go further for torsions that nature has (docs/log.md).
-DESIGN_SPREADS = Spreads(torsion_preference=6.0)
-DESIGN_RELAXATION = Relaxation(restraint=0.05, blurs=(40.0, 25.0, 15.0, 8.0))
+#: How designs are relaxed: those of which something is asked that moves of some Å would undo, ...
+NEAR_SPREADS = Spreads(torsion_preference=1.0)
+NEAR_RELAXATION = Relaxation(restraint=0.5)
+#: ... and new chains under a fold plan alone, which are nowhere in particular and may go further for torsions that
+#: nature has (docs/log.md).
+FAR_SPREADS = Spreads(torsion_preference=6.0)
+FAR_RELAXATION = Relaxation(restraint=0.05, blurs=(40.0, 25.0, 15.0, 8.0))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +40,7 @@ class DesignConstraints:
 
     placed: its atoms. terms: energies. blocks, pairs: helices and strands that are asked for, by residue (from 0).
     sketches: where plans have their blocks in space (Å), for each plan the CA atoms of blocks in their order.
+    only_fold: nothing else is asked.
     """
 
     placed: PlacedAtoms
@@ -43,6 +48,7 @@ class DesignConstraints:
     blocks: tuple[Block, ...] = ()
     pairs: tuple[StrandPair, ...] = ()
     sketches: tuple[tuple[np.ndarray, ...], ...] = ()
+    only_fold: bool = False
 
     @classmethod
     def of(
@@ -62,8 +68,15 @@ class DesignConstraints:
         if keeps_more and not any(isinstance(energy, Clash) for energy in spec.energies):
             terms.append(kept_clash_term(placed))
             terms += obstacle_terms(placed, left_out)
-        return cls(placed=placed, terms=tuple(terms), blocks=tuple(blocks), pairs=tuple(pairs),
-                   sketches=spec.sketches)  # fmt: skip
+        only_fold = bool(blocks) and not placed.held.any() and _asks_for_a_fold_alone(spec)
+        return cls(
+            placed=placed,
+            terms=tuple(terms),
+            blocks=tuple(blocks),
+            pairs=tuple(pairs),
+            sketches=spec.sketches,
+            only_fold=only_fold,
+        )
 
     def sampling(self) -> list[SamplingConstraint]:
         """The constraints for the sampler, in the order in which they are applied."""
@@ -80,20 +93,31 @@ class DesignConstraints:
         free = [(rows, shape) for rows, shape in pieces if not self.placed.held[rows].all()]
         if free:
             found.append(IdealFragments(free, self.placed.residue))
-        if not self.placed.new.any():
+        # Where nothing but a fold is asked, since parting chains moves what energies and contacts have brought together.
+        if not self.only_fold:
             return found
         rigid = np.ones(len(self.placed.new), bool)
         rigid[self.placed.structure.atoms.residue[self.placed.held == 0]] = False
-        # Before the fold is laid out, which else would settle on chains through each other, and after it.
         spacing = ChainSpacing(self.placed.backbone, self.placed.chain, rigid, self.placed.residue)
         return [spacing, *found, spacing]
 
+    @property
+    def relaxation(self) -> Relaxation:
+        """How far the relaxation may go."""
+        return FAR_RELAXATION if self.only_fold else NEAR_RELAXATION
+
     def chemistry(self) -> Stereochemistry:
         """The energy of the relaxation, with what keeps the fold."""
-        held = self.placed.held > 0
-        model = Stereochemistry.from_structure(self.placed.structure, held=held, spreads=DESIGN_SPREADS)
+        held, spreads = self.placed.held > 0, FAR_SPREADS if self.only_fold else NEAR_SPREADS
+        model = Stereochemistry.from_structure(self.placed.structure, held=held, spreads=spreads)
         if not self.blocks:
             return model
         return with_fold(
             model, self.blocks, self.pairs, backbone=self.placed.backbone, chain=self.placed.chain, held=held
         )
+
+
+def _asks_for_a_fold_alone(spec: DesignSpec) -> bool:
+    """Whether a request has no part that the place of single residues matters to; a fold plan has a size."""
+    more = (spec.burial, spec.symmetry, spec.noise, *spec.cyclic, *spec.disulfides)
+    return all(each is None for each in more) and all(isinstance(each, RadiusOfGyration) for each in spec.energies)

@@ -14,7 +14,7 @@ _INERTIA = 0.5  # weight of staying, beside that of going along
 def carried_along(
     centre: Float[Tensor, "sample residue 3"],
     shift: Float[Tensor, "sample residue 3"],
-    moved: Bool[Tensor, "sample residue"],
+    moved: Bool[Tensor, "sample residue"] | Float[Tensor, "sample residue"],
 ) -> Float[Tensor, "sample residue 3"]:
     """How far (Å) each residue goes along with the moved ones around it, less and less over some 5 Å."""
     weight = torch.exp(-0.5 * (torch.cdist(centre, centre) / REACH).square()) * moved[:, None]

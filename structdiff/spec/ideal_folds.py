@@ -150,7 +150,9 @@ def _sheet(length: int, rng: np.random.Generator) -> IdealFold | None:
         direction, normal = _turned((lane - middle) * twist)
         centre = np.array([(lane - middle) * _STRAND_SPACING, 0.0, 0.0])
         if letter == "H":  # varied as on natural sheets
-            centre = centre + side * (_SHEET_TO_HELIX + rng.normal(0.0, 0.4)) * normal + rng.normal(0.0, 1.0) * direction
+            centre = (
+                centre + side * (_SHEET_TO_HELIX + rng.normal(0.0, 0.4)) * normal + rng.normal(0.0, 1.0) * direction
+            )
             angle = math.radians(rng.normal(0.0, 10.0))
             direction = math.cos(angle) * direction + math.sin(angle) * np.cross(normal, direction)
         # Facing residues of two strands point to the same side.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from structdiff.constraints.of_design import DESIGN_RELAXATION, DESIGN_SPREADS, DesignConstraints
+from structdiff.constraints.of_design import FAR_RELAXATION, FAR_SPREADS, DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import Relaxation, relax
 from structdiff.constraints.residue_torsions import glycine_and_proline
@@ -75,15 +75,15 @@ def test_blurred_torsions_lead_to_natural_ones(crambin):
     structure = unknown(len(crambin.residues)).with_positions(crambin.atoms.positions[rows])
     noise = torch.from_numpy(np.random.default_rng(3).normal(0.0, 0.9, (4, len(structure.atoms), 3)))
     drawn = torch.from_numpy(structure.atoms.positions.astype(np.float64)) + noise
-    chemistry = Stereochemistry.from_structure(structure, spreads=DESIGN_SPREADS)
-    plain = dataclasses.replace(DESIGN_RELAXATION, blurs=())
+    chemistry = Stereochemistry.from_structure(structure, spreads=FAR_SPREADS)
+    plain = dataclasses.replace(FAR_RELAXATION, blurs=())
     favoured = {}
-    for settings in (plain, DESIGN_RELAXATION):
+    for settings in (plain, FAR_RELAXATION):
         done = relax(structure, drawn, stereochemistry=chemistry, settings=settings).positions
         shares = [ramachandran(Backbone.from_structure(structure.with_positions(each.numpy()))) for each in done]
         favoured[settings] = np.mean([share.favoured for share in shares])
-    assert favoured[DESIGN_RELAXATION] > favoured[plain] + 0.02
-    assert favoured[DESIGN_RELAXATION] > 0.93
+    assert favoured[FAR_RELAXATION] > favoured[plain] + 0.02
+    assert favoured[FAR_RELAXATION] > 0.93
 
 
 def test_blurring_keeps_the_commonest_torsions_and_wells(crambin):
