@@ -52,6 +52,24 @@ def test_workers_are_a_number_or_one_by_stage() -> None:
         check_pools(parse_workers("backbone=2"), ("backbone", "refold"))
 
 
+def assert_alike(found: object, expected: object) -> None:
+    """Equal in everything but the last digits of numbers."""
+    if isinstance(expected, dict):
+        assert isinstance(found, dict)
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_alike(found[key], value)
+    elif isinstance(expected, list):
+        assert isinstance(found, list)
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_alike(one, other)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=2e-3)
+    else:
+        assert found == expected
+
+
 def test_parts_are_put_together(planned, tmp_path) -> None:
     campaign = planned(3, sequences=2, refold="none")
     alone = made(campaign, tmp_path / "alone")
@@ -59,9 +77,11 @@ def test_parts_are_put_together(planned, tmp_path) -> None:
     assert merge_parts(parts, tmp_path / "whole") == 6
     assert merge_parts(parts, tmp_path / "whole") == 0
     with Manifest(tmp_path / "whole") as manifest, Manifest(alone) as other:
-        assert [(w.stage, w.name, w.result) for w in manifest.rows()] == [
-            (w.stage, w.name, w.result) for w in other.rows()
-        ]
+        ours, theirs = (sorted(each.rows(), key=lambda work: (work.stage, work.name)) for each in (manifest, other))
+        assert [(w.stage, w.name) for w in ours] == [(w.stage, w.name) for w in theirs]
+        for mine, its in zip(ours, theirs, strict=True):
+            # Batches of other sizes round otherwise, and numbers are written to four digits after the point.
+            assert_alike(mine.result, its.result)
     names = {str(path.relative_to(alone)) for path in alone.rglob("*.cif")}
     assert {str(path.relative_to(tmp_path / "whole")) for path in (tmp_path / "whole").rglob("*.cif")} == names
     with pytest.raises(InputError, match="from another run"):
