@@ -81,7 +81,7 @@ def test_a_function_of_ones_own_is_followed(options, engine):
         return torch.linalg.svdvals(centred)[-1] ** 2 / len(positions)
 
     def thickness(*energies):
-        made = design(options, engine, structdiff.Problem(contigs="40", fold_plan="none", seed=4, energies=energies))
+        made = design(options, engine, structdiff.Problem(contigs="40", fold_plan="none", seed=2, energies=energies))
         return float(np.linalg.svd(made.structure.atoms.positions - made.structure.atoms.positions.mean(0))[1][-1])
 
     assert thickness(structdiff.Function(function=flat, weight=20.0)) < 0.9 * thickness()

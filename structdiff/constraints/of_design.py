@@ -93,7 +93,7 @@ class DesignConstraints:
         free = [(rows, shape) for rows, shape in pieces if not self.placed.held[rows].all()]
         if free:
             found.append(IdealFragments(free, self.placed.residue))
-        # Where nothing but a fold is asked: parting chains moves what energies and contacts have brought together.
+        # Only where a fold alone is asked: parting chains moves what energies and contacts have brought together.
         if not self.only_fold:
             return found
         rigid = np.ones(len(self.placed.new), bool)

@@ -134,13 +134,15 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
     parallel: list[BlockPair] = []
     sizes: list[Energy] = []
     sketches: list[tuple[np.ndarray, ...]] = []
+    # A sketch says where everything stands, and so would stand against energies.
+    draw = draw_fold_plan if spec.energies else _PLANS[spec.fold_plan]
     own_size = any(isinstance(energy, RadiusOfGyration) for energy in spec.energies)
     for name, chain in layout.chains.items():
         if chain[0].chain_is_fixed:
             continue
         # What partial diffusion begins with has a fold already.
         new = all(residue.origin is None and residue.instead_of is None for residue in chain)
-        plan = _PLANS[spec.fold_plan](len(chain), rng) if new else None
+        plan = draw(len(chain), rng) if new else None
         before = len(blocks_of("/".join(letters)))
         letters.append("?" * len(chain) if plan is None else plan.letters)
         if plan is not None:

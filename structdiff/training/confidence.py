@@ -57,8 +57,9 @@ class ConfidenceTraining:
     samplings: ways to draw structures, taken in turn. noise_on_truth: as the last of these turns, noise levels (Å), one
     after the other, from which the experiment's own structure is denoised; none by default (docs/log.md). samples:
     structures for each example. reuse: training steps for each batch drawn. pool: batches kept to train on.
-    warmup_steps: of the learning rate, which falls to a tenth in the last half of the run. max_rounds: batches to draw in
-    this call, None for as many as the time allows. validation_batches: drawn in the end, from held-out structures. save_minutes: time between two checkpoints.
+    warmup_steps: of the learning rate, which falls to a tenth in the last half of the run. max_rounds: batches to draw
+    in this call, None for as many as the time allows. validation_batches: drawn in the end, from held-out structures.
+    save_minutes: time between two checkpoints.
     """
 
     samplings: Sequence[SamplingConfig] = (
