@@ -333,12 +333,11 @@ class Manifest:
 
 
 def _work(row: Sequence[Any]) -> Work:
-    id_, run, stage, name, number, seed, parent, state, attempts, seconds, error, *result = row
-    found = json.loads(result[0]) if result and result[0] is not None else None
-    return Work(
-        id=id_, run=run, stage=stage, name=name, number=number, seed=seed, parent=parent, state=state,
-        attempts=attempts, seconds=seconds, error=error, result=found,
-    )  # fmt: skip
+    """A row of the columns ``_COLUMNS``, and of the result if that was asked for, in the order of Work's own."""
+    known = len(Work._fields) - 1
+    if len(row) == known or row[known] is None:
+        return Work(*row[:known])
+    return Work(*row[:known], result=json.loads(row[known]))
 
 
 def _worker_name() -> str:

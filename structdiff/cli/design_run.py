@@ -106,10 +106,9 @@ def _do(
     from structdiff.campaign.processes import run_processes
     from structdiff.campaign.run import Listener
 
-    quiet, options = given["quiet"], run.campaign.options
-    batch = 1 if options.trajectory else options.batch_size
+    quiet = given["quiet"]
     with ExitStack() as stack:
-        report = stack.enter_context(shown_progress(f"designing {run.name}", batch_size=batch, quiet=quiet))
+        report = stack.enter_context(shown_progress(f"designing {run.name}", quiet=quiet))
         listener = Listener(
             on_progress=_overall(run, manifest, report),
             on_failure=lambda work, error: _tell_failure(work, error, failures, debug=given["debug"]),
@@ -140,7 +139,9 @@ def _overall(run: Run, manifest: Manifest, report: OnProgress) -> OnProgress:
     def on_progress(progress: Progress) -> None:
         if time.monotonic() - known[1] > _COUNTED_EVERY:
             known[:] = run.finished_work(manifest), time.monotonic()
-        report(Progress(finished=min(int(known[0]), total - 1), total=total, step=progress.step, steps=progress.steps))
+        finished = min(int(known[0]), total - 1)
+        together = min(progress.together, total - finished)
+        report(Progress(finished=finished, total=total, step=progress.step, steps=progress.steps, together=together))
 
     return on_progress
 

@@ -137,8 +137,7 @@ class _Run:
         from structdiff.output.trajectory import write_trajectory
 
         there = names_there(self.out, spec.name) if self.overwrite else []
-        batch = 1 if self.options.trajectory else self.options.batch_size
-        with shown_progress(f"predicting {spec.name}{place}", batch_size=batch, quiet=self.quiet) as report:
+        with shown_progress(f"predicting {spec.name}{place}", quiet=self.quiet) as report:
             drawn = pipeline.predict(
                 spec, samples=self.samples, seed=self.seed, options=self.options, engine=self.engine, places=left,
                 on_progress=report,

@@ -21,12 +21,9 @@ _PLAIN_SECONDS = 10.0
 
 
 @contextmanager
-def shown_progress(text: str, *, batch_size: int, quiet: bool) -> Iterator[OnProgress]:
-    """Shows on the error stream how far a run is; gives the function to call after each sampling step.
-
-    text: what is being done. batch_size: structures drawn together, whose steps count as one.
-    """
-    clock = Clock(batch_size)
+def shown_progress(text: str, *, quiet: bool) -> Iterator[OnProgress]:
+    """Shows on the error stream how far a run is, text being what is done; gives the function to call at each step."""
+    clock = Clock()
     if quiet:
         yield lambda progress: None
     elif sys.stderr.isatty():
@@ -50,22 +47,21 @@ def counted_progress(text: str, total: int, *, quiet: bool) -> Iterator[Callable
     """The same for work on one thing after another; gives the function to call with the number that is done."""
     from structdiff.drawing import Progress
 
-    with shown_progress(text, batch_size=1, quiet=quiet) as report:
+    with shown_progress(text, quiet=quiet) as report:
         yield lambda finished: report(Progress(finished=finished, total=total, step=0, steps=1))
 
 
 class Clock:
     """The share of the work that is done, and how long the rest takes at the pace so far."""
 
-    def __init__(self, batch_size: int, now: Callable[[], float] = time.monotonic) -> None:
-        self.batch_size, self.now = batch_size, now
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
         self.began = now()
         self.share = 0.0
 
     def update(self, progress: Progress) -> None:
         """Takes in one report of the pipeline."""
-        batch = min(self.batch_size, progress.total - progress.finished)
-        self.share = (progress.finished + batch * progress.step / progress.steps) / progress.total
+        self.share = (progress.finished + progress.together * progress.step / progress.steps) / progress.total
 
     @property
     def left(self) -> float | None:

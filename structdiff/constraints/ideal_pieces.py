@@ -83,19 +83,24 @@ def ideal_pair(length: int, parallel: bool) -> Float[np.ndarray, "2 residue 4 3"
         turned = turned.reshape(other.shape)
         return turned + strand[:, 1].mean(0) + 4.8 * sideways + pose[3:]
 
+    (giver, i), (taker, j) = np.array(bonds).transpose(1, 2, 0)
+
     def errors(pose: np.ndarray) -> np.ndarray:
-        both = (strand, placed(pose))
-        found = list(np.linalg.norm(both[0][:, 1] - both[1][:, 1], axis=-1) - facing)
-        for (donor, i), (acceptor, j) in bonds:
-            nitrogen, hydrogen = both[donor][i, 0], both[donor][i, 4]
-            carbon, oxygen = both[acceptor][j, 2], both[acceptor][j, 3]
-            found.append(np.linalg.norm(hydrogen - oxygen) - HYDROGEN_BOND + 1.0)
-            found.append(np.linalg.norm(nitrogen - oxygen) - HYDROGEN_BOND)
-            found.append(0.5 * (np.linalg.norm(nitrogen - carbon) - _N_TO_C))
-        return np.array(found)
+        both = np.stack([strand, placed(pose)])
+        nitrogen, hydrogen, carbon, oxygen = both[giver, i, 0], both[giver, i, 4], both[taker, j, 2], both[taker, j, 3]
+        return np.concatenate(
+            [
+                _distance(both[0, :, 1], both[1, :, 1]) - facing,
+                _distance(hydrogen, oxygen) - HYDROGEN_BOND + 1.0,
+                _distance(nitrogen, oxygen) - HYDROGEN_BOND,
+                0.5 * (_distance(nitrogen, carbon) - _N_TO_C),
+            ]
+        )
 
     starts = [np.array([0, 0, 0, *(shift * _unit(axis))]) for shift in (-3.4, -1.7, 0.0, 1.7, 3.4)]
-    best = min((least_squares(errors, start) for start in starts), key=lambda found: found.cost)
+    # Of two residues there are fewer errors than coordinates of the pose, which Levenberg-Marquardt cannot do.
+    method = "lm" if length > 2 else "trf"
+    best = min((least_squares(errors, start, method=method) for start in starts), key=lambda found: found.cost)
     return np.stack([strand, placed(best.x)])[:, :, :4]
 
 
@@ -114,6 +119,11 @@ def _backbone(length: int, phi: float, psi: float) -> np.ndarray:
     n, ca, c, after = (chain[rows + place] for place in range(4))
     o = place_atom(after, ca, c, length=_LENGTHS["c_o"], angle=_ANGLES["ca_c_o"], torsion=math.pi)
     return torch.stack([n, ca, c, o], 1).numpy()
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    arrow = one - other
+    return np.sqrt(np.einsum("ij,ij->i", arrow, arrow))
 
 
 def _unit(arrow: np.ndarray) -> np.ndarray:

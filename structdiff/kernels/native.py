@@ -270,10 +270,13 @@ def _workspace_function(kernel: Kernel) -> Callable[..., int]:
     return function
 
 
-@torch.compiler.assume_constant_result
 def available(device: str) -> bool:
     """Whether there are native kernels for that kind of device and they are wanted."""
     return mode() != "reference" and load(device) is not None
+
+
+# What `torch.compiler.assume_constant_result` sets; calling it would import the compiler, half of a command's start.
+available._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @cache

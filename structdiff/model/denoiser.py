@@ -220,7 +220,8 @@ class Denoiser(nn.Module):
         return self.step(torch.cat(vectors, -1)), previous_centre
 
     def _moved(self, v: Tensor, index: int) -> Tensor:
-        return v @ self.move.weight[index]
+        # Not as a product of matrix and vector: that one's order of summation follows the number of rows.
+        return (v * self.move.weight[index]).sum(-1)
 
     def _leave(
         self, c: DenoiserCondition, v: Tensor, centre: Tensor, local: Tensor, point: Tensor, sigma: Tensor

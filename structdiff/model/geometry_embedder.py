@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from structdiff.kernels.pair_geometry import PairReading, pair_geometry
 from structdiff.nn.binning import DistanceBasis
+from structdiff.nn.rowwise import RowwiseLinear
 from structdiff.nn.vectors import VectorNorm
 from structdiff.typing import Bool, Float
 
@@ -33,7 +34,7 @@ class GeometryEmbedder(nn.Module):
         self.norm_v = VectorNorm(c_vector)
         self.probe = nn.Linear(c_vector, 4 * dots, bias=False)
         self.dots = nn.Linear(3 * dots, c_geometry, bias=False)
-        self.noise = nn.Linear(c_noise, c_geometry)
+        self.noise = RowwiseLinear(c_noise, c_geometry)
         self.hidden = nn.Linear(c_geometry, c_geometry)
         self.bias = nn.Linear(c_geometry, biases)
         self.message = nn.Linear(c_geometry, _MESSAGE_HEADS + messages)

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from structdiff.nn.initialisation import linear
+from structdiff.nn.initialisation import start_weight_
+from structdiff.nn.rowwise import RowwiseLinear
 from structdiff.typing import Float
 
 
@@ -42,7 +43,8 @@ class NoiseEmbedding(nn.Module):
         super().__init__()
         self.fourier = FourierEmbedding(c_fourier)
         self.norm = nn.LayerNorm(c_fourier)
-        self.project = linear(c_fourier, channels)
+        self.project = RowwiseLinear(c_fourier, channels, bias=False)
+        start_weight_(self.project.weight, "lecun")
 
     def forward(self, noise: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows channels"]:
         """One row of features for each noise level."""

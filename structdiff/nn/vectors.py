@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from structdiff.kernels.attention_pair_bias import attention_pair_bias
 from structdiff.nn.initialisation import linear
+from structdiff.nn.rowwise import RowwiseLinear
 from structdiff.typing import Float
 
 _WIDTH = 8  # numbers that a processor takes at once, at least
@@ -40,7 +41,7 @@ class NoiseModulation(nn.Module):
     def __init__(self, channels: int, c_noise: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels, elementwise_affine=False)
-        self.project = nn.Linear(c_noise, 3 * channels)
+        self.project = RowwiseLinear(c_noise, 3 * channels)
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
 

@@ -55,9 +55,9 @@ def test_guidance_is_a_number_or_one_by_name() -> None:
 
 def test_the_time_left_is_in_proportion() -> None:
     seconds = iter([0.0, 10.0, 30.0])
-    clock = Clock(2, now=lambda: next(seconds))
+    clock = Clock(now=lambda: next(seconds))
     assert clock.left is None
-    clock.update(Progress(finished=0, total=4, step=10, steps=20))
+    clock.update(Progress(finished=0, total=4, step=10, steps=20, together=2))
     assert clock.share == 0.25
     assert clock.left == pytest.approx(30.0)
     # The last batch holds one structure only.
@@ -75,14 +75,14 @@ def test_times_read_well() -> None:
 def test_outside_terminals_a_line_now_and_then(capsys, monkeypatch) -> None:
     now = [0.0]
     monkeypatch.setattr("structdiff.cli.progress.Clock.__init__.__defaults__", (lambda: now[0],))
-    with shown_progress("designing x", batch_size=1, quiet=False) as report:
+    with shown_progress("designing x", quiet=False) as report:
         for step in range(1, 101):
             now[0] += 0.5
             report(Progress(finished=0, total=1, step=step, steps=100))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "designing x: 20 %, 40 s left"
     assert len(lines) == 5
-    with shown_progress("designing x", batch_size=1, quiet=True) as report:
+    with shown_progress("designing x", quiet=True) as report:
         now[0] += 100
         report(Progress(finished=0, total=1, step=1, steps=100))
     assert capsys.readouterr().err == ""

@@ -16,6 +16,7 @@ from structdiff.nn.embedding import FourierEmbedding, NoiseEmbedding
 from structdiff.nn.initialisation import linear
 from structdiff.nn.msa import OuterProductMean, PairWeightedAveraging
 from structdiff.nn.normalisation import AdaptiveLayerNorm, ConditionGate
+from structdiff.nn.rowwise import RowwiseLinear
 from structdiff.nn.transition import ConditionedTransition, Transition
 from structdiff.nn.triangle import TriangleAttention, TriangleMultiplication
 
@@ -190,3 +191,14 @@ def test_fresh_blocks_pass_their_input_through():
         assert not update.any()
     gate = ConditionGate(6, 3)
     assert_close(gate(z, torch.zeros(1, 4, 4, 3)), z * torch.sigmoid(torch.tensor(-2.0)))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_rows_of_a_rowwise_layer_do_not_know_of_each_other(bias):
+    layer, rows = RowwiseLinear(24, 40, bias=bias), torch.randn(33, 24)
+    together = layer(rows)
+    for count in (1, 2, 3, 5, 8, 32):
+        assert torch.equal(layer(rows[:count]), together[:count])
+    torch.testing.assert_close(together, torch.nn.functional.linear(rows, layer.weight, layer.bias))
+    assert layer(rows[0]).shape == (40,)
+    assert layer(rows[:0]).shape == (0, 40)

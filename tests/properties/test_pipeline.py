@@ -101,15 +101,27 @@ def test_the_same_seed_gives_the_same_file(designs, tmp_path):
     assert first != write_design(other, tmp_path / "c", "d").structure.read_bytes()
 
 
+def the_same(one, other) -> bool:
+    """On the CPU not even roundings may differ: relaxation of a new fold would make some Å of them."""
+    same = np.array_equal(one.structure.atoms.positions, other.structure.atoms.positions)
+    return same and one.structure.residues.name.tolist() == other.structure.residues.name.tolist()
+
+
 def test_batch_size_and_skipping_change_nothing(designs):
-    for options, bound in ((RAW, ROUNDING), (QUICK, SETTLING)):
-        together = designs if options is QUICK else list(design(scaffold_of(), options=options))
-        one_by_one = design(scaffold_of(), options=dataclasses.replace(options, batch_size=1))
-        for one, other in zip(together, one_by_one, strict=True):
-            assert deviation(backbone(one.structure), backbone(other.structure))[1] < bound
+    one_by_one = design(scaffold_of(), options=dataclasses.replace(QUICK, batch_size=1))
+    for one, other in zip(designs, one_by_one, strict=True):
+        assert the_same(one, other)
     (last,) = design(scaffold_of(), options=QUICK, numbers=(2,))
     assert last.provenance.sample == 2
-    assert deviation(backbone(last.structure), backbone(designs[2].structure))[1] < SETTLING
+    assert the_same(last, designs[2])
+
+
+@pytest.mark.parametrize("length", ["24", "31-37"])
+def test_new_folds_are_the_same_bit_by_bit_in_batches_of_any_size(length):
+    spec = DesignSpec(contigs=parse_contigs(length), num_designs=3, seed=4)
+    few = dataclasses.replace(QUICK, sampling=SamplingConfig(steps=10))
+    in_pairs, alone = (list(design(spec, options=dataclasses.replace(few, batch_size=size))) for size in (2, 1))
+    assert all(the_same(one, other) for one, other in zip(in_pairs, alone, strict=True))
 
 
 def test_what_is_drawn_is_what_dry_run_shows(designs):
