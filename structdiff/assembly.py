@@ -37,6 +37,7 @@ from structdiff.features.requests import (
 )
 from structdiff.features.schema import Features
 from structdiff.features.start import start_positions
+from structdiff.features.templates import Templates, read_templates
 from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.geometry.superposition import superposition
 from structdiff.model.checkpoint import Weights
@@ -63,6 +64,7 @@ from structdiff.verdicts import (
     plan_verdict,
     proximity_verdict,
     start_verdict,
+    template_verdicts,
 )
 from structdiff.version import __version__
 
@@ -81,11 +83,11 @@ ContactRows = tuple[str, Tensor, Tensor, float, bool]
 class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
-    held: motif group of each atom of the structure, 0 where it is free. symmetry: the structure is one copy of it.
-    spec: what it is drawn under, a fold plan of our own included; user: what the user asked for, without that plan.
-    asked: what a design is drawn under beside that; motif: where it takes its parts from; whole: what it is with all of
-    a target that was cropped. start: positions
-    [token, slot, 3] (Å) that partial diffusion begins with.
+    held: motif group of each atom of the structure, 0 where it is free. templates: those of a prediction. symmetry: the
+    structure is one copy of it. spec: what it is drawn under, a fold plan of our own included; user: what the user
+    asked for, without that plan. asked: what a design is drawn under beside that; motif: where it takes its parts from;
+    whole: what it is with all of a target that was cropped. start: positions [token, slot, 3] (Å) that partial
+    diffusion begins with.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Job:
     user: DesignSpec | None = None
     asked: DesignConstraints | None = None
     motif: Structure | None = None
+    templates: Templates | None = None
     whole: WholeTarget | None = None
     start: Tensor | None = None
 
@@ -154,12 +157,15 @@ def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
     """The job of predicting a complex; raises InputError for what these weights cannot honour."""
     _refuse_unsupported(spec, weights)
     structure = build_complex(spec)
-    tokens = tokenise(structure)
+    tokens, templates = tokenise(structure), read_templates(spec, structure)
+    condition = templates.told(complex_condition(spec, structure, tokens), tokens)
+    known = structure.with_positions(templates.positions, resolved=templates.group > 0)
     return Job(
         name=spec.name,
         structure=structure,
         tokens=tokens,
-        features=build_features(structure, complex_condition(spec, structure, tokens), tokens=tokens),
+        features=build_features(known, condition, tokens=tokens),
+        templates=templates,
         proximities=tuple(complex_proximities(spec, structure)),
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
@@ -167,8 +173,6 @@ def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
 
 
 def _refuse_unsupported(spec: ComplexSpec, weights: Weights) -> None:
-    if spec.templates:
-        raise InputError("templates cannot be used yet; nothing was predicted", key="templates")
     for chain in spec.chains:
         if chain.msa not in (None, "empty"):
             raise InputError(
@@ -209,8 +213,9 @@ def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index:
 
 
 def complex_request(spec: ComplexSpec) -> dict[str, Any]:
-    """The request of a prediction for its provenance."""
-    return complex_to_dict(spec)
+    """The request of a prediction for its provenance: of templates with their contents as checksums."""
+    files = {each.path: hashlib.sha256(Path(each.path).read_bytes()).hexdigest() for each in spec.templates}
+    return complex_to_dict(spec) | ({"templates_sha256": files} if files else {})
 
 
 def design_request(spec: DesignSpec) -> dict[str, Any]:
@@ -245,7 +250,10 @@ def finished_prediction(
         provenance=provenance_of(
             job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
         ),
-        verdicts=tuple(proximity_verdict(asked, structure) for asked in job.proximities),
+        verdicts=(
+            *(proximity_verdict(asked, structure) for asked in job.proximities),
+            *(() if job.templates is None else template_verdicts(job.templates, structure)),
+        ),
         trajectory=trajectory,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
+from structdiff.features.templates import Templates
 from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.output.prediction import Verdict
 from structdiff.spec.design import DesignSpec
@@ -79,6 +81,26 @@ def start_verdict(structure: Structure, given: np.ndarray, begun: np.ndarray) ->
         reached=f"TM-score {found:.2f}, {away:.1f} Å RMSD (CA)",
         met=found >= SAME_FOLD,
     )
+
+
+def template_verdicts(templates: Templates, structure: Structure) -> list[Verdict]:
+    """RMSD of the main chain to each template, superposed by itself, against its threshold where it has one."""
+    main, found = np.isin(structure.atoms.name, _BACKBONE), []
+    for group, asked in enumerate(templates.asked, start=1):
+        if asked.threshold is None:
+            continue
+        rows = torch.from_numpy(main & (templates.group == group))
+        now, given = (torch.from_numpy(x.astype(np.float64)) for x in (structure.atoms.positions, templates.positions))
+        off = float(superposed_rmsd(now, given, mask=rows))
+        found.append(
+            Verdict(
+                name=f"template {Path(asked.path).name}",
+                asked=f"backbone within {asked.threshold:g} Å RMSD",
+                reached=f"{off:.2f} Å RMSD",
+                met=off <= asked.threshold,
+            )
+        )
+    return found
 
 
 def proximity_verdict(asked: Proximity, structure: Structure) -> Verdict:

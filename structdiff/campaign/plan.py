@@ -178,7 +178,7 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
         asked["judge"] = {**sequenced, "judge": judge}
     refolder = _refolder(settings)
     if refolder is not None:
-        asked["refold"] = {**sequenced, "refolder": refolder}
+        asked["refold"] = {**sequenced, "refolder": refolder, "target": "template"}
         hashes["refold"] = "" if settings.refold_command else weights.sha256
     return Campaign(
         spec=spec, options=options, settings=settings, sequence_model=model, asked=asked, weights_hash=hashes,

@@ -29,7 +29,8 @@ class CommandRefolder:
     """Calls a command for each complex, and takes the first structure file that it leaves in ``{out}``.
 
     The words of the command may hold {yaml} or {fasta} (a file that describes the complex: {yaml} is Boltz's language
-    too, in {fasta} a header is ``CHAIN|protein``), {out} (an empty folder) and {name}. B-factors are taken for pLDDT.
+    too, with the target as a template where there is one; in {fasta} a header is ``CHAIN|protein``), {out} (an empty
+    folder) and {name}. B-factors are taken for pLDDT.
     """
 
     whole_target = True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class OwnRefolder:
     """Predicts from the sequences alone, with the weights and the sampling of the run; no conditions, no guidance.
 
-    A target is predicted with its binder: it cannot be given as a template yet.
+    A target is given as a template.
     """
 
     whole_target = False  # it would not fit into memory: that is why it was cropped

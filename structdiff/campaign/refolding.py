@@ -5,20 +5,24 @@ A refolder is one file: a class with ``refold``, named in ``refolder_of``.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from structdiff.campaign.plan import Campaign
 from structdiff.spec.complex import ChainKind as ChainWord
-from structdiff.spec.complex import ChainSpec, ComplexSpec, Modification
+from structdiff.spec.complex import ChainSpec, ComplexSpec, Modification, TemplateSpec
 from structdiff.structure.tables import ChainKind, Structure
 
 if TYPE_CHECKING:
     from structdiff.drawing import OnProgress
     from structdiff.engine import Engine
 
+#: How far (Å, RMSD) a target may be from where the design has it.
+TARGET_TOLERANCE = 1.0
 _KINDS: Mapping[ChainKind, ChainWord] = {ChainKind.PROTEIN: "protein", ChainKind.DNA: "dna", ChainKind.RNA: "rna"}
 
 
@@ -52,6 +56,22 @@ def refolder_of(campaign: Campaign, engine: Callable[[], Engine]) -> Refolder:
     from structdiff.campaign.refold_own import OwnRefolder
 
     return OwnRefolder(engine(), campaign.options, seed=campaign.spec.seed)
+
+
+def with_target(spec: ComplexSpec, design: Path, residue_map: Mapping[str, Any]) -> ComplexSpec:
+    """The complex with its target as a template that is held, so that only the binder and its pose are predicted.
+
+    design: the file of the finished design, whose chains without new residues are the target.
+    """
+    kept = {str(each["chain"]) for each in residue_map.get("chains", ()) if each.get("kept")}
+    proteins = [name for chain in spec.chains if chain.kind == "protein" for name in chain.ids]
+    target = tuple(name for name in proteins if name in kept)
+    if not target:
+        return spec
+    template = TemplateSpec(
+        path=str(design.resolve()), chains=target, template_chains=target, force=True, threshold=TARGET_TOLERANCE
+    )
+    return dataclasses.replace(spec, templates=(template,))
 
 
 def _free_names() -> Iterator[str]:

@@ -15,7 +15,7 @@ from structdiff import pipeline
 from structdiff.campaign.judging import judge_columns
 from structdiff.campaign.measures import backbone_columns, hotspot_residues, refold_columns, verdict_columns
 from structdiff.campaign.plan import Campaign
-from structdiff.campaign.refolding import Refolder, complex_of, refolder_of
+from structdiff.campaign.refolding import Refolder, complex_of, refolder_of, with_target
 from structdiff.campaign.sequences import BackboneFiles, read_backbone, renamed_tokens, sequences_for
 from structdiff.campaign.work import Work
 from structdiff.errors import InputError
@@ -134,7 +134,10 @@ class Bench:
         if not self.refolder.whole_target:
             designs = [drawn_part(design, self._residue_map(each.name))
                        for each, design in zip(work, designs, strict=True)]  # fmt: skip
-        complexes = [complex_of(design, each.name) for each, design in zip(work, designs, strict=True)]
+        complexes = [
+            with_target(complex_of(design, each.name), self.folder / f"{each.name}.cif", self._residue_map(each.name))
+            for each, design in zip(work, designs, strict=True)
+        ]
         found = self.refolder.refold(complexes, on_progress)
         for each, design, refolded in zip(work, designs, found, strict=True):
             residue_map = self._residue_map(each.name)

@@ -14,6 +14,7 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.evaluation.superposition import rmsd, superpose
+from structdiff.structure.sequence_alignment import aligned_residues
 from structdiff.structure.tables import ChainKind, Structure
 
 _POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
@@ -111,7 +112,7 @@ def _paired_residues(model: Structure, reference: Structure, own: int, true: int
         pairs = np.stack([rows[0][first], rows[1][second]], -1)
         if _alike(model, reference, pairs, min(map(len, rows)), strict=True):
             return pairs
-    pairs = _aligned(model, reference, rows[0], rows[1])
+    pairs = aligned_residues(model, reference, rows[0], rows[1])
     return pairs if _alike(model, reference, pairs, min(map(len, rows)), strict=False) else None
 
 
@@ -120,22 +121,6 @@ def _alike(model: Structure, reference: Structure, pairs: np.ndarray, shorter: i
         return False
     same = np.mean(model.residues.name[pairs[:, 0]] == reference.residues.name[pairs[:, 1]])
     return bool(same >= (0.95 if strict else _SAME))
-
-
-def _aligned(model: Structure, reference: Structure, own: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Rows of residues paired by a global alignment of the residue names."""
-    from Bio.Align import PairwiseAligner
-
-    names = [model.residues.name[own].tolist(), reference.residues.name[true].tolist()]
-    letters = {name: chr(0x100 + number) for number, name in enumerate(sorted({*names[0], *names[1]}))}
-    aligner = PairwiseAligner(mode="global", match_score=2, mismatch_score=-1, open_gap_score=-4, extend_gap_score=-0.2)
-    aligner.end_gap_score = 0
-    found = aligner.align(*("".join(letters[name] for name in part) for part in names))
-    if not len(found):
-        return np.zeros((0, 2), np.int64)
-    blocks = zip(*found[0].aligned, strict=True)
-    pairs = [(own[a + k], true[b + k]) for (a, end), (b, _) in blocks for k in range(end - a)]
-    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def _centres(structure: Structure, chain: int) -> dict[int, np.ndarray]:
