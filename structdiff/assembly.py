@@ -15,7 +15,6 @@ from torch import Tensor
 
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESTYPE_INDEX, RESTYPES
 from structdiff.confidence.clash import structure_has_clash
-from structdiff.confidence.frames import valid_frames
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
 from structdiff.constraints.of_design import DesignConstraints
@@ -38,6 +37,7 @@ from structdiff.features.requests import (
 from structdiff.features.schema import Features
 from structdiff.features.start import start_positions
 from structdiff.features.templates import Templates, read_templates
+from structdiff.features.token_frames import valid_frames
 from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.geometry.superposition import superposition
 from structdiff.model.checkpoint import Weights

@@ -194,9 +194,7 @@ class Engine:
 
     def _confidence(self, batch: Features, trunk: TrunkOutput, positions: Tensor) -> ConfidenceLogits:
         by_slot = positions.unflatten(1, (batch.num_tokens, batch.num_slots))
-        slot = batch.token.representative[..., None, None]
-        representative = torch.take_along_dim(by_slot, slot, 2)[:, :, 0]
-        return self.network.confidence(batch, trunk, representative)
+        return self.network.confidence(batch, trunk, by_slot)
 
 
 class _Asked:

@@ -8,18 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from structdiff.confidence.frames import token_frames
 from structdiff.confidence.scores import LARGEST_ERROR
+from structdiff.features.token_frames import atom_of_token, token_frames
 from structdiff.geometry.frames import positions_in_frames
 from structdiff.typing import Bool, Float, Int
 
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # Å
 RADIUS, NUCLEIC_RADIUS = 15.0, 30.0  # Å in the experimental structure
-
-
-def atom_of_token(by_slot: Float[Tensor, "*batch token slot 3"], slot: Int[Tensor, "*batch token"]) -> Tensor:
-    """The position (Å) of one atom of each token, given its slot."""
-    return torch.take_along_dim(by_slot, slot[..., None, None], -2)[..., 0, :]
 
 
 def token_lddt(

@@ -18,6 +18,7 @@ from structdiff.model.network import ModelConfig, StructureNetwork
 from structdiff.structure.files import write_atomically
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+_CONFIDENCE = "confidence."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,10 @@ def save_weights(
     write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
-def load_weights(folder: Path, *, device: torch.device | str = "cpu") -> Weights:
+def load_weights(folder: Path, *, device: torch.device | str = "cpu", fresh_confidence: bool = False) -> Weights:
     """The network of a weights folder in float32, ready to predict.
+
+    With ``fresh_confidence`` the confidence head comes out untrained, whatever the file holds of one: to train it anew.
 
     Raises InputError when files are missing or broken, or when a single tensor does not fit: never a partial match.
     """
@@ -73,7 +76,15 @@ def load_weights(folder: Path, *, device: torch.device | str = "cpu") -> Weights
         raise InputError("these are no weights of structdiff: the key 'model' is missing", path=config_path)
     network = StructureNetwork(from_dict(ModelConfig, description["model"], path=config_path, key="model"))
     wanted = network.state_dict()
+    if fresh_confidence:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CONFIDENCE)}
+        tensors |= {name: tensor for name, tensor in wanted.items() if name.startswith(_CONFIDENCE)}
     wrong = sorted(set(wanted) ^ set(tensors)) or [n for n in wanted if wanted[n].shape != tensors[n].shape]
+    if wrong and all(name.startswith(_CONFIDENCE) for name in wrong):
+        message = (
+            "the confidence head is of another version; `python -m structdiff.training.confidence --fresh` trains one"
+        )
+        raise InputError(message, path=weights_path, found=wrong[0])
     if wrong:
         raise InputError("the weights do not fit their config", path=weights_path, found=wrong[0])
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})

@@ -63,7 +63,9 @@ def tiny() -> ModelConfig:
             c_token=32, c_vector=8, c_atom=16, c_geometry=16, c_noise=16, blocks=2, blocks_per_geometry=1, heads=2,
             head_dim=8, points=2, messages=8,
         ),
-        confidence=ConfidenceConfig(pairformer=PairformerConfig(blocks=1, c_s=24, heads=2, **_small_pairs(16))),
+        confidence=ConfidenceConfig(
+            c_geometry=16, pairformer=PairformerConfig(blocks=1, c_s=24, heads=2, **_small_pairs(16))
+        ),
     )  # fmt: skip
 
 

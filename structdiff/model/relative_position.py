@@ -30,7 +30,7 @@ class RelativePosition(nn.Module):
         same_chain = _equal(token.asym_id)
         same_entity = _equal(token.entity_id)
         same_residue = same_chain & _equal(token.residue_index)
-        residue = _wrap(_offset(token.residue_index), token.cyclic_period[:, :, None])
+        residue = chain_offset(token)
         place = torch.arange(token.mask.shape[1], device=token.mask.device).expand_as(token.residue_index)
         return (
             self.residue_offset(_clip(residue, self.r_max, same_chain))
@@ -38,6 +38,11 @@ class RelativePosition(nn.Module):
             + self.chain_offset(_clip(_offset(token.sym_id), self.s_max, same_entity & ~same_chain))
             + self.same_entity(same_entity.long())
         )
+
+
+def chain_offset(token: TokenFeatures) -> Int[Tensor, "batch token token"]:
+    """Residue index of token i minus that of token j, the shorter way round in cyclic chains; also between chains."""
+    return _wrap(_offset(token.residue_index), token.cyclic_period[:, :, None])
 
 
 def _offset(index: Int[Tensor, "batch token"]) -> Int[Tensor, "batch token token"]:

@@ -1,4 +1,4 @@
-"""Trains the confidence head on structures that the network itself has drawn; everything else stays as it is.
+"""Trains the confidence head on structures of every quality, many drawn by the network; all else stays as it is.
 
 Run as ``python -m structdiff.training.confidence WEIGHTS DATA OUT --max-minutes 10``.
 """
@@ -20,9 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.stats import spearmanr
 
-from structdiff.confidence.scores import plddt_from_logits
 from structdiff.configuration import to_dict
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError, StructdiffError
@@ -31,55 +29,51 @@ from structdiff.model.heads import ConfidenceHead
 from structdiff.model.network import StructureNetwork
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
-from structdiff.training.confidence_examples import DrawnBatch, confidence_loss, draw_batch
-from structdiff.training.dataset import StructureSet
+from structdiff.training.confidence_examples import DrawnBatch, Source, confidence_loss, draw_batch
+from structdiff.training.confidence_validation import (
+    SAMPLINGS,
+    crops,
+    restarts,
+    task_mix,
+    validate_confidence,
+    well_resolved,
+)
+from structdiff.training.decoys import KINDS
 from structdiff.training.tasks import TaskMix
 
 MODEL_CARD = "MODEL_CARD.md"
-_VALIDATION_SEED = 1
-_WORST_RESOLUTION = 4.0  # Å; errors beside a blurred structure say little (AlphaFold 3, section 4.3)
-
-
-def _tasks() -> TaskMix:
-    """Mostly prediction; structures that are partly given, so that good ones are among those drawn."""
-    return TaskMix(weights={"predict": 0.5, "motif": 0.2, "inpaint": 0.2, "binder": 0.05, "unconditional": 0.05})
-
-
-def _crops() -> BatchConfig:
-    """Smaller crops than in the training of the rest: nearly all the time goes into drawing structures."""
-    return BatchConfig(crops=((64, 4, 0.85), (96, 2, 0.1), (128, 1, 0.05)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceTraining:
     """How the confidence head is trained.
 
-    samplings: ways to draw structures, taken in turn. noise_on_truth: as the last of these turns, noise levels (Å), one
-    after the other, from which the experiment's own structure is denoised; none by default (docs/log.md). samples:
-    structures for each example. reuse: training steps for each batch drawn. pool: batches kept to train on.
-    warmup_steps: of the learning rate, which falls to a tenth in the last half of the run. max_rounds: batches to draw
-    in this call, None for as many as the time allows. validation_batches: drawn in the end, from held-out structures.
+    samplings: ways to draw structures, taken in turn. samples: structures drawn for each example. Beside these each
+    batch holds the experiment's structures, the same noised and denoised twice, and decoys of these kinds
+    (structdiff.training.decoys). drawn_share: how often a training step takes a drawn structure rather than one of the
+    others. reuse: training steps for each batch. pool: batches kept to train on. warmup_steps: of the learning rate,
+    which falls to a tenth in the last half of the run. max_rounds: batches to make in this call, None for as many as
+    the time allows. validation_batches: made in the end, from held-out structures cropped by validation_crops.
     save_minutes: time between two checkpoints.
     """
 
-    samplings: Sequence[SamplingConfig] = (
-        SamplingConfig(steps=10, solver="dpm-solver-2m"),
-        SamplingConfig(steps=16, solver="stochastic"),
-    )
-    noise_on_truth: Sequence[float] = ()
-    samples: int = 2
+    samplings: Sequence[SamplingConfig] = SAMPLINGS
+    samples: int = 1
+    decoys: Sequence[str] = tuple(KINDS)
+    drawn_share: float = 0.5
     reuse: int = 24
-    pool: int = 32
-    learning_rate: float = 1e-3
+    pool: int = 160
+    learning_rate: float = 2e-3
     warmup_steps: int = 100
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    ema_decay: float = 0.995
+    ema_decay: float = 0.998
     max_rounds: int | None = None
-    validation_batches: int = 10
+    validation_batches: int = 20
     save_minutes: float = 5.0
-    batches: BatchConfig = field(default_factory=_crops)
-    tasks: TaskMix = field(default_factory=_tasks)
+    batches: BatchConfig = field(default_factory=crops)
+    validation_crops: BatchConfig = field(default_factory=crops)
+    tasks: TaskMix = field(default_factory=task_mix)
 
 
 def train_confidence(
@@ -90,6 +84,7 @@ def train_confidence(
     max_minutes: float = 10.0,
     seed: int = 0,
     threads: int | None = None,
+    fresh: bool = False,
     settings: ConfidenceTraining | None = None,
 ) -> Path:
     """Trains the confidence head of a weights folder and returns the new folder ``out``.
@@ -105,6 +100,7 @@ def train_confidence(
         max_minutes: wall-clock limit of this call.
         seed: of structures, crops and noise.
         threads: of the CPU; PyTorch decides if None.
+        fresh: begin with an untrained head, whatever head the weights hold.
         settings: everything else.
 
     Raises InputError for folders that hold no weights or no structures, and for a checkpoint of other weights.
@@ -113,7 +109,8 @@ def train_confidence(
         raise InputError("must be more than 0 minutes", key="max_minutes", found=max_minutes)
     if threads:
         torch.set_num_threads(threads)
-    source = load_weights(Path(weights))
+    torch.manual_seed(seed)
+    source = load_weights(Path(weights), fresh_confidence=fresh)
     run = _Run(source, Path(data), Path(out), seed, settings or ConfidenceTraining())
     run.resume()
     run.train(max_minutes)
@@ -154,7 +151,7 @@ class _Run:
 
     def train(self, max_minutes: float) -> None:
         """Draws and learns in turn until the time is over; saves a checkpoint now and then and in the end."""
-        structures = _well_resolved(StructureSet(self.data, "train"))
+        structures = well_resolved(self.data, "train")
         batches = TrainingBatches(structures, self.settings.batches, self.settings.tasks, seed=self.seed)
         began = saved = time.monotonic()
         first, limit = self.round, self.settings.max_rounds
@@ -178,7 +175,9 @@ class _Run:
 
     def _round(self, batches: TrainingBatches, done: float) -> dict[str, float]:
         """One batch drawn, some steps learned; the mean losses."""
-        self.pool.append(_drawn(self.network, batches, self.round, self.settings, self.seed))
+        source = self._source(self.round)
+        batch = batches.batch(self.round)
+        self.pool.append(draw_batch(self.network, batch, source, seed=self.seed, number=self.round))
         rng = np.random.default_rng([self.seed, self.round])
         total: dict[str, float] = {}
         for _ in range(self.settings.reuse):
@@ -188,12 +187,23 @@ class _Run:
         self.round += 1
         return total
 
+    def _source(self, number: int) -> Source:
+        settings = self.settings
+        sampling = settings.samplings[number % len(settings.samplings)]
+        return Source(
+            samplings=(sampling,) * settings.samples, restarts=restarts(number), decoys=settings.decoys, truth=True
+        )
+
     def _learn(self, item: DrawnBatch, rng: np.random.Generator, done: float) -> dict[str, float]:
         settings = self.settings
         rate = min(1.0, (self.step + 1) / max(1, settings.warmup_steps)) * min(1.0, max(0.1, 2 * (1 - done)))
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * rate
-        index = torch.from_numpy(rng.integers(0, settings.samples, len(item.representative)))
+        drawn, (size, count) = settings.samples, item.positions.shape[:2]
+        others = rng.integers(drawn, count, size)
+        index = torch.from_numpy(
+            np.where(rng.random(size) < settings.drawn_share, rng.integers(0, drawn, size), others)
+        )
         terms = confidence_loss(item.logits(self.network, index), item.truth.pick(index))
         self.optimiser.zero_grad()
         terms["loss"].backward()
@@ -224,10 +234,14 @@ class _Run:
     def finish(self) -> Path:
         """Judges the averaged head on held-out structures and writes the new weights."""
         self.network.confidence.load_state_dict(self.average.state_dict())
-        structures = _well_resolved(StructureSet(self.data, "val"))
-        figures = validate_confidence(self.network, structures, self.settings)
-        for name, value in figures.items():
-            print(f"validation {name} {value:.3f}", flush=True)
+        figures = validate_confidence(
+            self.network,
+            well_resolved(self.data, "val"),
+            batches=self.settings.validation_batches,
+            config=self.settings.validation_crops,
+        )
+        for name, values in figures.items():
+            print(f"validation {name} " + " ".join(f"{key} {value:.3f}" for key, value in values.items()), flush=True)
         record = {"steps": self.step, "rounds": self.round, "seed": self.seed, "from_sha256": self.source.sha256}
         record |= {"validation": figures, "settings": to_dict(self.settings)}
         half = any(tensor.dtype == torch.bfloat16 for tensor in load_file(self.source.path / WEIGHTS_FILE).values())
@@ -244,71 +258,6 @@ class _Run:
         return self.out
 
 
-def _well_resolved(structures: StructureSet) -> StructureSet:
-    """The same set with structures of known poor resolution never drawn."""
-    blurred = [float(str(entry.get("resolution", 0.0))) > _WORST_RESOLUTION for entry in structures.metadata]
-    structures.weight = structures.weight * ~np.array(blurred, bool)
-    return structures
-
-
-def _drawn(
-    network: StructureNetwork, batches: TrainingBatches, number: int, settings: ConfidenceTraining, seed: int
-) -> DrawnBatch:
-    batch = batches.batch(number)
-    turns = len(settings.samplings) + bool(settings.noise_on_truth)
-    from_truth = number % turns == len(settings.samplings)
-    if from_truth:
-        level = settings.noise_on_truth[number // turns % len(settings.noise_on_truth)]
-        sampling = SamplingConfig(steps=6, solver="dpm-solver-2m", sigma_max=level)
-    else:
-        sampling = settings.samplings[number % turns]
-    return draw_batch(
-        network, batch, samples=settings.samples, sampling=sampling, seed=seed, number=number, from_truth=from_truth
-    )
-
-
-def validate_confidence(
-    network: StructureNetwork, structures: StructureSet, settings: ConfidenceTraining
-) -> dict[str, float]:
-    """How well pLDDT foretells lDDT on structures drawn for given experimental ones.
-
-    Spearman's correlation over all tokens, over the means of whole structures, and the mean of that within each
-    structure; the mean absolute difference of pLDDT and lDDT (0 to 100) of tokens; the mean lDDT and pLDDT themselves.
-    """
-    batches = TrainingBatches(structures, settings.batches, settings.tasks, seed=_VALIDATION_SEED)
-    told: list[np.ndarray] = []
-    true: list[np.ndarray] = []
-    network.confidence.eval()
-    for number in range(settings.validation_batches):
-        item = _drawn(network, batches, number, settings, _VALIDATION_SEED)
-        for place in range(settings.samples):
-            index = torch.full((len(item.representative),), place)
-            with torch.no_grad():
-                logits = item.logits(network, index)
-            truth = item.truth.pick(index)
-            for row, mask in enumerate(truth.plddt_mask):
-                if mask.any():
-                    told.append(plddt_from_logits(logits.plddt[row])[mask.numpy()])
-                    true.append(100 * truth.lddt[row][mask].numpy())
-    all_told, all_true = np.concatenate(told), np.concatenate(true)
-    within = [_spearman(a, b) for a, b in zip(told, true, strict=True) if len(a) >= 10]
-    return {
-        "spearman_tokens": _spearman(all_told, all_true),
-        "spearman_structures": _spearman([a.mean() for a in told], [b.mean() for b in true]),
-        "spearman_within_structures": float(np.nanmean(within)) if within else float("nan"),
-        "mean_absolute_error_0_to_100": float(np.abs(all_told - all_true).mean()),
-        "mean_lddt_0_to_100": float(all_true.mean()),
-        "mean_plddt_0_to_100": float(all_told.mean()),
-    }
-
-
-def _spearman(told: Sequence[float] | np.ndarray, true: Sequence[float] | np.ndarray) -> float:
-    """Spearman's rank correlation; 0 where one side does not vary, since nothing is foretold then."""
-    if len(told) < 2 or np.ptp(told) == 0 or np.ptp(true) == 0:
-        return 0.0
-    return float(spearmanr(told, true).statistic)  # type: ignore[attr-defined]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Trains the confidence head from the command line."""
     parser = argparse.ArgumentParser(prog="python -m structdiff.training.confidence", description=__doc__)
@@ -317,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder for the new weights")
     parser.add_argument("--max-minutes", type=float, default=10.0, help="wall-clock limit (default 10)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fresh", action="store_true", help="begin with an untrained head")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads")
     chosen: Mapping[str, object] = vars(parser.parse_args(arguments))
     try:

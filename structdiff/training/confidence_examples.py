@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from structdiff.confidence.targets import (
     aligned_error,
-    atom_of_token,
     distance_error,
     error_bins,
     lddt_bins,
@@ -19,10 +22,14 @@ from structdiff.confidence.targets import (
 from structdiff.constraints.motif import MotifHold
 from structdiff.diffusion.sampler import SamplingConfig, sample, sample_generator
 from structdiff.features.schema import Features
-from structdiff.model.heads import ConfidenceLogits
+from structdiff.model.denoiser import DenoiserCondition
+from structdiff.model.heads import NUM_PLDDT_BINS, ConfidenceLogits
 from structdiff.model.network import StructureNetwork
 from structdiff.model.trunk import TrunkOutput
 from structdiff.structure.tables import ChainKind
+from structdiff.training.decoys import decoy, examples
+
+_LDDT_WEIGHT = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,56 +57,97 @@ class Truth:
 class DrawnBatch:
     """Several structures of one trunk: what the head sees, and what it should say.
 
-    representative: [batch, sample, token, 3] in Å.
+    positions: [batch, sample, token, slot, 3] in Å.
     """
 
     features: Features
     trunk: TrunkOutput
-    representative: Tensor
+    positions: Tensor
     truth: Truth
 
     def logits(self, network: StructureNetwork, index: Tensor) -> ConfidenceLogits:
         """What the head says of one sample of each structure (index [batch])."""
-        return network.confidence(self.features, self.trunk, self.representative[torch.arange(len(index)), index])
+        return network.confidence(self.features, self.trunk, self.positions[torch.arange(len(index)), index])
 
 
-def draw_batch(
-    network: StructureNetwork,
-    batch: Features,
-    *,
-    samples: int,
-    sampling: SamplingConfig,
-    seed: int,
-    number: int,
-    from_truth: bool = False,
-) -> DrawnBatch:
-    """Draws structures with the network as it is and compares them with the experiment's.
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the structures of a batch come from.
+
+    samplings: ways to draw structures from pure noise. restarts: the same, from the experiment's positions with noise
+    of each one's sigma_max on them. decoys: kinds of wrong structures (structdiff.training.decoys).
+    truth: the experiment's own structures too.
+    """
+
+    samplings: Sequence[SamplingConfig] = ()
+    restarts: Sequence[SamplingConfig] = ()
+    decoys: Sequence[str] = ()
+    truth: bool = False
+
+
+def draw_batch(network: StructureNetwork, batch: Features, source: Source, *, seed: int, number: int) -> DrawnBatch:
+    """Structures for each example, drawn with the network as it is or made otherwise, beside the experiment's.
 
     Args:
         network: trunk and denoiser are used, nothing is learned.
         batch: training examples; their atoms are the resolved ones, motifs are held.
-        samples: structures for each example.
-        sampling: how they are drawn.
+        source: which structures; the axis of samples is in its order, truth last.
         seed, number: decide the noise; number is that of the batch.
-        from_truth: begin with the experiment's positions and noise of level ``sampling.sigma_max`` on them.
     """
     shape = (batch.num_tokens, batch.num_slots)
-    size = batch.token.mask.shape[0]
+    truth = batch.atom.positions.unflatten(1, shape)[:, None]
     with torch.no_grad():
         trunk = network.trunk(batch)
+        drawn = [_sampled(network, batch, trunk, source.samplings, seed, number, None)] if source.samplings else []
+        if source.restarts:
+            drawn.append(_sampled(network, batch, trunk, source.restarts, seed, number, batch.atom.positions))
+        if source.decoys:
+            drawn.append(_decoys(batch, source.decoys, np.random.default_rng([seed, number])))
+        if source.truth:
+            drawn.append(truth)
+        positions = torch.cat(drawn, 1)
+        return DrawnBatch(features=batch, trunk=trunk, positions=positions, truth=compare(batch, positions))
+
+
+def _sampled(
+    network: StructureNetwork,
+    batch: Features,
+    trunk: TrunkOutput,
+    samplings: Sequence[SamplingConfig],
+    seed: int,
+    number: int,
+    start: Tensor | None,
+) -> Tensor:
+    """One structure [batch, sample, token, slot, 3] for each sampling; those that follow and are equal in one go."""
+    size = len(batch.token.mask)
+    drawn, generator = [], number * size * len(samplings)
+    for sampling, group in groupby(samplings):
+        samples = len(list(group))
         condition = network.denoiser.condition(batch, trunk).repeat(samples)
+        rows = [sample_generator(seed, generator + row) for row in range(size * samples)]
         positions = sample(
-            lambda noisy, sigma, previous: network.denoiser(condition, noisy, sigma, previous).positions,
+            partial(_denoised, network, condition),
             batch.atom.mask.repeat_interleave(samples, 0),
-            generators=[sample_generator(seed, number * size * samples + row) for row in range(size * samples)],
+            generators=rows,
             config=sampling,
             constraints=MotifHold.from_features(batch).repeat(samples),
-            start=batch.atom.positions.repeat_interleave(samples, 0) if from_truth else None,
+            start=None if start is None else start.repeat_interleave(samples, 0),
         )
-        positions = positions.unflatten(1, shape).unflatten(0, (size, samples))
-        representative = atom_of_token(positions, _repeated(batch.token.representative, samples))
-        truth = compare(batch, positions)
-    return DrawnBatch(features=batch, trunk=trunk, representative=representative, truth=truth)
+        drawn.append(positions.unflatten(1, (batch.num_tokens, batch.num_slots)).unflatten(0, (size, samples)))
+        generator += size * samples
+    return torch.cat(drawn, 1)
+
+
+def _denoised(
+    network: StructureNetwork, condition: DenoiserCondition, noisy: Tensor, sigma: Tensor, previous: Tensor | None
+) -> Tensor:
+    return network.denoiser(condition, noisy, sigma, previous).positions
+
+
+def _decoys(batch: Features, kinds: Sequence[str], rng: np.random.Generator) -> Tensor:
+    known = examples(batch)
+    rows = [torch.stack([decoy(kind, known, row, rng) for kind in kinds]) for row in range(len(known))]
+    return torch.stack(rows)
 
 
 def compare(batch: Features, positions: Tensor) -> Truth:
@@ -133,18 +181,30 @@ def _repeated(tensor: Tensor, samples: int) -> Tensor:
 
 
 def confidence_loss(logits: ConfidenceLogits, truth: Truth) -> dict[str, Tensor]:
-    """Cross entropy of each kind of bin, and their sum ``loss`` (AlphaFold 3, section 4.3; all weigh the same)."""
+    """Cross entropy of each kind of bin (AlphaFold 3, section 4.3; all weigh the same), and their sum ``loss``.
+
+    ``lddt``, the mean absolute difference of expected and true lDDT, counts four times: unlike the cross entropy it
+    tells a bin beside the right one from one far off, which the head learns much sooner from.
+    """
+    centres = (torch.arange(NUM_PLDDT_BINS, device=logits.plddt.device) + 0.5) / NUM_PLDDT_BINS
+    expected = logits.plddt.softmax(-1) @ centres
     terms = {
         "plddt": _entropy(logits.plddt, truth.plddt_bin, truth.plddt_mask),
         "pae": _entropy(logits.pae, truth.pae_bin, truth.pae_mask),
         "pde": _entropy(logits.pde, truth.pde_bin, truth.pde_mask),
+        "lddt": _mean((expected - truth.lddt).abs(), truth.plddt_mask),
     }
-    return terms | {"loss": torch.stack(list(terms.values())).sum()}
+    total = terms["plddt"] + terms["pae"] + terms["pde"] + _LDDT_WEIGHT * terms["lddt"]
+    return terms | {"loss": total}
 
 
 def _entropy(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    entropy = functional.cross_entropy(logits.movedim(-1, 1), target.long(), reduction="none") * mask
+    flat = functional.cross_entropy(logits.flatten(0, -2), target.long().flatten(), reduction="none")
+    return _mean(flat.view(mask.shape), mask)
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of each structure first, so that large ones do not outweigh small ones."""
     places = tuple(range(1, mask.ndim))
-    # The mean of each structure first, so that large ones do not outweigh small ones.
     counts = mask.sum(places)
-    return (entropy.sum(places) / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
+    return ((values * mask).sum(places) / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)

@@ -11,10 +11,10 @@ import torch
 
 from structdiff.confidence import Confidence, compute_confidence, ranking_score, tm_scale
 from structdiff.confidence.clash import has_clash, structure_has_clash
-from structdiff.confidence.frames import valid_frames
 from structdiff.confidence.scores import LARGEST_ERROR, expected_error, plddt_from_logits
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.token_frames import valid_frames
 from structdiff.model import heads
 from structdiff.structure.files import read_structure
 

@@ -11,7 +11,6 @@ import torch
 
 from structdiff.confidence.targets import (
     aligned_error,
-    atom_of_token,
     distance_error,
     error_bins,
     lddt_bins,
@@ -19,6 +18,7 @@ from structdiff.confidence.targets import (
 )
 from structdiff.evaluation.lddt import lddt
 from structdiff.features.build import build_features
+from structdiff.features.token_frames import atom_of_token
 from structdiff.geometry.rotations import random_rotation
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind

@@ -1,18 +1,24 @@
-"""The frames of tokens, in which errors are aligned."""
+"""Atoms and frames of tokens in predicted or experimental positions; errors are aligned in these frames."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from structdiff.geometry.frames import RigidTransform, bisector_frames, frames_are_valid
 from structdiff.typing import Bool, Float, Int
 
 
+def atom_of_token(by_slot: Float[Tensor, "*batch token slot 3"], slot: Int[Tensor, "*batch token"]) -> Tensor:
+    """The position (Å) of one atom of each token, given its slot."""
+    return torch.take_along_dim(by_slot, slot[..., None, None], -2)[..., 0, :]
+
+
 def token_frames(
-    positions: Float[torch.Tensor, "*batch token slot 3"],
-    frame: Int[torch.Tensor, "*batch token 3"],
-    atom_mask: Bool[torch.Tensor, "*batch token slot"],
-) -> tuple[RigidTransform, Bool[torch.Tensor, "*batch token"]]:
+    positions: Float[Tensor, "*batch token slot 3"],
+    frame: Int[Tensor, "*batch token 3"],
+    atom_mask: Bool[Tensor, "*batch token slot"],
+) -> tuple[RigidTransform, Bool[Tensor, "*batch token"]]:
     """The frame of each token, and which of them mean anything.
 
     positions in Å; frame: slots of the three atoms, -1 for none. A frame counts when its three atoms exist and span a
@@ -25,9 +31,9 @@ def token_frames(
 
 
 def valid_frames(
-    positions: Float[torch.Tensor, "*batch token slot 3"],
-    frame: Int[torch.Tensor, "*batch token 3"],
-    atom_mask: Bool[torch.Tensor, "*batch token slot"],
-) -> Bool[torch.Tensor, "*batch token"]:
+    positions: Float[Tensor, "*batch token slot 3"],
+    frame: Int[Tensor, "*batch token 3"],
+    atom_mask: Bool[Tensor, "*batch token slot"],
+) -> Bool[Tensor, "*batch token"]:
     """Which tokens have a frame to align on: three atoms that exist and span a plane (positions in Å)."""
     return token_frames(positions, frame, atom_mask)[1]

@@ -1,0 +1,187 @@
+"""How well pLDDT foretells lDDT on held-out structures, over drawn ones and over ones of every quality.
+
+Run as ``python -m structdiff.training.confidence_validation WEIGHTS DATA [--json FILE]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from structdiff.confidence.scores import plddt_from_logits
+from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.errors import StructdiffError
+from structdiff.model.checkpoint import load_weights
+from structdiff.model.network import StructureNetwork
+from structdiff.structure.files import write_atomically
+from structdiff.training.batches import BatchConfig, TrainingBatches
+from structdiff.training.confidence_examples import DrawnBatch, Source, draw_batch
+from structdiff.training.dataset import StructureSet
+from structdiff.training.decoys import KINDS
+from structdiff.training.tasks import TaskMix
+
+_SEED = 1
+_SAMPLES = 2
+_WORST_RESOLUTION = 4.0  # Å; errors beside a blurred structure say little (AlphaFold 3, section 4.3)
+#: Noise levels (Å) from which an experimental structure is denoised in one step, or in some.
+NOISE_ON_TRUTH = (1.0, 2.0, 4.0, 8.0, 16.0)
+SAMPLINGS = (SamplingConfig(steps=10, solver="dpm-solver-2m"), SamplingConfig(steps=16, solver="stochastic"))
+
+
+def task_mix() -> TaskMix:
+    """Mostly prediction; structures that are partly given, so that good ones are among those drawn."""
+    return TaskMix(weights={"predict": 0.5, "motif": 0.2, "inpaint": 0.2, "binder": 0.05, "unconditional": 0.05})
+
+
+def _prediction() -> TaskMix:
+    """The sequence and nothing else."""
+    return TaskMix(weights={"predict": 1.0}, partial_sequence=0.0, nothing_told=1.0)
+
+
+def crops() -> BatchConfig:
+    """Smaller crops than in the training of the rest: nearly all the time goes into drawing structures."""
+    return BatchConfig(crops=((64, 4, 0.85), (96, 2, 0.1), (128, 1, 0.05)))
+
+
+def well_resolved(data: Path, split: str) -> StructureSet:
+    """A split of a training set in which structures of known poor resolution are never drawn."""
+    structures = StructureSet(data, split)
+    blurred = [float(str(entry.get("resolution", 0.0))) > _WORST_RESOLUTION for entry in structures.metadata]
+    structures.weight = structures.weight * ~np.array(blurred, bool)
+    return structures
+
+
+def restarts(number: int) -> tuple[SamplingConfig, SamplingConfig]:
+    """How the experiment's structures are noised and denoised for a batch of that number: once in one step, and once
+    in four."""
+    one, four = (NOISE_ON_TRUTH[(number + shift) % len(NOISE_ON_TRUTH)] for shift in (0, len(NOISE_ON_TRUTH) // 2))
+    return (
+        SamplingConfig(steps=1, solver="euler", sigma_max=one),
+        SamplingConfig(steps=4, solver="dpm-solver-2m", sigma_max=four),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """pLDDT and lDDT (0 to 100) of the judged tokens of one structure, and what kind of structure it is."""
+
+    kind: str
+    told: np.ndarray
+    true: np.ndarray
+
+
+def validate_confidence(
+    network: StructureNetwork, structures: StructureSet, *, batches: int, config: BatchConfig | None = None
+) -> dict[str, dict[str, float]]:
+    """How well pLDDT foretells lDDT on structures made for given experimental ones, by set.
+
+    rollouts: drawn under the training's tasks. mixed: those, and of the same examples the experiment's structure,
+    decoys of each kind, and the experiment's structure noised and denoised. predictions: drawn from sequences alone.
+    truths: the experiment's structures, part of mixed. Of each set the figures of :func:`agreement`.
+    """
+    config = config or crops()
+    mixed = list(_judged(network, structures, task_mix(), batches, config, mixed=True))
+    predictions = list(_judged(network, structures, _prediction(), batches, config, mixed=False))
+    return {
+        "rollouts": agreement([one for one in mixed if one.kind == "rollout"]),
+        "mixed": agreement(mixed),
+        "truths": agreement([one for one in mixed if one.kind == "truth"]),
+        "predictions": agreement(predictions),
+    }
+
+
+def _judged(
+    network: StructureNetwork,
+    structures: StructureSet,
+    tasks: TaskMix,
+    count: int,
+    config: BatchConfig,
+    *,
+    mixed: bool,
+) -> Iterator[Judged]:
+    batches = TrainingBatches(structures, config, tasks, seed=_SEED)
+    network.confidence.eval()
+    for number in range(count):
+        source = Source(
+            samplings=(SAMPLINGS[number % len(SAMPLINGS)],) * _SAMPLES,
+            restarts=restarts(number) if mixed else (),
+            decoys=tuple(KINDS) if mixed else (),
+            truth=mixed,
+        )
+        item = draw_batch(network, batches.batch(number), source, seed=_SEED, number=number)
+        kinds = ["rollout"] * _SAMPLES + (["one step", "four steps", *KINDS, "truth"] if mixed else [])
+        for place, kind in enumerate(kinds):
+            yield from judge_sample(network, item, place, kind)
+
+
+def judge_sample(network: StructureNetwork, item: DrawnBatch, place: int, kind: str) -> Iterator[Judged]:
+    """What the head says of one sample of each structure of a batch, and what is true; none where nothing is."""
+    index = torch.full((len(item.positions),), place)
+    with torch.no_grad():
+        logits = item.logits(network, index)
+    truth = item.truth.pick(index)
+    for row, mask in enumerate(truth.plddt_mask):
+        if mask.any():
+            yield Judged(
+                kind=kind,
+                told=plddt_from_logits(logits.plddt[row])[mask.numpy()],
+                true=100 * truth.lddt[row][mask].numpy(),
+            )
+
+
+def agreement(judged: Sequence[Judged]) -> dict[str, float]:
+    """Spearman's correlation of pLDDT and lDDT over all tokens, over the means of whole structures, and the mean of
+    that within each structure; the mean absolute difference of tokens; the mean lDDT and pLDDT themselves."""
+    told, true = [one.told for one in judged], [one.true for one in judged]
+    all_told, all_true = np.concatenate(told), np.concatenate(true)
+    within = [_spearman(a, b) for a, b in zip(told, true, strict=True) if len(a) >= 10]
+    return {
+        "structures": len(judged),
+        "spearman_tokens": _spearman(all_told, all_true),
+        "spearman_structures": _spearman([a.mean() for a in told], [b.mean() for b in true]),
+        "spearman_within_structures": float(np.mean(within)) if within else 0.0,
+        "mean_absolute_error_0_to_100": float(np.abs(all_told - all_true).mean()),
+        "mean_lddt_0_to_100": float(all_true.mean()),
+        "mean_plddt_0_to_100": float(all_told.mean()),
+    }
+
+
+def _spearman(told: Sequence[float] | np.ndarray, true: Sequence[float] | np.ndarray) -> float:
+    """Spearman's rank correlation; 0 where one side does not vary, since nothing is foretold then."""
+    if len(told) < 2 or np.ptp(told) == 0 or np.ptp(true) == 0:
+        return 0.0
+    return float(spearmanr(told, true).statistic)  # type: ignore[attr-defined]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Judges the confidence head of a weights folder from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m structdiff.training.confidence_validation", description=__doc__)
+    parser.add_argument("weights", type=Path, help="weights folder")
+    parser.add_argument("data", type=Path, help="folder of the training set, whose validation split is taken")
+    parser.add_argument("--batches", type=int, default=20, help="of about four structures each (default 20)")
+    parser.add_argument("--json", type=Path, default=None, help="file for the figures")
+    chosen = parser.parse_args(arguments)
+    try:
+        weights = load_weights(chosen.weights)
+        figures = validate_confidence(weights.network, well_resolved(chosen.data, "val"), batches=chosen.batches)
+    except StructdiffError as error:
+        print(error, file=sys.stderr)
+        return 2
+    report = {"weights_sha256": weights.sha256, "batches": chosen.batches, "figures": figures}
+    text = json.dumps(report, indent=2) + "\n"
+    print(text, end="")
+    if chosen.json:
+        write_atomically(chosen.json, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
