@@ -13,7 +13,7 @@ from structdiff.geometry.superposition import superposed, superposition
 from structdiff.typing import Float, Int
 
 #: Å of noise: above the first the sketch is followed exactly, below the second the network alone decides.
-_FOLLOWED, _LEFT = 8.0, 2.0
+_FOLLOWED, _LEFT = 3.0, 0.5
 
 
 class FoldSketch:

@@ -10,14 +10,21 @@ import torch
 
 from structdiff.chemistry.ramachandran_density import GENERAL
 from structdiff.constraints.ideal_fragments import ladders
-from structdiff.constraints.ideal_pieces import HELIX_TORSIONS, HYDROGEN_BOND, STRAND_TORSIONS, pair_bonds
+from structdiff.constraints.ideal_pieces import (
+    AFTER_HELIX,
+    BEFORE_HELIX,
+    HELIX_TORSIONS,
+    HYDROGEN_BOND,
+    STRAND_TORSIONS,
+    pair_bonds,
+)
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.torsion_preference import TorsionPreference
 from structdiff.spec.fold import Block, StrandPair
 
 _N_TO_O_SPREAD, _N_TO_C = 0.12, 3.85  # Å
 _FORMED = 3.5  # Å between N and O of a hydrogen bond that is there
-_WELL = 20.0  # kT/radian², how steep the torsions' wells are
+_WELL, _CAP_WELL = 20.0, 160.0  # kT/radian², how steep the torsions' wells are; weaker caps turn into more helix
 
 
 def bonds_of_fold(blocks: Sequence[Block], pairs: Sequence[StrandPair], chain: np.ndarray) -> list[tuple[int, int]]:
@@ -43,13 +50,15 @@ def with_fold(
     backbone: np.ndarray,
     chain: np.ndarray,
     held: np.ndarray,
+    loop: np.ndarray,
 ) -> Stereochemistry:
     """The same chemistry with the bonds and torsions of a fold added to what is minimised.
 
-    backbone (residue, 4): rows of N, CA, C, O, -1 for none; chain (residue); held (atom): what stays where it is.
+    backbone (residue, 4): rows of N, CA, C, O, -1 for none; chain (residue); held (atom): what stays where it is; loop
+    (residue): where neither helix nor strand is to be.
     """
     bonded = with_hydrogen_bonds(model, blocks, pairs, backbone=backbone, chain=chain, held=held)
-    return _with_wells(bonded, blocks, backbone)
+    return _with_wells(bonded, blocks, backbone, loop)
 
 
 def with_hydrogen_bonds(
@@ -75,10 +84,11 @@ def with_hydrogen_bonds(
     if there is not None:
         apart = np.linalg.norm(there[nitrogen] - there[oxygen], axis=1)
         usable &= np.tile(apart < _FORMED, 2)
-    return _with_pairs(model, rows[usable], length[usable])
+    return with_distances(model, rows[usable], length[usable], spread=_N_TO_O_SPREAD)
 
 
-def _with_pairs(model: Stereochemistry, rows: np.ndarray, length: np.ndarray) -> Stereochemistry:
+def with_distances(model: Stereochemistry, rows: np.ndarray, length: np.ndarray, *, spread: float) -> Stereochemistry:
+    """The same chemistry with pairs of atoms (pair, 2) that are to be so far apart (Å), give or take a spread (Å)."""
     added = torch.from_numpy(length)
     return dataclasses.replace(
         model,
@@ -86,33 +96,44 @@ def _with_pairs(model: Stereochemistry, rows: np.ndarray, length: np.ndarray) ->
         distance=torch.cat([model.distance, added]),
         cis_distance=torch.cat([model.cis_distance, added]),
         proline_bond=torch.cat([model.proline_bond, torch.full((len(rows),), -1)]),
-        pair_stiffness=torch.cat([model.pair_stiffness, torch.full((len(rows),), 1 / _N_TO_O_SPREAD**2).double()]),
+        pair_stiffness=torch.cat([model.pair_stiffness, torch.full((len(rows),), 1 / spread**2).double()]),
     )
 
 
-def _with_wells(model: Stereochemistry, blocks: Sequence[Block], backbone: np.ndarray) -> Stereochemistry:
-    """Residues of helices and strands get a torsion table of their own: one well in the density of any residue.
+def _with_wells(
+    model: Stereochemistry, blocks: Sequence[Block], backbone: np.ndarray, loop: np.ndarray
+) -> Stereochemistry:
+    """Residues of helices, of their caps and of strands get torsion tables of their own: a well in the density of any.
 
-    The well alone left residues that could not reach it between all that is natural (docs/log.md).
+    The well alone left residues that could not reach it between all that is natural (docs/log.md). Without caps helices
+    run on into the loops.
     """
     preference = model.torsion_preference
     if preference is None:
         return model
     kinds = len(preference.table)
-    wells = np.stack([_well(HELIX_TORSIONS), _well(STRAND_TORSIONS)]) / model.spreads.torsion_preference
+    wells = np.stack(
+        [_well(each, _WELL) for each in (HELIX_TORSIONS, STRAND_TORSIONS)]
+        + [_well(each, _CAP_WELL) for each in (BEFORE_HELIX, AFTER_HELIX)]
+    )
+    wells /= model.spreads.torsion_preference
     table = torch.cat([preference.table, torch.from_numpy(wells) + preference.table[GENERAL]])
     number = {"H": kinds, "E": kinds + 1}
     wanted = {int(backbone[row, 1]): number[block.letter] for block in blocks for row in range(block.start, block.stop)}
+    for block in blocks:
+        for row, cap in ((block.start - 1, kinds + 2), (block.stop, kinds + 3)):
+            if block.letter == "H" and 0 <= row < len(loop) and loop[row]:
+                wanted[int(backbone[row, 1])] = cap
     usual = zip(preference.atoms[:, 2].tolist(), preference.kind.tolist(), strict=True)
     kind = torch.tensor([wanted.get(alpha, kind) for alpha, kind in usual], dtype=torch.int64)
     changed = TorsionPreference(atoms=preference.atoms, kind=kind, table=table)
     return dataclasses.replace(model, torsion_preference=changed)
 
 
-def _well(torsions: tuple[float, float], bins: int | None = None) -> np.ndarray:
+def _well(torsions: tuple[float, float], depth: float) -> np.ndarray:
     from structdiff.chemistry.ramachandran_density import log_density
 
-    count = bins or log_density().shape[-1]
+    count = log_density().shape[-1]
     angle = (np.arange(count) + 0.5) * 2 * np.pi / count - np.pi
     away = [1 - np.cos(angle - np.radians(centre)) for centre in torsions]
-    return _WELL * (away[0][:, None] + away[1][None, :])
+    return depth * (away[0][:, None] + away[1][None, :])

@@ -87,20 +87,29 @@ class IdealFragments:
 
 
 def fragment_pieces(
-    blocks: Sequence[Block], pairs: Sequence[StrandPair], backbone: np.ndarray, chain: np.ndarray
-) -> list[Piece]:
+    blocks: Sequence[Block], pairs: Sequence[StrandPair], backbone: np.ndarray, chain: np.ndarray,
+    loop: np.ndarray | None = None,
+) -> list[Piece]:  # fmt: skip
     """The windows of helices, strands and strand pairs.
 
-    backbone (residue, 4): rows of N, CA, C, O, -1 where there are none; chain (residue). A helix reaches one residue
-    beyond its letters at either end, since DSSP's helices begin after their first turn.
+    backbone (residue, 4): rows of N, CA, C, O, -1 where there are none; chain (residue); loop (residue): where neither
+    helix nor strand is to be. A helix reaches one residue beyond its letters at either end, since DSSP's helices begin
+    after their first turn; such a residue is a cap where it is in a loop.
     """
+    loop = np.zeros(len(chain), bool) if loop is None else loop
     pieces: list[Piece] = []
     for block in blocks:
-        low, high = _grown(block, chain) if block.letter == "H" else (block.start, block.stop)
-        size = min(high - low, _HELIX_WINDOW if block.letter == "H" else _STRAND_WINDOW)
-        shape = (ideal_helix if block.letter == "H" else ideal_strand)(size)
-        for start in range(low, high - size + 1):
-            pieces.append((backbone[start : start + size].reshape(-1), shape.reshape(-1, 3)))
+        helix = block.letter == "H"
+        low, high = _grown(block, chain) if helix else (block.start, block.stop)
+        if helix:
+            whole = ideal_helix(high - low, begins=bool(low < block.start and loop[low]),
+                                ends=bool(high > block.stop and loop[high - 1]))  # fmt: skip
+        else:
+            whole = ideal_strand(high - low)
+        size = min(high - low, _HELIX_WINDOW if helix else _STRAND_WINDOW)
+        for start in range(high - low - size + 1):
+            window = slice(start, start + size)
+            pieces.append((backbone[low:high][window].reshape(-1), whole[window].reshape(-1, 3)))
     for facing, parallel in ladders(pairs, chain):
         shape = ideal_pair(len(facing), parallel)
         size = min(len(facing), _PAIR_WINDOW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +16,9 @@ from structdiff.typing import Float
 
 #: phi and psi (degrees): helix and strand as they are in sheets (Hollingsworth & Karplus 2010).
 HELIX_TORSIONS = (-63.0, -42.5)
-STRAND_TORSIONS = (-122.0, 126.0)
+#: ... and the residues before and after a helix, which end it (Aurora & Rose 1998).
+BEFORE_HELIX, AFTER_HELIX = (-94.0, 167.0), (60.0, 38.0)
+STRAND_TORSIONS = (-118.0, 132.0)
 #: Å between N and O of a hydrogen bond.
 HYDROGEN_BOND = 2.9
 
@@ -29,15 +32,18 @@ _ANGLES = {name: math.radians(angle) for name, angle in
 
 
 @lru_cache(maxsize=64)
-def ideal_helix(length: int) -> Float[np.ndarray, "residue 4 3"]:
-    """N, CA, C, O (Å) of an alpha helix."""
-    return _backbone(length, *HELIX_TORSIONS)
+def ideal_helix(length: int, *, begins: bool = False, ends: bool = False) -> Float[np.ndarray, "residue 4 3"]:
+    """N, CA, C, O (Å) of an alpha helix, of which the first or the last residue may be its cap."""
+    torsions = [HELIX_TORSIONS] * length
+    torsions[0] = BEFORE_HELIX if begins else HELIX_TORSIONS
+    torsions[-1] = AFTER_HELIX if ends else HELIX_TORSIONS
+    return _backbone(torsions)
 
 
 @lru_cache(maxsize=64)
 def ideal_strand(length: int) -> Float[np.ndarray, "residue 4 3"]:
     """N, CA, C, O (Å) of a strand, twisted as those in sheets."""
-    return _backbone(length, *STRAND_TORSIONS)
+    return _backbone([STRAND_TORSIONS] * length)
 
 
 def pair_bonds(length: int, *, parallel: bool) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -104,18 +110,19 @@ def ideal_pair(length: int, parallel: bool) -> Float[np.ndarray, "2 residue 4 3"
     return np.stack([strand, placed(best.x)])[:, :, :4]
 
 
-def _backbone(length: int, phi: float, psi: float) -> np.ndarray:
-    """N, CA, C, O (Å) of residues that all have the same torsions (degrees), peptides trans."""
-    turn_phi, turn_psi = math.radians(phi), math.radians(psi)
+def _backbone(torsions: Sequence[tuple[float, float]]) -> np.ndarray:
+    """N, CA, C, O (Å) of residues that have these torsions phi and psi (degrees), peptides trans."""
     atoms = [torch.tensor(point, dtype=torch.float64) for point in ((0.0, 0.0, 0.0), (_LENGTHS["n_ca"], 0.0, 0.0))]
     bend = _ANGLES["n_ca_c"]
     atoms.append(atoms[1] + _LENGTHS["ca_c"] * torch.tensor([-math.cos(bend), math.sin(bend), 0.0]).double())
-    steps = (("c_n", "ca_c_n", turn_psi), ("n_ca", "c_n_ca", math.pi), ("ca_c", "n_ca_c", turn_phi))
-    for number in range(3 * length):  # one residue more, for the last oxygen
-        bond, angle, torsion = steps[number % 3]
-        atoms.append(place_atom(*atoms[-3:], length=_LENGTHS[bond], angle=_ANGLES[angle], torsion=torsion))
+    for place, (_, psi) in enumerate(torsions):  # one residue more, for the last oxygen
+        phi = torsions[min(place + 1, len(torsions) - 1)][0]
+        steps = (("c_n", "ca_c_n", psi), ("n_ca", "c_n_ca", 180.0), ("ca_c", "n_ca_c", phi))
+        for bond, angle, torsion in steps:
+            turn = math.radians(torsion)
+            atoms.append(place_atom(*atoms[-3:], length=_LENGTHS[bond], angle=_ANGLES[angle], torsion=turn))
     chain = torch.stack(atoms)
-    rows = 3 * torch.arange(length)
+    rows = 3 * torch.arange(len(torsions))
     n, ca, c, after = (chain[rows + place] for place in range(4))
     o = place_atom(after, ca, c, length=_LENGTHS["c_o"], angle=_ANGLES["ca_c_o"], torsion=math.pi)
     return torch.stack([n, ca, c, o], 1).numpy()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from structdiff.constraints.chain_spacing import ChainSpacing
 from structdiff.constraints.energy_descent import EnergyDescent, Term
 from structdiff.constraints.energy_terms import build_term, kept_clash_term
 from structdiff.constraints.fold_sketch import FoldSketch
-from structdiff.constraints.hydrogen_bonds import with_fold
+from structdiff.constraints.hydrogen_bonds import with_distances, with_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
 from structdiff.constraints.obstacles import obstacle_terms
 from structdiff.constraints.placed_atoms import PlacedAtoms
@@ -32,6 +33,9 @@ NEAR_RELAXATION = Relaxation(restraint=0.5)
 #: nature has (docs/log.md).
 FAR_SPREADS = Spreads(torsion_preference=6.0)
 FAR_RELAXATION = Relaxation(restraint=0.05, blurs=(40.0, 25.0, 15.0, 8.0))
+#: Å: helices and strands of a sketch keep their distances while they are relaxed if they come as near as this, and
+#: with what spread; CA pairs that are further apart than the nearest by more than the last are left out.
+_SKETCH_NEAR, _SKETCH_SPREAD, _SKETCH_BAND = 10.5, 0.5, 2.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +43,8 @@ class DesignConstraints:
     """What is followed while one design is drawn, and kept while it is relaxed.
 
     placed: its atoms. terms: energies. blocks, pairs: helices and strands that are asked for, by residue (from 0).
-    sketches: where plans have their blocks in space (Å), for each plan the CA atoms of blocks in their order.
+    loop: the residues that are to be in neither. sketches: where plans have their blocks in space (Å), for each plan
+    the CA atoms of its blocks in their order, none for a block that may stand anywhere.
     only_fold: nothing else is asked.
     """
 
@@ -47,6 +52,7 @@ class DesignConstraints:
     terms: tuple[Term, ...] = ()
     blocks: tuple[Block, ...] = ()
     pairs: tuple[StrandPair, ...] = ()
+    loop: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     sketches: tuple[tuple[np.ndarray, ...], ...] = ()
     only_fold: bool = False
 
@@ -74,6 +80,7 @@ class DesignConstraints:
             terms=tuple(terms),
             blocks=tuple(blocks),
             pairs=tuple(pairs),
+            loop=np.array([letter == "L" for letter in spec.secondary_structure_of(layout)]),
             sketches=spec.sketches,
             only_fold=only_fold,
         )
@@ -83,13 +90,12 @@ class DesignConstraints:
         found: list[SamplingConstraint] = []
         if self.terms:
             found.append(EnergyDescent(self.terms, self.placed.residue))
-        first = 0
-        for sketch in self.sketches:
-            blocks = self.blocks[first : first + len(sketch)]
-            first += len(sketch)
-            rows = [self.placed.backbone[block.start : block.stop, 1] for block in blocks]
-            found.append(FoldSketch(list(zip(rows, sketch, strict=True)), self.placed.residue))
-        pieces = fragment_pieces(self.blocks, self.pairs, self.placed.backbone, self.placed.chain)
+        for sketch in self._sketched():
+            rows = [self.placed.backbone[block.start : block.stop, 1] for block, _ in sketch]
+            found.append(
+                FoldSketch(list(zip(rows, (places for _, places in sketch), strict=True)), self.placed.residue)
+            )
+        pieces = fragment_pieces(self.blocks, self.pairs, self.placed.backbone, self.placed.chain, self.loop)
         free = [(rows, shape) for rows, shape in pieces if not self.placed.held[rows].all()]
         if free:
             found.append(IdealFragments(free, self.placed.residue))
@@ -112,9 +118,40 @@ class DesignConstraints:
         model = Stereochemistry.from_structure(self.placed.structure, held=held, spreads=spreads)
         if not self.blocks:
             return model
-        return with_fold(
-            model, self.blocks, self.pairs, backbone=self.placed.backbone, chain=self.placed.chain, held=held
-        )
+        model = with_fold(
+            model, self.blocks, self.pairs, backbone=self.placed.backbone, chain=self.placed.chain, held=held,
+            loop=self.loop,
+        )  # fmt: skip
+        rows, lengths = self._between_elements()
+        usable = ~held[rows].all(1)
+        return with_distances(model, rows[usable], lengths[usable], spread=_SKETCH_SPREAD)
+
+    def _sketched(self) -> list[list[tuple[Block, np.ndarray]]]:
+        """For each sketch its blocks, and where it has their CA atoms (Å)."""
+        found, first = [], 0
+        for sketch in self.sketches:
+            blocks = self.blocks[first : first + len(sketch)]
+            first += len(sketch)
+            found.append([(block, places) for block, places in zip(blocks, sketch, strict=True) if len(places)])
+        return [each for each in found if each]
+
+    def _between_elements(self) -> tuple[np.ndarray, np.ndarray]:
+        """CA atoms (pair, 2) of helices and strands side by side in a sketch, and how far apart they are there.
+
+        Strands of one sheet are left to their hydrogen bonds.
+        """
+        paired = {(pair.first, pair.second) for pair in self.pairs}
+        rows, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
+        for sketch in self._sketched():
+            for (one, here), (other, there) in combinations(sketch, 2):
+                apart = np.linalg.norm(here[:, None] - there[None], axis=-1)
+                if {(one, other), (other, one)} & paired or apart.min() > _SKETCH_NEAR:
+                    continue
+                near = np.argwhere(apart < apart.min() + _SKETCH_BAND)
+                places = near + np.array([one.start, other.start])
+                rows.append(self.placed.backbone[places, 1])
+                lengths.append(apart[near[:, 0], near[:, 1]])
+        return np.concatenate(rows), np.concatenate(lengths)
 
 
 def _asks_for_a_fold_alone(spec: DesignSpec) -> bool:

@@ -17,14 +17,21 @@ import numpy as np
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Energy, RadiusOfGyration
 from structdiff.spec.fold import BlockPair, blocks_of
-from structdiff.spec.ideal_folds import draw_ideal_fold
+from structdiff.spec.fold_elements import IdealFold
+from structdiff.spec.ideal_folds import draw_ideal_folds, draw_kind, kind_of
 from structdiff.spec.layout import Layout
+from structdiff.typing import Float
 
 #: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).
 _STRETCH, _STRETCH_RESIDUES = 0.15, 5
 _SHORTEST_LOOP = 2
-_WITH_LOOPS = 1.13  # radius of gyration of a chain over that of its helices and strands
+_LOOPS_ADD = 0.4  # by how much loops, times their share, make a chain wider than its helices and strands
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
+#: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
+_SHAPE_SPREADS = np.array([0.15, 0.15, 0.05, 0.075])
+#: Ideal folds of which one is taken.
+_CANDIDATES = 8
+_TRIES = 30  # to draw a natural plan of a kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +72,17 @@ class FoldPlan:
             origin=origin,
         )
 
+    def shape(self) -> Float[np.ndarray, "4"]:
+        """Shares of helix and strand, log radius of gyration, and mean separation in sequence of blocks side by
+        side over the length: each over its standard deviation among natural plans of one length.
+        """
+        length, blocks = len(self.letters), blocks_of(self.letters)
+        middles = [0.5 * (block.start + block.stop) for block in blocks]
+        apart = [middles[high - 1] - middles[low - 1] for low, high in self.adjacent]
+        shares = [self.letters.count(letter) / length for letter in "HE"]
+        size = math.log(self.radius_of_gyration or length**_SIZE_EXPONENT)
+        return np.array([*shares, size, float(np.mean(apart or [0.0])) / length]) / _SHAPE_SPREADS
+
     def fitted(self, length: int, rng: np.random.Generator) -> FoldPlan | None:
         """The same plan for another length: loops, and the ends of the longest helices, grow or shrink.
 
@@ -104,18 +122,41 @@ def draw_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
 
 
 def ideal_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
-    """The plan of an ideal fold of that length, with its sketch; None where there is none."""
-    fold = draw_ideal_fold(length, rng)
-    if fold is None:
-        return None
+    """The plan of an ideal fold of that length, with its sketch; None where there is none.
+
+    Of several of one kind the one most like a natural chain of that kind, drawn at random, in its shares of helix and
+    strand, its size and how far apart in the sequence neighbours are: so that many together are distributed as natural
+    chains are.
+    """
+    kind = draw_kind(rng)
+    natural = _natural_of(kind, length, rng)
+    plans = [_plan_of(fold) for fold in draw_ideal_folds(length, rng, _CANDIDATES, kind)]
+    if natural is None or not plans:
+        return plans[0] if plans else None
+    aim = natural.shape()
+    return min(plans, key=lambda plan: float(np.square(plan.shape() - aim).sum()))
+
+
+def _natural_of(kind: str, length: int, rng: np.random.Generator) -> FoldPlan | None:
+    """A natural plan of a kind; any, if none was drawn."""
+    found = None
+    for _ in range(_TRIES):
+        found = draw_fold_plan(length, rng)
+        if found is None or kind_of(found.letters) == kind:
+            break
+    return found
+
+
+def _plan_of(fold: IdealFold) -> FoldPlan:
     sketch = tuple(element.alphas() for element in fold.elements)
     alphas = np.concatenate(sketch)
-    size = _WITH_LOOPS * math.sqrt(np.square(alphas - alphas.mean(0)).sum(1).mean())
+    size = math.sqrt(np.square(alphas - alphas.mean(0)).sum(1).mean())
+    loops = sum(fold.loops) / len(fold.letters)
     return FoldPlan(
         letters=fold.letters,
         adjacent=fold.adjacent,
         parallel=fold.parallel,
-        radius_of_gyration=size,
+        radius_of_gyration=size * (1 + _LOOPS_ADD * loops),
         sketch=sketch,
         origin=fold.name,
     )
@@ -148,8 +189,10 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
         if plan is not None:
             adjacent += [(low + before, high + before) for low, high in plan.adjacent]
             parallel += [(low + before, high + before) for low, high in plan.parallel]
-            sketches.append(plan.sketch)
-            if plan.radius_of_gyration is not None and not own_size:
+            # Blocks without a place are counted all the same, since blocks are counted along all chains.
+            sketches.append(plan.sketch or (np.zeros((0, 3)),) * len(blocks_of(plan.letters)))
+            # A sketch has its size already.
+            if plan.radius_of_gyration is not None and not plan.sketch and not own_size:
                 sizes.append(RadiusOfGyration(target=round(plan.radius_of_gyration, 2), tolerance=1.0, chains=(name,)))
     if not any(set(each) - {"?"} for each in letters):
         return spec
@@ -159,7 +202,7 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
         adjacent=tuple(adjacent),
         parallel=tuple(parallel),
         energies=(*spec.energies, *sizes),
-        sketches=tuple(each for each in sketches if each),
+        sketches=tuple(sketches) if any(len(places) for each in sketches for places in each) else (),
     )
 
 

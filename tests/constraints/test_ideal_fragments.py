@@ -74,6 +74,24 @@ def test_a_shaken_chain_is_laid_out():
     assert np.abs(length - 2.9).mean() < 0.3 < np.abs(shaken - 2.9).mean()
 
 
+def test_a_helix_in_loops_has_caps_and_ends_where_its_letters_do():
+    letters = "LLL" + "H" * 12 + "LLL"
+    count, rows = len(letters), np.arange(4 * len(letters)).reshape(-1, 4)
+    helix = torch.from_numpy(ideal_helix(count).reshape(1, -1, 3))
+    loop = np.array([letter == "L" for letter in letters])
+
+    def laid(loop):
+        pieces = fragment_pieces(blocks_of(letters), [], rows, np.zeros(count, int), loop)
+        fragments = IdealFragments(pieces, torch.arange(count).repeat_interleave(4))
+        return Backbone.from_arrays(fragments.project(helix, 1.0)[0].reshape(count, 4, 3).numpy())
+
+    capped = np.degrees(laid(loop).torsions)
+    assert abs(capped[2, 1] - 167) < 10
+    assert abs(capped[15, 0] - 60) < 10
+    assert "".join(secondary_structure(laid(loop))) == letters
+    assert "".join(secondary_structure(laid(None))).count("H") > 12
+
+
 def test_fragments_follow_rotation_and_never_mirror():
     rows = np.arange(40).reshape(10, 4)
     fragments = IdealFragments(fragment_pieces(blocks_of("H" * 10), [], rows, np.zeros(10, int)),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from structdiff.spec.fold import blocks_of, check_block_pairs, strand_pairs
-from structdiff.spec.fold_plans import ideal_fold_plan
-from structdiff.spec.ideal_folds import IdealFold, draw_ideal_fold
+from structdiff.spec.fold_elements import IdealFold
+from structdiff.spec.fold_plans import draw_fold_plan, ideal_fold_plan
+from structdiff.spec.ideal_folds import KINDS, draw_ideal_fold, draw_ideal_folds, kind_of
 
 
 def folds(length: int, count: int = 40) -> list[IdealFold]:
@@ -91,8 +92,32 @@ def test_plans_can_be_asked_for_and_every_strand_is_paired_as_it_runs():
         assert {block for block in blocks if block.letter == "E"} <= paired
 
 
-def test_content_is_mostly_that_of_natural_chains():
-    letters = [fold.letters for fold in folds(100, 80)]
-    sheets = [each for each in letters if "E" in each]
-    assert len(sheets) > 0.75 * len(letters)
-    assert np.mean([each.count("H") <= 0.45 * len(each) for each in sheets]) > 0.7
+@pytest.mark.parametrize("length", [64, 100, 128])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_there_are_folds_of_each_kind_that_differ(length, kind):
+    found = draw_ideal_folds(length, np.random.default_rng(length), 6, kind)
+    assert len(found) == 6
+    assert {kind_of(fold.letters) for fold in found} == {kind}
+    assert len({fold.letters for fold in found}) > 3
+
+
+def test_sheets_of_a_sandwich_are_antiparallel_and_face_each_other():
+    for fold in draw_ideal_folds(100, np.random.default_rng(1), 10, "sandwich"):
+        assert not fold.parallel
+        sheet = {1: 0}
+        for _ in fold.elements:
+            sheet |= {high: sheet[low] for low, high in fold.adjacent if low in sheet}
+            sheet |= {low: sheet[high] for low, high in fold.adjacent if high in sheet}
+        assert 2 <= len(sheet) <= len(fold.elements) - 2
+        middles = [np.mean([each.middle for number, each in enumerate(fold.elements, 1) if (number in sheet) is own], 0)
+                   for own in (True, False)]  # fmt: skip
+        assert 8 < np.linalg.norm(middles[0] - middles[1]) < 14
+
+
+def test_content_and_size_are_spread_about_those_of_natural_chains():
+    rng = np.random.default_rng(0)
+    ideal = np.array([plan.shape() for plan in (ideal_fold_plan(100, rng) for _ in range(60)) if plan is not None])
+    natural = np.array([plan.shape() for plan in (draw_fold_plan(100, rng) for _ in range(200)) if plan is not None])
+    away = (ideal.mean(0) - natural.mean(0)) / natural.std(0)
+    assert np.abs(away).max() < 1.0
+    assert (ideal.std(0) > 0.4 * natural.std(0)).all()

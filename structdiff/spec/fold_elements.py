@@ -1,0 +1,127 @@
+"""Helices and strands as they stand in space, and folds made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from structdiff.spec.fold import BlockPair
+from structdiff.typing import Float
+
+#: Å: rise of a residue along a helix and a strand, radius of a helix and of a strand's zigzag (CA atoms).
+_HELIX_RISE, _HELIX_RADIUS, _HELIX_TURN = 1.5, 2.3, math.radians(100.0)
+_STRAND_RISE, _STRAND_PLEAT = 3.3, 0.9
+#: Å between neighbouring strands, and between neighbouring helices.
+STRAND_SPACING, HELIX_SPACING = 4.8, 9.9
+#: Å that a residue of a loop bridges at most, on average.
+_REACH = 3.4
+#: Å between CA atoms of two elements, at least, and between the middles of two that lie side by side, at most.
+_NEAREST = 3.8
+_BESIDE = {"EE": 6.0, "HH": 12.0, "EH": 12.3, "HE": 12.3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Element:
+    """A helix (H) or strand (E) in space: its number of residues, its middle (Å) and the way it runs.
+
+    normal: to which side a strand's first residue points.
+    """
+
+    letter: str
+    length: int
+    middle: Float[np.ndarray, "3"]
+    direction: Float[np.ndarray, "3"]
+    normal: Float[np.ndarray, "3"]
+
+    @property
+    def half(self) -> float:
+        """Half of its length in Å."""
+        return 0.5 * (self.length - 1) * (_HELIX_RISE if self.letter == "H" else _STRAND_RISE)
+
+    def alphas(self) -> Float[np.ndarray, "residue 3"]:
+        """Its CA atoms (Å)."""
+        along = np.linspace(-self.half, self.half, self.length)[:, None] * self.direction + self.middle
+        place = np.arange(self.length)[:, None]
+        if self.letter == "E":
+            return along + _STRAND_PLEAT * (1.0 - 2.0 * (place % 2)) * self.normal
+        other = np.cross(self.direction, self.normal)
+        turn = place * _HELIX_TURN
+        return along + _HELIX_RADIUS * (np.cos(turn) * self.normal + np.sin(turn) * other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdealFold:
+    """A chain's helices and strands in space and the loops between them.
+
+    loops: residues before the first element, between two, after the last. adjacent, parallel: pairs, counted from 1.
+    """
+
+    elements: tuple[Element, ...]
+    loops: tuple[int, ...]
+    adjacent: tuple[BlockPair, ...]
+    parallel: tuple[BlockPair, ...] = ()
+
+    @property
+    def letters(self) -> str:
+        """One letter H, E or L for each residue."""
+        parts = ["L" * self.loops[0]]
+        for element, loop in zip(self.elements, self.loops[1:], strict=True):
+            parts += [element.letter * element.length, "L" * loop]
+        return "".join(parts)
+
+    @property
+    def name(self) -> str:
+        """The order of its elements."""
+        return "".join(element.letter for element in self.elements)
+
+
+def element(letter: str, length: int, middle: np.ndarray, direction: np.ndarray, normal: np.ndarray) -> Element:
+    """A helix or strand; direction and normal are made unit vectors at right angles."""
+    direction = unit(direction)
+    normal = unit(normal - direction * (normal @ direction))
+    return Element(letter=letter, length=length, middle=middle, direction=direction, normal=normal)
+
+
+def strand_normal(length: int, up: bool, normal: np.ndarray) -> np.ndarray:
+    """To which side the first residue of a strand points, so that facing residues of a sheet point to the same side."""
+    return normal if length % 2 or up else -normal
+
+
+def joined_fold(elements: Sequence[Element], loops: tuple[int, ...]) -> IdealFold | None:
+    """The fold with its neighbours; None where a loop is too short or two elements run into each other."""
+    clouds = [each.alphas() for each in elements]
+    for (before, after), loop in zip(pairwise(clouds), loops[1:-1], strict=True):
+        if np.linalg.norm(after[0] - before[-1]) > _REACH * (loop + 1):
+            return None
+    adjacent, parallel = [], []
+    for low, high in _pairs(len(elements)):
+        if np.linalg.norm(clouds[low][:, None] - clouds[high][None], axis=-1).min() < _NEAREST:
+            return None
+        one, other = elements[low], elements[high]
+        both = one.letter + other.letter
+        if np.linalg.norm(one.middle - other.middle) < _BESIDE[both]:
+            adjacent.append((low + 1, high + 1))
+            if both == "EE" and one.direction @ other.direction > 0:
+                parallel.append((low + 1, high + 1))
+    return IdealFold(elements=tuple(elements), loops=loops, adjacent=tuple(adjacent), parallel=tuple(parallel))
+
+
+def turned(angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Direction (z) and normal (y) of a strand turned about x."""
+    return (
+        np.array([0.0, -math.sin(angle), math.cos(angle)]),
+        np.array([0.0, math.cos(angle), math.sin(angle)]),
+    )
+
+
+def unit(arrow: np.ndarray) -> np.ndarray:
+    """An arrow of length one."""
+    return arrow / np.linalg.norm(arrow)
+
+
+def _pairs(count: int) -> Iterator[tuple[int, int]]:
+    return ((low, high) for low in range(count) for high in range(low + 1, count))
