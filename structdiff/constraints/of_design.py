@@ -35,7 +35,7 @@ FAR_SPREADS = Spreads(torsion_preference=6.0)
 FAR_RELAXATION = Relaxation(restraint=0.05, blurs=(40.0, 25.0, 15.0, 8.0))
 #: Å: helices and strands of a sketch keep their distances while they are relaxed if they come as near as this, and
 #: with what spread; CA pairs that are further apart than the nearest by more than the last are left out.
-_SKETCH_NEAR, _SKETCH_SPREAD, _SKETCH_BAND = 10.5, 0.5, 2.5
+_SKETCH_NEAR, _SKETCH_SPREAD, _SKETCH_BAND = 10.5, 0.8, 2.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -28,9 +28,9 @@ _SHORTEST_LOOP = 2
 _LOOPS_ADD = 0.4  # by how much loops, times their share, make a chain wider than its helices and strands
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
-_SHAPE_SPREADS = np.array([0.15, 0.15, 0.05, 0.075])
+_SHAPE_SPREADS = np.array([0.15, 0.15, 0.03, 0.10])
 #: Ideal folds of which one is taken.
-_CANDIDATES = 8
+_CANDIDATES = 12
 _TRIES = 30  # to draw a natural plan of a kind
 
 
