@@ -18,7 +18,7 @@ _HELICAL, _STRANDED = 0.10, 0.08
 
 
 def draw_kind(rng: np.random.Generator) -> str:
-    """a kind of fold: four in five are one sheet with helices on it, the others bundles of helices, and two sheets."""
+    """A kind of fold: four in five are one sheet with helices on it, the others bundles of helices, and two sheets."""
     return str(rng.choice(list(KINDS), p=_SHARES))
 
 
