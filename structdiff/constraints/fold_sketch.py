@@ -12,8 +12,9 @@ from structdiff.constraints.surroundings import carried_along
 from structdiff.geometry.superposition import superposed, superposition
 from structdiff.typing import Float, Int
 
-#: Å of noise: above the first the sketch is followed exactly, below the second the network alone decides.
-_FOLLOWED, _LEFT = 3.0, 0.5
+#: Å of noise: above the first the sketch is followed exactly, below the second the network alone decides. Of a chain
+#: of which more is asked than its fold the network decides earlier.
+FOLLOWED_LONG, FOLLOWED = (3.0, 0.5), (8.0, 2.0)
 
 
 class FoldSketch:
@@ -24,19 +25,25 @@ class FoldSketch:
     Args:
         elements: for each helix or strand the rows of its CA atoms, and where the sketch has them (Å).
         residue: the residue of each atom.
+        noise: where the sketch is followed exactly, and where no more (Å of noise).
     """
 
     def __init__(
-        self, elements: Sequence[tuple[np.ndarray, Float[np.ndarray, "alpha 3"]]], residue: Int[Tensor, " atom"]
+        self,
+        elements: Sequence[tuple[np.ndarray, Float[np.ndarray, "alpha 3"]]],
+        residue: Int[Tensor, " atom"],
+        noise: tuple[float, float] = FOLLOWED,
     ) -> None:
+        self.noise = noise
         self.alphas = [torch.from_numpy(np.asarray(rows)) for rows, _ in elements]
         self.sketch = torch.from_numpy(np.concatenate([places for _, places in elements])).float()
         self.residue = residue.to("cpu")
         self.size = torch.bincount(self.residue)
 
     def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
-        """Positions with the elements in their places, wholly above 8 Å of noise, less and less down to 2 Å."""
-        share = min(1.0, (sigma - _LEFT) / (_FOLLOWED - _LEFT))
+        """Positions with the elements in their places: wholly while the noise is high, then less and less."""
+        followed, left = self.noise
+        share = min(1.0, (sigma - left) / (followed - left))
         if share <= 0:
             return positions
         device, residue = positions.device, self.residue.to(positions.device)

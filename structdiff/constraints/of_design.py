@@ -11,7 +11,7 @@ from structdiff.constraints.burial import burial_term
 from structdiff.constraints.chain_spacing import ChainSpacing
 from structdiff.constraints.energy_descent import EnergyDescent, Term
 from structdiff.constraints.energy_terms import build_term, kept_clash_term
-from structdiff.constraints.fold_sketch import FoldSketch
+from structdiff.constraints.fold_sketch import FOLLOWED, FOLLOWED_LONG, FoldSketch
 from structdiff.constraints.hydrogen_bonds import with_distances, with_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
 from structdiff.constraints.obstacles import obstacle_terms
@@ -80,7 +80,8 @@ class DesignConstraints:
             terms=tuple(terms),
             blocks=tuple(blocks),
             pairs=tuple(pairs),
-            loop=np.array([letter == "L" for letter in spec.secondary_structure_of(layout)]),
+            # Where no sketch has the ends of helices, caps would lead the chain away from what it is to touch.
+            loop=np.array([bool(spec.sketches) and letter == "L" for letter in spec.secondary_structure_of(layout)]),
             sketches=spec.sketches,
             only_fold=only_fold,
         )
@@ -92,9 +93,8 @@ class DesignConstraints:
             found.append(EnergyDescent(self.terms, self.placed.residue))
         for sketch in self._sketched():
             rows = [self.placed.backbone[block.start : block.stop, 1] for block, _ in sketch]
-            found.append(
-                FoldSketch(list(zip(rows, (places for _, places in sketch), strict=True)), self.placed.residue)
-            )
+            elements = list(zip(rows, (places for _, places in sketch), strict=True))
+            found.append(FoldSketch(elements, self.placed.residue, FOLLOWED_LONG if self.only_fold else FOLLOWED))
         pieces = fragment_pieces(self.blocks, self.pairs, self.placed.backbone, self.placed.chain, self.loop)
         free = [(rows, shape) for rows, shape in pieces if not self.placed.held[rows].all()]
         if free:
@@ -122,6 +122,8 @@ class DesignConstraints:
             model, self.blocks, self.pairs, backbone=self.placed.backbone, chain=self.placed.chain, held=held,
             loop=self.loop,
         )  # fmt: skip
+        if not self.only_fold:
+            return model
         rows, lengths = self._between_elements()
         usable = ~held[rows].all(1)
         return with_distances(model, rows[usable], lengths[usable], spread=_SKETCH_SPREAD)

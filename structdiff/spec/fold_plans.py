@@ -177,6 +177,7 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
     sketches: list[tuple[np.ndarray, ...]] = []
     # A sketch says where everything stands, and so would stand against energies.
     draw = draw_fold_plan if spec.energies else _PLANS[spec.fold_plan]
+    alone = not any(chain[0].chain_is_fixed for chain in layout.chains.values())
     own_size = any(isinstance(energy, RadiusOfGyration) for energy in spec.energies)
     for name, chain in layout.chains.items():
         if chain[0].chain_is_fixed:
@@ -191,8 +192,9 @@ def with_fold_plan(spec: DesignSpec, layout: Layout, rng: np.random.Generator) -
             parallel += [(low + before, high + before) for low, high in plan.parallel]
             # Blocks without a place are counted all the same, since blocks are counted along all chains.
             sketches.append(plan.sketch or (np.zeros((0, 3)),) * len(blocks_of(plan.letters)))
-            # A sketch has its size already.
-            if plan.radius_of_gyration is not None and not plan.sketch and not own_size:
+            # A sketch that is followed to the end has its size already.
+            sized = own_size or (alone and bool(plan.sketch))
+            if plan.radius_of_gyration is not None and not sized:
                 sizes.append(RadiusOfGyration(target=round(plan.radius_of_gyration, 2), tolerance=1.0, chains=(name,)))
     if not any(set(each) - {"?"} for each in letters):
         return spec
