@@ -166,7 +166,11 @@ def test_a_drawn_fold_plan_is_no_request():
     said = [each.name for each in plain.verdicts]
     assert "fold plan: secondary structure" in said
     assert any(name.startswith("fold plan: blocks") for name in said)
-    assert any(name.startswith("fold plan: radius of gyration") for name in said)
+    # A sketch has its size; the plan of a natural chain says it.
+    size = "fold plan: radius of gyration"
+    assert not any(name.startswith(size) for name in said)
+    (natural,) = design(DesignSpec(**asked, fold_plan="natural"), options=quick)
+    assert any(each.name.startswith(size) for each in natural.verdicts)
     assert not any(each.requested for each in plain.verdicts)
     assert not all(each.met for each in plain.verdicts)
     assert plain.all_met
