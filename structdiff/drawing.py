@@ -66,7 +66,7 @@ def draw_all(
     queue = iter(wanted)
     waiting: list[Wanted] = []
     finished = 0
-    while waiting := waiting or list(islice(queue, size)):
+    while waiting := waiting + list(islice(queue, max(0, size - len(waiting)))):
         batch = waiting[:size]
         if engine.device.type == "cpu":
             batch = _of_one_shape(batch)

@@ -29,10 +29,10 @@ class Small:
 
 
 class PlainJob:
-    """A job of which nothing but its number is known; whatever else is asked of it is not there."""
+    """A job of which nothing but its number and length is known; whatever else is asked of it is not there."""
 
-    def __init__(self, index: int) -> None:
-        self.features, self.contacts = index, []
+    def __init__(self, index: int, tokens: int = 9) -> None:
+        self.features, self.contacts = SimpleNamespace(number=index, num_tokens=tokens, num_slots=14), []
 
     def __getattr__(self, name: str) -> None:
         return None
@@ -54,7 +54,7 @@ def test_batches_are_halved(error, capsys) -> None:
     engine = Small(2, error)
     drawn = list(draw_all(engine, wanted(7), 7, options))  # type: ignore[arg-type]
     assert engine.sizes == [2, 2, 2, 1]
-    assert [each.draw[0] for each in drawn] == list(range(7))
+    assert [each.draw[0].number for each in drawn] == list(range(7))
     alone = list(draw_all(Small(9, error), wanted(7), 7, options))  # type: ignore[arg-type]
     assert [each.draw[1] for each in drawn] == [each.draw[1] for each in alone]
     assert "going on with 2" in capsys.readouterr().err
@@ -64,6 +64,18 @@ def test_one_that_does_not_fit_alone_is_an_error() -> None:
     with pytest.raises(ResourceError, match="9 GiB"):
         list(draw_all(Small(0, ResourceError("9 GiB")), wanted(3), 3, RunOptions(batch_size=2)))  # type: ignore[arg-type]
     assert not is_out_of_memory(RuntimeError("a fault"))
+
+
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", [2, 1, 2, 1]), ("cuda", [4, 2])])
+def test_on_the_cpu_only_structures_of_one_length_are_drawn_together(device, sizes) -> None:
+    lengths = [9, 9, 8, 7, 7, 9]
+    jobs = [PlainJob(index, tokens) for index, tokens in enumerate(lengths)]
+    asked = [Wanted(job=job, seed=3, index=index) for index, job in enumerate(jobs)]  # type: ignore[arg-type]
+    engine = Small(9, MemoryError())
+    engine.device = torch.device(device)
+    drawn = list(draw_all(engine, asked, 6, RunOptions(batch_size=4)))  # type: ignore[arg-type]
+    assert engine.sizes == sizes
+    assert [each.draw[0].number for each in drawn] == list(range(6))
 
 
 def test_jobs_are_built_a_batch_ahead_only() -> None:
