@@ -37,7 +37,7 @@ class Templates:
         """The condition with each template as a group of tokens that keep their distances."""
         there = tokens.atoms >= 0
         group = np.where(there, self.group[tokens.atoms], 0).max(1)
-        fixed = (there & self.fixed[tokens.atoms]).any(1)
+        fixed: np.ndarray = np.any(there & self.fixed[tokens.atoms], axis=1)
         return condition.replace(motif_group=group.astype(np.int32), structure_fixed=fixed)
 
 
