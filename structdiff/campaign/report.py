@@ -140,7 +140,7 @@ def _notes(run: str, facts: Mapping[str, Any], results: Sequence[DesignResult], 
     if facts.get("refold") == "own":
         judge = "" if judged else " (structdiff weights fetch trrosetta gets one)"
         notes.append(f"{run}: designs were refolded by the network that drew them, from their sequence alone; it is no "
-                     f"independent judge{judge}; a target was given to it as a template")  # fmt: skip
+                     f"independent judge{judge}; targets were given to it as templates")  # fmt: skip
     if judged:
         notes.append(f"{run}: trRosetta judged each sequence alone, without its target; of small designs a low score "
                      "says much, of large ones it proves nothing")  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 
 import pytest
 import torch
@@ -62,23 +63,23 @@ def error(found, truth):
     return (found.double() - truth).abs().max().item()
 
 
-class OperatorContract:
+class OperatorContract(ABC):
     """Inherit as ``class TestX(OperatorContract)`` and give these."""
 
     name: str  # of the operator in structdiff.kernels and in torch.ops.structdiff
     sizes = SIZES
 
+    @abstractmethod
     def draw(self, size, *, hidden=0.3):
         """Keyword arguments of the operator in float32; hidden: which part of the mask is off, None for no mask."""
-        raise NotImplementedError
 
+    @abstractmethod
     def definition(self, **inputs):
         """The result by the book, in the dtype of the inputs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def opcheck_arguments(self, inputs):
         """The same as arguments of ``torch.ops.structdiff.<name>``."""
-        raise NotImplementedError
 
     def call(self, **inputs):
         return getattr(kernels, self.name)(**inputs)

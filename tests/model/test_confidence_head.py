@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from e3nn import o3
 
-from structdiff.model.network import StructureNetwork, tiny
 from tests.features.examples import mixed, placed, protein
 from tests.model.test_denoiser import batch_of
-
-
-@pytest.fixture(scope="module")
-def network() -> StructureNetwork:
-    torch.manual_seed(0)
-    network = StructureNetwork(tiny()).double().eval()
-    for parameter in network.parameters():  # what starts at zero would hide half of the head
-        if parameter.abs().max() == 0:
-            torch.nn.init.normal_(parameter, std=0.2)
-    return network
 
 
 def chain(*names: str):

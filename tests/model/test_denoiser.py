@@ -12,16 +12,6 @@ from structdiff.model.network import StructureNetwork, tiny
 from tests.features.examples import mixed, placed, protein
 
 
-@pytest.fixture(scope="module")
-def network() -> StructureNetwork:
-    torch.manual_seed(0)
-    network = StructureNetwork(tiny()).double().eval()
-    for parameter in network.parameters():  # what starts at zero would hide half of the network
-        if parameter.abs().max() == 0:
-            torch.nn.init.normal_(parameter, std=0.2)
-    return network
-
-
 def batch_of(*structures, condition=None):
     features = collate([build_features(structure, condition) for structure in structures])
     return features.map(lambda x: x.double() if x.is_floating_point() else x)
