@@ -23,6 +23,7 @@ from structdiff.drawing import OnProgress, Wanted, draw_all
 from structdiff.engine import Engine, choose_device
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.motif_anchors import motif_anchors
 from structdiff.features.problem import completed
 from structdiff.features.symmetric_motif import in_frame
 from structdiff.features.tokens import tokenise
@@ -178,7 +179,8 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
 def _job(spec: DesignSpec, motif: Structure | None, number: int) -> Job:
     """One design's job: what was asked, and the fold plan that was drawn for it where there is one."""
     layout = _layout(spec, number)
-    planned = with_fold_plan(spec, layout, np.random.default_rng([spec.seed, number, 1]))
+    anchors = {} if motif is None else motif_anchors(spec, layout, motif)
+    planned = with_fold_plan(spec, layout, np.random.default_rng([spec.seed, number, 1]), anchors)
     return replace(design_job(planned, layout, motif, number), request=design_request(spec), user=spec)
 
 

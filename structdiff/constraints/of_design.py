@@ -22,7 +22,7 @@ from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.features.requests import residue_blocks
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Clash, RadiusOfGyration
-from structdiff.spec.fold import Block, StrandPair, strand_pairs
+from structdiff.spec.fold import Block, Sketch, StrandPair, strand_pairs
 from structdiff.spec.layout import Layout
 from structdiff.typing import Float
 
@@ -39,12 +39,19 @@ _SKETCH_NEAR, _SKETCH_SPREAD, _SKETCH_BAND = 10.5, 0.8, 2.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class _Placed:
+    """A sketch: its blocks and the CA atoms (Å) of each; see `Sketch`."""
+
+    blocks: list[tuple[Block, np.ndarray]]
+    in_frame: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DesignConstraints:
     """What is followed while one design is drawn, and kept while it is relaxed.
 
     placed: its atoms. terms: energies. blocks, pairs: helices and strands that are asked for, by residue (from 0).
-    loop: the residues that are to be in neither. sketches: where plans have their blocks in space (Å), for each plan
-    the CA atoms of its blocks in their order, none for a block that may stand anywhere.
+    loop: the residues that are to be in neither. sketches: where plans have their blocks, for each plan in order.
     only_fold: nothing else is asked.
     """
 
@@ -53,7 +60,7 @@ class DesignConstraints:
     blocks: tuple[Block, ...] = ()
     pairs: tuple[StrandPair, ...] = ()
     loop: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
-    sketches: tuple[tuple[np.ndarray, ...], ...] = ()
+    sketches: tuple[Sketch, ...] = ()
     only_fold: bool = False
 
     @classmethod
@@ -65,7 +72,8 @@ class DesignConstraints:
         left_out: atoms (Å, in the motif's frame) of what a crop leaves out, which stand in the way all the same.
         """
         blocks = residue_blocks(spec, layout)
-        pairs = strand_pairs(blocks, spec.adjacent, spec.apart, spec.parallel)
+        registers = dict(spec.registers) if spec.sketches else None
+        pairs = strand_pairs(blocks, spec.adjacent, spec.apart, spec.parallel, registers)
         terms = [build_term(energy, placed) for energy in spec.energies]
         if spec.burial is not None:
             term = burial_term(spec.burial_of(layout), placed)
@@ -74,7 +82,9 @@ class DesignConstraints:
         if keeps_more and not any(isinstance(energy, Clash) for energy in spec.energies):
             terms.append(kept_clash_term(placed))
             terms += obstacle_terms(placed, left_out)
-        only_fold = bool(blocks) and not placed.held.any() and _asks_for_a_fold_alone(spec)
+        # A motif in one piece is part of the fold.
+        free = not placed.held.any() or (not keeps_more and placed.held.max() == 1)
+        only_fold = bool(blocks) and free and _asks_for_a_fold_alone(spec)
         return cls(
             placed=placed,
             terms=tuple(terms),
@@ -92,9 +102,8 @@ class DesignConstraints:
         if self.terms:
             found.append(EnergyDescent(self.terms, self.placed.residue))
         for sketch in self._sketched():
-            rows = [self.placed.backbone[block.start : block.stop, 1] for block, _ in sketch]
-            elements = list(zip(rows, (places for _, places in sketch), strict=True))
-            found.append(FoldSketch(elements, self.placed.residue, FOLLOWED_LONG if self.only_fold else FOLLOWED))
+            noise = FOLLOWED_LONG if self.only_fold else FOLLOWED
+            found.append(FoldSketch(self._elements(sketch), self.placed.residue, noise))
         pieces = fragment_pieces(self.blocks, self.pairs, self.placed.backbone, self.placed.chain, self.loop)
         free = [(rows, shape) for rows, shape in pieces if not self.placed.held[rows].all()]
         if free:
@@ -128,14 +137,35 @@ class DesignConstraints:
         usable = ~held[rows].all(1)
         return with_distances(model, rows[usable], lengths[usable], spread=_SKETCH_SPREAD)
 
-    def _sketched(self) -> list[list[tuple[Block, np.ndarray]]]:
-        """For each sketch its blocks, and where it has their CA atoms (Å)."""
+    def _sketched(self) -> list[_Placed]:
+        """The sketches with the blocks that have a place in them."""
         found, first = [], 0
         for sketch in self.sketches:
-            blocks = self.blocks[first : first + len(sketch)]
-            first += len(sketch)
-            found.append([(block, places) for block, places in zip(blocks, sketch, strict=True) if len(places)])
-        return [each for each in found if each]
+            blocks = self.blocks[first : first + len(sketch.clouds)]
+            first += len(sketch.clouds)
+            there = [(block, cloud) for block, cloud in zip(blocks, sketch.clouds, strict=True) if len(cloud)]
+            if there:
+                found.append(_Placed(blocks=there, in_frame=sketch.in_frame))
+        return found
+
+    def _elements(self, sketch: _Placed) -> list[tuple[np.ndarray, np.ndarray]]:
+        """CA atoms that move as one, and where a sketch has them (Å): those of each block.
+
+        Of a sketch in the frame of what is held, all that is held is one more, with the blocks that it is part of.
+        """
+        alphas = self.placed.backbone[:, 1]
+        held = np.flatnonzero((alphas >= 0) & (self.placed.held[alphas] > 0) & sketch.in_frame)
+        places = dict(zip(held.tolist(), self.placed.structure.atoms.positions[alphas[held]], strict=True))
+        found = []
+        for block, cloud in sketch.blocks:
+            rows = np.arange(block.start, block.stop)
+            if np.isin(rows, held).any():
+                places |= dict(zip(rows.tolist(), cloud, strict=True))
+            else:
+                found.append((alphas[rows], cloud))
+        if places:
+            found.append((alphas[list(places)], np.stack(list(places.values()))))
+        return found
 
     def _between_elements(self) -> tuple[np.ndarray, np.ndarray]:
         """CA atoms (pair, 2) of helices and strands side by side in a sketch, and how far apart they are there.
@@ -145,7 +175,7 @@ class DesignConstraints:
         paired = {(pair.first, pair.second) for pair in self.pairs}
         rows, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
         for sketch in self._sketched():
-            for (one, here), (other, there) in combinations(sketch, 2):
+            for (one, here), (other, there) in combinations(sketch.blocks, 2):
                 apart = np.linalg.norm(here[:, None] - there[None], axis=-1)
                 if {(one, other), (other, one)} & paired or apart.min() > _SKETCH_NEAR:
                     continue

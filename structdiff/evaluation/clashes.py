@@ -20,6 +20,7 @@ OVERLAP_LIMIT = 0.4  # Å
 HYDROGEN_BOND_ALLOWANCE = 0.6  # Å of overlap more between two of N, O, S: hydrogen bonds, salt bridges
 # Å; the radii of Probe. Elements that are not listed (metals, most ions) bind closer than any sphere says: not judged.
 RADII = {5: 1.65, 6: 1.70, 7: 1.55, 8: 1.40, 9: 1.30, 15: 1.80, 16: 1.80, 17: 1.77, 34: 1.90, 35: 1.95, 53: 2.10}
+ATOMS_OF_RESIDUE = 5  # of a backbone: N, CA, C, O, CB
 _CARBONYL_RADIUS = 1.65
 _POLAR = (7, 8, 16)
 _DISULFIDE = 2.5  # Å
@@ -53,17 +54,17 @@ def backbone_clashes(backbone: Backbone) -> Clashes:
     """Clashes among N, CA, C, O and CB of a backbone.
 
     A CB that is absent is put where an L residue has it, unless the residue is known to be glycine. Rows of atoms are
-    5 * residue + place in (N, CA, C, O, CB).
+    ATOMS_OF_RESIDUE * residue + place in (N, CA, C, O, CB).
     """
     count = len(backbone)
     glycine = (backbone.restype == "GLY") & backbone.sequence_known
     cb = np.where(glycine[:, None], np.nan, backbone.cb_or_ideal)
     positions = np.concatenate([backbone.positions, cb[:, None]], 1).reshape(-1, 3)
     element = np.tile(np.array([7, 6, 6, 8, 6]), count)
-    first = 5 * np.arange(count)
+    first = ATOMS_OF_RESIDUE * np.arange(count)
     bonds = [np.stack([first + a, first + b], -1) for a, b in ((0, 1), (1, 2), (2, 3), (1, 4))]
     joined = np.flatnonzero(backbone.follows)
-    bonds.append(np.stack([5 * (joined - 1) + 2, 5 * joined], -1))
+    bonds.append(np.stack([first[joined - 1] + 2, first[joined]], -1))
     return find_clashes(positions, element, np.concatenate(bonds), count)
 
 

@@ -15,11 +15,12 @@ import numpy as np
 from structdiff.errors import InputError
 from structdiff.evaluation.accuracy import accuracy_values
 from structdiff.evaluation.catalogue import CATALOGUE
-from structdiff.evaluation.clashes import clashes
+from structdiff.evaluation.clashes import ATOMS_OF_RESIDUE, backbone_clashes, clashes
 from structdiff.evaluation.component_geometry import component_geometry
 from structdiff.evaluation.interface import hotspots_touched, interface
 from structdiff.evaluation.motif import motif_deviation
 from structdiff.evaluation.posebusters import checks_passed
+from structdiff.evaluation.ramachandran import ramachandran
 from structdiff.evaluation.subject import Subject
 from structdiff.evaluation.validity import validity
 from structdiff.structure.tables import ChainKind
@@ -49,11 +50,26 @@ def motif_values(subject: Subject) -> dict[str, float]:
     residues = subject.motif_residues
     if not residues:
         return {}
-    values = {"motif_residues": float(len(residues))}
+    values = {"motif_residues": float(len(residues)), **_new_residue_values(subject)}
     if subject.given.motif is not None:
         found = motif_deviation(subject.structure, subject.given.motif, residues)
         values |= {"motif_rmsd": found.backbone, "motif_rmsd_all": found.all_atoms}
     return values
+
+
+def _new_residue_values(subject: Subject) -> dict[str, float]:
+    """Torsions and clashes of what was designed: a motif's own are as its file has them."""
+    new = subject.is_new
+    if not new.any():
+        return {}
+    torsions = ramachandran(subject.backbone)
+    own = new[torsions.judged]
+    atoms = backbone_clashes(subject.backbone).pairs
+    clashing = int(new[atoms // ATOMS_OF_RESIDUE].any(1).sum())
+    return {
+        "new_rama_favoured": float(np.mean(torsions.is_favoured[own])) if own.any() else math.nan,
+        "new_clashes_per_100": 100 * clashing / int(new.sum()),
+    }
 
 
 def interface_values(subject: Subject) -> dict[str, float]:

@@ -61,8 +61,9 @@ def reference() -> RamachandranReference:
 class Ramachandran:
     """Shares of residues in favoured, merely allowed and outlier regions, the number judged, and who the outliers are.
 
-    mirror_log_odds: mean over residues of log p(phi, psi) - log p(-phi, -psi), glycine left out: about +4 for natural
-    chains, negative for a mirror image. It sees the hand of a backbone without side chains.
+    judged: rows of the residues that have both torsions; is_favoured: of each of these. mirror_log_odds: mean over
+    residues of log p(phi, psi) - log p(-phi, -psi), glycine left out: about +4 for natural chains, negative for a
+    mirror image. It sees the hand of a backbone without side chains.
     """
 
     favoured: float
@@ -70,6 +71,8 @@ class Ramachandran:
     outlier: float
     count: int
     outliers: np.ndarray
+    judged: np.ndarray
+    is_favoured: np.ndarray
     mirror_log_odds: float
 
 
@@ -107,6 +110,8 @@ def ramachandran(backbone: Backbone) -> Ramachandran:
         outlier=share(~allowed),
         count=count,
         outliers=np.flatnonzero(known)[~allowed],
+        judged=np.flatnonzero(known),
+        is_favoured=favoured,
         mirror_log_odds=float(np.mean((density - mirrored)[handed])) if handed.any() else float("nan"),
     )
 

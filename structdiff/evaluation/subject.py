@@ -16,7 +16,7 @@ from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.motif import MotifResidue, ResidueKey, residues_of_map
 from structdiff.evaluation.structure_files import stem, structure_files
 from structdiff.structure.files import read_structure
-from structdiff.structure.tables import Structure
+from structdiff.structure.tables import ChainKind, Structure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +58,29 @@ class Subject:
 
         Without a protein it has no residues.
         """
-        kept = {str(each["chain"]) for each in self.residue_map.get("chains", ()) if each.get("kept")}
-        names = self.structure.chains.name[self.backbone.chain]
-        free = self.backbone.complete & ~np.isin(names, list(kept))
+        free = self.backbone.complete & ~self._in_kept_chain
         chosen = free if free.any() else self.backbone.complete
         chains, sizes = np.unique(self.backbone.chain[chosen], return_counts=True)
         if not len(chains):
             return self.backbone.select(chosen)
         return self.backbone.select(chosen & (self.backbone.chain == chains[sizes.argmax()]))
+
+    @property
+    def _in_kept_chain(self) -> np.ndarray:
+        kept = {str(each["chain"]) for each in self.residue_map.get("chains", ()) if each.get("kept")}
+        return np.isin(self.structure.chains.name[self.backbone.chain], list(kept))
+
+    @property
+    def is_new(self) -> np.ndarray:
+        """Which residues of the backbone come from no motif and no chain that was kept whole."""
+        residues = self.structure.residues
+        protein = np.flatnonzero(self.structure.chains.kind[residues.chain] == ChainKind.PROTEIN)
+        names = self.structure.chains.name[residues.chain[protein]].tolist()
+        keys = zip(
+            names, residues.author_seq_id[protein].tolist(), residues.insertion_code[protein].tolist(), strict=True
+        )
+        motif = {each.design for each in self.motif_residues}
+        return np.array([key not in motif for key in keys], bool) & ~self._in_kept_chain
 
     @property
     def trace(self) -> np.ndarray:

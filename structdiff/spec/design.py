@@ -22,7 +22,7 @@ from structdiff.spec.document import (
     read_text,
 )
 from structdiff.spec.energies import Energy
-from structdiff.spec.fold import BlockPair
+from structdiff.spec.fold import BlockPair, Sketch
 from structdiff.spec.layout import Layout, sample_layout, with_ligands
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS, expanded, spread
@@ -97,8 +97,10 @@ class DesignSpec:
     #: Residues of the target that a crop leaves out, and the contigs with them.
     left_out: tuple[ResidueId, ...] = field(default=(), compare=False, repr=False)
     whole_contigs: Contigs | None = field(default=None, compare=False, repr=False)
-    #: Where drawn fold plans have their helices and strands: for each plan the CA atoms (Å) of its blocks.
-    sketches: tuple[tuple[np.ndarray, ...], ...] = field(default=(), compare=False, repr=False)
+    #: Where drawn fold plans have their helices and strands, for each plan.
+    sketches: tuple[Sketch, ...] = field(default=(), compare=False, repr=False)
+    #: Where drawn fold plans have pairs of strands shifted against each other (`StrandPair.register`).
+    registers: tuple[tuple[BlockPair, int], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for key, letters in (("secondary_structure", SECONDARY_STRUCTURE_LETTERS), ("burial", BURIAL_LETTERS)):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
+import numpy as np
+
 from structdiff.errors import InputError
+from structdiff.typing import Float
 
 #: Two blocks by their numbers, counted from 1 along all designed chains.
 BlockPair = tuple[int, int]
@@ -30,20 +33,41 @@ class Block:
         return self.stop - self.start
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sketch:
+    """Where a plan has its blocks in space: the CA atoms (Å) of each, none for one that may stand anywhere.
+
+    in_frame: they stand where they are to be beside a motif or target, in its frame.
+    """
+
+    clouds: tuple[Float[np.ndarray, "residue 3"], ...]
+    in_frame: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class StrandPair:
-    """Two strands (blocks) that lie side by side, and whether they run the same way."""
+    """Two strands (blocks) that lie side by side, and whether they run the same way.
+
+    register: at which residue of the second strand (from 0, may lie beyond its ends) the first one's first residue has
+    its place, or its last if they run opposite ways.
+    """
 
     first: Block
     second: Block
     parallel: bool
+    register: int = 0
 
     def facing(self) -> list[tuple[int, int]]:
         """Residues that face each other: the first of a pair in rising order, from the loop between two outwards."""
-        count = min(len(self.first), len(self.second))
+        skipped = max(0, -self.register)
+        count = min(len(self.first), len(self.second) - self.register)
         if self.parallel:
-            return [(self.first.start + place, self.second.start + place) for place in range(count)]
-        return [(self.second.start + place, self.first.stop - 1 - place) for place in range(count)]
+            return [
+                (self.first.start + place, self.second.start + self.register + place) for place in range(skipped, count)
+            ]
+        return [
+            (self.second.start + self.register + place, self.first.stop - 1 - place) for place in range(skipped, count)
+        ]
 
 
 def blocks_of(letters: str) -> list[Block]:
@@ -105,21 +129,26 @@ def strand_pairs(
     adjacent: Iterable[BlockPair] = (),
     apart: Iterable[BlockPair] = (),
     parallel: Iterable[BlockPair] = (),
+    registers: Mapping[BlockPair, int] | None = None,
 ) -> list[StrandPair]:
-    """Which strands are paired: those said to be adjacent, else each with the next one along the sequence.
+    """Which strands are paired: those said to be adjacent; else, without registers, each with the next one.
 
-    Those of ``parallel`` run the same way. Of the others, two with nothing between them but a loop make a hairpin
-    (antiparallel); two with one helix between them lie parallel, as nearly always in nature (right-handed crossover);
-    the rest antiparallel.
+    Those of ``parallel`` run the same way; of those with a register the others do not. Of the rest, two with nothing
+    between them but a loop make a hairpin (antiparallel); two with one helix between them lie parallel, as nearly
+    always in nature (right-handed crossover); the remaining ones antiparallel.
     """
     strands = [place for place, block in enumerate(blocks) if block.letter == "E" and len(block) >= _SHORTEST_STRAND]
     asked = [(low - 1, high - 1) for low, high in adjacent]
     chosen = [pair for pair in asked if pair[0] in strands and pair[1] in strands]
-    if not chosen:
+    if not chosen and registers is None:
         refused = {(low - 1, high - 1) for low, high in apart}
         chosen = [pair for pair in pairwise(strands) if pair not in refused]
     same_way = {(low - 1, high - 1) for low, high in parallel}
+    known = {(low - 1, high - 1): register for (low, high), register in (registers or {}).items()}
     return [
-        StrandPair(first=blocks[low], second=blocks[high], parallel=high - low == 2 or (low, high) in same_way)
+        StrandPair(
+            first=blocks[low], second=blocks[high], register=known.get((low, high), 0),
+            parallel=(low, high) in same_way or (high - low == 2 and (low, high) not in known),
+        )
         for low, high in chosen
-    ]
+    ]  # fmt: skip

@@ -21,7 +21,7 @@ STRAND_SPACING, HELIX_SPACING = 4.8, 9.9
 _REACH = 3.4
 #: Å between CA atoms of two elements, at least, and between the middles of two that lie side by side, at most.
 _NEAREST = 3.8
-_BESIDE = {"EE": 6.0, "HH": 12.0, "EH": 12.3, "HE": 12.3}
+BESIDE = {"EE": 6.0, "HH": 12.0, "EH": 12.3, "HE": 12.3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def joined_fold(elements: Sequence[Element], loops: tuple[int, ...]) -> IdealFol
             return None
         one, other = elements[low], elements[high]
         both = one.letter + other.letter
-        if np.linalg.norm(one.middle - other.middle) < _BESIDE[both]:
+        if np.linalg.norm(one.middle - other.middle) < BESIDE[both]:
             adjacent.append((low + 1, high + 1))
             if both == "EE" and one.direction @ other.direction > 0:
                 parallel.append((low + 1, high + 1))

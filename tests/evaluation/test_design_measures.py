@@ -1,13 +1,16 @@
 """Motifs, interfaces and hotspots: values that are known beforehand."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from structdiff.errors import InputError
 from structdiff.evaluation.interface import hotspots_touched, interface
+from structdiff.evaluation.measures import measured
 from structdiff.evaluation.motif import MotifResidue, motif_deviation, residues_of_map
+from structdiff.evaluation.subject import Subject
 
 
 def residues(first, last, shift=0, group=1):
@@ -85,3 +88,31 @@ def test_hotspots_are_touched_when_they_lie_in_the_interface(coiled_coil):
     assert hotspots_touched(coiled_coil, [core, outside]) == 0.5
     with pytest.raises(InputError, match="A99"):
         hotspots_touched(coiled_coil, [("A", 99, "")])
+
+
+def test_what_is_new_is_judged_without_what_the_motif_brings(ubiquitin):
+    def of(structure, count):
+        """Values of a design whose first residues are its motif."""
+        rows = [
+            {key: {"chain": "A", "number": number} for key in ("design", "motif")} for number in range(1, count + 1)
+        ]
+        return measured(Subject(name="x", path=Path("x"), structure=structure, residue_map={"residues": rows}))
+
+    def crowded(number):
+        """The O of a residue upon the CA of the next but one."""
+        positions, rows = ubiquitin.atoms.positions.copy(), ubiquitin.residues.author_seq_id[ubiquitin.atoms.residue]
+        oxygen, alpha = (
+            np.flatnonzero((rows == at) & (ubiquitin.atoms.name == name))[0]
+            for at, name in ((number, "O"), (number + 2, "CA"))
+        )
+        positions[oxygen] = positions[alpha] + 0.5
+        return ubiquitin.with_positions(positions, resolved=ubiquitin.atoms.resolved)
+
+    sound, bad_motif, bad_design = of(ubiquitin, 40), of(crowded(10), 40), of(crowded(60), 40)
+    assert bad_motif["backbone_clashes_per_100"] > sound["backbone_clashes_per_100"]
+    assert bad_motif["new_clashes_per_100"] == sound["new_clashes_per_100"]
+    assert bad_design["new_clashes_per_100"] > sound["new_clashes_per_100"] + 100 / 36 - 1e-6
+    assert 0.9 < sound["new_rama_favoured"] <= 1
+    whole = of(ubiquitin, 76)
+    assert "new_rama_favoured" not in whole
+    assert whole["motif_residues"] == 76

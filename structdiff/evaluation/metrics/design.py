@@ -15,6 +15,12 @@ METRICS = (
     Metric(name="motif_rmsd_all", label="motif RMSD, all atoms", group=_MOTIF, unit="Å", better="lower",
            formula="as the backbone's, over all heavy atoms of motif residues whose type is kept; the atoms of a "
            "symmetric side chain paired to agree best"),
+    Metric(name="new_rama_favoured", label="Ramachandran favoured, new residues", group=_MOTIF, unit="%",
+           better="higher", formula="as for all residues, among those that come from no motif: what a motif brings is "
+           "as its file has it"),
+    Metric(name="new_clashes_per_100", label="clashes per 100 new residues, backbone", group=_MOTIF, better="lower",
+           formula="as for all residues, where at least one of the two atoms belongs to a residue of no motif; a "
+           "hundred such residues"),
     Metric(name="hotspots_touched", label="hotspots touched", group=_INTERFACE, unit="%", better="higher",
            formula="share of the given hotspot residues with a heavy atom (CB where only the backbone is there: 8 Å) "
            "within 5 Å of a designed chain"),

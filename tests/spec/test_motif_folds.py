@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from structdiff.spec.fold import Block, StrandPair, blocks_of
+from structdiff.spec.fold_elements import element
+from structdiff.spec.fold_plans import plan_around
+from structdiff.spec.motif_folds import Anchor, draw_anchored_fold, helices_around
+
+NOWHERE = np.zeros((0, 3))
+
+
+def helix(first: int, length: int = 12, obstacles: np.ndarray = NOWHERE) -> Anchor:
+    """A helix that stands askew, far from the origin, with a loop of two residues before it."""
+    part = element("H", length, np.array([30.0, -8.0, 5.0]), np.array([1.0, 2.0, -0.5]), np.array([0.0, 1.0, 0.0]))
+    alphas = part.alphas()
+    before = alphas[0] + np.array([[-5.0, -4.0, 2.0], [-2.5, -2.0, 1.0]])
+    return Anchor(
+        places=np.arange(first, first + length + 2), letters="LL" + "H" * length,
+        alphas=np.concatenate([before, alphas]), obstacles=obstacles,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fold_takes_up_the_motif_where_it_is(seed):
+    anchor = helix(20)
+    fold = draw_anchored_fold(80, anchor, np.random.default_rng(seed))
+    assert fold is not None
+    assert len(fold.letters) == 80
+    assert fold.letters[20:34] == anchor.letters
+    blocks = blocks_of(fold.letters)
+    own = next(row for row, block in enumerate(blocks) if block.start == 22)
+    assert np.allclose(fold.sketch[own][:12], anchor.alphas[2:])
+    assert [len(cloud) for cloud in fold.sketch] == [len(block) for block in blocks]
+    others = np.concatenate([cloud for row, cloud in enumerate(fold.sketch) if row != own])
+    assert np.linalg.norm(others[:, None] - anchor.alphas, axis=-1).min() > 4.3
+    assert any(own + 1 in pair for pair in fold.adjacent), "the motif has no neighbour"
+
+
+def test_the_same_seed_gives_the_same_fold():
+    one, again = (draw_anchored_fold(70, helix(30), np.random.default_rng(5)) for _ in range(2))
+    assert one is not None
+    assert again is not None
+    assert one.letters == again.letters
+    assert np.array_equal(one.sketch[0], again.sketch[0])
+
+
+def test_nothing_of_the_fold_stands_in_what_is_around_the_motif():
+    rng = np.random.default_rng(1)
+    wall = np.array([30.0, -8.0, 5.0]) + np.array([0.0, 0.0, 9.0]) + rng.uniform(-1, 1, (200, 3)) * [25.0, 25.0, 1.0]
+    fold = draw_anchored_fold(80, helix(20, obstacles=wall), np.random.default_rng(2))
+    assert fold is not None
+    own = next(row for row, block in enumerate(blocks_of(fold.letters)) if block.start == 22)
+    new = np.concatenate([cloud for row, cloud in enumerate(fold.sketch) if row != own])
+    assert np.linalg.norm(new[:, None] - wall, axis=-1).min() >= 5.0
+
+
+def test_strands_of_a_sketch_face_each_other_in_their_register():
+    apart = []
+    for seed in range(12):
+        fold = draw_anchored_fold(75, helix(30), np.random.default_rng(seed))
+        assert fold is not None
+        blocks, same_way = blocks_of(fold.letters), set(fold.parallel)
+        alphas = {
+            block.start + row: place
+            for block, cloud in zip(blocks, fold.sketch, strict=True)
+            for row, place in enumerate(cloud)
+        }
+        for (low, high), register in fold.registers:
+            pair = StrandPair(
+                first=blocks[low - 1], second=blocks[high - 1], parallel=(low, high) in same_way, register=register
+            )
+            apart += [np.linalg.norm(alphas[one] - alphas[other]) for one, other in pair.facing()]
+    assert len(apart) > 50
+    assert np.median(apart) < 5.5
+
+
+def test_a_motif_of_loops_has_no_fold_but_helices_around_it():
+    anchor = Anchor(places=np.arange(30, 36), letters="LLLLLL", alphas=3.8 * np.eye(6, 3), obstacles=NOWHERE)
+    assert draw_anchored_fold(70, anchor, np.random.default_rng(0)) is None
+    plan = plan_around(70, anchor, np.random.default_rng(0))
+    assert plan is not None
+    assert not plan.sketch
+    assert plan.letters[30:36] == "??????"
+    assert plan.letters.count("H") > 30
+    assert "E" not in plan.letters
+
+
+def test_no_helices_are_put_blindly_beside_a_ligand():
+    anchor = Anchor(places=np.arange(30, 36), letters="LLLLLL", alphas=3.8 * np.eye(6, 3), obstacles=np.zeros((1, 3)))
+    assert plan_around(70, anchor, np.random.default_rng(0)) is None
+
+
+def test_stretches_too_short_for_a_helix_are_left_open():
+    letters = helices_around(40, np.arange(6, 15), np.random.default_rng(3))
+    assert letters[:15] == "?" * 15
+    assert len(letters) == 40
+    assert {letters[15], letters[-1]} == {"L"}
+    assert all(len(block) >= 7 for block in blocks_of(letters))
+
+
+def test_a_register_shifts_which_residues_face_each_other():
+    first, second = Block(letter="E", start=0, stop=5), Block(letter="E", start=10, stop=14)
+
+    def facing(register: int, parallel: bool) -> list[tuple[int, int]]:
+        return StrandPair(first=first, second=second, parallel=parallel, register=register).facing()
+
+    assert facing(1, False) == [(11, 4), (12, 3), (13, 2)]
+    assert facing(-2, False) == [(10, 2), (11, 1), (12, 0)]
+    assert facing(2, True) == [(0, 12), (1, 13)]
+    assert facing(-1, True) == [(1, 10), (2, 11), (3, 12), (4, 13)]
+    assert facing(0, False) == [(10, 4), (11, 3), (12, 2), (13, 1)]
