@@ -43,6 +43,22 @@ inline Vector load(const float* at) {
 
 inline void store(float* at, Vector value) { std::memcpy(at, &value, sizeof value); }
 
+// Past the caches, to aligned memory: for tables too large to be in a cache when they are read again, written a cache line
+// at a time. The line is then not read before it is overwritten. Others see it after stream_end().
+#if defined(__AVX512F__)
+constexpr bool kStreams = true;
+inline void stream(float* at, Vector value) { _mm512_stream_ps(at, (__m512)value); }
+inline void stream_end() { _mm_sfence(); }
+#elif defined(__AVX__)
+constexpr bool kStreams = true;
+inline void stream(float* at, Vector value) { _mm256_stream_ps(at, (__m256)value); }
+inline void stream_end() { _mm_sfence(); }
+#else
+constexpr bool kStreams = false;
+inline void stream(float* at, Vector value) { store(at, value); }
+inline void stream_end() {}
+#endif
+
 // Not 0 + value: that is not value where value is -0, and would be computed at every load.
 inline Vector broadcast(float value) { return value - Vector{}; }
 
@@ -63,7 +79,15 @@ inline Vector larger(Vector a, Vector b) {
   return a > b ? a : b;
 #endif
 }
-inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
+inline Vector smaller(Vector a, Vector b) {
+#if defined(__AVX__) && !defined(__AVX512F__)
+  return (Vector)_mm256_min_ps((__m256)a, (__m256)b);
+#elif defined(__SSE__) && !defined(__AVX__)
+  return (Vector)_mm_min_ps((__m128)a, (__m128)b);
+#else
+  return a < b ? a : b;
+#endif
+}
 
 // e^x to 1 unit in the last place, for x from -87 to 88; beyond, the value at the bound.
 inline Vector exponential(Vector x) {
@@ -97,6 +121,25 @@ inline Vector logarithm(Vector x) {
   p = p * m + 3.3333331174e-1f;
   const Vector square = m * m;
   return (m * square * p - exponent * 2.12194440e-4f - 0.5f * square + m) + exponent * 0.693359375f;
+}
+
+// 2^x to 1 unit in the last place, for x from -126 to 126.
+__attribute__((always_inline)) inline Vector small_power_of_two(Vector x) {
+  // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the lowest bits.
+  const Vector shifted = x + 12582912.0f;
+  const Vector r = x - (shifted - 12582912.0f);
+  Vector p = r * 1.3276471782e-3f + 9.6755413328e-3f;  // minimax for relative error, 7.5e-8
+  p = p * r + 5.5507132742e-2f;
+  p = p * r + 2.4022119724e-1f;
+  p = p * r + 6.9314696706e-1f;
+  p = p * r + 1.0f;
+  return (Vector)((IntVector)p + ((IntVector)shifted << 23));
+}
+
+// 1 / (1 + 2^x). NaN stays NaN.
+__attribute__((always_inline)) inline Vector opened(Vector x) {
+  x = smaller(broadcast(126.0f), larger(broadcast(-126.0f), x));
+  return 1.0f / (1.0f + small_power_of_two(x));
 }
 
 inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }

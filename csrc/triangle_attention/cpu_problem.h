@@ -135,18 +135,7 @@ inline void pack_keys(const structdiff_tensor& t, const Sizes& s, int64_t batch,
 }
 
 // 2^x to 1 unit in the last place; 0 below -126. NaN stays NaN.
-inline Vector power_of_two(Vector x) {
-  // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the lowest bits.
-  const Vector shifted = x + 12582912.0f;
-  const Vector r = x - (shifted - 12582912.0f);
-  Vector p = r * 1.3276471782e-3f + 9.6755413328e-3f;  // minimax for relative error, 7.5e-8
-  p = p * r + 5.5507132742e-2f;
-  p = p * r + 2.4022119724e-1f;
-  p = p * r + 6.9314696706e-1f;
-  p = p * r + 1.0f;
-  const Vector scaled = (Vector)((IntVector)p + ((IntVector)shifted << 23));
-  return x < -126.0f ? Vector{} : scaled;
-}
+inline Vector power_of_two(Vector x) { return x < -126.0f ? Vector{} : small_power_of_two(x); }
 
 }  // namespace attention
 }  // namespace structdiff

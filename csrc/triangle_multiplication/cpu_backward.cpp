@@ -26,14 +26,65 @@ struct Gradients {
 };
 enum { kNormInWeight, kNormInBias, kProjectIn, kGateIn, kNormOutWeight, kNormOutBias, kProjectOut, kGateOut };
 
-// Runs work(block, sums, worker) over all blocks, a stretch of them after another.
+// Mean and 1 / standard deviation of one row.
+struct Moments {
+  float mean, scale;
+};
+
+Moments moments(const float* row, int channels, float epsilon) {
+  Vector total{}, square{};
+  for (int c = 0; c < channels; c += kLanes) total += load(row + c);
+  const float mean = sum_of(total) / static_cast<float>(channels);
+  for (int c = 0; c < channels; c += kLanes) {
+    const Vector away = load(row + c) - mean;
+    square += away * away;
+  }
+  return {mean, 1.0f / std::sqrt(sum_of(square) / static_cast<float>(channels) + epsilon)};
+}
+
+// x[pair][channel]: the block's rows of z, normalised; rows beyond the block's end are 0. plain: without weight and bias.
+void normalise_rows(const Problem& p, const Block& block, bool plain, float* x, float* scales) {
+  for (int row = 0; row < block.count; ++row, x += p.c) {
+    const float* from = p.z + block.pair(p, row) * p.c;
+    const Moments m = moments(from, p.c, p.epsilon);
+    if (scales != nullptr) scales[row] = m.scale;
+    for (int c = 0; c < p.c; c += kLanes) {
+      const Vector normal = (load(from + c) - m.mean) * m.scale;
+      store(x + c, plain ? normal : normal * load(p.norm_in_weight + c) + load(p.norm_in_bias + c));
+    }
+  }
+  std::fill_n(x, static_cast<int64_t>(kPairs - block.count) * p.c, 0.0f);
+}
+
+// y[channel][kPairs] = a block of the product, normalised over the channels without weight and bias.
+void normalise_product(const Problem& p, const float* from, float* y, float* scales) {
+  for (int at = 0; at < kPairs; at += kLanes) {
+    Vector mean{}, square{};
+    for (int h = 0; h < p.h; ++h) mean += load(from + h * kPairs + at);
+    mean /= static_cast<float>(p.h);
+    for (int h = 0; h < p.h; ++h) {
+      const Vector away = load(from + h * kPairs + at) - mean;
+      square += away * away;
+    }
+    float scale[kLanes];
+    store(scale, square / static_cast<float>(p.h) + p.epsilon);
+    for (float& each : scale) each = 1.0f / std::sqrt(each);
+    std::copy_n(scale, kLanes, scales + at);
+    const Vector by = load(scale);
+    for (int h = 0; h < p.h; ++h) {
+      store(y + h * kPairs + at, (load(from + h * kPairs + at) - mean) * by);
+    }
+  }
+}
+
+// Runs work(index, sums, worker) for all blocks of the product, or as many of the edges, a stretch of them after another.
 template <typename Work>
 void in_stretches(const Problem& p, const Gradients& layout, float* sums, Work work) {
-  const int64_t stretches = std::min(kStretches, p.blocks());
+  const int64_t blocks = out_blocks(p), stretches = std::min(kStretches, blocks);
   parallel_for(stretches, p.threads, [&](int64_t stretch, int32_t worker) {
-    const int64_t end = (stretch + 1) * p.blocks() / stretches;
-    for (int64_t index = stretch * p.blocks() / stretches; index < end; ++index)
-      work(block_at(p, index), sums + stretch * layout.size(), worker);
+    const int64_t end = (stretch + 1) * blocks / stretches;
+    for (int64_t index = stretch * blocks / stretches; index < end; ++index)
+      work(index, sums + stretch * layout.size(), worker);
   });
 }
 
@@ -43,9 +94,10 @@ struct OutScratch {
     for (float** table : {&normal, &y, &grad_y, &grad_y_rows}) *table = at, at += p.h * kPairs;
     for (float** table : {&x, &gates, &projected}) *table = at, at += p.c * kPairs;
     scales = at;
+    row_scales = at + kPairs;
   }
-  static int64_t size(const Problem& p) { return (4 * p.h + 3 * p.c + 1) * static_cast<int64_t>(kPairs); }
-  float *normal, *y, *grad_y, *grad_y_rows, *x, *gates, *projected, *scales;
+  static int64_t size(const Problem& p) { return (4 * p.h + 3 * p.c + 2) * static_cast<int64_t>(kPairs); }
+  float *normal, *y, *grad_y, *grad_y_rows, *x, *gates, *projected, *scales, *row_scales;
 };
 
 // From the gradient of layer_norm(product) to that of the product; channels are rows.
@@ -70,20 +122,22 @@ void norm_out_backward(const Problem& p, const OutScratch& s, float* weight_sum,
 }
 
 // From the output's gradient to that of the product (written over the product) and what the output gate gives grad_x.
-void out_backward(const Problem& p, const float* grad_out, float* product_planes, const Gradients& layout, float* sums,
+void out_backward(const Problem& p, const float* grad_out, float* products, const Gradients& layout, float* sums,
                   float* grad_x) {
   const std::vector<float> project = transposed(p.project_out, p.c, p.h), gate = transposed(p.gate_out, p.c, p.c);
   const Floats scratch = floats(OutScratch::size(p) * p.threads);
-  in_stretches(p, layout, sums, [&](const Block& block, float* own, int32_t worker) {
+  in_stretches(p, layout, sums, [&](int64_t index, float* own, int32_t worker) {
+    const Block block = out_block(p, index);
+    float* from = products + p.product_of(block.batch, block.row, block.first);
     const OutScratch s(p, scratch.get() + worker * OutScratch::size(p));
-    normalise_planes(p, block, product_planes, true, s.normal, s.scales);
+    normalise_product(p, from, s.normal, s.scales);
     for (int h = 0; h < p.h; ++h)
       for (int at = h * kPairs; at < (h + 1) * kPairs; at += kLanes)
         store(s.y + at, load(s.normal + at) * p.norm_out_weight[h] + p.norm_out_bias[h]);
-    normalise_rows(p, block, false, false, s.x);
+    normalise_rows(p, block, false, s.x, s.row_scales);
     product(block.count, p.c, p.c, s.x, p.c, 1, gate.data(), p.c, s.gates, p.c);
     product(block.count, p.c, p.h, s.y, 1, kPairs, project.data(), p.c, s.projected, p.c);
-    const int64_t begin = (block.batch * p.pairs() + block.first) * p.c;
+    const int64_t begin = block.pair(p, 0) * p.c;
     const int64_t filled = static_cast<int64_t>(block.count) * p.c;
     for (int64_t at = 0; at < filled; at += kLanes) {
       const Vector open = sigmoid(load(s.gates + at)), grad = load(grad_out + begin + at);
@@ -97,58 +151,54 @@ void out_backward(const Problem& p, const float* grad_out, float* product_planes
     product(kPairs, p.h, p.c, s.projected, p.c, 1, p.project_out, p.h, s.grad_y_rows, p.h);
     transpose(kPairs, p.h, s.grad_y_rows, p.h, s.grad_y, kPairs);
     norm_out_backward(p, s, own + layout.begin[kNormOutWeight], own + layout.begin[kNormOutBias]);
-    float* planes = product_planes + block.batch * p.h * p.pairs() + block.first;
-    for (int h = 0; h < p.h; ++h) std::copy_n(s.grad_y + h * kPairs, block.count, planes + h * p.pairs());
+    std::copy_n(s.grad_y, p.h * kPairs, from);
   });
 }
 
 // From the gradient of the product to those of a and b, written over the planes of a and b.
-void multiply_backward(const Problem& p, const float* grad_product, float* edges) {
-  const int64_t n = p.n, each = contraction_scratch(n, n, n) + p.pairs();
+void multiply_backward(const Problem& p, const float* grad_products, float* edges) {
+  const int64_t n = p.n, line = p.line(), each = p.plane() + contraction_scratch();
+  const int64_t row = p.product_of(0, 1, 0), run = p.h * kPairs;
   const Floats scratch = floats(each * p.threads);
   parallel_for(p.batch * p.h, p.threads, [&](int64_t index, int32_t worker) {
-    float* a = edges + (index / p.h * 2 * p.h + index % p.h) * p.pairs();
-    float *b = a + p.h * p.pairs(), *grad_a = scratch.get() + worker * each;
-    const float* grad = grad_product + index * p.pairs();
-    contract(n, n, n, {b, n, 1}, {grad, 1, n}, grad_a, n, grad_a + p.pairs());
-    contract(n, n, n, {a, n, 1}, {grad, n, 1}, b, n, grad_a + p.pairs());
-    std::copy_n(grad_a, p.pairs(), a);
+    const int64_t batch = index / p.h, h = index % p.h;
+    float *a = p.plane_of(edges, batch, 0, h), *b = p.plane_of(edges, batch, 1, h);
+    float *grad_a = scratch.get() + worker * each, *packed = grad_a + p.plane();
+    const float* grad = grad_products + p.product_of(batch, 0, 0) + h * kPairs;
+    contract(n, n, n, {grad, row, 1, run}, {b, 1, line, kRun * line}, {grad_a, line, kRun, false}, packed);
+    contract(n, n, n, {a, 1, line, kRun * line}, {grad, row, 1, run}, {b, line, kRun, false}, packed);
+    std::copy_n(grad_a, p.plane(), a);
   });
 }
 
 // Scratch of one worker for the first half, from input to edges.
 struct InScratch {
   InScratch(const Problem& p, float* at) {
-    for (float** table : {&normal, &x, &by_channel, &grad_x}) *table = at, at += p.c * kPairs;
-    for (float** table : {&grad_projected, &grad_gates}) *table = at, at += 2 * p.h * kPairs;
+    for (float** table : {&normal, &x, &strips, &grad_x}) *table = at, at += p.c * kPairs;
+    for (float** table : {&grad_projected, &grad_gates}) *table = at, at += p.h * kPairs;
     mask = at;
     scales = at + kPairs;
   }
-  static int64_t size(const Problem& p) { return (4 * p.c + 4 * p.h + 2) * static_cast<int64_t>(kPairs); }
-  float *normal, *x, *by_channel, *grad_x, *grad_projected, *grad_gates, *mask, *scales;
+  static int64_t size(const Problem& p) { return (4 * p.c + 2 * p.h + 2) * static_cast<int64_t>(kPairs); }
+  float *normal, *x, *strips, *grad_x, *grad_projected, *grad_gates, *mask, *scales;
 };
 
-// Gradients of the projections and of the gates before their sigmoid, from those of the edges.
-void gates_backward(const Problem& p, const Block& block, const float* grad_edges, const InScratch& s) {
-  const int64_t step = static_cast<int64_t>(kGroup) * kPairs;
-  for (int first = 0; first < 2 * p.h; first += kGroup) {
-    float *projected = s.grad_projected + first * kPairs, *gates = s.grad_gates + first * kPairs;
-    product(kGroup, kPairs, p.c, p.project_in + first * p.c, p.c, 1, s.by_channel, kPairs, projected, kPairs);
-    product(kGroup, kPairs, p.c, p.gate_in + first * p.c, p.c, 1, s.by_channel, kPairs, gates, kPairs);
-    float grads[kGroup * kPairs] = {};
-    for (int h = 0; h < kGroup; ++h)
-      std::copy_n(grad_edges + (block.batch * 2 * p.h + first + h) * p.pairs() + block.first, block.count,
-                  grads + h * kPairs);
-    for (int64_t at = 0; at < step; at += kLanes) {
-      const Vector open = sigmoid(load(gates + at)), grad = load(grads + at) * load(s.mask + at % kPairs);
-      store(gates + at, grad * load(projected + at) * open * (1.0f - open));
-      store(projected + at, grad * open);
-    }
-  }
+// Gradients of the projections and of the gates before their sigmoid, from those of the edges, for one strip.
+void gates_backward(const Problem& p, const GatedWeights& weights, int half, const float* grad_edges, int at,
+                    const InScratch& s) {
+  const float* strip = s.strips + at * p.c;
+  for (int first = 0; first < p.h; first += kGated)
+    gated_tile<2>(p.c, weights.tile(half, first), strip, [&](int r, int v, Vector projected, Vector open) {
+      if (first + r >= p.h) return;
+      const int lane = at + v * kLanes, to = (first + r) * kPairs + lane;
+      const Vector grad = load(grad_edges + (first + r) * p.plane() + lane) * load(s.mask + lane);
+      store(s.grad_gates + to, grad * projected * open * (1.0f - open));
+      store(s.grad_projected + to, grad * open);
+    });
 }
 
-// One row through the input's layer norm.
-void norm_in_backward(const Problem& p, const float* grad_x, const float* normal, float scale, float* grad_z,
+// One row through the input's layer norm; add: to what grad_z holds.
+void norm_in_backward(const Problem& p, const float* grad_x, const float* normal, float scale, bool add, float* grad_z,
                       float* weight_sum, float* bias_sum) {
   Vector total{}, product_total{};
   for (int c = 0; c < p.c; c += kLanes) {
@@ -161,38 +211,46 @@ void norm_in_backward(const Problem& p, const float* grad_x, const float* normal
   const float mean = sum_of(total) / static_cast<float>(p.c), along = sum_of(product_total) / static_cast<float>(p.c);
   for (int c = 0; c < p.c; c += kLanes) {
     const Vector slope = load(grad_x + c) * load(p.norm_in_weight + c);
-    store(grad_z + c, (slope - mean - load(normal + c) * along) * scale);
+    const Vector grad = (slope - mean - load(normal + c) * along) * scale;
+    store(grad_z + c, add ? load(grad_z + c) + grad : grad);
   }
 }
 
-// From the gradients of the edges to that of z; grad_z holds what the output gate gave.
-void in_backward(const Problem& p, const float* grad_edges, const Gradients& layout, float* sums, float* grad_z) {
+// From the gradients of the edges to that of z: first those of a, then those of b. grad_z holds what the output gate gave.
+void in_backward(const Problem& p, float* grad_edges, const Gradients& layout, float* sums, float* grad_z) {
+  const GatedWeights weights(p);
   const Floats scratch = floats(InScratch::size(p) * p.threads);
-  in_stretches(p, layout, sums, [&](const Block& block, float* own, int32_t worker) {
-    const InScratch s(p, scratch.get() + worker * InScratch::size(p));
-    normalise_rows(p, block, true, true, s.normal, s.scales);
-    for (int64_t at = 0; at < kPairs * p.c; at += kLanes)
-      store(s.x + at, load(s.normal + at) * load(p.norm_in_weight + at % p.c) + load(p.norm_in_bias + at % p.c));
-    transpose(kPairs, p.c, s.x, p.c, s.by_channel, kPairs);
-    plane_mask(p, block, s.mask);
-    gates_backward(p, block, grad_edges, s);
-    product(2 * p.h, p.c, block.count, s.grad_projected, kPairs, 1, s.x, p.c, own + layout.begin[kProjectIn], p.c, true);
-    product(2 * p.h, p.c, block.count, s.grad_gates, kPairs, 1, s.x, p.c, own + layout.begin[kGateIn], p.c, true);
-    const int64_t table = block.batch * p.pairs();
-    for (int row = 0; row < block.count; ++row)
-      std::copy_n(grad_z + (table + p.pair_at(block.first + row)) * p.c, p.c, s.grad_x + row * p.c);
-    product(block.count, p.c, 2 * p.h, s.grad_projected, 1, kPairs, p.project_in, p.c, s.grad_x, p.c, true);
-    product(block.count, p.c, 2 * p.h, s.grad_gates, 1, kPairs, p.gate_in, p.c, s.grad_x, p.c, true);
-    for (int row = 0; row < block.count; ++row)
-      norm_in_backward(p, s.grad_x + row * p.c, s.normal + row * p.c, s.scales[row],
-                       grad_z + (table + p.pair_at(block.first + row)) * p.c, own + layout.begin[kNormInWeight],
-                       own + layout.begin[kNormInBias]);
-  });
+  for (const int half : {0, 1})
+    in_stretches(p, layout, sums, [&](int64_t index, float* own, int32_t worker) {
+      const InScratch s(p, scratch.get() + worker * InScratch::size(p));
+      const Block block = edge_block(p, half * out_blocks(p) + index);
+      normalise_rows(p, block, true, s.normal, s.scales);
+      for (int64_t at = 0; at < kPairs * p.c; at += kLanes)
+        store(s.x + at, load(s.normal + at) * load(p.norm_in_weight + at % p.c) + load(p.norm_in_bias + at % p.c));
+      plane_mask(p, block, s.mask);
+      const float* grads = p.plane_of(grad_edges, block.batch, half, 0) + block.row * p.line() + block.first;
+      for (int at = 0; at < block.count; at += kStrip) {
+        transpose(kStrip, p.c, s.x + at * p.c, p.c, s.strips + at * p.c, kStrip);
+        gates_backward(p, weights, half, grads, at, s);
+      }
+      const int64_t ours = static_cast<int64_t>(half) * p.h * p.c;
+      float *project = own + layout.begin[kProjectIn] + ours, *gate = own + layout.begin[kGateIn] + ours;
+      product(p.h, p.c, block.count, s.grad_projected, kPairs, 1, s.x, p.c, project, p.c, true);
+      product(p.h, p.c, block.count, s.grad_gates, kPairs, 1, s.x, p.c, gate, p.c, true);
+      for (int row = 0; row < block.count && half == 0; ++row)
+        std::copy_n(grad_z + block.pair(p, row) * p.c, p.c, s.grad_x + row * p.c);
+      product(block.count, p.c, p.h, s.grad_projected, 1, kPairs, p.project_in + ours, p.c, s.grad_x, p.c, half == 0);
+      product(block.count, p.c, p.h, s.grad_gates, 1, kPairs, p.gate_in + ours, p.c, s.grad_x, p.c, true);
+      for (int row = 0; row < block.count; ++row)
+        norm_in_backward(p, s.grad_x + row * p.c, s.normal + row * p.c, s.scales[row], half == 1,
+                         grad_z + block.pair(p, row) * p.c, own + layout.begin[kNormInWeight],
+                         own + layout.begin[kNormInBias]);
+    });
 }
 
 void collect(const Problem& p, const Gradients& layout, float* sums,
              const structdiff_triangle_multiplication_weights& out) {
-  const int64_t stretches = std::min(kStretches, p.blocks());
+  const int64_t stretches = std::min(kStretches, out_blocks(p));
   for (int64_t stretch = 1; stretch < stretches; ++stretch)
     for (int64_t at = 0; at < layout.size(); ++at) sums[at] += sums[stretch * layout.size() + at];
   const structdiff_tensor* all[] = {&out.norm_in_weight,  &out.norm_in_bias,  &out.project_in_weight,
@@ -219,6 +277,7 @@ int32_t structdiff_triangle_multiplication_backward_cpu(const structdiff_tensor*
                                                         const structdiff_tensor* grad_z,
                                                         const structdiff_triangle_multiplication_weights* grad_weights,
                                                         int32_t num_threads) {
+  using namespace structdiff;
   using namespace structdiff::trimul;
   Problem p;
   const int32_t status = read_problem(z, mask, weights, outgoing, epsilon, num_threads, &p);
@@ -227,14 +286,15 @@ int32_t structdiff_triangle_multiplication_backward_cpu(const structdiff_tensor*
     return STRUCTDIFF_UNSUPPORTED;
   const Gradients layout(p);
   try {
-    std::vector<float> sums(layout.size() * std::max<int64_t>(1, std::min(kStretches, p.blocks())));
-    const Floats edges = floats(p.batch * 2 * p.h * p.pairs()), product = floats(p.batch * p.h * p.pairs());
-    project_edges(p, edges.get());
-    multiply_edges(p, edges.get(), product.get());
+    std::vector<float> sums(layout.size() * std::max<int64_t>(1, std::min(kStretches, out_blocks(p))));
+    const KeptFloats tables(p.edges() + p.products());
+    float *const edges = tables.get(), *const products = edges + p.edges();
+    project_edges(p, edges);
+    multiply_edges(p, edges, products);
     float* grad = static_cast<float*>(grad_z->data);
-    out_backward(p, static_cast<const float*>(grad_out->data), product.get(), layout, sums.data(), grad);
-    multiply_backward(p, product.get(), edges.get());
-    in_backward(p, edges.get(), layout, sums.data(), grad);
+    out_backward(p, static_cast<const float*>(grad_out->data), products, layout, sums.data(), grad);
+    multiply_backward(p, products, edges);
+    in_backward(p, edges, layout, sums.data(), grad);
     collect(p, layout, sums.data(), *grad_weights);
   } catch (const std::bad_alloc&) {
     return STRUCTDIFF_OUT_OF_MEMORY;

@@ -9,70 +9,99 @@ namespace {
 
 constexpr int64_t kStrip = 2 * kLanes;  // columns of a packed strip
 constexpr int64_t kDepth = 256;         // a strip of b of this depth stays in the first-level cache
-constexpr int64_t kRows = 96;           // a panel of a of this height stays in the second-level cache
+constexpr int64_t kRows = 96;           // a panel of a of this height and
+constexpr int64_t kColumns = 256;       // strips of so many columns stay in the second-level cache
+// Floats between rows of a panel, known to the compiler; an odd number of cache lines, so that rows spread over the cache.
+constexpr int64_t kPanelRow = kDepth + 16;
 
-int64_t rounded_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
-// Tiles of `width` rows of a, each [depth][width]; zeros where the matrix ends.
-void pack_rows(Matrix a, int64_t first, int64_t rows, int64_t k0, int64_t depth, float* out) {
-  for (int64_t r = 0; r < rows; r += kTileRows) {
-    const int64_t here = std::min<int64_t>(kTileRows, rows - r);
-    const float* from = a.data + (first + r) * a.row + k0 * a.column;
-    for (int64_t k = 0; k < depth; ++k, out += kTileRows) {
-      for (int64_t i = 0; i < here; ++i) out[i] = from[i * a.row + k * a.column];
-      for (int64_t i = here; i < kTileRows; ++i) out[i] = 0;
-    }
-  }
-}
-
-void pack_strip(Matrix b, int64_t first, int64_t columns, int64_t k0, int64_t depth, float* out) {
-  const float* from = b.data + first * b.column + k0 * b.row;
-  if (columns < kStrip) std::fill_n(out, depth * kStrip, 0.0f);
-  if (b.column == 1) {
-    for (int64_t k = 0; k < depth; ++k) std::copy_n(from + k * b.row, columns, out + k * kStrip);
-  } else {
-    for (int64_t n = 0; n < columns; ++n)
-      for (int64_t k = 0; k < depth; ++k) out[k * kStrip + n] = from[k * b.row + n * b.column];
-  }
-}
-
-void add_tile(int64_t depth, const float* a, const float* b, int64_t rows, int64_t columns, bool accumulate, float* out,
-              int64_t out_row) {
-  if (rows == kTileRows && columns == kStrip) {
-    product_tile<kTileRows, 2>(static_cast<int>(depth), a, 1, kTileRows, b, kStrip, out, out_row, accumulate);
+// panel[r][kPanelRow]: `high` rows of a, `deep` columns from k0 on, a multiple of kRun.
+void pack_panel(Matrix a, int64_t first, int64_t high, int64_t k0, int64_t deep, float* panel) {
+  const float* from = a.data + first * a.row + k0 / kRun * a.run;
+  if (a.column == 1) {
+    for (int64_t r = 0; r < high; ++r)
+      for (int64_t k = 0; k < deep; k += kRun)
+        std::copy_n(from + r * a.row + k / kRun * a.run, std::min(kRun, deep - k), panel + r * kPanelRow + k);
     return;
   }
-  float whole[kTileRows * kStrip];
-  product_tile<kTileRows, 2>(static_cast<int>(depth), a, 1, kTileRows, b, kStrip, whole, kStrip, false);
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t n = 0; n < columns; ++n)
-      out[r * out_row + n] = whole[r * kStrip + n] + (accumulate ? out[r * out_row + n] : 0.0f);
+  const int64_t whole = deep / 4 * 4;
+  transpose(static_cast<int>(whole), static_cast<int>((high + 3) / 4 * 4), from, a.column, panel, kPanelRow);
+  for (int64_t k = whole; k < deep; ++k)
+    for (int64_t r = 0; r < high; ++r) panel[r * kPanelRow + k] = from[k * a.column + r];
+}
+
+// strip[k][kStrip]: the same of b, zeros beyond its last column.
+void pack_strip(Matrix b, int64_t first, int64_t columns, int64_t k0, int64_t deep, float* strip) {
+  const float* from = b.data + k0 * b.row + first / kRun * b.run + first % kRun * b.column;
+  if (columns < kStrip) std::fill_n(strip, deep * kStrip, 0.0f);
+  if (b.column == 1 && columns == kStrip) {
+    for (int64_t k = 0; k < deep; ++k)
+      for (int64_t n = 0; n < kStrip; n += kLanes) store(strip + k * kStrip + n, load(from + k * b.row + n));
+  } else if (columns == kStrip) {
+    transpose(static_cast<int>(kStrip), static_cast<int>((deep + 3) / 4 * 4), from, b.column, strip, kStrip);
+  } else {
+    for (int64_t k = 0; k < deep; ++k)
+      for (int64_t n = 0; n < columns; ++n) strip[k * kStrip + n] = from[k * b.row + n * b.column];
+  }
+}
+
+enum Finish { kSet, kAdd, kSetPastCaches, kAddPastCaches };
+
+template <int Rows, Finish How>
+void add_tile(int64_t deep, const float* a, const float* strip, float* out, int64_t out_row) {
+  tile<Rows, 2>(
+      static_cast<int>(deep), a, kPanelRow, 1, strip, kStrip, [](int, int) { return Vector{}; },
+      // What is there is added last: started from, it would round every product at the size of the whole sum.
+      [=](int r, int v, Vector sum) {
+        float* to = out + r * out_row + v * kLanes;
+        if (How == kAdd || How == kAddPastCaches) sum += load(to);
+        if (How == kSet || How == kAdd)
+          store(to, sum);
+        else
+          stream(to, sum);
+      });
+}
+
+template <int Rows, Finish How>
+void add_last_rows(int64_t rows, int64_t deep, const float* a, const float* strip, float* out, int64_t out_row) {
+  if constexpr (Rows > 0) {
+    if (rows == Rows) return add_tile<Rows, How>(deep, a, strip, out, out_row);
+    add_last_rows<Rows - 1, How>(rows, deep, a, strip, out, out_row);
+  }
+}
+
+template <Finish How>
+void add_rows(int64_t rows, int64_t deep, const float* a, const float* strip, float* out, int64_t out_row) {
+  for (; rows >= kTileRows; rows -= kTileRows, a += kTileRows * kPanelRow, out += kTileRows * out_row)
+    add_tile<kTileRows, How>(deep, a, strip, out, out_row);
+  add_last_rows<kTileRows - 1, How>(rows, deep, a, strip, out, out_row);
 }
 
 }  // namespace
 
-int64_t contraction_scratch(int64_t rows, int64_t columns, int64_t depth) {
-  depth = std::min(depth, kDepth);
-  return depth * (rounded_up(std::min(rows, kRows), kTileRows) + rounded_up(columns, kStrip));
-}
+int64_t contraction_scratch() { return (kDepth + 4) * kColumns + (kRows + 4) * kPanelRow; }
 
-void contract(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, float* out, int64_t out_row,
-              float* scratch) {
-  for (int64_t k0 = 0; k0 < depth; k0 += kDepth) {
-    const int64_t deep = std::min(kDepth, depth - k0);
-    float* strips = scratch;
-    for (int64_t n = 0; n < columns; n += kStrip)
-      pack_strip(b, n, std::min(kStrip, columns - n), k0, deep, strips + n * deep);
-    float* panel = scratch + rounded_up(columns, kStrip) * deep;
-    for (int64_t r0 = 0; r0 < rows; r0 += kRows) {
-      const int64_t high = std::min(kRows, rows - r0);
-      pack_rows(a, r0, high, k0, deep, panel);
-      for (int64_t n = 0; n < columns; n += kStrip)
-        for (int64_t r = 0; r < high; r += kTileRows)
-          add_tile(deep, panel + r * deep, strips + n * deep, std::min<int64_t>(kTileRows, high - r),
-                   std::min(kStrip, columns - n), k0 > 0, out + (r0 + r) * out_row + n, out_row);
+void contract(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, Target out, float* scratch) {
+  const int64_t parts = (depth + kDepth - 1) / kDepth, part = ((depth + parts - 1) / parts + kRun - 1) / kRun * kRun;
+  float *const strips = scratch, *const panel = scratch + (kDepth + 4) * kColumns;
+  for (int64_t n0 = 0; n0 < columns; n0 += kColumns)
+    for (int64_t k0 = 0; k0 < depth; k0 += part) {
+      const bool past_caches = out.past_caches && k0 + part >= depth;
+      const int64_t deep = std::min(part, depth - k0), end = std::min(kColumns, columns - n0);
+      for (int64_t n = 0; n < end; n += kStrip)
+        pack_strip(b, n0 + n, std::min(kStrip, end - n), k0, deep, strips + n * (kDepth + 4));
+      for (int64_t r0 = 0; r0 < rows; r0 += kRows) {
+        const int64_t high = std::min(kRows, rows - r0);
+        pack_panel(a, r0, high, k0, deep, panel);
+        for (int64_t n = 0; n < end; n += kStrip) {
+          const float* strip = strips + n * (kDepth + 4);
+          float* to = out.data + r0 * out.row + (n0 + n) / kRun * out.run + (n0 + n) % kRun;
+          if (past_caches)
+            (k0 > 0 ? add_rows<kAddPastCaches> : add_rows<kSetPastCaches>)(high, deep, panel, strip, to, out.row);
+          else
+            (k0 > 0 ? add_rows<kAdd> : add_rows<kSet>)(high, deep, panel, strip, to, out.row);
+        }
+      }
     }
-  }
 }
 
 }  // namespace structdiff
