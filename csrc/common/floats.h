@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "common/abi.h"
+
 namespace structdiff {
 
 struct FreeFloats {
@@ -34,5 +36,6 @@ class KeptFloats {
 // times as fast, and rows that are far apart need fewer translations of addresses. Only a wish: what the system says to it
 // changes nothing.
 void wish_for_large_pages(void* at, size_t bytes);
+void wish_for_large_pages(const structdiff_tensor& tensor);
 
 }  // namespace structdiff

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <memory>
 
+#include "common/floats.h"
 #include "common/parallel.h"
 #include "triangle_attention/cpu_problem.h"
 
@@ -186,6 +187,7 @@ int32_t run_backward(const Backward& p, int32_t num_threads) {
   if (const int32_t status = sizes_of(p.forward, s); status != STRUCTDIFF_OK) return status;
   if (p.forward.lse == nullptr || !tables_match(*p.grad_bias, s)) return STRUCTDIFF_BAD_ARGUMENT;
   if (p.grad_out->dtype != p.forward.q->dtype) return STRUCTDIFF_UNSUPPORTED;
+  for (const structdiff_tensor* fresh : {p.grad_q, p.grad_k, p.grad_v, p.grad_bias}) wish_for_large_pages(*fresh);
   try {
     const BiasTable bias(*p.forward.bias, s, num_threads);
     BiasGradient bias_gradient(s);

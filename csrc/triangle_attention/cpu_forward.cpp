@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "common/floats.h"
 #include "common/parallel.h"
 #include "triangle_attention/cpu_tiles.h"
 
@@ -13,10 +14,12 @@ constexpr int kChunk = 64;  // keys whose scores are in the first-level cache to
 // Where the search for the largest score starts: finite, so that differences from it are numbers.
 constexpr float kLowest = std::numeric_limits<float>::lowest();
 
-// What the thread will probably read next, fetched a line now and then while it multiplies.
+// What the thread will probably read next, fetched a few lines now and then while it multiplies: the positions of a row
+// one after the other, of so many heads, which lie side by side.
 class Fetch {
  public:
-  Fetch(const Forward& p, const Sizes& s, int64_t index) {
+  // index: the first of the heads, counted as run_forward counts them.
+  Fetch(const Forward& p, const Sizes& s, int64_t index, int64_t heads) {
     if (index >= s.batch * s.rows * s.heads) return;
     const structdiff_tensor* inputs[] = {p.q, p.k, p.v};
     const int64_t bytes = p.q->dtype == STRUCTDIFF_FLOAT32 ? 4 : 2, row = index / s.heads;
@@ -25,31 +28,30 @@ class Fetch {
       at_[which] = static_cast<const char*>(t.data) + place(t, row / s.rows, row % s.rows, 0, index % s.heads) * bytes;
       strides_[which] = t.stride[2] * bytes;
     }
-    length_ = s.channels * bytes;
-    left_ = std::min(s.keys, s.queries);
+    length_ = ((heads - 1) * p.q->stride[3] + s.channels) * bytes;
+    left_ = 3 * std::min(s.keys, s.queries);
+    all_ = left_;
+    queries_ = heads * s.queries;
   }
-  // That of so many positions is spread over `tiles` calls of step().
-  void begin(int64_t positions, int64_t tiles) { each_ = (positions + tiles - 1) / tiles; }
+  // The share of so many of the heads' queries is spread over `tiles` calls of step().
+  void begin(int64_t queries, int64_t tiles) { share_ = all_ * queries, whole_ = queries_ * tiles; }
   void step() {
-    const int64_t count = std::min(each_, left_);
-    left_ -= count;
-    for (int64_t position = 0; position < count; ++position)
-      for (int which = 0; which < 3; ++which) {
-        for (int64_t line = 0; line < length_; line += 64) __builtin_prefetch(at_[which] + line, 0, 2);
-        at_[which] += strides_[which];
-      }
+    for (due_ += share_; due_ >= whole_ && left_ > 0; due_ -= whole_, --left_) {
+      const int64_t which = left_ % 3;
+      for (int64_t line = 0; line < length_; line += 64) __builtin_prefetch(at_[which] + line, 0, 2);
+      at_[which] += strides_[which];
+    }
   }
 
  private:
   const char* at_[3] = {};
-  int64_t strides_[3] = {}, length_ = 0, left_ = 0, each_ = 0;
+  int64_t strides_[3] = {}, length_ = 0, left_ = 0, all_ = 0, queries_ = 1, share_ = 0, whole_ = 1, due_ = 0;
 };
 
 // One row (b, i) and head, and a run of its blocks of queries.
 class Row {
  public:
-  // next: the row and head that this thread is likely to have next, counted as run_forward counts them.
-  Row(const Forward& p, const Sizes& s, const BiasBlocks& bias, const Blocks& blocks, int64_t index, int64_t next)
+  Row(const Forward& p, const Sizes& s, const BiasBlocks& bias, const Blocks& blocks, int64_t index, Fetch& fetch)
       : p_(p),
         s_(s),
         bias_(bias),
@@ -57,7 +59,7 @@ class Row {
         batch_(index / s.heads / s.rows),
         row_(index / s.heads % s.rows),
         head_(index % s.heads),
-        fetch_(p, s, next) {
+        fetch_(fetch) {
     float* at = scratch(floats(s));
     const auto take = [&at](int64_t count) { return (at += count) - count; };
     keys_ = take(s.lane_keys * s.width);
@@ -193,7 +195,7 @@ class Row {
   const BiasBlocks& bias_;
   const Blocks& blocks_;
   const int64_t batch_, row_, head_;
-  Fetch fetch_;
+  Fetch& fetch_;
   int count_ = 0;  // keys that exist
   float *keys_, *values_, *scores_, *queries_, *natural_, *out_;
   int32_t* order_;
@@ -204,6 +206,7 @@ class Row {
 int32_t run_forward(const Forward& p, int32_t num_threads) {
   Sizes s;
   if (const int32_t status = sizes_of(p, s); status != STRUCTDIFF_OK) return status;
+  wish_for_large_pages(*p.out);
   try {
     const Blocks blocks(s.queries);
     const BiasBlocks bias(*p.bias, s, blocks, num_threads);
@@ -213,9 +216,13 @@ int32_t run_forward(const Forward& p, int32_t num_threads) {
     const int64_t wanted = num_threads > 1 ? (4 * num_threads + whole - 1) / std::max<int64_t>(1, whole) : 1;
     const int64_t part = std::max<int64_t>(1, (blocks.count() + wanted - 1) / wanted);
     const int64_t parts = (blocks.count() + part - 1) / part;
-    parallel_for(whole * parts, num_threads, [&](int64_t index, int32_t) {
-      const int64_t item = index / parts, first = index % parts * part;
-      Row(p, s, bias, blocks, item, item + num_threads).attend(first, std::min(first + part, blocks.count()));
+    // All heads of a row go to one thread where there are rows enough: they share pages of memory.
+    const int64_t together = s.batch * s.rows >= 8 * num_threads ? s.heads : 1;
+    parallel_for(whole / together * parts, num_threads, [&](int64_t index, int32_t) {
+      const int64_t group = index / parts, first = index % parts * part;
+      Fetch next(p, s, (group + num_threads) * together, together);
+      for (int64_t item = group * together; item < (group + 1) * together; ++item)
+        Row(p, s, bias, blocks, item, next).attend(first, std::min(first + part, blocks.count()));
     });
   } catch (const std::bad_alloc&) {
     return STRUCTDIFF_OUT_OF_MEMORY;

@@ -16,8 +16,6 @@ namespace attention {
 constexpr float kLog2e = 1.44269504088896341f, kLn2 = 0.693147180559945309f;
 constexpr int kBlock = 24;  // queries whose scores are worked on together: a multiple of kTileRows at every level
 
-constexpr int64_t kAhead = 8;  // positions that are fetched before they are read
-
 inline int64_t rounded_up(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
 
 struct Sizes {
@@ -69,17 +67,21 @@ inline int64_t place(const structdiff_tensor& t, int64_t batch, int64_t row, int
   return batch * t.stride[0] + row * t.stride[1] + position * t.stride[2] + head * t.stride[3];
 }
 
+inline void copy_scaled(const float* from, int width, float factor, float* to) {
+  int c = 0;
+  for (; c + 4 * kLanes <= width; c += 4 * kLanes)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) store(to + c + v * kLanes, load(from + c + v * kLanes) * factor);
+  for (; c < width; c += kLanes) store(to + c, load(from + c) * factor);
+}
+
 template <class T>
 inline void pack_as(const T* from, int64_t position_stride, int64_t stride, const int32_t* order, int64_t count,
                     int channels, int width, float factor, float* to) {
   for (int64_t each = 0; each < count; ++each, to += width) {
-    // Heads between the positions hide them from the processor's own prefetching.
     const T* row = from + (order == nullptr ? each : order[each]) * position_stride;
-    const char* ahead = reinterpret_cast<const char*>(row + kAhead * position_stride);
-    for (int64_t at = 0; at < channels * static_cast<int64_t>(sizeof(T)); at += 64) __builtin_prefetch(ahead + at);
     if (std::is_same<T, float>::value && stride == 1 && channels == width) {
-      const float* plain = reinterpret_cast<const float*>(row);
-      for (int c = 0; c < width; c += kLanes) store(to + c, load(plain + c) * factor);
+      copy_scaled(reinterpret_cast<const float*>(row), width, factor, to);
     } else {
       for (int c = 0; c < channels; ++c) to[c] = widened(row[c * stride]) * factor;
       for (int c = channels; c < width; ++c) to[c] = 0;
@@ -104,8 +106,7 @@ inline void unpack_as(const float* from, T* to, int64_t position_stride, int64_t
                       int width, float factor) {
   for (int64_t each = 0; each < count; ++each, from += width, to += position_stride) {
     if (std::is_same<T, float>::value && stride == 1 && channels == width) {
-      float* plain = reinterpret_cast<float*>(to);
-      for (int c = 0; c < width; c += kLanes) store(plain + c, load(from + c) * factor);
+      copy_scaled(from, width, factor, reinterpret_cast<float*>(to));
     } else {
       for (int c = 0; c < channels; ++c) narrow(from[c] * factor, to[c * stride]);
     }

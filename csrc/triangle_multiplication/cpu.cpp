@@ -257,7 +257,7 @@ int32_t structdiff_triangle_multiplication_forward_cpu(const structdiff_tensor* 
   try {
     const KeptFloats tables(p.edges() + p.products());
     float *const edges = tables.get(), *const products = edges + p.edges();
-    wish_for_large_pages(out->data, sizeof(float) * p.batch * p.pairs() * p.c);
+    wish_for_large_pages(*out);
     project_edges(p, edges);
     multiply_edges(p, edges, products);
     finish(p, products, static_cast<float*>(out->data));

@@ -289,6 +289,7 @@ int32_t structdiff_triangle_multiplication_backward_cpu(const structdiff_tensor*
     std::vector<float> sums(layout.size() * std::max<int64_t>(1, std::min(kStretches, out_blocks(p))));
     const KeptFloats tables(p.edges() + p.products());
     float *const edges = tables.get(), *const products = edges + p.edges();
+    wish_for_large_pages(*grad_z);
     project_edges(p, edges);
     multiply_edges(p, edges, products);
     float* grad = static_cast<float*>(grad_z->data);
