@@ -43,22 +43,6 @@ inline Vector load(const float* at) {
 
 inline void store(float* at, Vector value) { std::memcpy(at, &value, sizeof value); }
 
-// Past the caches, to aligned memory: for tables too large to be in a cache when they are read again, written a cache line
-// at a time. The line is then not read before it is overwritten. Others see it after stream_end().
-#if defined(__AVX512F__)
-constexpr bool kStreams = true;
-inline void stream(float* at, Vector value) { _mm512_stream_ps(at, (__m512)value); }
-inline void stream_end() { _mm_sfence(); }
-#elif defined(__AVX__)
-constexpr bool kStreams = true;
-inline void stream(float* at, Vector value) { _mm256_stream_ps(at, (__m256)value); }
-inline void stream_end() { _mm_sfence(); }
-#else
-constexpr bool kStreams = false;
-inline void stream(float* at, Vector value) { store(at, value); }
-inline void stream_end() {}
-#endif
-
 // Not 0 + value: that is not value where value is -0, and would be computed at every load.
 inline Vector broadcast(float value) { return value - Vector{}; }
 

@@ -40,7 +40,8 @@ void wish_for_large_pages(void* at, size_t bytes) {
 void wish_for_large_pages(const structdiff_tensor& tensor) {
   int64_t extent = 1;
   for (int64_t axis = 0; axis < tensor.rank; ++axis) extent += (tensor.size[axis] - 1) * tensor.stride[axis];
-  if (extent > 0) wish_for_large_pages(tensor.data, static_cast<size_t>(extent) * (tensor.dtype == STRUCTDIFF_FLOAT32 ? 4 : 2));
+  const int64_t bytes = extent * (tensor.dtype == STRUCTDIFF_FLOAT32 ? 4 : 2);
+  if (bytes > 0) wish_for_large_pages(tensor.data, static_cast<size_t>(bytes));
 }
 
 void FreeFloats::operator()(float* at) const { std::free(at); }

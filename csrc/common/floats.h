@@ -17,8 +17,8 @@ using Floats = std::unique_ptr<float[], FreeFloats>;
 // Aligned to cache lines, on large pages where that is worth it. Throws std::bad_alloc.
 Floats floats(int64_t count);
 
-// The same, kept for the next call unless it is above 128 MiB: the system clears fresh memory, at a third of the speed at
-// which a kernel fills it. One table of a process is kept.
+// The same, kept for the next call unless it is above 128 MiB, since the system clears what is fresh. One table of a
+// process is kept.
 class KeptFloats {
  public:
   explicit KeptFloats(int64_t count);
@@ -33,8 +33,8 @@ class KeptFloats {
 };
 
 // Asks that memory come in large pages where the system has them, if it was not touched yet. It is then handed out six
-// times as fast, and rows that are far apart need fewer translations of addresses. Only a wish: what the system says to it
-// changes nothing.
+// times as fast, and rows that are far apart need fewer translations of addresses. Only a wish: what the system says to
+// it changes nothing.
 void wish_for_large_pages(void* at, size_t bytes);
 void wish_for_large_pages(const structdiff_tensor& tensor);
 

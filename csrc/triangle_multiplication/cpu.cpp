@@ -1,4 +1,5 @@
-// Triangle multiplication on the CPU: three passes, of blocks of pairs or of channels that are small enough for the cache.
+// Triangle multiplication on the CPU: three passes, by blocks of pairs or by channels, which are small enough for the
+// cache.
 //
 // First the gated projections, written as planes (channels first); then one matrix product a channel; then the second
 // norm, projection and gate. The normalised input is computed three times rather than kept.
@@ -78,7 +79,7 @@ GatedWeights::GatedWeights(const Problem& p) : c(p.c), tiles((p.h + kGated - 1) 
 namespace {
 
 // What a strip adds to the planes of one half: to[channel * plane], V vectors each.
-template <int V, bool Streams>
+template <int V>
 void project_strip(const Problem& p, const GatedWeights& weights, int half, const float* strip, const float* mask,
                    float* to, Ahead* ahead) {
   const int64_t plane = p.plane();
@@ -88,9 +89,7 @@ void project_strip(const Problem& p, const GatedWeights& weights, int half, cons
     const int channels = std::min(kGated, p.h - first);
     ahead->step();
     gated_tile<V>(p.c, weights.tile(half, first), strip, [&](int r, int v, Vector projected, Vector open) {
-      float* at = to + r * plane + v * kLanes;
-      if (r < channels && Streams) stream(at, projected * open * there[v]);
-      if (r < channels && !Streams) store(at, projected * open * there[v]);
+      if (r < channels) store(to + r * plane + v * kLanes, projected * open * there[v]);
     });
   }
 }
@@ -100,7 +99,6 @@ void project_strip(const Problem& p, const GatedWeights& weights, int half, cons
 void project_edges(const Problem& p, float* edges) {
   const GatedWeights weights(p);
   const int64_t each = kPairs * (p.c + 1);
-  const bool past_caches = streams(p.edges());
   const Floats scratch = floats(each * p.threads);
   parallel_for(edge_blocks(p), p.threads, [&](int64_t index, int32_t worker) {
     float *strips = scratch.get() + worker * each, *mask = strips + kPairs * p.c;
@@ -113,31 +111,26 @@ void project_edges(const Problem& p, float* edges) {
     Ahead ahead = next < edge_blocks(p) ? pairs_ahead(p, edge_block(p, next), tiles) : Ahead();
     for (int at = 0; at < block.count; at += kStrip) {
       const float* strip = strips + at * p.c;
-      if (at + kLanes >= block.count)
-        project_strip<1, false>(p, weights, block.half, strip, mask + at, to + at, &ahead);
-      else if (past_caches)
-        project_strip<2, true>(p, weights, block.half, strip, mask + at, to + at, &ahead);
+      if (at + kLanes < block.count)
+        project_strip<2>(p, weights, block.half, strip, mask + at, to + at, &ahead);
       else
-        project_strip<2, false>(p, weights, block.half, strip, mask + at, to + at, &ahead);
+        project_strip<1>(p, weights, block.half, strip, mask + at, to + at, &ahead);
     }
-    stream_end();
   });
 }
 
 void multiply_edges(const Problem& p, const float* edges, float* product) {
   const int64_t each = contraction_scratch(), line = p.line(), row = p.product_of(0, 1, 0), run = p.h * kPairs;
   const Floats scratch = floats(each * p.threads);
-  const bool past_caches = streams(p.products());
   parallel_for(p.batch * p.h, p.threads, [&](int64_t index, int32_t worker) {
     const int64_t batch = index / p.h, h = index % p.h;
     const float* a = edges + (batch * 2 * p.h + h) * p.plane();
     float* to = product + p.product_of(batch, 0, 0) + h * kPairs;
-    contract(p.n, p.n, p.n, {a, line, 1, kRun}, {a + p.h * p.plane(), line, 1, kRun}, {to, row, run, past_caches},
+    contract(p.n, p.n, p.n, {a, line, 1, kRun}, {a + p.h * p.plane(), line, 1, kRun}, {to, row, run},
              scratch.get() + worker * each);
     const int64_t last = p.blocks_in_row() - 1, filled = (p.n + kStrip - 1) / kStrip * kStrip - last * kPairs;
     for (int64_t i = 0; i < p.n && filled < kPairs; ++i)
       std::fill(to + i * row + last * run + filled, to + i * row + last * run + kPairs, 0.0f);
-    stream_end();
   });
 }
 
@@ -162,7 +155,7 @@ struct OutOperands {
 };
 
 // Rows of the output: projections of y times the gates that x opens.
-template <int Rows, int V, bool Streams>
+template <int Rows, int V>
 void out_tile(const OutOperands& on, float* to) {
   on.pairs_ahead->step();
   on.products_ahead->step();
@@ -172,27 +165,23 @@ void out_tile(const OutOperands& on, float* to) {
   tile<Rows, V>(c, on.x, 1, kStrip, on.gate, kStrip, zero,
                 [&](int r, int v, Vector sum) { store(open + (r * V + v) * kLanes, opened(sum)); });
   tile<Rows, V>(on.h, on.y, 1, kStrip, on.project, kStrip, zero, [&](int r, int v, Vector sum) {
-    const Vector value = sum * load(open + (r * V + v) * kLanes);
-    if (Streams)
-      stream(to + r * c + v * kLanes, value);
-    else
-      store(to + r * c + v * kLanes, value);
+    store(to + r * c + v * kLanes, sum * load(open + (r * V + v) * kLanes));
   });
 }
 
-template <int Rows, int V, bool Streams>
+template <int Rows, int V>
 void last_out_rows(int rows, const OutOperands& on, float* to) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return out_tile<Rows, V, Streams>(on, to);
-    last_out_rows<Rows - 1, V, Streams>(rows, on, to);
+    if (rows == Rows) return out_tile<Rows, V>(on, to);
+    last_out_rows<Rows - 1, V>(rows, on, to);
   }
 }
 
-template <int V, bool Streams>
+template <int V>
 void out_rows(int rows, OutOperands on, float* to) {
   for (; rows >= kTileRows; rows -= kTileRows, on.x += kTileRows, on.y += kTileRows, to += kTileRows * on.c)
-    out_tile<kTileRows, V, Streams>(on, to);
-  last_out_rows<kTileRows - 1, V, Streams>(rows, on, to);
+    out_tile<kTileRows, V>(on, to);
+  last_out_rows<kTileRows - 1, V>(rows, on, to);
 }
 
 // The same strip of the product, normalised over its channels.
@@ -206,7 +195,6 @@ void finish(const Problem& p, const float* products, float* out) {
   const Floats project = in_strips(p.project_out, p.c, p.h, 1.0f);
   const Floats gate = in_strips(p.gate_out, p.c, p.c, kOpening);
   const int64_t each = kPairs * (p.c + p.h);
-  const bool past_caches = streams(p.batch * p.pairs() * p.c) && reinterpret_cast<uintptr_t>(out) % 64 == 0;
   const Floats scratch = floats(each * p.threads);
   parallel_for(out_blocks(p), p.threads, [&](int64_t index, int32_t worker) {
     float *x = scratch.get() + worker * each, *y = x + kPairs * p.c;
@@ -228,14 +216,11 @@ void finish(const Problem& p, const float* products, float* out) {
       normalise_product(p, from + at, y + at * p.h);
       const int rows = std::min(kStrip, block.count - at);
       for (int first = 0; first < p.c; first += kStrip, on.gate += p.c * kStrip, on.project += p.h * kStrip)
-        if (first + kLanes >= p.c)
-          out_rows<1, false>(rows, on, to + at * p.c + first);
-        else if (past_caches)
-          out_rows<2, true>(rows, on, to + at * p.c + first);
+        if (first + kLanes < p.c)
+          out_rows<2>(rows, on, to + at * p.c + first);
         else
-          out_rows<2, false>(rows, on, to + at * p.c + first);
+          out_rows<1>(rows, on, to + at * p.c + first);
     }
-    stream_end();
   });
 }
 

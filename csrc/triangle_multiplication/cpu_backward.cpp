@@ -165,8 +165,8 @@ void multiply_backward(const Problem& p, const float* grad_products, float* edge
     float *a = p.plane_of(edges, batch, 0, h), *b = p.plane_of(edges, batch, 1, h);
     float *grad_a = scratch.get() + worker * each, *packed = grad_a + p.plane();
     const float* grad = grad_products + p.product_of(batch, 0, 0) + h * kPairs;
-    contract(n, n, n, {grad, row, 1, run}, {b, 1, line, kRun * line}, {grad_a, line, kRun, false}, packed);
-    contract(n, n, n, {a, 1, line, kRun * line}, {grad, row, 1, run}, {b, line, kRun, false}, packed);
+    contract(n, n, n, {grad, row, 1, run}, {b, 1, line, kRun * line}, {grad_a, line, kRun}, packed);
+    contract(n, n, n, {a, 1, line, kRun * line}, {grad, row, 1, run}, {b, line, kRun}, packed);
     std::copy_n(grad_a, p.plane(), a);
   });
 }

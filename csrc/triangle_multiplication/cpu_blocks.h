@@ -45,9 +45,6 @@ struct Problem {
   int64_t products() const { return product_of(batch, 0, 0); }
 };
 
-// Whether a table of so many floats is written past the caches.
-inline bool streams(int64_t count) { return kStreams && count > (int64_t{1} << 21); }
-
 // A run of places in one row of a plane or of the product.
 struct Block {
   int64_t batch, row, first;

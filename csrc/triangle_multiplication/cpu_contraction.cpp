@@ -44,36 +44,30 @@ void pack_strip(Matrix b, int64_t first, int64_t columns, int64_t k0, int64_t de
   }
 }
 
-enum Finish { kSet, kAdd, kSetPastCaches, kAddPastCaches };
-
-template <int Rows, Finish How>
+template <int Rows, bool Add>
 void add_tile(int64_t deep, const float* a, const float* strip, float* out, int64_t out_row) {
   tile<Rows, 2>(
       static_cast<int>(deep), a, kPanelRow, 1, strip, kStrip, [](int, int) { return Vector{}; },
       // What is there is added last: started from, it would round every product at the size of the whole sum.
       [=](int r, int v, Vector sum) {
         float* to = out + r * out_row + v * kLanes;
-        if (How == kAdd || How == kAddPastCaches) sum += load(to);
-        if (How == kSet || How == kAdd)
-          store(to, sum);
-        else
-          stream(to, sum);
+        store(to, Add ? load(to) + sum : sum);
       });
 }
 
-template <int Rows, Finish How>
+template <int Rows, bool Add>
 void add_last_rows(int64_t rows, int64_t deep, const float* a, const float* strip, float* out, int64_t out_row) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return add_tile<Rows, How>(deep, a, strip, out, out_row);
-    add_last_rows<Rows - 1, How>(rows, deep, a, strip, out, out_row);
+    if (rows == Rows) return add_tile<Rows, Add>(deep, a, strip, out, out_row);
+    add_last_rows<Rows - 1, Add>(rows, deep, a, strip, out, out_row);
   }
 }
 
-template <Finish How>
+template <bool Add>
 void add_rows(int64_t rows, int64_t deep, const float* a, const float* strip, float* out, int64_t out_row) {
   for (; rows >= kTileRows; rows -= kTileRows, a += kTileRows * kPanelRow, out += kTileRows * out_row)
-    add_tile<kTileRows, How>(deep, a, strip, out, out_row);
-  add_last_rows<kTileRows - 1, How>(rows, deep, a, strip, out, out_row);
+    add_tile<kTileRows, Add>(deep, a, strip, out, out_row);
+  add_last_rows<kTileRows - 1, Add>(rows, deep, a, strip, out, out_row);
 }
 
 }  // namespace
@@ -85,7 +79,6 @@ void contract(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, 
   float *const strips = scratch, *const panel = scratch + (kDepth + 4) * kColumns;
   for (int64_t n0 = 0; n0 < columns; n0 += kColumns)
     for (int64_t k0 = 0; k0 < depth; k0 += part) {
-      const bool past_caches = out.past_caches && k0 + part >= depth;
       const int64_t deep = std::min(part, depth - k0), end = std::min(kColumns, columns - n0);
       for (int64_t n = 0; n < end; n += kStrip)
         pack_strip(b, n0 + n, std::min(kStrip, end - n), k0, deep, strips + n * (kDepth + 4));
@@ -95,10 +88,7 @@ void contract(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, 
         for (int64_t n = 0; n < end; n += kStrip) {
           const float* strip = strips + n * (kDepth + 4);
           float* to = out.data + r0 * out.row + (n0 + n) / kRun * out.run + (n0 + n) % kRun;
-          if (past_caches)
-            (k0 > 0 ? add_rows<kAddPastCaches> : add_rows<kSetPastCaches>)(high, deep, panel, strip, to, out.row);
-          else
-            (k0 > 0 ? add_rows<kAdd> : add_rows<kSet>)(high, deep, panel, strip, to, out.row);
+          (k0 > 0 ? add_rows<true> : add_rows<false>)(high, deep, panel, strip, to, out.row);
         }
       }
     }

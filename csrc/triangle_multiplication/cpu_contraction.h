@@ -18,7 +18,6 @@ struct Matrix {
 struct Target {
   float* data;
   int64_t row, run;
-  bool past_caches;  // as stream() of common/dense.h, whose end is the caller's
 };
 
 // Floats of scratch that contract() needs.
