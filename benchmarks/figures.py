@@ -33,7 +33,8 @@ SETS = {
 }
 ROWS = (
     "residues", "bond_rms", "bond_over_4_sigma", "angle_rms", "angle_over_4_sigma", "omega_rms", "ca_neighbours",
-    "chain_breaks", "backbone_clashes_per_100", "helices_right_handed", "rama_favoured", "rama_outlier",
+    "chain_breaks", "backbone_clashes_per_100", "new_clashes_per_100", "helices_right_handed", "rama_favoured",
+    "new_rama_favoured", "rama_outlier",
     "helix", "strand", "loop", "rg", "contact_order",
 )  # fmt: skip
 
@@ -83,7 +84,7 @@ def tables() -> str:
     counts = [f"{name} ({summary['residues']['count']})" for name, summary in columns.items()]
     lines = ["| mean [95 % interval] | " + " | ".join(counts) + " |", "|---" * (len(columns) + 1) + "|"]
     for key in ROWS:
-        cells = [_cell(summary[key], metric(key).scale) for summary in columns.values()]
+        cells = [_cell(summary.get(key, {"count": 0}), metric(key).scale) for summary in columns.values()]
         lines.append(f"| {metric(key).heading} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -183,6 +183,11 @@ def _anchored(fold: IdealFold, elements: Sequence[Block], anchor: Anchor, length
     text = _merged(kinds, owner, anchor)
     if text is None or not _possible(points, text, anchor):
         return None
+    return _with_neighbours(text, points, anchor, misfit)
+
+
+def _with_neighbours(text: str, points: np.ndarray, anchor: Anchor, misfit: float) -> AnchoredFold | None:
+    """The fold of these letters and CA atoms with what lies side by side; None where a new strand would be alone."""
     blocks = blocks_of(text)
     sketch = tuple(points[block.start : block.stop] for block in blocks)
     beside = _neighbours(blocks, sketch)
@@ -220,6 +225,11 @@ def _merged(kinds: np.ndarray, owner: np.ndarray, anchor: Anchor) -> str | None:
     letters[anchor.places] = list(anchor.letters)
     inside = np.zeros(len(letters), bool)
     inside[anchor.places] = True
+    # Two blocks have a loop between them; the motif's stay as they are.
+    for before in np.flatnonzero((letters[:-1] != letters[1:]) & (letters[:-1] != "L") & (letters[1:] != "L")):
+        for row in (before, before + 1):
+            if not inside[row]:
+                letters[row] = "L"
     place = 0
     for letter, run in groupby(letters.tolist()):
         rows = np.arange(place, place + len(list(run)))
@@ -229,11 +239,6 @@ def _merged(kinds: np.ndarray, owner: np.ndarray, anchor: Anchor) -> str | None:
             return None
         if letter != "L" and len(rows) < _SHORTEST[letter]:
             letters[own] = "L"
-    # Two blocks of one kind or of two have a loop between them; the motif's stay as they are.
-    for before in np.flatnonzero((letters[:-1] != letters[1:]) & (letters[:-1] != "L") & (letters[1:] != "L")):
-        for row in (before, before + 1):
-            if not inside[row]:
-                letters[row] = "L"
     outside = [block for block in _blocks(letters) if not inside[block.start : block.stop].any()]
     return "".join(letters) if outside else None
 
@@ -250,9 +255,9 @@ def _possible(points: np.ndarray, text: str, anchor: Anchor) -> bool:
     near = np.abs(new[:, None] - anchor.places) <= _ALONG_CHAIN
     if np.any((cdist(points[new], anchor.alphas) < _NEAREST) & ~near):
         return False
-    return (
-        not len(anchor.obstacles) or _NEAREST_OBSTACLE <= cdist(points[new], anchor.obstacles).min() < _BESIDE_OBSTACLE
-    )
+    if not len(anchor.obstacles):
+        return True
+    return bool(_NEAREST_OBSTACLE <= cdist(points[new], anchor.obstacles).min() < _BESIDE_OBSTACLE)
 
 
 def _neighbours(blocks: Sequence[Block], sketch: Sequence[np.ndarray]) -> tuple[BlockPair, ...]:
