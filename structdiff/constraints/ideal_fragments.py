@@ -157,12 +157,13 @@ def ladders(pairs: Sequence[StrandPair], chain: np.ndarray) -> list[tuple[list[t
     """
     parity: dict[int, int] = {}
     found = []
-    for pair in pairs:
+    # First those of which it is known where their bonds are: the others go by them.
+    for pair in sorted(pairs, key=lambda pair: pair.bonded is None):
         facing = pair.facing()
         starts = (pair.first.start, pair.second.start) if pair.parallel else (pair.second.start, pair.first.start)
-        begin = 0
+        begin = pair.bonded or 0
         for side, start in enumerate(starts):
-            if start in parity and begin == 0:
+            if start in parity and begin == 0 and facing and pair.bonded is None:
                 bonded = (facing[0][side] + (pair.parallel and side)) % 2
                 begin = int(bonded == parity[start])
         facing = _longer(facing[begin:], pair, chain)

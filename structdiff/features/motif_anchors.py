@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from structdiff.evaluation.backbone import CA, Backbone
+from structdiff.evaluation.backbone import CA, Backbone, C
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout, LayoutResidue
@@ -64,5 +64,6 @@ def _anchor(
         places=np.flatnonzero([residue.origin is not None for residue in chain]),
         letters="".join(secondary_structure(backbone)[at]),
         alphas=alphas,
+        carbonyls=backbone.oxygen_or_ideal[at] - backbone.positions[at, C],
         obstacles=_atoms(motif, others),
     )

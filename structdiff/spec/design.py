@@ -22,7 +22,7 @@ from structdiff.spec.document import (
     read_text,
 )
 from structdiff.spec.energies import Energy
-from structdiff.spec.fold import BlockPair, Sketch
+from structdiff.spec.fold import BlockPair, Register, Sketch
 from structdiff.spec.layout import Layout, sample_layout, with_ligands
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS, expanded, spread
@@ -99,8 +99,8 @@ class DesignSpec:
     whole_contigs: Contigs | None = field(default=None, compare=False, repr=False)
     #: Where drawn fold plans have their helices and strands, for each plan.
     sketches: tuple[Sketch, ...] = field(default=(), compare=False, repr=False)
-    #: Where drawn fold plans have pairs of strands shifted against each other (`StrandPair.register`).
-    registers: tuple[tuple[BlockPair, int], ...] = field(default=(), compare=False, repr=False)
+    #: How drawn fold plans have pairs of strands shifted against each other, and bonded.
+    registers: tuple[tuple[BlockPair, Register], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for key, letters in (("secondary_structure", SECONDARY_STRUCTURE_LETTERS), ("burial", BURIAL_LETTERS)):

@@ -14,6 +14,8 @@ from structdiff.typing import Float
 
 #: Two blocks by their numbers, counted from 1 along all designed chains.
 BlockPair = tuple[int, int]
+#: `register` and `bonded` of a `StrandPair`.
+Register = tuple[int, int | None]
 
 #: Where the fold of new chains comes from when nothing is said: an ideal one, a natural chain's, the network alone.
 FOLD_PLANS = ("ideal", "natural", "none")
@@ -49,13 +51,15 @@ class StrandPair:
     """Two strands (blocks) that lie side by side, and whether they run the same way.
 
     register: at which residue of the second strand (from 0, may lie beyond its ends) the first one's first residue has
-    its place, or its last if they run opposite ways.
+    its place, or its last if they run opposite ways. bonded: which of the residues that face each other are the first
+    that are bonded to each other, 0 or 1; None if it makes no difference.
     """
 
     first: Block
     second: Block
     parallel: bool
     register: int = 0
+    bonded: int | None = None
 
     def facing(self) -> list[tuple[int, int]]:
         """Residues that face each other: the first of a pair in rising order, from the loop between two outwards."""
@@ -129,7 +133,7 @@ def strand_pairs(
     adjacent: Iterable[BlockPair] = (),
     apart: Iterable[BlockPair] = (),
     parallel: Iterable[BlockPair] = (),
-    registers: Mapping[BlockPair, int] | None = None,
+    registers: Mapping[BlockPair, Register] | None = None,
 ) -> list[StrandPair]:
     """Which strands are paired: those said to be adjacent; else, without registers, each with the next one.
 
@@ -144,11 +148,14 @@ def strand_pairs(
         refused = {(low - 1, high - 1) for low, high in apart}
         chosen = [pair for pair in pairwise(strands) if pair not in refused]
     same_way = {(low - 1, high - 1) for low, high in parallel}
-    known = {(low - 1, high - 1): register for (low, high), register in (registers or {}).items()}
+    known = {(low - 1, high - 1): given for (low, high), given in (registers or {}).items()}
     return [
         StrandPair(
-            first=blocks[low], second=blocks[high], register=known.get((low, high), 0),
+            first=blocks[low],
+            second=blocks[high],
             parallel=(low, high) in same_way or (high - low == 2 and (low, high) not in known),
+            register=known.get((low, high), (0, None))[0],
+            bonded=known.get((low, high), (0, None))[1],
         )
         for low, high in chosen
     ]  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Energy, RadiusOfGyration
-from structdiff.spec.fold import BlockPair, Sketch, blocks_of
+from structdiff.spec.fold import BlockPair, Register, Sketch, blocks_of
 from structdiff.spec.fold_elements import IdealFold
 from structdiff.spec.ideal_folds import draw_ideal_folds, draw_kind, kind_of
 from structdiff.spec.layout import Layout
@@ -42,8 +42,8 @@ class FoldPlan:
     """Helix (H), strand (E) or loop (L) of each residue, and pairs of blocks (from 1) that lie side by side.
 
     parallel: those pairs of strands that run the same way. radius_of_gyration: of the CA atoms (Å), None if it does not
-    matter. sketch: where the blocks stand, if that is known. registers: how pairs of strands are shifted
-    (`StrandPair.register`), if they are. origin: the natural chain it is that of.
+    matter. sketch: where the blocks stand, if that is known. registers: how pairs of strands are shifted and bonded, if
+    that is known. origin: the natural chain it is that of.
     """
 
     letters: str
@@ -51,7 +51,7 @@ class FoldPlan:
     parallel: tuple[BlockPair, ...] = ()
     radius_of_gyration: float | None = None
     sketch: Sketch | None = field(default=None, compare=False)
-    registers: tuple[tuple[BlockPair, int], ...] = field(default=(), compare=False)
+    registers: tuple[tuple[BlockPair, Register], ...] = field(default=(), compare=False)
     origin: str = ""
 
     def to_row(self) -> list[str]:
@@ -219,7 +219,7 @@ def _following(spec: DesignSpec, plans: Mapping[str, FoldPlan], *, alone: bool) 
     """The request with the plans of its designed chains, by name in their order; alone: there are no other chains."""
     adjacent: list[BlockPair] = []
     parallel: list[BlockPair] = []
-    registers: list[tuple[BlockPair, int]] = []
+    registers: list[tuple[BlockPair, Register]] = []
     sizes: list[Energy] = []
     sketches: list[Sketch] = []
     own_size = any(isinstance(energy, RadiusOfGyration) for energy in spec.energies)

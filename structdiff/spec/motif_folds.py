@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
-from structdiff.spec.fold import Block, BlockPair, blocks_of
+from structdiff.spec.fold import Block, BlockPair, Register, StrandPair, blocks_of
 from structdiff.spec.fold_elements import BESIDE, IdealFold
 from structdiff.spec.ideal_folds import draw_ideal_folds
 from structdiff.typing import Float
@@ -36,12 +36,13 @@ _HELIX_ROOM, _HELIX_LOOPS, _SHORTEST_HELIX = 20, (2, 6), 7
 class Anchor:
     """What a chain keeps of a structure, in one piece: places in the chain (from 0), letters H, E or L, CA atoms (Å).
 
-    obstacles: atoms (Å, in the same frame) that stand around it.
+    carbonyls: from C to O of each residue (Å). obstacles: atoms (Å, in the same frame) that stand around it.
     """
 
     places: np.ndarray
     letters: str
     alphas: Float[np.ndarray, "residue 3"]
+    carbonyls: Float[np.ndarray, "residue 3"]
     obstacles: Float[np.ndarray, "atom 3"]
 
 
@@ -49,7 +50,7 @@ class Anchor:
 class AnchoredFold:
     """A fold in the motif's frame: letters of the whole chain, CA atoms of its blocks (Å), which lie side by side.
 
-    registers: of pairs of strands (`StrandPair.register`). misfit: Å by which the fold's elements miss the motif's and
+    registers: how pairs of strands are shifted and bonded. misfit: Å by which the fold's elements miss the motif's and
     what either has for itself.
     """
 
@@ -57,7 +58,7 @@ class AnchoredFold:
     sketch: tuple[Float[np.ndarray, "residue 3"], ...]
     adjacent: tuple[BlockPair, ...]
     parallel: tuple[BlockPair, ...]
-    registers: tuple[tuple[BlockPair, int], ...]
+    registers: tuple[tuple[BlockPair, Register], ...]
     misfit: float
 
 
@@ -198,11 +199,14 @@ def _with_neighbours(text: str, points: np.ndarray, anchor: Anchor, misfit: floa
     if any(not _holds(anchor, block) for block in lone):
         return None
     parallel = tuple((low, high) for low, high in strands if _same_way(sketch[low - 1], sketch[high - 1]))
-    registers = tuple(
-        ((low, high), _register(sketch[low - 1], sketch[high - 1], (low, high) in parallel)) for low, high in strands
-    )
+    registers = []
+    for low, high in strands:
+        same_way = (low, high) in parallel
+        register = _register(sketch[low - 1], sketch[high - 1], same_way)
+        pair = StrandPair(first=blocks[low - 1], second=blocks[high - 1], parallel=same_way, register=register)
+        registers.append(((low, high), (register, first_bonded(pair, points, anchor))))
     return AnchoredFold(
-        letters=text, sketch=sketch, adjacent=beside, parallel=parallel, registers=registers, misfit=misfit
+        letters=text, sketch=sketch, adjacent=beside, parallel=parallel, registers=tuple(registers), misfit=misfit
     )
 
 
@@ -291,3 +295,19 @@ def _register(one: np.ndarray, other: np.ndarray, parallel: bool) -> int:
         missing = min(len(one), len(other)) - len(rows)
         apart[register] = np.linalg.norm(first[rows] - other[rows + register], axis=-1).mean() + 0.3 * missing
     return min(apart, key=apart.__getitem__)
+
+
+def first_bonded(pair: StrandPair, points: np.ndarray, anchor: Anchor) -> int | None:
+    """Which residues of the pair are the first that are bonded, by where the motif's carbonyls point; None without any.
+
+    Along a strand they point to one side and to the other by turns. Of parallel strands, where one's residue is bonded
+    the one it faces is not.
+    """
+    carbonyls = dict(zip(anchor.places.tolist(), anchor.carbonyls, strict=True))
+    towards = 0.0
+    for number, (one, other) in enumerate(pair.facing()):
+        for here, there, turned in ((one, other, False), (other, one, pair.parallel)):
+            if here in carbonyls:
+                sign = -1.0 if (number + turned) % 2 else 1.0
+                towards += sign * float(carbonyls[here] @ (points[there] - points[here]))
+    return None if towards == 0.0 else int(towards < 0)

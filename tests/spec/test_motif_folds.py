@@ -4,7 +4,7 @@ import pytest
 from structdiff.spec.fold import Block, StrandPair, blocks_of
 from structdiff.spec.fold_elements import element
 from structdiff.spec.fold_plans import plan_around
-from structdiff.spec.motif_folds import Anchor, draw_anchored_fold, helices_around
+from structdiff.spec.motif_folds import Anchor, draw_anchored_fold, first_bonded, helices_around
 
 NOWHERE = np.zeros((0, 3))
 
@@ -16,7 +16,15 @@ def helix(first: int, length: int = 12, obstacles: np.ndarray = NOWHERE) -> Anch
     before = alphas[0] + np.array([[-5.0, -4.0, 2.0], [-2.5, -2.0, 1.0]])
     return Anchor(
         places=np.arange(first, first + length + 2), letters="LL" + "H" * length,
-        alphas=np.concatenate([before, alphas]), obstacles=obstacles,
+        alphas=np.concatenate([before, alphas]), carbonyls=np.tile(part.direction, (length + 2, 1)),
+        obstacles=obstacles,
+    )  # fmt: skip
+
+
+def loops(obstacles: np.ndarray) -> Anchor:
+    return Anchor(
+        places=np.arange(30, 36), letters="LLLLLL", alphas=3.8 * np.eye(6, 3), carbonyls=np.eye(6, 3),
+        obstacles=obstacles,
     )  # fmt: skip
 
 
@@ -65,7 +73,7 @@ def test_strands_of_a_sketch_face_each_other_in_their_register():
             for block, cloud in zip(blocks, fold.sketch, strict=True)
             for row, place in enumerate(cloud)
         }
-        for (low, high), register in fold.registers:
+        for (low, high), (register, _) in fold.registers:
             pair = StrandPair(
                 first=blocks[low - 1], second=blocks[high - 1], parallel=(low, high) in same_way, register=register
             )
@@ -75,7 +83,7 @@ def test_strands_of_a_sketch_face_each_other_in_their_register():
 
 
 def test_a_motif_of_loops_has_no_fold_but_helices_around_it():
-    anchor = Anchor(places=np.arange(30, 36), letters="LLLLLL", alphas=3.8 * np.eye(6, 3), obstacles=NOWHERE)
+    anchor = loops(NOWHERE)
     assert draw_anchored_fold(70, anchor, np.random.default_rng(0)) is None
     plan = plan_around(70, anchor, np.random.default_rng(0))
     assert plan is not None
@@ -86,7 +94,7 @@ def test_a_motif_of_loops_has_no_fold_but_helices_around_it():
 
 
 def test_no_helices_are_put_blindly_beside_a_ligand():
-    anchor = Anchor(places=np.arange(30, 36), letters="LLLLLL", alphas=3.8 * np.eye(6, 3), obstacles=np.zeros((1, 3)))
+    anchor = loops(np.zeros((1, 3)))
     assert plan_around(70, anchor, np.random.default_rng(0)) is None
 
 
@@ -109,3 +117,26 @@ def test_a_register_shifts_which_residues_face_each_other():
     assert facing(2, True) == [(0, 12), (1, 13)]
     assert facing(-1, True) == [(1, 10), (2, 11), (3, 12), (4, 13)]
     assert facing(0, False) == [(10, 4), (11, 3), (12, 2), (13, 1)]
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_bonds_of_a_pair_are_where_the_motif_points(parallel):
+    """Two strands in a plane; the motif's carbonyls point to the other strand and away by turns."""
+    places = np.arange(5)
+    points = np.zeros((20, 3))
+    points[:5, 0] = points[10:15, 0] = 3.3 * places
+    points[10:15, 1] = 4.8
+    if not parallel:
+        points[10:15] = points[10:15][::-1].copy()
+    pair = StrandPair(
+        first=Block(letter="E", start=0, stop=5), second=Block(letter="E", start=10, stop=15), parallel=parallel
+    )
+    carbonyls = np.zeros((5, 3))
+    for towards in (0, 1):
+        carbonyls[:, 1] = np.where(places % 2 == towards, 1.2, -1.2)
+        anchor = Anchor(places=places, letters="EEEEE", alphas=points[:5], carbonyls=carbonyls, obstacles=NOWHERE)
+        assert first_bonded(pair, points, anchor) == towards
+    elsewhere = Anchor(
+        places=np.arange(16, 18), letters="LL", alphas=points[16:18], carbonyls=points[:2], obstacles=NOWHERE
+    )
+    assert first_bonded(pair, points, elsewhere) is None
