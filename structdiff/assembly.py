@@ -445,8 +445,16 @@ def _verdicts(job: Job, structure: Structure) -> list[Verdict]:
     assert job.layout is not None
     found = [motif_verdict(structure, job.structure, job.held)] if (job.held > 0).any() else []
     user = job.user or job.spec
-    near = [proximity_verdict(asked, structure) for asked in job.proximities if asked.told]
-    found += [plan_verdict(each) if user.secondary_structure is None and is_of_fold(each) else each for each in near]
+    group = None if job.symmetry is None else job.symmetry.operators
+    # Blocks are those of one copy; what touches a target may be any.
+    near = [
+        proximity_verdict(asked, structure, None if is_of_fold(asked.name) else group)
+        for asked in job.proximities
+        if asked.told
+    ]
+    found += [
+        plan_verdict(each) if user.secondary_structure is None and is_of_fold(each.name) else each for each in near
+    ]
     found += [] if job.start is None or job.noise is None else [start_verdict(structure, *_started(job))]
     terms = () if job.asked is None else job.asked.terms
     # Interfaces and clashes are judged with all of the target, energies on what was drawn.

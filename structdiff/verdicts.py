@@ -16,6 +16,7 @@ from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
 from structdiff.features.templates import Templates
+from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.output.prediction import Verdict
 from structdiff.spec.design import DesignSpec
@@ -103,9 +104,12 @@ def template_verdicts(templates: Templates, structure: Structure) -> list[Verdic
     return found
 
 
-def proximity_verdict(asked: Proximity, structure: Structure) -> Verdict:
-    """The shortest distance between the two sets of atoms, of those that were placed."""
-    nearest = _nearest(structure, asked.first, asked.second)
+def proximity_verdict(asked: Proximity, structure: Structure, group: SymmetryGroup | None = None) -> Verdict:
+    """The shortest distance between the two sets of atoms, of those that were placed.
+
+    group: the structure is one copy of an assembly, in which the second set is that of all copies.
+    """
+    nearest = _nearest(structure, asked.first, asked.second, group)
     met = nearest >= asked.bound if asked.avoid else nearest <= asked.bound
     words = "at least" if asked.avoid else "within"
     return Verdict(name=asked.name, asked=f"{words} {asked.bound:g} Å", reached=f"{nearest:.1f} Å", met=met)
@@ -145,9 +149,9 @@ def plan_verdict(verdict: Verdict) -> Verdict:
     return dataclasses.replace(verdict, name=f"{_PLAN}: {verdict.name}", requested=False)
 
 
-def is_of_fold(verdict: Verdict) -> bool:
-    """Whether a verdict is on helices and strands side by side, which only a fold asks for, given or drawn."""
-    return verdict.name.startswith("blocks ")
+def is_of_fold(name: str) -> bool:
+    """Whether a verdict of that name is on helices and strands side by side, which only a fold asks for."""
+    return name.startswith("blocks ")
 
 
 def _fold_verdicts(spec: DesignSpec, layout: Layout, structure: Structure, *, planned: bool) -> list[Verdict]:
@@ -234,9 +238,10 @@ def _crop_verdict(spec: DesignSpec, layout: Layout, structure: Structure, motif:
     )
 
 
-def _nearest(structure: Structure, first: np.ndarray, second: np.ndarray) -> float:
+def _nearest(structure: Structure, first: np.ndarray, second: np.ndarray, group: SymmetryGroup | None) -> float:
     one, other = (rows[structure.atoms.resolved[rows]] for rows in (first, second))
     if not len(one) or not len(other):
         return float("inf")
-    positions = torch.from_numpy(structure.atoms.positions)
-    return float(torch.cdist(positions[one], positions[other]).min())
+    positions = structure.atoms.positions.astype(np.float64)
+    images = positions[other] if group is None else group.apply(positions[other]).reshape(-1, 3)
+    return float(KDTree(images).query(positions[one])[0].min())

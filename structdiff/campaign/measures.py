@@ -73,7 +73,7 @@ def refold_columns(
     if len(target) >= 3 and len(alpha) >= 3:
         found["target_aligned_rmsd"] = _aligned_rmsd(ours, theirs, on=target, of=alpha)
     if hotspots:
-        touched = [_touched(theirs, spot, chains) for spot in hotspots]
+        touched = [_touched(theirs, spot, [name for name in chains if name != spot[0]]) for spot in hotspots]
         found["refold_hotspots_touched"] = sum(touched) / len(touched)
     return {key: _number(value) for key, value in found.items()}
 

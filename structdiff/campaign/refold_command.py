@@ -57,17 +57,18 @@ class CommandRefolder:
                 (place / f"{complex_.name}.fasta").write_text(_fasta(complex_), encoding="utf-8")
             values = {"yaml": str(place / f"{complex_.name}.yaml"), "fasta": str(place / f"{complex_.name}.fasta"),
                       "out": str(out), "name": complex_.name}  # fmt: skip
-            self._call(command_words(self.command, values), out)
+            self._call(command_words(self.command, values))
             structure = read_structure(_structure_file(out, self.command))
         b_factors = structure.atoms.b_factor[structure.atoms.resolved & (structure.atoms.name == "CA")]
         mean = float(np.mean(b_factors)) if len(b_factors) else float("nan")
         plddt = mean * 100 if 0 < mean <= 1 else mean
         return Refolded(structure=structure, scores={"refold_plddt": round(plddt, 2) if plddt == plddt else None})
 
-    def _call(self, words: Sequence[str], out: Path) -> None:
+    def _call(self, words: Sequence[str]) -> None:
         try:
-            # Ctrl-C reaches the command too, since it belongs to the same terminal.
-            done = subprocess.run(words, cwd=out, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            # In the folder that structdiff was called in, so that paths in the command mean what they say. Ctrl-C
+            # reaches the command too, since it belongs to the same terminal.
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         except OSError as error:
             raise InputError(f"the command cannot be run: {error.strerror or error}", key="refold_command",
                              found=words[0]) from None  # fmt: skip

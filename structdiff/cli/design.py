@@ -125,8 +125,9 @@ def asked_design(path: Path | None, options: Mapping[str, Any]) -> DesignSpec:
 
 def _draw(spec: DesignSpec) -> None:
     """Prints the layouts of the first designs."""
-    from structdiff.pipeline import layouts
+    from structdiff.pipeline import job_of, layouts
 
+    job_of(spec, 0)  # what is wrong with the request is told now, not when it is run
     drawn = layouts(dataclasses.replace(spec, num_designs=min(spec.num_designs, _DRAWN_AT_MOST)))
     width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 120))
     for number, layout in enumerate(drawn, start=1):

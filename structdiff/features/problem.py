@@ -13,6 +13,7 @@ from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.fold import block_pairs
 from structdiff.evaluation.secondary_structure import secondary_structure
+from structdiff.features.reach import alpha, gaps, reaching
 from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, is_fixed
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import blocks_of
@@ -24,7 +25,6 @@ from structdiff.structure.tables import Structure
 CROPPED_TARGET, CROP_REACH = 150, 25.0
 _SHORTEST_STRETCH, _BRIDGED_GAP = 6, 3  # residues of a cropped target
 _EPITOPE_DISTANCE, _EPITOPE_RESIDUES = 5.0, 6  # Å between heavy atoms; hotspots taken from a bound reference
-_REACH_PER_RESIDUE = 3.3  # Å, what a chain reaches with each residue more, drawn out but not straight
 
 
 def completed(spec: DesignSpec, motif: Structure | None) -> DesignSpec:
@@ -37,9 +37,12 @@ def completed(spec: DesignSpec, motif: Structure | None) -> DesignSpec:
     if motif is not None and spec.epitope:
         spec = replace(spec, hotspots=_epitope(spec, motif, rows), epitope=())
     spec = spec.resolve(rows)
-    if motif is not None and spec.unindexed:
-        spec = replace(spec, unindexed_gaps=_gaps(spec.unindexed, motif, rows))
-    return spec if motif is None else _cropped(spec, motif, rows)
+    if motif is None:
+        return spec
+    spec = reaching(spec, motif, rows)
+    if spec.unindexed:
+        spec = replace(spec, unindexed_gaps=gaps(spec, motif, rows))
+    return _cropped(spec, motif, rows)
 
 
 def _with_fold(spec: DesignSpec, reference: Structure) -> DesignSpec:
@@ -103,29 +106,6 @@ def _epitope(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) 
     return tuple(dict.fromkeys([*spec.hotspots, *sorted(set(most) - set(spec.keep_away))]))
 
 
-def _gaps(
-    stretches: Sequence[FixedSegment], motif: Structure, rows: Mapping[ResidueId, int]
-) -> tuple[tuple[int, ...], ...]:
-    """The fewest residues that reach from the end of each stretch to the start of each other; 1 between groups."""
-    ends = [_alpha(motif, rows[stretch.residues[-1]]) for stretch in stretches]
-    starts = [_alpha(motif, rows[stretch.residues[0]]) for stretch in stretches]
-    return tuple(
-        tuple(
-            max(1, int(np.ceil(np.linalg.norm(end - start) / _REACH_PER_RESIDUE)) - 1)
-            if stretches[i].group == stretches[j].group
-            else 1
-            for j, start in enumerate(starts)
-        )
-        for i, end in enumerate(ends)
-    )
-
-
-def _alpha(motif: Structure, row: int) -> np.ndarray:
-    atoms = motif.residue_atoms(row)
-    names = motif.atoms.name[atoms].tolist()
-    return motif.atoms.positions[atoms.start + (names.index("CA") if "CA" in names else 0)]
-
-
 def _cropped(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) -> DesignSpec:
     """Targets cut down to what lies around the hotspots."""
     fixed = [chain for chain in spec.contigs.chains if is_fixed(chain)]
@@ -140,8 +120,8 @@ def _cropped(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) 
             return spec
         raise InputError("a target is cropped around its hotspots, and none are given", key="target_crop",
                          found=spec.target_crop, allowed="hotspots, an epitope, or target_crop: none")  # fmt: skip
-    places = np.array([_alpha(motif, rows[residue]) for residue in target])
-    centres = np.array([_alpha(motif, rows[residue]) for residue in sorted(named)])
+    places = np.array([alpha(motif, rows[residue]) for residue in target])
+    centres = np.array([alpha(motif, rows[residue]) for residue in sorted(named)])
     distance = np.linalg.norm(places[:, None] - centres[None], axis=-1).min(1)
     near = np.argsort(distance, kind="stable")[:limit]
     kept = {target[place] for place in near if distance[place] <= CROP_REACH} | (set(target) & set(spec.keep_away))

@@ -26,7 +26,7 @@ from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import Block, blocks_of
 from structdiff.spec.layout import Layout
 from structdiff.structure.scaffold import Scaffold
-from structdiff.structure.tables import Structure
+from structdiff.structure.tables import ChainKind, Structure
 
 #: A hotspot is touched when a backbone atom of the design comes this near (Å) to any of its heavy atoms.
 HOTSPOT_DISTANCE = 8.0
@@ -35,6 +35,8 @@ LIGAND_DISTANCE, TARGET_DISTANCE, BLOCK_DISTANCE = 6.0, 5.0, 8.0
 
 _SECONDARY_STRUCTURE = {"H": HELIX, "E": STRAND, "L": LOOP, "?": 0}
 _BURIAL = {"B": BURIED, "P": PARTLY_BURIED, "E": EXPOSED, "?": 0}
+#: The keys of a design that fill two channels.
+_KEYS = {"hotspot": "hotspots", "keep_away": "keep_away"}
 
 
 def design_condition(spec: DesignSpec, layout: Layout, scaffold: Scaffold, tokens: TokenTable) -> Condition:
@@ -49,10 +51,14 @@ def design_condition(spec: DesignSpec, layout: Layout, scaffold: Scaffold, token
         # A new residue with a name is one that a bond asks for.
         "sequence_known": np.where(kept, spec.fixed_sequence & ~redesigned, named),
     }
-    fixed_chain = np.array([residue.chain_is_fixed for residue in layout.residues])[tokens.residue]
-    channels["sequence_known"] = channels["sequence_known"] | fixed_chain
+    # A target keeps its types whatever becomes of a motif's, but for what is named; alone it is what is designed.
+    if any(not residue.chain_is_fixed for residue in layout.residues):
+        fixed_chain = np.array([residue.chain_is_fixed for residue in layout.residues])[tokens.residue]
+        channels["sequence_known"] = channels["sequence_known"] | (fixed_chain & ~redesigned)
+    protein = scaffold.structure.chains.kind[scaffold.structure.residues.chain] == ChainKind.PROTEIN
+    channels["sequence_known"] = channels["sequence_known"] | ~protein[tokens.residue]
     for channel, asked, value in (("hotspot", spec.hotspots, HOTSPOT), ("keep_away", spec.keep_away, KEEP_AWAY)):
-        marked = np.isin(tokens.residue, layout.indices(asked, channel))
+        marked = np.isin(tokens.residue, layout.indices(asked, _KEYS[channel]))
         channels[channel] = np.where(marked, value, 0)
     letters = {"secondary_structure": (spec.secondary_structure_of(layout), _SECONDARY_STRUCTURE)}
     letters["burial"] = (spec.burial_of(layout), _BURIAL)
@@ -124,12 +130,15 @@ def design_proximities(spec: DesignSpec, layout: Layout, structure: Structure, t
     new = np.array([residue.origin is None for residue in layout.residues])
     designed = np.flatnonzero(new[structure.atoms.residue])
     asked = []
-    for name, residues, avoid in (("hotspot", spec.hotspots, False), ("keep away", spec.keep_away, True)):
-        for residue, place in zip(residues, layout.indices(residues, name), strict=True):
-            atoms = _atoms_of(structure, place)
+    for channel, residues, avoid in (("hotspot", spec.hotspots, False), ("keep_away", spec.keep_away, True)):
+        for residue, place in zip(residues, layout.indices(residues, _KEYS[channel]), strict=True):
             asked.append(
-                Proximity(name=f"{name} {residue}", first=atoms, second=designed, bound=HOTSPOT_DISTANCE, avoid=avoid)
-            )
+                Proximity(
+                    name=f"{channel.replace('_', ' ')} {residue}", first=_atoms_of(structure, place),
+                    second=_beside(place, layout, structure, designed, _KEYS[channel]), bound=HOTSPOT_DISTANCE,
+                    avoid=avoid,
+                )
+            )  # fmt: skip
     for place, residue in enumerate(layout.residues):
         if str(residue.origin) in spec.ligands and residue.origin not in (*spec.hotspots, *spec.keep_away):
             asked.append(Proximity(name=f"ligand {residue.origin}", first=_atoms_of(structure, place), second=designed,
@@ -139,6 +148,19 @@ def design_proximities(spec: DesignSpec, layout: Layout, structure: Structure, t
         target = np.flatnonzero(whole[structure.atoms.residue])
         asked.append(Proximity(name="target", first=target, second=designed, bound=TARGET_DISTANCE, told=False))
     return asked + _block_proximities(spec, layout, structure) + _closures(spec, structure)
+
+
+def _beside(place: int, layout: Layout, structure: Structure, designed: np.ndarray, key: str) -> np.ndarray:
+    """New atoms that may touch a residue: those of other chains, since its own chain always lies against it."""
+    own = layout.residues[place]
+    if own.chain_is_fixed:
+        return designed
+    chains = np.array([residue.chain for residue in layout.residues])
+    others = designed[chains[structure.atoms.residue[designed]] != own.chain]
+    if not len(others):
+        raise InputError("the residue is part of the designed chain itself, and no other new chain could touch it",
+                         key=key, found=str(own.origin), allowed="residues of chains that are kept whole")  # fmt: skip
+    return others
 
 
 def is_binder(layout: Layout) -> bool:

@@ -16,8 +16,10 @@ from os import fspath
 from typing import Any
 
 from structdiff.errors import InputError
+from structdiff.spec.contigs import every_chain
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.design_keys import KEYS
+from structdiff.spec.document import document_from_data
 from structdiff.spec.energies import Energy
 from structdiff.spec.symmetry import Symmetry
 
@@ -63,11 +65,12 @@ class Problem:
     def spec(self, **more: Any) -> DesignSpec:
         """The whole request; ``more`` keys are added. Raises InputError where something is missing or cannot be."""
         asked = (self + Problem(**more)).asked
-        if "contigs" not in asked:
+        if "contigs" not in asked and not {"noise", "inpaint"} & asked.keys():
             if "length" not in asked:
                 raise InputError("say what to design: contigs or a length", key="contigs", allowed="70-90, say")
             asked["contigs"] = KEYS["contigs"].text(KEYS["length"].write(asked["length"]))
-        return DesignSpec(**asked)
+        # Without contigs the whole structure is what loops are cut from, or what partial diffusion begins with.
+        return DesignSpec(**{"contigs": every_chain(), **asked})
 
 
 class Motif(Problem):
@@ -139,12 +142,25 @@ def read_values(asked: Mapping[str, Any]) -> dict[str, Any]:
         if key in ("motif", "fold_of"):
             value = fspath(value)
         elif key == "energies":
-            items = [value] if isinstance(value, str | Energy) else value
-            value = tuple(item if isinstance(item, Energy) else KEYS[key].text(item)[0] for item in items)
+            items = [value] if isinstance(value, str | Energy | Mapping) else value
+            value = tuple(each for item in items for each in _energies(item))
         elif isinstance(value, str):
             value = KEYS[key].text(value)
+        elif isinstance(value, list | int | float):
+            value = _as_in_a_file(key, value)
         found[key] = value
     return found
+
+
+def _energies(item: Any) -> tuple[Energy, ...]:
+    if isinstance(item, Energy):
+        return (item,)
+    return KEYS["energies"].text(item) if isinstance(item, str) else _as_in_a_file("energies", [item])
+
+
+def _as_in_a_file(key: str, value: Any) -> Any:
+    """The value that plain data has in a design's file. Raises InputError."""
+    return KEYS[key].read(document_from_data({key: value}).fields((key,))[key])
 
 
 def asked_spec(problem: DesignSpec | Problem | Energy | Symmetry | None, more: Mapping[str, Any]) -> DesignSpec:

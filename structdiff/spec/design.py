@@ -26,7 +26,7 @@ from structdiff.spec.fold import BlockPair, Register, Sketch
 from structdiff.spec.layout import Layout, sample_layout, with_ligands
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS, expanded, spread
-from structdiff.spec.rebuilding import Loop, Noise, begun, inside, without_loops
+from structdiff.spec.rebuilding import Loop, Noise, begun, check_kept, inside, without_loops
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
 from structdiff.spec.yaml import relative_to_folder, write_yaml_data
@@ -92,8 +92,9 @@ class DesignSpec:
     energies: tuple[Energy, ...] = ()
     num_designs: int = 1
     seed: int = 0
-    #: What only the motif tells of unindexed stretches: the fewest residues between the end of one and each other.
-    unindexed_gaps: tuple[tuple[int, ...], ...] = field(default=(), compare=False, repr=False)
+    #: What only the motif tells, where stretches are unindexed: the fewest residues from the last residue of each
+    #: stretch to the first of each other.
+    unindexed_gaps: Mapping[tuple[ResidueId, ResidueId], int] = field(default_factory=dict, compare=False, repr=False)
     #: Residues of the target that a crop leaves out, and the contigs with them.
     left_out: tuple[ResidueId, ...] = field(default=(), compare=False, repr=False)
     whole_contigs: Contigs | None = field(default=None, compare=False, repr=False)
@@ -130,6 +131,7 @@ class DesignSpec:
         contigs = contigs.resolve(present)
         if self.noise is not None:
             contigs = begun(contigs, self.hold)
+            check_kept(contigs, self.keep_sequence)
         return replace(self, contigs=contigs, unindexed=unindexed)
 
     @property

@@ -145,6 +145,18 @@ def begun(contigs: Contigs, hold: Sequence[FixedSegment]) -> Contigs:
     return Contigs(chains=chains, asked=str(contigs))
 
 
+def check_kept(contigs: Contigs, keep_sequence: Sequence[FixedSegment] | str) -> None:
+    """Raises InputError for a stretch whose types are to be kept, and of which nothing begins where it was."""
+    begun = [
+        residue for segment in contigs.segments if not isinstance(segment, FixedSegment)
+        for residue in segment.instead_of
+    ]  # fmt: skip
+    for each in () if isinstance(keep_sequence, str) else keep_sequence:
+        if not any(inside(residue, (each,)) for residue in begun):
+            raise InputError("none of it is in the contigs and free to change", key="keep_sequence", found=str(each),
+                             allowed="residues that are not held")  # fmt: skip
+
+
 def _begun(segment: Segment, hold: Sequence[FixedSegment]) -> list[Segment]:
     if not isinstance(segment, FixedSegment):
         return [segment]

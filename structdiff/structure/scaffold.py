@@ -78,7 +78,10 @@ def build_scaffold(
     """
     rows = {} if motif is None else motif_residues(motif) | ligand_residues(motif)
     bonds = [tuple(_place(layout, *end) for end in bond) for bond in disulfides]
-    cysteines = {each for bond in bonds for each in bond}
+    ends = [each for bond in bonds for each in bond]
+    cysteines = set(ends)
+    if twice := next((each for each in ends if ends.count(each) > 1), None):
+        raise InputError("a cysteine has one disulfide", key="disulfides", found=f"{twice[0]}{twice[1]}")
     chains = [
         _chain(chain, residues, motif, rows, chain in cyclic, {number for name, number in cysteines if name == chain})
         for chain, residues in layout.chains.items()

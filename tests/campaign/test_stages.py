@@ -75,9 +75,10 @@ def test_copies_of_known_chains_are_named(planned, tmp_path) -> None:
     assert "nearest_tm" in text
 
 
-def test_a_command_can_refold(planned, tmp_path) -> None:
+def test_a_command_can_refold(planned, tmp_path, monkeypatch) -> None:
     folder = tmp_path / "out"
-    command = f'{sys.executable} -S -c "{COPY}" {{fasta}} {folder}/{{name}}.cif {{out}}/model.cif'
+    monkeypatch.chdir(tmp_path)  # paths in the command are those of the folder that it was given in
+    command = f'{sys.executable} -S -c "{COPY}" {{fasta}} out/{{name}}.cif {{out}}/model.cif'
     results = made(planned(2, refold_command=command), folder)
     for each in results:
         assert each.columns["sc_rmsd"] == pytest.approx(0, abs=1e-3)

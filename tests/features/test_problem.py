@@ -102,12 +102,15 @@ def test_disulfides_make_cysteines():
         scaffold(YELLOW, contigs="12/A46-50", disulfides="A2-A14")
     with pytest.raises(InputError, match=r"residues 1 to 17.*A40"):
         scaffold(YELLOW, contigs="12/A46-50", disulfides="A2-A40")
+    with pytest.raises(InputError, match=r"one disulfide.*A10"):
+        scaffold(YELLOW, contigs="12/A46-50", disulfides="A2-A10,A-8-A5")
 
 
 def test_gaps_between_unindexed_stretches_can_be_bridged():
     spec = asked(ZIPPER, contigs="60", unindexed="A2/A28/B3@2")
-    assert spec.unindexed_gaps[0][1] == spec.unindexed_gaps[1][0] >= 10
-    assert spec.unindexed_gaps[0][2] == 1
+    one, other, free = (stretch.residues[0] for stretch in spec.unindexed)
+    assert spec.unindexed_gaps[one, other] == spec.unindexed_gaps[other, one] >= 10
+    assert spec.unindexed_gaps[one, free] == 1
 
 
 def test_the_fold_of_a_structure(tmp_path):

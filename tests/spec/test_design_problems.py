@@ -109,7 +109,8 @@ def test_unindexed_stretches_find_room(seed, length, gap):
         {"motif": "m.pdb", "contigs": "50", "unindexed": "A5-7/A20/A30-32"}).unindexed).resolve(MOTIF)  # fmt: skip
     rng = np.random.default_rng(seed)
     layout = place_unindexed(DesignSpec(contigs=parse_contigs(str(length))).sample_layout(rng), spec.unindexed,
-                             [[gap] * 3] * 3, rng)  # fmt: skip
+                             {(one.residues[-1], other.residues[0]): gap for one in spec.unindexed
+                              for other in spec.unindexed}, rng)  # fmt: skip
     assert len(layout) == length
     placed = [place for place, residue in enumerate(layout.residues) if residue.origin]
     assert sorted(str(layout.residues[place].origin) for place in placed) == sorted(
@@ -137,6 +138,21 @@ def test_parts_compose_in_any_order():
     assert (hot + Hotspots("A7")).asked["hotspots"] == tuple(ResidueId(chain="A", number=n) for n in (5, 7))
     assert Fold("H12").spec(contigs="12").secondary_structure == "H" * 12
     assert Problem(length="20-30").spec().contigs.length_range() == (20, 30)
+
+
+def test_plain_data_says_in_python_what_it_says_in_a_file():
+    keys = {"motif": "m.pdb", "contigs": ["40", "A1-30"], "hotspots": ["A5", "A12-13"], "seed": 7,
+            "energies": [{"radius_of_gyration": {"target": 12}}, "clash weight=2"]}  # fmt: skip
+    assert Problem(**keys).spec() == design_from_dict({"name": "design", **keys})
+    assert Problem(contigs=60).spec() == Problem(contigs="60").spec()
+    assert Problem(motif="m.pdb", noise=3, hold=["A"]).spec() == design_from_dict(
+        {"motif": "m.pdb", "noise": 3, "hold": "A"}
+    )
+    assert Problem(motif="m.pdb", inpaint=["A10-12:5"]).spec() == design_from_dict(
+        {"motif": "m.pdb", "inpaint": "A10-12:5"}
+    )
+    with pytest.raises(InputError, match="num_designs: expected a whole number"):
+        Problem(contigs=60, num_designs=2.5)
 
 
 @pytest.mark.parametrize(
