@@ -54,7 +54,7 @@ from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.yaml import to_dict as complex_to_dict
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.complex import build_complex
-from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held
+from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held, retyped
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.verdicts import (
     MOTIF_TOLERANCE,
@@ -185,8 +185,9 @@ def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index:
     """The job of one design; raises InputError where the motif cannot be held."""
     name = f"{spec.name}_{index:04d}"
     scaffold = build_scaffold(
-        layout, motif, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec), name=name
-    )
+        layout, motif, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec),
+        retyped=retyped(spec, layout), name=name,
+    )  # fmt: skip
     structure, tokens = scaffold.structure, tokenise(scaffold.structure)
     features = build_features(structure, design_condition(spec, layout, scaffold, tokens), tokens=tokens)
     held = np.where(structure.atoms.resolved, scaffold.residue_group[structure.atoms.residue], 0)

@@ -25,7 +25,7 @@ from structdiff.spec.complex import ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import Block, blocks_of
 from structdiff.spec.layout import Layout
-from structdiff.structure.scaffold import Scaffold
+from structdiff.structure.scaffold import Scaffold, retyped
 from structdiff.structure.tables import ChainKind, Structure
 
 #: A hotspot is touched when a backbone atom of the design comes this near (Å) to any of its heavy atoms.
@@ -44,19 +44,14 @@ def design_condition(spec: DesignSpec, layout: Layout, scaffold: Scaffold, token
     group = scaffold.residue_group[tokens.residue]
     kept = group > 0
     named = scaffold.structure.residues.name[tokens.residue] != "UNK"
-    redesigned = np.isin(tokens.residue, layout.indices(spec.redesign, "redesign"))
+    open_ = np.isin(tokens.residue, layout.indices(sorted(retyped(spec, layout)), "redesign"))
+    protein = scaffold.structure.chains.kind[scaffold.structure.residues.chain] == ChainKind.PROTEIN
     channels: dict[str, np.ndarray] = {
         "motif_group": group,
         "structure_fixed": kept,
         # A new residue with a name is one that a bond asks for.
-        "sequence_known": np.where(kept, spec.fixed_sequence & ~redesigned, named),
+        "sequence_known": np.where(kept, ~open_, named) | ~protein[tokens.residue],
     }
-    # A target keeps its types whatever becomes of a motif's, but for what is named; alone it is what is designed.
-    if any(not residue.chain_is_fixed for residue in layout.residues):
-        fixed_chain = np.array([residue.chain_is_fixed for residue in layout.residues])[tokens.residue]
-        channels["sequence_known"] = channels["sequence_known"] | (fixed_chain & ~redesigned)
-    protein = scaffold.structure.chains.kind[scaffold.structure.residues.chain] == ChainKind.PROTEIN
-    channels["sequence_known"] = channels["sequence_known"] | ~protein[tokens.residue]
     for channel, asked, value in (("hotspot", spec.hotspots, HOTSPOT), ("keep_away", spec.keep_away, KEEP_AWAY)):
         marked = np.isin(tokens.residue, layout.indices(asked, _KEYS[channel]))
         channels[channel] = np.where(marked, value, 0)

@@ -12,7 +12,7 @@ import torch
 from structdiff.geometry.superposition import superposition
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
-from structdiff.structure.scaffold import build_scaffold, partly_held
+from structdiff.structure.scaffold import build_scaffold, partly_held, retyped
 from structdiff.structure.tables import Structure
 
 #: Å: nearer than this to where the motif's file has it, a design stands in the file's own frame.
@@ -41,8 +41,8 @@ class WholeTarget:
             return None
         whole = layout.with_whole_target(spec.whole_contigs)
         scaffold = build_scaffold(
-            whole, motif, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec), name="",
-            incomplete=frozenset(spec.left_out),
+            whole, motif, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec),
+            retyped=retyped(spec, whole), name="", incomplete=frozenset(spec.left_out),
         )  # fmt: skip
         missing = set(spec.left_out)
         left_out = np.array([residue.chain_is_fixed and residue.origin in missing for residue in whole.residues])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,8 @@ from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.design_keys import Disulfide
 from structdiff.spec.layout import Layout, LayoutResidue
-from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
+from structdiff.structure.mmcif_text import bonds_between_residues
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
 
@@ -34,6 +35,7 @@ class Scaffold:
 #: How much of a motif's residue is held, by its name in the motif; all atoms where it is not named.
 Held = Mapping[ResidueId, str]
 BACKBONE, TIP = "backbone", "tip"
+_SMALLEST_RING = 3
 
 
 def motif_residues(motif: Structure) -> dict[ResidueId, int]:
@@ -68,13 +70,15 @@ def build_scaffold(
     cyclic: tuple[str, ...] = (),
     disulfides: tuple[Disulfide, ...] = (),
     held: Held | None = None,
+    retyped: Collection[ResidueId] = (),
     incomplete: frozenset[ResidueId] = frozenset(),
     name: str = "",
 ) -> Scaffold:
     """The molecules of one design; raises InputError where the motif lacks atoms that it must hold.
 
     disulfides: pairs of the design's residues, which become cysteines. held: of which residues of the motif only the
-    backbone or the tip is held. incomplete: residues of which not all of the backbone needs to have been seen.
+    backbone or the tip is held; retyped: which of them get a new amino acid. incomplete: residues of which not all of
+    the backbone needs to have been seen.
     """
     rows = {} if motif is None else motif_residues(motif) | ligand_residues(motif)
     bonds = [tuple(_place(layout, *end) for end in bond) for bond in disulfides]
@@ -87,12 +91,9 @@ def build_scaffold(
         for chain, residues in layout.chains.items()
     ]
     components = None if motif is None else motif.components
-    structure = build_structure(
-        chains,
-        bonds=[((*one, "SG"), (*other, "SG")) for one, other in bonds],
-        components=components,
-        name=name,
-    )
+    asked = [((*one, "SG"), (*other, "SG")) for one, other in bonds]
+    kept = [] if motif is None else _kept_bonds(layout, motif, rows, held or {}, retyped)
+    structure = build_structure(chains, bonds=[*asked, *kept], components=components, name=name)
     structure = _without_bridged_gaps(structure, layout)
     positions = np.zeros((len(structure.atoms), 3), np.float32)
     resolved = np.zeros(len(structure.atoms), bool)
@@ -112,6 +113,37 @@ def build_scaffold(
     )
 
 
+def _kept_bonds(
+    layout: Layout, motif: Structure, rows: Mapping[ResidueId, int], held: Held, retyped: Collection[ResidueId]
+) -> list[tuple[AtomAddress, AtomAddress]]:
+    """The motif's disulfides, ring closures and links of ligands and glycans of which the design holds both ends."""
+    places = {
+        rows[residue.origin]: (chain, place, residue.origin)
+        for chain, residues in layout.chains.items()
+        for place, residue in enumerate(residues, start=1)
+        if residue.origin is not None and residue.origin not in retyped
+    }
+    found = []
+    for row in bonds_between_residues(motif).tolist():
+        ends = []
+        for atom in (motif.bonds.atom_1[row], motif.bonds.atom_2[row]):
+            residue, name = int(motif.atoms.residue[atom]), str(motif.atoms.name[atom])
+            if residue in places:
+                chain, place, origin = places[residue]
+                if name in _held_names(held.get(origin), str(motif.residues.name[residue]), (name,)):
+                    ends.append((chain, place, name))
+        if len(ends) == 2:
+            found.append((ends[0], ends[1]))
+    return found
+
+
+def _held_names(part: str | None, component: str, every: Collection[str]) -> Collection[str]:
+    """Which atoms of a motif's residue are held, of all that it has."""
+    if part is None:
+        return every
+    return BACKBONE_ATOMS if part == BACKBONE else TIP_ATOMS.get(component, ())
+
+
 def _chain(
     name: str,
     residues: tuple[LayoutResidue, ...],
@@ -120,6 +152,9 @@ def _chain(
     cyclic: bool,
     cysteines: set[int],
 ) -> ChainSequence:
+    if cyclic and len(residues) < _SMALLEST_RING:
+        raise InputError("too few residues to close a ring", key="cyclic", found=f"{name}: {len(residues)}",
+                         allowed=f"at least {_SMALLEST_RING}")  # fmt: skip
     kinds, names = set(), []
     for number, residue in enumerate(residues, start=1):
         if number in cysteines and residue.origin is not None:
@@ -193,6 +228,18 @@ def partly_held(spec: DesignSpec) -> dict[ResidueId, str]:
     return dict.fromkeys(spec.backbone_only, BACKBONE) | dict.fromkeys(spec.tip, TIP)
 
 
+def retyped(spec: DesignSpec, layout: Layout) -> frozenset[ResidueId]:
+    """Which residues of the motif get a new amino acid.
+
+    A target keeps its types whatever becomes of a motif's, but for what is named; alone it is what is designed.
+    """
+    found = set(spec.redesign)
+    if not spec.fixed_sequence:
+        alone = all(residue.chain_is_fixed for residue in layout.residues)
+        found |= {each.origin for each in layout.residues if each.origin and (alone or not each.chain_is_fixed)}
+    return frozenset(found)
+
+
 def left_out_atoms(spec: DesignSpec, motif: Structure | None) -> np.ndarray:
     """Positions (atom, 3) in Å of the residues that a crop of the target leaves out."""
     if motif is None or not spec.left_out:
@@ -205,8 +252,8 @@ def left_out_atoms(spec: DesignSpec, motif: Structure | None) -> np.ndarray:
 def _let_go(design: Structure, place: int, part: str, resolved: np.ndarray) -> None:
     """Leaves of a motif's residue only its backbone or its tip held; raises InputError where there is nothing left."""
     rows = design.residue_atoms(place)
-    kept = BACKBONE_ATOMS if part == BACKBONE else TIP_ATOMS.get(str(design.residues.name[place]), ())
-    resolved[rows] &= np.isin(design.atoms.name[rows], kept)
+    kept = _held_names(part, str(design.residues.name[place]), ())
+    resolved[rows] &= np.isin(design.atoms.name[rows], list(kept))
     if not resolved[rows].any():
         raise InputError(f"{design.residues.name[place]} has no such atoms in the motif", key=part, found=part)
 

@@ -9,11 +9,14 @@ from structdiff.errors import InputError
 from structdiff.features.problem import completed
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.files import read_structure
-from structdiff.structure.scaffold import build_scaffold, partly_held
+from structdiff.structure.mmcif_text import bonds_between_residues
+from structdiff.structure.scaffold import build_scaffold, partly_held, retyped
 
 DATA = Path(__file__).parents[1]
 ZIPPER = read_structure(DATA / "evaluation/data/2zta.pdb")
 YELLOW = read_structure(DATA / "data/4i39.cif.gz")
+GLYCAN = read_structure(DATA / "data/1gya_1_model.cif.gz")
+RINGS = read_structure(DATA / "data/1dix.cif.gz")
 POLYMERASE = read_structure(DATA / "data/5ugo.pdb.gz")
 
 
@@ -24,7 +27,8 @@ def asked(structure, **keys):
 def scaffold(structure, **keys):
     spec = asked(structure, **keys)
     layout = spec.sample_layout(np.random.default_rng(0))
-    built = build_scaffold(layout, structure, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec))
+    built = build_scaffold(layout, structure, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec),
+                           retyped=retyped(spec, layout))  # fmt: skip
     return spec, layout, built.structure
 
 
@@ -91,6 +95,32 @@ def test_how_much_of_a_residue_is_held():
     assert second == {"N", "CA", "C", "O"}
     assert third > {"N", "CA", "C", "O"}
     assert len(layout) == 15
+
+
+def joined(structure):
+    """Bonds that no sequence implies, by residue and atom."""
+    names = [f"{structure.residues.author_seq_id[row]}:{name}" for row, name in
+             zip(structure.atoms.residue, structure.atoms.name, strict=True)]  # fmt: skip
+    rows = bonds_between_residues(structure)
+    ends = zip(structure.bonds.atom_1[rows], structure.bonds.atom_2[rows], strict=True)
+    return {tuple(sorted((names[one], names[other]))) for one, other in ends}
+
+
+def test_bonds_of_the_motif_stay_with_it():
+    _, _, built = scaffold(GLYCAN, contigs="9 A60-75", ligands="NAG")
+    assert joined(built) == {("1:C1", "65:ND2"), ("1:O4", "2:C1")}
+    sugar = built.chain_residues(len(built.chains) - 1).start
+    assert "O1" not in built.atoms.name[built.residue_atoms(sugar)]
+    assert joined(scaffold(GLYCAN, contigs="9 A60-64", ligands="NAG")[2]) == {("1:O4", "2:C1")}
+    assert joined(scaffold(RINGS, contigs="9 A")[2]) == joined(RINGS)
+    redesigned = joined(scaffold(RINGS, contigs="9 A", redesign="A25")[2])
+    assert redesigned == {bond for bond in joined(RINGS) if "25:SG" not in bond}
+    assert joined(scaffold(RINGS, contigs="9 A", backbone_only="A25")[2]) == redesigned
+
+
+def test_rings_have_three_residues():
+    with pytest.raises(InputError, match="cyclic: too few residues"):
+        scaffold(ZIPPER, contigs="2 A1-30", cyclic="B")
 
 
 def test_disulfides_make_cysteines():
