@@ -22,7 +22,7 @@ from structdiff.output.prediction import Verdict
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
 from structdiff.structure.scaffold import left_out_atoms
-from structdiff.structure.tables import Structure
+from structdiff.structure.tables import ChainKind, Structure
 
 #: How far (Å, RMSD) a finished motif may be from the given one.
 MOTIF_TOLERANCE = 0.5
@@ -36,6 +36,8 @@ PEPTIDE_BOND, DISULFIDE_BOND, BOND_TOLERANCE = 1.33, 2.03, 0.1
 #: it has residues.
 INTERFACE_PAIRS, INTERFACE_DISTANCE = 8, 8.0
 _OVERLAP = 2.8  # Å: atoms of a design nearer to a part of the target that was not drawn clash with it
+#: Å: a link between residues that is longer is none; atoms of a main chain that come nearer are inside each other.
+_BREAK, _INSIDE = 2.0, 2.2
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
 #: How verdicts on a fold plan begin, which structdiff drew itself where the user asked for no fold.
 _PLAN = "fold plan"
@@ -133,6 +135,7 @@ def design_verdicts(
     """
     planned = user.secondary_structure is None
     found = _fold_verdicts(spec, layout, structure, planned=planned) + _bond_verdicts(spec, layout, structure)
+    found += backbone_verdicts(layout, structure)
     if is_binder(layout) and any(_polymer_target(layout, spec)):
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:
@@ -190,6 +193,37 @@ def _bond_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> li
                 label = "-".join(str(place.id) for place in places)
                 found.append(_bond_verdict(f"disulfide {label}", structure, ends, DISULFIDE_BOND))
     return found
+
+
+def backbone_verdicts(layout: Layout, structure: Structure) -> list[Verdict]:
+    """Whether chains with new residues are whole and do not run into themselves or each other; none without such."""
+    atoms = structure.atoms
+    designed = np.array([not residue.chain_is_fixed for residue in layout.residues])
+    protein = structure.chains.kind[structure.residues.chain] == ChainKind.PROTEIN
+    rows = np.flatnonzero(
+        (designed & protein)[atoms.residue] & atoms.resolved & np.isin(atoms.name, ("N", "CA", "C", "O", "CB"))
+    )
+    if not len(rows):
+        return []
+    bonds = structure.bonds
+    links = np.stack([bonds.atom_1, bonds.atom_2], -1)
+    links = links[np.isin(links, rows).all(-1) & (atoms.residue[links[:, 0]] != atoms.residue[links[:, 1]])]
+    lengths = np.linalg.norm(np.subtract(*atoms.positions[links].swapaxes(0, 1)), axis=-1)
+    breaks = int((lengths > _BREAK).sum())
+    residue = atoms.residue.astype(np.int64)
+    joined = {(int(low), int(high)) for low, high in np.sort(residue[links], axis=-1)}
+    pairs = rows[KDTree(atoms.positions[rows]).query_pairs(_INSIDE, output_type="ndarray")]
+    within = np.sort(residue[pairs], axis=-1).tolist()
+    inside = sum(low != high and (low, high) not in joined for low, high in within)
+    reached = [f"{breaks} breaks"] * bool(breaks) + [f"{inside} pairs of atoms too near"] * bool(inside)
+    return [
+        Verdict(
+            name="backbone",
+            asked=f"whole (no link over {_BREAK:g} Å), main-chain atoms {_INSIDE:g} Å apart or more",
+            reached=" and ".join(reached) or "whole, without clashes",
+            met=not reached,
+        )
+    ]
 
 
 def _bond_verdict(name: str, structure: Structure, ends: tuple[int, int], length: float) -> Verdict:

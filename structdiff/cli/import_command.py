@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,12 +68,13 @@ def _read(source: list[str], pdb: Path | None) -> dict[str, Imported]:
         if path.suffix.lower() == ".json" or (
             path.suffix.lower() in (".yaml", ".yml") and is_rfdiffusion3(_data(path))
         ):
-            return read_designs(path)
+            return _beside(read_designs(path), path.parent)
         settings = read_settings(path)
     else:
         path = None
-        plain = len(source) == 1 and "run_inference.py" in source[0]
-        settings = parse_command(source[0]) if plain else parse_overrides(source)
+        plain = any("run_inference.py" in word for word in source)
+        command = source[0] if len(source) == 1 else shlex.join(source)
+        settings = parse_command(command) if plain else parse_overrides(source)
     motif = settings.get("inference.input_pdb")
     beside = None if path is None or motif is None else path.parent / motif
     if beside is not None and motif is not None and not Path(motif).is_file() and beside.is_file():
@@ -81,6 +83,15 @@ def _read(source: list[str], pdb: Path | None) -> dict[str, Imported]:
     there = place is not None and place.is_file()
     imported = design_from_rfdiffusion(settings, structure=(lambda: _known(place)) if there and place else None)
     return {imported.data["name"]: imported}
+
+
+def _beside(designs: dict[str, Imported], folder: Path) -> dict[str, Imported]:
+    """The same with input structures that lie beside the file; RFdiffusion3 looks for them there."""
+    for each in designs.values():
+        motif = each.data.get("motif")
+        if motif is not None and (folder / motif).is_file():
+            each.data["motif"] = str(folder / motif)
+    return designs
 
 
 def _data(path: Path) -> object:
@@ -117,6 +128,7 @@ def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(
         "import",
+        context_settings={"ignore_unknown_options": True},  # Hydra's --config-name is RFdiffusion's, not ours
         epilog=example_lines(
             "structdiff import design_motifscaffolding.sh --out site_v.yaml",
             "structdiff import inference.input_pdb=5TPN.pdb 'contigmap.contigs=[10-40/A163-181/10-40]'",

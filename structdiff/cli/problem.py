@@ -16,6 +16,7 @@ _HELP = {
     "ligands": "Ligands and ions of the motif's file that stay where they are: HEM, or A301.",
     "backbone_only": "Motif residues of which only the backbone is held: A163-170.",
     "tip": "Motif residues of which only the functional group is held: A57,A102.",
+    "held_atoms": "Motif residues of which only some atoms are held: A108=ND2/CG,A139=OG.",
     "redesign": "Motif residues that get a new amino acid: A165,A170.",
     "epitope": "Chains of the motif's file whose place the binder takes: the residues they touch become hotspots.",
     "target_crop": "How much of a large target is drawn: auto, none (all of it), or a number of residues.",

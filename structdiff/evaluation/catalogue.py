@@ -14,6 +14,7 @@ from structdiff.evaluation.metrics.metric import Direction, Metric, Scope
 
 __all__ = ["CATALOGUE", "Direction", "Metric", "Scope", "metric", "shown"]
 
+_VERDICT = "verdict: "  # how columns of verdicts begin, each of which is named by what was asked
 _NOTHING = 1e-6  # what is smaller comes from rounding
 _GROUPS = (
     campaign.METRICS, validity.METRICS, design.METRICS, distribution.METRICS, prediction.METRICS, motifbench.METRICS,
@@ -31,10 +32,18 @@ def _joined() -> Iterator[tuple[str, Metric]]:
 
 #: Every metric by its name, in the order in which tables show them.
 CATALOGUE: Mapping[str, Metric] = MappingProxyType(dict(_joined()))
+_TABLE: Mapping[str, Metric] = {each.name: each for each in campaign.TABLE}
 
 
 def metric(name: str) -> Metric:
     """What a metric is, by its name; raises InputError with the nearest name where there is none."""
+    if name.startswith(_VERDICT):
+        return Metric(name=name, label=f"verdict on {name.removeprefix(_VERDICT)!r}", group="What was asked",
+                      formula="what the design reached of this, and whether that is what was asked (docs/design.md "
+                      "says when; each design's NAME.confidence.json what was asked); of a fold plan, which nobody "
+                      "asked for, only what was reached")  # fmt: skip
+    if name in _TABLE:
+        return _TABLE[name]
     if name not in CATALOGUE:
         message = "there is no such metric (the catalogue is in docs/evaluation.md)"
         raise InputError(message, key="metric", found=name, suggest_from=CATALOGUE)

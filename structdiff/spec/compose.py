@@ -85,11 +85,13 @@ class Motif(Problem):
         ligands: str | None = None,
         backbone_only: str | None = None,
         tip: str | None = None,
+        held_atoms: str | Mapping[str, Any] | None = None,
         redesign: str | None = None,
         fixed_sequence: bool | None = None,
     ) -> None:
         super().__init__(
             motif=file, contigs=contigs, unindexed=unindexed, ligands=ligands, backbone_only=backbone_only, tip=tip,
+            held_atoms=held_atoms,
             redesign=redesign, fixed_sequence=fixed_sequence,
         )  # fmt: skip
 
@@ -146,7 +148,7 @@ def read_values(asked: Mapping[str, Any]) -> dict[str, Any]:
             value = tuple(each for item in items for each in _energies(item))
         elif isinstance(value, str):
             value = KEYS[key].text(value)
-        elif isinstance(value, list | int | float):
+        elif isinstance(value, Mapping | list | int | float):
             value = _as_in_a_file(key, value)
         found[key] = value
     return found

@@ -12,7 +12,7 @@ import numpy as np
 
 from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain
 from structdiff.spec.design_checks import check_design
-from structdiff.spec.design_keys import FILES, KEYS, Disulfide
+from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
 from structdiff.spec.document import (
     Node,
     document_from_data,
@@ -38,8 +38,9 @@ class DesignSpec:
 
     From the structure, ``motif``: ``contigs`` keep stretches at their places in the chain, ``unindexed`` ones in any
     order at any place; ``ligands`` (component codes or residues) stay beside them. All their atoms are held, of
-    ``backbone_only`` residues N, CA, C and O, of ``tip`` residues the functional group alone. ``fixed_sequence`` keeps
-    their types, but for those of ``redesign``. ``length`` bounds the total of the chains that hold new residues.
+    ``backbone_only`` residues N, CA, C and O, of ``tip`` residues the functional group alone, of ``held_atoms``
+    residues the atoms named. ``fixed_sequence`` keeps their types, but for those of ``redesign``. ``length`` bounds
+    the total of the chains that hold new residues.
 
     Contacts: ``hotspots`` are residues of the motif to be touched, ``keep_away`` those not to be touched; ``epitope``
     names chains of the motif's file whose place is to be taken. ``target_crop`` says how much of a target is drawn.
@@ -69,6 +70,7 @@ class DesignSpec:
     ligands: tuple[str, ...] = ()
     backbone_only: tuple[ResidueId, ...] = ()
     tip: tuple[ResidueId, ...] = ()
+    held_atoms: tuple[HeldAtoms, ...] = ()
     redesign: tuple[ResidueId, ...] = ()
     fixed_sequence: bool = True
     hotspots: tuple[ResidueId, ...] = ()

@@ -124,24 +124,29 @@ def _check_residues(spec: DesignSpec) -> None:
     both = set(spec.hotspots) & set(spec.keep_away)
     if both:
         raise InputError("the residue is a hotspot too", key="keep_away", found=str(min(both)))
-    both = set(spec.tip) & set(spec.backbone_only)
-    if both:
-        raise InputError(
-            "of the residue only the tip atoms are held already", key="backbone_only", found=str(min(both))
-        )
-    if spec.tip and not spec.fixed_sequence:
-        raise InputError("tip atoms need their residue types", key="tip", found=str(spec.tip[0]),
-                         allowed="fixed_sequence: true; redesign the others by name")  # fmt: skip
-    both = set(spec.tip) & set(spec.redesign)
-    if both:
-        raise InputError("the residue's tip atoms are held, so its type stays", key="redesign", found=str(min(both)))
+    named = tuple(residue for residue, _ in spec.held_atoms)
+    for key, chosen, other in (("backbone_only", spec.backbone_only, spec.tip), ("held_atoms", named, spec.tip),
+                               ("held_atoms", named, spec.backbone_only)):  # fmt: skip
+        both = set(chosen) & set(other)
+        if both:
+            what = "its backbone" if other is spec.backbone_only else "the tip atoms"
+            raise InputError(f"of the residue only {what} are held already", key=key, found=str(min(both)))
+    for key, chosen in (("tip", spec.tip), ("held_atoms", named)):
+        if chosen and not spec.fixed_sequence:
+            raise InputError(f"{key.replace('_', ' ')} need their residue types", key=key, found=str(chosen[0]),
+                             allowed="fixed_sequence: true; redesign the others by name")  # fmt: skip
+        both = set(chosen) & set(spec.redesign)
+        if both:
+            raise InputError(f"the residue's {key.replace('_', ' ')} are held, so its type stays", key="redesign",
+                             found=str(min(both)))  # fmt: skip
 
 
 def _check_against_contigs(spec: DesignSpec) -> None:
     """What can be checked only when every stretch of the contigs knows its residues."""
     known = {residue for segment in (*spec.contigs.fixed, *spec.unindexed) for residue in segment.residues}
-    for key in ("hotspots", "keep_away", "tip", "backbone_only", "redesign"):
-        for residue in getattr(spec, key):
+    for key in ("hotspots", "keep_away", "tip", "backbone_only", "held_atoms", "redesign"):
+        for each in getattr(spec, key):
+            residue = each[0] if key == "held_atoms" else each
             # A ligand's residue is known once the motif has been read.
             if residue not in known and not (spec.ligands and key in ("hotspots", "keep_away")):
                 raise InputError("the residue is not part of the contigs", key=key, found=str(residue),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import FixedSegment, parse_contigs, parse_residues, parse_stretches
+from structdiff.spec.contigs import FixedSegment, ResidueId, parse_contigs, parse_residues, parse_stretches
 from structdiff.spec.document import Node
 from structdiff.spec.energies import energy_from_dict, energy_to_dict, parse_energy, scalar
 from structdiff.spec.fold import FOLD_PLANS, parse_block_pairs
@@ -18,6 +18,8 @@ from structdiff.spec.symmetry import parse_symmetry
 
 #: Two residues of the design that a disulfide bond joins: chain, and number in it (negative: from the end).
 Disulfide = tuple[tuple[str, int], tuple[str, int]]
+#: A residue of the motif, and those of its atoms that are held.
+HeldAtoms = tuple[ResidueId, tuple[str, ...]]
 
 _DISULFIDE = re.compile(r"([A-Za-z]+)(-?\d+)\s*[-:]\s*([A-Za-z]+)(-?\d+)")
 _CROPS = ("auto", "none")
@@ -55,6 +57,34 @@ def parse_disulfides(text: str) -> tuple[Disulfide, ...]:
                              allowed="A2-A14; A-1 is the last residue of chain A")  # fmt: skip
         found.append(((match[1], int(match[2])), (match[3], int(match[4]))))
     return tuple(found)
+
+
+def parse_held_atoms(text: str) -> tuple[HeldAtoms, ...]:
+    """Reads atoms of residues such as ``A108=ND2/CG, A139=OG``; raises InputError.
+
+    >>> [(str(residue), atoms) for residue, atoms in parse_held_atoms("A108=ND2/CG, A139=OG")]
+    [('A108', ('ND2', 'CG')), ('A139', ('OG',))]
+    """
+    found: dict[ResidueId, tuple[str, ...]] = {}
+    for word in re.split(r"\s*,\s*|\s+", text.strip('[] "\t\n')):
+        name, _, listed = word.partition("=")
+        atoms = tuple(dict.fromkeys(filter(None, listed.split("/"))))
+        if not name or not atoms:
+            raise InputError("this names no atoms of a residue", key="held_atoms", found=word,
+                             allowed="A108=ND2/CG, say")  # fmt: skip
+        for residue in parse_residues(name, "held_atoms"):
+            if residue in found:
+                raise InputError("the residue is named twice", key="held_atoms", found=str(residue))
+            found[residue] = atoms
+    return tuple(found.items())
+
+
+def _held_atoms(node: Node) -> tuple[HeldAtoms, ...]:
+    """From a list of texts, or a mapping of residues to their atoms."""
+    if not isinstance(node.value, dict):
+        return parse_held_atoms(",".join(each.text() for each in node.one_or_more()))
+    words = [f"{name}={'/'.join(atom.text() for atom in atoms.one_or_more())}" for name, atoms in node.value.items()]
+    return parse_held_atoms(",".join(word.replace(",", "/").replace(" ", "") for word in words))
 
 
 def parse_crop(text: str) -> str:
@@ -145,6 +175,11 @@ KEYS: dict[str, Key] = {
     "ligands": Key(text=_names, write=list, joined=","),
     "backbone_only": _residues("backbone_only"),
     "tip": _residues("tip"),
+    "held_atoms": Key(
+        text=parse_held_atoms,
+        node=_held_atoms,
+        write=lambda value: [f"{residue}={'/'.join(atoms)}" for residue, atoms in value],
+    ),
     "redesign": _residues("redesign"),
     "fixed_sequence": Key(text=lambda text: text.lower() in ("true", "yes"), node=Node.boolean),
     "hotspots": _residues("hotspots"),

@@ -15,7 +15,7 @@ from structdiff.spec.rfdiffusion import Imported
 from structdiff.spec.symmetry import parse_symmetry
 
 _BACKBONE = {"N", "CA", "C", "O"}
-_INERT = ("dialect", "extra", "plddt_enhanced", "is_non_loopy", "allow_ligand_on_existing_chain")
+_INERT = ("extra", "plddt_enhanced", "is_non_loopy", "allow_ligand_on_existing_chain")
 _REFUSED = {
     "select_buried": "burial gives B, P or E for each residue of a designed chain",
     "select_partially_buried": "burial gives B, P or E for each residue of a designed chain",
@@ -23,7 +23,6 @@ _REFUSED = {
     "select_hbond_donor": "hotspots name residues to be touched",
     "select_hbond_acceptor": "hotspots name residues to be touched",
     "ori_token": "hotspots say where a binder goes",
-    "infer_ori_strategy": "hotspots say where a binder goes",
     "atom_array_input": "a file as input",
     "cif_parser_args": "a file that needs no arguments",
 }
@@ -31,7 +30,8 @@ _READ = (
     "input", "contig", "unindex", "length", "ligand", "select_fixed_atoms", "select_unfixed_sequence",
     "select_hotspots", "redesign_motif_sidechains", "symmetry", "partial_t",
 )  # fmt: skip
-_KNOWN = (*_READ, *_INERT, *_REFUSED)
+_STRATEGIES = ("com", "hotspots")
+_KNOWN = ("dialect", "infer_ori_strategy", *_READ, *_INERT, *_REFUSED)
 
 
 def read_designs(path: Path) -> dict[str, Imported]:
@@ -87,6 +87,12 @@ def design_from_rfdiffusion3(spec: object, *, name: str) -> Imported:
         found.data["hotspots"] = _selected(given, "select_hotspots")
         if isinstance(given["select_hotspots"], Mapping):
             found.notes.append("select_hotspots: whole residues are hotspots here, not single atoms")
+    strategy = given.get("infer_ori_strategy")
+    if strategy == "hotspots" and "hotspots" not in found.data:
+        raise InputError("there are no hotspots to begin at", key="infer_ori_strategy", found=strategy,
+                         allowed="select_hotspots beside it")  # fmt: skip
+    if strategy == "com":
+        found.notes.append("infer_ori_strategy: where a design begins is not chosen here, motif and hotspots lead it")
     if "symmetry" in given:
         found.data["symmetry"] = _symmetry(given, found)
     inert = [key for key in _INERT if key in given]
@@ -101,6 +107,9 @@ def _check(spec: Mapping) -> None:
             raise InputError("RFdiffusion3 has no such field", key="fields", found=str(key), suggest_from=_KNOWN)
         if key in _REFUSED and value:
             raise InputError("structdiff cannot do this", key=key, found=value, allowed=_REFUSED[key])
+    if spec.get("infer_ori_strategy") not in (None, *_STRATEGIES):
+        raise InputError("unknown strategy", key="infer_ori_strategy", found=spec["infer_ori_strategy"],
+                         allowed=_STRATEGIES)  # fmt: skip
     if spec.get("dialect", 2) != 2:
         raise InputError("only dialect 2 is read", key="dialect", found=spec["dialect"])
 
@@ -140,11 +149,10 @@ def _fixed_atoms(given: Mapping, found: Imported) -> None:
     ligands = set(found.data.get("ligands", ()))
     for residues, atoms in selections.items():
         key, names = _atoms(str(residues), str(atoms))
-        if residues in ligands and key is None:
-            continue
         if residues in ligands:
-            raise InputError("ligands are held with all their atoms", key="select_fixed_atoms",
-                             found=f"{residues}: {atoms!r}", allowed="ALL")  # fmt: skip
+            if key is not None:
+                found.notes.append(f"select_fixed_atoms: {residues} is held with all its atoms")
+            continue
         if key is not None:
             found.data.setdefault(key, []).extend(names)
 
@@ -159,8 +167,11 @@ def _atoms(residues: str, atoms: str) -> tuple[str | None, list[str]]:
         return "tip", _names(residues)
     if word == "BKBN" or names == _BACKBONE:
         return "backbone_only", _names(residues)
-    raise InputError("structdiff holds all atoms of a residue, its backbone, or its tip", key="select_fixed_atoms",
-                     found=f"{residues}: {atoms!r}", allowed=("ALL", "BKBN", "TIP"))  # fmt: skip
+    if not names:
+        raise InputError("a residue of which nothing is held is no motif", key="select_fixed_atoms",
+                         found=f"{residues}: {atoms!r}", allowed="ALL, BKBN, TIP, or atoms")  # fmt: skip
+    named = "/".join(dict.fromkeys(piece.strip() for piece in word.split(",") if piece.strip()))
+    return "held_atoms", [f"{residue}={named}" for residue in _names(residues)]
 
 
 def _partial(given: Mapping, found: Imported) -> None:

@@ -32,8 +32,9 @@ class Scaffold:
     residue_group: np.ndarray
 
 
-#: How much of a motif's residue is held, by its name in the motif; all atoms where it is not named.
-Held = Mapping[ResidueId, str]
+#: How much of a motif's residue is held, by its name in the motif: its backbone, its tip, or atoms by name; all of them
+#: where it is not named.
+Held = Mapping[ResidueId, str | tuple[str, ...]]
 BACKBONE, TIP = "backbone", "tip"
 _SMALLEST_RING = 3
 
@@ -137,10 +138,12 @@ def _kept_bonds(
     return found
 
 
-def _held_names(part: str | None, component: str, every: Collection[str]) -> Collection[str]:
+def _held_names(part: str | tuple[str, ...] | None, component: str, every: Collection[str]) -> Collection[str]:
     """Which atoms of a motif's residue are held, of all that it has."""
     if part is None:
         return every
+    if isinstance(part, tuple):
+        return part
     return BACKBONE_ATOMS if part == BACKBONE else TIP_ATOMS.get(component, ())
 
 
@@ -224,8 +227,8 @@ def _check_backbone(design: Structure, place: int, origin: ResidueId, known: Map
 
 
 def partly_held(spec: DesignSpec) -> dict[ResidueId, str]:
-    """Of which residues of the motif only the backbone, or only the tip, is held."""
-    return dict.fromkeys(spec.backbone_only, BACKBONE) | dict.fromkeys(spec.tip, TIP)
+    """Of which residues of the motif only the backbone, the tip, or some atoms are held."""
+    return {**dict.fromkeys(spec.backbone_only, BACKBONE), **dict.fromkeys(spec.tip, TIP), **dict(spec.held_atoms)}
 
 
 def retyped(spec: DesignSpec, layout: Layout) -> frozenset[ResidueId]:
@@ -249,13 +252,18 @@ def left_out_atoms(spec: DesignSpec, motif: Structure | None) -> np.ndarray:
     return motif.atoms.positions[left & motif.atoms.resolved]
 
 
-def _let_go(design: Structure, place: int, part: str, resolved: np.ndarray) -> None:
-    """Leaves of a motif's residue only its backbone or its tip held; raises InputError where there is nothing left."""
+def _let_go(design: Structure, place: int, part: str | tuple[str, ...], resolved: np.ndarray) -> None:
+    """Leaves only a part of a motif's residue held; raises InputError where that is not there."""
     rows = design.residue_atoms(place)
+    seen = design.atoms.name[rows][resolved[rows]].tolist()
+    if isinstance(part, tuple) and (missing := [atom for atom in part if atom not in seen]):
+        raise InputError(f"{design.residues.name[place]} has no such atom in the motif", key="held_atoms",
+                         found=missing[0], allowed=seen, suggest_from=seen)  # fmt: skip
     kept = _held_names(part, str(design.residues.name[place]), ())
     resolved[rows] &= np.isin(design.atoms.name[rows], list(kept))
     if not resolved[rows].any():
-        raise InputError(f"{design.residues.name[place]} has no such atoms in the motif", key=part, found=part)
+        key = "tip" if part == TIP else "backbone_only"
+        raise InputError(f"{design.residues.name[place]} has no such atoms in the motif", key=key, found=str(part))
 
 
 def _place(layout: Layout, chain: str, number: int) -> tuple[str, int]:

@@ -34,6 +34,23 @@ def test_settings_on_the_command_line_and_a_structure_elsewhere(motif, command, 
     assert "45 residues" in output
 
 
+def test_hydras_options_and_the_program_are_read_from_the_command_line(command, tmp_path):
+    words = ["python", "./scripts/run_inference.py", "--config-name=symmetry", "inference.symmetry=C6",
+             "contigmap.contigs=[480]"]  # fmt: skip
+    for given in (words, words[2:], [words[0], words[1], "--config-name", "symmetry", *words[3:]]):
+        code, _, _ = command("import", *given, "--out", "x.yaml")
+        assert code == 0
+        assert str(read_design(tmp_path / "x.yaml").contigs) == "80"
+
+
+def test_structures_beside_the_json_are_found(motif, command, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "motif.pdb").rename(tmp_path / "in/motif.pdb")
+    (tmp_path / "in/r.json").write_text(json.dumps({"input": "motif.pdb", "contig": "5,A163-170,5"}))
+    assert command("import", "in/r.json", "--out", "x.yaml")[0] == 0
+    assert command("design", "x.yaml", "--dry-run")[0] == 0
+
+
 def test_json_of_several_designs_becomes_a_folder(command, tmp_path):
     (tmp_path / "in.json").write_text(json.dumps({"a": {"length": 50}, "b": {"length": 40, "symmetry": {"id": "C2"}}}))
     code, _, _ = command("import", "in.json", "--out", "made", "--quiet")

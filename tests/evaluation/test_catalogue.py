@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from structdiff.campaign.columns import EVERY
 from structdiff.errors import InputError
 from structdiff.evaluation.catalogue import CATALOGUE, metric, shown
 from structdiff.evaluation.measures import measured
@@ -38,6 +39,12 @@ def test_every_value_of_a_structure_is_in_it(coiled_coil, tmp_path):
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(InputError, match="did you mean 'rama_favoured'"):
         metric("rama_favored")
+
+
+def test_every_column_of_the_table_of_designs_is_explained():
+    for name in ("name", "rank", "accepted", "rejected_by", "verdict: hotspot A5", "verdict: fold plan: blocks 1-2"):
+        assert metric(name).formula
+    assert set(EVERY) <= set(CATALOGUE)
 
 
 def test_shares_are_shown_in_per_cent():

@@ -97,6 +97,14 @@ def test_how_much_of_a_residue_is_held():
     assert len(layout) == 15
 
 
+def test_single_atoms_are_held():
+    _, _, built = scaffold(YELLOW, contigs="12/A46-50", held_atoms={"A46": ["CD", "OE1"], "A48": "N"})
+    assert atoms(built, 12) == {"CD", "OE1"}
+    assert atoms(built, 14) == {"N"}
+    with pytest.raises(InputError, match=r"held_atoms: .*no such atom.*'OE9'.*did you mean 'OE"):
+        scaffold(YELLOW, contigs="12/A46-50", held_atoms="A46=OE9")
+
+
 def joined(structure):
     """Bonds that no sequence implies, by residue and atom."""
     names = [f"{structure.residues.author_seq_id[row]}:{name}" for row, name in

@@ -171,11 +171,13 @@ def test_a_drawn_fold_plan_is_no_request():
     assert not any(name.startswith(size) for name in said)
     (natural,) = design(DesignSpec(**asked, fold_plan="natural"), options=quick)
     assert any(each.name.startswith(size) for each in natural.verdicts)
-    assert not any(each.requested for each in plain.verdicts)
+    # That a chain is whole goes without saying.
+    (whole,) = [each for each in plain.verdicts if each.requested]
+    assert whole.name == "backbone"
     assert not all(each.met for each in plain.verdicts)
-    assert plain.all_met
+    assert plain.all_met == whole.met
     (bound,) = design(DesignSpec(**asked, energies=(RadiusOfGyration(target=90.0),)), options=quick)
-    (asked_for,) = [each for each in bound.verdicts if each.requested]
+    (asked_for,) = [each for each in bound.verdicts if each.requested and each.name != "backbone"]
     assert asked_for.name.startswith("radius of gyration")
     assert not bound.all_met
     (own,) = design(DesignSpec(**asked, secondary_structure="H60"), options=quick)

@@ -27,7 +27,8 @@ from structdiff.spec.unindexed import place_unindexed
 MOTIF = [ResidueId(chain="A", number=number) for number in range(1, 101)]
 EVERYTHING = {
     "motif": "m.pdb", "contigs": "40-50/A5-9/10", "unindexed": "A20/A30-33", "ligands": ["HEM", "A301"],
-    "backbone_only": ["A5"], "tip": ["A6", "A20"], "redesign": ["A7"], "hotspots": ["A8"], "keep_away": ["A9"],
+    "backbone_only": ["A5"], "tip": ["A6", "A20"], "held_atoms": ["A30=CB/OG"],
+    "redesign": ["A7"], "hotspots": ["A8"], "keep_away": ["A9"],
     "secondary_structure": "L2H14L4E6L3E6L24?1", "burial": "B60", "adjacent": "1-2", "apart": ["1-3"], "cyclic": "A",
     "disulfides": ["A2-A-2"],
     "energies": [{"radius_of_gyration": {"target": 12}}, {"distance": {"between": ["A1", "A-1"], "at_most": 9}}],
@@ -50,6 +51,10 @@ def test_everything_at_once_is_written_and_read_back(tmp_path):
         ({"tip": ["A50"]}, ["tip", "A50", "not part of the contigs"]),
         ({"backbone_only": ["A6"]}, ["backbone_only", "A6"]),
         ({"redesign": ["A6"]}, ["redesign", "A6", "tip"]),
+        ({"redesign": ["A30"]}, ["redesign", "A30", "held atoms"]),
+        ({"held_atoms": ["A6=CA"]}, ["held_atoms", "A6", "tip"]),
+        ({"held_atoms": {"A50": ["CA", "CB"]}}, ["held_atoms", "A50", "not part of the contigs"]),
+        ({"held_atoms": ["A30"]}, ["held_atoms", "names no atoms"]),
         ({"fixed_sequence": False}, ["tip", "residue types"]),
         ({"adjacent": "1-9"}, ["adjacent", "1-9", "1 to 3"]),
         ({"adjacent": "1-3"}, ["apart", "1-3", "touch"]),

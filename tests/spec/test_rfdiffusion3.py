@@ -18,19 +18,21 @@ def imported(**spec):
 def test_an_enzyme():
     spec = imported(
         input="5an7.pdb", ligand="LLK,ZN", unindex="A1083,A1051-1053", length="80-100",
-        select_fixed_atoms={"A1083": "TIP", "A1051": "ALL", "A1052-1053": "N,CA,C,O", "LLK": "ALL"},
+        select_fixed_atoms={"A1083": "TIP", "A1051": "ALL", "A1052": "N,CA,C,O", "A1053": "ND2,CG", "LLK": "O1"},
     )  # fmt: skip
+    assert [(str(residue), atoms) for residue, atoms in spec.held_atoms] == [("A1053", ("ND2", "CG"))]
     assert [str(each) for each in spec.unindexed] == ["A1083", "A1051-1053"]
     assert [str(each) for each in spec.tip] == ["A1083"]
-    assert [str(each) for each in spec.backbone_only] == ["A1052", "A1053"]
+    assert [str(each) for each in spec.backbone_only] == ["A1052"]
     assert spec.ligands == ("LLK", "ZN")
     assert str(spec.contigs) == "80-100"
 
 
 def test_a_binder_and_its_hotspots():
     found = design_from_rfdiffusion3(
-        {"input": "t.pdb", "contig": "50-80,/0,A1-150", "select_hotspots": {"A59": "CD1", "A60": ""}}, name="x"
-    )
+        {"input": "t.pdb", "contig": "50-80,/0,A1-150", "select_hotspots": {"A59": "CD1", "A60": ""},
+         "infer_ori_strategy": "hotspots", "dialect": 2}, name="x"
+    )  # fmt: skip
     spec = design_from_dict(found.data)
     assert str(spec.contigs) == "50-80 A1-150"
     assert [str(each) for each in spec.hotspots] == ["A59", "A60"]
@@ -53,7 +55,9 @@ def test_symmetry_and_partial_diffusion():
         ({"lenght": 5}, "did you mean 'length'"),
         ({"dialect": 1}, "dialect 2"),
         ({"symmetry": {"id": "C3", "is_unsym_motif": "B1-5"}}, "out of its symmetry"),
-        ({"select_fixed_atoms": {"A5": "CA,CB"}}, "ALL, BKBN, TIP"),
+        ({"select_fixed_atoms": {"A5": ""}}, "nothing is held"),
+        ({"infer_ori_strategy": "hotspots"}, "select_hotspots beside it"),
+        ({"infer_ori_strategy": "best"}, "unknown strategy"),
         ({"select_fixed_atoms": False}, "always held"),
     ],
 )

@@ -5,12 +5,45 @@ from __future__ import annotations
 from structdiff.evaluation.metrics.metric import Metric
 
 _ORIGIN, _CONFIDENCE, _ASKED = "Where a design comes from", "Confidence", "What was asked"
+_CHOSEN = "Choosing"
 _SEQUENCE, _JUDGE, _REFOLD = "Sequence", "Judge of sequences", "Refolding"
 _AF3 = "Abramson et al., Nature 630, 493 (2024), supplement 4.3 and 5.9"
 _SC = "Trippe et al., ICLR 2023; Watson et al., Nature 620, 1089 (2023)"
 _TRROSETTA = "Yang et al., PNAS 117, 1496 (2020); Anishchenko et al., Nature 600, 547 (2021)"
 _MPNN = "Dauparas et al., Science 378, 49 (2022)"
 _TM = "Zhang & Skolnick, Proteins 57, 702 (2004)"
+
+#: Columns of the table of designs that measure nothing.
+TABLE = (
+    Metric(
+        name="name",
+        label="name",
+        group=_ORIGIN,
+        formula="what the design and its files are called: the run's name, "
+        "the number of the backbone, and that of the sequence where a backbone has several",
+    ),
+    Metric(
+        name="rank",
+        label="rank",
+        group=_CHOSEN,
+        better="lower",
+        formula="place among all designs of the run: first what passes the filter, then what meets all that was "
+        "requested, then the column to rank by",
+    ),
+    Metric(
+        name="accepted",
+        label="accepted",
+        group=_CHOSEN,
+        better="higher",
+        formula="true where no condition of the filter rejects the design, and nothing that was to be done failed",
+    ),
+    Metric(
+        name="rejected_by",
+        label="rejected by",
+        group=_CHOSEN,
+        formula="the conditions of the filter that the design does not meet, each with its value; or what failed",
+    ),
+)
 
 METRICS = (
     Metric(name="seed", label="seed", group=_ORIGIN, formula="random seed of the run"),

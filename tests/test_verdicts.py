@@ -1,0 +1,60 @@
+"""Verdicts on structures that are known to be sound, or not."""
+
+from pathlib import Path
+
+import numpy as np
+
+from structdiff.features.problem import completed
+from structdiff.spec.design import design_from_dict
+from structdiff.structure.files import read_structure
+from structdiff.structure.scaffold import build_scaffold
+from structdiff.verdicts import backbone_verdicts
+
+ZIPPER = read_structure(Path(__file__).parent / "evaluation/data/2zta.pdb")
+
+
+def helix(contigs: str = "A1-8/3/A12-30 B1-30"):
+    """A layout, and its molecules where the crystal has them, new residues included."""
+    spec = completed(design_from_dict({"motif": "m.pdb", "contigs": contigs}), ZIPPER)
+    layout = spec.sample_layout(np.random.default_rng(0))
+    structure = build_scaffold(layout, ZIPPER).structure
+    positions, resolved = structure.atoms.positions.copy(), structure.atoms.resolved.copy()
+    for row in np.flatnonzero(~resolved):
+        number = int(structure.residues.author_seq_id[structure.atoms.residue[row]])
+        there = (ZIPPER.residues.author_seq_id[ZIPPER.atoms.residue] == number) & (
+            ZIPPER.atoms.name == structure.atoms.name[row]
+        )
+        if there.any():
+            positions[row], resolved[row] = ZIPPER.atoms.positions[there][0], True
+    return layout, structure.with_positions(positions, resolved=resolved)
+
+
+def row_of(structure, number: int, name: str) -> int:
+    rows = (structure.residues.author_seq_id[structure.atoms.residue] == number) & (structure.atoms.name == name)
+    return int(np.flatnonzero(rows)[0])
+
+
+def test_a_natural_helix_is_whole() -> None:
+    (verdict,) = backbone_verdicts(*helix())
+    assert verdict.met
+    assert verdict.reached == "whole, without clashes"
+
+
+def test_breaks_and_atoms_inside_each_other_are_told() -> None:
+    layout, structure = helix()
+    positions = structure.atoms.positions.copy()
+    positions[row_of(structure, 10, "C")] += 2.5
+    (verdict,) = backbone_verdicts(layout, structure.with_positions(positions))
+    assert not verdict.met
+    assert verdict.reached.startswith("1 breaks")
+    positions = structure.atoms.positions.copy()
+    positions[row_of(structure, 10, "O")] = positions[row_of(structure, 20, "CB")] + 1
+    (verdict,) = backbone_verdicts(layout, structure.with_positions(positions))
+    assert not verdict.met
+    assert "too near" in verdict.reached
+
+
+def test_a_chain_that_is_kept_whole_is_not_judged() -> None:
+    spec = completed(design_from_dict({"motif": "m.pdb", "contigs": "A1-30 B1-30", "redesign": "A5"}), ZIPPER)
+    layout = spec.sample_layout(np.random.default_rng(0))
+    assert backbone_verdicts(layout, build_scaffold(layout, ZIPPER).structure) == []
