@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from drawn_designs import stated, subject_of
 
-from structdiff.assembly import Job
 from structdiff.diffusion.guidance import Denoiser, guided
 from structdiff.diffusion.sampler import sample, sample_generator
 from structdiff.engine import Engine
@@ -35,6 +34,7 @@ from structdiff.evaluation.superposition import rmsd
 from structdiff.features.collate import collate
 from structdiff.features.guidance import keep_conditions
 from structdiff.features.schema import Features
+from structdiff.jobs import Job
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.pipeline import job_of, load_engine
 from structdiff.spec.contigs import parse_contigs

@@ -26,7 +26,7 @@ import torch
 from held_out_chains import CLASSES, Chain, TrainingSequences, held_out_chains
 from scipy.stats import spearmanr
 
-from structdiff.assembly import complex_job, finished_prediction
+from structdiff.assembly import finished_prediction
 from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.engine import Engine
@@ -35,6 +35,7 @@ from structdiff.evaluation.chirality import hands
 from structdiff.evaluation.lddt import lddt
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.tm_score import tm_score
+from structdiff.jobs import complex_job
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import Prediction
 from structdiff.pipeline import load_engine

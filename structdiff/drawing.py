@@ -9,12 +9,12 @@ from itertools import islice, takewhile
 
 import torch
 
-from structdiff.assembly import Job
 from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.diffusion.trajectory import Trajectory
 from structdiff.engine import Draw, Engine
 from structdiff.errors import ResourceError
+from structdiff.jobs import Job
 from structdiff.options import RunOptions, recommended_sampling
 
 

@@ -9,15 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.assembly import (
-    Job,
-    complex_job,
-    confidence_of,
-    design_job,
-    design_request,
-    finished_design,
-    finished_prediction,
-)
+from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.confidence import Confidence
 from structdiff.drawing import OnProgress, Wanted, draw_all
 from structdiff.engine import Engine, choose_device
@@ -27,6 +19,7 @@ from structdiff.features.motif_anchors import motif_anchors
 from structdiff.features.problem import completed
 from structdiff.features.symmetric_motif import in_frame
 from structdiff.features.tokens import tokenise
+from structdiff.jobs import Job, complex_job, design_job, design_request
 from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
 from structdiff.output.prediction import Design, Prediction

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from structdiff.assembly import complex_job
 from structdiff.diffusion.sampler import SamplingConfig, sample_generator
 from structdiff.engine import Engine
+from structdiff.jobs import complex_job
 from structdiff.model.library import load_named_weights
 from structdiff.spec.complex import ChainSpec, ComplexSpec
 

@@ -155,7 +155,8 @@ class Campaign:
 
 def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSettings, weights: Weights) -> Campaign:
     """Decides everything that a campaign leaves open. Raises InputError for weights that are not here."""
-    from structdiff.assembly import design_request, provenance_of
+    from structdiff.assembly import provenance_of
+    from structdiff.jobs import design_request
     from structdiff.pipeline import resolve_design
 
     model = _sequence_model(settings)

@@ -89,7 +89,8 @@ def design_results(
             DesignResult(
                 run=backbone.run,
                 name=each["name"], backbone=backbone.name, number=backbone.number, columns=columns,
-                verdicts=base["verdicts"], sequences=each["sequences"], complete=None not in asked,
+                verdicts=each.get("verdicts", base["verdicts"]), sequences=each["sequences"],
+                complete=None not in asked,
             )
         )  # fmt: skip
     return found

@@ -12,22 +12,28 @@ from typing import Any
 import numpy as np
 
 from structdiff import pipeline
-from structdiff.assembly import Job
 from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.constraints.sequenced import relaxed_design
 from structdiff.errors import InputError
-from structdiff.output.prediction import chain_sequences
+from structdiff.jobs import Job
+from structdiff.judgement import finished_verdicts
+from structdiff.output.prediction import Verdict, chain_sequences
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import Structure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sequenced:
-    """A backbone with one sequence. columns: what the model of sequences says of it."""
+    """A backbone with one sequence.
+
+    columns: what the model of sequences says of it. verdicts: on the structure with its sequence, where that has moved;
+    None where those on the backbone hold.
+    """
 
     structure: Structure
     columns: Mapping[str, float | None]
+    verdicts: tuple[Verdict, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +143,17 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places:
     )
     confidence = _residue_b_factor(structure)
     job = pipeline.job_of(campaign.spec, number)
-    return [
-        Sequenced(
-            structure=_with_b_factor(_finished(each.structure, job, campaign), confidence),
-            columns={"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
+    designs = []
+    for each in found:
+        finished = _finished(each.structure, job, campaign)
+        designs.append(
+            Sequenced(
+                structure=_with_b_factor(finished, confidence),
+                columns={"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
+                verdicts=finished_verdicts(job, finished),
+            )
         )
-        for each in found
-    ]
+    return designs
 
 
 def _finished(structure: Structure, job: Job, campaign: Campaign) -> Structure:

@@ -16,11 +16,11 @@ from structdiff.campaign.judging import judge_columns
 from structdiff.campaign.measures import backbone_columns, hotspot_residues, refold_columns, verdict_columns
 from structdiff.campaign.plan import Campaign
 from structdiff.campaign.refolding import Refolder, complex_of, refolder_of, with_target
-from structdiff.campaign.sequences import BackboneFiles, read_backbone, renamed_tokens, sequences_for
+from structdiff.campaign.sequences import BackboneFiles, Sequenced, read_backbone, renamed_tokens, sequences_for
 from structdiff.campaign.work import Work
 from structdiff.errors import InputError
 from structdiff.output.files import json_text, ready_folder, score_columns, write_design_files
-from structdiff.output.prediction import chain_sequences, polymer_kinds
+from structdiff.output.prediction import chain_sequences, polymer_kinds, requested
 from structdiff.output.trajectory import write_trajectory
 from structdiff.output.whole_target import drawn_part
 from structdiff.structure.files import read_structure, write_atomically, write_structure
@@ -101,14 +101,16 @@ class Bench:
             for name, sequenced in zip(self.campaign.design_names(each.number, places), found, strict=True):
                 # A design that is its backbone, with the sequence it came with, is written already.
                 own = self.campaign.beside and name == each.parent
-                note = "" if own else self._write_sequenced(sequenced.structure, name, backbone)
+                note = "" if own else self._write_sequenced(sequenced, name, backbone)
                 designs.append({"name": name, "columns": dict(sequenced.columns), "note": note,
                                 "sequences": _sequences_of(sequenced.structure)})  # fmt: skip
+                if sequenced.verdicts is not None:
+                    designs[-1] |= _judged_again(sequenced, backbone)
             yield each, {"designs": designs}
 
-    def _write_sequenced(self, structure: Structure, name: str, backbone: BackboneFiles) -> str:
+    def _write_sequenced(self, sequenced: Sequenced, name: str, backbone: BackboneFiles) -> str:
         """Writes a backbone with a sequence under its own name; what could not be written, in words."""
-        folder, structure = ready_folder(self.folder, name), dataclasses.replace(structure, name=name)
+        folder, structure = ready_folder(self.folder, name), dataclasses.replace(sequenced.structure, name=name)
         settings = self.campaign.asked["sequence"]["sequence_settings"]
         provenance = {**backbone.confidence["provenance"], "sequence": settings}
         text = {key: json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
@@ -117,6 +119,8 @@ class Bench:
         write_atomically(folder / f"{name}.residue_map.json", json_text(backbone.residue_map))
         confidence = {**backbone.confidence, "name": name, "provenance": provenance}
         confidence["token_component"] = renamed_tokens(backbone, structure)
+        if sequenced.verdicts is not None:
+            confidence["verdicts"] = [verdict.as_data() for verdict in sequenced.verdicts]
         write_atomically(folder / f"{name}.confidence.json", json_text(confidence))
         try:
             write_atomically(folder / f"{name}.pdb", pdb_text(structure, provenance=text))
@@ -149,6 +153,14 @@ class Bench:
 
     def _residue_map(self, name: str) -> dict[str, Any]:
         return json.loads((self.folder / f"{name}.residue_map.json").read_text(encoding="utf-8"))
+
+
+def _judged_again(sequenced: Sequenced, backbone: BackboneFiles) -> dict[str, Any]:
+    """Verdicts on a design with its sequence, and the columns that are measured of its backbone."""
+    verdicts = [verdict.as_data() for verdict in sequenced.verdicts or ()]
+    measured = backbone_columns(sequenced.structure, backbone.residue_map)
+    met = {"all_met": all(each["met"] for each in requested(verdicts))}
+    return {"verdicts": verdicts, "columns": {**sequenced.columns, **met, **verdict_columns(verdicts), **measured}}
 
 
 def designs_of(result: Mapping[str, Any]) -> list[str] | None:

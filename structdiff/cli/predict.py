@@ -153,7 +153,8 @@ class _Run:
                 yield
 
     def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> set[str]:
-        from structdiff.assembly import complex_request, provenance_of
+        from structdiff.assembly import provenance_of
+        from structdiff.jobs import complex_request
 
         finished: set[str] = set()
         for place, seed in enumerate(seeds):

@@ -124,8 +124,9 @@ def _cropped(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) 
     centres = np.array([alpha(motif, rows[residue]) for residue in sorted(named)])
     distance = np.linalg.norm(places[:, None] - centres[None], axis=-1).min(1)
     near = np.argsort(distance, kind="stable")[:limit]
-    kept = {target[place] for place in near if distance[place] <= CROP_REACH} | (set(target) & set(spec.keep_away))
-    chains = tuple(_cut(chain, kept, named) if is_fixed(chain) else chain for chain in spec.contigs.chains)
+    asked = named | (set(target) & set(spec.keep_away))
+    kept = {target[place] for place in near if distance[place] <= CROP_REACH} | asked
+    chains = tuple(_cut(chain, kept, asked) if is_fixed(chain) else chain for chain in spec.contigs.chains)
     names = tuple(name for name, chain in zip(spec.contigs.chain_ids, spec.contigs.chains, strict=True)
                   if is_fixed(chain))  # fmt: skip
     # A chain of which nothing is drawn keeps its name all the same: it is in the finished design.

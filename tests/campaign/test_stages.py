@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from structdiff import judgement, pipeline
+from structdiff.campaign import sequences, stages
 from structdiff.campaign.columns import campaign_columns
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.refolding import complex_of
@@ -63,6 +65,30 @@ def test_from_backbone_to_ranked_designs(planned, tmp_path) -> None:
     assert [row["name"] for row in rows] == [f"design_{n}_{k}" for n in (1, 2) for k in (1, 2, 3)]
     assert {row["accepted"] for row in rows} == {"false"}
     assert (tmp_path / "sequences.fasta").read_text().count(">design_") == 6
+
+
+def test_a_design_that_moved_is_judged_as_it_is(planned, tmp_path, monkeypatch) -> None:
+    """A sequence moves atoms (side chains are packed, all is relaxed): table and files tell of what is in the file."""
+    plain = sequences.sequences_for
+
+    def moved(backbone, campaign, number, places, device):
+        job = pipeline.job_of(campaign.spec, number)
+        for each in plain(backbone, campaign, number, places, device):
+            positions = each.structure.atoms.positions.copy()
+            positions[: len(positions) // 2] += 9.0
+            structure = each.structure.with_positions(positions, resolved=each.structure.atoms.resolved)
+            verdicts = judgement.finished_verdicts(job, structure)
+            yield dataclasses.replace(each, structure=structure, verdicts=verdicts)
+
+    monkeypatch.setattr(stages, "sequences_for", moved)
+    for each in made(planned(1, refold="none", sequences=2), tmp_path):
+        told = {verdict["name"]: verdict for verdict in each.verdicts}
+        assert not told["motif"]["met"]
+        assert "breaks" in told["backbone"]["reached"]
+        assert each.columns["motif_rmsd"] > 0.5
+        assert each.columns["chain_breaks"] >= 1
+        assert each.columns["all_met"] is False
+        assert json.loads((tmp_path / f"{each.name}.confidence.json").read_text())["verdicts"] == each.verdicts
 
 
 def test_copies_of_known_chains_are_named(planned, tmp_path) -> None:

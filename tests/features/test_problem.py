@@ -68,6 +68,8 @@ def test_targets_are_cropped_around_hotspots():
     kept = {residue for segment in spec.contigs.fixed for residue in segment.residues}
     assert 40 <= len(kept) <= 80
     assert spec.hotspots[0] in kept
+    away = asked(POLYMERASE, contigs="30 A", hotspots="A100", keep_away="A300", target_crop="60")
+    assert away.keep_away[0] in {residue for segment in away.contigs.fixed for residue in segment.residues}
     every = {residue for segment in whole.contigs.fixed for residue in segment.residues}
     assert kept | set(spec.left_out) == every
     assert not kept & set(spec.left_out)

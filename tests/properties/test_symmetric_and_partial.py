@@ -9,11 +9,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.errors import StructdiffError
 from structdiff.evaluation.superposition import rmsd, superpose
 from structdiff.geometry.point_groups import point_group
+from structdiff.judgement import finished_verdicts
 from structdiff.options import RunOptions
 from structdiff.output.files import write_design
-from structdiff.pipeline import design
+from structdiff.pipeline import design, job_of
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.files import read_structure, write_structure
@@ -29,6 +31,24 @@ def designed(**asked):
 
 def verdicts(one) -> dict[str, bool]:
     return {verdict.name: verdict.met for verdict in one.verdicts}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"contigs": "8/A163-170/8", "symmetry": "C3"},
+        {"contigs": "8 A163-181", "hotspots": "A165", "target_crop": "12", "keep_away": "A179"},
+        {"noise": 3, "hold": "A163-170"},
+    ],
+)
+def test_a_finished_design_is_judged_as_it_was_when_it_was_made(asked):
+    """What is judged again, once a sequence has moved some atoms, is judged by the same rules."""
+    (one,) = designed(motif=str(MOTIF), **asked)
+    job = job_of(design_from_dict({"motif": str(MOTIF), **asked}), 0)
+    assert finished_verdicts(job, one.structure) == one.verdicts
+    part = one.structure.select(one.structure.atoms.name != "CA")
+    with pytest.raises(StructdiffError, match="lacks atoms"):
+        finished_verdicts(job, part)
 
 
 @pytest.mark.parametrize(

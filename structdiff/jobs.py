@@ -1,0 +1,196 @@
+"""Jobs: requests made into the molecules to draw, what the network sees of them, and what is checked in the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.constraints.of_design import DesignConstraints
+from structdiff.constraints.placed_atoms import PlacedAtoms
+from structdiff.diffusion.constraint_protocol import SamplingConstraint
+from structdiff.errors import InputError
+from structdiff.features.build import build_features
+from structdiff.features.requests import (
+    Proximity,
+    complex_condition,
+    complex_proximities,
+    design_condition,
+    design_proximities,
+)
+from structdiff.features.schema import Features
+from structdiff.features.start import start_positions
+from structdiff.features.templates import Templates, read_templates
+from structdiff.features.tokens import TokenTable, tokenise
+from structdiff.model.checkpoint import Weights
+from structdiff.output.whole_target import WholeTarget
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.design import DesignSpec, design_to_dict
+from structdiff.spec.layout import Layout
+from structdiff.spec.rebuilding import Noise
+from structdiff.spec.symmetry import Symmetry
+from structdiff.spec.yaml import to_dict as complex_to_dict
+from structdiff.structure.complex import build_complex
+from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held, retyped
+from structdiff.structure.tables import Structure
+
+ContactRows = tuple[str, Tensor, Tensor, float, bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
+
+    held: motif group of each atom of the structure, 0 where it is free. templates: those of a prediction. symmetry: the
+    structure is one copy of it. spec: what it is drawn under, a fold plan of our own included; user: what the user
+    asked for, without that plan. asked: what a design is drawn under beside that; motif: where it takes its parts from;
+    whole: what it is with all of a target that was cropped. start: positions [token, slot, 3] (Å) that partial
+    diffusion begins with.
+    """
+
+    name: str
+    structure: Structure
+    tokens: TokenTable
+    features: Features
+    proximities: tuple[Proximity, ...]
+    held: np.ndarray
+    request: Mapping[str, Any]
+    layout: Layout | None = None
+    symmetry: Symmetry | None = None
+    spec: DesignSpec | None = None
+    user: DesignSpec | None = None
+    asked: DesignConstraints | None = None
+    motif: Structure | None = None
+    templates: Templates | None = None
+    whole: WholeTarget | None = None
+    start: Tensor | None = None
+
+    @property
+    def noise(self) -> Noise | None:
+        """How far partial diffusion goes back from the start."""
+        return None if self.spec is None else self.spec.noise
+
+    @property
+    def contacts(self) -> list[ContactRows]:
+        """The proximities with atoms as (token, slot)."""
+        place, visible = self._places(), self.visible
+        return [
+            (
+                asked.name,
+                torch.from_numpy(place[asked.first[visible[asked.first]]]),
+                torch.from_numpy(place[asked.second[visible[asked.second]]]),
+                asked.bound,
+                asked.avoid,
+            )
+            for asked in self.proximities
+        ]
+
+    @property
+    def constraints(self) -> tuple[list[SamplingConstraint], Tensor]:
+        """What the sampler follows beside contacts and motif, and the atoms (token, slot) that this sees."""
+        own = [] if self.asked is None else self.asked.sampling()
+        return own, torch.from_numpy(self._places()[self.visible])
+
+    @property
+    def seen_tokens(self) -> int:
+        """How many tokens the network sees: of a symmetric assembly those of the copies beside one too."""
+        return len(self.tokens) * (1 if self.symmetry is None else 1 + self.symmetry.seen)
+
+    def _places(self) -> np.ndarray:
+        """Token and slot of each atom of the structure."""
+        place = np.full((len(self.structure.atoms), 2), -1, np.int64)
+        rows, slots = np.nonzero(self.tokens.atoms >= 0)
+        place[self.tokens.atoms[rows, slots]] = np.stack([rows, slots], -1)
+        return place
+
+    @property
+    def visible(self) -> np.ndarray:
+        """Which atoms of the structure the network places: all but the side chains of what is designed."""
+        mask = self.features.atom.mask.unflatten(0, self.tokens.atoms.shape).numpy()
+        visible = np.zeros(len(self.structure.atoms), bool)
+        visible[self.tokens.atoms[mask]] = True
+        return visible
+
+
+def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
+    """The job of predicting a complex; raises InputError for what these weights cannot honour."""
+    _refuse_unsupported(spec, weights)
+    structure = build_complex(spec)
+    tokens, templates = tokenise(structure), read_templates(spec, structure)
+    condition = templates.told(complex_condition(spec, structure, tokens), tokens)
+    known = structure.with_positions(templates.positions, resolved=templates.group > 0)
+    return Job(
+        name=spec.name,
+        structure=structure,
+        tokens=tokens,
+        features=build_features(known, condition, tokens=tokens),
+        templates=templates,
+        proximities=tuple(complex_proximities(spec, structure)),
+        held=np.zeros(len(structure.atoms), np.int32),
+        request=complex_request(spec),
+    )
+
+
+def _refuse_unsupported(spec: ComplexSpec, weights: Weights) -> None:
+    for chain in spec.chains:
+        if chain.msa not in (None, "empty"):
+            raise InputError(
+                f"the weights {weights.name!r} were trained on single sequences and take no alignment: remove it, or "
+                "write msa: empty", key="msa", found=chain.msa,
+            )  # fmt: skip
+
+
+def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index: int) -> Job:
+    """The job of one design; raises InputError where the motif cannot be held."""
+    name = f"{spec.name}_{index:04d}"
+    scaffold = build_scaffold(
+        layout, motif, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec),
+        retyped=retyped(spec, layout), name=name,
+    )  # fmt: skip
+    structure, tokens = scaffold.structure, tokenise(scaffold.structure)
+    features = build_features(structure, design_condition(spec, layout, scaffold, tokens), tokens=tokens)
+    held = np.where(structure.atoms.resolved, scaffold.residue_group[structure.atoms.residue], 0)
+    job = Job(
+        name=name,
+        structure=structure,
+        tokens=tokens,
+        features=features,
+        proximities=tuple(design_proximities(spec, layout, structure, tokens)),
+        held=held,
+        request=design_request(spec),
+        layout=layout,
+        symmetry=spec.symmetry,
+        spec=spec,
+        motif=motif,
+        whole=WholeTarget.of(spec, layout, motif),
+        start=None if spec.noise is None or motif is None else start_positions(layout, structure, tokens, motif),
+    )
+    visible = job.visible
+    new = np.array([residue.origin is None for residue in layout.residues])
+    placed = PlacedAtoms(structure=structure.select(visible), new=new, held=held[visible])
+    asked = DesignConstraints.of(spec, layout, placed, left_out_atoms(spec, motif))
+    return dataclasses.replace(job, held=np.where(visible, held, 0), asked=asked)
+
+
+def complex_request(spec: ComplexSpec) -> dict[str, Any]:
+    """The request of a prediction for its provenance: of templates with their contents as checksums."""
+    files = {each.path: hashlib.sha256(Path(each.path).read_bytes()).hexdigest() for each in spec.templates}
+    return complex_to_dict(spec) | ({"templates_sha256": files} if files else {})
+
+
+def design_request(spec: DesignSpec) -> dict[str, Any]:
+    """The request of a design for its provenance: without how many, with the motif's contents as a checksum."""
+    request = design_to_dict(dataclasses.replace(spec, num_designs=1))
+    if spec.motif is not None:
+        request["motif_sha256"] = hashlib.sha256(Path(spec.motif).read_bytes()).hexdigest()
+    files = [file for energy in spec.energies if (file := getattr(energy, "file", None))]
+    if files:
+        request["energies_sha256"] = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files}
+    return request

@@ -1,0 +1,107 @@
+"""A finished design judged by what was asked of its job, before it has a sequence and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from structdiff.errors import StructdiffError
+from structdiff.jobs import Job
+from structdiff.output.prediction import Verdict
+from structdiff.output.symmetric import symmetry_verdicts
+from structdiff.structure.tables import Structure
+from structdiff.verdicts import (
+    MOTIF_TOLERANCE,
+    design_verdicts,
+    is_of_fold,
+    motif_verdict,
+    plan_verdict,
+    proximity_verdict,
+    start_verdict,
+)
+
+
+def unit_verdicts(job: Job, structure: Structure) -> list[Verdict]:
+    """Verdicts on one finished design, of a symmetric one on its first copy, the motif's first.
+
+    structure: the job's molecules, with what was placed.
+    """
+    assert job.spec is not None
+    assert job.layout is not None
+    found = [motif_verdict(structure, job.structure, job.held)] if (job.held > 0).any() else []
+    user = job.user or job.spec
+    group = None if job.symmetry is None else job.symmetry.operators
+    # Blocks are those of one copy; what touches a target may be any.
+    near = [
+        proximity_verdict(asked, structure, None if is_of_fold(asked.name) else group)
+        for asked in job.proximities
+        if asked.told
+    ]
+    found += [
+        plan_verdict(each) if user.secondary_structure is None and is_of_fold(each.name) else each for each in near
+    ]
+    found += [] if job.start is None or job.noise is None else [start_verdict(structure, *started(job))]
+    terms = () if job.asked is None else job.asked.terms
+    # Interfaces and clashes are judged with all of the target, energies on what was drawn.
+    placed = torch.from_numpy(structure.atoms.positions[structure.atoms.resolved].astype(np.float64))
+    layout, whole = (job.layout, structure) if job.whole is None else (job.whole.layout, job.whole.completed(structure))
+    return found + design_verdicts(job.spec, layout, whole, user=user, terms=terms, placed=placed, motif=job.motif)
+
+
+def assembly_verdicts(job: Job, whole: Structure, unit: Structure, found: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Verdicts on all copies of a symmetric design beside those on its first copy, which were found."""
+    assert job.symmetry is not None
+    placed = [_place_verdict(job, unit)] if job.symmetry.motif_placed else []
+    return (*symmetry_verdicts(whole, job.symmetry.operators), *found, *placed)
+
+
+def finished_verdicts(job: Job, finished: Structure) -> tuple[Verdict, ...]:
+    """Verdicts on a design as it is in its file, with its sequence and in the end another place for some atoms.
+
+    finished: all of it, all copies and the whole of a target that was cropped. Raises StructdiffError where atoms that
+    the job places are not in it.
+    """
+    place = {key: row for row, key in enumerate(_keys(finished)) if finished.atoms.resolved[row]}
+    rows = np.array([place.get(key, -1) for key in _keys(job.structure)])
+    seen = job.visible
+    if (rows[seen] < 0).any():
+        raise StructdiffError("the design lacks atoms that were drawn")
+    positions = np.where(seen[:, None], finished.atoms.positions[rows], job.structure.atoms.positions)
+    unit = job.structure.with_positions(positions.astype(np.float32), resolved=seen)
+    found = unit_verdicts(job, unit)
+    return tuple(found) if job.symmetry is None else assembly_verdicts(job, finished, unit, found)
+
+
+def _keys(structure: Structure) -> list[tuple[str, int, str, str]]:
+    """Chain, number, insertion code and name of each atom."""
+    residue, residues = structure.atoms.residue, structure.residues
+    chain = structure.chains.name[structure.atom_chain].tolist()
+    codes = [str(code).strip() for code in residues.insertion_code[residue]]
+    return list(zip(chain, residues.author_seq_id[residue].tolist(), codes, structure.atoms.name.tolist(), strict=True))
+
+
+def _place_verdict(job: Job, structure: Structure) -> Verdict:
+    """How far a placed motif is from where its file has it in the frame of the group."""
+    rows = job.held > 0
+    apart = structure.atoms.positions[rows] - job.structure.atoms.positions[rows]
+    away = float(np.sqrt(np.mean(np.square(apart).sum(-1))))
+    return Verdict(
+        name="motif's place",
+        asked=f"within {MOTIF_TOLERANCE} Å RMSD of its place at the axes",
+        reached=f"{away:.2f} Å RMSD",
+        met=away <= MOTIF_TOLERANCE,
+    )
+
+
+def started(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """Where each atom (atom, 3) of the structure began in Å, and which backbone atoms of new residues began there."""
+    assert job.start is not None
+    assert job.layout is not None
+    given = np.zeros((len(job.structure.atoms), 3))
+    rows, slots = np.nonzero(job.tokens.atoms >= 0)
+    given[job.tokens.atoms[rows, slots]] = job.start.numpy()[rows, slots]
+    begun = np.array([residue.instead_of is not None for residue in job.layout.residues])
+    backbone = np.isin(job.structure.atoms.name, ("N", "CA", "C"))
+    return given, begun[job.structure.atoms.residue] & backbone
