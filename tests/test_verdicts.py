@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from structdiff.features.problem import completed
+from structdiff.geometry.point_groups import point_group
+from structdiff.output.symmetric import symmetry_verdicts
 from structdiff.spec.design import design_from_dict
+from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.files import read_structure
 from structdiff.structure.scaffold import build_scaffold
 from structdiff.verdicts import backbone_verdicts
@@ -58,3 +61,21 @@ def test_a_chain_that_is_kept_whole_is_not_judged() -> None:
     spec = completed(design_from_dict({"motif": "m.pdb", "contigs": "A1-30 B1-30", "redesign": "A5"}), ZIPPER)
     layout = spec.sample_layout(np.random.default_rng(0))
     assert backbone_verdicts(layout, build_scaffold(layout, ZIPPER).structure) == []
+
+
+def test_atoms_of_copies_that_share_an_axis_are_told() -> None:
+    unit = ZIPPER.select(ZIPPER.chains.name[ZIPPER.atom_chain] == "A")
+    unit = unit.select(unit.atoms.resolved)
+    backbone = np.isin(unit.atoms.name, ("N", "CA", "C", "O"))
+    positions = unit.atoms.positions - unit.atoms.positions[backbone].mean(0)
+    positions = np.linalg.svd(positions[backbone], full_matrices=False)[2] @ positions.T  # along x
+    positions = positions.T[:, [1, 2, 0]].astype(np.float32)  # along z, the axis
+    unit = unit.with_positions(positions + [9.0, 0, 0], resolved=unit.atoms.resolved)
+    group = point_group("C2")
+    _, apart = symmetry_verdicts(symmetric_assembly(unit, group), group)
+    assert "other atoms" not in apart.reached
+    positions = unit.atoms.positions.copy()
+    positions[np.flatnonzero(unit.atoms.name == "CG")[3]] = [0.2, 0, 0]
+    _, shared = symmetry_verdicts(symmetric_assembly(unit.with_positions(positions), group), group)
+    assert shared.reached.endswith("other atoms 0.4 Å")
+    assert not shared.met

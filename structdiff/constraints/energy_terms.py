@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import math
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,10 +218,15 @@ def _function(energy: Function, placed: PlacedAtoms) -> _Parts:
     name = getattr(call, "__name__", energy.name)
 
     def value(positions: Tensor) -> Tensor:
-        return call(positions, placed.structure)
+        try:
+            return call(positions, placed.structure)
+        except Exception as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            raise InputError(f"the function {name} failed: {type(error).__name__}: {error}", path=at.filename,
+                             line=at.lineno, key="energies.function") from error  # fmt: skip
 
     def reached(positions: Tensor) -> Reached:
-        found = float(call(positions, placed.structure))
+        found = float(value(positions))
         return Reached(text=f"{found:.3g} kT", met=energy.at_most is None or found <= energy.at_most)
 
     asked = "low" if energy.at_most is None else f"at most {energy.at_most:g} kT"

@@ -21,6 +21,9 @@ from structdiff.structure.tables import Structure
 SYMMETRY_TOLERANCE = 1e-3
 #: Backbone atoms of different copies nearer than this (Å) clash; CA atoms nearer than ``CONTACT`` (Å) are in contact.
 CLASH, CONTACT = 2.6, 8.0
+#: Any atoms of different copies nearer than this (Å), ligands and side chains that are held among them, are inside each
+#: other; a disulfide is longer.
+INSIDE = 1.8
 _BACKBONE = ("N", "CA", "C", "O")
 
 
@@ -95,12 +98,14 @@ def symmetry_verdicts(assembly: Structure, group: SymmetryGroup) -> tuple[Verdic
     nearest = _nearest(positions[0][backbone], group)
     touching = _nearest(positions[0][alpha], group) < CONTACT
     joined = group.joined(touching)
-    clear = float(nearest.min(initial=np.inf))
+    clear, other = float(nearest.min(initial=np.inf)), float(_nearest(positions[0], group).min(initial=np.inf))
+    into = "" if other >= INSIDE else f", other atoms {other:.1f} Å"
     packed = Verdict(
         name="copies",
-        asked=f"all joined (CA within {CONTACT:g} Å), backbone atoms {CLASH:g} Å apart or more",
-        reached=f"{'joined' if joined else 'not joined'} by {int(touching.sum())} contacts a copy, {clear:.1f} Å apart",
-        met=joined and clear >= CLASH,
+        asked=f"all joined (CA within {CONTACT:g} Å), backbone atoms {CLASH:g} Å apart or more, others {INSIDE:g} Å",
+        reached=f"{'joined' if joined else 'not joined'} by {int(touching.sum())} contacts a copy, {clear:.1f} Å apart"
+        + into,
+        met=joined and clear >= CLASH and not into,
     )
     return exact, packed
 

@@ -170,6 +170,10 @@ def test_a_function_of_ones_own(placed, start, tmp_path):
     term = build_term(energy_from_dict({"function": {"file": str(file), "name": "pull", "weight": 50}}), placed)
     moved = followed(term, placed, start)
     assert float(moved[0, :, 0].square().mean()) < 0.8 * float(start[0, :, 0].square().mean())
+    (tmp_path / "wrong.py").write_text("def fail(positions, structure):\n    return positions.nothing\n")
+    wrong = build_term(energy_from_dict({"function": {"file": str(tmp_path / "wrong.py"), "name": "fail"}}), placed)
+    with pytest.raises(InputError, match=r"wrong\.py:2.*fail failed: AttributeError"):
+        wrong.value(start)
     with pytest.raises(InputError, match=r"no such function.*'push'.*pull"):
         build_term(energy_from_dict({"function": {"file": str(file), "name": "push"}}), placed)
     broken = Term(name="odd", asked="", weight=1.0, levels=(9.0, 0.0), has_goal=False, value=lambda x: x.sum(1),
