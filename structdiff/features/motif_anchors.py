@@ -24,7 +24,7 @@ def motif_anchors(spec: DesignSpec, layout: Layout, motif: Structure) -> dict[st
     chains that are kept stand in the way.
     """
     asked = (spec.symmetry, spec.noise, spec.burial, *spec.energies, *spec.cyclic, *spec.disulfides, *spec.hotspots,
-             *spec.keep_away, *spec.tip, *spec.unindexed)  # fmt: skip
+             *spec.keep_away, *spec.tip, *spec.held_atoms, *spec.unindexed)  # fmt: skip
     if any(each is not None for each in asked):
         return {}
     if {residue.group for residue in layout.residues if residue.origin is not None} != {1}:

@@ -37,6 +37,7 @@ def test_a_motif_is_where_the_contigs_have_it_with_its_own_helices_and_strands()
     [
         {"symmetry": "C3"},
         {"tip": "A170"},
+        {"held_atoms": "A170=N/CA"},
         {"contigs": "5/A163-181/5"},
         {"contigs": "30/A163-168/10/A175-181/30", "energies": ["radius_of_gyration target=11"]},
         {"contigs": "A163-181/30", "cyclic": "A"},
