@@ -226,7 +226,7 @@ def _check_backbone(design: Structure, place: int, origin: ResidueId, known: Map
         )  # fmt: skip
 
 
-def partly_held(spec: DesignSpec) -> dict[ResidueId, str]:
+def partly_held(spec: DesignSpec) -> dict[ResidueId, str | tuple[str, ...]]:
     """Of which residues of the motif only the backbone, the tip, or some atoms are held."""
     return {**dict.fromkeys(spec.backbone_only, BACKBONE), **dict.fromkeys(spec.tip, TIP), **dict(spec.held_atoms)}
 
