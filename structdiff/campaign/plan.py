@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from structdiff.campaign.allowed_letters import check_allowed, parse_allowed
 from structdiff.campaign.work import DESIGN_STAGES, NewWork
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
 from structdiff.errors import InputError
@@ -41,16 +44,18 @@ class CampaignSettings:
     sequences: how many sequences are designed for each backbone. sequence_model: auto, own, proteinmpnn, solublempnn or
     ligandmpnn; auto takes published weights where they were fetched, else the network's own sequence head. temperature:
     of the draw of sequences; low is safe, high is varied. avoid: amino acids that no new residue may be, for instance
-    C. judge: trrosetta says of each sequence whether it alone is expected to fold as designed, auto does so where its
-    weights were fetched, none leaves it out. refold: own predicts each design from its sequence with the same weights,
-    none leaves it out. refold_command: another program that predicts each design, for instance 'boltz predict {yaml}
-    --out_dir {out}'.
+    C. allow_at: amino acids that single new residues may be, in the design's chains and numbers, for instance
+    A10-12=PG,B5=DE. judge: trrosetta says of each sequence whether it alone is expected to fold as designed, auto does
+    so where its weights were fetched, none leaves it out. refold: own predicts each design from its sequence with the
+    same weights, none leaves it out. refold_command: another program that predicts each design, for instance
+    'boltz predict {yaml} --out_dir {out}'.
     """
 
     sequences: int = 1
     sequence_model: str = "auto"
     temperature: float | None = None
     avoid: str = ""
+    allow_at: str = ""
     judge: str = "auto"
     refold: str = "own"
     refold_command: str | None = None
@@ -71,8 +76,14 @@ class CampaignSettings:
                 raise InputError("this is no amino acid", key="avoid", found=letter, allowed="CM, say")
         if len(set(self.avoid)) >= len(PROTEIN_ONE_TO_THREE):
             raise InputError("no amino acid is left", key="avoid", found=self.avoid)
+        parse_allowed(self.allow_at)
         if self.refold_command is not None:
             _check_command(self.refold_command)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is asked of sequences that the one a backbone comes with does not have."""
+        return not self.avoid and not self.allow_at and self.temperature is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,17 +171,20 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     from structdiff.pipeline import resolve_design
 
     model = _sequence_model(settings)
-    request = design_request(resolve_design(spec)[0])
+    resolved = resolve_design(spec)[0]
+    request = design_request(resolved)
+    chains = resolved.sample_layout(np.random.default_rng([spec.seed, 0])).chains
+    check_allowed(settings.allow_at, settings.avoid, chains.keys())
     backbone = provenance_of(request, weights, options, seed=spec.seed, index=0, device="").as_data()
     asked: dict[str, Mapping[str, Any]] = {"backbone": backbone}
     hashes = {"backbone": weights.sha256}
     # Of sequences drawn plainly by the network's own head, the first is the one that the backbone has already.
-    plain = model == "own" and not settings.avoid and settings.temperature is None
+    plain = model == "own" and settings.plain
     if not plain or settings.sequences > 1:
         hashes["sequence"] = weights.sha256 if model == "own" else _file_hash(SEQUENCE_WEIGHTS[model])
         asked["sequence"] = backbone | {"sequence_settings": {
             "model": model, "weights_sha256": hashes["sequence"], "temperature": settings.temperature,
-            "avoid": settings.avoid,
+            "avoid": settings.avoid, **({"allow_at": settings.allow_at} if settings.allow_at else {}),
         }}  # fmt: skip
     sequenced = backbone if plain else asked["sequence"]
     if _is_judged(settings):
@@ -194,11 +208,11 @@ def plan_as_begun(campaign: Campaign, facts: Mapping[str, Any]) -> Campaign:
     """
     campaign = replace(campaign, bare=facts.get("bare", campaign.bare), beside=facts.get("beside", campaign.beside))
     settings = campaign.settings
-    if campaign.beside and (campaign.sequence_model != "own" or settings.avoid or settings.temperature is not None):
+    if campaign.beside and (campaign.sequence_model != "own" or not settings.plain):
         raise InputError(
             f"{campaign.spec.name} was begun with the network's own sequences, which are part of its designs; choose "
             "another --out or --name, or --overwrite", key="sequence_model", found=campaign.sequence_model,
-            allowed="own, without temperature and avoid",
+            allowed="own, without temperature, avoid and allow_at",
         )  # fmt: skip
     return campaign
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from structdiff import pipeline
+from structdiff.campaign.allowed_letters import allowed_by_row
 from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.constraints.sequenced import relaxed_design
@@ -60,22 +61,25 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
     Where nothing else is asked, the first is the one that the backbone came with.
     """
     settings = campaign.settings
-    plain = not settings.avoid and settings.temperature is None
     confidence = backbone.confidence
     if "sequence_probabilities" not in confidence:
         raise InputError("this backbone knows no probabilities of its sequence: design it anew")
     letters = confidence["amino_acids"]
     shares = np.array([row or [None] * len(letters) for row in confidence["sequence_probabilities"]], float)
     rows = _residue_of_token(backbone)
+    allowed = _allowed(backbone, campaign)
     found = []
     for place in places:
         random = np.random.default_rng([campaign.spec.seed, number, place])
         logits = np.log(np.clip(shares, 1e-6, None)) / campaign.temperature
         logits[:, [letters.index(letter) for letter in settings.avoid]] = -np.inf
+        for token, row in enumerate(rows.tolist()):
+            if row in allowed:
+                logits[token, [slot for slot, letter in enumerate(letters) if letter not in allowed[row]]] = -np.inf
         drawn = np.argmax(logits + random.gumbel(size=logits.shape), -1)
         names = backbone.structure.residues.name.astype("U5")
         open_ = np.flatnonzero(np.isfinite(shares).all(-1))
-        if place == 0 and plain:
+        if place == 0 and settings.plain:
             drawn[open_] = [letters.index(PROTEIN_THREE_TO_ONE[name]) for name in names[rows[open_]]]
         names[rows[open_]] = [PROTEIN_ONE_TO_THREE[letters[index]] for index in drawn[open_]]
         chosen = logits[open_] - np.logaddexp.reduce(logits[open_], -1, keepdims=True)
@@ -137,6 +141,7 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places:
         seed=int(np.random.SeedSequence([campaign.spec.seed, number]).generate_state(1)[0]),
         fixed=fixed_residues(backbone, campaign),
         banned=settings.avoid,
+        allowed=_allowed(backbone, campaign) or None,
         tied=tied_rows(structure) or None,
         pack=is_present(PACKING_WEIGHTS),
         device=device,
@@ -174,6 +179,12 @@ def fixed_residues(backbone: BackboneFiles, campaign: Campaign) -> np.ndarray:
         # Of a large symmetric assembly only the copies that were judged have probabilities.
         fixed[alike] = fixed[alike].all()
     return fixed
+
+
+def _allowed(backbone: BackboneFiles, campaign: Campaign) -> dict[int, str]:
+    """The letters that residues may be, by row, where not all may."""
+    asked, structure = campaign.settings.allow_at, backbone.structure
+    return allowed_by_row(asked, structure, fixed_residues(backbone, campaign), tied_rows(structure)) if asked else {}
 
 
 def tied_rows(structure: Structure) -> list[list[int]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from structdiff.model.checkpoint import Weights
     from structdiff.spec.design import DesignSpec
 
-_SETTINGS = ("sequences", "sequence_model", "temperature", "avoid", "judge", "refold", "refold_command")
+_SETTINGS = ("sequences", "sequence_model", "temperature", "avoid", "allow_at", "judge", "refold", "refold_command")
 _PANEL, _SCALE = "Sequences, refolding, choosing", "Many at once"
 #: Seconds between two looks at how much is done.
 _COUNTED_EVERY = 0.5
@@ -40,7 +40,7 @@ _PART = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
 def campaign_options() -> list[Option]:
     """What is done with each backbone, how designs are chosen, and how many are made at once."""
     settings = settings_of("campaign.plan", "CampaignSettings")
-    unset = {"temperature": "1 for own, else 0.1", "refold_command": "none", "avoid": "none"}
+    unset = {"temperature": "1 for own, else 0.1", "refold_command": "none", "avoid": "none", "allow_at": "all"}
     found = [setting_option(settings[name], panel=_PANEL, unset=unset.get(name)) for name in _SETTINGS]
     more = {
         "filter": (str | None, None, "Conditions on the columns of the results: 'sc_rmsd < 2 and plddt > 70'; what "

@@ -178,6 +178,16 @@ def test_more_sequences_and_more_backbones_are_added_to_what_is_there(planned, t
     assert {name: (tmp_path / "grown" / name).stat().st_mtime_ns for name in before} == before
 
 
+def test_single_residues_are_what_they_may_be(planned, tmp_path) -> None:
+    results = made(planned(1, sequences=3, allow_at="A1-2=PG,A10=W", refold="none", judge="none"), tmp_path)
+    letters = [each.sequences["A"][1] for each in results]
+    assert len(letters) == 3
+    assert all(set(each[:2]) <= set("PG") and each[9] == "W" for each in letters)
+    failures: list = []
+    made(planned(1, allow_at="A5=W", refold="none", judge="none"), tmp_path / "fixed", failures=failures)
+    assert any("keeps its type" in each for each in failures)
+
+
 def test_sequences_of_another_kind_are_refused_where_the_networks_own_are_part_of_the_designs(
     planned, tmp_path
 ) -> None:
