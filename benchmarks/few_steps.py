@@ -25,7 +25,7 @@ from structdiff.engine import Engine
 from structdiff.model.checkpoint import Weights
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.pipeline import load_engine
-from structdiff.spec.contigs import parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec
 from structdiff.structure.files import write_atomically
 

@@ -42,7 +42,7 @@ def measure(tokens: int, samples: int, steps: int, guidance: float, relax: int) 
     from structdiff.cost import product_seconds
     from structdiff.options import RunOptions, recommended_sampling
     from structdiff.output.files import write_design
-    from structdiff.spec.contigs import parse_contigs
+    from structdiff.spec.contig_grammar import parse_contigs
     from structdiff.spec.design import DesignSpec
 
     options = RunOptions(batch_size=samples, guidance=guidance, device="cpu", relax=bool(relax))

@@ -37,7 +37,7 @@ from structdiff.features.schema import Features
 from structdiff.jobs import Job
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.pipeline import job_of, load_engine
-from structdiff.spec.contigs import parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import Structure

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from structdiff.pipeline import design, layouts, predict, score
     from structdiff.spec.complex import ComplexSpec
     from structdiff.spec.compose import Fold, Hotspots, KeepAway, Motif, Problem, Ring
-    from structdiff.spec.contigs import parse_contigs
+    from structdiff.spec.contig_grammar import parse_contigs
     from structdiff.spec.design import DesignSpec, read_design
     from structdiff.spec.energies import (
         Angle,
@@ -60,7 +60,7 @@ _HOMES = {
     "pipeline": ("design", "layouts", "predict", "score"),
     "spec.complex": ("ComplexSpec",),
     "spec.compose": ("Fold", "Hotspots", "KeepAway", "Motif", "Problem", "Ring"),
-    "spec.contigs": ("parse_contigs",),
+    "spec.contig_grammar": ("parse_contigs",),
     "spec.design": ("DesignSpec", "read_design"),
     "spec.energies": ("Angle", "Clash", "Contacts", "Distance", "Function", "RadiusOfGyration", "Shape"),
     "spec.read": ("read_complex",),

@@ -154,7 +154,7 @@ def _given(
 ) -> Given:
     """What was said of the structures, read and checked."""
     from structdiff.evaluation.subject import Given, named_motif, read_residue_map, references_of
-    from structdiff.spec.contigs import parse_residues
+    from structdiff.spec.contig_grammar import parse_residues
     from structdiff.structure.files import read_structure
 
     spots = parse_residues(hotspots, "hotspots") if hotspots else ()

@@ -10,7 +10,8 @@ from structdiff.spec.complex import (
     Site,
     TemplateSpec,
 )
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId
 from structdiff.spec.design import DesignSpec, read_design, write_design
 from structdiff.spec.fasta import parse_fasta, read_fasta
 from structdiff.spec.layout import Layout, LayoutResidue, sample_layout

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import FixedSegment, ResidueId, parse_contigs, parse_residues, parse_stretches
+from structdiff.spec.contig_grammar import parse_contigs, parse_residues, parse_stretches
+from structdiff.spec.contigs import FixedSegment, ResidueId
 from structdiff.spec.document import Node
 from structdiff.spec.energies import energy_from_dict, energy_to_dict, parse_energy, scalar
 from structdiff.spec.fold import FOLD_PLANS, parse_block_pairs

@@ -11,16 +11,8 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.spec.complex import chain_letters
-from structdiff.spec.contigs import (
-    Contigs,
-    FixedSegment,
-    FreeSegment,
-    ResidueId,
-    Segment,
-    is_fixed,
-    kept_chain,
-    parse_residues,
-)
+from structdiff.spec.contig_grammar import parse_residues
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, Segment, is_fixed, kept_chain
 from structdiff.spec.lengths import LengthRange
 
 _NEW, _MOTIF, _TARGET = "░", "█", "▓"

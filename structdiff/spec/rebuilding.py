@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, Segment, is_fixed, parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, Segment, is_fixed
 from structdiff.spec.lengths import LengthRange, format_length, parse_length
 
 #: The word that stands for every stretch of numbers that a chain leaves out.

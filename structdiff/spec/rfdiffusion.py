@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId
 from structdiff.spec.rfdiffusion_command import is_unset, list_items
 from structdiff.spec.rfdiffusion_energies import energies_from_potentials
 from structdiff.spec.symmetry import Symmetry, parse_symmetry

@@ -12,7 +12,7 @@ from structdiff.campaign.plan import Campaign, CampaignSettings, plan_campaign
 from structdiff.model.checkpoint import load_weights, save_weights
 from structdiff.model.network import StructureNetwork, tiny
 from structdiff.options import RunOptions, recommended_sampling
-from structdiff.spec.contigs import parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec
 
 MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"

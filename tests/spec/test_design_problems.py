@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from structdiff.errors import InputError
 from structdiff.spec.compose import Fold, Hotspots, KeepAway, Motif, Problem, Ring
-from structdiff.spec.contigs import ResidueId, parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec, design_from_dict, design_to_dict, read_design, write_design
 from structdiff.spec.design_keys import parse_disulfides
 from structdiff.spec.energies import (

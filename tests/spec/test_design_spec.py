@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import ResidueId, parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import (
     DesignSpec,
     design_from_dict,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import blocks_of, check_block_pairs, strand_pairs
 from structdiff.spec.fold_plans import FoldPlan, draw_fold_plan, natural_fold_plans, with_fold_plan

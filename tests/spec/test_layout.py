@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import ResidueId, parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import ResidueId
 from structdiff.spec.layout import sample_layout
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec, design_from_dict, design_to_dict
 from structdiff.spec.symmetry import parse_symmetry
 
