@@ -27,13 +27,14 @@ from structdiff.errors import InputError, StructdiffError
 from structdiff.model.checkpoint import WEIGHTS_FILE, Weights, load_weights, save_weights
 from structdiff.model.heads import ConfidenceHead
 from structdiff.model.network import StructureNetwork
+from structdiff.options import recommended_sampling
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.confidence_examples import DrawnBatch, Source, confidence_loss, draw_batch
 from structdiff.training.confidence_validation import (
-    SAMPLINGS,
     crops,
     restarts,
+    samplings,
     task_mix,
     validate_confidence,
     well_resolved,
@@ -48,7 +49,7 @@ MODEL_CARD = "MODEL_CARD.md"
 class ConfidenceTraining:
     """How the confidence head is trained.
 
-    samplings: ways to draw structures, taken in turn. samples: structures drawn for each example. Beside these each
+    samplings: ways to draw structures, taken in turn; none: the recommended one and two of fewer steps. samples: structures drawn for each example. Beside these each
     batch holds the experiment's structures, the same noised and denoised twice, and decoys of these kinds
     (structdiff.training.decoys). drawn_share: how often a training step takes a drawn structure rather than one of the
     others. reuse: training steps for each batch. pool: batches kept to train on. warmup_steps: of the learning rate,
@@ -57,7 +58,7 @@ class ConfidenceTraining:
     save_minutes: time between two checkpoints.
     """
 
-    samplings: Sequence[SamplingConfig] = SAMPLINGS
+    samplings: Sequence[SamplingConfig] = ()
     samples: int = 1
     decoys: Sequence[str] = tuple(KINDS)
     drawn_share: float = 0.5
@@ -122,6 +123,7 @@ class _Run:
 
     def __init__(self, source: Weights, data: Path, out: Path, seed: int, settings: ConfidenceTraining) -> None:
         self.source, self.data, self.out, self.seed, self.settings = source, data, out, seed, settings
+        self.ways = tuple(settings.samplings) or samplings(recommended_sampling(source))
         self.network: StructureNetwork = source.network
         self.head: ConfidenceHead = self.network.confidence
         self.average = copy.deepcopy(self.head).requires_grad_(False).eval()
@@ -189,7 +191,7 @@ class _Run:
 
     def _source(self, number: int) -> Source:
         settings = self.settings
-        sampling = settings.samplings[number % len(settings.samplings)]
+        sampling = self.ways[number % len(self.ways)]
         return Source(
             samplings=(sampling,) * settings.samples, restarts=restarts(number), decoys=settings.decoys, truth=True
         )
@@ -238,6 +240,7 @@ class _Run:
             self.network,
             well_resolved(self.data, "val"),
             batches=self.settings.validation_batches,
+            recommended=recommended_sampling(self.source),
             config=self.settings.validation_crops,
         )
         for name, values in figures.items():
