@@ -51,6 +51,14 @@ class ResourceError(StructdiffError):
     """The work does not fit into memory or on the disk; the message holds the numbers."""
 
 
+class FaultElsewhere(Exception):
+    """A fault of the program in another process. It reads as the last line of its traceback, kept in ``traceback``."""
+
+    def __init__(self, traceback: str) -> None:
+        self.traceback = traceback
+        super().__init__(traceback.strip().rpartition("\n")[2])
+
+
 def nearest_match(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that looks most like a misspelt word, or None when nothing is near.
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from structdiff.campaign.work import STAGES, NewWork, Work, canonical, content_hash, difference
+from structdiff.campaign.work import STAGES, NewWork, Share, Work, canonical, content_hash, difference
 from structdiff.errors import InputError, ResourceError
 
 MANIFEST = "manifest.sqlite"
@@ -97,14 +97,18 @@ class Manifest:
                 return each.name, difference(json.loads(there[1]), each.asked) or "another request"
         return None
 
-    def claim(self, limit: int, stages: Sequence[str] = STAGES) -> list[Work]:
-        """Takes work of one stage to do it now, the furthest stage first; empty where nothing is waiting."""
+    def claim(self, limit: int, stages: Sequence[str] = STAGES, share: Share | None = None) -> list[Work]:
+        """Takes work of one stage to do it now, the furthest stage first; empty where nothing is waiting.
+
+        share: only of this; what else waits in the folder was asked for by another command, and is left to that.
+        """
+        chosen, values = _of(share)
         with self._writing():
             for stage in reversed(stages):
                 rows = self._database.execute(
-                    f"SELECT {_COLUMNS} FROM work WHERE state = 'waiting' AND stage = ? ORDER BY number LIMIT ?",
-                    (stage, limit),
-                ).fetchall()
+                    f"SELECT {_COLUMNS} FROM work WHERE state = 'waiting' AND stage = ? AND {chosen} "
+                    "ORDER BY number LIMIT ?", (stage, *values, limit),
+                ).fetchall()  # fmt: skip
                 if rows:
                     self._beat()
                     self._database.executemany(
@@ -164,11 +168,13 @@ class Manifest:
                                        (state, error, row))  # fmt: skip
             return len(gone)
 
-    def retry_failed(self) -> int:
+    def retry_failed(self, share: Share | None = None) -> int:
         """What failed waits again, with as many attempts as before it was first tried. How much it was."""
+        chosen, values = _of(share)
         with self._writing():
             return self._database.execute(
-                "UPDATE work SET state = 'waiting', error = NULL, attempts = 0 WHERE state = 'failed'"
+                f"UPDATE work SET state = 'waiting', error = NULL, attempts = 0 WHERE state = 'failed' AND {chosen}",
+                values,
             ).rowcount
 
     def redo(self, work: Iterable[Work]) -> None:
@@ -234,11 +240,13 @@ class Manifest:
         with self._writing():
             self._database.executemany("DELETE FROM work WHERE id = ?", [(each.id,) for each in work])
 
-    def counts(self, run: str | None = None) -> dict[str, dict[str, int]]:
-        """How much work there is of each stage and state, of one run or of all."""
+    def counts(self, run: str | None = None, share: Share | None = None) -> dict[str, dict[str, int]]:
+        """How much work there is of each stage and state, of one run, a share of one, or all."""
         found: dict[str, dict[str, int]] = {}
-        query = "SELECT stage, state, COUNT(*) FROM work WHERE run = ? OR ? IS NULL GROUP BY stage, state"
-        for stage, state, count in self._database.execute(query, (run, run)):
+        chosen, values = _of(share)
+        query = (f"SELECT stage, state, COUNT(*) FROM work WHERE (run = ? OR ? IS NULL) AND {chosen} "
+                 "GROUP BY stage, state")  # fmt: skip
+        for stage, state, count in self._database.execute(query, (run, run, *values)):
             found.setdefault(stage, {})[state] = count
         return {stage: found[stage] for stage in STAGES if stage in found}
 
@@ -280,9 +288,11 @@ class Manifest:
         """What failed, in order."""
         return list(self.rows(run=run, state="failed", results=False))
 
-    def is_open(self) -> bool:
-        """Whether anything is waiting or being done."""
-        return self._one("SELECT 1 FROM work WHERE state IN ('waiting', 'running') LIMIT 1", ()) is not None
+    def is_open(self, share: Share | None = None) -> bool:
+        """Whether anything of a share, or at all, is waiting or being done."""
+        chosen, values = _of(share)
+        query = f"SELECT 1 FROM work WHERE state IN ('waiting', 'running') AND {chosen} LIMIT 1"
+        return self._one(query, values) is not None
 
     def _add(self, work: NewWork) -> int:
         hashed = self._hash(work.asked)
@@ -338,6 +348,15 @@ def _work(row: Sequence[Any]) -> Work:
     if len(row) == known or row[known] is None:
         return Work(*row[:known])
     return Work(*row[:known], result=json.loads(row[known]))
+
+
+def _of(share: Share | None) -> tuple[str, tuple[str | int, ...]]:
+    """A condition on rows, in SQL, and its values."""
+    if share is None:
+        return "1", ()
+    run, numbers = share
+    return ("run = ? AND number >= ? AND number < ? AND (number - ?) % ? = 0",
+            (run, numbers.start, numbers.stop, numbers.start, numbers.step))  # fmt: skip
 
 
 def _worker_name() -> str:

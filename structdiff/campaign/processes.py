@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 from structdiff.campaign.manifest import Manifest
-from structdiff.campaign.plan import Campaign
+from structdiff.campaign.run import Listener, Run
+from structdiff.campaign.watch import Watch
 from structdiff.campaign.work import STAGES
-from structdiff.errors import InputError, StructdiffError
+from structdiff.campaign.worker import failure_of
+from structdiff.campaign.worker_process import CANNOT_GO_ON, DISK_FULL, work_in_process
+from structdiff.errors import InputError, ResourceError, StructdiffError
 
 #: Seconds between two looks at how far the workers are.
 _PATIENCE = 0.5
 _MOST = 1024
-#: A worker that ended because the disk is full: to start another is of no use.
-_DISK_FULL = 3
+#: How many workers may die one after another while nothing is finished: work that kills three has failed.
+_MOST_DEATHS = 6
+#: Seconds that workers have for their end.
+_GRACE = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,89 +65,114 @@ def check_pools(pools: Sequence[Pool], stages: Sequence[str]) -> None:
                              allowed=",".join(f"{each}=1" for each in stages))  # fmt: skip
 
 
-def run_processes(
-    campaign: Campaign, folder: Path, pools: Sequence[Pool], on_look: Callable[[], None] | None = None
-) -> None:
+def run_processes(run: Run, manifest: Manifest, pools: Sequence[Pool], listener: Listener) -> None:
     """Runs worker processes until nothing is left; one that dies is started anew, and its work done again.
 
-    on_look: called now and then. Raises StructdiffError when the disk is full or no worker can start.
+    Raises StructdiffError when the disk is full or workers cannot work.
     """
-    total = sum(pool.count for pool in pools)
-    threads = max(1, (os.cpu_count() or 1) // total)
-    wanted = [pool.stages for pool in pools for _ in range(pool.count)]
-    context = multiprocessing.get_context("spawn")
+    crew = _Crew(run=run, pools=pools)
+    try:
+        crew.start()
+        _watch(crew, manifest, listener)
+    except BaseException:
+        crew.end()
+        manifest.release_abandoned()
+        raise
+    crew.join()
 
-    def started(place: int) -> BaseProcess:
-        details = (campaign, folder, wanted[place], place, threads)
-        process = context.Process(target=_work, args=details, name=f"structdiff worker {place + 1}")
-        process.start()
+
+class _Crew:
+    """The processes, each in its place; a place may see several, one after another."""
+
+    def __init__(self, run: Run, pools: Sequence[Pool]) -> None:
+        self.run = run
+        self.stages = [pool.stages for pool in pools for _ in range(pool.count)]
+        self.threads = max(1, (os.cpu_count() or 1) // len(self.stages))
+        self.context = multiprocessing.get_context("spawn")
+        self.processes: list[BaseProcess] = []
+
+    def start(self) -> None:
+        """Starts all."""
+        for place in range(len(self.stages)):
+            self.processes.append(self._started(place))
+
+    def replace(self, place: int) -> None:
+        """Starts another where one has died."""
+        self.processes[place] = self._started(place)
+
+    def _started(self, place: int) -> BaseProcess:
+        details = (self.run.campaign, self.run.folder, self.run.share, self.stages[place], place, self.threads)
+        process = self.context.Process(target=work_in_process, args=details, name=f"structdiff worker {place + 1}")
+        with _deaf_to_ctrl_c():
+            process.start()
         return process
 
-    processes = [started(place) for place in range(total)]
-    try:
-        with Manifest(folder, create=False) as manifest:
-            _watch(processes, started, manifest, on_look)
-    except BaseException:
-        for process in processes:
-            process.terminate()
-        raise
-    finally:
-        for process in processes:
+    def join(self) -> None:
+        """Waits until each has ended by itself."""
+        for process in self.processes:
             process.join()
 
+    def end(self) -> None:
+        """Asks all to end and waits a little; who does not, or when Ctrl-C comes meanwhile, is killed."""
+        for process in self.processes:
+            process.terminate()
+        try:
+            ends = time.monotonic() + _GRACE
+            for process in self.processes:
+                process.join(max(0.0, ends - time.monotonic()))
+        finally:
+            for process in self.processes:
+                if process.is_alive():
+                    process.kill()
+                process.join()
 
-def _watch(
-    processes: list[BaseProcess],
-    started: Callable[[int], BaseProcess],
-    manifest: Manifest,
-    on_look: Callable[[], None] | None,
-) -> None:
-    began = time.monotonic()
-    while manifest.is_open():
-        for place, process in enumerate(processes):
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear Ctrl-C: their driver does, and ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _watch(crew: _Crew, manifest: Manifest, listener: Listener) -> None:
+    """Looks after the processes until nothing is left. Raises StructdiffError."""
+    run, deaths, finished = crew.run, 0, 0
+    watch = Watch(run, manifest, listener)
+    told = {each.id for each in manifest.errors(run.name)}
+    while manifest.is_open(run.share):
+        for place, process in enumerate(crew.processes):
             if process.is_alive() or process.exitcode == 0:
                 continue
-            if process.exitcode == _DISK_FULL:
-                raise StructdiffError(f"{manifest.folder}: the disk is full; what is finished is safe")
-            if process.exitcode == 1 and time.monotonic() - began < 1:
-                raise StructdiffError("the workers cannot be started")
+            if process.exitcode == DISK_FULL:
+                raise ResourceError(f"{manifest.folder}: the disk is full; what is finished is safe")
+            if process.exitcode == CANNOT_GO_ON:
+                raise StructdiffError("a worker cannot go on (why stands above); what is finished is safe")
             manifest.release_abandoned()
-            if manifest.is_open():
-                processes[place] = started(place)
-        if on_look is not None:
-            on_look()
+            deaths += 1
+            if deaths > _MOST_DEATHS:
+                raise StructdiffError(f"workers died {deaths} times and nothing was finished meanwhile; what was "
+                                      "finished before is safe")  # fmt: skip
+            if manifest.is_open(run.share):
+                listener.note("a worker died; what it had is done again")
+                crew.replace(place)
+        before, finished = finished, run.finished_work(manifest)
+        deaths = 0 if finished > before else deaths
+        _tell_failures(run, manifest, listener, told)
+        watch.look_at_others()
         time.sleep(_PATIENCE)
-    if on_look is not None:
-        on_look()
+    _tell_failures(run, manifest, listener, told)
+    watch.look(at_once=True)
 
 
-def _work(campaign: Campaign, folder: Path, stages: Sequence[str], place: int, threads: int) -> None:
-    """The body of a worker process; it ends without words when the run is interrupted."""
-    import signal
-    import sys
-
-    # Before torch is loaded: each worker sees one device, and as many cores as are its share.
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = len(devices.split(",")) if devices else _device_count()
-    if count:
-        visible = devices.split(",") if devices else [str(each) for each in range(count)]
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[place % count]
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-
-    from structdiff.campaign.stages import Bench
-    from structdiff.campaign.worker import Worker
-    from structdiff.errors import ResourceError
-
-    try:
-        with Manifest(folder, create=False) as manifest:
-            Worker(bench=Bench(campaign, folder), manifest=manifest, stages=stages).run()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except ResourceError:
-        sys.exit(_DISK_FULL)
-
-
-def _device_count() -> int:
-    """The number of NVIDIA devices, without loading torch."""
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+def _tell_failures(run: Run, manifest: Manifest, listener: Listener, told: set[int]) -> None:
+    for each in manifest.errors(run.name):
+        if each.id not in told and each.number in run.numbers:
+            told.add(each.id)
+            if listener.on_failure is not None:
+                listener.on_failure(each, failure_of(each.error))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.plan import Campaign
 from structdiff.campaign.processes import Pool
 from structdiff.campaign.stages import BACKBONES, Bench, designs_of
+from structdiff.campaign.watch import Watch
 from structdiff.campaign.work import Work
+from structdiff.campaign.worker import failure_of, recorded
 from structdiff.errors import InputError, StructdiffError
 from structdiff.structure.files import write_atomically
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 #: Seconds that are waited for one of the workers before looking around.
 _PATIENCE = 1.0
+#: Seconds in which the machine of a cluster must answer.
+_LISTENS = 5.0
 #: The files that a design's later stages read.
 _READ = ("{name}.cif", "{name}.residue_map.json", "{name}.confidence.json")
 
@@ -75,7 +80,7 @@ def _together_then_alone(bench: Bench, stage: str, work: Sequence[Work]) -> list
         for name in _known(bench.folder) - before:
             (bench.folder / name).unlink()
         if len(work) == 1:
-            return [f"{type(error).__name__}: {error}" if not isinstance(error, StructdiffError) else str(error)]
+            return [recorded(error)]
         return [found for each in work for found in _together_then_alone(bench, stage, [each])]
     new = {name: (bench.folder / name).read_bytes() for name in _known(bench.folder) - before}
     # All files travel with the first: the driver writes them before it records anything.
@@ -105,16 +110,30 @@ class _Driver:
         campaign = self.run.campaign
         self.shared = self.ray.put(campaign)
         self.stages = [pool.stages or campaign.stages for pool in self.pools for _ in range(pool.count)]
+        self._note_room()
         self.actors = [self._actor() for _ in self.stages]
+        watch = Watch(self.run, self.manifest, self.listener)
         try:
             while self._hand_out() or self.busy:
                 ready, _ = self.ray.wait(list(self.busy), timeout=_PATIENCE)
                 for task in ready:
                     self._take_in(task)
+                    del self.busy[task]
                 self.manifest.beat()
+                watch.look_at_others()
         finally:
             for _, work in self.busy.values():
                 self.manifest.give_back(work)
+        watch.look(at_once=True)
+
+    def _note_room(self) -> None:
+        """Says so where not all workers find room on the cluster: the others wait until there is some."""
+        resources = self.ray.cluster_resources()
+        room = int(resources.get("GPU") or resources.get("CPU", 0))
+        if room < len(self.stages):
+            self.listener.note(
+                f"the cluster has room for {room} of {len(self.stages)} workers; the others wait for more"
+            )
 
     def _actor(self) -> Any:
         options = {"num_cpus": 1, "num_gpus": 1 if self.ray.cluster_resources().get("GPU") else 0}
@@ -125,7 +144,8 @@ class _Driver:
         idle = set(range(len(self.actors))) - {place for place, _ in self.busy.values()}
         options, given = self.run.campaign.options, False
         for place in sorted(idle):
-            work = self.manifest.claim(1 if options.trajectory else options.batch_size, self.stages[place])
+            limit = 1 if options.trajectory else options.batch_size
+            work = self.manifest.claim(limit, self.stages[place], self.run.share)
             if work:
                 files = self._files(work)
                 self.busy[self.actors[place].run.remote(work[0].stage, work, files)] = (place, work)
@@ -143,31 +163,33 @@ class _Driver:
         return {name: (self.run.folder / name).read_bytes() for name in names if (self.run.folder / name).is_file()}
 
     def _take_in(self, task: Any) -> None:
-        place, work = self.busy.pop(task)
+        place, work = self.busy[task]
         try:
             found = self.ray.get(task)
-        except self.ray.exceptions.RayError:
+        except self.ray.exceptions.RayError as error:
             self.actors[place] = self._actor()
-            self._lost(work)
+            self._lost(work, error)
             return
         for each, outcome in zip(work, found, strict=True):
             if isinstance(outcome, str):
                 self.manifest.fail(each, outcome)
                 if self.listener.on_failure is not None:
-                    self.listener.on_failure(each, StructdiffError(outcome))
+                    self.listener.on_failure(each, failure_of(outcome))
                 continue
             _, result, seconds, files = outcome
             self._write(files)
             following = self.run.campaign.following(each.stage, each.number, designs_of(result))
             self.manifest.finish(each, result, seconds, following)
+            self.listener.note(result.get("note") or "")
 
-    def _lost(self, work: Sequence[Work]) -> None:
+    def _lost(self, work: Sequence[Work], error: Exception) -> None:
         """Work whose worker died waits again; what has taken several with it has failed."""
         for each in work:
             if each.attempts + 1 >= _ATTEMPTS:
-                self.manifest.fail(each, f"its worker died {each.attempts + 1} times")
+                failure = StructdiffError(f"its worker died {each.attempts + 1} times, at last: {_reason(error)}")
+                self.manifest.fail(each, str(failure))
                 if self.listener.on_failure is not None:
-                    self.listener.on_failure(each, StructdiffError("its worker died, again and again"))
+                    self.listener.on_failure(each, failure)
             else:
                 self.manifest.put_off(each)
         self.listener.note("a worker died; what it had is done again")
@@ -179,12 +201,37 @@ class _Driver:
             write_atomically(path, content)
 
 
+def _reason(error: Exception) -> str:
+    """What Ray says of a death, in a line: the cause, where its text ends with one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if ": " in line), lines[0] if lines else type(error).__name__)[:200]
+
+
+def _check_address(address: str) -> None:
+    """Raises InputError where nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        if address not in ("local", "auto"):
+            raise InputError(
+                "this is no address of a cluster", key="ray", found=address,
+                allowed="local, auto, HOST:PORT, ray://HOST:PORT", suggest_from=("local", "auto"),
+            )  # fmt: skip
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LISTENS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"nobody listens there: {error}", key="ray", found=address) from None
+
+
 def _connected(address: str, pools: Sequence[Pool]) -> ModuleType:
+    _check_address(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+    local = address == "local"
+    if not local:  # where something listens that is no cluster, or one that has ended: not for minutes either
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError("Ray is not installed: pip install 'structdiff[ray]'", key="ray", found=address) from None
-    local = address == "local"
     count = sum(pool.count for pool in pools)
     try:
         # A cluster of this machine has as many slots as workers are wanted: they are processes, not cores.

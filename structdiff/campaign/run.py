@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from structdiff.campaign.filters import Filter, parse_filter
 from structdiff.campaign.manifest import MANIFEST, Manifest
 from structdiff.campaign.plan import Campaign, plan_as_begun
-from structdiff.campaign.results import DesignResult, design_results, read_results
+from structdiff.campaign.results import DesignResult, read_results
 from structdiff.campaign.selection import Funnel, select
 from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome, designs_of
-from structdiff.campaign.work import DESIGN_STAGES, Work
+from structdiff.campaign.work import DESIGN_STAGES, Share, Work
 from structdiff.campaign.worker import Worker
 from structdiff.errors import InputError
 from structdiff.output.files import as_text, finished_names, remove_structures, verdict_cells, write_design_tables
@@ -59,7 +58,7 @@ class Listener:
 class Run:
     """A campaign in its folder. numbers: which of its backbones are to be made here, from 0."""
 
-    def __init__(self, campaign: Campaign, folder: Path, selection: Selection, numbers: Sequence[int]) -> None:
+    def __init__(self, campaign: Campaign, folder: Path, selection: Selection, numbers: range) -> None:
         self.campaign, self.folder, self.selection, self.numbers = campaign, folder, selection, numbers
         self.name = campaign.spec.name
 
@@ -89,11 +88,9 @@ class Run:
         if overwrite:
             self._remove(manifest)
         self.campaign = plan_as_begun(self.campaign, manifest.runs().get(self.name, {}))
-        for path in self.folder.glob(".*"):
-            if _UNFINISHED.fullmatch(path.name):
-                path.unlink(missing_ok=True)
         manifest.release_abandoned()
-        manifest.retry_failed()
+        self._clear(manifest)
+        manifest.retry_failed(self.share)
         manifest.drop_open(self.name, self.campaign.stages)
         manifest.note_run(self.name, self._facts())
         manifest.add(self.campaign.work("backbone", self.campaign.backbone_name(n), n) for n in self.numbers)
@@ -103,7 +100,16 @@ class Run:
         for stage in self.campaign.stages:
             for each in self._done(manifest, stage):
                 manifest.add(self.campaign.following(stage, each.number, designs_of(each.result or {})))
-        return sum(each.complete for each in self._asked_results(manifest))
+        return sum(each.complete for each in self.asked_results(manifest))
+
+    def _clear(self, manifest: Manifest) -> None:
+        """Removes what writes that were cut short have left, unless somebody may be writing at this moment."""
+        if next(iter(manifest.rows(state="running", results=False)), None) is not None:
+            return
+        for folder in (self.folder, self.folder / BACKBONES, self.folder / REFOLDED):
+            for path in folder.glob(".*"):
+                if _UNFINISHED.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
 
     def _done(self, manifest: Manifest, stage: str) -> list[Work]:
         """Finished work of a stage; with results only where these say what was made."""
@@ -115,35 +121,41 @@ class Run:
             return
         rows = list(manifest.rows(run=self.name, stage="sequence"))
         first = {each.number: each.state for each in rows if each.name == each.parent}
-        # What was to be added and was not, or belongs to what is done anew as a whole, is reckoned afresh.
-        stale = [each for each in rows if each.name != each.parent and
+        # What was to be added and was not, or belongs to what is done anew as a whole, is reckoned afresh; what another
+        # process is adding at this moment is left to it.
+        busy = {each.number for each in rows if each.state == "running"}
+        stale = [each for each in rows if each.name != each.parent and each.number not in busy and
                  (each.state != "done" or first.get(each.number) != "done")]  # fmt: skip
         manifest.drop(stale)
         there: Counter[int] = Counter()
         for each in rows:
             if each.state == "done" and each not in stale:
                 there[each.number] += len(designs_of(each.result or {}) or ())
-        wanted = set(self.numbers)
+        wanted = set(self.numbers) - busy
         manifest.add(work for number, count in there.items() if number in wanted
                      for work in self.campaign.more_sequences(number, count))  # fmt: skip
 
+    @property
+    def share(self) -> Share:
+        """What of the work in the folder is that of this run."""
+        return Share(self.name, self.numbers)
+
     def work(self, manifest: Manifest, listener: Listener, engine: Engine | None = None) -> None:
         """Does all that is left, in this process. Raises ResourceError for a full disk."""
-        tables = _Tables(self, manifest)
-        funnel = self._funnel(manifest)
+        from structdiff.campaign.watch import Watch
+
+        watch = Watch(self, manifest, listener)
 
         def on_outcome(outcome: Outcome) -> None:
             listener.note(outcome.result.get("note") or "")
-            tables.refresh()
-            for each in self._finished_by(manifest, outcome):
-                advice = funnel.add(each) if funnel is not None else None
-                listener.note(advice or "")
+            watch.look()
 
         worker = Worker(
-            bench=Bench(self.campaign, self.folder, engine=engine), manifest=manifest, on_outcome=on_outcome,
-            on_failure=listener.on_failure, on_progress=listener.on_progress,
+            bench=Bench(self.campaign, self.folder, engine=engine), manifest=manifest, share=self.share,
+            on_outcome=on_outcome, on_failure=listener.on_failure, on_progress=listener.on_progress,
         )  # fmt: skip
         worker.run()
+        watch.look(at_once=True)
 
     def expected_work(self) -> int:
         """How many pieces of work all designs of this run take."""
@@ -152,43 +164,32 @@ class Run:
 
     def finished_work(self, manifest: Manifest) -> int:
         """How many of them are done or have failed."""
-        counts = manifest.counts(self.name)
+        counts = manifest.counts(share=self.share)
         return sum(states.get("done", 0) + states.get("failed", 0) for states in counts.values())
 
     def results(self, manifest: Manifest) -> list[DesignResult]:
         """The designs of this run, ranked."""
-        return select(self._asked_results(manifest), self.selection.parsed, self.selection.rank_by)
+        return select(self.asked_results(manifest), self.selection.parsed, self.selection.rank_by)
 
     def histogram(self, manifest: Manifest) -> list[str]:
         """What the filter rejects, in lines; empty without a filter."""
-        funnel = self._funnel(manifest)
+        funnel = self.funnel(manifest)
         return [] if funnel is None else funnel.lines()
 
-    def _funnel(self, manifest: Manifest) -> Funnel | None:
-        """Counts of what is there already."""
+    def funnel(self, manifest: Manifest) -> Funnel | None:
+        """Counts of what is there already; None without a filter."""
         wanted = self.selection.parsed
         if wanted is None:
             return None
         funnel = Funnel(wanted=wanted)
-        for each in self._asked_results(manifest):
+        for each in self.asked_results(manifest):
             if each.complete:
                 funnel.add(each)
         funnel.row = 0
         return funnel
 
-    def _finished_by(self, manifest: Manifest, outcome: Outcome) -> list[DesignResult]:
-        """The designs that became whole when this work was done."""
-        work, stages = outcome.work, self.campaign.stages
-        if self.campaign.following(work.stage, work.number):  # more is to come
-            return []
-        backbone = next(iter(manifest.rows_of("backbone", [work.parent or work.name])))
-        sequenced = manifest.sequenced(self.name, work.number) if "sequence" in stages else []
-        done = {stage: {each.name: each for each in manifest.rows_of(stage, [work.name])} for stage in DESIGN_STAGES}
-        found = design_results(backbone, sequenced, done, stages)
-        made = designs_of(outcome.result) or [work.name]
-        return [each for each in found if each.complete and each.name in made]
-
-    def _asked_results(self, manifest: Manifest) -> list[DesignResult]:
+    def asked_results(self, manifest: Manifest) -> list[DesignResult]:
+        """The designs of this run as far as they are, without their ranks."""
         numbers = set(self.numbers)
         return [each for each in read_results(manifest, self.name) if each.number in numbers]
 
@@ -223,21 +224,6 @@ class Run:
         for folder in (self.folder, self.folder / BACKBONES, self.folder / REFOLDED):
             remove_structures(folder, names)
         manifest.remove(self.name)
-
-
-class _Tables:
-    """Keeps the tables of a folder up to date, without taking more than a fiftieth of the time."""
-
-    def __init__(self, run: Run, manifest: Manifest) -> None:
-        self.run, self.manifest = run, manifest
-        self.next = 0.0
-
-    def refresh(self) -> None:
-        """Writes the tables if it is time to."""
-        began = time.monotonic()
-        if began >= self.next:
-            write_tables(folder_results(self.manifest), self.run.folder)
-            self.next = time.monotonic() + 50 * (time.monotonic() - began)
 
 
 def folder_results(manifest: Manifest) -> list[DesignResult]:

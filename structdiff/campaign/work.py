@@ -36,6 +36,13 @@ class NewWork:
     parent: str = ""
 
 
+class Share(NamedTuple):
+    """What one command asks for of the work in a folder. run: its name; numbers: those of its backbones, from 0."""
+
+    run: str
+    numbers: range
+
+
 class Work(NamedTuple):
     """A row of the manifest. seconds: the time it took; result: plain data of the stage, where it is done.
 

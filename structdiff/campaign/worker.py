@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.stages import Bench, Outcome, designs_of
-from structdiff.campaign.work import Work
+from structdiff.campaign.work import Share, Work
 from structdiff.drawing import OnProgress, is_out_of_memory
-from structdiff.errors import ResourceError, StructdiffError
+from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError
 
 #: Seconds between two looks at a manifest that holds only work of others.
 _PATIENCE = 0.5
@@ -24,12 +24,13 @@ _ROUNDS = 5.0
 class Worker:
     """One process of a campaign.
 
-    stages: those it takes part in. on_outcome: called when work is recorded. on_failure: called with work that failed
-    and why. on_progress: called after every sampling step.
+    share: what was asked of it. stages: those it takes part in. on_outcome: called when work is recorded. on_failure:
+    called with work that failed and why. on_progress: called after every sampling step.
     """
 
     bench: Bench
     manifest: Manifest
+    share: Share
     stages: Sequence[str] = ()
     on_outcome: Callable[[Outcome], None] | None = None
     on_failure: Callable[[Work, Exception], None] | None = None
@@ -40,10 +41,10 @@ class Worker:
         """Works until everything is done or has failed, also what others do. Raises ResourceError for a full disk."""
         stages = self.stages or self.bench.campaign.stages
         while True:
-            work = self.manifest.claim(self._batch_size(), stages)
+            work = self.manifest.claim(self._batch_size(), stages, self.share)
             if work:
                 self.do(work)
-            elif not self.manifest.is_open():
+            elif not self.manifest.is_open(self.share):
                 return
             else:
                 self._wait()
@@ -81,8 +82,9 @@ class Worker:
             self.on_outcome(outcome)
 
     def _fail(self, work: Work, error: Exception, left: dict[int, Work]) -> None:
-        known = isinstance(error, StructdiffError) or is_out_of_memory(error)
-        self.manifest.fail(work, str(error) if known else "".join(traceback.format_exception(error)))
+        if is_out_of_memory(error) and not isinstance(error, StructdiffError):
+            error = ResourceError("memory does not suffice even for this one alone: ask for something smaller")
+        self.manifest.fail(work, recorded(error))
         del left[work.id]
         if self.on_failure is not None:
             self.on_failure(work, error)
@@ -97,6 +99,18 @@ class Worker:
             self.manifest.release_abandoned()
             self._released[0] = time.monotonic()
         time.sleep(_PATIENCE)
+
+
+def recorded(error: Exception) -> str:
+    """What the manifest keeps of a failure: a line where the user can mend it, else the traceback."""
+    return str(error) if isinstance(error, StructdiffError) else "".join(traceback.format_exception(error))
+
+
+def failure_of(text: str | None) -> Exception:
+    """A failure as it was recorded."""
+    if text is not None and text.startswith("Traceback "):
+        return FaultElsewhere(text)
+    return StructdiffError(text or "unknown")
 
 
 def _disk_is_full(error: BaseException | None) -> bool:

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.plan import Campaign
     from structdiff.campaign.processes import Pool
-    from structdiff.campaign.run import Listener, Run
+    from structdiff.campaign.run import Run
     from structdiff.campaign.work import Work
     from structdiff.engine import Engine
     from structdiff.model.checkpoint import Weights
@@ -86,15 +86,17 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
     with Manifest(out) as manifest:
         finished = run.prepare(manifest, overwrite=overwrite)
         _announce(run, finished, estimate, out, quiet)
-        failures: list[tuple[Work, Exception | None]] = []
+        failures: list[tuple[Work, Exception]] = []
         try:
             _do(run, manifest, pools, given, engine, failures)
         except KeyboardInterrupt:
+            _save(run, manifest)
             done = sum(each.complete for each in run.results(manifest))
-            _write_all(run, manifest, report=False)
-            raise Interrupted(f"interrupted: {done} finished designs are in {out}") from None
+            raise Interrupted(
+                f"interrupted: {done} of {_total(run)} designs are finished in {out}; the same command again goes on"
+            ) from None
         except BaseException:
-            _write_all(run, manifest, report=False)
+            _save(run, manifest)
             raise
         _write_all(run, manifest)
         return _summary(run, manifest, failures, quiet=quiet)
@@ -119,12 +121,7 @@ def _do(
 
             run_on_ray(run, manifest, pools, listener, address=given["ray"])
         elif len(pools) > 1 or pools[0].count > 1:
-            from structdiff.campaign.results import last_line
-
-            run_processes(run.campaign, run.folder, pools, lambda: _look(run, manifest, listener))
-            failures += [(work, None) for work in manifest.errors(run.name)]
-            for work, _ in failures:
-                print(f"error: {work.name}: {last_line(work.error)}", file=sys.stderr)
+            run_processes(run, manifest, pools, listener)
         else:
             run.work(manifest, listener, engine)
 
@@ -146,13 +143,6 @@ def _overall(run: Run, manifest: Manifest, report: OnProgress) -> OnProgress:
     return on_progress
 
 
-def _look(run: Run, manifest: Manifest, listener: Listener) -> None:
-    from structdiff.drawing import Progress
-
-    if listener.on_progress is not None:
-        listener.on_progress(Progress(finished=0, total=1, step=0, steps=1))
-
-
 def _tell_failure(work: Work, error: Exception, failures: list, *, debug: bool) -> None:
     failures.append((work, error))
     if debug:
@@ -171,6 +161,16 @@ def _write_all(run: Run, manifest: Manifest, *, report: bool = True) -> None:
         write_campaign_report(manifest, results, run.folder)
 
 
+def _save(run: Run, manifest: Manifest) -> None:
+    """Writes the tables of a run that ends early; what ends it is worth more words than what else goes wrong then."""
+    with suppress(StructdiffError, OSError):
+        _write_all(run, manifest, report=False)
+
+
+def _total(run: Run) -> int:
+    return len(run.numbers) * run.campaign.settings.sequences
+
+
 def _summary(run: Run, manifest: Manifest, failures: list, *, quiet: bool) -> int:
     results = run.results(manifest)
     if not quiet:
@@ -182,11 +182,11 @@ def _summary(run: Run, manifest: Manifest, failures: list, *, quiet: bool) -> in
             print(f"{len(failures)} pieces of work failed; the same command again tries them anew")
     if not failures:
         return 0
-    return 1 if any(error is not None and not isinstance(error, StructdiffError) for _, error in failures) else 2
+    return 1 if any(not isinstance(error, StructdiffError) for _, error in failures) else 2
 
 
 def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) -> None:
-    total = len(run.numbers) * run.campaign.settings.sequences
+    total = _total(run)
     if quiet:
         return
     if finished:

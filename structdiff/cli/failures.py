@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from structdiff.errors import StructdiffError
+from structdiff.errors import FaultElsewhere, StructdiffError
 
 
 class Interrupted(Exception):
@@ -15,5 +15,6 @@ def described(error: BaseException, *, hint: bool = True) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "out of memory: lower --batch-size, or ask for something smaller"
-    text = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+    what = str(error) if isinstance(error, FaultElsewhere) else f"{type(error).__name__}: {error}"
+    text = " ".join(f"unexpected {what}".split())
     return f"{text} (--debug shows where)" if hint else text

@@ -95,17 +95,18 @@ def test_two_processes_of_which_one_is_killed(planned, tmp_path) -> None:
     campaign = planned(6)
     alone = made(campaign, tmp_path / "alone")
     folder = tmp_path / "shared"
-    with Manifest(folder) as manifest:
-        Run(campaign, folder, Selection(), range(6)).prepare(manifest)
+    run = Run(campaign, folder, Selection(), range(6))
     victims: list[int] = []
 
-    def kill_once() -> None:
+    def kill_once(_: object) -> None:
         children = multiprocessing.active_children()
         if not victims and (folder / "design_1.cif").is_file() and children:
             victims.append(children[0].pid or 0)
             os.kill(victims[0], signal.SIGKILL)
 
-    run_processes(campaign, folder, parse_workers("2"), kill_once)
+    with Manifest(folder) as manifest:
+        run.prepare(manifest)
+        run_processes(run, manifest, parse_workers("2"), Listener(on_progress=kill_once))
     assert victims
     check_the_same(folder, alone, 6)
 

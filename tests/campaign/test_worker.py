@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import multiprocessing
 import os
@@ -57,7 +58,7 @@ def work_through(campaign, folder: Path, *, pause: float = 0.0, trouble=None) ->
     with Manifest(folder) as manifest:
         run.prepare(manifest)
         bench = QuickBench(campaign, folder, pause=pause, trouble=trouble)
-        Worker(bench=bench, manifest=manifest, on_failure=lambda *both: failures.append(both)).run()  # type: ignore
+        Worker(bench=bench, manifest=manifest, share=run.share, on_failure=lambda *both: failures.append(both)).run()  # type: ignore
     return failures
 
 
@@ -181,3 +182,33 @@ def test_the_manifest_takes_no_time_to_speak_of(planned, tmp_path) -> None:
             for each in work:
                 manifest.finish(each, result, 1.0)
         assert (time.process_time() - began) / 100 < 0.02
+
+
+def test_a_run_does_what_was_asked_of_it_and_leaves_the_rest_to_others(planned, tmp_path) -> None:
+    """In one folder there may wait another run's work, and designs of this run that this command does not ask for."""
+    campaign, begun = planned(6, refold="none"), []
+    other = dataclasses.replace(campaign, spec=dataclasses.replace(campaign.spec, name="other"))
+    with Manifest(tmp_path) as manifest:
+        Run(campaign, tmp_path, Selection(), range(6)).prepare(manifest)
+        Run(other, tmp_path, Selection(), range(2)).prepare(manifest)
+        for run in (Run(other, tmp_path, Selection(), range(2)), Run(campaign, tmp_path, Selection(), range(1, 6, 3))):
+            bench = QuickBench(run.campaign, tmp_path, trouble=lambda work: begun.append(work.name))
+            Worker(bench=bench, manifest=manifest, share=run.share).run()  # type: ignore
+            assert run.finished_work(manifest) == run.expected_work() == 2
+        assert begun == ["other_1", "other_2", "design_2", "design_5"]
+        assert manifest.counts("design") == {"backbone": {"done": 2, "waiting": 4}}
+
+
+def test_nothing_that_is_being_written_is_taken_for_a_leftover(planned, tmp_path) -> None:
+    run = Run(planned(2), tmp_path, Selection(), range(2))
+    leftovers = [tmp_path / folder / ".design_1.cif.abc" for folder in (".", BACKBONES, REFOLDED)]
+    for path in leftovers:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with Manifest(tmp_path) as manifest:
+        run.prepare(manifest)
+        assert not any(path.exists() for path in leftovers)
+        manifest.claim(1)
+        leftovers[0].touch()
+        run.prepare(manifest)
+        assert leftovers[0].exists()
