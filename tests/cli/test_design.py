@@ -75,7 +75,7 @@ def test_the_same_command_goes_on_where_it_stopped(command, motif, weights, tmp_
         patch.setattr(pipeline, "design", stopped)
         code, _, errors = command(*whole, "--out", "in_two")
     assert code == 130
-    assert errors[-1] == "interrupted: 2 finished designs are in in_two"
+    assert errors[-1] == "interrupted: 2 of 3 designs are finished in in_two; the same command again goes on"
     assert names(tmp_path / "in_two") == ["design_1", "design_2"]
     code, _, errors = command(*whole, "--out", "in_two")
     assert code == 0
