@@ -103,7 +103,8 @@ def test_ctrl_c_leaves_whole_files_only(motif, weights, tmp_path) -> None:
     made = names(folder)
     assert run.returncode == 130
     assert shown.startswith("5000 backbones of 29 to 32 residues: about ")
-    assert errors.splitlines()[-1] == f"interrupted: {len(made)} finished designs are in designs"
+    said = f"interrupted: {len(made)} of 5000 designs are finished in designs; the same command again goes on"
+    assert errors.splitlines()[-1] == said
     assert "Traceback" not in errors
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
     for name in made:
