@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from structdiff.cli import slurm
 from structdiff.cli.console import table_console
 from structdiff.cli.examples import example_lines
 from structdiff.cli.progress import duration
@@ -106,52 +105,7 @@ def merge(
     print(f"{count} pieces of work from {len(parts)} parts are in {out}")
 
 
-@commands.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog=example_lines("structdiff campaign slurm --parts 16 --out designs -- binder.yaml -n 10000 --sequences 8"),
-)
-def slurm(
-    context: typer.Context,
-    parts: Annotated[int, typer.Option(help="Jobs of the array.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the designs; each job has a part of it.")],
-    script: Annotated[Path, typer.Option(help="The script to write.")] = Path("campaign.sbatch"),
-    time: Annotated[str, typer.Option(help="Longest time of a job, as Slurm writes it.")] = "24:00:00",
-    gpus: Annotated[int, typer.Option(help="GPUs of a job.")] = 1,
-) -> None:
-    """Write a script for Slurm: an array of jobs that each make a part of the designs, to be submitted with sbatch.
-
-    After --, the rest of the line is that of structdiff design. A job that was stopped goes on when it is submitted
-    again.
-    """
-    from structdiff.structure.files import write_atomically
-
-    if not 1 <= parts <= 10000:
-        raise InputError("must be a number of jobs", key="parts", found=parts, allowed="1 to 10000")
-    if gpus < 0:
-        raise InputError("must be 0 or more", key="gpus", found=gpus)
-    if not context.args:
-        raise InputError("say after -- what to design", key="slurm", allowed="-- binder.yaml -n 1000, say")
-    taken = {"--out", "-o", "--part"} & {word.split("=")[0] for word in context.args}
-    if taken:
-        raise InputError("this is set by the script", key="slurm", found=min(taken))
-    text = slurm_script(context.args, parts=parts, out=out, time=time, gpus=gpus)
-    print(write_atomically(script, text))
-    folder = shlex.quote(str(out))
-    print(f"sbatch {shlex.quote(str(script))}; when all jobs are done:", file=sys.stderr)
-    print(f"structdiff campaign merge {folder}/part_* --out {folder}", file=sys.stderr)
-
-
-def slurm_script(words: list[str], *, parts: int, out: Path, time: str, gpus: int) -> str:
-    """The script of an array of jobs."""
-    lines = ["#!/bin/bash", "#SBATCH --job-name=structdiff", f"#SBATCH --array=1-{parts}", f"#SBATCH --time={time}"]
-    lines += [f"#SBATCH --gpus={gpus}"] if gpus else []
-    lines += ["#SBATCH --requeue", "set -euo pipefail", "# Each job keeps a manifest of its own, so that no file is "
-              "shared through the network.",
-              f"exec structdiff design {shlex.join(words)} --part \"${{SLURM_ARRAY_TASK_ID}}/{parts}\" \\",
-              f"  --out {shlex.quote(str(out))}/part_\"${{SLURM_ARRAY_TASK_ID}}\" --quiet", ""]  # fmt: skip
-    return "\n".join(lines)
-
-
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
+    slurm.register(commands)
     app.add_typer(commands, name="campaign")

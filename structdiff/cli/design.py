@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _DRAWN_AT_MOST = 5
 _ASKED = "What is asked"
 _YAML = "as in SPEC, else "
+#: Options that are keys of a design under their own names.
+_OWN = ("motif", "contigs", "length", "hotspots", "keep_away", "secondary_structure", "burial", "cyclic",
+        "num_designs", "name", "seed")  # fmt: skip
 
 
 def _option(*names: str, help: str, **details: Any) -> Any:
@@ -89,19 +92,25 @@ def design(
 
     Finished designs in the folder are kept: the same command again goes on where it was stopped.
     """
-    spec = asked_design(
-        spec_file,
+    spec = asked_by(
         {
-            "motif": motif, "contigs": contigs, "length": length, "hotspots": hotspots, "keep_away": keep_away,
-            "secondary_structure": secondary_structure, "burial": burial, "cyclic": cyclic,
-            "fixed_sequence": False if redesign_motif_sequence else None, "num_designs": num_designs, "name": name,
-            "seed": seed, **asked_problem(given),
-        },
+            "spec_file": spec_file, "motif": motif, "contigs": contigs, "length": length, "hotspots": hotspots,
+            "keep_away": keep_away, "secondary_structure": secondary_structure, "burial": burial, "cyclic": cyclic,
+            "redesign_motif_sequence": redesign_motif_sequence, "num_designs": num_designs, "name": name,
+            "seed": seed, **given,
+        }
     )  # fmt: skip
     if dry_run:
         _draw(spec)
         return 0
     return run_design(spec, out, given, overwrite=overwrite)
+
+
+def asked_by(given: Mapping[str, Any]) -> DesignSpec:
+    """The design that the options of the command ask for, each by its name. Raises InputError."""
+    own = {name: given[name] for name in _OWN}
+    fixed = {"fixed_sequence": False if given["redesign_motif_sequence"] else None}
+    return asked_design(given["spec_file"], {**own, **fixed, **asked_problem(given)})
 
 
 def asked_design(path: Path | None, options: Mapping[str, Any]) -> DesignSpec:

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.plan import Campaign
     from structdiff.campaign.processes import Pool
-    from structdiff.campaign.run import Run
+    from structdiff.campaign.run import Run, Selection
     from structdiff.campaign.work import Work
     from structdiff.engine import Engine
     from structdiff.model.checkpoint import Weights
@@ -58,13 +59,22 @@ def campaign_options() -> list[Option]:
     return found
 
 
-def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwrite: bool) -> int:
-    """Makes what is not there yet, writes tables and report, and shows the designs; the exit code."""
-    from structdiff.campaign.manifest import Manifest
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """All that a command line decides before anything is computed. numbers: which backbones it asks for."""
+
+    campaign: Campaign
+    weights: Weights
+    selection: Selection
+    pools: Sequence[Pool]
+    numbers: range
+
+
+def plan_run(spec: DesignSpec, given: Mapping[str, Any]) -> Planned:
+    """Reads the options that are no part of the design itself. Raises InputError."""
     from structdiff.campaign.plan import CampaignSettings, plan_campaign
     from structdiff.campaign.processes import check_pools, parse_workers
-    from structdiff.campaign.run import Run, Selection
-    from structdiff.engine import Engine, choose_device
+    from structdiff.campaign.run import Selection
 
     settings = CampaignSettings(
         **{name: given[name] if given[name] is not None else _default(name) for name in _SETTINGS}
@@ -72,23 +82,34 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
     selection = Selection(filter=given["filter"], rank_by=given["rank_by"])
     numbers = _part(given["part"], spec.num_designs)
     pools = parse_workers(given["workers"])
-    check_folder(out)
     options, weights = build_run_options(given)
     campaign = plan_campaign(spec, options, settings, weights)
     check_pools(pools, campaign.stages)
     _check_selection(selection, campaign)
-    run = Run(campaign, out, selection, numbers)
+    return Planned(campaign=campaign, weights=weights, selection=selection, pools=pools, numbers=numbers)
+
+
+def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwrite: bool) -> int:
+    """Makes what is not there yet, writes tables and report, and shows the designs; the exit code."""
+    from structdiff.campaign.manifest import Manifest
+    from structdiff.campaign.run import Run
+    from structdiff.engine import Engine, choose_device
+
+    check_folder(out)
+    planned = plan_run(spec, given)
+    campaign, weights = planned.campaign, planned.weights
+    run = Run(campaign, out, planned.selection, planned.numbers)
     if not overwrite:
         run.check_folder()
-    estimate = _estimate(campaign, weights, numbers)
-    engine = Engine(weights, device=choose_device(options.device))
+    estimate = _estimate(campaign, weights, planned.numbers)
+    engine = Engine(weights, device=choose_device(campaign.options.device))
     quiet = given["quiet"]
     with Manifest(out) as manifest:
         finished = run.prepare(manifest, overwrite=overwrite)
         _announce(run, finished, estimate, out, quiet)
         failures: list[tuple[Work, Exception]] = []
         try:
-            _do(run, manifest, pools, given, engine, failures)
+            _do(run, manifest, planned.pools, given, engine, failures)
         except KeyboardInterrupt:
             _save(run, manifest)
             done = sum(each.complete for each in run.results(manifest))

@@ -28,6 +28,13 @@ def python(code: str) -> str:
     return found.stdout
 
 
+def test_either_module_runs_the_program() -> None:
+    for module in ("structdiff", "structdiff.cli.main"):
+        run = subprocess.run([sys.executable, "-m", module, "nonsense"], cwd=REPOSITORY, capture_output=True, text=True)
+        assert run.returncode == 2
+        assert "No such command 'nonsense'" in run.stderr
+
+
 def test_help_and_import_start_no_torch() -> None:
     heavy = "{'torch', 'e3nn', 'pytorch_lightning', 'rdkit', 'gemmi'} & set(sys.modules)"
     assert python(f"import sys, structdiff; print({heavy})") == "set()\n"
