@@ -19,54 +19,33 @@ from typing import Any
 
 import psutil
 
+from structdiff.campaign.opening import open_to_read, open_to_write, trouble
 from structdiff.campaign.work import STAGES, NewWork, Share, Work, canonical, content_hash, difference
-from structdiff.errors import InputError, ResourceError
+from structdiff.errors import InputError
 
 MANIFEST = "manifest.sqlite"
 #: Seconds without a sign of life after which work of another machine counts as abandoned.
 SILENCE = 300.0
-_FORMAT = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, hash TEXT UNIQUE NOT NULL, text TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, facts TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, beat REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS work (
-  id INTEGER PRIMARY KEY, run TEXT NOT NULL, stage TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
-  seed INTEGER NOT NULL, input_hash TEXT NOT NULL, weights_hash TEXT NOT NULL,
-  request INTEGER NOT NULL REFERENCES requests (id), parent TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
-  worker TEXT, seconds REAL, attempts INTEGER NOT NULL DEFAULT 0, error TEXT, result TEXT, UNIQUE (stage, name)
-);
-CREATE INDEX IF NOT EXISTS work_by_state ON work (state, stage, number);
-"""
 _COLUMNS = "id, run, stage, name, number, seed, parent, state, attempts, seconds, error"
 
 
 class Manifest:
     """The manifest of a folder; made where there is none. To be used in ``with``, by one thread.
 
-    Raises InputError where the file is no manifest or cannot be written.
+    create: False for a folder that must have one. read_only: only to look, also where nothing can be written. Raises
+    InputError where the file is no manifest, is damaged, or cannot be written, also on leaving ``with``.
     """
 
-    def __init__(self, folder: str | Path, *, create: bool = True) -> None:
+    def __init__(self, folder: str | Path, *, create: bool = True, read_only: bool = False) -> None:
         self.folder = Path(folder)
         self.path = self.folder / MANIFEST
         self.worker = _worker_name()
         self._last: tuple[Mapping[str, Any], str] | None = None
-        if not create and not self.path.is_file():
+        if not (create and not read_only) and not self.path.is_file():
             raise InputError(
                 "there is no campaign in this folder", path=self.folder, allowed=f"a folder with {MANIFEST}"
             )
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000"):
-                self._database.execute(f"PRAGMA {pragma}")
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _FORMAT):
-                raise InputError("this manifest is of another version of structdiff", path=self.path, found=version)
-            self._database.executescript(f"{_TABLES}PRAGMA user_version={_FORMAT};")
-        except (sqlite3.Error, OSError) as error:
-            raise InputError(f"this cannot be used as a manifest: {error}", path=self.path) from None
+        self._database = open_to_read(self.path) if read_only else open_to_write(self.path)
 
     def __enter__(self) -> Manifest:
         return self
@@ -75,6 +54,8 @@ class Manifest:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if isinstance(value, sqlite3.Error):
+            raise trouble(value, self.path) from None
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -255,38 +236,54 @@ class Manifest:
         query = "SELECT stage, AVG(seconds) FROM work WHERE state = 'done' AND (run = ? OR ? IS NULL) GROUP BY stage"
         return dict(self._database.execute(query, (run, run)).fetchall())
 
-    def seconds_left(self) -> float:
-        """The time that all known work which is not done would take one worker, by that which is."""
-        return sum(
-            (states.get("waiting", 0) + states.get("running", 0)) * self.seconds(run).get(stage, 0.0)
-            for run in self.runs()
-            for stage, states in self.counts(run).items()
-        )
+    def take_over(self, other: Manifest) -> int:
+        """Adds the rows of another manifest, by content, and what it has done of those that are here; how many.
 
-    def take_over(self, other: Path) -> int:
-        """Adds the rows of another manifest, by content; how many are new. Raises InputError where two contradict."""
+        Raises InputError where two contradict.
+        """
         names = [row[1] for row in self._database.execute("PRAGMA table_info(work)") if row[1] not in ("id", "request")]
-        columns = ", ".join(names)
-        self._database.execute("ATTACH DATABASE ? AS other", (str(other),))
-        try:
-            with self._writing():
-                clash = self._one("SELECT a.name FROM work a JOIN other.work b USING (stage, name) "
-                                  "WHERE a.input_hash != b.input_hash LIMIT 1", ())  # fmt: skip
-                if clash is not None:
-                    raise InputError(f"{clash[0]} is in {self.folder} from another run", path=other)
-                known = "INSERT OR IGNORE INTO requests (hash, text) SELECT hash, text FROM other.requests"
-                self._database.execute(known)
-                self._database.execute("INSERT OR IGNORE INTO runs SELECT name, facts FROM other.runs")
-                return self._database.execute(
-                    f"INSERT OR IGNORE INTO work ({columns}, request) SELECT {columns}, (SELECT id FROM requests WHERE "
-                    "hash = other.work.input_hash) FROM other.work"
-                ).rowcount
-        finally:
-            self._database.execute("DETACH DATABASE other")
+        theirs = f"SELECT requests.text, {', '.join(f'work.{name}' for name in names)} FROM work JOIN requests " \
+                 "ON request = requests.id ORDER BY work.id"  # fmt: skip
+        taken = 0
+        with self._writing():
+            for text, *values in other._database.execute(theirs):
+                row = dict(zip(names, values, strict=True))
+                if row["state"] == "running":
+                    row |= {"state": "waiting", "worker": None}
+                taken += self._take(row, text, other.folder)
+            for run, facts in other.runs().items():
+                self._database.execute("INSERT OR IGNORE INTO runs VALUES (?, ?)", (run, json.dumps(facts)))
+        return taken
+
+    def _take(self, row: Mapping[str, Any], request: str, origin: Path) -> int:
+        """One row of another manifest; 1 if it says anything new."""
+        there = self._one("SELECT id, input_hash, state FROM work WHERE stage = ? AND name = ?",
+                          (row["stage"], row["name"]))  # fmt: skip
+        if there is None:
+            self._database.execute("INSERT OR IGNORE INTO requests (hash, text) VALUES (?, ?)",
+                                   (row["input_hash"], request))  # fmt: skip
+            self._database.execute(
+                f"INSERT INTO work ({', '.join(row)}, request) SELECT {', '.join('?' * len(row))}, id FROM requests "
+                "WHERE hash = ?", (*row.values(), row["input_hash"]),
+            )  # fmt: skip
+            return 1
+        if there[1] != row["input_hash"]:
+            raise InputError(f"{row['name']} is in {self.folder} from another run", path=origin)
+        if there[2] == "done" or row["state"] in ("waiting", there[2]):
+            return 0
+        self._database.execute("UPDATE work SET state = ?, seconds = ?, error = ?, result = ? WHERE id = ?",
+                               (row["state"], row["seconds"], row["error"], row["result"], there[0]))  # fmt: skip
+        return 1
 
     def errors(self, run: str | None = None) -> list[Work]:
         """What failed, in order."""
         return list(self.rows(run=run, state="failed", results=False))
+
+    def at_work(self) -> bool:
+        """Whether a process that is alive has work of this folder in hand."""
+        rows = self._database.execute("SELECT DISTINCT worker FROM work WHERE state = 'running'").fetchall()
+        beats = dict(self._database.execute("SELECT name, beat FROM workers").fetchall())
+        return any(_alive(worker, beats.get(worker, 0.0)) for (worker,) in rows)
 
     def is_open(self, share: Share | None = None) -> bool:
         """Whether anything of a share, or at all, is waiting or being done."""
@@ -332,14 +329,13 @@ class Manifest:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # SQLite has ended it itself where the disk is full
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            if "full" in str(error):
-                raise ResourceError(f"{self.path}: the disk is full") from None
-            raise InputError(f"the manifest cannot be written: {error}", path=self.path) from None
+            raise trouble(error, self.path) from None
 
 
 def _work(row: Sequence[Any]) -> Work:

@@ -27,15 +27,26 @@ def merge_parts(parts: Sequence[Path], out: Path) -> int:
     count = 0
     with Manifest(out) as manifest:
         for part in parts:
-            with Manifest(part, create=False) as other:
-                other.release_abandoned()
+            with Manifest(part, read_only=True) as other:
                 busy = next(iter(other.rows(state="running", results=False)), None)
-                if busy is not None:
+                if busy is not None and other.at_work():
                     raise InputError(f"{busy.name} is being worked on here: wait until the job is done", path=part)
-            for path in sorted(part.rglob("*")):
-                place = path.relative_to(part)
-                if path.is_file() and not path.name.startswith((MANIFEST, ".")) and str(place) not in _NOT_COPIED:
-                    (out / place).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(path, out / place)
-            count += manifest.take_over(part / MANIFEST)
+                _copy(part, out)
+                count += manifest.take_over(other)
     return count
+
+
+def _copy(part: Path, out: Path) -> None:
+    """The files of a part but its tables, manifest and logs."""
+    for path in sorted(part.rglob("*")):
+        place = path.relative_to(part)
+        if path.is_file() and not path.name.startswith((MANIFEST, ".")) and str(place) not in _NOT_COPIED:
+            target = out / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.merged")
+            try:
+                shutil.copy2(path, temporary)
+                temporary.replace(target)
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                raise InputError(f"cannot be written: {error.strerror or error}", path=target) from None

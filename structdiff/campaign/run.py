@@ -84,8 +84,16 @@ class Run:
                     )  # fmt: skip
 
     def prepare(self, manifest: Manifest, *, overwrite: bool = False) -> int:
-        """Brings the manifest up to what is asked; how many designs are finished already."""
+        """Brings the manifest up to what is asked; how many designs are finished already.
+
+        overwrite: what is there under this name is removed. Raises InputError where somebody is working on it.
+        """
         if overwrite:
+            manifest.release_abandoned()
+            busy = next(iter(manifest.rows(run=self.name, state="running", results=False)), None)
+            if busy is not None:
+                raise InputError(f"{busy.name} is being made at this moment by another process; stop that first",
+                                 path=self.folder)  # fmt: skip
             self._remove(manifest)
         self.campaign = plan_as_begun(self.campaign, manifest.runs().get(self.name, {}))
         manifest.release_abandoned()

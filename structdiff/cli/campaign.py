@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,22 +25,25 @@ _FAILED_AT_MOST = 10
 def status(folder: _Folder) -> None:
     """Show how far a campaign is, stage by stage, and what failed. It may be running meanwhile."""
     from structdiff.campaign.manifest import Manifest
+    from structdiff.campaign.outlook import outlook, seconds_left
     from structdiff.campaign.results import last_line
     from structdiff.campaign.work import STATES
 
-    with Manifest(folder, create=False) as manifest:
+    with Manifest(folder, read_only=True) as manifest:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for heading in ("run", "stage", *STATES, "mean time"):
             table.add_column(heading, justify="left" if heading in ("run", "stage") else "right")
-        for run in manifest.runs():
+        for run, facts in manifest.runs().items():
             seconds = manifest.seconds(run)
-            for stage, counts in manifest.counts(run).items():
+            for stage, counts in outlook(manifest, run, facts).items():
                 time = f"{seconds[stage]:.1f} s" if stage in seconds else "-"
                 table.add_row(run, stage, *(str(counts.get(state, 0)) for state in STATES), time)
         table_console().print(table)
-        left = manifest.seconds_left()
+        left = seconds_left(manifest)
         if left:
             print(f"about {duration(left)} of work left, for one worker")
+        if manifest.is_open() and not manifest.at_work():
+            print("nobody is at work here now; the same command again goes on")
         failed = manifest.errors()
         for work in failed[:_FAILED_AT_MOST]:
             print(f"{work.name} ({work.stage}) failed: {last_line(work.error)}")
@@ -69,6 +73,7 @@ def report(
         check_columns(parse_filter(filter).columns, EVERY)
     if rank_by is not None:
         check_columns([rank_by], EVERY, key="rank_by")
+    check_folder(folder)
     known = ()
     if references is not None:
         check_natural(references)
@@ -102,7 +107,14 @@ def merge(
         if results:
             write_tables(results, out)
             write_campaign_report(manifest, results, out)
-    print(f"{count} pieces of work from {len(parts)} parts are in {out}")
+        whole = sum(each.complete for each in results)
+        print(f"{count} pieces of work from {len(parts)} parts are in {out}, which has {whole} finished designs now")
+        states = [states for facts in manifest.counts().values() for states in facts.items()]
+        left, failed = (sum(count for state, count in states if state in those)
+                        for those in (("waiting", "running"), ("failed",)))  # fmt: skip
+        if left or failed:
+            print(f"note: not all parts are finished: {left} pieces of work are left to do, {failed} failed; submit "
+                  "their jobs again, then merge again", file=sys.stderr)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:

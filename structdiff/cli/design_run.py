@@ -91,7 +91,8 @@ def plan_run(spec: DesignSpec, given: Mapping[str, Any]) -> Planned:
 
 def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwrite: bool) -> int:
     """Makes what is not there yet, writes tables and report, and shows the designs; the exit code."""
-    from structdiff.campaign.manifest import Manifest
+    from structdiff.campaign.manifest import MANIFEST, Manifest
+    from structdiff.campaign.opening import set_aside_unusable
     from structdiff.campaign.run import Run
     from structdiff.engine import Engine, choose_device
 
@@ -99,7 +100,11 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
     planned = plan_run(spec, given)
     campaign, weights = planned.campaign, planned.weights
     run = Run(campaign, out, planned.selection, planned.numbers)
-    if not overwrite:
+    if overwrite:
+        aside = set_aside_unusable(out / MANIFEST)
+        if aside is not None:
+            print(f"note: the manifest could not be used and is {aside} now", file=sys.stderr)
+    else:
         run.check_folder()
     estimate = _estimate(campaign, weights, planned.numbers)
     engine = Engine(weights, device=choose_device(campaign.options.device))

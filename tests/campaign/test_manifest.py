@@ -9,7 +9,10 @@ import time
 
 import pytest
 
+from structdiff.campaign import opening
 from structdiff.campaign.manifest import MANIFEST, Manifest
+from structdiff.campaign.opening import set_aside_unusable
+from structdiff.campaign.outlook import outlook, seconds_left
 from structdiff.campaign.work import NewWork, difference
 from structdiff.errors import InputError, ResourceError
 
@@ -96,11 +99,98 @@ def test_work_of_another_machine_is_left_to_it_until_it_falls_silent(tmp_path) -
 
 def test_what_is_no_manifest_is_refused(tmp_path) -> None:
     (tmp_path / MANIFEST).write_text("not a database, but text that is long enough to be looked at" * 20)
-    with pytest.raises(InputError, match=r"manifest\.sqlite.*cannot be used"):
-        Manifest(tmp_path)
+    for details in ({}, {"read_only": True}):
+        with pytest.raises(InputError, match=r"manifest\.sqlite: the manifest is damaged .*--overwrite"):
+            Manifest(tmp_path, **details)
     with pytest.raises(InputError, match="no campaign"):
         Manifest(tmp_path / "nowhere", create=False)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_damaged_manifest_is_said_and_set_aside(tmp_path) -> None:
+    path = tmp_path / MANIFEST
+    assert set_aside_unusable(path) is None
+    with Manifest(tmp_path) as manifest:
+        manifest.add(backbone(n) for n in range(400))
+    assert set_aside_unusable(path) is None
+    path.write_bytes(path.read_bytes()[: 6 * 4096])
+    with pytest.raises(InputError, match=r"the manifest is damaged .*malformed"), Manifest(tmp_path) as manifest:
+        list(manifest.rows())
+    aside = set_aside_unusable(path)
+    assert aside is not None
+    assert aside.is_file()
+    assert not path.exists()
+    with Manifest(tmp_path) as manifest:
+        manifest._database.execute("PRAGMA user_version = 7")
+    with pytest.raises(InputError, match=r"another version of structdiff.*found 7"):
+        Manifest(tmp_path)
+    assert set_aside_unusable(path) == aside
+
+
+def test_looking_writes_nothing_and_sees_what_is_not_in_the_file_yet(tmp_path, monkeypatch) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.add([backbone(0), backbone(1)])
+        manifest.claim(1)
+        for copied in (False, True):
+            if copied:  # as where nothing can be written beside the file
+                monkeypatch.setattr(opening, "_check_format", _first_fails(opening._check_format))
+            with Manifest(tmp_path, read_only=True) as seen:
+                assert states(seen) == [("d_1", "running"), ("d_2", "waiting")]
+                assert seen.at_work()
+                if not copied:
+                    with pytest.raises(InputError, match="readonly"):
+                        seen.add([backbone(2)])
+        manifest._database.execute("UPDATE work SET worker = 'here|1|0' WHERE state = 'running'")
+        assert not manifest.at_work()
+
+
+def _first_fails(complete):
+    calls = []
+
+    def check(*details) -> None:
+        calls.append(details)
+        if len(calls) == 1:
+            raise sqlite3.OperationalError("unable to open database file")
+        complete(*details)
+
+    return check
+
+
+def test_what_is_left_counts_what_is_yet_to_follow(tmp_path) -> None:
+    facts = {"stages": ("backbone", "sequence", "refold"), "sequences": 3}
+    with Manifest(tmp_path) as manifest:
+        manifest.note_run("d", facts)
+        manifest.add(backbone(n) for n in range(4))
+        first, second = manifest.claim(2)
+        manifest.finish(first, {}, 2.0, [backbone(0, stage="sequence", parent="d_1")])
+        manifest.fail(second, "no")
+        assert outlook(manifest, "d", facts) == {
+            "backbone": {"done": 1, "failed": 1, "waiting": 2},
+            "sequence": {"waiting": 3},
+            "refold": {"waiting": 9},
+        }
+        (sequence,) = manifest.claim(1)
+        assert outlook(manifest, "d", facts)["sequence"] == {"running": 1, "waiting": 2}
+        manifest.finish(sequence, {}, 1.0, [backbone(0, stage="refold", name=f"d_1_{k}") for k in (1, 2, 3)])
+        assert outlook(manifest, "d", facts)["refold"] == {"waiting": 9}
+        assert seconds_left(manifest) == 2 * 2.0 + 2 * 1.0
+
+
+def test_what_a_part_did_since_it_was_taken_over_is_taken_over_too(tmp_path) -> None:
+    with Manifest(tmp_path / "part") as part, Manifest(tmp_path / "whole") as whole:
+        part.add(backbone(n) for n in range(3))
+        assert whole.take_over(part) == 3
+        first, second, _ = part.claim(3)
+        part.finish(first, {"columns": {}}, 1.0, [backbone(0, stage="refold")])
+        part.fail(second, "no")
+        assert whole.take_over(part) == 3
+        assert whole.take_over(part) == 0
+        found = {(each.stage, each.name): (each.state, each.result, each.error) for each in whole.rows()}
+        assert found == {
+            ("backbone", "d_1"): ("done", {"columns": {}}, None), ("backbone", "d_2"): ("failed", None, "no"),
+            ("backbone", "d_3"): ("waiting", None, None), ("refold", "d_1"): ("waiting", None, None),
+        }  # fmt: skip
+        assert whole.rows_of("backbone", ["d_1"])
 
 
 def test_a_full_disk_is_said(tmp_path) -> None:
