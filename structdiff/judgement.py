@@ -13,6 +13,7 @@ from structdiff.output.prediction import Verdict
 from structdiff.output.symmetric import symmetry_verdicts
 from structdiff.structure.tables import Structure
 from structdiff.verdicts import (
+    MOTIF_PLACE,
     MOTIF_TOLERANCE,
     design_verdicts,
     is_of_fold,
@@ -88,7 +89,7 @@ def _place_verdict(job: Job, structure: Structure) -> Verdict:
     apart = structure.atoms.positions[rows] - job.structure.atoms.positions[rows]
     away = float(np.sqrt(np.mean(np.square(apart).sum(-1))))
     return Verdict(
-        name="motif's place",
+        name=MOTIF_PLACE,
         asked=f"within {MOTIF_TOLERANCE} Å RMSD of its place at the axes",
         reached=f"{away:.2f} Å RMSD",
         met=away <= MOTIF_TOLERANCE,

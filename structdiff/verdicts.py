@@ -39,6 +39,8 @@ _OVERLAP = 2.8  # Å: atoms of a design nearer to a part of the target that was 
 #: Å: a link between residues that is longer is none; atoms of a main chain that come nearer are inside each other.
 _BREAK, _INSIDE = 2.0, 2.2
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
+#: The verdicts on how a motif is held, and on where it lies among the axes of a symmetric design.
+MOTIF, MOTIF_PLACE = "motif", "motif's place"
 #: How verdicts on a fold plan begin, which structdiff drew itself where the user asked for no fold.
 _PLAN = "fold plan"
 
@@ -62,7 +64,7 @@ def motif_verdict(structure: Structure, given: Structure, held: np.ndarray) -> V
         worst = max(worst, float(superposed_rmsd(now, before, mask=rows)))
     what = "backbone, and atoms held without it," if whole else "backbone"
     return Verdict(
-        name="motif",
+        name=MOTIF,
         asked=f"{what} within {MOTIF_TOLERANCE} Å RMSD",
         reached=f"{worst:.2f} Å RMSD",
         met=worst <= MOTIF_TOLERANCE,

@@ -15,14 +15,14 @@ PUBLISHED_SEQUENCE = ("recovery",)
 JUDGE = ("judge_log_likelihood", "judge_contact_precision")
 REFOLD = ("refold_plddt", "sc_rmsd", "sc_tm")
 OWN_REFOLD = ("refold_ptm", "refold_iptm")
-MOTIF = ("motif_rmsd",)
+MOTIF, MOTIF_PLACE = ("motif_rmsd",), ("motif_place_rmsd",)
 REFOLD_MOTIF = ("refold_motif_rmsd",)
 HOTSPOTS, REFOLD_HOTSPOTS = ("hotspots_met",), ("refold_hotspots_touched",)
 TARGET = ("target_aligned_rmsd",)
 #: All of them, what a reader looks for first at the front.
 EVERY = (
-    *REFOLD[1:], *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET, *JUDGE, *REFOLD[:1], *OWN_REFOLD, *MOTIF, *HOTSPOTS,
-    *SEQUENCE, *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
+    *REFOLD[1:], *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET, *JUDGE, *REFOLD[:1], *OWN_REFOLD, *MOTIF, *MOTIF_PLACE,
+    *HOTSPOTS, *SEQUENCE, *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
 )  # fmt: skip
 
 
@@ -30,6 +30,8 @@ def campaign_columns(campaign: Campaign) -> tuple[str, ...]:
     """The columns that designs of a campaign can have, in the order of tables."""
     stages, spec = campaign.stages, campaign.spec
     found = [*BACKBONE, *(MOTIF if spec.motif else ()), *(HOTSPOTS if spec.hotspots else ())]
+    if spec.symmetry is not None and spec.symmetry.motif_placed:
+        found += MOTIF_PLACE
     if "sequence" in stages:
         found += [*SEQUENCE, *(PUBLISHED_SEQUENCE if campaign.sequence_model != "own" else ())]
     if "judge" in stages:

@@ -13,6 +13,7 @@ from structdiff.evaluation.tm_score import tm_score
 from structdiff.evaluation.validity import backbone_validity
 from structdiff.output.prediction import requested
 from structdiff.structure.tables import ChainKind, Structure
+from structdiff.verdicts import MOTIF, MOTIF_PLACE
 
 #: A hotspot is touched when a heavy atom of it is within this distance (Å) of one of a designed chain.
 TOUCH_DISTANCE = 5.0
@@ -44,9 +45,8 @@ def backbone_columns(structure: Structure, residue_map: Mapping[str, Any]) -> di
 def verdict_columns(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
     """How much of what was asked was met, and the motif's deviation."""
     found: dict[str, float | int | None] = {"verdicts_met": sum(bool(each["met"]) for each in requested(verdicts))}
-    motif = [_leading_number(each["reached"]) for each in verdicts if str(each["name"]).startswith("motif")]
-    if motif:
-        found["motif_rmsd"] = max(motif)
+    columns = {MOTIF: "motif_rmsd", MOTIF_PLACE: "motif_place_rmsd"}
+    found |= {columns[each["name"]]: _leading_number(each["reached"]) for each in verdicts if each["name"] in columns}
     hotspots = [bool(each["met"]) for each in verdicts if str(each["name"]).startswith("hotspot")]
     if hotspots:
         found["hotspots_met"] = round(sum(hotspots) / len(hotspots), 4)

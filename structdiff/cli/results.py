@@ -47,8 +47,8 @@ class Result:
 
     @property
     def motif_rmsd(self) -> str:
-        """The motif's deviation from what was given, in words; the worst of several."""
-        reached = [str(each["reached"]) for each in self.verdicts if str(each["name"]).startswith("motif")]
+        """The motif's deviation from what was given, in words."""
+        reached = [str(each["reached"]) for each in self.verdicts if each["name"] == "motif"]
         return max(reached, key=_leading_number, default="-")
 
 

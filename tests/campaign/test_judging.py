@@ -12,6 +12,7 @@ from structdiff.campaign import judging
 from structdiff.campaign.columns import JUDGE, campaign_columns
 from structdiff.campaign.judging import judge_columns
 from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.measures import verdict_columns
 from structdiff.campaign.report import write_campaign_report
 from structdiff.campaign.results import DesignResult
 from structdiff.campaign.run import Listener, Run, Selection, folder_results, write_tables
@@ -140,3 +141,15 @@ def test_the_published_networks_judge_ubiquitin(monkeypatch) -> None:
     columns = judge_columns(read_structure(UBIQUITIN), {})
     assert (columns["judge_log_likelihood"] or -9) > -2.9
     assert (columns["judge_contact_precision"] or 0) > 0.8
+
+
+def test_a_motif_and_its_place_are_told_apart() -> None:
+    verdicts = [
+        {"name": "motif", "reached": "0.62 Å RMSD", "met": False, "requested": True},
+        {"name": "motif's place", "reached": "1.40 Å RMSD", "met": False, "requested": True},
+        {"name": "hotspot A5", "reached": "4.1 Å", "met": True, "requested": True},
+    ]
+    assert verdict_columns(verdicts) == {
+        "verdicts_met": 1, "motif_rmsd": 0.62, "motif_place_rmsd": 1.4, "hotspots_met": 1.0,
+    }  # fmt: skip
+    assert "motif_place_rmsd" not in verdict_columns(verdicts[:1])
