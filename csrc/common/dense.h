@@ -73,6 +73,21 @@ inline Vector smaller(Vector a, Vector b) {
 #endif
 }
 
+// Whether any lane is set, as comparisons set them: to -1.
+inline bool any(IntVector lanes) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)lanes, (__m512i)lanes) != 0;
+#elif defined(__AVX__)
+  return _mm256_movemask_ps((__m256)lanes) != 0;
+#elif defined(__SSE__)
+  return _mm_movemask_ps((__m128)lanes) != 0;
+#else
+  int32_t found = 0;
+  for (int lane = 0; lane < kLanes; ++lane) found |= lanes[lane];
+  return found != 0;
+#endif
+}
+
 // e^x to 1 unit in the last place, for x from -87 to 88; beyond, the value at the bound.
 inline Vector exponential(Vector x) {
   x = smaller(larger(x, broadcast(-87.0f)), broadcast(88.0f));
@@ -107,17 +122,23 @@ inline Vector logarithm(Vector x) {
   return (m * square * p - exponent * 2.12194440e-4f - 0.5f * square + m) + exponent * 0.693359375f;
 }
 
-// 2^x to 1 unit in the last place, for x from -126 to 126.
-__attribute__((always_inline)) inline Vector small_power_of_two(Vector x) {
-  // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the lowest bits.
-  const Vector shifted = x + 12582912.0f;
-  const Vector r = x - (shifted - 12582912.0f);
+// Adding 1.5 * 2^23 rounds to a whole number, which then stands in the lowest bits.
+constexpr float kRounding = 12582912.0f;
+
+// 2^(r + n) to 1 unit in the last place, for r from -1/2 to 1/2 and a whole number n in the lowest bits of `shifted`.
+__attribute__((always_inline)) inline Vector shifted_power_of_two(Vector r, Vector shifted) {
   Vector p = r * 1.3276471782e-3f + 9.6755413328e-3f;  // minimax for relative error, 7.5e-8
   p = p * r + 5.5507132742e-2f;
   p = p * r + 2.4022119724e-1f;
   p = p * r + 6.9314696706e-1f;
   p = p * r + 1.0f;
   return (Vector)((IntVector)p + ((IntVector)shifted << 23));
+}
+
+// 2^x to 1 unit in the last place, for x from -126 to 126.
+__attribute__((always_inline)) inline Vector small_power_of_two(Vector x) {
+  const Vector shifted = x + kRounding;
+  return shifted_power_of_two(x - (shifted - kRounding), shifted);
 }
 
 // 1 / (1 + 2^x). NaN stays NaN.
@@ -128,8 +149,35 @@ __attribute__((always_inline)) inline Vector opened(Vector x) {
 
 inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }
 
+#if defined(__AVX__)
+// Eight by eight: two four by four side by side in each register.
+inline void transpose_8(const float* from, int64_t from_row, float* to, int64_t to_row) {
+#pragma GCC unroll 2
+  for (int c = 0; c < 8; c += 4, from += 4, to += 4 * to_row) {
+    __m256 rows[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r)
+      rows[r] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from + r * from_row)),
+                                     _mm_loadu_ps(from + (r + 4) * from_row), 1);
+    const __m256 w = _mm256_unpacklo_ps(rows[0], rows[1]), x = _mm256_unpackhi_ps(rows[0], rows[1]);
+    const __m256 y = _mm256_unpacklo_ps(rows[2], rows[3]), z = _mm256_unpackhi_ps(rows[2], rows[3]);
+    _mm256_storeu_ps(to, _mm256_shuffle_ps(w, y, 0x44));
+    _mm256_storeu_ps(to + to_row, _mm256_shuffle_ps(w, y, 0xee));
+    _mm256_storeu_ps(to + 2 * to_row, _mm256_shuffle_ps(x, z, 0x44));
+    _mm256_storeu_ps(to + 3 * to_row, _mm256_shuffle_ps(x, z, 0xee));
+  }
+}
+#endif
+
 // to[c][p] = from[p][c]; rows and columns multiples of 4.
 inline void transpose(int rows, int columns, const float* from, int64_t from_row, float* to, int64_t to_row) {
+#if defined(__AVX__)
+  if (rows % 8 == 0 && columns % 8 == 0) {
+    for (int r = 0; r < rows; r += 8)
+      for (int c = 0; c < columns; c += 8) transpose_8(from + r * from_row + c, from_row, to + c * to_row + r, to_row);
+    return;
+  }
+#endif
   for (int r = 0; r < rows; r += 4)
     for (int c = 0; c < columns; c += 4) {
       const float* source = from + r * from_row + c;
@@ -181,25 +229,12 @@ __attribute__((always_inline)) inline void tile(int depth, const float* a, int64
 template <int Rows, int Vectors>
 inline void product_tile(int depth, const float* a, int64_t a_row, int64_t a_column, const float* b, int64_t b_row,
                          float* c, int64_t c_row, bool accumulate) {
-  Vector sums[Rows][Vectors];
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) sums[r][v] = Vector{};
-  for (int k = 0; k < depth; ++k) {
-    Vector right[Vectors];
-    for (int v = 0; v < Vectors; ++v) right[v] = load(b + k * b_row + v * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      const Vector left = broadcast(a[r * a_row + k * a_column]);
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) sums[r][v] += left * right[v];
-    }
-  }
   // What is there is added last: started from, it would round every product at the size of the whole sum.
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) {
-      float* to = c + r * c_row + v * kLanes;
-      store(to, accumulate ? load(to) + sums[r][v] : sums[r][v]);
-    }
+  tile<Rows, Vectors>(depth, a, a_row, a_column, b, b_row, [](int, int) { return Vector{}; },
+                      [=](int r, int v, Vector sum) {
+                        float* to = c + r * c_row + v * kLanes;
+                        store(to, accumulate ? load(to) + sum : sum);
+                      });
 }
 
 template <int Rows, int Vectors>
@@ -212,8 +247,8 @@ inline void product_rows(int rows, int depth, const float* a, int64_t a_row, int
   }
 }
 
-// c[r][n] = or += sum_k a[r * a_row + k * a_column] b[k * b_row + n], columns a multiple of kLanes. For operands that lie
-// in the cache: nothing is packed.
+// c[r][n] = or += sum_k a[r * a_row + k * a_column] b[k * b_row + n], columns a multiple of kLanes, depth at least 1. For
+// operands that lie in the cache: nothing is packed.
 inline void product(int rows, int columns, int depth, const float* a, int64_t a_row, int64_t a_column, const float* b,
                     int64_t b_row, float* c, int64_t c_row, bool accumulate = false) {
   for (int n = 0; n < columns;) {

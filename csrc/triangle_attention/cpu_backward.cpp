@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 #include "common/floats.h"
 #include "common/parallel.h"
@@ -18,27 +17,25 @@ constexpr int64_t kTableFloats = int64_t{1} << 24;
 // The gradient of the bias, [group][table][query][line].
 class BiasGradient {
  public:
-  explicit BiasGradient(const Sizes& s) : s_(s), each_(s.tables() * s.queries * s.line) {
-    const int64_t rows = s.shared_bias ? s.batch * s.rows : s.rows;
-    const int64_t affordable = std::max<int64_t>(1, kTableFloats / std::max<int64_t>(1, each_));
-    const int64_t wanted = (kWantedTasks + s.tables() - 1) / std::max<int64_t>(1, s.tables());
-    rows_ = rows;
-    groups_ = std::max<int64_t>(1, std::min({rows, affordable, wanted}));
-    sums_ = std::make_unique<float[]>(groups_ * each_);
-  }
+  // at: memory for so many floats().
+  BiasGradient(const Sizes& s, float* at) : s_(s), each_(table_floats(s)), groups_(groups_of(s)), sums_(at) {}
+  static int64_t floats(const Sizes& s) { return groups_of(s) * table_floats(s); }
 
   int64_t groups() const { return groups_; }
   // The rows of a group: of all batch entries, one after the other, where they share the bias.
-  int64_t first_row(int64_t group) const { return rows_ * group / groups_; }
+  int64_t first_row(int64_t group) const { return rows_of(s_) * group / groups_; }
+
+  // Before the first row of a group.
+  void clear(int64_t group, int64_t table) { std::fill_n(row(group, table, 0), s_.queries * s_.line, 0.0f); }
 
   float* row(int64_t group, int64_t table, int64_t query) {
-    return sums_.get() + group * each_ + (table * s_.queries + query) * s_.line;
+    return sums_ + group * each_ + (table * s_.queries + query) * s_.line;
   }
 
   void add_up(const structdiff_tensor& to, int32_t num_threads) {
     float* out = static_cast<float*>(to.data);
     parallel_for(s_.tables() * s_.queries, num_threads, [&](int64_t line, int32_t) {
-      float* sum = sums_.get() + line * s_.line;
+      float* sum = sums_ + line * s_.line;
       for (int64_t group = 1; group < groups_; ++group) {
         const float* part = sum + group * each_;
         for (int64_t k = 0; k < s_.keys; ++k) sum[k] += part[k];
@@ -48,9 +45,17 @@ class BiasGradient {
   }
 
  private:
+  static int64_t rows_of(const Sizes& s) { return s.shared_bias ? s.batch * s.rows : s.rows; }
+  static int64_t table_floats(const Sizes& s) { return s.tables() * s.queries * s.line; }
+  static int64_t groups_of(const Sizes& s) {
+    const int64_t affordable = std::max<int64_t>(1, kTableFloats / std::max<int64_t>(1, table_floats(s)));
+    const int64_t wanted = (kWantedTasks + s.tables() - 1) / std::max<int64_t>(1, s.tables());
+    return std::max<int64_t>(1, std::min({rows_of(s), affordable, wanted}));
+  }
+
   const Sizes& s_;
-  int64_t each_, rows_, groups_;
-  std::unique_ptr<float[]> sums_;
+  const int64_t each_, groups_;
+  float* const sums_;
 };
 
 // One row (b, i) and head.
@@ -189,10 +194,12 @@ int32_t run_backward(const Backward& p, int32_t num_threads) {
   if (p.grad_out->dtype != p.forward.q->dtype) return STRUCTDIFF_UNSUPPORTED;
   for (const structdiff_tensor* fresh : {p.grad_q, p.grad_k, p.grad_v, p.grad_bias}) wish_for_large_pages(*fresh);
   try {
-    const BiasTable bias(*p.forward.bias, s, num_threads);
-    BiasGradient bias_gradient(s);
+    const KeptFloats tables(BiasTable::floats(s) + BiasGradient::floats(s));
+    const BiasTable bias(*p.forward.bias, s, num_threads, tables.get());
+    BiasGradient bias_gradient(s, tables.get() + BiasTable::floats(s));
     parallel_for(s.tables() * bias_gradient.groups(), num_threads, [&](int64_t index, int32_t) {
       const int64_t table = index / bias_gradient.groups(), group = index % bias_gradient.groups();
+      bias_gradient.clear(group, table);
       Row row(p, s, bias, bias_gradient);
       for (int64_t each = bias_gradient.first_row(group); each < bias_gradient.first_row(group + 1); ++each) {
         const int64_t batch = s.shared_bias ? each / s.rows : table / s.heads;

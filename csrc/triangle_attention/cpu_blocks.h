@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 
 #include "triangle_attention/cpu_problem.h"
 
@@ -42,19 +41,23 @@ class Blocks {
 // The bias in base 2, [table][block][key][query of the block].
 class BiasBlocks {
  public:
-  BiasBlocks(const structdiff_tensor& bias, const Sizes& sizes, const Blocks& blocks, int32_t num_threads);
+  // at: memory for so many floats().
+  BiasBlocks(const structdiff_tensor& bias, const Sizes& sizes, const Blocks& blocks, int32_t num_threads, float* at);
+  static int64_t floats(const Sizes& sizes, const Blocks& blocks) {
+    return sizes.tables() * table_floats(sizes, blocks.lanes());
+  }
   const float* of(int64_t batch, int64_t head, const Block& block) const {
     const int64_t table = sizes_.shared_bias ? head : batch * sizes_.heads + head;
-    return values_.get() + (table * lanes_ + block.first) * sizes_.keys;
+    return values_ + table * table_floats(sizes_, lanes_) + block.first * sizes_.keys;
   }
 
  private:
-  struct Free {
-    void operator()(float* values) const { ::operator delete[](values, std::align_val_t(64)); }
-  };
+  // An odd number of cache lines more than needed, so that tables do not fall into the same places of the cache.
+  static int64_t table_floats(const Sizes& sizes, int64_t lanes) { return rounded_up(lanes * sizes.keys, 32) + 25 * 16; }
+
   Sizes sizes_;
   int64_t lanes_;
-  std::unique_ptr<float[], Free> values_;
+  float* values_;
 };
 
 }  // namespace attention

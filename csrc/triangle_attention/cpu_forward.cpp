@@ -14,38 +14,43 @@ constexpr int kChunk = 64;  // keys whose scores are in the first-level cache to
 // Where the search for the largest score starts: finite, so that differences from it are numbers.
 constexpr float kLowest = std::numeric_limits<float>::lowest();
 
-// What the thread will probably read next, fetched a few lines now and then while it multiplies: the positions of a row
-// one after the other, of so many heads, which lie side by side.
+// What the thread will probably read next, fetched a line or two of each tensor with every tile: the positions of a row one
+// after the other, of so many heads, which lie side by side. Without a branch: one that is now taken and now not is
+// guessed wrong, and costs more than the fetching.
 class Fetch {
  public:
-  // index: the first of the heads, counted as run_forward counts them.
-  Fetch(const Forward& p, const Sizes& s, int64_t index, int64_t heads) {
-    if (index >= s.batch * s.rows * s.heads) return;
+  // index: the first of the heads, counted as run_forward counts them. tiles: how often step() will be called.
+  Fetch(const Forward& p, const Sizes& s, int64_t index, int64_t heads, int64_t tiles) {
     const structdiff_tensor* inputs[] = {p.q, p.k, p.v};
     const int64_t bytes = p.q->dtype == STRUCTDIFF_FLOAT32 ? 4 : 2, row = index / s.heads;
+    const bool there = index < s.batch * s.rows * s.heads;
     for (int which = 0; which < 3; ++which) {
       const structdiff_tensor& t = *inputs[which];
-      at_[which] = static_cast<const char*>(t.data) + place(t, row / s.rows, row % s.rows, 0, index % s.heads) * bytes;
-      strides_[which] = t.stride[2] * bytes;
+      at_[which] = static_cast<const char*>(t.data);
+      if (there) at_[which] += place(t, row / s.rows, row % s.rows, 0, index % s.heads) * bytes;
+      strides_[which] = there ? t.stride[2] * bytes : 0;
     }
     length_ = ((heads - 1) * p.q->stride[3] + s.channels) * bytes;
-    left_ = 3 * std::min(s.keys, s.queries);
-    all_ = left_;
-    queries_ = heads * s.queries;
+    left_ = there ? std::min(s.keys, s.queries) - 1 : 0;
+    const int64_t lines = (left_ + 1) * ((length_ + 63) / 64);
+    ahead_ = lines > tiles ? 64 : 0;
   }
-  // The share of so many of the heads' queries is spread over `tiles` calls of step().
-  void begin(int64_t queries, int64_t tiles) { share_ = all_ * queries, whole_ = queries_ * tiles; }
-  void step() {
-    for (due_ += share_; due_ >= whole_ && left_ > 0; due_ -= whole_, --left_) {
-      const int64_t which = left_ % 3;
-      for (int64_t line = 0; line < length_; line += 64) __builtin_prefetch(at_[which] + line, 0, 2);
-      at_[which] += strides_[which];
+  __attribute__((always_inline)) void step() {
+    for (int which = 0; which < 3; ++which) {
+      __builtin_prefetch(at_[which] + line_, 0, 2);
+      __builtin_prefetch(at_[which] + line_ + ahead_, 0, 2);
     }
+    line_ += 64 + ahead_;
+    const int64_t next = -static_cast<int64_t>(line_ >= length_);  // all bits or none
+    line_ &= ~next;
+    const int64_t more = next & -static_cast<int64_t>(left_ > 0);
+    left_ += more;
+    for (int which = 0; which < 3; ++which) at_[which] += strides_[which] & more;
   }
 
  private:
-  const char* at_[3] = {};
-  int64_t strides_[3] = {}, length_ = 0, left_ = 0, all_ = 0, queries_ = 1, share_ = 0, whole_ = 1, due_ = 0;
+  const char* at_[3];
+  int64_t strides_[3], length_, left_, ahead_, line_ = 0;
 };
 
 // One row (b, i) and head, and a run of its blocks of queries.
@@ -112,14 +117,13 @@ class Row {
     pack(*p_.q, s_, batch_, row_, head_, block.first, count, factor, natural_);
     std::fill(natural_ + count * s_.width, natural_ + kWidth * s_.width, 0.0f);
     transpose(kWidth, s_.width, natural_, s_.width, queries_, kWidth);
-    fetch_.begin(kWidth, (count_ + kRowsOf<V> - 1) / kRowsOf<V>);
     fetch_out(block.first, count);
-    Vector largest[V], sums[V];
-    for (int v = 0; v < V; ++v) largest[v] = broadcast(kLowest), sums[v] = Vector{};
+    Vector base[V], sums[V];
+    for (int v = 0; v < V; ++v) base[v] = broadcast(kLowest), sums[v] = Vector{};
     const float* bias = bias_.of(batch_, head_, block);
     for (int first = 0; first < count_; first += kChunk)
-      add_chunk<V>(first, std::min(kChunk, count_ - first), bias, largest, sums);
-    finish<V>(block.first, count, largest, sums);
+      add_chunk<V>(first, std::min(kChunk, count_ - first), bias, base, sums);
+    finish<V>(block.first, count, base, sums);
   }
 
   // The output's lines are fetched to be written, too: its rows are as far apart as those that are read.
@@ -131,12 +135,12 @@ class Row {
   }
 
   template <int V>
-  void add_chunk(int first, int keys, const float* bias, Vector* largest, Vector* sums) {
+  void add_chunk(int first, int keys, const float* bias, Vector* base, Vector* sums) {
     constexpr int kWidth = V * kLanes, kRows = kRowsOf<V>;
-    float *const scores = scores_, *const out = out_;
+    float* const scores = scores_;
     ScoreOperands score{s_.width, keys_ + first * s_.width, queries_, bias, order_ + first};
-    Vector before[V], factor[V];
-    for (int v = 0; v < V; ++v) before[v] = largest[v];
+    Vector before[V], largest[V], factor[V];
+    for (int v = 0; v < V; ++v) before[v] = largest[v] = base[v];
     int k = 0;
     for (; k + kRows <= keys; k += kRows, score.keys += kRows * s_.width, score.order += kRows) {
       fetch_.step();
@@ -144,25 +148,27 @@ class Row {
     }
     last_scores<kRows - 1, V>(keys - k, score, scores + k * kWidth, largest);
     for (int v = 0; v < V; ++v) {
-      factor[v] = power_of_two(before[v] - largest[v]);
+      base[v] = base_of(largest[v], before[v]);
+      factor[v] = power_of_two(before[v] - base[v]);
       sums[v] *= factor[v];
     }
-    exponentiate<V>(keys, largest, scores, sums);
+    if (__builtin_expect(any_is_far<V>(base), 0))
+      exponentiate_far<V>(keys, base, scores, sums);
+    else
+      exponentiate<V>(keys, base, scores, sums);
     OutOperands add{keys, s_.width, values_ + first * s_.width, scores, first == 0 ? nullptr : factor};
-    int c = 0;
-    for (; c + kRows <= s_.width; c += kRows, add.values += kRows) out_tile<kRows, V>(add, out + c * kWidth);
-    last_outs<kRows - 1, V>(s_.width - c, add, out + c * kWidth);
+    out_tiles<V>(add, out_);
   }
 
   template <int V>
-  void finish(int64_t first, int count, const Vector* largest, const Vector* sums) {
+  void finish(int64_t first, int count, const Vector* base, const Vector* sums) {
     constexpr int kWidth = V * kLanes;
     float tops[kWidth], totals[kWidth];
     for (int v = 0; v < V; ++v) {
       const Vector factor = 1.0f / sums[v];
       for (float *at = out_ + v * kLanes, *end = at + s_.width * kWidth; at < end; at += kWidth)
         store(at, load(at) * factor);
-      store(tops + v * kLanes, largest[v]);
+      store(tops + v * kLanes, base[v]);
       store(totals + v * kLanes, sums[v]);
     }
     transpose(s_.width, kWidth, out_, kWidth, natural_, s_.width);
@@ -209,7 +215,8 @@ int32_t run_forward(const Forward& p, int32_t num_threads) {
   wish_for_large_pages(*p.out);
   try {
     const Blocks blocks(s.queries);
-    const BiasBlocks bias(*p.bias, s, blocks, num_threads);
+    const KeptFloats table(BiasBlocks::floats(s, blocks));
+    const BiasBlocks bias(*p.bias, s, blocks, num_threads, table.get());
     // Heads innermost: they lie side by side in memory, which is read from end to end that way. Queries are parted
     // where there are too few rows to go round; a query's result does not depend on who else is in its part.
     const int64_t whole = s.batch * s.heads * s.rows;
@@ -220,7 +227,8 @@ int32_t run_forward(const Forward& p, int32_t num_threads) {
     const int64_t together = s.batch * s.rows >= 8 * num_threads ? s.heads : 1;
     parallel_for(whole / together * parts, num_threads, [&](int64_t index, int32_t) {
       const int64_t group = index / parts, first = index % parts * part;
-      Fetch next(p, s, (group + num_threads) * together, together);
+      const int64_t tiles = together * part * (s.keys / kRowsOf<kMaxVectors>);
+      Fetch next(p, s, (group + num_threads) * together, together, tiles);
       for (int64_t item = group * together; item < (group + 1) * together; ++item)
         Row(p, s, bias, blocks, item, next).attend(first, std::min(first + part, blocks.count()));
     });

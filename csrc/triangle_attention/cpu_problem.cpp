@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <limits>
-#include <memory>
 
 #include "common/parallel.h"
 
@@ -105,18 +104,18 @@ float* scratch(int64_t floats) {
   return memory.values;
 }
 
-BiasTable::BiasTable(const structdiff_tensor& bias, const Sizes& sizes, int32_t num_threads)
-    : sizes_(sizes), values_(aligned_floats(sizes.tables() * sizes.queries * sizes.line)) {
+BiasTable::BiasTable(const structdiff_tensor& bias, const Sizes& sizes, int32_t num_threads, float* at)
+    : sizes_(sizes), values_(at) {
   const int64_t batches = sizes.shared_bias ? 1 : sizes.batch;
   const int32_t threads = sizes.tables() * sizes.queries * sizes.keys < kSmallTable ? 1 : num_threads;
   parallel_for(batches * sizes.queries, threads, [&](int64_t index, int32_t) {
     const int64_t batch = index / sizes.queries, query = index % sizes.queries;
     if (bias.dtype == STRUCTDIFF_FLOAT16)
-      lay_out_query<Half>(bias, sizes, batch, query, values_.get());
+      lay_out_query<Half>(bias, sizes, batch, query, values_);
     else if (bias.dtype == STRUCTDIFF_BFLOAT16)
-      lay_out_query<Bfloat>(bias, sizes, batch, query, values_.get());
+      lay_out_query<Bfloat>(bias, sizes, batch, query, values_);
     else
-      lay_out_query<float>(bias, sizes, batch, query, values_.get());
+      lay_out_query<float>(bias, sizes, batch, query, values_);
   });
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <type_traits>
 
@@ -39,18 +38,17 @@ float* scratch(int64_t floats);
 // The bias in base 2, [table][query][line], keys beyond the last at -infinity.
 class BiasTable {
  public:
-  BiasTable(const structdiff_tensor& bias, const Sizes& sizes, int32_t num_threads);
+  // at: memory for so many floats().
+  BiasTable(const structdiff_tensor& bias, const Sizes& sizes, int32_t num_threads, float* at);
+  static int64_t floats(const Sizes& sizes) { return sizes.tables() * sizes.queries * sizes.line; }
   const float* row(int64_t batch, int64_t head, int64_t query) const {
     const int64_t table = sizes_.shared_bias ? head : batch * sizes_.heads + head;
-    return values_.get() + (table * sizes_.queries + query) * sizes_.line;
+    return values_ + (table * sizes_.queries + query) * sizes_.line;
   }
 
  private:
-  struct Free {
-    void operator()(float* values) const { ::operator delete[](values, std::align_val_t(64)); }
-  };
   Sizes sizes_;
-  std::unique_ptr<float[], Free> values_;
+  float* values_;
 };
 
 // Which keys of a row (b, i) exist.

@@ -64,26 +64,70 @@ inline void out_tile(const OutOperands& on, float* out) {
 }
 
 template <int Rows, int V>
-inline void last_outs(int rows, const OutOperands& on, float* out) {
+inline void out_rows(int rows, const OutOperands& on, float* out) {
   if constexpr (Rows > 0) {
     if (rows == Rows) return out_tile<Rows, V>(on, out);
-    return last_outs<Rows - 1, V>(rows, on, out);
+    return out_rows<Rows - 1, V>(rows, on, out);
   }
 }
 
-// Scores become 2^(score - largest), and are added to the sums.
+// All channels. The last two tiles are of about one height: a low one alone waits for its own sums.
 template <int V>
-inline void exponentiate(int keys, const Vector* largest, float* scores, Vector* sums) {
-  Vector top[V], total[V];
-  for (int v = 0; v < V; ++v) top[v] = largest[v], total[v] = sums[v];
+inline void out_tiles(OutOperands& on, float* out) {
+  constexpr int kRows = kRowsOf<V>;
+  for (int left = on.channels, rows; left > 0; left -= rows, on.values += rows, out += rows * V * kLanes) {
+    rows = left >= 2 * kRows ? kRows : left > kRows ? (left + 1) / 2 : left;
+    out_rows<kRows, V>(rows, on, out);
+  }
+}
+
+// Scores become 2^(score - base), and are added to the sums. The base is whole and not far.
+template <int V>
+inline void exponentiate(int keys, const Vector* base, float* scores, Vector* sums) {
+  Vector shift[V], least[V], total[V];
+  for (int v = 0; v < V; ++v) {
+    shift[v] = kRounding - base[v];
+    least[v] = base[v] - 126.0f;
+    total[v] = sums[v];
+  }
   for (float *at = scores, *end = scores + keys * V * kLanes; at < end; at += V * kLanes)
 #pragma GCC unroll 3
     for (int v = 0; v < V; ++v) {
-      const Vector weight = power_of_two(load(at + v * kLanes) - top[v]);
+      const Vector score = load(at + v * kLanes);
+      const Vector shifted = score + shift[v];
+      const Vector power = shifted_power_of_two(score - (shifted - shift[v]), shifted);
+      const Vector weight = score < least[v] ? Vector{} : power;
       store(at + v * kLanes, weight);
       total[v] += weight;
     }
   for (int v = 0; v < V; ++v) sums[v] = total[v];
+}
+
+// The same for any base.
+template <int V>
+__attribute__((noinline)) void exponentiate_far(int keys, const Vector* base, float* scores, Vector* sums) {
+  for (float *at = scores, *end = scores + keys * V * kLanes; at < end; at += V * kLanes)
+    for (int v = 0; v < V; ++v) {
+      const Vector weight = power_of_two(load(at + v * kLanes) - base[v]);
+      store(at + v * kLanes, weight);
+      sums[v] += weight;
+    }
+}
+
+// Beyond, floats are no longer whole numbers and a half apart.
+inline IntVector is_far(Vector base) { return larger(base, -base) > 2097152.0f; }
+
+// The base for scores up to `largest` and those before: the whole number next to the largest of all, so that the power of
+// two takes one step less; where that is far, the largest itself.
+inline Vector base_of(Vector largest, Vector before) {
+  return larger(is_far(largest) ? largest : largest + kRounding - kRounding, before);
+}
+
+template <int V>
+inline bool any_is_far(const Vector* base) {
+  IntVector far = is_far(base[0]);
+  for (int v = 1; v < V; ++v) far |= is_far(base[v]);
+  return any(far);
 }
 
 }  // namespace attention

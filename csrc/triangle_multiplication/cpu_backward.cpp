@@ -13,7 +13,12 @@ namespace structdiff {
 namespace trimul {
 namespace {
 
-constexpr int64_t kStretches = 32;
+// At most so many, of no fewer than so many blocks: their sums are cleared and added up.
+constexpr int64_t kStretches = 32, kBlocksOfStretch = 4;
+
+int64_t stretches_of(const Problem& p) {
+  return std::max<int64_t>(1, std::min(kStretches, out_blocks(p) / kBlocksOfStretch));
+}
 
 // The gradients of all weights, one behind the other; project_out is transposed.
 struct Gradients {
@@ -78,13 +83,15 @@ void normalise_product(const Problem& p, const float* from, float* y, float* sca
 }
 
 // Runs work(index, sums, worker) for all blocks of the product, or as many of the edges, a stretch of them after another.
+// first: sums start at 0.
 template <typename Work>
-void in_stretches(const Problem& p, const Gradients& layout, float* sums, Work work) {
-  const int64_t blocks = out_blocks(p), stretches = std::min(kStretches, blocks);
+void in_stretches(const Problem& p, const Gradients& layout, float* sums, bool first, Work work) {
+  const int64_t blocks = out_blocks(p), stretches = stretches_of(p);
   parallel_for(stretches, p.threads, [&](int64_t stretch, int32_t worker) {
+    float* own = sums + stretch * layout.size();
+    if (first) std::fill_n(own, layout.size(), 0.0f);
     const int64_t end = (stretch + 1) * blocks / stretches;
-    for (int64_t index = stretch * blocks / stretches; index < end; ++index)
-      work(index, sums + stretch * layout.size(), worker);
+    for (int64_t index = stretch * blocks / stretches; index < end; ++index) work(index, own, worker);
   });
 }
 
@@ -126,7 +133,7 @@ void out_backward(const Problem& p, const float* grad_out, float* products, cons
                   float* grad_x) {
   const std::vector<float> project = transposed(p.project_out, p.c, p.h), gate = transposed(p.gate_out, p.c, p.c);
   const Floats scratch = floats(OutScratch::size(p) * p.threads);
-  in_stretches(p, layout, sums, [&](int64_t index, float* own, int32_t worker) {
+  in_stretches(p, layout, sums, true, [&](int64_t index, float* own, int32_t worker) {
     const Block block = out_block(p, index);
     float* from = products + p.product_of(block.batch, block.row, block.first);
     const OutScratch s(p, scratch.get() + worker * OutScratch::size(p));
@@ -221,7 +228,7 @@ void in_backward(const Problem& p, float* grad_edges, const Gradients& layout, f
   const GatedWeights weights(p);
   const Floats scratch = floats(InScratch::size(p) * p.threads);
   for (const int half : {0, 1})
-    in_stretches(p, layout, sums, [&](int64_t index, float* own, int32_t worker) {
+    in_stretches(p, layout, sums, false, [&](int64_t index, float* own, int32_t worker) {
       const InScratch s(p, scratch.get() + worker * InScratch::size(p));
       const Block block = edge_block(p, half * out_blocks(p) + index);
       normalise_rows(p, block, true, s.normal, s.scales);
@@ -250,9 +257,12 @@ void in_backward(const Problem& p, float* grad_edges, const Gradients& layout, f
 
 void collect(const Problem& p, const Gradients& layout, float* sums,
              const structdiff_triangle_multiplication_weights& out) {
-  const int64_t stretches = std::min(kStretches, out_blocks(p));
-  for (int64_t stretch = 1; stretch < stretches; ++stretch)
-    for (int64_t at = 0; at < layout.size(); ++at) sums[at] += sums[stretch * layout.size() + at];
+  constexpr int64_t kTogether = 4096;
+  parallel_for((layout.size() + kTogether - 1) / kTogether, p.threads, [&](int64_t piece, int32_t) {
+    float *from = sums + piece * kTogether, *end = std::min(from + kTogether, sums + layout.size());
+    for (int64_t stretch = 1; stretch < stretches_of(p); ++stretch)
+      for (float* at = from; at < end; ++at) *at += at[stretch * layout.size()];
+  });
   const structdiff_tensor* all[] = {&out.norm_in_weight,  &out.norm_in_bias,  &out.project_in_weight,
                                     &out.gate_in_weight,  &out.norm_out_weight, &out.norm_out_bias,
                                     &out.project_out_weight, &out.gate_out_weight};
@@ -286,17 +296,16 @@ int32_t structdiff_triangle_multiplication_backward_cpu(const structdiff_tensor*
     return STRUCTDIFF_UNSUPPORTED;
   const Gradients layout(p);
   try {
-    std::vector<float> sums(layout.size() * std::max<int64_t>(1, std::min(kStretches, out_blocks(p))));
-    const KeptFloats tables(p.edges() + p.products());
-    float *const edges = tables.get(), *const products = edges + p.edges();
+    const KeptFloats tables(p.edges() + p.products() + layout.size() * stretches_of(p));
+    float *const edges = tables.get(), *const products = edges + p.edges(), *const sums = products + p.products();
     wish_for_large_pages(*grad_z);
     project_edges(p, edges);
     multiply_edges(p, edges, products);
     float* grad = static_cast<float*>(grad_z->data);
-    out_backward(p, static_cast<const float*>(grad_out->data), products, layout, sums.data(), grad);
+    out_backward(p, static_cast<const float*>(grad_out->data), products, layout, sums, grad);
     multiply_backward(p, products, edges);
-    in_backward(p, edges, layout, sums.data(), grad);
-    collect(p, layout, sums.data(), *grad_weights);
+    in_backward(p, edges, layout, sums, grad);
+    collect(p, layout, sums, *grad_weights);
   } catch (const std::bad_alloc&) {
     return STRUCTDIFF_OUT_OF_MEMORY;
   }

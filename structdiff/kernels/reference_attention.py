@@ -8,7 +8,7 @@ cache of a CPU: four times as fast as torch's fused attention, which there canno
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -16,6 +16,14 @@ from torch import Tensor
 # Attention scores held at once: 4 MiB of float32, so that they never leave a CPU's cache between two passes.
 _SCORES_IN_CACHE = 1 << 20
 _SCORES_ON_ACCELERATOR = 1 << 26
+
+
+def empty_gradients(
+    new_empty: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Where the gradients go, made by ``new_empty``; that of the bias is at least float32, as the sums are."""
+    sums = torch.promote_types(bias.dtype, torch.float32)
+    return new_empty(q, q.shape), new_empty(k, k.shape), new_empty(v, v.shape), new_empty(bias, bias.shape, dtype=sums)
 
 
 def key_penalty(mask: Tensor, dtype: torch.dtype) -> Tensor:

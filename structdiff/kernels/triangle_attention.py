@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from structdiff.kernels import reference_attention as reference
+from structdiff.kernels import result_memory
 from structdiff.kernels.attention_problem import attention_checks, hopper_check
 from structdiff.kernels.native import Kernel, available
 from structdiff.kernels.reference_attention import key_penalty
@@ -64,7 +66,7 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, s
 def _forward(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
 ) -> tuple[Tensor, Tensor]:
-    out, lse = _fake_forward(q, k, v, bias, mask, scale, keep_lse)
+    out, lse = _results(result_memory.new_empty, q, keep_lse)
     given = (q, k, v, bias, mask, scale, out, lse if keep_lse else None)
     if out.numel() == 0 or _HOPPER(q.device, *given) or _FORWARD(q.device, *given):
         return out, lse
@@ -75,9 +77,13 @@ def _forward(
 def _fake_forward(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
 ) -> tuple[Tensor, Tensor]:
+    return _results(Tensor.new_empty, q, keep_lse)
+
+
+def _results(new_empty: Callable[..., Tensor], q: Tensor, keep_lse: bool) -> tuple[Tensor, Tensor]:
     batch, rows, queries, heads, _ = q.shape
     shape = (batch, rows, heads, queries) if keep_lse else (0,)
-    return q.new_empty(q.shape), q.new_empty(shape, dtype=torch.promote_types(q.dtype, torch.float32))
+    return new_empty(q, q.shape), new_empty(q, shape, dtype=torch.promote_types(q.dtype, torch.float32))
 
 
 def _backward(
@@ -85,7 +91,7 @@ def _backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     given = (grad, q, k, v, bias, mask, out, lse)
-    grads = _fake_backward(*given, scale)
+    grads = reference.empty_gradients(result_memory.new_empty, q, k, v, bias)
     if grads[1].numel() == 0 or grad.numel() == 0:
         return tuple(x.zero_() for x in grads)  # type: ignore[return-value]
     # A batch axis of stride 0 is one table to the kernels, but here each entry is to have its own gradient.
@@ -99,8 +105,7 @@ def _fake_backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, out: Tensor, lse: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    sums = torch.promote_types(bias.dtype, torch.float32)
-    return q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape), bias.new_empty(bias.shape, dtype=sums)
+    return reference.empty_gradients(Tensor.new_empty, q, k, v, bias)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

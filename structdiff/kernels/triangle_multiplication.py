@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from structdiff.kernels import result_memory
 from structdiff.kernels.native import Kernel, available
 from structdiff.kernels.registration import register_gradient, register_operator
 from structdiff.kernels.self_check import Problem, SelfCheck
@@ -158,7 +159,7 @@ _BACKWARD = Kernel(
 
 def _compute(z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps: float) -> Tensor:
     table, exists, factors = _plain(z, mask, weights)
-    out = torch.empty(z.shape, dtype=table.dtype, device=z.device)
+    out = result_memory.new_empty(table, z.shape)
     if not _FORWARD(z.device, table, exists, factors, outgoing, eps, out):
         out = reference(table, mask, factors, outgoing, eps)
     return out.to(z.dtype).contiguous()
@@ -170,7 +171,7 @@ def _compute_backward(
     table, exists, factors = _plain(z, mask, weights)
     grad = grad.to(table.dtype).contiguous()
     sums = torch.promote_types(table.dtype, torch.float32)
-    grads = [torch.empty_like(table), *(torch.empty_like(x, dtype=sums) for x in factors)]
+    grads = [result_memory.new_empty(table, table.shape), *(torch.empty_like(x, dtype=sums) for x in factors)]
     if not _BACKWARD(z.device, grad, table, exists, factors, outgoing, eps, grads[0], grads[1:]):
         grads = reference_backward(grad, table, mask, factors, outgoing, eps)
     return [x.to(given.dtype).contiguous() for x, given in zip(grads, (z, *weights), strict=True)]

@@ -72,6 +72,25 @@ class TestTriangleAttention(OperatorContract):
         assert_close(triangle_attention(**inputs), by_definition(**inputs), rtol=1e-5, atol=1e-5)
 
     @needs_native
+    @pytest.mark.parametrize("size", [1.0, 300.0, 3e6, 1e12, 1e30])
+    def test_logits_of_any_size(self, size, native_only):  # noqa: F811
+        # They rise and fall over more keys than are weighed at once.
+        inputs = draw(rows=2, queries=40, keys=150, hidden=None, batch=1)
+        inputs["bias"] = inputs["bias"] + size * torch.linspace(-1, 1, 150).roll(40)
+        expected = by_definition(**{name: None if x is None else x.double() for name, x in inputs.items()})
+        assert_close(triangle_attention(**inputs), expected.float(), rtol=1e-4, atol=1e-4 + 1e-7 * min(size, 1e3))
+
+    @needs_native
+    def test_infinite_bias_hides_keys(self, native_only):  # noqa: F811
+        inputs = draw(rows=2, queries=9, keys=150, hidden=None)
+        inputs["bias"][..., 3:140:2] = -torch.inf
+        inputs["bias"][0, 0, 4] = -torch.inf  # nothing is left
+        ours, expected = triangle_attention(**inputs), by_definition(**inputs)
+        assert_close(ours, expected, rtol=1e-5, atol=1e-5, equal_nan=True)
+        assert ours[0, :, 4, 0].isnan().all()
+        assert ours[0, :, 5].isfinite().all()
+
+    @needs_native
     def test_float32_bias_beside_half_precision(self, native_only):  # noqa: F811
         inputs = draw()
         inputs |= {name: inputs[name].bfloat16() for name in ("q", "k", "v")}
