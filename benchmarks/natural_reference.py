@@ -25,6 +25,7 @@ from structdiff.evaluation import ramachandran as rama
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.covalent import residue_strain
 from structdiff.evaluation.descriptors import SIZE_FILE, radius_of_gyration
+from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.validity import Validity, format_table, summarise_validity, validity
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import Structure
@@ -50,8 +51,8 @@ def distinct_chains(source: Path, records: list[dict]) -> list[CollectionChain]:
     return list(best.values())
 
 
-def trusted_torsions(backbone: Backbone) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """phi, psi and class of the residues whose covalent geometry, and their neighbours', is sound."""
+def trusted_torsions(backbone: Backbone) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """phi, psi, class and state (H, E, L) of the residues whose covalent geometry, and their neighbours', is sound."""
     phi, psi, omega = backbone.torsions.T
     sound = residue_strain(backbone) < STRAIN
     planar = ~(np.minimum(np.abs(omega), np.pi - np.abs(omega)) > np.radians(20))
@@ -59,7 +60,7 @@ def trusted_torsions(backbone: Backbone) -> tuple[np.ndarray, np.ndarray, np.nda
     sound[1:] &= sound[:-1].copy()
     sound[:-1] &= sound[1:].copy()
     keep = sound & np.isfinite(phi) & np.isfinite(psi)
-    return phi[keep], psi[keep], rama.residue_classes(backbone)[keep]
+    return phi[keep], psi[keep], rama.residue_classes(backbone)[keep], secondary_structure(backbone)[keep]
 
 
 def refit(source: Path, index: list[dict]) -> None:
@@ -68,13 +69,15 @@ def refit(source: Path, index: list[dict]) -> None:
     resolution = {record["id"]: record["resolution"] for record in sharp}
     chains = distinct_chains(source, sharp)
     torsions: list[list[np.ndarray]] = [[] for _ in rama.CLASSES]
+    in_loops: list[list[np.ndarray]] = [[] for _ in rama.CLASSES]
     sharpest: list[list[np.ndarray]] = [[] for _ in rama.CLASSES]
     for chain in chains:
-        phi, psi, kind = trusted_torsions(chain.backbone())
+        phi, psi, kind, state = trusted_torsions(chain.backbone())
         for number, pairs in enumerate(torsions):
             pairs.append(np.stack([phi, psi], -1)[kind == number])
+            in_loops[number].append(np.stack([phi, psi], -1)[(kind == number) & (state == "L")])
             sharpest[number].append(np.full(len(pairs[-1]), resolution[chain.entry] <= SHARP))
-    pooled = [np.concatenate(pairs) for pairs in torsions]
+    pooled, loops = ([np.concatenate(pairs) for pairs in each] for each in (torsions, in_loops))
     placing = [np.concatenate(flags) for flags in sharpest]
     provenance = {
         "source": "Protein Data Bank (CC0), training split of the structure collection",
@@ -87,6 +90,8 @@ def refit(source: Path, index: list[dict]) -> None:
         "script": "benchmarks/natural_reference.py --refit",
     }
     np.savez_compressed(DATA / rama.DATA_FILE, **rama.pack(rama.estimate(pooled, placing, provenance)))
+    counts = {name: len(pairs) for name, pairs in zip(rama.CLASSES, loops, strict=True)}
+    write_loops(loops, provenance | {"residues": counts, "states": "neither helix nor strand (DSSP)"})
     print(json.dumps(provenance, indent=1))
     single = [record for record in training if "single" in record["tags"]]
     law = size_law([chain.backbone() for chain in distinct_chains(source, single)])
@@ -101,6 +106,13 @@ def refit(source: Path, index: list[dict]) -> None:
     }
     (DATA / components.SIDE_CHAIN_FILE).write_text(json.dumps(side_chains, indent=1) + "\n")
     rama.reference.cache_clear()
+
+
+def write_loops(torsions: list[np.ndarray], provenance: dict[str, object]) -> None:
+    """The densities of loops, which the relaxation of designs takes for residues that are to be in one."""
+    arrays = rama.pack_density(np.stack([rama.estimated_density(pairs) for pairs in torsions]))
+    text = json.dumps({key: value for key, value in provenance.items() if key != "residues_for_contours"})
+    np.savez_compressed(DATA / rama.LOOP_FILE, provenance=np.array(text), **arrays)
 
 
 def size_law(backbones: list[Backbone]) -> dict[str, object]:

@@ -14,10 +14,19 @@ CLASSES = ("general", "glycine", "before proline", "proline")
 GENERAL, GLYCINE, BEFORE_PROLINE, PROLINE = range(4)
 
 
-@lru_cache(maxsize=1)
 def log_density() -> np.ndarray:
     """Natural log of the density (per square radian) of phi, psi: (class, phi bin, psi bin), bin centres from -pi."""
-    path = resources.files("structdiff").joinpath("evaluation").joinpath("data").joinpath("ramachandran.npz")
+    return _table("ramachandran.npz")
+
+
+def loop_log_density() -> np.ndarray:
+    """The same of residues in neither helix nor strand: turns and extended stretches instead of those two."""
+    return _table("loop_torsions.npz")
+
+
+@lru_cache(maxsize=2)
+def _table(name: str) -> np.ndarray:
+    path = resources.files("structdiff").joinpath("evaluation").joinpath("data").joinpath(name)
     with path.open("rb") as stream:
         data = np.load(stream, allow_pickle=False)
         low, high = data["range"]

@@ -124,7 +124,8 @@ def _with_wells(
         for row, cap in ((block.start - 1, kinds + 2), (block.stop, kinds + 3)):
             if block.letter == "H" and 0 <= row < len(loop) and loop[row]:
                 wanted[int(backbone[row, 1])] = cap
-    usual = zip(preference.atoms[:, 2].tolist(), preference.kind.tolist(), strict=True)
+    in_loops = preference.with_loops(set(backbone[loop, 1].tolist()))
+    usual = zip(in_loops.atoms[:, 2].tolist(), in_loops.kind.tolist(), strict=True)
     kind = torch.tensor([wanted.get(alpha, kind) for alpha, kind in usual], dtype=torch.int64)
     changed = TorsionPreference(atoms=preference.atoms, kind=kind, table=table)
     return dataclasses.replace(model, torsion_preference=changed)

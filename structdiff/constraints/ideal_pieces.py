@@ -17,7 +17,7 @@ from structdiff.typing import Float
 #: phi and psi (degrees): helix and strand as they are in sheets (Hollingsworth & Karplus 2010).
 HELIX_TORSIONS = (-63.0, -42.5)
 #: ... and the residues before and after a helix, which end it (Aurora & Rose 1998).
-BEFORE_HELIX, AFTER_HELIX = (-94.0, 167.0), (60.0, 38.0)
+BEFORE_HELIX, AFTER_HELIX = (-94.0, 167.0), (66.0, 30.0)
 STRAND_TORSIONS = (-118.0, 132.0)
 #: Å between N and O of a hydrogen bond.
 HYDROGEN_BOND = 2.9

@@ -85,6 +85,9 @@ def _chemistry(unit: Structure, asked: DesignConstraints, given: np.ndarray, hel
         return model
     placed: PlacedAtoms = asked.placed
     backbone = np.where(placed.backbone >= 0, given[placed.backbone], -1)
+    if model.torsion_preference is not None:
+        in_loops = model.torsion_preference.with_loops(set(backbone[asked.loop, 1].tolist()))
+        model = dataclasses.replace(model, torsion_preference=in_loops)
     return with_hydrogen_bonds(
         model, asked.blocks, asked.pairs, backbone=backbone, chain=placed.chain, held=held,
         there=unit.atoms.positions.astype(np.float64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,12 +12,14 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from structdiff.chemistry.ramachandran_density import CLASSES, log_density, residue_class
+from structdiff.chemistry.ramachandran_density import CLASSES, log_density, loop_log_density, residue_class
 from structdiff.geometry.torsions import torsion
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Float, Int
 
 _LEAST = 1e-6  # of the greatest density, where a blurred one has none
+#: Tables that are nature's: of all residues, then of those in loops, one a class each.
+NATURAL_TABLES = 2 * len(CLASSES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,7 +27,8 @@ class TorsionPreference:
     """Minus the log density of phi and psi in nature, smooth: a periodic cubic spline over the table of densities.
 
     atoms (residue, 5): C before, N, CA, C, N after. kind (residue): class of the density. table (class, bin, bin): kT,
-    its lowest value in each class 0; the natural densities come first, wells that are asked for after them.
+    its lowest value in each class 0; the natural densities come first (NATURAL_TABLES), wells that are asked for after
+    them.
     """
 
     atoms: Int[Tensor, "residue 5"]
@@ -50,9 +54,18 @@ class TorsionPreference:
             atoms, kind = atoms[free], kind[free]
         return cls(atoms=torch.from_numpy(atoms), kind=torch.from_numpy(kind), table=torch.from_numpy(_natural(0.0)))
 
+    def with_loops(self, alphas: Collection[int]) -> TorsionPreference:
+        """The same with the densities of loops for the residues of these CA atoms (rows).
+
+        Those of all residues are mostly of helices and strands: in loops their maxima lie off those of turns.
+        """
+        own = torch.tensor([alpha in alphas for alpha in self.atoms[:, 2].tolist()], dtype=torch.bool)
+        usual = self.kind < len(CLASSES)
+        return dataclasses.replace(self, kind=torch.where(own & usual, self.kind + len(CLASSES), self.kind))
+
     def smoothed(self, width: float) -> TorsionPreference:
         """The same with natural densities blurred by ``width`` (degrees): torsions that none has see where to go."""
-        table = torch.cat([torch.from_numpy(_natural(width)), self.table[len(CLASSES) :]])
+        table = torch.cat([torch.from_numpy(_natural(width)), self.table[NATURAL_TABLES:]])
         return dataclasses.replace(self, table=table)
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, "sample residue"]:
@@ -73,8 +86,8 @@ class TorsionPreference:
 
 @lru_cache(maxsize=8)
 def _natural(width: float) -> np.ndarray:
-    """Minus the log densities of all classes (class, bin, bin), blurred by ``width`` (degrees), the lowest 0."""
-    density = np.exp(log_density())
+    """Minus the log densities (table, bin, bin), blurred by ``width`` (degrees), the lowest of each 0."""
+    density = np.exp(np.concatenate([log_density(), loop_log_density()]))
     if width > 0:
         bins = width * density.shape[-1] / 360
         density = ndimage.gaussian_filter(density, (0, bins, bins), mode="wrap")

@@ -19,7 +19,8 @@ from structdiff.evaluation.backbone import Backbone
 CLASSES = ("general", "glycine", "before proline", "proline")
 FAVOURED_MASS = 0.98  # share of training residues inside the favoured contour
 ALLOWED_MASS = (0.9995, 0.998, 0.998, 0.998)  # MolProbity's, by class: fewer residues reach less far into the tail
-DATA_FILE = "ramachandran.npz"
+DATA_FILE, LOOP_FILE = "ramachandran.npz", "loop_torsions.npz"
+BINS = 72  # of each torsion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,7 @@ def ramachandran(backbone: Backbone) -> Ramachandran:
 
 
 def estimate(
-    torsions: list[np.ndarray], sharp: list[np.ndarray], provenance: dict[str, object], *, bins: int = 72
+    torsions: list[np.ndarray], sharp: list[np.ndarray], provenance: dict[str, object], *, bins: int = BINS
 ) -> RamachandranReference:
     """Densities and contours from observed (phi, psi) pairs in radian, one array (residue, 2) a class.
 
@@ -130,10 +131,10 @@ def estimate(
     for index, pairs in enumerate(torsions):
         folds = np.arange(len(pairs)) * 5 // max(len(pairs), 1)
         held_out = np.concatenate(
-            [_interpolate(_log_density(pairs[folds != fold], bins), pairs[folds == fold]) for fold in range(5)]
+            [_interpolate(estimated_density(pairs[folds != fold], bins), pairs[folds == fold]) for fold in range(5)]
         )
         held_out = held_out[sharp[index]]
-        log_density.append(_log_density(pairs, bins))
+        log_density.append(estimated_density(pairs, bins))
         favoured.append(np.quantile(held_out, 1 - FAVOURED_MASS))
         allowed.append(np.quantile(held_out, 1 - ALLOWED_MASS[index]))
     return RamachandranReference(
@@ -143,12 +144,17 @@ def estimate(
 
 def pack(table: RamachandranReference) -> dict[str, np.ndarray]:
     """The arrays of the data file: densities in 256 levels, contours, provenance as JSON."""
-    low, high = float(table.log_density.min()), float(table.log_density.max())
-    levels = np.round((table.log_density - low) / (high - low) * 255).astype(np.uint8)
-    return {
-        "levels": levels, "range": np.array([low, high]), "favoured": table.favoured, "allowed": table.allowed,
+    return pack_density(table.log_density) | {
+        "favoured": table.favoured, "allowed": table.allowed,
         "provenance": np.array(json.dumps(table.provenance, sort_keys=True)),
     }  # fmt: skip
+
+
+def pack_density(log_density: np.ndarray) -> dict[str, np.ndarray]:
+    """Log densities in 256 levels, and the lowest and highest of them."""
+    low, high = float(log_density.min()), float(log_density.max())
+    levels = np.round((log_density - low) / (high - low) * 255).astype(np.uint8)
+    return {"levels": levels, "range": np.array([low, high])}
 
 
 _PILOT_WIDTH = np.radians(8.0)
@@ -156,7 +162,8 @@ _WIDTHS = np.radians([3.0, 4.5, 7.0, 10.0, 15.0, 22.0])
 _BACKGROUND = 1e-7  # of the uniform density, so that no place has probability zero
 
 
-def _log_density(pairs: np.ndarray, bins: int) -> np.ndarray:
+def estimated_density(pairs: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Log density (per square radian) of phi, psi (residue, 2; radian) on a periodic grid, smooth as in `estimate`."""
     fine = 2 * bins
     edges = np.linspace(-np.pi, np.pi, fine + 1)
     step = 2 * np.pi / fine

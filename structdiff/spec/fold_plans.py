@@ -31,7 +31,7 @@ _SHORTEST_LOOP = 2
 _NEARER, _LOOPS_OUTSIDE = 0.95, 5.2
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
-_SHAPE_SPREADS = np.array([0.15, 0.15, 0.03, 0.10])
+_SHAPE_SPREADS = np.array([0.15, 0.15, 0.03, 0.05])
 #: Ideal folds of which one is taken.
 _CANDIDATES = 12
 _TRIES = 30  # to draw a natural plan of a kind
@@ -163,6 +163,7 @@ def _plan_of(fold: IdealFold) -> FoldPlan:
         parallel=fold.parallel,
         radius_of_gyration=size,
         sketch=Sketch(clouds=sketch),
+        registers=fold.registers,
         origin=fold.name,
     )
 

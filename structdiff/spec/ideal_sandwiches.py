@@ -7,15 +7,24 @@ from itertools import pairwise
 
 import numpy as np
 
-from structdiff.spec.fold_elements import STRAND_SPACING, IdealFold, element, joined_fold, strand_normal, turned
+from structdiff.spec.fold_elements import (
+    STRAND_SPACING,
+    Element,
+    IdealFold,
+    element,
+    hairpin_loop,
+    joined_fold,
+    strand_normal,
+    turned,
+)
 from structdiff.spec.ideal_sheets import SHEET_TWIST
 
 #: Å between the sheets (1 more than in nature, by which they come nearer while they are drawn), and how the upper is
 #: turned against the lower (aligned packing).
 _APART = 11.0
 _TURN = math.radians(-30.0)
-#: Residues of strands, of hairpins, of loops from one sheet to the other, and at the ends.
-_STRAND, _HAIRPIN, _ARCH, _ENDS = (4, 7), (2, 6), (3, 8), (1, 7)
+#: Residues of strands, of loops from one sheet to the other, and at the ends.
+_STRAND, _ARCH, _ENDS = (4, 7), (3, 8), (1, 7)
 #: Residues of a chain to a strand, on average; strands of a sheet.
 _ROOM, _SMALLEST = 13.5, 2
 _MOST_HAIRPINS, _WALKS = 3, 10  # in a row; orders of strands tried
@@ -29,10 +38,7 @@ def sandwich(length: int, rng: np.random.Generator) -> IdealFold | None:
     places = next((found for _ in range(_WALKS) if (found := _places(count, rng))), None)
     if places is None:
         return None
-    strand = int(rng.integers(_STRAND[0], _STRAND[1] + 1))
-    loops = _loops(places, length - strand * len(places), rng)
-    if loops is None:
-        return None
+    strand, pleated = int(rng.integers(_STRAND[0], _STRAND[1] + 1)), rng.choice([-1.0, 1.0])
     twist, turn = SHEET_TWIST + math.radians(rng.normal(0.0, 4.0)), _TURN + math.radians(rng.normal(0.0, 6.0))
     middles = [np.mean([lane for sheet, lane in places if sheet == number]) for number in (0, 1)]
     cosine, sine = math.cos(turn), math.sin(turn)
@@ -46,9 +52,10 @@ def sandwich(length: int, rng: np.random.Generator) -> IdealFold | None:
         if sheet == 1:
             direction, normal, centre = (about_y @ each for each in (direction, normal, centre))
             centre = centre + np.array([0.0, _APART, 0.0])
-        pleat = strand_normal(strand, up, normal)
+        pleat = strand_normal(strand, up, pleated * normal)
         found.append(element("E", strand, centre, direction if up else -direction, pleat))
-    return joined_fold(found, loops)
+    loops = _loops(places, found, length - strand * len(places), rng)
+    return None if loops is None else joined_fold(found, loops)
 
 
 def _places(count: int, rng: np.random.Generator) -> list[Place] | None:
@@ -81,9 +88,13 @@ def _is_sandwich(places: list[Place]) -> bool:
     return abs(np.mean(list(lanes[0])) - np.mean(list(lanes[1]))) <= 1.0
 
 
-def _loops(places: list[Place], total: int, rng: np.random.Generator) -> tuple[int, ...] | None:
+def _loops(places: list[Place], strands: list[Element], total: int, rng: np.random.Generator) -> tuple[int, ...] | None:
     """Residues of loops and ends that add up to a total; None where none do."""
-    limits = [_ENDS, *(_HAIRPIN if one[0] == other[0] else _ARCH for one, other in pairwise(places)), _ENDS]
+    limits = [_ENDS, *([_ARCH] * (len(places) - 1)), _ENDS]
+    for number, ((sheet, _), (next_sheet, _)) in enumerate(pairwise(places)):
+        if sheet == next_sheet:
+            size = hairpin_loop(strands[number], strands[number + 1], rng)
+            limits[number + 1] = (size, size)
     sizes = np.array([low for low, _ in limits])
     most = np.array([high for _, high in limits])
     while sizes.sum() < total:

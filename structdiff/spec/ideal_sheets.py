@@ -8,27 +8,35 @@ from itertools import pairwise
 import numpy as np
 
 from structdiff.spec.fold_elements import (
+    HAIRPIN_LOOPS,
     STRAND_SPACING,
     Element,
     IdealFold,
     element,
+    hairpin_loop,
     joined_fold,
     strand_normal,
     turned,
 )
 
-#: Å from a sheet to the helices on it: as in nature, and the 0.8 by which they come nearer while they are drawn.
-_SHEET_TO_HELIX = 10.8
+#: Å from a sheet to the helices on it: as in nature, and by how much they come nearer while they are drawn.
+_SHEET_TO_HELIX = 11.2
 #: A strand is turned by so much against the one before it (left-handed, seen across the strands).
 SHEET_TWIST = math.radians(-20.0)
-#: Residues of helices, of strands, of the loops between two elements, and at the ends; loops may all be longer by 2.
+#: Residues of helices, of strands, of the loops before and after helices, and at the ends; loops may be longer by 2.
 _HELIX, _STRAND = (8, 18), (5, 8)
-_LOOPS = {"EE": (2, 5), "EH": (2, 5), "HE": (2, 5)}
+_LOOP = (2, 4)
 _LONGER, _ENDS = 2, (1, 6)
+#: How often a strand is followed by another, where it may be.
+_HAIRPINS = (0.4, 0.85)
 #: Residues of a chain to an element, on average.
 _ROOM = 12.5
 _NODES = 200
 _LANE_ROOM = 1.9  # strands between two helices on one side
+#: How often a helix between strands is followed by another, so that the strands run opposite ways; how far from its
+#: strand each then lies, and how far from each other, in strands.
+_SECOND_HELIX = 0.45
+_BESIDE_STRAND, _APART = (-1.0, -0.5, 0.0, 0.5, 1.0), (_LANE_ROOM, 2.6)
 
 Lanes = dict[int, tuple[float, float]]  # of each helix its place along the sheet, in strands, and its side, 1 or -1
 
@@ -36,25 +44,32 @@ Lanes = dict[int, tuple[float, float]]  # of each helix its place along the shee
 def sheet_with_helices(length: int, rng: np.random.Generator) -> IdealFold | None:
     """One sheet with helices on it, of that many residues; None where what was drawn does not come together."""
     string = _string(length, rng)
-    sizes = _sizes(string, length, rng)
-    arranged = None if sizes is None else _arranged(string, rng)
-    if sizes is None or arranged is None:
+    strand = int(rng.integers(_STRAND[0], _STRAND[1] + 1))  # those of one sheet are equally long
+    loops = _loops_beside_helices(string, rng)
+    left = length - sum(loops) - strand * string.count("E")
+    arranged = _arranged(string, rng) if _has_a_sheet(string) and _has_room(string, left) else None
+    if arranged is None:
         return None
-    (lengths, loops), (where, lanes) = sizes, arranged
-    twist = SHEET_TWIST + math.radians(rng.normal(0.0, 5.0))
+    where, lanes = arranged
+    twist, pleat = SHEET_TWIST + math.radians(rng.normal(0.0, 5.0)), rng.choice([-1.0, 1.0])
     middle = 0.5 * (len(where) - 1)
-    found = []
-    for place, letter in enumerate(string):
+    strands = {}
+    for place, lane in where.items():
         up = place % 2 == 0
-        lane, side = (where[place], 0.0) if letter == "E" else lanes[place]
+        direction, normal = turned((lane - middle) * twist)
+        first = strand_normal(strand, up, pleat * normal)
+        centre = np.array([(lane - middle) * STRAND_SPACING, 0.0, 0.0])
+        strands[place] = element("E", strand, centre, direction if up else -direction, first)
+    loops = _with_hairpins(loops, string, strands, rng)
+    sizes = shared_out(length - sum(loops) - strand * len(where), len(lanes), _HELIX, rng)
+    if sizes is None:
+        return None
+    helices = {}
+    for (place, (lane, side)), size in zip(sorted(lanes.items()), sizes, strict=True):
         direction, normal = turned((lane - middle) * twist)
         centre = np.array([(lane - middle) * STRAND_SPACING, 0.0, 0.0])
-        if letter == "E":
-            pleat = strand_normal(lengths[place], up, normal)
-            found.append(element("E", lengths[place], centre, direction if up else -direction, pleat))
-        else:
-            found.append(_helix_on(lengths[place], centre, direction, normal, side=side, up=up, rng=rng))
-    return joined_fold(found, loops)
+        helices[place] = _helix_on(size, centre, direction, normal, side=side, up=place % 2 == 0, rng=rng)
+    return joined_fold([(strands | helices)[place] for place in range(len(string))], loops)
 
 
 def _helix_on(
@@ -62,38 +77,55 @@ def _helix_on(
     rng: np.random.Generator,
 ) -> Element:  # fmt: skip
     """A helix over a lane of a sheet, turned and shifted as on natural sheets."""
-    centre = lane + side * (_SHEET_TO_HELIX + rng.normal(0.0, 0.4)) * normal + rng.normal(0.0, 1.0) * direction
-    angle = math.radians(rng.normal(0.0, 12.0))
+    centre = lane + side * (_SHEET_TO_HELIX + rng.normal(0.0, 0.4)) * normal + rng.normal(0.0, 1.8) * direction
+    angle = math.radians(rng.normal(0.0, 16.0))
     way = math.cos(angle) * direction + math.sin(angle) * np.cross(normal, direction)
     return element("H", length, centre, way if up else -way, normal)
 
 
 def _string(length: int, rng: np.random.Generator) -> str:
-    """An order of helices and strands that a chain of that length has room for: no two helices in a row."""
+    """An order of helices and strands that such a chain has room for; two helices in a row lie between strands."""
     room = length / _ROOM + rng.normal(0.0, 1.0)
-    hairpins = rng.uniform(0.35, 0.75)
+    hairpins = rng.uniform(*_HAIRPINS)
     found = "H" if rng.random() < 0.35 else "E"
     while len(found) < max(3, round(room)):
-        after = "E" if found[-1] == "H" or (rng.random() < hairpins and not found.endswith("EEEE")) else "H"
-        found += after
+        if found.endswith("EH") and rng.random() < _SECOND_HELIX:
+            found += "HE"
+        else:
+            found += "E" if found[-1] == "H" or (rng.random() < hairpins and not found.endswith("EEEE")) else "H"
     return found
 
 
-def _sizes(string: str, length: int, rng: np.random.Generator) -> tuple[list[int], tuple[int, ...]] | None:
-    """Residues of each element and loop so that they add up; None where they cannot."""
-    if string.count("E") == 1 or (string.count("E") == 2 and "EE" not in string):
-        return None
-    strand = int(rng.integers(_STRAND[0], _STRAND[1] + 1))  # those of one sheet are equally long
+def _has_a_sheet(string: str) -> bool:
+    """Whether strands and helices are there, and two of the strands at least may lie side by side."""
+    strands = string.count("E")
+    return "H" in string and (strands > 2 or "EE" in string)
+
+
+def _has_room(string: str, left: int) -> bool:
+    """Whether so many residues can be shared out among the helices and the loops of hairpins."""
+    helices, hairpins = string.count("H"), sum(a + b == "EE" for a, b in pairwise(string))
+    low, high = (size * helices + loop * hairpins for size, loop in zip(_HELIX, HAIRPIN_LOOPS, strict=True))
+    return low <= left <= high
+
+
+def _loops_beside_helices(string: str, rng: np.random.Generator) -> tuple[int, ...]:
+    """Residues of the ends and of each loop; those of hairpins are 0 as yet."""
     longer = int(rng.integers(0, _LONGER + 1))
-    loops = [int(rng.integers(low, high + longer + 1)) for low, high in (_LOOPS[a + b] for a, b in pairwise(string))]
-    ends = [int(rng.integers(*_ENDS)) for _ in range(2)]
-    left = length - sum(loops) - sum(ends) - strand * string.count("E")
-    helices = string.count("H")
-    parts = shared_out(left, helices, _HELIX, rng)
-    if helices == 0 or parts is None:
-        return None
-    each = iter(parts)
-    return [strand if letter == "E" else next(each) for letter in string], (ends[0], *loops, ends[1])
+    first, last = (int(rng.integers(*_ENDS)) for _ in range(2))
+    between = [0 if a + b == "EE" else int(rng.integers(_LOOP[0], _LOOP[1] + longer + 1)) for a, b in pairwise(string)]
+    return (first, *between, last)
+
+
+def _with_hairpins(
+    loops: tuple[int, ...], string: str, strands: dict[int, Element], rng: np.random.Generator
+) -> tuple[int, ...]:
+    """The loops with those of hairpins as these strands ask for."""
+    found = list(loops)
+    for place, both in enumerate(a + b for a, b in pairwise(string)):
+        if both == "EE":
+            found[place + 1] = hairpin_loop(strands[place], strands[place + 1], rng)
+    return tuple(found)
 
 
 def shared_out(total: int, parts: int, limits: tuple[int, int], rng: np.random.Generator) -> list[int] | None:
@@ -137,6 +169,8 @@ def _arranged(string: str, rng: np.random.Generator) -> tuple[dict[int, int], La
             if after == before + 2:
                 side = -math.copysign(1.0, step) * (1.0 if before % 2 == 0 else -1.0)  # right-handed crossover
                 onward = _joined(lanes, before + 1, (at[-1] + step / 2, side))
+            if after == before + 3:
+                onward = _two_joined(lanes, before + 1, (at[-1], new), rng)
             found = None if onward is None else go_on([*at, new], onward)
             if found is not None:
                 return found
@@ -162,6 +196,19 @@ def _joined(lanes: Lanes, place: int, lane: tuple[float, float]) -> Lanes | None
     if any(side == lane[1] and abs(at - lane[0]) < _LANE_ROOM for at, side in lanes.values()):
         return None
     return {**lanes, place: lane}
+
+
+def _two_joined(lanes: Lanes, place: int, strands: tuple[int, int], rng: np.random.Generator) -> Lanes | None:
+    """The lanes with two helices more, side by side on the way from one strand to another; None where no room is."""
+    ways = [(strands[0] + one, strands[1] + other) for one in _BESIDE_STRAND for other in _BESIDE_STRAND]
+    ways = [way for way in ways if _APART[0] <= abs(way[0] - way[1]) <= _APART[1]]
+    for number in rng.permutation(len(ways)):
+        for side in rng.permutation([-1.0, 1.0]).tolist():
+            first = _joined(lanes, place, (ways[number][0], side))
+            second = None if first is None else _joined(first, place + 1, (ways[number][1], side))
+            if second is not None:
+                return second
+    return None
 
 
 def _with_end_helices(string: str, where: dict[int, int], lanes: Lanes, rng: np.random.Generator) -> Lanes | None:

@@ -16,7 +16,7 @@ from structdiff.spec.ideal_folds import draw_ideal_folds
 from structdiff.typing import Float
 
 #: Rounds of so many ideal folds that are tried; Å of misfit from which on one is good enough to stop, and too bad.
-_ROUNDS, _FOLDS, _GOOD_FIT, _WORST_FIT = 6, 40, 1.0, 2.5
+_ROUNDS, _FOLDS, _GOOD_FIT, _WORST_FIT = 9, 40, 1.0, 2.5
 #: Residues by which the loops before an element of the fold may change in all, and how long loops may get.
 _SHIFT, _SHORTEST_LOOP, _LONGEST_LOOP, _SHORTEST_END = 10, 2, 9, 1
 #: Residues of the shortest helices and strands, of the motif as of the fold.

@@ -49,13 +49,13 @@ MODEL_CARD = "MODEL_CARD.md"
 class ConfidenceTraining:
     """How the confidence head is trained.
 
-    samplings: ways to draw structures, taken in turn; none: the recommended one and two of fewer steps. samples: structures drawn for each example. Beside these each
-    batch holds the experiment's structures, the same noised and denoised twice, and decoys of these kinds
-    (structdiff.training.decoys). drawn_share: how often a training step takes a drawn structure rather than one of the
-    others. reuse: training steps for each batch. pool: batches kept to train on. warmup_steps: of the learning rate,
-    which falls to a tenth in the last half of the run. max_rounds: batches to make in this call, None for as many as
-    the time allows. validation_batches: made in the end, from held-out structures cropped by validation_crops.
-    save_minutes: time between two checkpoints.
+    samplings: ways to draw structures, taken in turn; none: the recommended one and two of fewer steps. samples:
+    structures drawn for each example. Beside these each batch holds the experiment's structures, the same noised and
+    denoised twice, and decoys of these kinds (structdiff.training.decoys). drawn_share: how often a training step
+    takes a drawn structure rather than one of the others. reuse: training steps for each batch. pool: batches kept to
+    train on. warmup_steps: of the learning rate, which falls to a tenth in the last half of the run. max_rounds:
+    batches to make in this call, None for as many as the time allows. validation_batches: made in the end, from held-
+    out structures cropped by validation_crops. save_minutes: time between two checkpoints.
     """
 
     samplings: Sequence[SamplingConfig] = ()

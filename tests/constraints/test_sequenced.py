@@ -12,7 +12,7 @@ from structdiff.constraints.relaxation import Relaxation, relax
 from structdiff.constraints.residue_torsions import glycine_and_proline
 from structdiff.constraints.sequenced import relaxed_design
 from structdiff.constraints.stereochemistry import Stereochemistry
-from structdiff.constraints.torsion_preference import TorsionPreference
+from structdiff.constraints.torsion_preference import NATURAL_TABLES, TorsionPreference
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.clashes import clashes
 from structdiff.evaluation.ramachandran import ramachandran
@@ -90,10 +90,25 @@ def test_blurring_keeps_the_commonest_torsions_and_wells(crambin):
     preference = TorsionPreference.from_structure(crambin)
     wells = torch.cat([preference.table, preference.table[:1] + 7])
     blurred = dataclasses.replace(preference, table=wells).smoothed(15.0)
-    assert torch.equal(blurred.table[4], wells[4])
+    assert torch.equal(blurred.table[NATURAL_TABLES], wells[NATURAL_TABLES])
     far = (blurred.table[0] < preference.table[0]).double().mean()
     assert far > 0.5
     assert float(blurred.table[0].min()) == 0
+
+
+def test_residues_in_loops_have_torsions_of_loops(crambin):
+    preference = TorsionPreference.from_structure(crambin)
+    alphas = preference.atoms[:, 2].tolist()
+    in_loops = preference.with_loops(alphas[:5])
+    assert (in_loops.kind[:5] == preference.kind[:5] + NATURAL_TABLES // 2).all()
+    assert (in_loops.kind[5:] == preference.kind[5:]).all()
+    assert (in_loops.with_loops(alphas).kind < NATURAL_TABLES).all()
+    # In loops there is more of extended chain than of helix; of all residues helices are the most.
+    bins = preference.table.shape[-1]
+    psi = (np.arange(bins) + 0.5) * 360 / bins - 180
+    everywhere, loops = (preference.table[table].amin(0).numpy() for table in (0, NATURAL_TABLES // 2))
+    assert -55 < psi[everywhere.argmin()] < -30
+    assert 120 < psi[loops.argmin()] < 160
 
 
 def test_torsions_speak_for_glycine_and_against_proline(crambin):

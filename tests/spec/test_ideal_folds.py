@@ -3,8 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from structdiff.constraints.ideal_pieces import ideal_pair
 from structdiff.spec.fold import blocks_of, check_block_pairs, strand_pairs
-from structdiff.spec.fold_elements import IdealFold
+from structdiff.spec.fold_elements import IdealFold, element, faces_bonded
 from structdiff.spec.fold_plans import draw_fold_plan, ideal_fold_plan
 from structdiff.spec.ideal_folds import KINDS, draw_ideal_fold, draw_ideal_folds, kind_of
 
@@ -39,11 +40,11 @@ def test_chains_too_short_or_too_long_have_none():
 
 def test_helices_are_right_handed_and_atoms_as_far_apart_as_in_proteins():
     for fold in folds(90):
-        for element in fold.elements:
-            alphas = element.alphas()
+        for each in fold.eachs:
+            alphas = each.alphas()
             steps = np.linalg.norm(np.diff(alphas, axis=0), axis=-1)
             np.testing.assert_allclose(steps, 3.8, atol=0.1)
-            if element.letter == "H":
+            if each.letter == "H":
                 a, b, c = np.diff(alphas[:4], axis=0)
                 assert np.cross(a, b) @ c > 0
 
@@ -121,3 +122,41 @@ def test_content_and_size_are_spread_about_those_of_natural_chains():
     away = (ideal.mean(0) - natural.mean(0)) / natural.std(0)
     assert np.abs(away).max() < 1.0
     assert (ideal.std(0) > 0.4 * natural.std(0)).all()
+
+
+def test_loops_of_hairpins_go_with_the_side_their_strands_are_bonded_on():
+    loops: dict[bool, list[int]] = {True: [], False: []}
+    for fold in folds(100, 80):
+        told = dict(fold.registers)
+        for place, (one, other) in enumerate(pairwise(fold.elements)):
+            if fold.name[place : place + 2] == "EE" and (place + 1, place + 2) in told:
+                bonded = faces_bonded(one, one.length - 1, other.middle - one.middle)
+                assert told[place + 1, place + 2] == (0, 0 if bonded else 1)
+                loops[bonded].append(fold.loops[place + 1])
+    # As in nature: two residues between bonded ones, five or so between others.
+    assert np.median(loops[True]) == 2
+    assert min(loops[False]) > 2
+    assert np.mean(loops[False]) > np.mean(loops[True]) + 1
+
+
+def test_strands_have_their_bonds_where_l_amino_acids_have_them():
+    """Of an ideal hairpin every other pair of residues is bonded, the first to begin with."""
+    one, other = ideal_pair(6, parallel=False)
+    alphas = one[:, 1]
+    first_side = alphas[0] - 0.5 * (alphas[1] + alphas[-1])
+    strand = element("E", 6, alphas.mean(0), alphas[-1] - alphas[0], first_side)
+    across = other[:, 1].mean(0) - alphas.mean(0)
+    nitrogen_to_oxygen = np.linalg.norm(one[:, 0] - other[:, 3], axis=-1)
+    assert [faces_bonded(strand, place, across) for place in range(6)] == (nitrogen_to_oxygen < 3.5).tolist()
+
+
+def test_two_helices_between_strands_make_them_antiparallel():
+    found = 0
+    for fold in folds(100, 80):
+        for place in range(len(fold.name) - 3):
+            if fold.name[place : place + 4] == "EHHE":
+                found += 1
+                assert fold.elements[place].direction @ fold.elements[place + 3].direction < 0
+                beside = np.linalg.norm(fold.elements[place + 1].middle - fold.elements[place + 2].middle)
+                assert 6 < beside < 25
+    assert found > 5
