@@ -40,7 +40,7 @@ def test_chains_too_short_or_too_long_have_none():
 
 def test_helices_are_right_handed_and_atoms_as_far_apart_as_in_proteins():
     for fold in folds(90):
-        for each in fold.eachs:
+        for each in fold.elements:
             alphas = each.alphas()
             steps = np.linalg.norm(np.diff(alphas, axis=0), axis=-1)
             np.testing.assert_allclose(steps, 3.8, atol=0.1)
