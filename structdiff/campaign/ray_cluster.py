@@ -207,7 +207,7 @@ def _reason(error: Exception) -> str:
     return next((line for line in reversed(lines) if ": " in line), lines[0] if lines else type(error).__name__)[:200]
 
 
-def _check_address(address: str) -> None:
+def check_address(address: str) -> None:
     """Raises InputError where nobody listens at HOST:PORT: Ray itself would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdecimal():
@@ -224,7 +224,7 @@ def _check_address(address: str) -> None:
 
 
 def _connected(address: str, pools: Sequence[Pool]) -> ModuleType:
-    _check_address(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+    check_address(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
     local = address == "local"
     if not local:  # where something listens that is no cluster, or one that has ended: not for minutes either
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
@@ -234,9 +234,9 @@ def _connected(address: str, pools: Sequence[Pool]) -> ModuleType:
         raise InputError("Ray is not installed: pip install 'structdiff[ray]'", key="ray", found=address) from None
     count = sum(pool.count for pool in pools)
     try:
-        # A cluster of this machine has as many slots as workers are wanted: they are processes, not cores.
-        details: dict[str, Any] = {"num_cpus": count, "include_dashboard": False} if local else {"address": address}
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **details)
+        # A cluster of its own has as many slots as workers are wanted: they are processes, not cores.
+        details: dict[str, Any] = {"num_cpus": count, "include_dashboard": False} if local else {}
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **details)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the cluster cannot be reached: {reason}", key="ray", found=address) from None

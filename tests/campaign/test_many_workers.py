@@ -6,6 +6,7 @@ import importlib.util
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.merging import merge_parts
 from structdiff.campaign.processes import Pool, check_pools, parse_workers, run_processes
+from structdiff.campaign.ray_cluster import check_address
 from structdiff.campaign.run import Listener, Run, Selection, folder_results
 from structdiff.errors import InputError
 from structdiff.structure.files import read_structure
@@ -149,3 +151,15 @@ def test_without_ray_it_is_said_how_to_get_it(planned, tmp_path) -> None:
     run = Run(planned(1), tmp_path, Selection(), range(1))
     with Manifest(tmp_path) as manifest, pytest.raises(InputError, match=r"structdiff\[ray\]"):
         run_on_ray(run, manifest, parse_workers("1"), Listener(), address="local")
+
+
+def test_the_address_of_a_cluster_is_looked_at_before_ray_is() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        for address in (f"127.0.0.1:{taken.getsockname()[1]}", f"ray://127.0.0.1:{taken.getsockname()[1]}"):
+            with pytest.raises(InputError, match="nobody listens there"):
+                check_address(address)
+        taken.listen()
+        check_address(f"127.0.0.1:{taken.getsockname()[1]}")
+    with pytest.raises(InputError, match="did you mean 'local'"):
+        check_address("lokal")
