@@ -24,12 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 MOTIF = ["--motif", str(ROOT / "examples/5tpn_site_v.pdb"), "--contigs", "10-40/A163-181/10-40", "--length", "55-65"]
 FREE = ["--contigs", "60-100"]
+LENGTHS = (64, 100, 128)
 #: file of results: (options of design, share of the designs asked for)
 SETS = {
     "motif": (MOTIF, 1.0),
     "unconditional": (FREE, 1.0),
     "unconditional_unrelaxed": ([*FREE, "--no-relax"], 0.4),
-    **{f"unconditional_{length}": (["--contigs", str(length)], 1.0) for length in (64, 100, 128)},
+    **{f"unconditional_{length}": (["--contigs", str(length)], 1.0) for length in LENGTHS},
 }
 ROWS = (
     "residues", "bond_rms", "bond_over_4_sigma", "angle_rms", "angle_over_4_sigma", "omega_rms", "ca_neighbours",
@@ -89,9 +90,24 @@ def tables() -> str:
     return "\n".join(lines)
 
 
+def targets() -> str:
+    """What is wanted of designs of one length, and what they reach."""
+    sets = {length: json.loads((RESULTS / f"unconditional_{length}.json").read_text()) for length in LENGTHS}
+    heads = [f"{length} residues ({found['summary']['residues']['count']})" for length, found in sets.items()]
+    lines = ["| mean [95 % interval] | wanted | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
+    for rows in zip(*(found["targets"] for found in sets.values()), strict=True):
+        factor = 100 if "%" in rows[0]["wanted"] else 1
+        cells = [_cell(row["value"], factor) for row in rows]
+        lines.append(f"| {rows[0]['text']} | {rows[0]['wanted']} | " + " | ".join(cells) + " |")
+    nearest = [_cell(found["summary"].get("nearest_tm", {"count": 0}), 1) for found in sets.values()]
+    return "\n".join([*lines, "| TM to the nearest natural chain | stated | " + " | ".join(nearest) + " |"])
+
+
 def _cell(summary: dict[str, float], factor: float) -> str:
     if not summary["count"]:
         return "-"
+    if summary.get("low") is None:
+        return f"{factor * summary['mean']:.3g}"
     return "{} [{}, {}]".format(*(f"{factor * summary[key]:.3g}" for key in ("mean", "low", "high")))
 
 
@@ -106,7 +122,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "make":
         make(options.weights, options.designs, options.sets, options.keep, options.natural)
-    print(tables())
+    print(tables(), targets(), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ METRICS = (
     Metric(name="verdicts_met", label="verdicts met", group=_ASKED, better="higher",
            formula="how many of the verdicts on what was requested are met"),
     Metric(name="motif_place_rmsd", label="motif's place, RMSD", group=_ASKED, unit="Å", better="lower",
-           formula="RMSD of the motif's held atoms from where its file has them in the frame of the symmetry (placed or "
-           "copies), without superposition"),
+           formula="RMSD of the motif's held atoms from where its file has them in the frame of the symmetry "
+                   "(placed or copies), without superposition"),
     Metric(name="hotspots_met", label="hotspots met", group=_ASKED, unit="%", better="higher",
            formula="share of the hotspots whose verdict is met on the drawn backbone"),
     Metric(name="sequence_nll", label="sequence, negative log-likelihood", group=_SEQUENCE, better="lower",
