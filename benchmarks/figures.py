@@ -99,8 +99,7 @@ def targets() -> str:
         factor = 100 if "%" in rows[0]["wanted"] else 1
         cells = [_cell(row["value"], factor) for row in rows]
         lines.append(f"| {rows[0]['text']} | {rows[0]['wanted']} | " + " | ".join(cells) + " |")
-    nearest = [_cell(found["summary"].get("nearest_tm", {"count": 0}), 1) for found in sets.values()]
-    return "\n".join([*lines, "| TM to the nearest natural chain | stated | " + " | ".join(nearest) + " |"])
+    return "\n".join(lines)
 
 
 def _cell(summary: dict[str, float], factor: float) -> str:

@@ -109,8 +109,9 @@ class _Driver:
         """Until nothing is left."""
         campaign = self.run.campaign
         self.shared = self.ray.put(campaign)
-        self.stages = [pool.stages or campaign.stages for pool in self.pools for _ in range(pool.count)]
-        self._note_room()
+        self.stages = self._with_room(
+            [pool.stages or campaign.stages for pool in self.pools for _ in range(pool.count)]
+        )
         self.actors = [self._actor() for _ in self.stages]
         watch = Watch(self.run, self.manifest, self.listener)
         try:
@@ -126,14 +127,20 @@ class _Driver:
                 self.manifest.give_back(work)
         watch.look(at_once=True)
 
-    def _note_room(self) -> None:
-        """Says so where not all workers find room on the cluster: the others wait until there is some."""
+    def _with_room(self, wanted: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """The workers, of those wanted, that the cluster has room for: another would be given work and never start.
+
+        Raises InputError where those left out would have a stage of their own, and where there is no room at all.
+        """
         resources = self.ray.cluster_resources()
         room = int(resources.get("GPU") or resources.get("CPU", 0))
-        if room < len(self.stages):
-            self.listener.note(
-                f"the cluster has room for {room} of {len(self.stages)} workers; the others wait for more"
-            )
+        if room >= len(wanted):
+            return wanted
+        if not room or len(set(wanted)) > 1:
+            raise InputError("the cluster has too little room for these workers", key="workers", found=len(wanted),
+                             allowed=f"up to {room} (a core or GPU each)")  # fmt: skip
+        self.listener.note(f"the cluster has room for {room} of {len(wanted)} workers")
+        return wanted[:room]
 
     def _actor(self) -> Any:
         options = {"num_cpus": 1, "num_gpus": 1 if self.ray.cluster_resources().get("GPU") else 0}

@@ -9,18 +9,23 @@ import signal
 import socket
 import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
+from structdiff.campaign import processes, ray_cluster
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.merging import merge_parts
+from structdiff.campaign.plan import Campaign
 from structdiff.campaign.processes import Pool, check_pools, parse_workers, run_processes
 from structdiff.campaign.ray_cluster import check_address
 from structdiff.campaign.run import Listener, Run, Selection, folder_results
-from structdiff.errors import InputError
+from structdiff.errors import InputError, StructdiffError
 from structdiff.structure.files import read_structure
 
 
@@ -163,3 +168,96 @@ def test_the_address_of_a_cluster_is_looked_at_before_ray_is() -> None:
         check_address(f"127.0.0.1:{taken.getsockname()[1]}")
     with pytest.raises(InputError, match="did you mean 'local'"):
         check_address("lokal")
+
+
+def go_on_for_ever(*_: object) -> None:
+    time.sleep(600)
+
+
+def end_at_once(*_: object) -> None:
+    os._exit(1)
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_work_are_not_started_for_ever(planned, tmp_path, monkeypatch) -> None:
+    run, notes = Run(planned(1), tmp_path, Selection(), range(1)), []
+    monkeypatch.setattr(processes, "work_in_process", end_at_once)
+    monkeypatch.setattr(processes, "_MOST_DEATHS", 2)
+    with Manifest(tmp_path) as manifest:
+        run.prepare(manifest)
+        with pytest.raises(StructdiffError, match="workers died 3 times and nothing was finished"):
+            run_processes(run, manifest, parse_workers("2"), Listener(on_note=notes.append))
+    assert len(notes) == 2
+
+
+def test_ctrl_c_ends_the_workers(planned, tmp_path, monkeypatch) -> None:
+    run, seen = Run(planned(1), tmp_path, Selection(), range(1)), []
+
+    def interrupt(_: object) -> None:
+        seen.extend(multiprocessing.active_children())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "work_in_process", go_on_for_ever)
+    with Manifest(tmp_path) as manifest:
+        run.prepare(manifest)
+        with pytest.raises(KeyboardInterrupt):
+            run_processes(run, manifest, parse_workers("2"), Listener(on_progress=interrupt))
+    assert len(seen) == 2
+    assert not any(each.is_alive() for each in seen)
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_driver_is_killed(planned, tmp_path) -> None:
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    driver = multiprocessing.get_context("fork").Process(target=drive, args=(planned(1), tmp_path, sender))
+    driver.start()
+    (worker,) = (psutil.Process(number) for number in receiver.recv())
+    driver.kill()
+    driver.join()
+    ends = time.monotonic() + 120  # a machine may be busy
+    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
+def drive(campaign: Campaign, folder: Path, sender: Connection) -> None:
+    """Holds its worker in place: the only backbone is said to be made by this process."""
+    run = Run(campaign, folder, Selection(), range(1))
+
+    def tell(_: object) -> None:
+        if not sender.closed:
+            sender.send([each.pid for each in multiprocessing.active_children()])
+            sender.close()
+
+    with Manifest(folder) as manifest:
+        run.prepare(manifest)
+        manifest.claim(1)
+        run_processes(run, manifest, parse_workers("1"), Listener(on_progress=tell))
+
+
+class Cluster:
+    """As much of Ray as says what a cluster has."""
+
+    def __init__(self, **resources: float) -> None:
+        self.resources = resources
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self.resources
+
+
+@pytest.mark.parametrize(("resources", "wanted", "given"), [
+    ({"CPU": 2.0}, 3, 2), ({"CPU": 8.0}, 3, 3), ({"CPU": 8.0, "GPU": 1.0}, 3, 1),
+])  # fmt: skip
+def test_a_cluster_gets_as_many_workers_as_it_has_room_for(resources, wanted, given) -> None:
+    notes: list[str] = []
+    driver: Any = SimpleNamespace(ray=Cluster(**resources), listener=Listener(on_note=notes.append))
+    stages = [("backbone", "refold")] * wanted
+    assert ray_cluster._Driver._with_room(driver, stages) == stages[:given]
+    assert len(notes) == (given < wanted)
+
+
+@pytest.mark.parametrize(("cores", "stages"), [(0.0, [("backbone",)]), (1.0, [("backbone",), ("refold",)])])
+def test_a_stage_without_room_is_said_at_once(cores, stages) -> None:
+    driver: Any = SimpleNamespace(ray=Cluster(CPU=cores), listener=Listener())
+    with pytest.raises(InputError, match="too little room"):
+        ray_cluster._Driver._with_room(driver, stages)
