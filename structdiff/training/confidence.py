@@ -14,7 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -246,7 +246,7 @@ class _Run:
         for name, values in figures.items():
             print(f"validation {name} " + " ".join(f"{key} {value:.3f}" for key, value in values.items()), flush=True)
         record = {"steps": self.step, "rounds": self.round, "seed": self.seed, "from_sha256": self.source.sha256}
-        record |= {"validation": figures, "settings": to_dict(self.settings)}
+        record |= {"validation": figures, "settings": to_dict(replace(self.settings, samplings=self.ways))}
         half = any(tensor.dtype == torch.bfloat16 for tensor in load_file(self.source.path / WEIGHTS_FILE).values())
         card = self.source.path / MODEL_CARD
         save_weights(
