@@ -79,12 +79,19 @@ def report(
         check_natural(references)
         known = tuple(natural_chains_in(references))
     with Manifest(folder, create=False) as manifest:
+        results = folder_results(manifest)
+        if not results:
+            raise InputError("no design is finished yet", path=folder)
+        measured = {name for each in results for name, value in each.columns.items() if value is not None}
+        columns = parse_filter(filter).columns if filter else ()
+        for key, wanted in (("filter", columns), ("rank_by", [rank_by] if rank_by else [])):
+            for name in sorted(set(wanted) - measured):
+                raise InputError("this was not measured of any of these designs", key=key, found=name,
+                                 allowed=sorted(measured))  # fmt: skip
         for run, facts in manifest.runs().items():
             changed = {"filter": filter or facts.get("filter"), "rank_by": rank_by or facts.get("rank_by")}
             manifest.note_run(run, {**facts, **changed})
         results = folder_results(manifest)
-        if not results:
-            raise InputError("no design is finished yet", path=folder)
         write_tables(results, folder)
         print(write_campaign_report(manifest, results, folder, known))
 

@@ -251,6 +251,9 @@ def _part(text: str | None, count: int) -> range:
     found = _PART.fullmatch(text.strip())
     if found is None or int(found[1]) > int(found[2]):
         raise InputError("must be K/N with K from 1 to N", key="part", found=text, allowed="3/16, say")
+    if int(found[1]) > count:
+        raise InputError("this part has none of the designs", key="part", found=text,
+                         allowed=f"up to {count} parts of {count} designs")  # fmt: skip
     return range(int(found[1]) - 1, count, int(found[2]))
 
 

@@ -173,11 +173,18 @@ def test_filters_and_ranks_are_shown(command, motif, weights, tmp_path) -> None:
     assert (code, shown.strip()) == (0, "designs/report.html")
     with (tmp_path / "designs" / "designs.csv").open() as table:
         assert [row["accepted"] for row in csv.DictReader(table)] == ["true"] * 2
+    for option, told in (("--filter", "refold_hotspots_touched > 0"), ("--rank-by", "refold_hotspots_touched")):
+        code, _, errors = command("campaign", "report", "designs", option, told)
+        assert code == 2
+        assert "not measured of any of these designs" in errors[0]
 
 
 def test_a_part_is_every_nth_design(command, motif, weights, tmp_path) -> None:
     command(*designs(motif, weights, "-n", 5, "--no-relax", "--refold", "none", "--part", "2/3"))
     assert names(tmp_path / "designs") == ["design_2", "design_5"]
+    code, _, errors = command(*designs(motif, weights, "-n", 2, "--part", "3/3"))
+    assert code == 2
+    assert "this part has none of the designs" in errors[0]
 
 
 def test_a_dry_run_draws_every_layout_and_writes_nothing(command, motif, weights, tmp_path) -> None:
