@@ -96,9 +96,7 @@ def set_aside_unusable(path: Path) -> Path | None:
             whole = database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
         finally:
             database.close()
-    except sqlite3.DatabaseError:
-        whole = False
-    except InputError:
+    except (sqlite3.DatabaseError, InputError):
         whole = False
     if whole:
         return None
