@@ -21,6 +21,21 @@ from structdiff.typing import Float
 _WIDTH = 8  # numbers that a processor takes at once, at least
 
 
+def cross_product(
+    left: Float[Tensor, "*token 3 channel"], right: Float[Tensor, "*token 3 channel"]
+) -> Float[Tensor, "*token 3 channel"]:
+    """Cross products channel by channel.
+
+    Where gradients are wanted it is written out: PyTorch's own goes through one vector after another on a CPU, which
+    takes 2.7 times as long, forward and backward. The two differ by rounding, so designs keep to PyTorch's.
+    """
+    if not torch.is_grad_enabled():
+        return torch.linalg.cross(left, right, dim=-2)
+    x, y, z = left.unbind(-2)
+    u, v, w = right.unbind(-2)
+    return torch.stack([y * w - z * v, z * u - x * w, x * v - y * u], -2)
+
+
 class VectorNorm(nn.Module):
     """Scales the vectors of a token so that their mean square length is one, with a gain per channel."""
 
@@ -84,7 +99,7 @@ class VectorTransition(nn.Module):
         up, gated = self.up(torch.cat([normed, dots], -1)).chunk(2, -1)
         out = self.down(functional.silu(up) * gated)
         ds, gates = out[..., : self.c_token], out[..., None, self.c_token :]
-        products = torch.cat([third, torch.linalg.cross(left, right, dim=-2)], -1)
+        products = torch.cat([third, cross_product(left, right)], -1)
         return s + gate * ds, v + self.vectors_out(products * gates)
 
 

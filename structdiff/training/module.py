@@ -35,6 +35,14 @@ class LossWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoiseConfig:
+    """Which noise levels are learnt: 16 Å times exp(log_mean + log_std n), n normal (AlphaFold 3, section 3.7.1)."""
+
+    log_mean: float = -1.2
+    log_std: float = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
     """AdamW with a linear warm-up, a constant rate, and a decay to a tenth over the last steps if any are named.
 
@@ -72,6 +80,7 @@ class TrainingModule(lightning.LightningModule):
         noise_levels: int = 8,
         self_conditioning: float = 0.5,
         recycles: int = 1,
+        noise: NoiseConfig | None = None,
         weights: LossWeights | None = None,
         optimiser: OptimiserConfig | None = None,
         seed: int = 0,
@@ -84,7 +93,8 @@ class TrainingModule(lightning.LightningModule):
         self.seed = seed
         self.weights = weights or LossWeights()
         self.optimiser = optimiser or OptimiserConfig()
-        self.preconditioning = Preconditioning()
+        drawn = noise or NoiseConfig()
+        self.preconditioning = Preconditioning(log_mean=drawn.log_mean, log_std=drawn.log_std)
         self.passed: Callable[[], float] = lambda: 0.0
         """The share of the call's minutes that is gone; the rate may follow it."""
 

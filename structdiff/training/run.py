@@ -23,7 +23,7 @@ from structdiff.model.network import preset
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
-from structdiff.training.module import LossWeights, OptimiserConfig, TrainingModule
+from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
 from structdiff.training.packed import pack
 from structdiff.training.tasks import TaskMix
 from structdiff.training.trial import Trial
@@ -44,6 +44,7 @@ class TrainConfig:
     max_minutes: wall-clock limit of this call, after which the run saves and ends.
     seed: of the first parameters, the order of the data and the noise.
     noise_levels: how many noisy copies of each structure a step denoises.
+    noise: which noise levels those have.
     self_conditioning: share of the steps that see the network's own last prediction.
     batches, tasks, losses, optimiser: tables of settings of their own.
     accelerator: what to train on, as Lightning takes it: auto, cpu, gpu, mps.
@@ -66,6 +67,7 @@ class TrainConfig:
     max_minutes: float | None = None
     seed: int = 0
     noise_levels: int = 8
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
     self_conditioning: float = 0.5
     recycles: int = 1
     batches: BatchConfig = field(default_factory=BatchConfig)
@@ -168,6 +170,7 @@ def _module(config: TrainConfig) -> TrainingModule:
         noise_levels=config.noise_levels,
         self_conditioning=config.self_conditioning,
         recycles=config.recycles,
+        noise=config.noise,
         weights=config.losses,
         optimiser=config.optimiser,
         seed=config.seed,

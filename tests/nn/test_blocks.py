@@ -195,10 +195,11 @@ def test_fresh_blocks_pass_their_input_through():
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_rows_of_a_rowwise_layer_do_not_know_of_each_other(bias):
-    layer, rows = RowwiseLinear(24, 40, bias=bias), torch.randn(33, 24)
+    layer, rows = RowwiseLinear(24, 40, bias=bias).eval(), torch.randn(33, 24)
     together = layer(rows)
     for count in (1, 2, 3, 5, 8, 32):
         assert torch.equal(layer(rows[:count]), together[:count])
     torch.testing.assert_close(together, torch.nn.functional.linear(rows, layer.weight, layer.bias))
     assert layer(rows[0]).shape == (40,)
     assert layer(rows[:0]).shape == (0, 40)
+    torch.testing.assert_close(layer.train()(rows), together)

@@ -8,7 +8,7 @@ from e3nn import o3
 
 from structdiff.model.denoiser import DenoiserConfig
 from structdiff.model.geometry_embedder import GeometryEmbedder
-from structdiff.nn.vectors import PointAttention, VectorNorm, VectorTransition
+from structdiff.nn.vectors import PointAttention, VectorNorm, VectorTransition, cross_product
 
 SIZES = {"c_token": 12, "c_vector": 5, "c_noise": 6}
 IRREPS = o3.Irreps(DenoiserConfig(c_token=12, c_vector=5).irreps)
@@ -81,6 +81,17 @@ def test_the_cross_product_is_e3nns_tensor_product():
     coupled = torch.einsum("ni,nj,ijk->nk", a, b, o3.wigner_3j(1, 1, 1, dtype=torch.float64))
     ratio = coupled / torch.linalg.cross(a, b, dim=-1)
     assert torch.allclose(ratio, ratio[0, 0].expand_as(ratio))
+
+
+def test_the_cross_product_is_the_same_with_gradients_and_without():
+    left, right, weight = torch.randn(3, 2, TOKENS, 3, 5, dtype=torch.float64)
+    left, right = left.requires_grad_(), right.requires_grad_()
+    with torch.no_grad():
+        assert torch.allclose(cross_product(left, right), torch.linalg.cross(left, right, dim=-2))
+    ours = torch.autograd.grad((cross_product(left, right) * weight).sum(), (left, right))
+    theirs = torch.autograd.grad((torch.linalg.cross(left, right, dim=-2) * weight).sum(), (left, right))
+    for own, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(own, other)
 
 
 def test_the_norm_makes_vectors_of_length_one():
