@@ -175,12 +175,12 @@ class Descent:
         jacobian = self._jacobian(self.arrows @ positions)
         curvature = (jacobian.T @ jacobian).tocsc()
         curvature = curvature + (self.restraint + damping) * eye_array(len(self.free_coordinates), format="csc")
-        factors = splu(curvature, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        divide = _division_by(curvature)
         free = self.free_coordinates
 
         def solve(gradient: np.ndarray) -> np.ndarray:
             step = np.zeros(gradient.size)
-            step[free] = factors.solve(gradient.ravel()[free])
+            step[free] = divide(gradient.ravel()[free])
             return step.reshape(gradient.shape)
 
         return solve
@@ -277,6 +277,18 @@ class Descent:
         forces[parts[0]], forces[parts[1]] = repulsion.virtual_slopes(first, second, on_virtual)
         direct = gradient[:count] + self.virtual_atoms.T @ on_virtual
         return energy, direct
+
+
+def _division_by(curvature: csc_array) -> Callable[[np.ndarray], np.ndarray]:
+    """The inverse of a sparse positive matrix, applied to vectors; of its diagonal where that is all there is of it.
+
+    Atoms that a sampler threw hundreds of Å apart leave numbers so unlike that rounding makes the matrix singular.
+    """
+    try:
+        return splu(curvature, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve
+    except RuntimeError:
+        diagonal = curvature.diagonal()
+        return lambda vector: vector / diagonal
 
 
 def _differences(tail: np.ndarray, head: np.ndarray, count: int, *, single: bool = False) -> csr_array:

@@ -21,6 +21,9 @@ from structdiff.geometry.distances import centroid
 from structdiff.geometry.rotations import random_rotation, rotate
 from structdiff.typing import Bool, Float
 
+#: Å from the middle that no file has room for.
+FARTHEST = 9999.0
+
 OnStep = Callable[[int, int, Tensor], None]
 """Called after each step with its number from 1, the number of steps, and the positions [sample, atom, 3]."""
 
@@ -127,7 +130,8 @@ def sample(
 
     Raises:
         InputError: generators that do not fit the samples.
-        StructdiffError: a prediction or an energy's gradient is not finite; names step, noise level and sample.
+        StructdiffError: a prediction or an energy's gradient is not finite; names step, noise level and sample. Or
+            atoms end further than `FARTHEST` from the middle.
     """
     config = SamplingConfig() if config is None else config
     noise = _Noise(mask, generators)
@@ -153,7 +157,18 @@ def sample(
                 trajectory.record(number, config.steps, sigma_next, positions, last.denoised)
             if on_step is not None:
                 on_step(number, config.steps, positions)
+    _assert_in_reach(positions, config)
     return positions
+
+
+def _assert_in_reach(positions: Tensor, config: SamplingConfig) -> None:
+    """Raises StructdiffError where atoms were thrown so far that no file has room for them."""
+    far = positions.abs().flatten(1).amax(-1)
+    if far.numel() and far.max() > FARTHEST:
+        raise StructdiffError(
+            f"{config.steps} steps of the {config.solver} solver threw atoms {far.max():.3g} Å away"
+            f" (sample {int(far.argmax())}); take more steps, or the solver that the weights recommend"
+        )
 
 
 class _Noise:

@@ -26,14 +26,11 @@ from structdiff.typing import Float
 #: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).
 _STRETCH, _STRETCH_RESIDUES = 0.15, 5
 _SHORTEST_LOOP = 2
-#: How much nearer elements come than they were drawn, and by how much (Å) loops stand further out than elements do: in
-#: 160 designs of 64, 100 and 128 residues.
-_NEARER, _LOOPS_OUTSIDE = 0.95, 5.2
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
-_SHAPE_SPREADS = np.array([0.15, 0.15, 0.03, 0.05])
+_SHAPE_SPREADS = np.array([0.10, 0.10, 0.03, 0.05])
 #: Ideal folds of which one is taken.
-_CANDIDATES = 12
+_CANDIDATES = 16
 _TRIES = 30  # to draw a natural plan of a kind
 
 
@@ -153,15 +150,11 @@ def _natural_of(kind: str, length: int, rng: np.random.Generator) -> FoldPlan | 
 
 def _plan_of(fold: IdealFold) -> FoldPlan:
     sketch = tuple(element.alphas() for element in fold.elements)
-    alphas = np.concatenate(sketch)
-    inside = _NEARER * math.sqrt(np.square(alphas - alphas.mean(0)).sum(1).mean())
-    loops = sum(fold.loops) / len(fold.letters)
-    size = math.sqrt((1 - loops) * inside**2 + loops * (inside + _LOOPS_OUTSIDE) ** 2)
     return FoldPlan(
         letters=fold.letters,
         adjacent=fold.adjacent,
         parallel=fold.parallel,
-        radius_of_gyration=size,
+        radius_of_gyration=fold.radius_of_gyration(),
         sketch=Sketch(clouds=sketch),
         registers=fold.registers,
         origin=fold.name,

@@ -10,16 +10,16 @@ from structdiff.spec.fold_elements import HELIX_SPACING, IdealFold, element, joi
 from structdiff.spec.ideal_sheets import shared_out
 
 #: Residues of helices, of the loops between two, and at the ends.
-_HELIX, _LOOP, _ENDS = (10, 32), (2, 6), (1, 5)
+_HELIX, _LOOP, _ENDS = (9, 20), (2, 7), (1, 5)
 #: Å between two layers; degrees by which their helices cross (Chothia, Levitt & Richardson 1981).
-_LAYERS_APART, _CROSSINGS = 9.9, (-50.0, 20.0, 90.0)
+_LAYERS_APART, _CROSSINGS = 10.3, (-50.0, 20.0, 90.0)
 _RING, _ORDERS = 0.4, 10  # share of bundles that are rings; orders of helices in layers that are tried
 _LONGEST_PAIR = 50  # residues of a chain of two helices
 
 
 def bundle(length: int, rng: np.random.Generator) -> IdealFold | None:
-    """Two to five helices of that many residues; None where what was drawn does not come together."""
-    count = int(rng.integers(2, 6))
+    """Two to seven helices of that many residues; None where what was drawn does not come together."""
+    count = int(rng.integers(2, 8))
     loops = [int(rng.integers(_LOOP[0], _LOOP[1] + 1)) for _ in range(count - 1)]
     ends = [int(rng.integers(_ENDS[0], _ENDS[1] + 1)) for _ in range(2)]
     sizes = shared_out(length - sum(loops) - sum(ends), count, _HELIX, rng)

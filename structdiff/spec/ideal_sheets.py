@@ -20,13 +20,13 @@ from structdiff.spec.fold_elements import (
 )
 
 #: Å from a sheet to the helices on it: as in nature, and by how much they come nearer while they are drawn.
-_SHEET_TO_HELIX = 11.2
+_SHEET_TO_HELIX = 11.5
 #: A strand is turned by so much against the one before it (left-handed, seen across the strands).
 SHEET_TWIST = math.radians(-20.0)
-#: Residues of helices, of strands, of the loops before and after helices, and at the ends; loops may be longer by 2.
-_HELIX, _STRAND = (8, 18), (5, 8)
-_LOOP = (2, 4)
-_LONGER, _ENDS = 2, (1, 6)
+#: Residues of helices, of strands, of the loops before and after helices, and at the ends; loops may be longer by 3.
+_HELIX, _STRAND = (8, 18), (5, 9)
+_LOOP = (2, 5)
+_LONGER, _ENDS = 3, (1, 6)
 #: How often a strand is followed by another, where it may be.
 _HAIRPINS = (0.4, 0.85)
 #: Residues of a chain to an element, on average.
@@ -186,8 +186,8 @@ def _arranged(string: str, rng: np.random.Generator) -> tuple[dict[int, int], La
 
 
 def _steps(hairpin: bool, rng: np.random.Generator) -> list[int]:
-    """How far from a strand the next may lie, in random order: beside it after a hairpin, else up to three away."""
-    sizes = [1] if hairpin else [1, 2, 3] if rng.random() < 0.3 else [1, 2]
+    """How far from a strand the next may lie, in random order: beside it after a hairpin, else up to four away."""
+    sizes = [1] if hairpin else [1, 2, 3, 4]
     return rng.permutation([sign * size for size in sizes for sign in (-1, 1)]).tolist()
 
 

@@ -248,6 +248,11 @@ def test_faulty_requests_are_refused(backbone):
         relax(backbone, placed(backbone), held=torch.zeros(3, dtype=torch.bool))
 
 
+def test_atoms_thrown_far_apart_do_not_stop_the_relaxation(backbone):
+    thrown = jolted(backbone, 1e6)
+    assert torch.isfinite(relax(backbone, thrown).positions).all()
+
+
 def test_minimiser_finds_the_bottom_of_a_narrow_valley():
     """Rosenbrock's function in each pair of coordinates, whose minimum is at 1."""
 

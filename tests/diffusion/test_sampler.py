@@ -172,6 +172,14 @@ def test_nan_is_named_by_step_level_and_sample():
         draw(breaks, [4, 4])
 
 
+def test_atoms_thrown_out_of_reach_are_an_error_and_no_structure():
+    def flings(positions, sigma, previous):
+        return positions * 10.0
+
+    with pytest.raises(StructdiffError, match=r"12 steps of the .* solver threw atoms .* Å away .*take more steps"):
+        draw(flings, [4, 4])
+
+
 def test_a_sample_without_atoms_stays_empty_and_a_batch_without_samples_is_refused():
     found = draw(lattice, [0, 6])
     assert (found[0] == 0).all()
