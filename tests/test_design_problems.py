@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def options():
-    return RunOptions(sampling=recommended_sampling(load_named_weights("mini"), steps=25))
+    return RunOptions(sampling=recommended_sampling(load_named_weights("mini")))
 
 
 @pytest.fixture(scope="module")
