@@ -29,8 +29,8 @@ _HAIRPINS = {True: {2: 406, 3: 44, 4: 134, 5: 49}, False: {3: 57, 4: 110, 5: 185
 HAIRPIN_LOOPS = (2, 6)  # the shortest and the longest
 
 
-#: Å: how much nearer (a factor) elements come than they were drawn, how far the middle of a loop stands outside the line
-#: between its ends (and more, by a share for each of its residues), and how far residues of an end stand out.
+#: How much nearer elements come than they were drawn; how far (Å) the middle of a loop stands outside the line between
+#: its ends, by how much of that more for each of its residues, and how far each residue of a chain's ends goes out.
 _NEARER, _OUTSIDE, _MORE, _END_RISE = 0.95, 3.0, 0.2, 1.0
 
 
@@ -93,7 +93,7 @@ class IdealFold:
     def radius_of_gyration(self) -> float:
         """Of the CA atoms (Å), as chains drawn on this fold come out: elements nearer, loops in arcs between them.
 
-        In 300 designs of 64, 100 and 128 residues within 3 % (standard deviation), in the mean of each length within 1 %.
+        In 300 designs of 64, 100 and 128 residues to 3 % (standard deviation), in the mean of each length to 1 %.
         """
         alphas = [each.alphas() for each in self.elements]
         centre = np.concatenate(alphas).mean(0)
