@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -125,21 +125,21 @@ class Training:
             "name": self.variant.name, "steps": self.step, "seconds": round(self.seconds, 1),
             "parameters": sum(x.numel() for x in self._weights()),
         }  # fmt: skip
-        final = [x.detach().clone() for x in self._weights()]
         found["values"] = self.judged_with(self.averages[MEMORIES[0]], batches, learnt)
         if learnt and self.variant.name == BASELINE:
             found["without guess"] = self.judged_with(self.averages[MEMORIES[0]], batches, False)
-        if self.variant.name == BASELINE:
-            moments = {FALLING: self.kept, END: {0: final} | self.averages}
-            found["averages"] = {
-                moment: {str(memory): self.judged_with(x, batches, learnt) for memory, x in kept.items()}
-                for moment, kept in moments.items()
-            }
         return found
+
+    def judged_averages(self, batches: Sequence) -> Iterator[tuple[str, str, dict[str, list[float]]]]:
+        """The averages that were followed: moment, what they remember ("0" is none), and the yardstick."""
+        moments = {END: {0: [x.detach().clone() for x in self._weights()]} | self.averages, FALLING: self.kept}
+        for moment, kept in moments.items():
+            for memory, weights in kept.items():
+                yield moment, str(memory), self.judged_with(weights, batches, self.config.self_conditioning > 0)
 
 
 def _file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name)
+    return "".join(letter if letter.isalnum() else "_" for letter in name) + ".pt"
 
 
 @cache
@@ -162,7 +162,7 @@ def run(data: Path, out: Path, variants: Sequence[Variant], minutes: float, path
     while waiting:
         still = []
         for variant in waiting:
-            training = Training(variant, data, minutes, out / f"{_file_name(variant.name)}.pt")
+            training = Training(variant, data, minutes, out / _file_name(variant.name))
             if training.seconds < training.allowed:
                 training.turn()
                 still.append(variant)
@@ -174,9 +174,16 @@ def run(data: Path, out: Path, variants: Sequence[Variant], minutes: float, path
         wall = (time.monotonic() - began) / 60
         if waiting:
             print(
-                f"{len(waiting)} left, {training.seconds:.0f} s of {training.allowed:.0f} each ({wall:.0f} min)",
-                flush=True,
+                f"{len(waiting)} left, {training.seconds:.0f} of {training.allowed:.0f} s ({wall:.0f} min)", flush=True
             )
+    first = next((variant for variant in variants if variant.name == BASELINE), None)
+    if first and "averages" not in report["variants"][BASELINE]:
+        kept: dict[str, dict[str, Any]] = {}
+        training = Training(first, data, minutes, out / _file_name(BASELINE))
+        for moment, memory, values in training.judged_averages(batches):
+            kept.setdefault(moment, {})[memory] = values
+        report["variants"][BASELINE]["averages"] = kept
+        write_atomically(path, json.dumps(report) + "\n")
 
 
 def table(report: Mapping[str, Any]) -> list[str]:
