@@ -49,5 +49,9 @@ STRUCTDIFF_API const char* structdiff_source_hash(void);
 // CPU libraries: the best x86-64 level this processor has (2, 3 or 4), or 0 where there are no levels (arm64).
 STRUCTDIFF_API int32_t structdiff_cpu_level(void);
 
+// CPU libraries: kernels that this process calls from now on run on the threads of an OpenMP runtime, given by the address
+// of its GOMP_parallel; null: on threads of their own, which is what a child after fork() does in any case.
+STRUCTDIFF_API void structdiff_share_threads(void* gomp_parallel);
+
 // CUDA library: what went wrong last on this thread, in CUDA's words; never null.
 STRUCTDIFF_API const char* structdiff_cuda_error(void);

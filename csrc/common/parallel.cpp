@@ -10,10 +10,32 @@
 #include <system_error>
 #include <thread>
 
+#include "common/abi.h"
+
 namespace structdiff {
 namespace {
 
 using Task = std::function<void(int64_t, int32_t)>;
+
+// What compilers make of `#pragma omp parallel`: GCC's runtime has it, and those of LLVM and Intel for its sake.
+using Team = void (*)(void (*body)(void*), void* work, unsigned num_threads, unsigned flags);
+std::atomic<Team> team{nullptr};
+std::atomic<pid_t> team_of{0};
+
+// Pieces for a team. Threads are numbered as they come.
+struct Work {
+  const Task& task;
+  const int64_t count;
+  std::atomic<int64_t> next{0};
+  std::atomic<int32_t> workers{0};
+};
+
+void do_pieces(void* given) {
+  Work& work = *static_cast<Work*>(given);
+  const int32_t worker = work.workers.fetch_add(1, std::memory_order_relaxed);
+  for (int64_t index; (index = work.next.fetch_add(1, std::memory_order_relaxed)) < work.count;)
+    work.task(index, worker);
+}
 
 // A worker looks for new work this many times before it goes to sleep: operators follow each other within microseconds.
 constexpr int kLooks = 2000;
@@ -118,7 +140,18 @@ void parallel_for(int64_t count, int32_t num_threads, const Task& task) {
     for (int64_t index = 0; index < count; ++index) task(index, 0);
     return;
   }
+  // A team has as many threads as PyTorch's teams, however few the pieces are: another number costs more than it saves.
+  if (const Team run = team.load(std::memory_order_acquire); run != nullptr && team_of.load() == getpid()) {
+    Work work{task, count};
+    run(do_pieces, &work, static_cast<unsigned>(num_threads), 0);
+    return;
+  }
   pool().run(count, threads, task);
 }
 
 }  // namespace structdiff
+
+void structdiff_share_threads(void* gomp_parallel) {
+  structdiff::team_of.store(getpid());
+  structdiff::team.store(reinterpret_cast<structdiff::Team>(gomp_parallel), std::memory_order_release);
+}

@@ -1,6 +1,8 @@
-// Threads of our own, for work that is shared out piece by piece.
+// Threads for work that is shared out piece by piece: PyTorch's, where it runs on OpenMP and says so
+// (structdiff_share_threads), else our own.
 //
-// Not OpenMP: PyTorch brings its own runtime of it, and two in one process take the cores from each other. Pieces are
+// An OpenMP thread that has done its work looks for more for some milliseconds, on a core: a kernel that follows, on other
+// threads, has one core less that long. Nothing is compiled as OpenMP, which would bring a second runtime. Pieces are
 // handed out one by one from a counter, so a thread that the system holds up delays only its own piece.
 #pragma once
 

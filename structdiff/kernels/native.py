@@ -53,6 +53,8 @@ _ENDINGS = {
 
 
 _CHECKED_KERNELS: list[Kernel] = []
+# OpenMP's threads are not there in a child that was forked, and it waits for them for ever.
+_IMPORTED_IN = os.getpid()
 
 
 class KernelError(StructdiffError):
@@ -318,7 +320,19 @@ def _open_cpu() -> tuple[ctypes.CDLL | None, str | None, str]:
     usable = [level for level in built if level == "arm64" or int(level[-1]) <= best]
     if not usable:
         return None, "the processor is older than the kernels", ""
-    return *_opened(cpu_library(usable[-1])), usable[-1]
+    library, problem = _opened(cpu_library(usable[-1]))
+    if library is not None:
+        _share_threads(library)
+    return library, problem, usable[-1]
+
+
+def _share_threads(library: ctypes.CDLL) -> None:
+    """Lets kernels run on PyTorch's threads, where those are OpenMP's: see csrc/common/parallel.h."""
+    team = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if torch.backends.openmp.is_available() else None
+    if team is not None and os.getpid() == _IMPORTED_IN:
+        library.structdiff_share_threads.argtypes = [ctypes.c_void_p]
+        library.structdiff_share_threads.restype = None
+        library.structdiff_share_threads(ctypes.cast(team, ctypes.c_void_p))
 
 
 def cpu_library(level: str) -> Path:
