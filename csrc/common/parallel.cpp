@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -17,15 +18,27 @@ namespace {
 
 using Task = std::function<void(int64_t, int32_t)>;
 
+using Clock = std::chrono::steady_clock;
+
 // What compilers make of `#pragma omp parallel`: GCC's runtime has it, and those of LLVM and Intel for its sake.
 using Team = void (*)(void (*body)(void*), void* work, unsigned num_threads, unsigned flags);
 std::atomic<Team> team{nullptr};
 std::atomic<pid_t> team_of{0};
 
+// A team ends when all of its threads have been there, own threads when the pieces are done. So where others want the
+// cores as well a team waits for threads that have no core: if some did not come within this time, own threads do so
+// many calls before the team is asked again.
+constexpr std::chrono::microseconds kLate{200};
+constexpr int32_t kCallsWithout = 64;
+std::atomic<int32_t> calls_without{0};
+
 // Pieces for a team. Threads are numbered as they come.
 struct Work {
   const Task& task;
   const int64_t count;
+  const int32_t num_threads;
+  const std::thread::id caller = std::this_thread::get_id();
+  const Clock::time_point start = Clock::now();
   std::atomic<int64_t> next{0};
   std::atomic<int32_t> workers{0};
 };
@@ -35,6 +48,18 @@ void do_pieces(void* given) {
   const int32_t worker = work.workers.fetch_add(1, std::memory_order_relaxed);
   for (int64_t index; (index = work.next.fetch_add(1, std::memory_order_relaxed)) < work.count;)
     work.task(index, worker);
+  if (work.caller == std::this_thread::get_id() && work.workers.load(std::memory_order_relaxed) < work.num_threads &&
+      Clock::now() - work.start > kLate)
+    calls_without.store(kCallsWithout, std::memory_order_relaxed);
+}
+
+// Whether there is a team to be asked, and the next call is its turn.
+Team team_at_hand() {
+  const Team here = team.load(std::memory_order_acquire);
+  if (here == nullptr || team_of.load(std::memory_order_relaxed) != getpid()) return nullptr;
+  if (calls_without.load(std::memory_order_relaxed) == 0) return here;
+  calls_without.fetch_sub(1, std::memory_order_relaxed);
+  return nullptr;
 }
 
 // A worker looks for new work this many times before it goes to sleep: operators follow each other within microseconds.
@@ -140,11 +165,10 @@ void parallel_for(int64_t count, int32_t num_threads, const Task& task) {
     for (int64_t index = 0; index < count; ++index) task(index, 0);
     return;
   }
-  // A team has as many threads as PyTorch's teams, however few the pieces are: another number costs more than it saves.
-  if (const Team run = team.load(std::memory_order_acquire); run != nullptr && team_of.load() == getpid()) {
-    Work work{task, count};
-    run(do_pieces, &work, static_cast<unsigned>(num_threads), 0);
-    return;
+  // A team has as many threads as PyTorch's, however few the pieces are: another number costs more than it saves.
+  if (const Team run = team_at_hand(); run != nullptr) {
+    Work work{task, count, num_threads};
+    return run(do_pieces, &work, static_cast<unsigned>(num_threads), 0);
   }
   pool().run(count, threads, task);
 }

@@ -11,6 +11,7 @@ import ctypes
 import logging
 import os
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -322,17 +323,24 @@ def _open_cpu() -> tuple[ctypes.CDLL | None, str | None, str]:
         return None, "the processor is older than the kernels", ""
     library, problem = _opened(cpu_library(usable[-1]))
     if library is not None:
-        _share_threads(library)
+        share_threads(library, team())
     return library, problem, usable[-1]
 
 
-def _share_threads(library: ctypes.CDLL) -> None:
-    """Lets kernels run on PyTorch's threads, where those are OpenMP's: see csrc/common/parallel.h."""
-    team = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if torch.backends.openmp.is_available() else None
-    if team is not None and os.getpid() == _IMPORTED_IN:
-        library.structdiff_share_threads.argtypes = [ctypes.c_void_p]
-        library.structdiff_share_threads.restype = None
-        library.structdiff_share_threads(ctypes.cast(team, ctypes.c_void_p))
+def team() -> ctypes.c_void_p | None:
+    """How PyTorch's threads are called together, where those are OpenMP's and this process has them."""
+    if sys.platform == "win32" or not torch.backends.openmp.is_available() or os.getpid() != _IMPORTED_IN:
+        return None
+    function = getattr(ctypes.CDLL(None), "GOMP_parallel", None)
+    return None if function is None else ctypes.cast(function, ctypes.c_void_p)
+
+
+def share_threads(library: ctypes.CDLL, team: ctypes.c_void_p | None) -> None:
+    """Lets kernels run on that team, or on threads of their own: see csrc/common/parallel.h."""
+    share = getattr(library, "structdiff_share_threads", None)  # not in libraries built before there was one
+    if share is not None:
+        share.argtypes, share.restype = [ctypes.c_void_p], None
+        share(team)
 
 
 def cpu_library(level: str) -> Path:
