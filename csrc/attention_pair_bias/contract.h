@@ -8,8 +8,8 @@
 //   bias                  [batch, heads, i, j]      the same dtype, or float32; stride 0 over batch: samples share it
 //   mask                  [batch, j]                bool; may be null: every key exists
 //   lse                   [batch, heads, i]         float32, contiguous, natural logarithm; +infinity: no keys
-//   grad_bias             [batch, heads, i, j]      float32, contiguous; with batch size 1 where the bias is shared
-//                                                   (stride 0): the sum over the samples
+//   grad_bias             [batch, heads, i, j]      float32; CUDA: contiguous; CPU: any strides without overlap; with
+//                                                   batch size 1 where the bias is shared (stride 0): the sum over samples
 //
 // Strides, sums and channels as in triangle_attention/contract.h.
 #pragma once

@@ -10,7 +10,7 @@
 //   mask                  [batch, i, k]             bool; may be null: every key exists
 //   lse                   [batch, i, heads, j]      float32, contiguous: log of the softmax's denominator, natural
 //                                                   logarithm; +infinity marks a row without keys
-//   grad_bias             [batch, heads, j, k]      float32, contiguous
+//   grad_bias             [batch, heads, j, k]      float32; CUDA: contiguous; CPU: any strides without overlap
 //
 // Inputs have any strides; out and lse are contiguous; grad_q, grad_k, grad_v have any strides without overlap. Sums are
 // taken in float32. Channels: 8 to 128 in steps of 8 (the CPU takes any number from 1 to 128).

@@ -25,22 +25,28 @@ class BiasGradient {
   // The rows of a group: of all batch entries, one after the other, where they share the bias.
   int64_t first_row(int64_t group) const { return rows_of(s_) * group / groups_; }
 
-  // Before the first row of a group.
+  // What a group's first row without keys does, and a group without rows; all others write over what was there.
   void clear(int64_t group, int64_t table) { std::fill_n(row(group, table, 0), s_.queries * s_.line, 0.0f); }
 
   float* row(int64_t group, int64_t table, int64_t query) {
     return sums_ + group * each_ + (table * s_.queries + query) * s_.line;
   }
 
+  // The gradient itself, laid out as `to` is: as the bias is, as a rule, with heads side by side.
   void add_up(const structdiff_tensor& to, int32_t num_threads) {
-    float* out = static_cast<float*>(to.data);
-    parallel_for(s_.tables() * s_.queries, num_threads, [&](int64_t line, int32_t) {
-      float* sum = sums_ + line * s_.line;
-      for (int64_t group = 1; group < groups_; ++group) {
-        const float* part = sum + group * each_;
-        for (int64_t k = 0; k < s_.keys; ++k) sum[k] += part[k];
+    parallel_for(s_.tables() / s_.heads * s_.queries, num_threads, [&](int64_t index, int32_t) {
+      const int64_t batch = index / s_.queries, query = index % s_.queries;
+      float* out = static_cast<float*>(to.data) + batch * to.stride[0] + query * to.stride[2];
+      float* lines = scratch(s_.heads * s_.line);
+      for (int64_t head = 0; head < s_.heads; ++head) {
+        float* sum = to.stride[3] == 1 ? out + head * to.stride[1] : lines + head * s_.line;
+        std::copy_n(row(0, batch * s_.heads + head, query), s_.keys, sum);
+        for (int64_t group = 1; group < groups_; ++group) {
+          const float* part = row(group, batch * s_.heads + head, query);
+          for (int64_t k = 0; k < s_.keys; ++k) sum[k] += part[k];
+        }
       }
-      std::copy(sum, sum + s_.keys, out + line * s_.keys);
+      if (to.stride[3] != 1) write(lines, to, out);
     });
   }
 
@@ -51,6 +57,18 @@ class BiasGradient {
     const int64_t affordable = std::max<int64_t>(1, kTableFloats / std::max<int64_t>(1, table_floats(s)));
     const int64_t wanted = (kWantedTasks + s.tables() - 1) / std::max<int64_t>(1, s.tables());
     return std::max<int64_t>(1, std::min({rows_of(s), affordable, wanted}));
+  }
+
+  // lines: [head][key] of one query.
+  void write(const float* lines, const structdiff_tensor& to, float* out) const {
+    int64_t key = 0;
+    if (to.stride[1] == 1 && s_.heads % 4 == 0) {
+      key = s_.keys / 8 * 8;
+      transpose(static_cast<int>(s_.heads), static_cast<int>(key), lines, s_.line, out, to.stride[3]);
+    }
+    for (; key < s_.keys; ++key)
+      for (int64_t head = 0; head < s_.heads; ++head)
+        out[key * to.stride[3] + head * to.stride[1]] = lines[head * s_.line + key];
   }
 
   const Sizes& s_;
@@ -79,8 +97,9 @@ class Row {
     slopes_ = take(kBlock * s.line);
   }
 
-  void differentiate(int64_t batch, int64_t row, int64_t head, int64_t group) {
-    batch_ = batch, row_ = row, head_ = head, group_ = group;
+  // first: of its group.
+  void differentiate(int64_t batch, int64_t row, int64_t head, int64_t group, bool first) {
+    batch_ = batch, row_ = row, head_ = head, group_ = group, first_ = first;
     found_ = keys_of(p_.forward.mask, s_, batch, row, penalty_);
     if (found_.last == 0) return average();
     whole_ = rounded_up(found_.last, kLanes);
@@ -139,15 +158,18 @@ class Row {
       weighted += weight * load(slopes + k);
     }
     const float norm = 1.0f / sum_of(sum), mean = sum_of(weighted) * norm;
-    float* sums = bias_gradient_.row(group_, s_.shared_bias ? head_ : batch_ * s_.heads + head_, query);
+    float* sums = bias_gradient_.row(group_, table(), query);
+    if (first_) std::fill(sums + whole_, sums + std::max(whole_, s_.keys), 0.0f);
     for (int64_t k = 0; k < whole_; k += kLanes) {
       const Vector weight = load(weights + k) * norm;
       const Vector slope = weight * (load(slopes + k) - mean);
       store(weights + k, weight);
       store(slopes + k, slope);
-      store(sums + k, load(sums + k) + slope);
+      store(sums + k, first_ ? slope : load(sums + k) + slope);
     }
   }
+
+  int64_t table() const { return s_.shared_bias ? head_ : batch_ * s_.heads + head_; }
 
   const float* lse() const {
     return static_cast<const float*>(p_.forward.lse->data) + ((batch_ * s_.rows + row_) * s_.heads + head_) * s_.queries;
@@ -155,6 +177,7 @@ class Row {
 
   // No key exists: every output is the mean of all values.
   void average() {
+    if (first_) bias_gradient_.clear(group_, table());
     std::fill(grad_values_, grad_values_ + s_.width, 0.0f);
     std::fill(out_, out_ + s_.width, 0.0f);
     for (int64_t query = 0; query < s_.queries; ++query) {
@@ -173,6 +196,7 @@ class Row {
   const BiasTable& bias_;
   BiasGradient& bias_gradient_;
   int64_t batch_ = 0, row_ = 0, head_ = 0, group_ = 0;
+  bool first_ = true;
   Keys found_;
   int64_t whole_ = 0;  // keys up to whole vectors
   float *penalty_, *keys_, *keys_first_, *values_, *values_first_, *grad_keys_, *grad_values_;
@@ -199,11 +223,12 @@ int32_t run_backward(const Backward& p, int32_t num_threads) {
     BiasGradient bias_gradient(s, tables.get() + BiasTable::floats(s));
     parallel_for(s.tables() * bias_gradient.groups(), num_threads, [&](int64_t index, int32_t) {
       const int64_t table = index / bias_gradient.groups(), group = index % bias_gradient.groups();
-      bias_gradient.clear(group, table);
+      const int64_t first = bias_gradient.first_row(group), end = bias_gradient.first_row(group + 1);
+      if (first == end) bias_gradient.clear(group, table);
       Row row(p, s, bias, bias_gradient);
-      for (int64_t each = bias_gradient.first_row(group); each < bias_gradient.first_row(group + 1); ++each) {
+      for (int64_t each = first; each < end; ++each) {
         const int64_t batch = s.shared_bias ? each / s.rows : table / s.heads;
-        row.differentiate(batch, each % s.rows, table % s.heads, group);
+        row.differentiate(batch, each % s.rows, table % s.heads, group, each == first);
       }
     });
     bias_gradient.add_up(*p.grad_bias, num_threads);

@@ -32,11 +32,19 @@ void copy_line(const T* from, int64_t stride, const Sizes& s, float* to) {
     for (int64_t k = 0; k < s.keys; ++k) to[k] = widened(from[k * stride]) * kLog2e;
 }
 
-// One line of every head at once, where heads lie next to each other: each piece of memory is read once.
-template <class T, int Heads>
+// One line of four heads at once, where heads lie next to each other: each piece of memory is read once.
+template <class T>
 void copy_lines(const T* from, int64_t stride, const Sizes& s, float* to, int64_t to_next_head) {
-  for (int64_t k = 0; k < s.keys; ++k, from += stride)
-    for (int h = 0; h < Heads; ++h) to[h * to_next_head + k] = widened(from[h]) * kLog2e;
+  int64_t k = 0;
+  for (; k + 4 <= s.keys; k += 4, from += 4 * stride) {
+    alignas(16) float keys[4][4], heads[4][4];
+    for (int each = 0; each < 4; ++each)
+      for (int h = 0; h < 4; ++h) keys[each][h] = widened(from[each * stride + h]) * kLog2e;
+    transpose(4, 4, keys[0], 4, heads[0], 4);
+    for (int h = 0; h < 4; ++h) std::memcpy(to + h * to_next_head + k, heads[h], sizeof heads[h]);
+  }
+  for (; k < s.keys; ++k, from += stride)
+    for (int h = 0; h < 4; ++h) to[h * to_next_head + k] = widened(from[h]) * kLog2e;
 }
 
 template <class T>
@@ -45,10 +53,8 @@ void lay_out_query(const structdiff_tensor& bias, const Sizes& s, int64_t batch,
   const int64_t next_head = s.queries * s.line;
   float* to = table + (batch * s.heads * s.queries + query) * s.line;
   int64_t h = 0;
-  if (bias.stride[1] == 1) {
-    for (; h + 4 <= s.heads; h += 4) copy_lines<T, 4>(from + h, bias.stride[3], s, to + h * next_head, next_head);
-    for (; h + 2 <= s.heads; h += 2) copy_lines<T, 2>(from + h, bias.stride[3], s, to + h * next_head, next_head);
-  }
+  for (; bias.stride[1] == 1 && h + 4 <= s.heads; h += 4)
+    copy_lines(from + h, bias.stride[3], s, to + h * next_head, next_head);
   for (; h < s.heads; ++h) copy_line(from + h * bias.stride[1], bias.stride[3], s, to + h * next_head);
   for (h = 0; h < s.heads; ++h)
     for (int64_t k = s.keys; k < s.line; ++k)

@@ -322,6 +322,9 @@ def _open_cpu() -> tuple[ctypes.CDLL | None, str | None, str]:
     if not usable:
         return None, "the processor is older than the kernels", ""
     library, problem = _opened(cpu_library(usable[-1]))
+    # Libraries without it write the bias's gradient axis after axis, however it lies. CUDA's contract is as it was.
+    if library is not None and not hasattr(library, "structdiff_share_threads"):
+        return None, f"{cpu_library(usable[-1]).name} is of another version: install structdiff again", ""
     if library is not None:
         share_threads(library, team())
     return library, problem, usable[-1]
@@ -337,10 +340,9 @@ def team() -> ctypes.c_void_p | None:
 
 def share_threads(library: ctypes.CDLL, team: ctypes.c_void_p | None) -> None:
     """Lets kernels run on that team, or on threads of their own: see csrc/common/parallel.h."""
-    share = getattr(library, "structdiff_share_threads", None)  # not in libraries built before there was one
-    if share is not None:
-        share.argtypes, share.restype = [ctypes.c_void_p], None
-        share(team)
+    share = library.structdiff_share_threads
+    share.argtypes, share.restype = [ctypes.c_void_p], None
+    share(team)
 
 
 def cpu_library(level: str) -> Path:

@@ -23,7 +23,17 @@ def empty_gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Where the gradients go, made by ``new_empty``; that of the bias is at least float32, as the sums are."""
     sums = torch.promote_types(bias.dtype, torch.float32)
-    return new_empty(q, q.shape), new_empty(k, k.shape), new_empty(v, v.shape), new_empty(bias, bias.shape, dtype=sums)
+    grad_bias = _laid_out_as(bias, new_empty(bias, bias.shape, dtype=sums))
+    return new_empty(q, q.shape), new_empty(k, k.shape), new_empty(v, v.shape), grad_bias
+
+
+def _laid_out_as(bias: Tensor, fresh: Tensor) -> Tensor:
+    """Turns the axes of a new tensor into the bias's order, heads last most often: a gradient that lies otherwise is
+    copied by whoever gets it. The kernels for GPUs write it axis after axis.
+    """
+    if bias.device.type != "cpu":
+        return fresh
+    return fresh.as_strided_(bias.shape, torch.empty_like(bias, device="meta").stride())
 
 
 def key_penalty(mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -63,7 +73,7 @@ def backward(
     grad, q, k, v, bias, out = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (grad, q, k, v, bias, out))
     grads = [torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v)]
     grad_q, grad_k, grad_v = grads
-    grad_bias = torch.zeros(bias.shape, dtype=bias.dtype, device=bias.device)
+    grad_bias = _laid_out_as(bias, torch.zeros(bias.shape, dtype=bias.dtype, device=bias.device))
     # softmax's gradient is P * (dP - sum(P * dP)); the sum over keys equals that of grad * out over channels.
     expected = (grad * out).sum(-1)
     alive = torch.isfinite(lse[:, :, :1, :1])
