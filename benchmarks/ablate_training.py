@@ -30,8 +30,7 @@ from ablation_variants import AGAIN, BASELINE, SETS, Variant, cut_down, settings
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import TrainingBatches
 from structdiff.training.dataset import StructureSet
-from structdiff.training.module import TrainingModule
-from structdiff.training.run import TrainConfig
+from structdiff.training.run import TrainConfig, fresh_module
 
 _TURN = 30.0  # s of processor time
 #: Averages that are followed: 1 / the share of the steps they remember. The first is what training takes in short runs.
@@ -51,11 +50,7 @@ class Training:
         )
         torch.manual_seed(self.config.seed)
         with variant.denoiser():
-            self.module = TrainingModule(
-                variant.sizes or cut_down(), noise_levels=self.config.noise_levels, noise=self.config.noise,
-                self_conditioning=self.config.self_conditioning, recycles=self.config.recycles,
-                weights=self.config.losses, optimiser=self.config.optimiser, seed=self.config.seed,
-            )  # fmt: skip
+            self.module = fresh_module(self.config, variant.sizes or cut_down())
         self.optimiser = self.module.configure_optimizers()["optimizer"]
         memories = MEMORIES if variant.name == BASELINE else MEMORIES[:1]
         self.averages = {memory: [x.detach().clone() for x in self._weights()] for memory in memories}

@@ -30,8 +30,7 @@ from structdiff.evaluation.summary import Summary, summarise
 from structdiff.model.network import preset
 from structdiff.training.batches import TrainingBatches
 from structdiff.training.dataset import StructureSet
-from structdiff.training.module import TrainingModule
-from structdiff.training.run import TrainConfig, read_train_config
+from structdiff.training.run import TrainConfig, fresh_module, read_train_config
 
 PARTS = ("data", "trunk", "denoiser", "losses", "backward", "optimiser")
 _EDGE = 768  # of the matrices whose product tells the rate; those of the step are about as large
@@ -56,11 +55,7 @@ class Step:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         torch.manual_seed(config.seed)
-        self.module = TrainingModule(
-            preset(config.model), noise_levels=config.noise_levels, noise=config.noise,
-            self_conditioning=config.self_conditioning, recycles=config.recycles, weights=config.losses,
-            optimiser=config.optimiser, seed=config.seed,
-        )  # fmt: skip
+        self.module = fresh_module(config, preset(config.model))
         self.optimiser = self.module.configure_optimizers()["optimizer"]
         structures = StructureSet(config.data, "train")
         self.batches = TrainingBatches(structures, config.batches, config.tasks, seed=config.seed)

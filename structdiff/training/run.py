@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from structdiff.configuration import from_dict, to_dict
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import load_weights, save_weights
-from structdiff.model.network import preset
+from structdiff.model.network import ModelConfig, preset
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
@@ -159,13 +159,9 @@ def train(config: TrainConfig) -> Path:
     return config.out / "weights"
 
 
-def _module(config: TrainConfig) -> TrainingModule:
-    torch.manual_seed(config.seed)
-    sizes = preset(config.model)
-    if config.start_from is not None:
-        known = load_weights(config.start_from)
-        sizes = known.network.config
-    module = TrainingModule(
+def fresh_module(config: TrainConfig, sizes: ModelConfig) -> TrainingModule:
+    """What is trained under these settings: a fresh network of those sizes, drawn by PyTorch's own random state."""
+    return TrainingModule(
         sizes,
         noise_levels=config.noise_levels,
         self_conditioning=config.self_conditioning,
@@ -175,6 +171,15 @@ def _module(config: TrainConfig) -> TrainingModule:
         optimiser=config.optimiser,
         seed=config.seed,
     )
+
+
+def _module(config: TrainConfig) -> TrainingModule:
+    torch.manual_seed(config.seed)
+    sizes = preset(config.model)
+    if config.start_from is not None:
+        known = load_weights(config.start_from)
+        sizes = known.network.config
+    module = fresh_module(config, sizes)
     if config.start_from is not None:
         state = known.network.state_dict()
         module.network.load_state_dict(state)
