@@ -2,7 +2,8 @@
 
     python benchmarks/kernels/run.py --device cpu [--threads 2] [--sizes 128,256] [--operators triangle_attention]
     python benchmarks/kernels/run.py --memory 768       peak memory of triangle attention, forward and backward
-    python benchmarks/kernels/run.py --whole 64,128     design and predict, native over reference
+    python benchmarks/kernels/run.py --table            what was saved, as in docs/kernels.md
+    python benchmarks/kernels/run.py --whole 64,128     whole commands design and predict, native over reference
 
 Contestants: ``native``; ``reference``, what runs without a compiler; ``eager``, the definition in plain PyTorch, which
 writes every score to memory; ``sdpa``, torch's fused attention; of triangle multiplication, ``eager`` is the module as
@@ -18,6 +19,7 @@ import csv
 import math
 import os
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -203,6 +205,37 @@ def save(rows: list[dict]) -> None:
         writer.writerows([*kept, *rows])
 
 
+def saved_tables(device: str) -> None:
+    """The saved rows of a device: a table for each operator, a row for each case and pass."""
+    with RESULTS.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["device"] == device]
+    for operator in OPERATORS:
+        own = [row for row in rows if row["operator"] == operator]
+        rivals = [
+            name for name in ("eager", "einsum", "sdpa", "reference") if any(row["against"] == name for row in own)
+        ]
+        print(f"\n| {operator} | pass | ms | " + " | ".join(f"against {name}" for name in rivals) + " |")
+        print("|---" * (3 + len(rivals)) + "|")
+        for case, passed in sorted({(row["case"], row["pass"]) for row in own}, key=_by_case):
+            one = {row["against"]: row for row in own if (row["case"], row["pass"]) == (case, passed)}
+            cells = [case, passed, f"{float(next(iter(one.values()))['milliseconds']):.3g}"]
+            print("| " + " | ".join([*cells, *(_spread(one.get(name)) for name in rivals)]) + " |")
+
+
+def _by_case(pair: tuple[str, str]) -> tuple[bool, tuple[int, ...], str]:
+    """Forward first, then by the sizes that the case is called by, the widest first."""
+    numbers = [int(number) for number in re.findall(r"\d+", pair[0])]
+    widest = -numbers[-1]
+    return pair[1] == "backward", (numbers[1] if "tokens" in pair[0] else numbers[0], widest), pair[0]
+
+
+def _spread(row: dict[str, str] | None) -> str:
+    if row is None:
+        return ""
+    ratio, low, high = (float(row[name]) for name in ("times_as_fast", "lowest", "highest"))
+    return f"{ratio:.2g} ({low:.2g} to {high:.2g})"
+
+
 def peak_memory(size: int) -> None:
     """What triangle attention needs beside its inputs, outputs and gradients, in this process."""
     case = triangle_attention(size, 4, 32, "cpu")
@@ -227,32 +260,39 @@ _SEQUENCE = (
 )
 
 
-def whole_commands(sizes: list[int], repeats: int) -> None:
-    """Processor time of ``design`` and ``predict`` with native kernels over that with references."""
+def whole_commands(sizes: list[int], repeats: int, clock: str) -> None:
+    """Time of ``design`` and ``predict`` with native kernels over that with references, start of Python included."""
     command = [sys.executable, "-c", "import sys; from structdiff.cli.main import main; sys.exit(main())"]
     for size in sizes:
         for name in ("design", "predict"):
             ratios, last = [], {}
             for _ in range(repeats):
                 for mode in ("native", "reference"):
-                    last[mode] = _whole(command, name, size, mode)
+                    last[mode] = _whole(command, name, size, mode, clock)
                 ratios.append(last["native"] / last["reference"])
             print(f"{name} {size}: native / reference {statistics.median(ratios):.2f} ({min(ratios):.2f} to "
-                  f"{max(ratios):.2f}), last {last['native']:.1f} s of processor time")  # fmt: skip
+                  f"{max(ratios):.2f}), last {last['native']:.1f} s ({clock})", flush=True)  # fmt: skip
 
 
-def _whole(command: list[str], name: str, size: int, mode: str) -> float:
+def _whole(command: list[str], name: str, size: int, mode: str, clock: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         fasta = Path(folder) / "x.fasta"
         fasta.write_text(f">A|protein\n{(_SEQUENCE * (size // len(_SEQUENCE) + 1))[:size]}\n")
         asked = ["design", "--contigs", str(size)] if name == "design" else ["predict", str(fasta)]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = _children_time(clock)
         done = subprocess.run([*command, *asked, "--out", f"{folder}/out", "--kernels", mode, "--no-relax", "-q"],
                               capture_output=True, text=True, check=False, env=os.environ)  # fmt: skip
         if done.returncode:
             raise SystemExit(done.stderr)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return _children_time(clock) - began
+
+
+def _children_time(clock: str) -> float:
+    """Seconds of the wall's clock, or those that processors spent on children that have ended."""
+    if clock == "wall":
+        return time.perf_counter()
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def main() -> None:
@@ -265,14 +305,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--clock", default="wall", choices=CLOCKS)
     parser.add_argument("--save", action="store_true")
+    parser.add_argument("--table", action="store_true")
     parser.add_argument("--memory", type=int)
     parser.add_argument("--whole")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.table:
+        return saved_tables(options.device)
     if options.memory:
         return peak_memory(options.memory)
     if options.whole:
-        return whole_commands([int(size) for size in options.whole.split(",")], options.repeats)
+        return whole_commands([int(size) for size in options.whole.split(",")], options.repeats, options.clock)
     torch.manual_seed(0)
     print("  ".join(f"{name:>{width}}" for name, width in _WIDTHS.items()))
     for operator in options.operators.split(","):

@@ -15,7 +15,6 @@ from structdiff.constraints.ideal_pieces import (
     BEFORE_HELIX,
     HELIX_TORSIONS,
     HYDROGEN_BOND,
-    STRAND_TORSIONS,
     pair_bonds,
 )
 from structdiff.constraints.stereochemistry import Stereochemistry
@@ -24,7 +23,11 @@ from structdiff.spec.fold import Block, StrandPair
 
 _N_TO_O_SPREAD, _N_TO_C = 0.12, 3.85  # Å
 _FORMED = 3.5  # Å between N and O of a hydrogen bond that is there
-_WELL, _CAP_WELL = 20.0, 160.0  # kT/radian², how steep the torsions' wells are; weaker caps turn into more helix
+#: kT/radian², how steep the torsions' wells are; weaker caps turn into more helix, weaker strands into flat sheets.
+_HELIX_WELL, _STRAND_WELL, _CAP_WELL = 20.0, 60.0, 160.0
+#: phi and psi (degrees) of the well of strands: more twisted than natural ones on average (-119, 136), since hydrogen
+#: bonds and the density of torsions flatten sheets.
+_STRAND_AIM = (-112.0, 137.0)
 
 
 def bonds_of_fold(blocks: Sequence[Block], pairs: Sequence[StrandPair], chain: np.ndarray) -> list[tuple[int, int]]:
@@ -113,7 +116,7 @@ def _with_wells(
         return model
     kinds = len(preference.table)
     wells = np.stack(
-        [_well(each, _WELL) for each in (HELIX_TORSIONS, STRAND_TORSIONS)]
+        [_well(HELIX_TORSIONS, _HELIX_WELL), _well(_STRAND_AIM, _STRAND_WELL)]
         + [_well(each, _CAP_WELL) for each in (BEFORE_HELIX, AFTER_HELIX)]
     )
     wells /= model.spreads.torsion_preference

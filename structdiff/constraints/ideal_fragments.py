@@ -98,6 +98,9 @@ def fragment_pieces(
     """
     loop = np.zeros(len(chain), bool) if loop is None else loop
     pieces: list[Piece] = []
+    beside = ladders(pairs, chain)
+    # Strands side by side are not quite as one alone.
+    laid = {residue for facing, _ in beside for both in facing for residue in both}
     for block in blocks:
         helix = block.letter == "H"
         low, high = _grown(block, chain) if helix else (block.start, block.stop)
@@ -109,8 +112,10 @@ def fragment_pieces(
         size = min(high - low, _HELIX_WINDOW if helix else _STRAND_WINDOW)
         for start in range(high - low - size + 1):
             window = slice(start, start + size)
+            if not helix and laid.issuperset(range(low + start, low + start + size)):
+                continue
             pieces.append((backbone[low:high][window].reshape(-1), whole[window].reshape(-1, 3)))
-    for facing, parallel in ladders(pairs, chain):
+    for facing, parallel in beside:
         shape = ideal_pair(len(facing), parallel)
         size = min(len(facing), _PAIR_WINDOW)
         for start in range(len(facing) - size + 1):

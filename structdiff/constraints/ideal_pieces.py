@@ -19,6 +19,11 @@ HELIX_TORSIONS = (-63.0, -42.5)
 #: ... and the residues before and after a helix, which end it (Aurora & Rose 1998).
 BEFORE_HELIX, AFTER_HELIX = (-94.0, 167.0), (66.0, 30.0)
 STRAND_TORSIONS = (-118.0, 132.0)
+#: ... and of strands side by side, of the residues that are bonded to each other and of those between them, by turns:
+#: as the hydrogen bonds ask for where pairs twist by 22 and 20 degrees, as natural ones do. With the same torsions all
+#: along the bonds fit at 10 degrees only (docs/log.md).
+_ANTIPARALLEL_TORSIONS = ((-122.0, 135.0), (-115.4, 127.0))
+_PARALLEL_TORSIONS = ((-118.8, 128.7), (-110.9, 127.6))
 #: Å between N and O of a hydrogen bond.
 HYDROGEN_BOND = 2.9
 
@@ -68,21 +73,16 @@ def pair_bonds(length: int, *, parallel: bool) -> list[tuple[tuple[int, int], tu
 def ideal_pair(length: int, parallel: bool) -> Float[np.ndarray, "2 residue 4 3"]:
     """Two strands beside each other (Å); place k faces place k, so an antiparallel strand 1 is written backwards.
 
-    Two equal strands are laid so that their hydrogen bonds (`pair_bonds`) have the right length and direction.
+    The strands are laid so that their hydrogen bonds (`pair_bonds`) have the right length and direction.
     """
-    longer = ideal_strand(length + 1)
-    strand, before = longer[1:], longer[:-1]
-    hydrogen = strand[:, 0] + _unit(before[:, 2] - before[:, 3])
-    strand = np.concatenate([strand, hydrogen[:, None]], 1)
-    other = strand if parallel else strand[::-1]
+    strand, other = _pair_strands(length, parallel)
     facing = np.full(length, _PARALLEL_CA) if parallel else np.where(np.arange(length) % 2, *_ANTIPARALLEL_CA)
     bonds = pair_bonds(length, parallel=parallel)
     centre = other[:, 1].mean(0)
-    axis = strand[-1, 1] - strand[0, 1]
-    sideways = strand[0::2, 3].mean(0) - strand[0::2, 2].mean(0)
-    sideways = sideways - axis * (sideways @ axis) / (axis @ axis)
-    sideways = _unit(sideways)
-    turn_over = Rotation.identity() if parallel else Rotation.from_rotvec(np.pi * sideways)
+    frame = _frame(strand, 0)
+    axis, sideways = frame[:, 0], frame[:, 1]
+    # The other runs along the same places, and its bonded residues point back.
+    turn_over = Rotation.from_matrix(frame @ np.diag([1.0, -1.0, -1.0]) @ _frame(other, int(parallel)).T)
 
     def placed(pose: np.ndarray) -> np.ndarray:
         turned = (Rotation.from_rotvec(pose[:3]) * turn_over).apply((other - centre).reshape(-1, 3))
@@ -103,11 +103,38 @@ def ideal_pair(length: int, parallel: bool) -> Float[np.ndarray, "2 residue 4 3"
             ]
         )
 
-    starts = [np.array([0, 0, 0, *(shift * _unit(axis))]) for shift in (-3.4, -1.7, 0.0, 1.7, 3.4)]
+    starts = [np.array([0, 0, 0, *(shift * axis)]) for shift in (-3.4, -1.7, 0.0, 1.7, 3.4)]
     # Of two residues there are fewer errors than coordinates of the pose, which Levenberg-Marquardt cannot do.
     method = "lm" if length > 2 else "trf"
     best = min((least_squares(errors, start, method=method) for start in starts), key=lambda found: found.cost)
     return np.stack([strand, placed(best.x)])[:, :, :4]
+
+
+def _pair_strands(length: int, parallel: bool) -> tuple[np.ndarray, np.ndarray]:
+    """N, CA, C, O and the hydrogen of N (Å) of both strands of a pair, by places, each where it was built."""
+    torsions = _PARALLEL_TORSIONS if parallel else _ANTIPARALLEL_TORSIONS
+    # One residue more before the first of each chain: the hydrogen is opposite to its oxygen.
+    upwards = list(range(-1, length))
+    one = _with_hydrogens([torsions[place % 2] for place in upwards])
+    if parallel:
+        return one, _with_hydrogens([torsions[1 - place % 2] for place in upwards])
+    return one, _with_hydrogens([torsions[place % 2] for place in range(length, -1, -1)])[::-1]
+
+
+def _with_hydrogens(torsions: Sequence[tuple[float, float]]) -> np.ndarray:
+    """N, CA, C, O and hydrogen (Å) of all residues but the first."""
+    whole = _backbone(torsions)
+    strand, before = whole[1:], whole[:-1]
+    hydrogen = strand[:, 0] + _unit(before[:, 2] - before[:, 3])
+    return np.concatenate([strand, hydrogen[:, None]], 1)
+
+
+def _frame(strand: np.ndarray, first: int) -> np.ndarray:
+    """Axes (columns) of a strand: along its places, to where every second residue's oxygen points, and across."""
+    along = _unit(strand[-1, 1] - strand[0, 1])
+    sideways = strand[first::2, 3].mean(0) - strand[first::2, 2].mean(0)
+    sideways = _unit(sideways - along * (sideways @ along))
+    return np.stack([along, sideways, np.cross(along, sideways)], 1)
 
 
 def _backbone(torsions: Sequence[tuple[float, float]]) -> np.ndarray:

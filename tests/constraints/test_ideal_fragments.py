@@ -6,7 +6,7 @@ import torch
 
 from structdiff.constraints.hydrogen_bonds import bonds_of_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces, ladders
-from structdiff.constraints.ideal_pieces import ideal_helix, ideal_pair, ideal_strand
+from structdiff.constraints.ideal_pieces import ideal_helix, ideal_pair, ideal_strand, pair_bonds
 from structdiff.constraints.surroundings import carried_along
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
@@ -36,6 +36,32 @@ def test_pairs_of_strands_are_sheets(parallel, length):
         pair[1] = pair[1][::-1]
     made = dssp(pair.reshape(-1, 4, 3), np.repeat([0, 1], length))
     assert made == 2 * ("L" + "E" * (length - 2) + "L")
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_pairs_twist_as_natural_ones_do_with_all_bonds_of_the_right_length(parallel):
+    pair = ideal_pair(7, parallel)
+    one, other = pair[:, :, 1]
+    for place in range(2, 5):
+        across = other[place] - one[place]
+        across /= np.linalg.norm(across)
+        first, second = one[place + 2] - one[place - 2], other[place + 2] - other[place - 2]
+        twist = np.degrees(
+            np.arctan2(np.cross(first, second) @ across, first @ second - first @ across * (second @ across))
+        )
+        assert -25 < twist < -15  # natural pairs: -22 (antiparallel) and -21 in the mean, quartiles -29 and -15
+    bonds = [np.linalg.norm(pair[n, i, 0] - pair[o, j, 3]) for (n, i), (o, j) in pair_bonds(7, parallel=parallel)]
+    np.testing.assert_allclose(bonds, 2.85, atol=0.16)
+
+
+def test_a_strand_of_a_pair_is_laid_out_with_it_alone():
+    blocks = blocks_of("LEEEEEELLEEEEEEL")
+    count = 16
+    rows, chain = np.arange(4 * count).reshape(count, 4), np.zeros(count, int)
+    alone = fragment_pieces(blocks, (), rows, chain)
+    together = fragment_pieces(blocks, strand_pairs(blocks), rows, chain)
+    assert {len(atoms) for atoms, _ in alone} == {20}
+    assert {len(atoms) for atoms, _ in together} == {32}
 
 
 def test_a_middle_strand_is_bonded_to_either_side_by_turns():
