@@ -218,7 +218,8 @@ def saved_tables(device: str) -> None:
         print("|---" * (3 + len(rivals)) + "|")
         for case, passed in sorted({(row["case"], row["pass"]) for row in own}, key=_by_case):
             one = {row["against"]: row for row in own if (row["case"], row["pass"]) == (case, passed)}
-            cells = [case, passed, f"{float(next(iter(one.values()))['milliseconds']):.3g}"]
+            taken = float(next(iter(one.values()))["milliseconds"])
+            cells = [case, passed, f"{taken:.0f}" if taken >= 100 else f"{taken:.3g}"]
             print("| " + " | ".join([*cells, *(_spread(one.get(name)) for name in rivals)]) + " |")
 
 
