@@ -28,7 +28,7 @@ _PARALLEL_TORSIONS = ((-118.8, 128.7), (-110.9, 127.6))
 HYDROGEN_BOND = 2.9
 
 #: Å between N and C of a hydrogen bond, and between the CA that face each other in sheets.
-_N_TO_C = 3.8
+_N_TO_C = 4.07
 _PARALLEL_CA, _ANTIPARALLEL_CA = 4.85, (4.5, 5.4)
 
 _LENGTHS = {"n_ca": 1.458, "ca_c": 1.525, "c_o": 1.231, "c_n": 1.329}

@@ -27,15 +27,15 @@ from structdiff.spec.layout import Layout
 from structdiff.typing import Float
 
 #: How designs are relaxed: those of which something is asked that moves of some Å would undo, ...
-NEAR_SPREADS = Spreads(torsion_preference=1.0, overlap=0.05)
+NEAR_SPREADS = Spreads(torsion_preference=1.0)
 NEAR_RELAXATION = Relaxation(restraint=0.5)
 #: ... and new chains under a fold plan alone, which are nowhere in particular and may go further for torsions that
 #: nature has (docs/log.md).
 FAR_SPREADS = Spreads(torsion_preference=6.0, overlap=0.05)
-FAR_RELAXATION = Relaxation(restraint=0.05, blurs=(40.0, 25.0, 15.0, 8.0))
+FAR_RELAXATION = Relaxation(restraint=0.2, blurs=(40.0, 25.0, 15.0, 8.0))
 #: Å: helices and strands of a sketch keep their distances while they are relaxed if they come as near as this, and
 #: with what spread; CA pairs that are further apart than the nearest by more than the last are left out.
-_SKETCH_NEAR, _SKETCH_SPREAD, _SKETCH_BAND = 10.5, 0.8, 2.5
+_SKETCH_NEAR, _SKETCH_SPREAD, _SKETCH_BAND = 10.5, 0.4, 2.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
