@@ -18,8 +18,8 @@ from structdiff.typing import Float
 HELIX_TORSIONS = (-63.0, -42.5)
 #: ... and the residues before and after a helix, which end it (Aurora & Rose 1998).
 BEFORE_HELIX, AFTER_HELIX = (-94.0, 167.0), (66.0, 30.0)
-STRAND_TORSIONS = (-118.0, 132.0)
-#: ... and of strands side by side, of the residues that are bonded to each other and of those between them, by turns:
+_STRAND_TORSIONS = (-118.0, 132.0)
+#: ... and in strands side by side, of the residues that are bonded to each other and of those between them, by turns:
 #: as the hydrogen bonds ask for where pairs twist by 22 and 20 degrees, as natural ones do. With the same torsions all
 #: along the bonds fit at 10 degrees only (docs/log.md).
 _ANTIPARALLEL_TORSIONS = ((-122.0, 135.0), (-115.4, 127.0))
@@ -48,7 +48,7 @@ def ideal_helix(length: int, *, begins: bool = False, ends: bool = False) -> Flo
 @lru_cache(maxsize=64)
 def ideal_strand(length: int) -> Float[np.ndarray, "residue 4 3"]:
     """N, CA, C, O (Å) of a strand, twisted as those in sheets."""
-    return _backbone([STRAND_TORSIONS] * length)
+    return _backbone([_STRAND_TORSIONS] * length)
 
 
 def pair_bonds(length: int, *, parallel: bool) -> list[tuple[tuple[int, int], tuple[int, int]]]:

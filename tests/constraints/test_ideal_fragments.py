@@ -9,6 +9,7 @@ from structdiff.constraints.ideal_fragments import IdealFragments, fragment_piec
 from structdiff.constraints.ideal_pieces import ideal_helix, ideal_pair, ideal_strand, pair_bonds
 from structdiff.constraints.surroundings import carried_along
 from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.internal_coordinates import dihedral
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.spec.fold import blocks_of, strand_pairs
 
@@ -42,13 +43,9 @@ def test_pairs_of_strands_are_sheets(parallel, length):
 def test_pairs_twist_as_natural_ones_do_with_all_bonds_of_the_right_length(parallel):
     pair = ideal_pair(7, parallel)
     one, other = pair[:, :, 1]
-    twists = []
-    for place in range(2, 5):
-        across = other[place] - one[place]
-        across /= np.linalg.norm(across)
-        first, second = one[place + 2] - one[place - 2], other[place + 2] - other[place - 2]
-        inside = first @ second - first @ across * (second @ across)
-        twists.append(np.degrees(np.arctan2(np.cross(first, second) @ across, inside)))
+    places = np.arange(2, 5)
+    along, beside = one[places + 2] - one[places - 2], other[places + 2] - other[places - 2]
+    twists = np.degrees(dihedral(one[places] + along, one[places], other[places], other[places] + beside))
     assert -25 < np.mean(twists) < -16  # natural pairs: -22 (antiparallel) and -21 in the mean, quartiles -29 and -15
     bonds = [np.linalg.norm(pair[n, i, 0] - pair[o, j, 3]) for (n, i), (o, j) in pair_bonds(7, parallel=parallel)]
     np.testing.assert_allclose(bonds, 2.85, atol=0.16)
