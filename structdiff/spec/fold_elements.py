@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from structdiff.spec.fold import BlockPair, Register
 from structdiff.typing import Float
@@ -47,20 +49,21 @@ class Element:
     direction: Float[np.ndarray, "3"]
     normal: Float[np.ndarray, "3"]
 
-    @property
-    def half(self) -> float:
-        """Half of its length in Å."""
-        return 0.5 * (self.length - 1) * (_HELIX_RISE if self.letter == "H" else _STRAND_RISE)
-
     def alphas(self) -> Float[np.ndarray, "residue 3"]:
         """Its CA atoms (Å)."""
-        along = np.linspace(-self.half, self.half, self.length)[:, None] * self.direction + self.middle
-        place = np.arange(self.length)[:, None]
-        if self.letter == "E":
-            return along + _STRAND_PLEAT * (1.0 - 2.0 * (place % 2)) * self.normal
-        other = np.cross(self.direction, self.normal)
-        turn = place * _HELIX_TURN
-        return along + _HELIX_RADIUS * (np.cos(turn) * self.normal + np.sin(turn) * other)
+        axes = np.array((self.direction, self.normal, across(self.direction, self.normal)))
+        return self.middle + _in_own_axes(self.letter, self.length) @ axes
+
+
+@lru_cache
+def _in_own_axes(letter: str, length: int) -> Float[np.ndarray, "residue 3"]:
+    """CA atoms (Å) of a helix or strand about its middle: along it, along its normal, and across both."""
+    place = np.arange(length)
+    along = (place - 0.5 * (length - 1)) * (_HELIX_RISE if letter == "H" else _STRAND_RISE)
+    if letter == "E":
+        return np.stack((along, _STRAND_PLEAT * (1.0 - 2.0 * (place % 2)), np.zeros(length)), axis=1)
+    turn = place * _HELIX_TURN
+    return np.stack((along, _HELIX_RADIUS * np.cos(turn), _HELIX_RADIUS * np.sin(turn)), axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +133,13 @@ def strand_normal(length: int, up: bool, normal: np.ndarray) -> np.ndarray:
     return normal if length % 2 or up else -normal
 
 
-def faces_bonded(strand: Element, place: int, across: np.ndarray) -> bool:
-    """Whether that residue of a strand has its N-H and C=O towards the strand that lies ``across`` of it.
+def faces_bonded(strand: Element, place: int, towards: np.ndarray) -> bool:
+    """Whether that residue of a strand has its N-H and C=O towards the strand that lies on that side of it.
 
     L-amino acids leave no choice: seen along the strand with the side chain up, they point to the left.
     """
     side_chain = strand.normal * (1.0 - 2.0 * (place % 2))
-    return bool(np.cross(strand.direction, side_chain) @ across > 0)
+    return bool(across(strand.direction, side_chain) @ towards > 0)
 
 
 def hairpin_loop(one: Element, other: Element, rng: np.random.Generator) -> int:
@@ -147,17 +150,18 @@ def hairpin_loop(one: Element, other: Element, rng: np.random.Generator) -> int:
 
 def joined_fold(elements: Sequence[Element], loops: tuple[int, ...]) -> IdealFold | None:
     """The fold with its neighbours; None where a loop is too short or two elements run into each other."""
-    clouds = [each.alphas() for each in elements]
-    for (before, after), loop in zip(pairwise(clouds), loops[1:-1], strict=True):
-        if np.linalg.norm(after[0] - before[-1]) > _REACH * (loop + 1):
+    clouds = [elements[0].alphas()]
+    for after, loop in zip(elements[1:], loops[1:-1], strict=True):
+        clouds.append(after.alphas())  # one at a time, since most that are drawn fail here
+        if _length(clouds[-1][0] - clouds[-2][-1]) > _REACH * (loop + 1):
             return None
     adjacent, parallel, registers = [], [], []
     for low, high in _pairs(len(elements)):
-        if np.linalg.norm(clouds[low][:, None] - clouds[high][None], axis=-1).min() < _NEAREST:
+        if cdist(clouds[low], clouds[high]).min() < _NEAREST:
             return None
         one, other = elements[low], elements[high]
         both = one.letter + other.letter
-        if np.linalg.norm(one.middle - other.middle) < BESIDE[both]:
+        if _length(one.middle - other.middle) < BESIDE[both]:
             adjacent.append((low + 1, high + 1))
             if both == "EE" and one.direction @ other.direction > 0:
                 parallel.append((low + 1, high + 1))
@@ -180,7 +184,17 @@ def turned(angle: float) -> tuple[np.ndarray, np.ndarray]:
 
 def unit(arrow: np.ndarray) -> np.ndarray:
     """An arrow of length one."""
-    return arrow / np.linalg.norm(arrow)
+    return arrow / _length(arrow)
+
+
+def across(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The cross product of two arrows, ten times as quick as numpy's of many."""
+    (a, b, c), (d, e, f) = one.tolist(), other.tolist()
+    return np.array([b * f - c * e, c * d - a * f, a * e - b * d])
+
+
+def _length(arrow: np.ndarray) -> float:
+    return math.sqrt(arrow @ arrow)
 
 
 def _pairs(count: int) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from structdiff.spec.fold_elements import HELIX_SPACING, IdealFold, element, joined_fold, unit
+from structdiff.spec.fold_elements import HELIX_SPACING, IdealFold, across, element, joined_fold, unit
 from structdiff.spec.ideal_sheets import shared_out
 
 #: Residues of helices, of the loops between two, and at the ends.
@@ -40,7 +40,7 @@ def _ring(sizes: list[int], loops: tuple[int, ...], rng: np.random.Generator) ->
         angle = way * 2 * math.pi * place / count
         outward = np.array([math.cos(angle), math.sin(angle), 0.0])
         # Left-handed coil: upwards the angle falls.
-        upward = unit(np.array([0.0, 0.0, 1.0]) - math.tan(tilt) * np.cross([0.0, 0.0, 1.0], outward))
+        upward = unit(np.array([0.0, 0.0, 1.0]) - math.tan(tilt) * across(np.array([0.0, 0.0, 1.0]), outward))
         up = 1.0 if place % 2 == 0 else -1.0
         middle = radius * outward + np.array([0.0, 0.0, rng.normal(0.0, 0.7)])
         found.append(element("H", size, middle, up * upward, outward))

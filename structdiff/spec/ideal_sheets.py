@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from structdiff.spec.fold_elements import (
     STRAND_SPACING,
     Element,
     IdealFold,
+    across,
     element,
     hairpin_loop,
     joined_fold,
@@ -37,6 +39,9 @@ _LANE_ROOM = 1.9  # strands between two helices on one side
 #: strand each then lies, and how far from each other, in strands.
 _SECOND_HELIX = 0.45
 _BESIDE_STRAND, _APART = (-1.0, -0.5, 0.0, 0.5, 1.0), (_LANE_ROOM, 2.6)
+_SIDES = np.array([-1.0, 1.0])
+#: How far from a strand, in strands, the next may lie after a hairpin, and after a helix.
+_BESIDE, _NEAR = np.array([-1, 1]), np.array([-1, 1, -2, 2, -3, 3, -4, 4])
 
 Lanes = dict[int, tuple[float, float]]  # of each helix its place along the sheet, in strands, and its side, 1 or -1
 
@@ -79,7 +84,7 @@ def _helix_on(
     """A helix over a lane of a sheet, turned and shifted as on natural sheets."""
     centre = lane + side * (_SHEET_TO_HELIX + rng.normal(0.0, 0.4)) * normal + rng.normal(0.0, 1.8) * direction
     angle = math.radians(rng.normal(0.0, 16.0))
-    way = math.cos(angle) * direction + math.sin(angle) * np.cross(normal, direction)
+    way = math.cos(angle) * direction + math.sin(angle) * across(normal, direction)
     return element("H", length, centre, way if up else -way, normal)
 
 
@@ -159,12 +164,13 @@ def _arranged(string: str, rng: np.random.Generator) -> tuple[dict[int, int], La
             done = _with_end_helices(string, dict(zip(strands, at, strict=True)), lanes, rng)
             return None if done is None else (at, done)
         before, after = strands[len(at) - 1], strands[len(at)]
+        low, high = min(at), max(at)
         for step in _steps(after == before + 1, rng):
             left[0] -= 1
             new, onward = at[-1] + step, lanes
             if left[0] < 0:
                 return None
-            if new in at or max(*at, new) - min(*at, new) >= len(strands):
+            if new in at or max(high, new) - min(low, new) >= len(strands):
                 continue
             if after == before + 2:
                 side = -math.copysign(1.0, step) * (1.0 if before % 2 == 0 else -1.0)  # right-handed crossover
@@ -187,28 +193,34 @@ def _arranged(string: str, rng: np.random.Generator) -> tuple[dict[int, int], La
 
 def _steps(hairpin: bool, rng: np.random.Generator) -> list[int]:
     """How far from a strand the next may lie, in random order: beside it after a hairpin, else up to four away."""
-    sizes = [1] if hairpin else [1, 2, 3, 4]
-    return rng.permutation([sign * size for size in sizes for sign in (-1, 1)]).tolist()
+    return rng.permutation(_BESIDE if hairpin else _NEAR).tolist()
 
 
 def _joined(lanes: Lanes, place: int, lane: tuple[float, float]) -> Lanes | None:
     """The lanes with one more; None where another helix lies there."""
-    if any(side == lane[1] and abs(at - lane[0]) < _LANE_ROOM for at, side in lanes.values()):
-        return None
+    for at, side in lanes.values():
+        if side == lane[1] and abs(at - lane[0]) < _LANE_ROOM:
+            return None
     return {**lanes, place: lane}
 
 
 def _two_joined(lanes: Lanes, place: int, strands: tuple[int, int], rng: np.random.Generator) -> Lanes | None:
     """The lanes with two helices more, side by side on the way from one strand to another; None where no room is."""
-    ways = [(strands[0] + one, strands[1] + other) for one in _BESIDE_STRAND for other in _BESIDE_STRAND]
-    ways = [way for way in ways if _APART[0] <= abs(way[0] - way[1]) <= _APART[1]]
-    for number in rng.permutation(len(ways)):
-        for side in rng.permutation([-1.0, 1.0]).tolist():
-            first = _joined(lanes, place, (ways[number][0], side))
-            second = None if first is None else _joined(first, place + 1, (ways[number][1], side))
+    ways = _ways(strands[1] - strands[0])
+    for number in rng.permutation(len(ways)).tolist():
+        for side in rng.permutation(_SIDES).tolist():
+            first = _joined(lanes, place, (strands[0] + ways[number][0], side))
+            second = None if first is None else _joined(first, place + 1, (strands[0] + ways[number][1], side))
             if second is not None:
                 return second
     return None
+
+
+@cache
+def _ways(step: int) -> tuple[tuple[float, float], ...]:
+    """Where two helices between two strands may lie, in strands from the first one."""
+    ways = ((one, step + other) for one in _BESIDE_STRAND for other in _BESIDE_STRAND)
+    return tuple(way for way in ways if _APART[0] <= abs(way[0] - way[1]) <= _APART[1])
 
 
 def _with_end_helices(string: str, where: dict[int, int], lanes: Lanes, rng: np.random.Generator) -> Lanes | None:
