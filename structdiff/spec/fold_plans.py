@@ -18,6 +18,7 @@ from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Energy, RadiusOfGyration
 from structdiff.spec.fold import BlockPair, Register, Sketch, blocks_of
 from structdiff.spec.fold_elements import IdealFold
+from structdiff.spec.grown_folds import grow_fold
 from structdiff.spec.ideal_folds import draw_ideal_folds, draw_kind, kind_of
 from structdiff.spec.layout import Layout
 from structdiff.spec.motif_folds import Anchor, draw_anchored_fold, helices_around
@@ -164,12 +165,13 @@ def _plan_of(fold: IdealFold) -> FoldPlan:
 def plan_around(length: int, anchor: Anchor, rng: np.random.Generator) -> FoldPlan | None:
     """The plan of an ideal fold that a motif is part of, its sketch in the motif's frame.
 
-    Where none fits, helices before, between and after the stretches of the motif, which stand where they will; None if
-    something else stands around the motif.
+    Where none fits, helices that grow from the motif; where they find no place either, helices that stand where they
+    will. None if something else stands around the motif, since the network lays chains around that by itself.
     """
     fold = draw_anchored_fold(length, anchor, rng)
     if fold is None and len(anchor.obstacles):
         return None
+    fold = fold or grow_fold(length, anchor, rng)
     if fold is None:
         return FoldPlan(letters=helices_around(length, anchor.places, rng), adjacent=())
     return FoldPlan(

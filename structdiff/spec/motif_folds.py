@@ -16,7 +16,7 @@ from structdiff.spec.ideal_folds import draw_ideal_folds
 from structdiff.typing import Float
 
 #: Rounds of so many ideal folds that are tried; Å of misfit from which on one is good enough to stop, and too bad.
-_ROUNDS, _FOLDS, _GOOD_FIT, _WORST_FIT = 9, 40, 1.0, 2.5
+_ROUNDS, _FOLDS, _GOOD_FIT, _WORST_FIT = 9, 40, 1.0, 1.5
 #: Residues by which the loops before an element of the fold may change in all, and how long loops may get.
 _SHIFT, _SHORTEST_LOOP, _LONGEST_LOOP, _SHORTEST_END = 10, 2, 9, 1
 #: Residues of the shortest helices and strands, of the motif as of the fold.
@@ -24,6 +24,7 @@ _SHORTEST = {"H": 4, "E": 3}
 #: Å: how near CA atoms of motif and fold may come; how near CA atoms of the fold may and must come to atoms of what
 #: stands around.
 _NEAREST, _NEAREST_OBSTACLE, _BESIDE_OBSTACLE = 4.4, 5.0, 7.0
+_ON_THE_WAY = 3.5  # Å from the straight way of a loop to CA atoms of the motif and atoms around
 _ALONG_CHAIN = 3  # residues along a chain that are near each other anyway
 _REACH = 3.5  # Å that a residue bridges at most
 #: Å of misfit for each residue of the motif in a helix or strand on which the fold has none, and the other way round.
@@ -68,13 +69,8 @@ def draw_anchored_fold(length: int, anchor: Anchor, rng: np.random.Generator) ->
     Of many ideal folds, each moved along the chain until an element of it falls on one of the motif, the one that fits
     best in space; None where the motif has neither helix nor strand of some length, or none fits.
     """
-    told = np.full(length, "L")
-    told[anchor.places] = list(anchor.letters)
-    own = _blocks(told)
-    kept = np.full(length, "L")
-    for block in own:
-        kept[block.start : block.stop] = block.letter
-    anchor = replace(anchor, letters="".join(kept[anchor.places]))
+    anchor = replace(anchor, letters=letters_kept(length, anchor))
+    own = _blocks(_told(length, anchor))
     best: AnchoredFold | None = None
     for _ in range(_ROUNDS if own else 0):
         for fold in draw_ideal_folds(length, rng, _FOLDS):
@@ -85,6 +81,21 @@ def draw_anchored_fold(length: int, anchor: Anchor, rng: np.random.Generator) ->
             if best is not None and best.misfit < _GOOD_FIT:
                 return best
     return best
+
+
+def letters_kept(length: int, anchor: Anchor) -> str:
+    """The motif's letters, of its helices and strands those alone that are long enough."""
+    kept = np.full(length, "L")
+    for block in _blocks(_told(length, anchor)):
+        kept[block.start : block.stop] = block.letter
+    return "".join(kept[anchor.places])
+
+
+def _told(length: int, anchor: Anchor) -> np.ndarray:
+    """One letter for each residue of the chain, L where the motif says nothing."""
+    told = np.full(length, "L")
+    told[anchor.places] = list(anchor.letters)
+    return told
 
 
 def helices_around(length: int, kept: np.ndarray, rng: np.random.Generator) -> str:
@@ -184,10 +195,12 @@ def _anchored(fold: IdealFold, elements: Sequence[Block], anchor: Anchor, length
     text = _merged(kinds, owner, anchor)
     if text is None or not _possible(points, text, anchor):
         return None
-    return _with_neighbours(text, points, anchor, misfit)
+    return fold_of_points(text, points, anchor, misfit)
 
 
-def _with_neighbours(text: str, points: np.ndarray, anchor: Anchor, misfit: float) -> AnchoredFold | None:
+def fold_of_points(
+    text: str, points: Float[np.ndarray, "residue 3"], anchor: Anchor, misfit: float = 0.0
+) -> AnchoredFold | None:
     """The fold of these letters and CA atoms with what lies side by side; None where a new strand would be alone."""
     blocks = blocks_of(text)
     sketch = tuple(points[block.start : block.stop] for block in blocks)
@@ -252,8 +265,10 @@ def _possible(points: np.ndarray, text: str, anchor: Anchor) -> bool:
     letters, inside = np.array(list(text)), np.zeros(len(text), bool)
     inside[anchor.places] = True
     known = np.flatnonzero(inside | (letters != "L"))
-    for before, after in pairwise(known):
+    for before, after in pairwise(known.tolist()):
         if np.linalg.norm(points[after] - points[before]) > _REACH * (after - before) + 0.6:
+            return False
+        if after > before + 1 and not _way_is_free(points, before, after, anchor):
             return False
     new = np.flatnonzero(~inside & (letters != "L"))
     near = np.abs(new[:, None] - anchor.places) <= _ALONG_CHAIN
@@ -262,6 +277,15 @@ def _possible(points: np.ndarray, text: str, anchor: Anchor) -> bool:
     if not len(anchor.obstacles):
         return True
     return bool(_NEAREST_OBSTACLE <= cdist(points[new], anchor.obstacles).min() < _BESIDE_OBSTACLE)
+
+
+def _way_is_free(points: np.ndarray, before: int, after: int, anchor: Anchor) -> bool:
+    """Whether the straight way of a loop leads past the motif and what is around."""
+    share = (np.arange(before + 1, after)[:, None] - before) / (after - before)
+    way = (1 - share) * points[before] + share * points[after]
+    far = np.minimum(np.abs(anchor.places - before), np.abs(anchor.places - after)) > _ALONG_CHAIN
+    standing = np.concatenate([anchor.alphas[far], anchor.obstacles])
+    return not len(standing) or bool(cdist(way, standing).min() >= _ON_THE_WAY)
 
 
 def _neighbours(blocks: Sequence[Block], sketch: Sequence[np.ndarray]) -> tuple[BlockPair, ...]:
