@@ -18,7 +18,7 @@ from structdiff.constraints.ideal_pieces import (
     pair_bonds,
 )
 from structdiff.constraints.stereochemistry import Stereochemistry
-from structdiff.constraints.torsion_preference import TorsionPreference
+from structdiff.constraints.torsion_preference import TorsionPreference, torsion_well
 from structdiff.spec.fold import Block, StrandPair
 
 _N_TO_O_SPREAD, _N_TO_C = 0.12, 4.1  # Å; natural sheets and helices have 4.07 and 4.14 from N to C
@@ -115,10 +115,9 @@ def _with_wells(
     if preference is None:
         return model
     kinds = len(preference.table)
-    wells = np.stack(
-        [_well(HELIX_TORSIONS, _HELIX_WELL), _well(_STRAND_AIM, _STRAND_WELL)]
-        + [_well(each, _CAP_WELL) for each in (BEFORE_HELIX, AFTER_HELIX)]
-    )
+    caps = [(each, _CAP_WELL) for each in (BEFORE_HELIX, AFTER_HELIX)]
+    aims = [(HELIX_TORSIONS, _HELIX_WELL), (_STRAND_AIM, _STRAND_WELL), *caps]
+    wells = np.stack([torsion_well(np.radians(aim), depth) for aim, depth in aims])
     wells /= model.spreads.torsion_preference
     table = torch.cat([preference.table, torch.from_numpy(wells) + preference.table[GENERAL]])
     number = {"H": kinds, "E": kinds + 1}
@@ -132,12 +131,3 @@ def _with_wells(
     kind = torch.tensor([wanted.get(alpha, kind) for alpha, kind in usual], dtype=torch.int64)
     changed = TorsionPreference(atoms=preference.atoms, kind=kind, table=table)
     return dataclasses.replace(model, torsion_preference=changed)
-
-
-def _well(torsions: tuple[float, float], depth: float) -> np.ndarray:
-    from structdiff.chemistry.ramachandran_density import log_density
-
-    count = log_density().shape[-1]
-    angle = (np.arange(count) + 0.5) * 2 * np.pi / count - np.pi
-    away = [1 - np.cos(angle - np.radians(centre)) for centre in torsions]
-    return depth * (away[0][:, None] + away[1][None, :])

@@ -18,7 +18,7 @@ from structdiff.typing import Float
 HELIX_TORSIONS = (-63.0, -42.5)
 #: ... and the residues before and after a helix, which end it (Aurora & Rose 1998).
 BEFORE_HELIX, AFTER_HELIX = (-94.0, 167.0), (66.0, 30.0)
-_STRAND_TORSIONS = (-118.0, 132.0)
+STRAND_TORSIONS = (-118.0, 132.0)
 #: ... and in strands side by side, of the residues that are bonded to each other and of those between them, by turns:
 #: as the hydrogen bonds ask for where pairs twist by 22 and 20 degrees, as natural ones do. With the same torsions all
 #: along the bonds fit at 10 degrees only (docs/log.md).
@@ -42,13 +42,13 @@ def ideal_helix(length: int, *, begins: bool = False, ends: bool = False) -> Flo
     torsions = [HELIX_TORSIONS] * length
     torsions[0] = BEFORE_HELIX if begins else HELIX_TORSIONS
     torsions[-1] = AFTER_HELIX if ends else HELIX_TORSIONS
-    return _backbone(torsions)
+    return ideal_backbone(torsions)
 
 
 @lru_cache(maxsize=64)
 def ideal_strand(length: int) -> Float[np.ndarray, "residue 4 3"]:
     """N, CA, C, O (Å) of a strand, twisted as those in sheets."""
-    return _backbone([_STRAND_TORSIONS] * length)
+    return ideal_backbone([STRAND_TORSIONS] * length)
 
 
 def pair_bonds(length: int, *, parallel: bool) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -123,7 +123,7 @@ def _pair_strands(length: int, parallel: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def _with_hydrogens(torsions: Sequence[tuple[float, float]]) -> np.ndarray:
     """N, CA, C, O and hydrogen (Å) of all residues but the first."""
-    whole = _backbone(torsions)
+    whole = ideal_backbone(torsions)
     strand, before = whole[1:], whole[:-1]
     hydrogen = strand[:, 0] + _unit(before[:, 2] - before[:, 3])
     return np.concatenate([strand, hydrogen[:, None]], 1)
@@ -137,7 +137,7 @@ def _frame(strand: np.ndarray, first: int) -> np.ndarray:
     return np.stack([along, sideways, np.cross(along, sideways)], 1)
 
 
-def _backbone(torsions: Sequence[tuple[float, float]]) -> np.ndarray:
+def ideal_backbone(torsions: Sequence[tuple[float, float]]) -> np.ndarray:
     """N, CA, C, O (Å) of residues that have these torsions phi and psi (degrees), peptides trans."""
     atoms = [torch.tensor(point, dtype=torch.float64) for point in ((0.0, 0.0, 0.0), (_LENGTHS["n_ca"], 0.0, 0.0))]
     bend = _ANGLES["n_ca_c"]

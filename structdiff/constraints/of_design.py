@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -14,6 +15,7 @@ from structdiff.constraints.energy_terms import build_term, kept_clash_term
 from structdiff.constraints.fold_sketch import FOLLOWED, FOLLOWED_LONG, FoldSketch
 from structdiff.constraints.hydrogen_bonds import with_distances, with_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
+from structdiff.constraints.loop_choice import loops_between
 from structdiff.constraints.obstacles import obstacle_terms
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import Relaxation
@@ -133,6 +135,8 @@ class DesignConstraints:
         )  # fmt: skip
         if not self.only_fold:
             return model
+        loops = loops_between(self.blocks, self.placed.backbone, self.placed.chain, self.loop)
+        model = dataclasses.replace(model, loops=tuple(loops))
         rows, lengths = self._between_elements()
         usable = ~held[rows].all(1)
         return with_distances(model, rows[usable], lengths[usable], spread=_SKETCH_SPREAD)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from structdiff.constraints.descent import Descent
+from structdiff.constraints.loop_choice import with_chosen_loops
 from structdiff.constraints.minimiser import minimise
 from structdiff.constraints.repair import part_coinciding, restore_hands
 from structdiff.constraints.repulsion import NeighbourList
@@ -132,8 +133,9 @@ def _relax_one(
     for descent.contact_weight, dampings in _GLIDES:
         positions = descent.glide(positions, dampings)
     positions = restore_hands(model, torch.from_numpy(positions), free).numpy()
+    model = with_chosen_loops(model, positions)
     for blur in (*settings.blurs, 0.0):
-        if settings.blurs:
+        if settings.blurs or model.loops:
             descent = Descent(_blurred(model, blur), anchor.numpy(), free.numpy(), cis.numpy(), images)
         descent.restraint = settings.restraint
         found = minimise(

@@ -36,6 +36,18 @@ class Spreads:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Loop:
+    """A loop between two elements of these letters ("HE"): rows of its CA atoms and of N, CA, C of residues beside it.
+
+    around (residue, 3): the last residues of the element before, then the first of the one after.
+    """
+
+    joins: str
+    alphas: np.ndarray
+    around: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Stereochemistry:
     """What the bonds, angles, handedness, planes and contacts of a structure should be, and what deviation costs.
 
@@ -43,7 +55,7 @@ class Stereochemistry:
     pairs, then 1-4 pairs in planes, with their distances in Å; cis_distance: that of a cis peptide, where the pair
     belongs to a bond before proline, else the same. proline_bond: row of ``proline_omega`` (CA, C, N, CA) that the pair
     hangs on, -1 for none. quadruples (quadruple, 4) with volumes (b - a) . ((c - a) x (d - a)) in Å³: handed centres,
-    then planes. spread of each in Å or Å³.
+    then planes. spread of each in Å or Å³. loops: those that are to take a natural shape while they are relaxed.
     """
 
     pairs: Int[Tensor, "pair 2"]
@@ -61,6 +73,7 @@ class Stereochemistry:
     repulsion: Repulsion
     torsion_preference: TorsionPreference | None
     tables: CovalentTables
+    loops: tuple[Loop, ...] = ()
 
     @classmethod
     def from_structure(

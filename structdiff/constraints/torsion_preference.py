@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -70,10 +70,7 @@ class TorsionPreference:
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, "sample residue"]:
         """Energy of each residue's torsions (kT), 0 at the commonest ones."""
-        before, n, ca, c, after = positions[:, self.atoms].unbind(2)
-        first = torch.stack([before, n], 1)
-        second, third, fourth = torch.stack([n, ca], 1), torch.stack([ca, c], 1), torch.stack([c, after], 1)
-        angles = torsion(first, second, third, fourth)
+        angles = backbone_torsions(self.atoms, positions).movedim(-1, 1)
         bins = self.table.shape[-1]
         place = (angles + torch.pi) * (bins / (2 * torch.pi)) - 0.5
         whole = place.detach().floor()
@@ -82,6 +79,24 @@ class TorsionPreference:
         kind = self.kind.view(1, -1, 1, 1)
         values = self.table.to(positions.dtype)[kind, nodes[:, 0].unsqueeze(-1), nodes[:, 1].unsqueeze(-2)]
         return torch.einsum("srpq,srp,srq->sr", values, weights[:, 0], weights[:, 1])
+
+
+def backbone_torsions(
+    atoms: Int[Tensor, "residue 5"], positions: Float[Tensor, "sample atom 3"]
+) -> Float[Tensor, "sample residue 2"]:
+    """phi and psi (radian) of residues by their atoms: C before, N, CA, C, N after."""
+    before, n, ca, c, after = positions[:, atoms].unbind(2)
+    first, second = torch.stack([before, n], -2), torch.stack([n, ca], -2)
+    third, fourth = torch.stack([ca, c], -2), torch.stack([c, after], -2)
+    return torsion(first, second, third, fourth)
+
+
+def torsion_well(torsions: Sequence[float] | np.ndarray, depth: float) -> Float[np.ndarray, "bin bin"]:
+    """A well about phi and psi (radian), in the bins of the density: depth (kT/radian²) is how steep it is."""
+    count = log_density().shape[-1]
+    angle = (np.arange(count) + 0.5) * 2 * np.pi / count - np.pi
+    phi, psi = (1 - np.cos(angle - centre) for centre in torsions)
+    return depth * (phi[:, None] + psi[None, :])
 
 
 @lru_cache(maxsize=8)
