@@ -19,8 +19,8 @@ from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.spec.fold import Block
 from structdiff.typing import Float
 
-#: Residues of the elements before and after a loop that say where it begins and ends, and how far (Å) these may be off
-#: for half a unit of minus log share, by which shapes are chosen; a radian² off the loop's torsions counts so much.
+#: Shapes are chosen by minus the log of their share, to which are added 0.5 (misfit / _MISFIT)², the Å by which this
+#: many residues of the elements before and after are missed, and _OFF (1 - cos) of how far each torsion is off.
 _FLANK, _MISFIT, _OFF = 3, 0.7, 0.5
 #: kT/radian², how steep the wells of a loop's torsions are.
 _WELL = 80.0
