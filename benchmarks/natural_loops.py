@@ -3,11 +3,11 @@
     python benchmarks/natural_loops.py SOURCE [--refit] [--designs FOLDER...]
 
 SOURCE is the folder of the structure collection. With --refit the table that loops of designs are relaxed towards is
-made anew: of chains of the training split at 2.5 Å or better (one of each 90 % cluster) all loops of 2 to 8 residues between
-helices and strands (DSSP) are sorted by the regions of phi and psi of their residues; each sort seen often enough is
-written with its count and its mean torsions to structdiff/evaluation/data. Then, for chains of the validation and test
-splits and for each FOLDER of designs, it is printed how many loops there are of lengths that the table has, and which
-share is of a sort in it.
+made anew: of chains of the training split at 2.5 Å or better (one of each 90 % cluster) all loops of 2 to 8 residues
+between helices and strands (DSSP) are sorted by the regions of phi and psi of their residues; each sort seen often
+enough is written with its count and its mean torsions to structdiff/evaluation/data. Then, for chains of the validation
+and test splits and for each FOLDER of designs, it is printed how many loops there are of lengths that the table has,
+and which share is of a sort in it.
 """
 
 from __future__ import annotations
