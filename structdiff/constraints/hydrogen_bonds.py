@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from structdiff.chemistry.ramachandran_density import GENERAL
 from structdiff.constraints.ideal_fragments import ladders
 from structdiff.constraints.ideal_pieces import (
     AFTER_HELIX,
@@ -18,7 +17,7 @@ from structdiff.constraints.ideal_pieces import (
     pair_bonds,
 )
 from structdiff.constraints.stereochemistry import Stereochemistry
-from structdiff.constraints.torsion_preference import TorsionPreference, torsion_well
+from structdiff.constraints.torsion_preference import torsion_well
 from structdiff.spec.fold import Block, StrandPair
 
 _N_TO_O_SPREAD, _N_TO_C = 0.12, 4.1  # Å; natural sheets and helices have 4.07 and 4.14 from N to C
@@ -118,8 +117,6 @@ def _with_wells(
     caps = [(each, _CAP_WELL) for each in (BEFORE_HELIX, AFTER_HELIX)]
     aims = [(HELIX_TORSIONS, _HELIX_WELL), (_STRAND_AIM, _STRAND_WELL), *caps]
     wells = np.stack([torsion_well(np.radians(aim), depth) for aim, depth in aims])
-    wells /= model.spreads.torsion_preference
-    table = torch.cat([preference.table, torch.from_numpy(wells) + preference.table[GENERAL]])
     number = {"H": kinds, "E": kinds + 1}
     wanted = {int(backbone[row, 1]): number[block.letter] for block in blocks for row in range(block.start, block.stop)}
     for block in blocks:
@@ -129,5 +126,5 @@ def _with_wells(
     in_loops = preference.with_loops(set(backbone[loop, 1].tolist()))
     usual = zip(in_loops.atoms[:, 2].tolist(), in_loops.kind.tolist(), strict=True)
     kind = torch.tensor([wanted.get(alpha, kind) for alpha, kind in usual], dtype=torch.int64)
-    changed = TorsionPreference(atoms=preference.atoms, kind=kind, table=table)
+    changed = preference.with_wells(kind, wells, model.spreads.torsion_preference)
     return dataclasses.replace(model, torsion_preference=changed)

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 
 from structdiff.chemistry.natural_loops import LoopShapes, loop_shapes
-from structdiff.chemistry.ramachandran_density import GENERAL
 from structdiff.constraints.ideal_pieces import HELIX_TORSIONS, STRAND_TORSIONS, ideal_backbone
 from structdiff.constraints.stereochemistry import Loop, Stereochemistry
-from structdiff.constraints.torsion_preference import TorsionPreference, backbone_torsions, torsion_well
+from structdiff.constraints.torsion_preference import backbone_torsions, torsion_well
 from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.spec.fold import Block
 from structdiff.typing import Float
@@ -61,11 +60,10 @@ def with_chosen_loops(model: Stereochemistry, positions: np.ndarray) -> Stereoch
             continue
         for row, aim in zip(rows, _chosen(loop, torsions[rows], positions), strict=True):
             kind[row] = len(preference.table) + len(wells)
-            wells.append(torsion_well(aim, _WELL) / model.spreads.torsion_preference)
+            wells.append(torsion_well(aim, _WELL))
     if not wells:
         return model
-    table = torch.cat([preference.table, torch.from_numpy(np.stack(wells)) + preference.table[GENERAL]])
-    changed = TorsionPreference(atoms=preference.atoms, kind=kind, table=table)
+    changed = preference.with_wells(kind, np.stack(wells), model.spreads.torsion_preference)
     return dataclasses.replace(model, torsion_preference=changed)
 
 

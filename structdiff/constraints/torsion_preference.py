@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from structdiff.chemistry.ramachandran_density import CLASSES, log_density, loop_log_density, residue_class
+from structdiff.chemistry.ramachandran_density import CLASSES, GENERAL, log_density, loop_log_density, residue_class
 from structdiff.geometry.torsions import torsion
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Float, Int
@@ -62,6 +62,16 @@ class TorsionPreference:
         own = torch.tensor([alpha in alphas for alpha in self.atoms[:, 2].tolist()], dtype=torch.bool)
         usual = self.kind < len(CLASSES)
         return dataclasses.replace(self, kind=torch.where(own & usual, self.kind + len(CLASSES), self.kind))
+
+    def with_wells(
+        self, kind: Int[Tensor, " residue"], wells: Float[np.ndarray, "well bin bin"], weight: float
+    ) -> TorsionPreference:
+        """The same with wells (kT) added to the density of any residue, as kinds after those that there are.
+
+        kind: the new kind of each residue. weight: kT for each unit of log density, by which all is multiplied later.
+        """
+        table = torch.cat([self.table, torch.from_numpy(wells / weight) + self.table[GENERAL]])
+        return dataclasses.replace(self, kind=kind, table=table)
 
     def smoothed(self, width: float) -> TorsionPreference:
         """The same with natural densities blurred by ``width`` (degrees): torsions that none has see where to go."""
