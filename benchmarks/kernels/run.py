@@ -8,8 +8,8 @@
 Contestants: ``native``; ``reference``, what runs without a compiler; ``eager``, the definition in plain PyTorch, which
 writes every score to memory; ``sdpa``, torch's fused attention; of triangle multiplication, ``eager`` is the module as
 OpenFold writes it (planes, then a matrix product) and ``einsum`` as Boltz does (channels last). ``--clock cpu`` counts
-the processor's time in place of the wall's, for a machine that does other work. ``--save`` replaces this device's rows
-in benchmarks/reference_results.csv.
+the processor's time in place of the wall's, for a machine that does other work. ``--save`` replaces the rows
+of this device and machine in benchmarks/reference_results.csv.
 """
 
 from __future__ import annotations
@@ -79,17 +79,18 @@ def triangle_attention(size: int, heads: int, channels: int, device: str) -> Cas
     return Case("triangle_attention", f"N {size}, {heads} x {channels}", [q, k, v, bias], who)
 
 
-def attention_pair_bias(size: int, heads: int, channels: int, device: str, batch: int = 4) -> Case:
-    """As in the denoiser: several samples, each with its own bias."""
-    q, k, v = (torch.randn(batch, size, heads, channels, device=device) for _ in range(3))
-    bias = torch.randn(batch, size, size, heads, device=device).permute(0, 3, 1, 2)
+def attention_pair_bias(size: int, heads: int, channels: int, device: str, *, samples: int, shared: bool) -> Case:
+    """As in the denoiser: several samples, each with a bias of its own, or all with one."""
+    q, k, v = (torch.randn(samples, size, heads, channels, device=device) for _ in range(3))
+    bias = torch.randn(1 if shared else samples, size, size, heads, device=device).permute(0, 3, 1, 2)
 
     def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         return scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2)
 
     who = {"native": kernels.attention_pair_bias, "reference": kernels.attention_pair_bias, "sdpa": sdpa}
-    return Case("attention_pair_bias", f"{batch} x {size} tokens, {heads} x {channels}", [q, k, v, bias], who)
+    name = f"{samples} x {size} tokens, {heads} x {channels}{', one bias' if shared else ''}"
+    return Case("attention_pair_bias", name, [q, k, v, bias], who)
 
 
 def eager_multiplication(
@@ -131,7 +132,11 @@ OPERATORS: dict[str, Callable[[int, str], list[Case]]] = {
     "triangle_attention": lambda size, device: [
         triangle_attention(size, 4, 32, device), triangle_attention(size, 2, 16, device)
     ],
-    "attention_pair_bias": lambda size, device: [attention_pair_bias(size, 8, 32, device)],
+    "attention_pair_bias": lambda size, device: [
+        attention_pair_bias(size, 8, 32, device, samples=4, shared=False),
+        attention_pair_bias(size, 16, 24, device, samples=8, shared=True),
+        attention_pair_bias(size, 16, 64, device, samples=8, shared=True),
+    ],
     "triangle_multiplication": lambda size, device: [
         triangle_multiplication(size, 128, 128, device), triangle_multiplication(size, 64, 32, device)
     ],
@@ -187,13 +192,13 @@ def report(case: Case, passed: str, taken: dict[str, list[float]], options: argp
     return rows
 
 
-_WIDTHS = {"operator": 24, "case": 26, "pass": 8, "against": 9, "times_as_fast": 6, "lowest": 6, "highest": 6,
+_WIDTHS = {"operator": 24, "case": 34, "pass": 8, "against": 9, "times_as_fast": 6, "lowest": 6, "highest": 6,
            "milliseconds": 9}  # fmt: skip
 
 
 def save(rows: list[dict]) -> None:
-    """Replaces the rows of the same device, operator, case, pass and rival; keeps all others."""
-    key = COLUMNS[:5]
+    """Replaces the rows of the same device, operator, case, pass, rival and machine; keeps all others."""
+    key = (*COLUMNS[:5], "machine")
     fresh = {tuple(row[name] for name in key) for row in rows}
     kept: list[dict] = []
     if RESULTS.exists():
@@ -206,10 +211,17 @@ def save(rows: list[dict]) -> None:
 
 
 def saved_tables(device: str) -> None:
-    """The saved rows of a device: a table for each operator, a row for each case and pass."""
+    """The saved rows of a device: for each machine a table for each operator, a row for each case and pass."""
     with RESULTS.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["device"] == device]
-    for operator in OPERATORS:
+    for machine in dict.fromkeys(row["machine"] for row in rows):
+        print(f"\n{machine}")
+        _tables([row for row in rows if row["machine"] == machine])
+
+
+def _tables(rows: list[dict[str, str]]) -> None:
+    """One machine's."""
+    for operator in dict.fromkeys(row["operator"] for row in rows):
         own = [row for row in rows if row["operator"] == operator]
         rivals = [
             name for name in ("eager", "einsum", "sdpa", "reference") if any(row["against"] == name for row in own)
