@@ -6,14 +6,22 @@ import math
 
 import numpy as np
 
-from structdiff.spec.fold_elements import HELIX_SPACING, IdealFold, across, element, joined_fold, unit
+from structdiff.spec.fold_elements import (
+    HELIX_SPACING,
+    IdealFold,
+    across,
+    element,
+    element_sizes,
+    joined_fold,
+    unit,
+)
 from structdiff.spec.ideal_sheets import shared_out
 
-#: Residues of helices, of the loops between two, and at the ends.
-_HELIX, _LOOP, _ENDS = (9, 20), (2, 7), (1, 5)
+#: How far helices reach, over the diameter of the chain; residues of the loops between two, and at the ends.
+_HELIX, _LOOP, _ENDS = (0.8, 1.3), (2, 7), (1, 5)
 #: Å between two layers; degrees by which their helices cross (Chothia, Levitt & Richardson 1981).
 _LAYERS_APART, _CROSSINGS = 10.3, (-50.0, 20.0, 90.0)
-_RING, _ORDERS = 0.4, 10  # share of bundles that are rings; orders of helices in layers that are tried
+_RING, _ORDERS = 0.7, 10  # share of bundles that are rings; orders of helices in layers that are tried
 _LONGEST_PAIR = 50  # residues of a chain of two helices
 
 
@@ -22,7 +30,7 @@ def bundle(length: int, rng: np.random.Generator) -> IdealFold | None:
     count = int(rng.integers(2, 8))
     loops = [int(rng.integers(_LOOP[0], _LOOP[1] + 1)) for _ in range(count - 1)]
     ends = [int(rng.integers(_ENDS[0], _ENDS[1] + 1)) for _ in range(2)]
-    sizes = shared_out(length - sum(loops) - sum(ends), count, _HELIX, rng)
+    sizes = shared_out(length - sum(loops) - sum(ends), count, element_sizes("H", length, _HELIX), rng)
     if sizes is None or (count == 2 and length > _LONGEST_PAIR):
         return None
     ring = count == 2 or (count < 5 and rng.random() < _RING)
