@@ -26,7 +26,7 @@ from structdiff.spec.fold_elements import (
 _SHEET_TO_HELIX = 11.5
 #: A strand is turned by so much against the one before it (left-handed, seen across the strands).
 SHEET_TWIST = math.radians(-20.0)
-#: How far helices and strands reach, over the diameter of the chain: long elements make a fold designable.
+#: How far helices and strands reach, over the diameter of the chain.
 _HELIX, _STRAND = (0.55, 1.0), (0.55, 1.0)
 #: Residues of the loops before and after helices, and at the ends; loops may be longer by 3.
 _LOOP = (2, 5)
