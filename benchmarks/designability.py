@@ -1,31 +1,38 @@
 """Do designs get sequences that fold into them? LigandMPNN writes them, trRosetta judges them.
 
-    python benchmarks/designability.py FOLDER... [--designs 20 --sequences 8 --json OUT]
+    python benchmarks/designability.py FOLDER... [--designs 20 --sequences 8 --json OUT] [--natural DATA --length 100]
 
 FOLDERs hold designs (``structdiff design --contigs 64 -n 100 -o FOLDER``). Of each design its best sequence counts,
-by trRosetta's log likelihood of the design's own distances; the same letters shuffled stand beside it.
+by trRosetta's log likelihood of the design's own distances; the same letters shuffled stand beside it. With --natural,
+held-out chains of a folder made by ``structdiff prepare`` are treated in the same way: of both held-out splits, a tenth
+shorter or longer than the lengths asked for, and as compact as single chains are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from held_out_chains import of_both_splits, with_oxygen
 
 from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.descriptors import radius_of_gyration_score
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.trrosetta import judge_design
 from structdiff.inverse_folding import design_sequences
 from structdiff.structure.files import read_structure, write_atomically
+from structdiff.structure.tables import Structure
 
-GOOD_LIKELIHOOD, GOOD_PRECISION = -3.0, 0.5  # what small natural proteins reach
+GOOD_LIKELIHOOD, GOOD_PRECISION = -3.0, 0.5
+COMPACT = 1.5  # natural standard deviations that a chain's radius of gyration may be off
 
 
-def judged(path: Path, sequences: int, rng: np.random.Generator) -> dict[str, float]:
-    structure = read_structure(path)
+def judged(structure: Structure, sequences: int, rng: np.random.Generator) -> dict[str, float]:
     backbone = Backbone.from_structure(structure)
     found = design_sequences(structure, model="ligandmpnn", num_sequences=sequences, seed=0)
     letters = ["".join(each.sequences.values()) for each in found]
@@ -41,34 +48,55 @@ def judged(path: Path, sequences: int, rng: np.random.Generator) -> dict[str, fl
     }
 
 
+def natural_chains(data: Path, length: int) -> Iterator[Structure]:
+    for chain in of_both_splits(data, shortest=round(0.9 * length), longest=round(1.1 * length)):
+        structure = with_oxygen(chain.structure)
+        if abs(radius_of_gyration_score(Backbone.from_structure(structure))) <= COMPACT:
+            yield structure
+
+
+def report_of(rows: list[dict[str, float]]) -> dict[str, object]:
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    columns["good"] = [
+        float(row["log_likelihood"] >= GOOD_LIKELIHOOD and row["contact_precision"] >= GOOD_PRECISION) for row in rows
+    ]
+    return {"designs": len(rows)} | {
+        name: {
+            "mean": (found := summarise(own)).mean,
+            "low": found.low,
+            "high": found.high,
+            "median": float(np.median(own)),
+        }
+        for name, own in columns.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--natural", type=Path, metavar="DATA")
+    parser.add_argument("--length", type=int, nargs="*", default=[64, 100], help="residues of natural chains")
     parser.add_argument("--designs", type=int, default=20, help="the first so many of each folder")
     parser.add_argument("--sequences", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if not (arguments.folders or arguments.natural):
+        parser.error("give folders of designs, or --natural DATA")
     torch.set_num_threads(arguments.threads)
-    rng, report = np.random.default_rng(0), {}
+    sets: dict[str, Iterable[Structure]] = {}
     for folder in arguments.folders:
-        files = sorted(folder.glob("*.cif"), key=lambda path: (len(path.stem), path.stem))[: arguments.designs]
-        rows = [judged(path, arguments.sequences, rng) for path in files]
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        columns["good"] = [
-            float(row["log_likelihood"] >= GOOD_LIKELIHOOD and row["contact_precision"] >= GOOD_PRECISION)
-            for row in rows
-        ]
-        report[folder.name] = {"designs": len(rows)} | {
-            name: {
-                "mean": (found := summarise(own)).mean,
-                "low": found.low,
-                "high": found.high,
-                "median": float(np.median(own)),
-            }
-            for name, own in columns.items()
-        }
-        print(folder.name, json.dumps(report[folder.name], indent=1), flush=True)
+        files = sorted(folder.glob("*.cif"), key=lambda path: (len(path.stem), path.stem))
+        sets[folder.name] = map(read_structure, files)
+    if arguments.natural:
+        sets |= {f"natural_{length}": natural_chains(arguments.natural, length) for length in arguments.length}
+    rng, report = np.random.default_rng(0), {}
+    for name, structures in sets.items():
+        rows = [judged(each, arguments.sequences, rng) for each in islice(structures, arguments.designs)]
+        if not rows:
+            parser.error(f"{name}: nothing to judge")
+        report[name] = report_of(rows)
+        print(name, json.dumps(report[name], indent=1), flush=True)
     if arguments.json:
         write_atomically(arguments.json, json.dumps(report, indent=2) + "\n")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 from Bio.Align import PairwiseAligner, substitution_matrices
@@ -66,6 +68,14 @@ def held_out_chains(structures: StructureSet, *, shortest: int, longest: int, se
             )
         )  # fmt: skip
     return found
+
+
+def of_both_splits(data: Path, *, shortest: int, longest: int) -> list[Chain]:
+    """Held-out chains of the validation and test splits of a prepared set in turn, so that any first ones hold both."""
+    splits = [
+        held_out_chains(StructureSet(data, split), shortest=shortest, longest=longest) for split in ("val", "test")
+    ]
+    return [chain for pair in zip_longest(*splits) for chain in pair if chain is not None]
 
 
 def with_oxygen(structure: Structure) -> Structure:

@@ -12,26 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
-from held_out_chains import Chain, held_out_chains, with_oxygen
+from held_out_chains import Chain, of_both_splits, with_oxygen
 
 import structdiff.evaluation.natural_sequences as bundled
 from structdiff.inverse_folding import design_sequences, score_sequence
 from structdiff.structure.files import write_atomically
-from structdiff.training.dataset import StructureSet
 
 MODELS = ("proteinmpnn", "ligandmpnn")
 FILE = Path(bundled.__file__).parent / "data" / bundled.DATA_FILE
-
-
-def whole_chains(data: Path) -> list[Chain]:
-    """Chains of both held-out splits in turn, so that any first ones hold some of each."""
-    splits = [held_out_chains(StructureSet(data, split), shortest=40, longest=150) for split in ("val", "test")]
-    return [chain for pair in zip_longest(*splits) for chain in pair if chain is not None]
 
 
 def row(chain: Chain) -> dict:
@@ -54,7 +46,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     kept = {own["name"]: own for own in json.loads(FILE.read_text())["chains"]} if FILE.is_file() else {}
     rows, began = [], time.monotonic()
-    chains = whole_chains(arguments.data)[: arguments.chains]
+    chains = of_both_splits(arguments.data, shortest=40, longest=150)[: arguments.chains]
     for number, chain in enumerate(chains, start=1):
         if chain.name not in kept and time.monotonic() - began > 60 * arguments.minutes:
             print(f"{arguments.minutes:g} minutes are over", flush=True)

@@ -17,6 +17,7 @@ from structdiff.configuration import to_dict
 from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.relaxation import relax
 from structdiff.constraints.residue_torsions import glycine_and_proline
+from structdiff.constraints.sequenced import relaxed_unit
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.features.copies import side_by_side
@@ -97,9 +98,13 @@ def finished_design(
         positions = _relaxed(job.structure, positions, held=held, only=placed, images=images, asked=job.asked)
     positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
-    verdicts = unit_verdicts(job, structure)
     logits = _with_torsions(job, structure, draw.restype_logits)
     named = _with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM))
+    if options.relax and job.asked is not None:
+        named = relaxed_unit(named, job.asked, None if job.symmetry is None else Images.of(job.symmetry.operators))
+        positions[job.visible] = named.atoms.positions
+        structure = job.structure.with_positions(positions, resolved=placed)
+    verdicts = unit_verdicts(job, structure)
     own = _of_first(draw.confidence, len(job.tokens))
     design = Design(
         structure=named,

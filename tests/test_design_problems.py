@@ -9,7 +9,10 @@ import torch
 
 import structdiff
 from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.clashes import backbone_clashes
+from structdiff.evaluation.covalent import angle_deviation
 from structdiff.evaluation.descriptors import radius_of_gyration
+from structdiff.evaluation.ramachandran import ramachandran
 from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.pipeline import load_engine
@@ -53,6 +56,16 @@ def test_every_example_is_met(path, options, engine):
     assert not missed
     assert made.all_met
     assert np.isfinite(made.structure.atoms.positions).all()
+
+
+def test_designs_are_without_strain_and_clashes(options, engine):
+    """Relaxed once more when their residues have letters, without what pulled them to their folds."""
+    problem = structdiff.Problem(contigs="60", seed=0)
+    made = structdiff.design(problem, options=options, engine=engine, num_designs=4)
+    backbones = [Backbone.from_structure(each.structure) for each in made]
+    assert np.mean([angle_deviation(each).share_over_4_sigma for each in backbones]) < 0.002
+    assert np.mean([ramachandran(each).favoured for each in backbones]) > 0.96
+    assert sum(len(backbone_clashes(each).pairs) for each in backbones) <= 1
 
 
 def test_the_radius_of_gyration_falls(options, engine):

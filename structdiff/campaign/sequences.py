@@ -84,7 +84,11 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
         names[rows[open_]] = [PROTEIN_ONE_TO_THREE[letters[index]] for index in drawn[open_]]
         chosen = logits[open_] - np.logaddexp.reduce(logits[open_], -1, keepdims=True)
         nll = -float(np.mean(chosen[np.arange(len(open_)), drawn[open_]])) if len(open_) else None
-        found.append(Sequenced(structure=_renamed(backbone, names), columns={"sequence_nll": _short(nll)}))
+        columns, renamed = {"sequence_nll": _short(nll)}, _renamed(backbone, names)
+        if place == 0 and settings.plain:  # relaxed with these letters already
+            found.append(Sequenced(structure=renamed, columns=columns))
+        else:
+            found.append(_finished(renamed, pipeline.job_of(campaign.spec, number), campaign, columns))
     return found
 
 
@@ -148,24 +152,20 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places:
     )
     confidence = _residue_b_factor(structure)
     job = pipeline.job_of(campaign.spec, number)
-    designs = []
-    for each in found:
-        finished = _finished(each.structure, job, campaign)
-        designs.append(
-            Sequenced(
-                structure=_with_b_factor(finished, confidence),
-                columns={"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
-                verdicts=finished_verdicts(job, finished),
-            )
+    return [
+        _finished(
+            _with_b_factor(each.structure, confidence), job, campaign,
+            {"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
         )
-    return designs
+        for each in found
+    ]  # fmt: skip
 
 
-def _finished(structure: Structure, job: Job, campaign: Campaign) -> Structure:
+def _finished(structure: Structure, job: Job, campaign: Campaign, columns: Mapping[str, float | None]) -> Sequenced:
     """A backbone with its new sequence, relaxed with its side chains where relaxation is wanted."""
-    if not campaign.options.relax or job.asked is None:
-        return structure
-    return relaxed_design(structure, job.asked, None if job.symmetry is None else job.symmetry.operators)
+    if campaign.options.relax and job.asked is not None:
+        structure = relaxed_design(structure, job.asked, None if job.symmetry is None else job.symmetry.operators)
+    return Sequenced(structure=structure, columns=columns, verdicts=finished_verdicts(job, structure))
 
 
 def fixed_residues(backbone: BackboneFiles, campaign: Campaign) -> np.ndarray:

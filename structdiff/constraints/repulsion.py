@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.kernels import relaxation_energy
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Float, Int
@@ -32,10 +33,10 @@ SKIN = 0.6  # Å that a neighbour list looks beyond the contact distance
 class Repulsion:
     """Which atoms repel each other, and from what distance on.
 
-    Residues of unknown type get a virtual CB, where an L residue has it, so that a design leaves room for its side
-    chains; virtual (residue, 3): rows of N, CA, C; virtual atoms stand after the real ones. radius (atom) in Å, 0 for
-    atoms that repel nothing. excluded: sorted keys first * atoms + second of pairs that are joined by up to three bonds
-    or lie in one rigid plane. movable (atom): not held.
+    Residues without side chains as yet, but glycine, get a virtual CB where an L residue has it, so that a design
+    leaves room for its side chains. virtual (residue, 3): rows of N, CA, C; virtual atoms stand after the real ones.
+    radius (atom) in Å, 0 for atoms that repel nothing. excluded: sorted keys first * atoms + second of pairs that are
+    joined by up to three bonds or lie in one rigid plane. movable (atom): not held.
     """
 
     radius: np.ndarray
@@ -50,7 +51,7 @@ class Repulsion:
         cls, structure: Structure, bonds: np.ndarray, planes: tuple[np.ndarray, ...], *, held: np.ndarray | None = None
     ) -> Repulsion:
         """Repulsion between all heavy atoms but waters; pairs of held atoms are left out."""
-        virtual = _unknown_residues(structure)
+        virtual = _without_cb(structure)
         count = len(structure.atoms) + len(virtual)
         element = np.concatenate([structure.atoms.element, np.full(len(virtual), 6)])
         movable = np.ones(len(structure.atoms), bool) if held is None else ~held
@@ -176,15 +177,15 @@ def _radii(structure: Structure, element: np.ndarray, bonds: np.ndarray) -> np.n
     return radius
 
 
-def _unknown_residues(structure: Structure) -> np.ndarray:
-    """N, CA and C (residue, 3) of residues of unknown type."""
-    atoms = structure.atoms
-    unknown = np.flatnonzero((structure.residues.name == "UNK")[atoms.residue])
+def _without_cb(structure: Structure) -> np.ndarray:
+    """N, CA and C (residue, 3) of amino acids that lack a CB: of unknown type, or without side chain as yet."""
+    atoms, names = structure.atoms, structure.residues.name
+    bearers = np.isin(names, [*PROTEIN_THREE_TO_ONE, "UNK"]) & (names != "GLY")
     table: dict[int, dict[str, int]] = {}
-    for atom in unknown.tolist():
+    for atom in np.flatnonzero(bearers[atoms.residue]).tolist():
         table.setdefault(int(atoms.residue[atom]), {})[str(atoms.name[atom])] = atom
-    rows = [[found[name] for name in ("N", "CA", "C")] for found in table.values() if {"N", "CA", "C"} <= set(found)]
-    return np.array(rows, np.int64).reshape(-1, 3)
+    lacking = [found for found in table.values() if "CB" not in found and {"N", "CA", "C"} <= set(found)]
+    return np.array([[found[name] for name in ("N", "CA", "C")] for found in lacking], np.int64).reshape(-1, 3)
 
 
 def _excluded(bonds: np.ndarray, planes: tuple[np.ndarray, ...], count: int) -> np.ndarray:

@@ -25,9 +25,6 @@ SEQUENCED_SPREADS = Spreads(torsion_preference=5.0, overlap=0.06)
 def relaxed_design(structure: Structure, asked: DesignConstraints, group: SymmetryGroup | None = None) -> Structure:
     """The structure with its side chains and backbone relaxed, under what the design was drawn under.
 
-    Packed side chains reach into each other and into the backbone, and the backbone was made when no residue had a
-    kind: here glycine, proline and what stands before it have torsions of their own. What was held stays bit by bit.
-
     Args:
         structure: the finished design; of a symmetric assembly all copies, the first one first.
         asked: what it was drawn under; its atoms are found in the structure by chain, number and name. Chains without
@@ -36,29 +33,40 @@ def relaxed_design(structure: Structure, asked: DesignConstraints, group: Symmet
     """
     size = _size_of_unit(structure, group)
     unit = structure.select(structure.atoms.resolved & (np.arange(len(structure.atoms)) < size))
-    place = {key: row for row, key in enumerate(_keys(unit))}
-    drawn = asked.placed.designed_chains
-    given = [place.get(key, -1) if key[0] in drawn else -1 for key in _keys(asked.placed.structure)]
-    # Of a cropped target the files hold more than was drawn: chains without new residues stay altogether.
-    held = ~np.isin(unit.chains.name[unit.atom_chain], drawn)
-    held[[row for row, group_of in zip(given, asked.placed.held, strict=True) if row >= 0 and group_of > 0]] = True
-    if held.all():
+    relaxed = relaxed_unit(unit, asked, None if group is None else Images.of(group))
+    if relaxed is unit:
         return structure
-    images = None if group is None else Images.of(group)
-    done = relax(
-        unit, torch.from_numpy(unit.atoms.positions.astype(np.float64))[None], held=torch.from_numpy(held),
-        stereochemistry=_chemistry(unit, asked, np.array(given), held), images=images, settings=SEQUENCED_RELAXATION,
-    )  # fmt: skip
     positions = structure.atoms.positions.astype(np.float64)
-    own = np.flatnonzero(structure.atoms.resolved[:size])
-    free = ~held
-    positions[own[free]] = done.positions[0].numpy()[free]
+    positions[np.flatnonzero(structure.atoms.resolved[:size])] = relaxed.atoms.positions
     if group is not None:
         positions = group.apply(positions[:size]).reshape(-1, 3)
     return structure.with_positions(
         np.where(structure.atoms.resolved[:, None], positions, structure.atoms.positions),
         resolved=structure.atoms.resolved,
     )
+
+
+def relaxed_unit(unit: Structure, asked: DesignConstraints, images: Images | None = None) -> Structure:
+    """One copy of a design, all of its atoms resolved, relaxed beside its images; itself where nothing may move.
+
+    Packed side chains reach into each other and into the backbone, and the backbone was made when no residue had a
+    kind, strained by the sketch and the torsions of its fold: here glycine, proline and what stands before it have
+    torsions of their own, and of the fold only hydrogen bonds are kept. What was held stays bit by bit.
+    """
+    drawn = asked.placed.designed_chains
+    place = {key: row for row, key in enumerate(_keys(unit))}
+    given = [place.get(key, -1) if key[0] in drawn else -1 for key in _keys(asked.placed.structure)]
+    # Of a cropped target the files hold more than was drawn: chains without new residues stay altogether.
+    held = ~np.isin(unit.chains.name[unit.atom_chain], drawn)
+    held[[row for row, group_of in zip(given, asked.placed.held, strict=True) if row >= 0 and group_of > 0]] = True
+    if held.all():
+        return unit
+    before = unit.atoms.positions
+    done = relax(
+        unit, torch.from_numpy(before.astype(np.float64))[None], held=torch.from_numpy(held),
+        stereochemistry=_chemistry(unit, asked, np.array(given), held), images=images, settings=SEQUENCED_RELAXATION,
+    )  # fmt: skip
+    return unit.with_positions(np.where(held[:, None], before, done.positions[0].numpy()), resolved=unit.atoms.resolved)
 
 
 def _size_of_unit(structure: Structure, group: SymmetryGroup | None) -> int:

@@ -15,18 +15,15 @@ from structdiff.spec.fold import BlockPair, Register
 from structdiff.typing import Float
 
 #: Å: rise of a residue along a helix and a strand, radius of a helix and of a strand's zigzag (CA atoms).
-_HELIX_RISE, _HELIX_RADIUS, _HELIX_TURN = 1.5, 2.3, math.radians(100.0)
+HELIX_RISE, _HELIX_RADIUS, _HELIX_TURN = 1.5, 2.3, math.radians(100.0)
 _STRAND_RISE, _STRAND_PLEAT = 3.3, 0.9
 #: Å between neighbouring strands, and between neighbouring helices.
 STRAND_SPACING, HELIX_SPACING = 4.8, 10.3
-#: Radius of gyration of a compact chain (Å) over the given power of its residues; the length from which helices and
-#: strands no longer grow with the chain.
-_COMPACT, _COMPACT_POWER, _FULL_GROWN = 2.2, 0.38, 80
 #: Å that a residue of a loop bridges at most, on average.
 _REACH = 3.4
 #: Å between CA atoms of two elements, at least, and between the middles of two that lie side by side, at most.
 _NEAREST = 3.8
-BESIDE = {"EE": 6.0, "HH": 12.0, "EH": 12.3, "HE": 12.3}
+BESIDE = {"EE": 6.0, "HH": 12.0, "EH": 12.6, "HE": 12.6}
 #: Residues of the loop of a hairpin and how often it has them, where the residues before and after it are bonded to
 #: each other and where they are not: in about 1200 hairpins of natural chains of 50 to 150 residues (their rarer
 #: lengths left out).
@@ -62,25 +59,11 @@ class Element:
 def _in_own_axes(letter: str, length: int) -> Float[np.ndarray, "residue 3"]:
     """CA atoms (Å) of a helix or strand about its middle: along it, along its normal, and across both."""
     place = np.arange(length)
-    along = (place - 0.5 * (length - 1)) * (_HELIX_RISE if letter == "H" else _STRAND_RISE)
+    along = (place - 0.5 * (length - 1)) * (HELIX_RISE if letter == "H" else _STRAND_RISE)
     if letter == "E":
         return np.stack((along, _STRAND_PLEAT * (1.0 - 2.0 * (place % 2)), np.zeros(length)), axis=1)
     turn = place * _HELIX_TURN
     return np.stack((along, _HELIX_RADIUS * np.cos(turn), _HELIX_RADIUS * np.sin(turn)), axis=1)
-
-
-def element_sizes(letter: str, length: int, shares: tuple[float, float]) -> tuple[int, int]:
-    """Residues of helices (H) or strands (E) that reach through these shares, least and most, of a compact chain.
-
-    In chains of more than 80 residues they are as long as in one of 80: nature's do not grow with the chain.
-
-    >>> element_sizes("H", 100, (0.5, 1.0)), element_sizes("E", 100, (0.5, 1.0))
-    ((10, 20), (5, 9))
-    """
-    size = _COMPACT * min(length, _FULL_GROWN) ** _COMPACT_POWER
-    diameter = 2 * math.sqrt(5 / 3) * size  # of a ball of that radius of gyration
-    low, high = (round(share * diameter / (_HELIX_RISE if letter == "H" else _STRAND_RISE)) for share in shares)
-    return low, high
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,18 +7,20 @@ import math
 import numpy as np
 
 from structdiff.spec.fold_elements import (
+    HELIX_RISE,
     HELIX_SPACING,
     IdealFold,
     across,
     element,
-    element_sizes,
     joined_fold,
     unit,
 )
 from structdiff.spec.ideal_sheets import shared_out
 
-#: How far helices reach, over the diameter of the chain; residues of the loops between two, and at the ends.
-_HELIX, _LOOP, _ENDS = (0.8, 1.3), (2, 7), (1, 5)
+#: How far helices reach, over the diameter of a compact chain, whose radius of gyration (Å) is a figure by this power
+#: of its residues: bundles of helices that reach all through are more designable than others (docs/log.md).
+_REACH, _COMPACT = (0.8, 1.3), (2.2, 0.38)
+_LOOP, _ENDS = (2, 7), (1, 5)  # residues of the loops between two helices, and at the ends
 #: Å between two layers; degrees by which their helices cross (Chothia, Levitt & Richardson 1981).
 _LAYERS_APART, _CROSSINGS = 10.3, (-50.0, 20.0, 90.0)
 _RING, _ORDERS = 0.7, 10  # share of bundles that are rings; orders of helices in layers that are tried
@@ -30,11 +32,22 @@ def bundle(length: int, rng: np.random.Generator) -> IdealFold | None:
     count = int(rng.integers(2, 8))
     loops = [int(rng.integers(_LOOP[0], _LOOP[1] + 1)) for _ in range(count - 1)]
     ends = [int(rng.integers(_ENDS[0], _ENDS[1] + 1)) for _ in range(2)]
-    sizes = shared_out(length - sum(loops) - sum(ends), count, element_sizes("H", length, _HELIX), rng)
+    sizes = shared_out(length - sum(loops) - sum(ends), count, helix_sizes(length), rng)
     if sizes is None or (count == 2 and length > _LONGEST_PAIR):
         return None
     ring = count == 2 or (count < 5 and rng.random() < _RING)
     return (_ring if ring else _layers)(sizes, (ends[0], *loops, ends[1]), rng)
+
+
+def helix_sizes(length: int) -> tuple[int, int]:
+    """Residues of the shortest and of the longest helix of a bundle of that many residues.
+
+    >>> helix_sizes(64), helix_sizes(100)
+    ((15, 24), (17, 28))
+    """
+    radius_of_gyration = _COMPACT[0] * length ** _COMPACT[1]
+    diameter = 2 * math.sqrt(5 / 3) * radius_of_gyration  # of a ball with it
+    return round(_REACH[0] * diameter / HELIX_RISE), round(_REACH[1] * diameter / HELIX_RISE)
 
 
 def _ring(sizes: list[int], loops: tuple[int, ...], rng: np.random.Generator) -> IdealFold | None:

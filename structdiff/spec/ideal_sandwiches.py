@@ -17,12 +17,13 @@ from structdiff.spec.fold_elements import (
     strand_normal,
     turned,
 )
-from structdiff.spec.ideal_sheets import SHEET_TWIST
 
 #: Å between the sheets (1 more than in nature, by which they come nearer while they are drawn), and how the upper is
 #: turned against the lower (aligned packing).
 _APART = 11.0
 _TURN = math.radians(-30.0)
+#: A strand is turned by so much against the one before it: more, and the corners of wide sheets meet.
+_TWIST = math.radians(-20.0)
 #: Residues of strands, of loops from one sheet to the other, and at the ends.
 _STRAND, _ARCH, _ENDS = (4, 7), (3, 8), (1, 7)
 #: Residues of a chain to a strand, on average; strands of a sheet.
@@ -39,7 +40,7 @@ def sandwich(length: int, rng: np.random.Generator) -> IdealFold | None:
     if places is None:
         return None
     strand, pleated = int(rng.integers(_STRAND[0], _STRAND[1] + 1)), rng.choice([-1.0, 1.0])
-    twist, turn = SHEET_TWIST + math.radians(rng.normal(0.0, 4.0)), _TURN + math.radians(rng.normal(0.0, 6.0))
+    twist, turn = _TWIST + math.radians(rng.normal(0.0, 4.0)), _TURN + math.radians(rng.normal(0.0, 6.0))
     middles = [np.mean([lane for sheet, lane in places if sheet == number]) for number in (0, 1)]
     cosine, sine = math.cos(turn), math.sin(turn)
     about_y = np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])

@@ -15,7 +15,6 @@ from structdiff.spec.fold_elements import (
     IdealFold,
     across,
     element,
-    element_sizes,
     hairpin_loop,
     joined_fold,
     strand_normal,
@@ -23,18 +22,18 @@ from structdiff.spec.fold_elements import (
 )
 
 #: Å from a sheet to the helices on it: as in nature, and by how much they come nearer while they are drawn.
-_SHEET_TO_HELIX = 11.5
-#: A strand is turned by so much against the one before it (left-handed, seen across the strands).
-SHEET_TWIST = math.radians(-20.0)
-#: How far helices and strands reach, over the diameter of the chain.
-_HELIX, _STRAND = (0.55, 1.0), (0.55, 1.0)
-#: Residues of the loops before and after helices, and at the ends; loops may be longer by 3.
+_SHEET_TO_HELIX = 11.8
+#: A strand is turned by so much against the one before it (left-handed, seen across the strands): by 6° more than in
+#: nature, since hydrogen bonds and relaxation take some of it back.
+_TWIST = math.radians(-28.0)
+#: Residues of helices, of strands, of the loops before and after helices, and at the ends; loops may be longer by 3.
+_HELIX, _STRAND = (8, 18), (5, 9)
 _LOOP = (2, 5)
 _LONGER, _ENDS = 3, (1, 6)
 #: How often a strand is followed by another, where it may be.
-_HAIRPINS = (0.35, 0.8)
+_HAIRPINS = (0.4, 0.85)
 #: Residues of a chain to an element, on average.
-_ROOM = 13.7
+_ROOM = 12.5
 _NODES = 200
 _LANE_ROOM = 1.9  # strands between two helices on one side
 #: How often a helix between strands is followed by another, so that the strands run opposite ways; how far from its
@@ -51,16 +50,14 @@ Lanes = dict[int, tuple[float, float]]  # of each helix its place along the shee
 def sheet_with_helices(length: int, rng: np.random.Generator) -> IdealFold | None:
     """One sheet with helices on it, of that many residues; None where what was drawn does not come together."""
     string = _string(length, rng)
-    shortest, longest = element_sizes("E", length, _STRAND)
-    strand = int(rng.integers(shortest, longest + 1))  # those of one sheet are equally long
+    strand = int(rng.integers(_STRAND[0], _STRAND[1] + 1))  # those of one sheet are equally long
     loops = _loops_beside_helices(string, rng)
     left = length - sum(loops) - strand * string.count("E")
-    helix = element_sizes("H", length, _HELIX)
-    arranged = _arranged(string, rng) if _has_a_sheet(string) and _has_room(string, left, helix) else None
+    arranged = _arranged(string, rng) if _has_a_sheet(string) and _has_room(string, left) else None
     if arranged is None:
         return None
     where, lanes = arranged
-    twist, pleat = SHEET_TWIST + math.radians(rng.normal(0.0, 5.0)), rng.choice([-1.0, 1.0])
+    twist, pleat = _TWIST + math.radians(rng.normal(0.0, 5.0)), rng.choice([-1.0, 1.0])
     middle = 0.5 * (len(where) - 1)
     strands = {}
     for place, lane in where.items():
@@ -70,7 +67,7 @@ def sheet_with_helices(length: int, rng: np.random.Generator) -> IdealFold | Non
         centre = np.array([(lane - middle) * STRAND_SPACING, 0.0, 0.0])
         strands[place] = element("E", strand, centre, direction if up else -direction, first)
     loops = _with_hairpins(loops, string, strands, rng)
-    sizes = shared_out(length - sum(loops) - strand * len(where), len(lanes), helix, rng)
+    sizes = shared_out(length - sum(loops) - strand * len(where), len(lanes), _HELIX, rng)
     if sizes is None:
         return None
     helices = {}
@@ -111,10 +108,10 @@ def _has_a_sheet(string: str) -> bool:
     return "H" in string and (strands > 2 or "EE" in string)
 
 
-def _has_room(string: str, left: int, helix: tuple[int, int]) -> bool:
-    """Whether so many residues can be shared out among the helices, of so many each, and the loops of hairpins."""
+def _has_room(string: str, left: int) -> bool:
+    """Whether so many residues can be shared out among the helices and the loops of hairpins."""
     helices, hairpins = string.count("H"), sum(a + b == "EE" for a, b in pairwise(string))
-    low, high = (size * helices + loop * hairpins for size, loop in zip(helix, HAIRPIN_LOOPS, strict=True))
+    low, high = (size * helices + loop * hairpins for size, loop in zip(_HELIX, HAIRPIN_LOOPS, strict=True))
     return low <= left <= high
 
 

@@ -10,11 +10,12 @@ from structdiff.constraints.of_design import FAR_RELAXATION, FAR_SPREADS, Design
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import Relaxation, relax
 from structdiff.constraints.residue_torsions import glycine_and_proline
-from structdiff.constraints.sequenced import relaxed_design
+from structdiff.constraints.sequenced import relaxed_design, relaxed_unit
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.torsion_preference import NATURAL_TABLES, TorsionPreference
 from structdiff.evaluation.backbone import Backbone
-from structdiff.evaluation.clashes import clashes
+from structdiff.evaluation.clashes import backbone_clashes, clashes
+from structdiff.evaluation.covalent import angle_deviation
 from structdiff.evaluation.ramachandran import ramachandran
 from structdiff.geometry.point_groups import point_group
 from structdiff.structure.assembly import symmetric_assembly
@@ -53,6 +54,27 @@ def test_atoms_that_are_not_there_take_no_part(shaken):
     np.testing.assert_array_equal(relaxed.atoms.resolved, seen)
     np.testing.assert_array_equal(relaxed.atoms.positions[~seen], structure.atoms.positions[~seen])
     assert not np.array_equal(relaxed.atoms.positions[seen], structure.atoms.positions[seen])
+
+
+def test_a_backbone_without_side_chains_takes_the_torsions_of_its_letters_and_leaves_room_for_them(shaken):
+    backbone = shaken.select(np.isin(shaken.atoms.name, ("N", "CA", "C", "O")))
+    free = np.zeros(len(shaken.atoms), bool)
+    lettered = relaxed_unit(backbone, asked_of(shaken, free))
+    nameless = unknown(len(backbone.residues)).with_positions(backbone.atoms.positions)
+    plain = relaxed_unit(nameless, asked_of(nameless, np.zeros(len(nameless.atoms), bool)))
+    judged = Backbone.from_structure(lettered)
+    assert angle_deviation(judged).share_over_4_sigma < 0.005
+    assert ramachandran(judged).favoured > 0.95
+    of_letters = TorsionPreference.from_structure(backbone)
+    own, others = (torch.from_numpy(each.atoms.positions.astype(np.float64))[None] for each in (lettered, plain))
+    assert of_letters.energy(own).sum() < of_letters.energy(others).sum() - 2
+    assert len(backbone_clashes(Backbone.from_structure(backbone)).pairs) > 5
+    assert len(backbone_clashes(judged).pairs) <= 1
+
+
+def test_what_is_held_altogether_is_left_alone(crambin):
+    backbone = crambin.select(np.isin(crambin.atoms.name, ("N", "CA", "C", "O")))
+    assert relaxed_unit(backbone, asked_of(crambin, np.ones(len(crambin.atoms), bool))) is backbone
 
 
 def test_copies_stay_copies(shaken):

@@ -21,6 +21,15 @@ def unknown():
     return build_structure([chain]).with_positions(source.atoms.positions[backbone][:48])
 
 
+def test_amino_acids_without_side_chains_have_a_virtual_cb_but_glycine(crambin, duplex, unknown):
+    backbone = crambin.select(np.isin(crambin.atoms.name, ("N", "CA", "C", "O")))
+    virtual = Stereochemistry.from_structure(backbone).repulsion.virtual
+    assert set(backbone.residues.name[backbone.atoms.residue[virtual[:, 1]]]) == set(crambin.residues.name) - {"GLY"}
+    assert len(virtual) == (crambin.residues.name != "GLY").sum()
+    counts = [len(Stereochemistry.from_structure(each).repulsion.virtual) for each in (crambin, duplex, unknown)]
+    assert counts == [0, 0, 12]
+
+
 def placed(structure):
     return torch.tensor(structure.atoms.positions, dtype=torch.float64)[None]
 
