@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from structdiff.judgement import assembly_verdicts, started, unit_verdicts
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, recommended_sampling
-from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance
+from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, Verdict
 from structdiff.output.symmetric import finished_assembly, whole_map, whole_trajectory
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.tables import ChainKind, Structure
@@ -100,11 +100,9 @@ def finished_design(
     structure = job.structure.with_positions(positions, resolved=placed)
     logits = _with_torsions(job, structure, draw.restype_logits)
     named = _with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM))
-    if options.relax and job.asked is not None:
-        named = relaxed_unit(named, job.asked, None if job.symmetry is None else Images.of(job.symmetry.operators))
-        positions[job.visible] = named.atoms.positions
-        structure = job.structure.with_positions(positions, resolved=placed)
     verdicts = unit_verdicts(job, structure)
+    if options.relax:
+        structure, named, verdicts = _relaxed_with_sequence(job, structure, named, verdicts)
     own = _of_first(draw.confidence, len(job.tokens))
     design = Design(
         structure=named,
@@ -196,6 +194,22 @@ def _relaxed(
     positions = positions.copy()
     positions[chosen] = done.positions[0].numpy()
     return positions
+
+
+def _relaxed_with_sequence(
+    job: Job, structure: Structure, named: Structure, verdicts: Sequence[Verdict]
+) -> tuple[Structure, Structure, Sequence[Verdict]]:
+    """A design relaxed as what its letters are, and its verdicts; as it was where it would lose what was asked."""
+    if job.asked is None:
+        return structure, named, verdicts
+    images = None if job.symmetry is None else Images.of(job.symmetry.operators)
+    relaxed = relaxed_unit(named, job.asked, images)
+    positions = structure.atoms.positions.copy()
+    positions[job.visible] = relaxed.atoms.positions
+    moved = structure.with_positions(positions, resolved=structure.atoms.resolved)
+    found = unit_verdicts(job, moved)
+    lost = any(old.requested and old.met and not new.met for old, new in zip(verdicts, found, strict=True))
+    return (structure, named, verdicts) if lost else (moved, relaxed, found)
 
 
 def _in_motif_frame(job: Job, positions: np.ndarray) -> np.ndarray:
