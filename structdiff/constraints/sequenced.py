@@ -1,4 +1,4 @@
-"""A design that has its sequence and side chains: all its atoms relaxed together, each residue as the kind it is."""
+"""A design that has its sequence, with side chains or without: relaxed once more, each residue as the kind it is."""
 
 from __future__ import annotations
 
