@@ -188,9 +188,10 @@ def _relaxed(
     chosen = np.ones(len(positions), bool) if only is None else only
     part = structure.select(chosen)
     fixed = None if held is None else torch.from_numpy(held[chosen])
+    drawn = positions[chosen]
     # What was designed says itself how it is relaxed; what was predicted stays nearer to what the network drew.
-    how = {} if asked is None else {"stereochemistry": asked.chemistry(), "settings": asked.relaxation}
-    done = relax(part, torch.from_numpy(positions[chosen])[None], held=fixed, images=images, **how)
+    how = {} if asked is None else {"stereochemistry": asked.chemistry(drawn), "settings": asked.relaxation}
+    done = relax(part, torch.from_numpy(drawn)[None], held=fixed, images=images, **how)
     positions = positions.copy()
     positions[chosen] = done.positions[0].numpy()
     return positions

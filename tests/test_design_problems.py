@@ -68,6 +68,14 @@ def test_designs_are_without_strain_and_clashes(options, engine):
     assert sum(len(backbone_clashes(each).pairs) for each in backbones) <= 1
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_an_asked_distance_outlasts_the_relaxation(seed, options, engine):
+    distance = structdiff.Distance(between=("A1", "A-1"), at_most=12.0)
+    problem = structdiff.RadiusOfGyration(target=13.0) + structdiff.Problem(contigs="50") + distance
+    made = design(options, engine, problem, seed=seed)
+    assert all(each.met for each in made.verdicts if each.name.startswith("distance"))
+
+
 def test_the_radius_of_gyration_falls(options, engine):
     """The same seed with and without the energy, and towards a target on either side."""
 

@@ -7,6 +7,7 @@ import importlib.util
 import math
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ _NEIGHBOURS = 4  # residues along a chain that are near each other anyway
 _HYDROGEN_BONDED = 2.4  # Å, what N and O may come near each other
 _CLASH_MARGIN = 0.4  # Å further apart while drawing, since relaxation brings atoms nearer
 _AIM = 0.92  # of a contact distance: what is aimed at, so that the distance itself is met
+_DISTANCE_MARGIN = 0.8  # Å within an asked distance that are aimed at: what a relaxation may take back
 _DISTANCE_TOLERANCE, _ANGLE_TOLERANCE = 0.3, 0.05  # Å, radian: what counts as 1 when a move is weighed
 
 
@@ -160,18 +162,33 @@ def clash_parts(placed: PlacedAtoms, distance: float, *, among_new: bool = True)
     return "clash", f"no atoms nearer than {distance:g} Å ({_HYDROGEN_BONDED:g} Å of N and O)", True, value, reached
 
 
+@dataclass(frozen=True, kw_only=True)
+class AskedDistance:
+    """Two atoms (rows) of a design and how far apart (Å) they are to be drawn, a little within what is asked."""
+
+    atoms: tuple[int, int]
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, energy: Distance, placed: PlacedAtoms) -> AskedDistance:
+        """That of an energy; raises InputError for atoms that are not there."""
+        key = "energies.distance.between"
+        one, other = (placed.atom(*parse_atom(text, key), key=key) for text in energy.between)
+        margin = min(_DISTANCE_MARGIN, 0.25 * (energy.at_most - energy.at_least))
+        return cls(atoms=(one, other), least=energy.at_least + margin, most=energy.at_most - margin)
+
+
 def _distance(energy: Distance, placed: PlacedAtoms) -> _Parts:
-    key = "energies.distance.between"
-    one, other = (placed.atom(*parse_atom(text, key), key=key) for text in energy.between)
+    drawn = AskedDistance.of(energy, placed)
+    one, other = drawn.atoms
 
     def length(positions: Tensor) -> Tensor:
         return torch.sqrt((positions[one] - positions[other]).square().sum() + 1e-6)
 
-    margin = min(0.8, 0.25 * (energy.at_most - energy.at_least))  # what a relaxation may take back
-
     def value(positions: Tensor) -> Tensor:
         found = length(positions)
-        return (found - found.detach().clamp(energy.at_least + margin, energy.at_most - margin)) / _DISTANCE_TOLERANCE
+        return (found - found.detach().clamp(drawn.least, drawn.most)) / _DISTANCE_TOLERANCE
 
     def reached(positions: Tensor) -> Reached:
         found = float(length(positions))

@@ -11,7 +11,7 @@ import numpy as np
 from structdiff.constraints.burial import burial_term
 from structdiff.constraints.chain_spacing import ChainSpacing
 from structdiff.constraints.energy_descent import EnergyDescent, Term
-from structdiff.constraints.energy_terms import build_term, kept_clash_term
+from structdiff.constraints.energy_terms import AskedDistance, build_term, kept_clash_term
 from structdiff.constraints.fold_sketch import FOLLOWED, FOLLOWED_LONG, FoldSketch
 from structdiff.constraints.hydrogen_bonds import with_distances, with_fold
 from structdiff.constraints.ideal_fragments import IdealFragments, fragment_pieces
@@ -23,7 +23,7 @@ from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.features.requests import residue_blocks
 from structdiff.spec.design import DesignSpec
-from structdiff.spec.energies import Clash, RadiusOfGyration
+from structdiff.spec.energies import Clash, Distance, RadiusOfGyration
 from structdiff.spec.fold import Block, Sketch, StrandPair, strand_pairs
 from structdiff.spec.layout import Layout
 from structdiff.typing import Float
@@ -38,6 +38,7 @@ FAR_RELAXATION = Relaxation(restraint=0.2, blurs=(40.0, 25.0, 15.0, 8.0))
 #: Å: helices and strands of a sketch keep their distances while they are relaxed if they come as near as this, and
 #: with what spread; CA pairs that are further apart than the nearest by more than the last are left out.
 _SKETCH_NEAR, _SKETCH_SPREAD, _SKETCH_BAND = 10.5, 0.4, 2.5
+_ASKED_SPREAD = 0.2  # Å: with what spread distances that were asked for are kept
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,13 +53,14 @@ class _Placed:
 class DesignConstraints:
     """What is followed while one design is drawn, and kept while it is relaxed.
 
-    placed: its atoms. terms: energies. blocks, pairs: helices and strands that are asked for, by residue (from 0).
-    loop: the residues that are to be in neither. sketches: where plans have their blocks, for each plan in order.
-    only_fold: nothing else is asked.
+    placed: its atoms. terms: energies. distances: those that are asked for, which the relaxation keeps. blocks, pairs:
+    helices and strands that are asked for, by residue (from 0). loop: the residues that are to be in neither. sketches:
+    where plans have their blocks, for each plan in order. only_fold: nothing else is asked.
     """
 
     placed: PlacedAtoms
     terms: tuple[Term, ...] = ()
+    distances: tuple[AskedDistance, ...] = ()
     blocks: tuple[Block, ...] = ()
     pairs: tuple[StrandPair, ...] = ()
     loop: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
@@ -90,6 +92,7 @@ class DesignConstraints:
         return cls(
             placed=placed,
             terms=tuple(terms),
+            distances=tuple(AskedDistance.of(each, placed) for each in spec.energies if isinstance(each, Distance)),
             blocks=tuple(blocks),
             pairs=tuple(pairs),
             # Where no sketch has the ends of helices, caps would lead the chain away from what it is to touch.
@@ -123,8 +126,24 @@ class DesignConstraints:
         """How far the relaxation may go."""
         return FAR_RELAXATION if self.only_fold else NEAR_RELAXATION
 
-    def chemistry(self) -> Stereochemistry:
-        """The energy of the relaxation, with what keeps the fold."""
+    def chemistry(self, positions: Float[np.ndarray, "atom 3"]) -> Stereochemistry:
+        """The energy of the relaxation from positions (Å) of the placed atoms, with what keeps distances and fold."""
+        return self.with_asked_distances(self._of_fold(), positions, np.arange(len(positions)))
+
+    def with_asked_distances(
+        self, model: Stereochemistry, positions: Float[np.ndarray, "atom 3"], rows: np.ndarray
+    ) -> Stereochemistry:
+        """The same chemistry with asked distances kept as they are at positions (Å), or brought to what is asked.
+
+        rows: of each placed atom its row in positions, -1 where it has none. Mending breaks undoes them otherwise.
+        """
+        pairs = rows[np.array([each.atoms for each in self.distances], np.int64).reshape(-1, 2)]
+        now = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=-1)
+        least, most = np.array([(each.least, each.most) for each in self.distances]).reshape(-1, 2).T
+        there = (pairs >= 0).all(1)
+        return with_distances(model, pairs[there], np.clip(now, least, most)[there], spread=_ASKED_SPREAD)
+
+    def _of_fold(self) -> Stereochemistry:
         held, spreads = self.placed.held > 0, FAR_SPREADS if self.only_fold else NEAR_SPREADS
         model = Stereochemistry.from_structure(self.placed.structure, held=held, spreads=spreads)
         if not self.blocks:

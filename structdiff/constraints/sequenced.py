@@ -89,6 +89,8 @@ def _chemistry(unit: Structure, asked: DesignConstraints, given: np.ndarray, hel
     # Sulphurs that no bond joins are no disulfide.
     apart = dataclasses.replace(model.repulsion, sulphur=np.zeros_like(model.repulsion.sulphur))
     model = dataclasses.replace(model, repulsion=apart)
+    there = unit.atoms.positions.astype(np.float64)
+    model = asked.with_asked_distances(model, there, given)
     if not asked.blocks:
         return model
     placed: PlacedAtoms = asked.placed
@@ -98,5 +100,5 @@ def _chemistry(unit: Structure, asked: DesignConstraints, given: np.ndarray, hel
         model = dataclasses.replace(model, torsion_preference=in_loops)
     return with_hydrogen_bonds(
         model, asked.blocks, asked.pairs, backbone=backbone, chain=placed.chain, held=held,
-        there=unit.atoms.positions.astype(np.float64),
+        there=there,
     )  # fmt: skip

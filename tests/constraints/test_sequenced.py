@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from structdiff.constraints.energy_terms import AskedDistance
 from structdiff.constraints.of_design import FAR_RELAXATION, FAR_SPREADS, DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import Relaxation, relax
@@ -45,6 +46,26 @@ def test_side_chains_part_and_what_is_held_stays(shaken):
     assert len(clashes(shaken).pairs) > 20
     assert len(between) <= 1
     np.testing.assert_array_equal(relaxed.atoms.positions[held], shaken.atoms.positions[held])
+
+
+@pytest.mark.parametrize("change", [-1.5, 1.5])
+def test_distances_that_are_asked_for_are_kept_or_reached(shaken, change):
+    """Between the ends of two loops: on one side of what is there, and as it is."""
+    backbone = shaken.select(np.isin(shaken.atoms.name, ("N", "CA", "C", "O")))
+    one, other = (int(np.flatnonzero(backbone.atoms.name == "CA")[row]) for row in (19, 41))
+    plain = asked_of(backbone, np.zeros(len(backbone.atoms), bool))
+
+    def reached(*limits):
+        asked = [AskedDistance(atoms=(one, other), least=least, most=most) for least, most in limits]
+        positions = relaxed_unit(backbone, dataclasses.replace(plain, distances=tuple(asked))).atoms.positions
+        return float(np.linalg.norm(positions[one] - positions[other]))
+
+    before = float(np.linalg.norm(backbone.atoms.positions[one] - backbone.atoms.positions[other]))
+    free = reached()
+    assert abs(reached((0.0, np.inf)) - before) < max(0.3, abs(free - before))
+    target = free + change
+    limits = (0.0, target) if change < 0 else (target, np.inf)
+    assert abs(reached(limits) - target) < 0.6
 
 
 def test_atoms_that_are_not_there_take_no_part(shaken):
