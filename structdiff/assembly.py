@@ -93,16 +93,17 @@ def finished_design(
         backbone = placed & np.isin(job.structure.atoms.name, ("N", "CA", "C", "O"))
         shift = clearing_shift(positions[backbone].astype(np.float64), job.symmetry.operators)
         positions = np.where(placed[:, None], positions + shift, positions).astype(np.float32)
+    asked = job.kept_at(positions)
     if options.relax:
         images = None if job.symmetry is None else Images.of(job.symmetry.operators)
-        positions = _relaxed(job.structure, positions, held=held, only=placed, images=images, asked=job.asked)
+        positions = _relaxed(job.structure, positions, held=held, only=placed, images=images, asked=asked)
     positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
     logits = _with_torsions(job, structure, draw.restype_logits)
     named = _with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM))
     verdicts = unit_verdicts(job, structure)
     if options.relax:
-        structure, named, verdicts = _relaxed_with_sequence(job, structure, named, verdicts)
+        structure, named, verdicts = _relaxed_with_sequence(job, asked, structure, named, verdicts)
     own = _of_first(draw.confidence, len(job.tokens))
     design = Design(
         structure=named,
@@ -198,13 +199,13 @@ def _relaxed(
 
 
 def _relaxed_with_sequence(
-    job: Job, structure: Structure, named: Structure, verdicts: Sequence[Verdict]
+    job: Job, asked: DesignConstraints | None, structure: Structure, named: Structure, verdicts: Sequence[Verdict]
 ) -> tuple[Structure, Structure, Sequence[Verdict]]:
     """A design relaxed as what its letters are, and its verdicts; as it was where it would lose what was asked."""
-    if job.asked is None:
+    if asked is None:
         return structure, named, verdicts
     images = None if job.symmetry is None else Images.of(job.symmetry.operators)
-    relaxed = relaxed_unit(named, job.asked, images)
+    relaxed = relaxed_unit(named, asked, images)
     positions = structure.atoms.positions.copy()
     positions[job.visible] = relaxed.atoms.positions
     moved = structure.with_positions(positions, resolved=structure.atoms.resolved)

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from structdiff.constraints.energy_terms import AskedDistance
 from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
@@ -40,6 +42,11 @@ from structdiff.spec.yaml import to_dict as complex_to_dict
 from structdiff.structure.complex import build_complex
 from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held, retyped
 from structdiff.structure.tables import Structure
+from structdiff.typing import Float
+
+#: Å: contacts asked for are kept if they lie within this of what is asked, and brought this much within it; those that
+#: are to be nearer than the last are bonds.
+_CONTACT_MARGIN, _LEAST_CONTACT = 0.5, 4.0
 
 ContactRows = tuple[str, Tensor, Tensor, float, bool]
 
@@ -109,6 +116,26 @@ class Job:
         rows, slots = np.nonzero(self.tokens.atoms >= 0)
         place[self.tokens.atoms[rows, slots]] = np.stack([rows, slots], -1)
         return place
+
+    def kept_at(self, positions: Float[np.ndarray, "atom 3"]) -> DesignConstraints | None:
+        """What a design is drawn under, with the contacts that it has at positions (Å): nearest atoms stay as near.
+
+        Relaxation mends breaks and so moves chains by some Å, off what they are to touch. Contacts of bonded atoms are
+        the chemistry's; those of symmetric assemblies are with any of the copies, and are left to it.
+        """
+        if self.asked is None or self.symmetry is not None:
+            return self.asked
+        place, kept = np.cumsum(self.visible) - 1, []
+        for each in self.proximities:
+            first, second = (rows[self.visible[rows]] for rows in (each.first, each.second))
+            if each.avoid or each.bound < _LEAST_CONTACT or not (len(first) and len(second)):
+                continue
+            apart = cdist(positions[first], positions[second])
+            one, other = np.unravel_index(apart.argmin(), apart.shape)
+            if apart[one, other] <= each.bound + _CONTACT_MARGIN:
+                atoms = (int(place[first[one]]), int(place[second[other]]))
+                kept.append(AskedDistance(atoms=atoms, least=0.0, most=each.bound - _CONTACT_MARGIN))
+        return dataclasses.replace(self.asked, distances=(*self.asked.distances, *kept))
 
     @property
     def visible(self) -> np.ndarray:

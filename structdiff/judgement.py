@@ -64,15 +64,20 @@ def finished_verdicts(job: Job, finished: Structure) -> tuple[Verdict, ...]:
     finished: all of it, all copies and the whole of a target that was cropped. Raises StructdiffError where atoms that
     the job places are not in it.
     """
+    unit = unit_of(job, finished)
+    found = unit_verdicts(job, unit)
+    return tuple(found) if job.symmetry is None else assembly_verdicts(job, finished, unit, found)
+
+
+def unit_of(job: Job, finished: Structure) -> Structure:
+    """The atoms that the job places as they are in a finished design; raises as `finished_verdicts` does."""
     place = {key: row for row, key in enumerate(_keys(finished)) if finished.atoms.resolved[row]}
     rows = np.array([place.get(key, -1) for key in _keys(job.structure)])
     seen = job.visible
     if (rows[seen] < 0).any():
         raise StructdiffError("the design lacks atoms that were drawn")
     positions = np.where(seen[:, None], finished.atoms.positions[rows], job.structure.atoms.positions)
-    unit = job.structure.with_positions(positions.astype(np.float32), resolved=seen)
-    found = unit_verdicts(job, unit)
-    return tuple(found) if job.symmetry is None else assembly_verdicts(job, finished, unit, found)
+    return job.structure.with_positions(positions.astype(np.float32), resolved=seen)
 
 
 def _keys(structure: Structure) -> list[tuple[str, int, str, str]]:

@@ -1,5 +1,6 @@
 """Every design problem of examples/problems runs with the default weights, and is met to its tolerance."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -74,6 +75,17 @@ def test_an_asked_distance_outlasts_the_relaxation(seed, options, engine):
     problem = structdiff.RadiusOfGyration(target=13.0) + structdiff.Problem(contigs="50") + distance
     made = design(options, engine, problem, seed=seed)
     assert all(each.met for each in made.verdicts if each.name.startswith("distance"))
+
+
+@pytest.mark.parametrize("seed", [2, 5, 9])
+def test_hotspots_outlast_the_relaxation(seed, options, engine):
+    """What a draw touches the finished design touches too."""
+    problem = dataclasses.replace(read_design(FOLDER / "binder.yaml"), seed=seed)
+    drawn = design(dataclasses.replace(options, relax=False), engine, problem)
+    finished = design(options, engine, problem)
+    touched = {each.name for each in drawn.verdicts if each.met and each.name.startswith("hotspot")}
+    assert touched
+    assert touched <= {each.name for each in finished.verdicts if each.met}
 
 
 def test_the_radius_of_gyration_falls(options, engine):

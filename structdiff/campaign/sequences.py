@@ -18,7 +18,7 @@ from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO
 from structdiff.constraints.sequenced import relaxed_design
 from structdiff.errors import InputError
 from structdiff.jobs import Job
-from structdiff.judgement import finished_verdicts
+from structdiff.judgement import finished_verdicts, unit_of
 from structdiff.output.prediction import Verdict, chain_sequences
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import Structure
@@ -163,8 +163,9 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places:
 
 def _finished(structure: Structure, job: Job, campaign: Campaign, columns: Mapping[str, float | None]) -> Sequenced:
     """A backbone with its new sequence, relaxed with its side chains where relaxation is wanted."""
-    if campaign.options.relax and job.asked is not None:
-        structure = relaxed_design(structure, job.asked, None if job.symmetry is None else job.symmetry.operators)
+    asked = job.kept_at(unit_of(job, structure).atoms.positions) if campaign.options.relax else None
+    if asked is not None:
+        structure = relaxed_design(structure, asked, None if job.symmetry is None else job.symmetry.operators)
     return Sequenced(structure=structure, columns=columns, verdicts=finished_verdicts(job, structure))
 
 
