@@ -98,7 +98,8 @@ def test_parts_are_put_together(planned, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_of_which_one_is_killed(planned, tmp_path) -> None:
+def test_two_processes_of_which_one_is_killed(planned, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(processes, "_PATIENCE", 0.02)  # else all may be done between two looks
     campaign = planned(6)
     alone = made(campaign, tmp_path / "alone")
     folder = tmp_path / "shared"
