@@ -162,7 +162,7 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places:
 
 
 def _finished(structure: Structure, job: Job, campaign: Campaign, columns: Mapping[str, float | None]) -> Sequenced:
-    """A backbone with its new sequence, relaxed with its side chains where relaxation is wanted."""
+    """A backbone with its new sequence, relaxed with the side chains that it has where relaxation is wanted."""
     asked = job.kept_at(unit_of(job, structure).atoms.positions) if campaign.options.relax else None
     if asked is not None:
         structure = relaxed_design(structure, asked, None if job.symmetry is None else job.symmetry.operators)
