@@ -56,6 +56,8 @@ def _typed(hint: Any, value: object, path: str | Path | None, key: str) -> objec
         return _typed(next(a for a in arguments if a is not type(None)), value, path, key)
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, path=path, key=key)
+    if isinstance(value, list | tuple) and arguments and dataclasses.is_dataclass(arguments[0]):
+        return tuple(_typed(arguments[0], item, path, f"{key}.{number}") for number, item in enumerate(value, 1))
     if isinstance(value, list | tuple) and origin not in (dict, Mapping):
         return tuple(tuple(item) if isinstance(item, list) else item for item in value)
     scalar = {float: (int, float), int: (int,), bool: (bool,), str: (str,), Path: (str, Path)}.get(hint)

@@ -54,8 +54,8 @@ class ConfidenceTraining:
     denoised twice, and decoys of these kinds (structdiff.training.decoys). drawn_share: how often a training step
     takes a drawn structure rather than one of the others. reuse: training steps for each batch. pool: batches kept to
     train on. warmup_steps: of the learning rate, which falls to a tenth in the last half of the run. max_rounds:
-    batches to make in this call, None for as many as the time allows. validation_batches: made in the end, from held-
-    out structures cropped by validation_crops. save_minutes: time between two checkpoints.
+    batches to make, those of earlier calls included, None for as many as the time allows. validation_batches: made in
+    the end, from held-out structures cropped by validation_crops. save_minutes: time between two checkpoints.
     """
 
     samplings: Sequence[SamplingConfig] = ()
@@ -82,7 +82,7 @@ def train_confidence(
     data: Path,
     out: Path,
     *,
-    max_minutes: float = 10.0,
+    max_minutes: float | None = 10.0,
     seed: int = 0,
     threads: int | None = None,
     fresh: bool = False,
@@ -98,7 +98,7 @@ def train_confidence(
         weights: folder to start from; not changed, unless it is ``out``.
         data: folder of a StructureSet; its training split is learned from, its validation split is judged.
         out: folder of the new weights.
-        max_minutes: wall-clock limit of this call.
+        max_minutes: wall-clock limit of this call; None where ``settings.max_rounds`` is the limit.
         seed: of structures, crops and noise.
         threads: of the CPU; PyTorch decides if None.
         fresh: begin with an untrained head, whatever head the weights hold.
@@ -106,13 +106,17 @@ def train_confidence(
 
     Raises InputError for folders that hold no weights or no structures, and for a checkpoint of other weights.
     """
-    if max_minutes <= 0:
+    settings = settings or ConfidenceTraining()
+    if max_minutes is None and settings.max_rounds is None:
+        raise InputError("the call needs a limit", key="max_minutes", found=None, allowed="minutes, or max_rounds")
+    if max_minutes is not None and max_minutes <= 0:
         raise InputError("must be more than 0 minutes", key="max_minutes", found=max_minutes)
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     source = load_weights(Path(weights), fresh_confidence=fresh)
-    run = _Run(source, Path(data), Path(out), seed, settings or ConfidenceTraining())
+    run = _Run(source, Path(data), Path(out), seed, settings)
+    run.rounds_before = 0 if fresh else _rounds_in_all(source)
     run.resume()
     run.train(max_minutes)
     return run.finish()
@@ -133,7 +137,7 @@ class _Run:
         )
         self.checkpoint = out.parent / f"{out.name}-confidence.ckpt"
         self.pool: deque[DrawnBatch] = deque(maxlen=settings.pool)
-        self.round = self.step = 0
+        self.round = self.step = self.rounds_before = 0
 
     def resume(self) -> None:
         """Goes on from the checkpoint if there is one; the pool of drawn structures is filled anew."""
@@ -151,23 +155,26 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.round, self.step = state["round"], state["step"]
 
-    def train(self, max_minutes: float) -> None:
-        """Draws and learns in turn until the time is over; saves a checkpoint now and then and in the end."""
+    def train(self, max_minutes: float | None) -> None:
+        """Draws and learns in turn until a limit is met; saves a checkpoint now and then and in the end."""
         structures = well_resolved(self.data, "train")
         batches = TrainingBatches(structures, self.settings.batches, self.settings.tasks, seed=self.seed)
         began = saved = time.monotonic()
         first, limit = self.round, self.settings.max_rounds
         try:
-            while limit is None or self.round - first < limit:
-                done = (time.monotonic() - began) / (60 * max_minutes)
-                if done >= 1:
+            while limit is None or self.round < limit:
+                minutes = (time.monotonic() - began) / 60
+                passed = 0.0 if max_minutes is None else minutes / max_minutes
+                if passed >= 1:
                     break
-                done = done if limit is None else max(done, (self.round - first) / limit)
+                done = passed if limit is None else max(passed, self.round / limit)
                 terms = self._round(batches, done)
                 if self.round % 5 == 1:
                     text = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
-                    print(f"round {self.round} step {self.step} ({(1 - done) * max_minutes:.1f} min left) {text}",
-                          flush=True)  # fmt: skip
+                    minutes = (time.monotonic() - began) / 60
+                    ends = [] if max_minutes is None else [max_minutes - minutes]
+                    ends += [] if limit is None else [minutes / (self.round - first) * (limit - self.round)]
+                    print(f"round {self.round} step {self.step} ({min(ends):.1f} min left) {text}", flush=True)
                 if time.monotonic() - saved > 60 * self.settings.save_minutes:
                     self._save_checkpoint()
                     saved = time.monotonic()
@@ -245,7 +252,8 @@ class _Run:
         )
         for name, values in figures.items():
             print(f"validation {name} " + " ".join(f"{key} {value:.3f}" for key, value in values.items()), flush=True)
-        record = {"steps": self.step, "rounds": self.round, "seed": self.seed, "from_sha256": self.source.sha256}
+        record: dict[str, object] = {"steps": self.step, "rounds": self.round, "seed": self.seed}
+        record |= {"rounds_in_all": self.rounds_before + self.round, "from_sha256": self.source.sha256}
         record |= {"validation": figures, "settings": to_dict(replace(self.settings, samplings=self.ways))}
         half = any(tensor.dtype == torch.bfloat16 for tensor in load_file(self.source.path / WEIGHTS_FILE).values())
         card = self.source.path / MODEL_CARD
@@ -259,6 +267,12 @@ class _Run:
         if card.is_file() and self.source.path.resolve() != self.out.resolve():
             shutil.copyfile(card, self.out / MODEL_CARD)
         return self.out
+
+
+def _rounds_in_all(weights: Weights) -> int:
+    """How many batches the head of these weights has learned from, in all of its trainings."""
+    recorded: Mapping[str, int] = weights.training.get("confidence", {})  # type: ignore[assignment]
+    return recorded.get("rounds_in_all", recorded.get("rounds", 0))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

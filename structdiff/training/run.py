@@ -18,11 +18,12 @@ from torch.utils.data import DataLoader
 
 from structdiff.configuration import from_dict, to_dict
 from structdiff.errors import InputError
-from structdiff.model.checkpoint import load_weights, save_weights
+from structdiff.model.checkpoint import Weights, load_weights, save_weights
 from structdiff.model.network import ModelConfig, preset
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
+from structdiff.training.history import with_run
 from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
 from structdiff.training.packed import pack
 from structdiff.training.tasks import TaskMix
@@ -109,7 +110,7 @@ def train(config: TrainConfig) -> Path:
         raise InputError(message, key="optimiser.decay_share", found=config.optimiser.decay_share)
     if config.threads:
         torch.set_num_threads(config.threads)
-    module = _module(config)
+    module, source = _module(config)
     start, checkpoint = _resume(config, module)
     structures = StructureSet(config.data, "train")
     # Under torchrun RANK is set; processes that Lightning starts itself know their LOCAL_RANK.
@@ -122,7 +123,7 @@ def train(config: TrainConfig) -> Path:
     )
     limit = 600.0 if config.max_minutes is None else _COMPILING_SHARE * 60 * config.max_minutes
     trial = Trial(batches, seconds=limit) if config.compile else None
-    recorder = RunRecorder(config, trial)
+    recorder = RunRecorder(config, trial, source)
     module.passed = recorder.passed
     trainer = lightning.Trainer(
         accelerator=config.accelerator,
@@ -173,18 +174,17 @@ def fresh_module(config: TrainConfig, sizes: ModelConfig) -> TrainingModule:
     )
 
 
-def _module(config: TrainConfig) -> TrainingModule:
+def _module(config: TrainConfig) -> tuple[TrainingModule, Weights | None]:
+    """What is trained, and the weights that it begins with."""
     torch.manual_seed(config.seed)
-    sizes = preset(config.model)
-    if config.start_from is not None:
-        known = load_weights(config.start_from)
-        sizes = known.network.config
-    module = fresh_module(config, sizes)
-    if config.start_from is not None:
-        state = known.network.state_dict()
-        module.network.load_state_dict(state)
-        module.ema.load_state_dict(state)
-    return module
+    if config.start_from is None:
+        return fresh_module(config, preset(config.model)), None
+    source = load_weights(config.start_from)
+    module = fresh_module(config, source.network.config)
+    state = source.network.state_dict()
+    module.network.load_state_dict(state)
+    module.ema.load_state_dict(state)
+    return module, source
 
 
 def _resume(config: TrainConfig, module: TrainingModule) -> tuple[int, str | None]:
@@ -196,10 +196,13 @@ def _resume(config: TrainConfig, module: TrainingModule) -> tuple[int, str | Non
 
 
 class RunRecorder(Callback):
-    """Saves every few minutes, prints how it goes, and ends the run at its wall-clock limit."""
+    """Saves every few minutes, prints how it goes, and ends the run at its wall-clock limit.
 
-    def __init__(self, config: TrainConfig, trial: Trial | None = None) -> None:
-        self.config, self.trial = config, trial
+    source: the weights that the run began with, whose history and recommended sampling it hands on.
+    """
+
+    def __init__(self, config: TrainConfig, trial: Trial | None = None, source: Weights | None = None) -> None:
+        self.config, self.trial, self.source = config, trial, source
         self.began = self.saved = self.printed = time.monotonic()
         self.first_step: int | None = None
         self.first_at = self.began
@@ -250,7 +253,12 @@ class RunRecorder(Callback):
             }
         if self.trial is not None:
             record["trial"] = self.trial.report
-        save_weights(module.ema, self.config.out / "weights", training=record)
+        save_weights(
+            module.ema,
+            self.config.out / "weights",
+            training=with_run(self.source, record),
+            sampling=self.source.sampling if self.source else None,
+        )
         write_atomically(self.config.out / "run.json", json.dumps(record, indent=2) + "\n")
 
 

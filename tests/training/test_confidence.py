@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,10 +156,15 @@ def test_the_head_learns_to_look(weights, data, tmp_path, capsys):
 
 
 def test_a_second_call_goes_on_and_other_weights_are_refused(weights, data, tmp_path):
-    for rounds in (2, 4):
-        out = train_confidence(weights, data, tmp_path / "out", settings=QUICK)
+    for rounds in (2, 4, 4):  # in all: the last call has nothing to do
+        settings = replace(QUICK, max_rounds=rounds)
+        out = train_confidence(weights, data, tmp_path / "out", settings=settings, max_minutes=None)
         record = json.loads((out / "config.json").read_text())["training"]["confidence"]
-        assert (record["rounds"], record["steps"]) == (rounds, 2 * rounds)
+        assert (record["rounds"], record["steps"], record["rounds_in_all"]) == (rounds, 2 * rounds, rounds)
+    further = train_confidence(out, data, tmp_path / "further", settings=QUICK)
+    assert load_weights(further).training["confidence"]["rounds_in_all"] == 6
+    with pytest.raises(InputError, match="needs a limit"):
+        train_confidence(weights, data, tmp_path / "out", settings=ConfidenceTraining(), max_minutes=None)
     with pytest.raises(InputError, match="belongs to other weights"):
         train_confidence(out, data, tmp_path / "out", settings=QUICK)
     (tmp_path / "out-confidence.ckpt").write_bytes(b"no checkpoint")

@@ -21,6 +21,7 @@ from structdiff.training import losses
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
+from structdiff.training.history import parts_of
 from structdiff.training.module import OptimiserConfig, TrainingModule, _targets
 from structdiff.training.packed import pack
 from structdiff.training.run import TrainConfig, read_train_config, train
@@ -236,7 +237,8 @@ def test_a_run_starts_from_weights(data, tmp_path):
     first = load_weights(tmp_path / "first" / "weights").network.state_dict()
     for name, tensor in first.items():
         assert torch.allclose(state["state_dict"][f"network.{name}"], tensor, atol=1e-6), name
-    assert begun.training["steps"] == 1
+    assert begun.training["steps"] == 2  # of both runs
+    assert [part["steps"] for part in parts_of(begun.training)] == [1, 1]
 
 
 def test_a_wall_clock_limit_saves_and_ends(data, tmp_path):

@@ -1,0 +1,30 @@
+"""How weights were made, part after part: each training run adds itself to what its first weights record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from structdiff.model.checkpoint import Weights
+
+Record = dict[str, Any]
+
+
+def parts_of(training: Mapping[str, Any]) -> list[Record]:
+    """The runs that made weights, the first one first, each with its ``steps`` and ``settings``; none if unknown."""
+    if "parts" in training:
+        return list(training["parts"])
+    return [dict(training)] if "settings" in training else []
+
+
+def with_run(before: Weights | None, record: Record) -> Record:
+    """What weights say of their training after a run (``record``) that went on from ``before``: all parts, all steps.
+
+    What is said of the confidence head stays, since the run does not touch it.
+    """
+    if before is None:
+        return record
+    part: Record = {**record, "from_sha256": before.sha256}
+    earlier = parts_of(before.training)
+    steps = sum(each["steps"] for each in (*earlier, part))
+    return {**before.training, "steps": steps, "parts": [*earlier, part]}

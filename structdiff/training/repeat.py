@@ -1,0 +1,160 @@
+"""Makes weights again, from nothing, by their record: every part of their training in turn, then the confidence head.
+
+    python -m structdiff.training.repeat WEIGHTS DATA OUT
+    python -m structdiff.training.repeat mini data runs/again --share 0.01    a hundredth of all steps, to try it
+
+The same command goes on after a stop. OUT/weights is the result, OUT/part_1, OUT/part_2 and so on are the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from structdiff.configuration import from_dict
+from structdiff.errors import InputError, StructdiffError
+from structdiff.model.checkpoint import WEIGHTS_FILE, Weights, load_weights, save_weights
+from structdiff.model.library import load_named_weights
+from structdiff.model.network import preset
+from structdiff.training.confidence import ConfidenceTraining, train_confidence
+from structdiff.training.history import Record, parts_of
+from structdiff.training.module import OptimiserConfig
+from structdiff.training.run import TrainConfig, train
+
+
+def repeat_training(
+    weights: str | Path,
+    data: Path,
+    out: Path,
+    *,
+    share: float = 1.0,
+    threads: int | None = None,
+    accelerator: str | None = None,
+) -> Path:
+    """Trains a fresh network as weights were trained; returns the folder of what came out.
+
+    A part that was limited by the clock takes as many steps as it took then, its rate falling over the same share of
+    them. Sums are taken in another order on other machines and with other threads, so that the outcome is of the same
+    kind, not the same to the bit.
+
+    Args:
+        weights: whose training is repeated: a name or a folder. Only its record is used.
+        data: made by ``structdiff prepare``.
+        out: folder of all that comes out; finished parts in it are kept, unfinished ones go on.
+        share: of all steps.
+        threads, accelerator: in place of the recorded ones.
+
+    Raises InputError when the record is no whole history, and for a folder of another repetition.
+    """
+    if not 0 < share <= 1:
+        raise InputError("a share of the steps is more than 0 and at most 1", key="share", found=share)
+    source = load_named_weights(weights)
+    runs = _runs(source, data, out, share, {"threads": threads, "accelerator": accelerator})
+    for number, config in enumerate(runs, 1):
+        print(f"part {number} of {len(runs)}: {config.max_steps} steps in {config.out}", flush=True)
+        _finish(config)
+    trained = load_weights(runs[-1].out / "weights")
+    half = any(tensor.dtype == torch.bfloat16 for tensor in load_file(source.path / WEIGHTS_FILE).values())
+    recorded: Mapping[str, Any] = source.training.get("confidence", {})  # type: ignore[assignment]
+    whole = out / ("before_confidence" if recorded else "weights")
+    save_weights(trained.network, whole, training=trained.training, sampling=source.sampling, half=half)
+    if not recorded:
+        return whole
+    settings = from_dict(ConfidenceTraining, recorded["settings"], path=source.path, key="training.confidence.settings")
+    rounds = max(1, round(share * recorded.get("rounds_in_all", recorded["rounds"])))
+    print(f"confidence head: {rounds} rounds", flush=True)
+    return train_confidence(
+        whole, data, out / "weights", max_minutes=None, seed=recorded["seed"], threads=threads, fresh=True,
+        settings=dataclasses.replace(settings, max_rounds=rounds),
+    )  # fmt: skip
+
+
+def _runs(source: Weights, data: Path, out: Path, share: float, changes: Mapping[str, object]) -> list[TrainConfig]:
+    parts = parts_of(source.training)
+    if not parts or parts[0]["settings"]["start_from"] is not None:
+        raise InputError("the weights do not record how they were made from nothing", path=source.path)
+    runs: list[TrainConfig] = []
+    for number, part in enumerate(parts, 1):
+        key = f"training.parts.{number}.settings"
+        config = _scaled(from_dict(TrainConfig, part["settings"], path=source.path, key=key), part, share)
+        given = {name: value for name, value in changes.items() if value is not None}
+        config = dataclasses.replace(
+            config,
+            data=data, out=out / f"part_{number}", start_from=runs[-1].out / "weights" if runs else None,
+            max_minutes=None, **given,
+        )  # fmt: skip
+        runs.append(config)
+    if preset(runs[0].model).trunk != source.network.config.trunk:
+        raise InputError("the sizes of these weights are those of no preset any more", path=source.path)
+    return runs
+
+
+def _scaled(config: TrainConfig, part: Record, share: float) -> TrainConfig:
+    """The settings with limits in steps, of which only that share is taken."""
+    steps = max(1, round(share * part["steps"]))
+    old: OptimiserConfig = config.optimiser
+    begin, falling = old.decay_from, old.decay_steps
+    if old.decay_share:
+        begin = round((1 - old.decay_share) * part["steps"])
+        falling = part["steps"] - begin
+    optimiser = dataclasses.replace(
+        old,
+        warmup_steps=round(share * old.warmup_steps),
+        decay_from=None if begin is None else round(share * begin),
+        decay_steps=max(1, round(share * falling)),
+        decay_share=0.0,
+    )
+    return dataclasses.replace(config, max_steps=steps, optimiser=optimiser)
+
+
+def _finish(config: TrainConfig) -> None:
+    """Begins the run, goes on with it, or leaves it as it is where it has all its steps."""
+    path = config.out / "run.json"
+    if path.is_file():
+        found = json.loads(path.read_text())
+        if found["settings"]["max_steps"] != config.max_steps:
+            raise InputError("holds a part of other length; give the same share, or another folder", path=config.out,
+                             found=found["settings"]["max_steps"], allowed=str(config.max_steps))  # fmt: skip
+        if found["steps"] >= config.max_steps:
+            return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        train(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Repeats a training from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m structdiff.training.repeat", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("weights", help="name or folder of the weights to make again")
+    parser.add_argument("data", type=Path, help="folder of the training set")
+    parser.add_argument("out", type=Path, help="folder for the runs and the new weights")
+    parser.add_argument("--share", type=float, default=1.0, help="of all steps (default 1)")
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads")
+    parser.add_argument("--accelerator", default=None, help="what to train on: auto, cpu, gpu, mps (default: as then)")
+    chosen: Mapping[str, Any] = vars(parser.parse_args(arguments))
+    try:
+        folder = repeat_training(**chosen)
+    except StructdiffError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command goes on from {chosen['out']}", file=sys.stderr)
+        return 130
+    print(f"weights written to {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
