@@ -8,6 +8,7 @@ import math
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,11 @@ class AskedDistance:
         margin = min(_DISTANCE_MARGIN, 0.25 * (energy.at_most - energy.at_least))
         return cls(atoms=(one, other), least=energy.at_least + margin, most=energy.at_most - margin)
 
+    @classmethod
+    def of_angle(cls, energy: Angle, placed: PlacedAtoms) -> list[AskedDistance]:
+        """The sides of the triangle, as they are drawn; raises InputError for atoms that are not there."""
+        return [cls(atoms=pair, least=0.0, most=math.inf) for pair in combinations(_angle_rows(energy, placed), 2)]
+
 
 def _distance(energy: Distance, placed: PlacedAtoms) -> _Parts:
     drawn = AskedDistance.of(energy, placed)
@@ -200,9 +206,13 @@ def _distance(energy: Distance, placed: PlacedAtoms) -> _Parts:
     return f"distance {' - '.join(energy.between)}", asked, True, value, reached
 
 
-def _angle(energy: Angle, placed: PlacedAtoms) -> _Parts:
+def _angle_rows(energy: Angle, placed: PlacedAtoms) -> list[int]:
     key = "energies.angle.atoms"
-    rows = [placed.atom(*parse_atom(text, key), key=key) for text in energy.atoms]
+    return [placed.atom(*parse_atom(text, key), key=key) for text in energy.atoms]
+
+
+def _angle(energy: Angle, placed: PlacedAtoms) -> _Parts:
+    rows = _angle_rows(energy, placed)
     wanted = math.radians(energy.value)
 
     def value(positions: Tensor) -> Tensor:

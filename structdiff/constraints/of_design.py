@@ -23,7 +23,17 @@ from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.features.requests import residue_blocks
 from structdiff.spec.design import DesignSpec
-from structdiff.spec.energies import Clash, Distance, RadiusOfGyration
+from structdiff.spec.energies import (
+    Angle,
+    Clash,
+    Contacts,
+    Distance,
+    Energy,
+    Function,
+    PlannedSize,
+    RadiusOfGyration,
+    Shape,
+)
 from structdiff.spec.fold import Block, Sketch, StrandPair, strand_pairs
 from structdiff.spec.layout import Layout
 from structdiff.typing import Float
@@ -39,6 +49,9 @@ FAR_RELAXATION = Relaxation(restraint=0.2, blurs=(40.0, 25.0, 15.0, 8.0))
 #: with what spread; CA pairs that are further apart than the nearest by more than the last are left out.
 _SKETCH_NEAR, _SKETCH_SPREAD, _SKETCH_BAND = 10.5, 0.4, 2.5
 _ASKED_SPREAD = 0.2  # Å: with what spread distances that were asked for are kept
+#: What is asked of a chain as a whole, and how it is kept: distances between every so many CA atoms, their spread (Å).
+_OF_THE_WHOLE = (RadiusOfGyration, Contacts, Shape, Function)
+_WHOLE_STEP, _WHOLE_SPREAD = 4, 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,14 +66,16 @@ class _Placed:
 class DesignConstraints:
     """What is followed while one design is drawn, and kept while it is relaxed.
 
-    placed: its atoms. terms: energies. distances: those that are asked for, which the relaxation keeps. blocks, pairs:
-    helices and strands that are asked for, by residue (from 0). loop: the residues that are to be in neither. sketches:
+    placed: its atoms. terms: energies. distances: those that are asked for, which the relaxation keeps. whole: CA atoms
+    (rows) that keep about their distances in it, since something is asked of all of the chain. blocks, pairs: helices
+    and strands that are asked for, by residue (from 0). loop: the residues that are to be in neither. sketches:
     where plans have their blocks, for each plan in order. only_fold: nothing else is asked.
     """
 
     placed: PlacedAtoms
     terms: tuple[Term, ...] = ()
     distances: tuple[AskedDistance, ...] = ()
+    whole: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     blocks: tuple[Block, ...] = ()
     pairs: tuple[StrandPair, ...] = ()
     loop: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
@@ -92,7 +107,8 @@ class DesignConstraints:
         return cls(
             placed=placed,
             terms=tuple(terms),
-            distances=tuple(AskedDistance.of(each, placed) for each in spec.energies if isinstance(each, Distance)),
+            distances=tuple(each for energy in spec.energies for each in _asked_distances(energy, placed)),
+            whole=_asked_as_a_whole(spec, placed),
             blocks=tuple(blocks),
             pairs=tuple(pairs),
             # Where no sketch has the ends of helices, caps would lead the chain away from what it is to touch.
@@ -127,21 +143,24 @@ class DesignConstraints:
         return FAR_RELAXATION if self.only_fold else NEAR_RELAXATION
 
     def chemistry(self, positions: Float[np.ndarray, "atom 3"]) -> Stereochemistry:
-        """The energy of the relaxation from positions (Å) of the placed atoms, with what keeps distances and fold."""
-        return self.with_asked_distances(self._of_fold(), positions, np.arange(len(positions)))
+        """The energy of the relaxation from positions (Å) of the placed atoms, with what keeps what is asked."""
+        return self.with_what_is_asked(self._of_fold(), positions, np.arange(len(positions)))
 
-    def with_asked_distances(
+    def with_what_is_asked(
         self, model: Stereochemistry, positions: Float[np.ndarray, "atom 3"], rows: np.ndarray
     ) -> Stereochemistry:
-        """The same chemistry with asked distances kept as they are at positions (Å), or brought to what is asked.
+        """The same chemistry with distances kept as they are at positions (Å), or brought to what is asked.
 
         rows: of each placed atom its row in positions, -1 where it has none. Mending breaks undoes them otherwise.
         """
         pairs = rows[np.array([each.atoms for each in self.distances], np.int64).reshape(-1, 2)]
-        now = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=-1)
         least, most = np.array([(each.least, each.most) for each in self.distances]).reshape(-1, 2).T
         there = (pairs >= 0).all(1)
-        return with_distances(model, pairs[there], np.clip(now, least, most)[there], spread=_ASKED_SPREAD)
+        asked = np.clip(_lengths(positions, pairs), least, most)
+        model = with_distances(model, pairs[there], asked[there], spread=_ASKED_SPREAD)
+        whole = rows[self.whole]
+        around = np.array(list(combinations(whole[whole >= 0].tolist(), 2)), np.int64).reshape(-1, 2)
+        return with_distances(model, around, _lengths(positions, around), spread=_WHOLE_SPREAD)
 
     def _of_fold(self) -> Stereochemistry:
         held, spreads = self.placed.held > 0, FAR_SPREADS if self.only_fold else NEAR_SPREADS
@@ -207,6 +226,27 @@ class DesignConstraints:
                 rows.append(self.placed.backbone[places, 1])
                 lengths.append(apart[near[:, 0], near[:, 1]])
         return np.concatenate(rows), np.concatenate(lengths)
+
+
+def _lengths(positions: Float[np.ndarray, "atom 3"], pairs: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=-1)
+
+
+def _asked_distances(energy: Energy, placed: PlacedAtoms) -> list[AskedDistance]:
+    """The distances that an energy asks for, or that an angle hangs on."""
+    if isinstance(energy, Distance):
+        return [AskedDistance.of(energy, placed)]
+    return AskedDistance.of_angle(energy, placed) if isinstance(energy, Angle) else []
+
+
+def _asked_as_a_whole(spec: DesignSpec, placed: PlacedAtoms) -> np.ndarray:
+    """Every so many CA atoms (rows) of chains of which a size, contacts, a shape or a function is asked."""
+    found = [np.zeros(0, np.int64)]
+    for energy in spec.energies:
+        if isinstance(energy, _OF_THE_WHOLE) and not isinstance(energy, PlannedSize):
+            chains = getattr(energy, "chains", ())
+            found.append(placed.alphas(chains, key=f"energies.{energy.kind}.chains")[::_WHOLE_STEP])
+    return np.unique(np.concatenate(found))
 
 
 def _asks_for_a_fold_alone(spec: DesignSpec) -> bool:

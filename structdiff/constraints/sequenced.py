@@ -90,7 +90,7 @@ def _chemistry(unit: Structure, asked: DesignConstraints, given: np.ndarray, hel
     apart = dataclasses.replace(model.repulsion, sulphur=np.zeros_like(model.repulsion.sulphur))
     model = dataclasses.replace(model, repulsion=apart)
     there = unit.atoms.positions.astype(np.float64)
-    model = asked.with_asked_distances(model, there, given)
+    model = asked.with_what_is_asked(model, there, given)
     if not asked.blocks:
         return model
     placed: PlacedAtoms = asked.placed

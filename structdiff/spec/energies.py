@@ -76,6 +76,11 @@ class RadiusOfGyration(Energy):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedSize(RadiusOfGyration):
+    """The size of a fold plan: followed as one that is asked for, but nobody asked for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contacts(Energy):
     """Pairs of residues whose CA atoms come within ``distance`` (Å): within one chain, or between two.
 

@@ -15,7 +15,7 @@ from itertools import groupby
 import numpy as np
 
 from structdiff.spec.design import DesignSpec
-from structdiff.spec.energies import Energy, RadiusOfGyration
+from structdiff.spec.energies import Energy, PlannedSize, RadiusOfGyration
 from structdiff.spec.fold import BlockPair, Register, Sketch, blocks_of
 from structdiff.spec.fold_elements import IdealFold
 from structdiff.spec.grown_folds import grow_fold
@@ -231,7 +231,7 @@ def _following(spec: DesignSpec, plans: Mapping[str, FoldPlan], *, alone: bool) 
         # A sketch that is followed to the end has its size already.
         sized = own_size or (alone and plan.sketch is not None)
         if plan.radius_of_gyration is not None and not sized:
-            sizes.append(RadiusOfGyration(target=round(plan.radius_of_gyration, 2), tolerance=1.0, chains=(name,)))
+            sizes.append(PlannedSize(target=round(plan.radius_of_gyration, 2), tolerance=1.0, chains=(name,)))
     return replace(
         spec,
         secondary_structure="/".join(plan.letters for plan in plans.values()),

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import pdist
 
 from structdiff.constraints.energy_terms import AskedDistance
 from structdiff.constraints.of_design import FAR_RELAXATION, FAR_SPREADS, DesignConstraints
@@ -19,6 +20,10 @@ from structdiff.evaluation.clashes import backbone_clashes, clashes
 from structdiff.evaluation.covalent import angle_deviation
 from structdiff.evaluation.ramachandran import ramachandran
 from structdiff.geometry.point_groups import point_group
+from structdiff.pipeline import job_of
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.design import DesignSpec
+from structdiff.spec.energies import energy_from_dict
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
@@ -66,6 +71,39 @@ def test_distances_that_are_asked_for_are_kept_or_reached(shaken, change):
     target = free + change
     limits = (0.0, target) if change < 0 else (target, np.inf)
     assert abs(reached(limits) - target) < 0.6
+
+
+def test_a_chain_of_which_something_is_asked_as_a_whole_keeps_its_size(shaken):
+    backbone = shaken.select(np.isin(shaken.atoms.name, ("N", "CA", "C", "O")))
+    alphas = np.flatnonzero(backbone.atoms.name == "CA")
+    wide = backbone.with_positions(1.08 * backbone.atoms.positions)
+    plain = asked_of(backbone, np.zeros(len(backbone.atoms), bool))
+
+    def off(whole):
+        """How much smaller the chain becomes (Å), and how far distances within it change."""
+        done = relaxed_unit(wide, dataclasses.replace(plain, whole=whole)).atoms.positions[alphas]
+        there = wide.atoms.positions[alphas]
+        size = [float(np.sqrt(np.square(each - each.mean(0)).sum(-1).mean())) for each in (there, done)]
+        return size[0] - size[1], float(np.sqrt(np.square(pdist(there[::4]) - pdist(done[::4])).mean()))
+
+    free, kept = off(np.zeros(0, np.int64)), off(alphas[::4])
+    assert free[0] > 0.3
+    assert abs(kept[0]) < 0.5 * free[0]
+    assert kept[1] < 0.7 * free[1]
+
+
+def test_energies_say_what_relaxation_keeps():
+    energies = [{"radius_of_gyration": {"target": 9}}, {"angle": {"atoms": ["A2", "A10", "A20"], "value": 90}}]
+    asked = job_of(DesignSpec(contigs=parse_contigs("24"), energies=tuple(map(energy_from_dict, energies))), 0).asked
+    names = asked.placed.structure.atoms.name
+    residues = asked.placed.structure.atoms.residue[asked.whole]
+    assert set(names[asked.whole]) == {"CA"}
+    assert residues.tolist() == list(range(0, 24, 4))
+    rows = [each.atoms for each in asked.distances]
+    assert [asked.placed.structure.atoms.residue[list(pair)].tolist() for pair in rows] == [[1, 9], [1, 19], [9, 19]]
+    plain = job_of(DesignSpec(contigs=parse_contigs("24")), 0).asked
+    assert not len(plain.whole)
+    assert not plain.distances
 
 
 def test_atoms_that_are_not_there_take_no_part(shaken):
