@@ -1,4 +1,4 @@
-"""What the CUDA kernels are compiled for."""
+"""What the kernels are compiled for."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ import pytest
 
 
 @pytest.fixture
-def architectures(tmp_path, monkeypatch):
-    """What is chosen on a machine whose nvidia-smi says so."""
+def build(monkeypatch):
+    """The script that builds, as a module."""
     path = Path(__file__).parents[2] / "csrc" / "build_kernels.py"
     spec = importlib.util.spec_from_file_location("build_kernels_under_test", path)
     assert spec is not None
     assert spec.loader is not None
-    build = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, build)
-    spec.loader.exec_module(build)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def architectures(build, tmp_path, monkeypatch):
+    """What is chosen on a machine whose nvidia-smi says so."""
     monkeypatch.delenv("STRUCTDIFF_CUDA_ARCHITECTURES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
@@ -41,3 +47,17 @@ def architectures(tmp_path, monkeypatch):
 )
 def test_hopper_is_compiled_with_the_instructions_that_only_it_has(architectures, said, chosen):
     assert architectures(said) == chosen
+
+
+def test_libraries_are_those_of_the_machine_that_is_built_for(build, monkeypatch, tmp_path):
+    def libraries():
+        return {each.library for each in build.cpu_compilations(["c++"], tmp_path, strict=False)}
+
+    monkeypatch.setattr(build.platform, "machine", lambda: "x86_64")
+    monkeypatch.delenv("_PYTHON_HOST_PLATFORM", raising=False)
+    assert libraries() == {f"libstructdiff_cpu_x86_64_v{level}.so" for level in (2, 3, 4)}
+    monkeypatch.setenv("_PYTHON_HOST_PLATFORM", "linux-aarch64")
+    assert libraries() == {"libstructdiff_cpu_arm64.so"}
+    monkeypatch.setattr(build.platform, "machine", lambda: "AMD64")
+    monkeypatch.setenv("_PYTHON_HOST_PLATFORM", "")
+    assert build.machine() == "x86_64"
