@@ -59,7 +59,7 @@ class Compilation:
 def machine() -> str:
     """The processor's family, by the names used here; what is unknown stays as the system says it.
 
-    That of another machine where _PYTHON_HOST_PLATFORM names one, as builds for other machines have it ("linux-aarch64").
+    That of another machine where _PYTHON_HOST_PLATFORM names one ("linux-aarch64"), as builds for other machines do.
     """
     name = os.environ.get("_PYTHON_HOST_PLATFORM", "").rpartition("-")[2].lower() or platform.machine().lower()
     return {"amd64": "x86_64", "aarch64": "arm64"}.get(name, name)
