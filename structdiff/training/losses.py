@@ -84,16 +84,19 @@ def clash_loss(
     return (functional.relu(3.7 - distance) * both).sum((1, 2)) / mask.sum(1).clamp(min=1)
 
 
-def distogram_loss(
-    logits: Float[Tensor, "batch token token bin"],
-    positions: Float[Tensor, "batch token 3"],
-    mask: Bool[Tensor, "batch token"],
-) -> Float[Tensor, "batch"]:
+def distogram_entropy(
+    logits: Float[Tensor, "batch token token bin"], positions: Float[Tensor, "batch token 3"]
+) -> Float[Tensor, "batch token token"]:
     """Cross entropy of binned distances of representative atoms (64 bins, 2 to 22 Å; AlphaFold 2, section 1.9.8)."""
     target = bin_index(torch.cdist(positions, positions), **_DISTOGRAM)
-    entropy = functional.cross_entropy(logits.movedim(-1, 1), target, reduction="none")
-    both = mask[:, :, None] & mask[:, None]
-    return (entropy * both).sum((1, 2)) / both.sum((1, 2)).clamp(min=1)
+    return functional.cross_entropy(logits.movedim(-1, 1), target, reduction="none")
+
+
+def mean_of_pairs(
+    values: Float[Tensor, "batch token token"], mask: Bool[Tensor, "batch token token"]
+) -> Float[Tensor, "batch"]:
+    """The mean over the pairs of a mask; 0 where there is none."""
+    return (values * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
 
 
 def restype_loss(

@@ -14,24 +14,32 @@ from structdiff.diffusion.preconditioning import Preconditioning
 from structdiff.features.schema import Features
 from structdiff.model.denoiser import DenoiserCondition
 from structdiff.model.network import ModelConfig, StructureNetwork
+from structdiff.model.trunk import TrunkOutput
 from structdiff.structure.tables import ChainKind
 from structdiff.training import losses
 from structdiff.training.packed import PackedBatch
 from structdiff.training.tasks import MOTIF_GROUPS
 
+_LOCAL = (2, 8)  # residues apart in a chain: what secondary structure shows in
 _FINE_SIGMA = 4.0  # Å; below it bonds and clashes are worth a loss of their own
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """How much each loss counts."""
+    """How much each loss counts. Where none of the denoiser's does, it is not run: the trunk learns alone, quickly."""
 
     position: float = 4.0
     smooth_lddt: float = 1.0
     local_geometry: float = 2.0
     clash: float = 0.5
     distogram: float = 0.1
+    local_distogram: float = 0.0
     restype: float = 0.1
+
+    @property
+    def trunk_alone(self) -> bool:
+        """Whether nothing that the denoiser draws counts."""
+        return not (self.position or self.smooth_lddt or self.local_geometry or self.clash or self.restype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +131,16 @@ class TrainingModule(lightning.LightningModule):
         """Every loss, averaged over the batch and its noise levels, and their weighted sum ``loss``."""
         recycles = int(torch.randint(self.recycles + 1, (), generator=generator))
         trunk = network.trunk(batch, recycles=recycles)
+        terms = self._distograms(network, batch, trunk.z_trunk)
+        if not self.weights.trunk_alone:
+            terms |= self._drawn(network, batch, trunk, generator)
+        total = torch.stack([getattr(self.weights, name) * value for name, value in terms.items()]).sum()
+        return terms | {"loss": total}
+
+    def _drawn(
+        self, network: StructureNetwork, batch: Features, trunk: TrunkOutput, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """The losses of what the denoiser makes of noisy structures."""
         condition = network.denoiser.condition(batch, trunk).repeat(self.noise_levels)
         target, weight, resolved = (x.repeat_interleave(self.noise_levels, 0) for x in _targets(batch))
         drawing = _generator_on(target.device, generator)
@@ -136,9 +154,7 @@ class TrainingModule(lightning.LightningModule):
         denoised = network.denoiser(condition, noisy, sigma, previous)
         terms = {"position": losses.position_loss(denoised.positions, target, weight, sigma).mean()}
         terms |= self._geometry(batch, denoised.positions, target, resolved, sigma)
-        terms |= self._tokens(network, batch, trunk.z_trunk, denoised.restype_logits)
-        total = torch.stack([getattr(self.weights, name) * value for name, value in terms.items()]).sum()
-        return terms | {"loss": total}
+        return terms | {"restype": self._restype(batch, denoised.restype_logits)}
 
     def _first_guess(
         self, network: StructureNetwork, condition: DenoiserCondition, noisy: Tensor, sigma: Tensor, batch: Features
@@ -171,17 +187,24 @@ class TrainingModule(lightning.LightningModule):
             "clash": (fine * losses.clash_loss(here, seen, protein)).mean(),
         }
 
-    def _tokens(self, network: StructureNetwork, batch: Features, z: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        shape = (batch.num_tokens, batch.num_slots)
-        slot = batch.token.representative[..., None]
+    def _distograms(self, network: StructureNetwork, batch: Features, z: Tensor) -> dict[str, Tensor]:
+        token, shape = batch.token, (batch.num_tokens, batch.num_slots)
+        slot = token.representative[..., None]
         positions = torch.take_along_dim(batch.atom.positions.unflatten(1, shape), slot[..., None], 2)[:, :, 0]
         seen = torch.take_along_dim(batch.atom.resolved.unflatten(1, shape), slot, 2)[..., 0]
+        entropy = losses.distogram_entropy(network.distogram(z), positions)
+        both = seen[:, :, None] & seen[:, None]
+        apart = (token.residue_index[:, :, None] - token.residue_index[:, None]).abs()
+        near = (apart >= _LOCAL[0]) & (apart <= _LOCAL[1]) & (token.asym_id[:, :, None] == token.asym_id[:, None])
+        return {
+            "distogram": losses.mean_of_pairs(entropy, both).mean(),
+            "local_distogram": losses.mean_of_pairs(entropy, both & near).mean(),
+        }
+
+    def _restype(self, batch: Features, logits: Tensor) -> Tensor:
         hidden = (~batch.condition.sequence_known & batch.token.mask).repeat_interleave(self.noise_levels, 0)
         answer = batch.token.true_restype.repeat_interleave(self.noise_levels, 0)
-        return {
-            "distogram": losses.distogram_loss(network.distogram(z), positions, seen).mean(),
-            "restype": losses.restype_loss(logits, answer, hidden).sum() / hidden.any(1).sum().clamp(min=1),
-        }
+        return losses.restype_loss(logits, answer, hidden).sum() / hidden.any(1).sum().clamp(min=1)
 
     def configure_optimizers(self) -> dict:
         """AdamW and its rate; the confidence head is left out."""

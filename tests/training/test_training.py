@@ -22,7 +22,7 @@ from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
 from structdiff.training.history import parts_of
-from structdiff.training.module import OptimiserConfig, TrainingModule, _targets
+from structdiff.training.module import LossWeights, OptimiserConfig, TrainingModule, _targets
 from structdiff.training.packed import pack
 from structdiff.training.run import TrainConfig, read_train_config, train
 from structdiff.training.tasks import _TASKS, TaskMix, draw_condition, training_example
@@ -199,6 +199,37 @@ def test_the_network_learns_one_structure(data):
         settings["lr_scheduler"]["scheduler"].step()
         seen.append(float(terms["loss"].detach()))
     assert np.mean(seen[-8:]) < 0.6 * np.mean(seen[:8])
+
+
+def test_a_trunk_that_learns_alone_needs_no_denoiser_and_leaves_it(data, monkeypatch):
+    weights = LossWeights(
+        position=0, smooth_lddt=0, local_geometry=0, clash=0, restype=0, distogram=1.0, local_distogram=2.0
+    )
+    torch.manual_seed(0)
+    module = TrainingModule(tiny(), weights=weights)
+    batch = TrainingBatches(StructureSet(data, "train"), BatchConfig(crops=((16, 2, 1.0),)), TaskMix(), seed=1).batch(0)
+    monkeypatch.setattr(module.network.denoiser, "forward", None)  # any call would fail
+    terms = module.losses(module.network, batch, torch.Generator().manual_seed(0))
+    assert set(terms) == {"distogram", "local_distogram", "loss"}
+    assert terms["loss"] == terms["distogram"] + 2 * terms["local_distogram"]
+    terms["loss"].backward()
+    assert all(parameter.grad is None for parameter in module.network.denoiser.parameters())
+    assert any(parameter.grad is not None for parameter in module.network.trunk.parameters())
+
+
+def test_the_local_distogram_sees_neighbours_of_one_chain_alone(data):
+    torch.manual_seed(0)
+    module = TrainingModule(tiny())
+    batch = TrainingBatches(StructureSet(data, "train"), BatchConfig(crops=((24, 1, 1.0),)), TaskMix(), seed=1).batch(0)
+    place, chain = batch.token.residue_index[0], batch.token.asym_id[0]
+    apart = (place[:, None] - place).abs()
+    near = (apart >= 2) & (apart <= 8) & (chain[:, None] == chain)
+    z = torch.randn(1, 24, 24, tiny().trunk.pairformer.c_z, requires_grad=True)
+    module._distograms(module.network, batch, z)["local_distogram"].backward()
+    seen = torch.take_along_dim(batch.atom.resolved.unflatten(1, (24, -1)), batch.token.representative[..., None], 2)[0]
+    # The head reads a pair from both sides.
+    touched = z.grad[0].abs().sum(-1) > 0
+    assert torch.equal(touched, near & seen & seen.T)
 
 
 def config_for(data: Path, out: Path, **changes) -> TrainConfig:
