@@ -13,8 +13,10 @@ from structdiff.output.prediction import Verdict
 from structdiff.output.symmetric import symmetry_verdicts
 from structdiff.structure.tables import Structure
 from structdiff.verdicts import (
+    CROP,
     MOTIF_PLACE,
     MOTIF_TOLERANCE,
+    crop_verdict,
     design_verdicts,
     is_of_fold,
     motif_verdict,
@@ -65,8 +67,15 @@ def finished_verdicts(job: Job, finished: Structure) -> tuple[Verdict, ...]:
     the job places are not in it.
     """
     unit = unit_of(job, finished)
-    found = unit_verdicts(job, unit)
+    found = [_with_side_chains(job, finished, verdict) for verdict in unit_verdicts(job, unit)]
     return tuple(found) if job.symmetry is None else assembly_verdicts(job, finished, unit, found)
+
+
+def _with_side_chains(job: Job, finished: Structure, verdict: Verdict) -> Verdict:
+    """The verdict on what a crop left out with the side chains of the finished design, which the job does not place."""
+    if verdict.name != CROP or job.whole is None or job.spec is None or job.motif is None:
+        return verdict
+    return crop_verdict(job.spec, job.whole.layout, finished, job.motif)
 
 
 def unit_of(job: Job, finished: Structure) -> Structure:

@@ -35,7 +35,9 @@ PEPTIDE_BOND, DISULFIDE_BOND, BOND_TOLERANCE = 1.33, 2.03, 0.1
 #: A binder touches its target in so many pairs of residues (CA atoms within so many Å), a short one in half as many as
 #: it has residues.
 INTERFACE_PAIRS, INTERFACE_DISTANCE = 8, 8.0
-_OVERLAP = 2.8  # Å: atoms of a design nearer to a part of the target that was not drawn clash with it
+CROP = "target crop"
+#: Å: atoms of a design nearer to a part of the target that was not drawn clash with it; side chains may bond to it.
+_OVERLAP, _SIDE_OVERLAP = 2.8, 2.4
 #: Å: a link between residues that is longer is none; atoms of a main chain that come nearer are inside each other.
 _BREAK, _INSIDE = 2.0, 2.2
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
@@ -141,8 +143,10 @@ def design_verdicts(
     if is_binder(layout) and any(_polymer_target(layout, spec)):
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:
-        found.append(_crop_verdict(spec, layout, structure, motif))
+        found.append(crop_verdict(spec, layout, structure, motif))
     for place, term in enumerate(terms):
+        if term.reached is None:
+            continue
         reached, requested = term.reached(placed), not len(user.energies) <= place < len(spec.energies)
         verdict = Verdict(name=term.name, asked=term.asked, reached=reached.text, met=reached.met)
         found.append(verdict if requested else plan_verdict(verdict))
@@ -259,17 +263,26 @@ def _target_verdict(spec: DesignSpec, layout: Layout, structure: Structure) -> V
     return Verdict(name="target touched", asked=asked, reached=reached, met=pairs >= wanted)
 
 
-def _crop_verdict(spec: DesignSpec, layout: Layout, structure: Structure, motif: Structure) -> Verdict:
-    """What of the target was drawn, and whether the design runs into what was not (in the motif's frame)."""
-    new = np.array([residue.origin is None for residue in layout.residues])[structure.atoms.residue]
-    design = structure.atoms.positions[new & structure.atoms.resolved]
-    distance, _ = KDTree(left_out_atoms(spec, motif)).query(design)
-    clashes = int((distance < _OVERLAP).sum())
+def crop_verdict(spec: DesignSpec, layout: Layout, structure: Structure, motif: Structure) -> Verdict:
+    """What of the target was drawn, and whether new residues run into what was not (in the motif's frame).
+
+    structure: the design, with side chains where it has them.
+    """
+    residues = structure.residues
+    names = structure.chains.name[residues.chain].tolist()
+    codes = [str(code).strip() for code in residues.insertion_code]
+    keys = zip(names, residues.author_seq_id.tolist(), codes, strict=True)
+    ours = {(each.chain, each.number, each.insertion_code) for each in layout.residues if each.origin is None}
+    new = np.array([key in ours for key in keys])[structure.atoms.residue] & structure.atoms.resolved
+    distance, _ = KDTree(left_out_atoms(spec, motif)).query(structure.atoms.positions[new])
+    backbone = np.isin(structure.atoms.name[new], ("N", "CA", "C", "O", "CB"))
+    clashes = int((distance < np.where(backbone, _OVERLAP, _SIDE_OVERLAP)).sum())
     drawn = sum(_polymer_target(layout, spec)) - len(spec.left_out)
+    nearest = f"{float(distance.min()):.1f} Å away"
     return Verdict(
-        name="target crop",
+        name=CROP,
         asked=f"no clash with the {len(spec.left_out)} residues of the target that were left out ({drawn} were drawn)",
-        reached=f"{clashes} atoms nearer than {_OVERLAP:g} Å" if clashes else f"{float(distance.min()):.1f} Å away",
+        reached=f"{clashes} atoms too near, {nearest}" if clashes else nearest,
         met=clashes == 0,
     )
 

@@ -67,7 +67,8 @@ def allowed_by_row(
     for row, letters in found.items():
         if fixed[row]:
             chain = structure.chains.name[structure.residues.chain[row]]
-            named = f"{chain}{structure.residues.author_seq_id[row]}={letters}"
+            residues = structure.residues
+            named = f"{chain}{residues.author_seq_id[row]}{residues.insertion_code[row]}={letters}"
             raise InputError(
                 "the residue keeps its type", key=KEY, found=named, allowed="new residues, and redesigned ones"
             )

@@ -94,15 +94,13 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
 
 def _residue_of_token(backbone: BackboneFiles) -> np.ndarray:
     """Row of the structure's residue of each token, -1 for a token that is none of its own."""
-    structure = backbone.structure
-    rows = {
-        (str(structure.chains.name[chain]), int(number)): row
-        for row, (chain, number) in enumerate(
-            zip(structure.residues.chain, structure.residues.author_seq_id, strict=True)
-        )
-    }
-    chains, numbers = backbone.confidence["token_chain"], backbone.confidence["token_number"]
-    return np.array([rows.get((chain, number), -1) for chain, number in zip(chains, numbers, strict=True)])
+    residues, confidence = backbone.structure.residues, backbone.confidence
+    chains = backbone.structure.chains.name[residues.chain].tolist()
+    keys = zip(chains, residues.author_seq_id.tolist(), residues.insertion_code.tolist(), strict=True)
+    rows = {key: row for row, key in enumerate(keys)}
+    codes = confidence.get("token_insertion_code") or [""] * len(confidence["token_chain"])
+    tokens = zip(confidence["token_chain"], confidence["token_number"], codes, strict=True)
+    return np.array([rows.get(key, -1) for key in tokens])
 
 
 def renamed_tokens(backbone: BackboneFiles, structure: Structure) -> list[str]:

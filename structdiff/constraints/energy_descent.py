@@ -32,7 +32,7 @@ class Term:
 
     name, asked: in words. weight. levels: the highest and lowest noise level (Å) at which it acts. has_goal: whether
     ``value`` should be 0 (a deviation, in units of its tolerance), else it is an energy in kT. value: differentiable.
-    reached: what a finished structure has of it.
+    reached: what a finished structure has of it; None where another verdict says it.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Term:
     levels: tuple[float, float]
     has_goal: bool
     value: Callable[[Float[Tensor, "atom 3"]], Tensor]
-    reached: Callable[[Float[Tensor, "atom 3"]], Reached]
+    reached: Callable[[Float[Tensor, "atom 3"]], Reached] | None
 
 
 class EnergyDescent:

@@ -15,6 +15,7 @@ from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images
 from structdiff.errors import StructdiffError
 from structdiff.geometry.point_groups import SymmetryGroup
+from structdiff.structure.assembly import copied
 from structdiff.structure.tables import Structure
 
 SEQUENCED_RELAXATION = Relaxation(restraint=0.3)
@@ -27,8 +28,8 @@ def relaxed_design(structure: Structure, asked: DesignConstraints, group: Symmet
 
     Args:
         structure: the finished design; of a symmetric assembly all copies, the first one first.
-        asked: what it was drawn under; its atoms are found in the structure by chain, number and name. Chains without
-            new residues do not move.
+        asked: what it was drawn under; its atoms are found in the structure by chain, number, insertion code and name.
+            Chains without new residues do not move.
         group: of a symmetric assembly; the others become what the operators make of the first copy.
     """
     size = _size_of_unit(structure, group)
@@ -39,7 +40,7 @@ def relaxed_design(structure: Structure, asked: DesignConstraints, group: Symmet
     positions = structure.atoms.positions.astype(np.float64)
     positions[np.flatnonzero(structure.atoms.resolved[:size])] = relaxed.atoms.positions
     if group is not None:
-        positions = group.apply(positions[:size]).reshape(-1, 3)
+        positions = copied(positions[:size], group).reshape(-1, 3)
     return structure.with_positions(
         np.where(structure.atoms.resolved[:, None], positions, structure.atoms.positions),
         resolved=structure.atoms.resolved,
@@ -76,12 +77,12 @@ def _size_of_unit(structure: Structure, group: SymmetryGroup | None) -> int:
     return len(structure.atoms) // copies
 
 
-def _keys(structure: Structure) -> list[tuple[str, int, str]]:
-    """Chain, number and name of each atom."""
-    residue = structure.atoms.residue
+def _keys(structure: Structure) -> list[tuple[str, int, str, str]]:
+    """Chain, number, insertion code and name of each atom."""
+    residue, residues = structure.atoms.residue, structure.residues
     chain = structure.chains.name[structure.atom_chain].tolist()
-    number = structure.residues.author_seq_id[residue].tolist()
-    return list(zip(chain, number, structure.atoms.name.tolist(), strict=True))
+    codes = [str(code).strip() for code in residues.insertion_code[residue]]
+    return list(zip(chain, residues.author_seq_id[residue].tolist(), codes, structure.atoms.name.tolist(), strict=True))
 
 
 def _chemistry(unit: Structure, asked: DesignConstraints, given: np.ndarray, held: np.ndarray) -> Stereochemistry:

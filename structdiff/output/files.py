@@ -205,6 +205,7 @@ def _token_columns(structure: Structure) -> dict[str, list]:
     return {
         "token_chain": structure.chains.name[tokens.chain].tolist(),
         "token_number": structure.residues.author_seq_id[tokens.residue].tolist(),
+        "token_insertion_code": structure.residues.insertion_code[tokens.residue].tolist(),
         "token_component": structure.residues.name[tokens.residue].tolist(),
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from structdiff.chemistry.components import component, is_known
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
 from structdiff.errors import InputError
 
@@ -34,6 +35,10 @@ _AMBIGUOUS = {
     "B": "D or N", "Z": "E or Q", "J": "I or L", "R": "A or G", "Y": "C or T", "S": "C or G", "W": "A or T",
     "K": "G or T", "M": "A or C", "D": "A, G or T", "H": "A, C or T", "V": "A, C or G",
 }  # fmt: skip
+
+
+#: The atoms of a residue that are bonded to the residue before and to that after.
+_JOINS = {"protein": ("N", "C"), "dna": ("P", "O3'"), "rna": ("P", "O3'")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +132,25 @@ class ChainSpec:
                 continue
             if letters[change.position - 1] == UNKNOWN_LETTER[self.kind]:
                 letters[change.position - 1] = parent
+            self._check_joins(change, len(letters))
             kept[change.position] = change
         object.__setattr__(self, "sequence", "".join(letters))
         object.__setattr__(self, "modifications", tuple(kept.values()))
+
+    def _check_joins(self, change: Modification, length: int) -> None:
+        """Raises InputError for a component that has not the atoms by which its neighbours would hold it."""
+        if not is_known(change.ccd):
+            return  # one that comes with the file, or none: whoever builds the chain will see
+        enter, leave = _JOINS[self.kind]
+        wanted = [enter] if change.position > 1 or self.cyclic else []
+        wanted += [leave] if change.position < length or self.cyclic else []
+        atoms = component(change.ccd).atom_names.tolist()
+        if missing := [name for name in wanted if name not in atoms]:
+            raise InputError(
+                f"{change.ccd} cannot stand in {self.kind} {self.ids[0]} at position {change.position}: its neighbours "
+                f"would be bonded to {' and '.join(wanted)}, and it has no {' and no '.join(missing)}",
+                key="modifications", found=change.ccd, allowed="a component that is part of such chains",
+            )  # fmt: skip
 
     def __len__(self) -> int:
         """The number of residues: letters of a polymer, components of a ligand."""

@@ -137,7 +137,11 @@ def _fixed_segment(
     if start == stop:
         residues = (ResidueId(chain=chain, number=start[0], insertion_code=start[1]),)
     elif not start[1] and not stop[1]:
-        residues = tuple(ResidueId(chain=chain, number=number) for number in range(start[0], stop[0] + 1))
+        inner = [ResidueId(chain=chain, number=n, with_insertions=True) for n in range(start[0], stop[0])]
+        residues = (*inner, ResidueId(chain=chain, number=stop[0]))
+    elif start[0] == stop[0] and start[1]:
+        codes = map(chr, range(ord(start[1]), ord(stop[1]) + 1))
+        residues = tuple(ResidueId(chain=chain, number=start[0], insertion_code=code) for code in codes)
     return FixedSegment(
         chain=chain, start=start[0], stop=stop[0], start_insertion_code=start[1], stop_insertion_code=stop[1],
         group=group, residues=residues,

@@ -18,11 +18,15 @@ EVERY_CHAIN = "*"
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class ResidueId:
-    """A residue of a file as its author numbered it: chain, number, insertion code."""
+    """A residue of a file as its author numbered it: chain, number, insertion code.
+
+    ``with_insertions``: it stands for those of its number with insertion codes too, being inside a stretch.
+    """
 
     chain: str
     number: int
     insertion_code: str = ""
+    with_insertions: bool = field(default=False, compare=False, repr=False)
 
     def __str__(self) -> str:
         mark = "" if self.chain.isalpha() else ":"
@@ -49,7 +53,8 @@ class FixedSegment:
     """A stretch of a known structure, both ends included; without ends it is the whole chain.
 
     ``residues`` are the residues that the stretch stands for: empty until `Contigs.resolve` has seen the structure
-    where only that can tell (whole chains, insertion codes). ``group`` is the motif group, counted from 1.
+    where only that can tell (whole chains, insertion codes); ``is_read`` says that they are the structure's, which may
+    have residues with insertion codes between those that are numbered. ``group`` is the motif group, counted from 1.
     """
 
     chain: str
@@ -59,6 +64,7 @@ class FixedSegment:
     stop_insertion_code: str = ""
     group: int = 1
     residues: tuple[ResidueId, ...] = ()
+    is_read: bool = field(default=False, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -249,7 +255,7 @@ def _resolved(segment: FixedSegment, by_chain: Mapping[str, list[ResidueId]]) ->
         raise InputError(f"the motif has no chain {segment.chain!r} for {segment.name}", key="contigs",
                          found=segment.chain, allowed=list(by_chain), suggest_from=by_chain)  # fmt: skip
     if segment.start is None or segment.stop is None:
-        return replace(segment, residues=tuple(present))
+        return replace(segment, residues=tuple(present), is_read=True)
     first = ResidueId(chain=segment.chain, number=segment.start, insertion_code=segment.start_insertion_code)
     last = ResidueId(chain=segment.chain, number=segment.stop, insertion_code=segment.stop_insertion_code)
     for end in (first, last):
@@ -268,7 +274,16 @@ def _resolved(segment: FixedSegment, by_chain: Mapping[str, list[ResidueId]]) ->
             f"residues are missing from the motif inside {segment.name}; split it there and bridge the gap with new "
             "residues", key="contigs", found=f"no {segment.chain}{f', {segment.chain}'.join(gaps)}",
         )  # fmt: skip
-    return replace(segment, residues=taken)
+    return replace(segment, residues=taken, is_read=True)
+
+
+def with_insertions(chosen: Sequence[ResidueId], present: Sequence[ResidueId]) -> tuple[ResidueId, ...]:
+    """The residues with those of the structure that stand inside the same stretches under insertion codes."""
+    found: dict[ResidueId, None] = {}
+    for residue in chosen:
+        alike = [each for each in present if (each.chain, each.number) == (residue.chain, residue.number)]
+        found |= dict.fromkeys(alike if residue.with_insertions and alike else [residue])
+    return tuple(found)
 
 
 def _ranges(numbers: Sequence[int]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain
+from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain, with_insertions
 from structdiff.spec.design_checks import check_design
 from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
 from structdiff.spec.document import (
@@ -30,6 +30,9 @@ from structdiff.spec.rebuilding import Loop, Noise, begun, check_kept, inside, w
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
 from structdiff.spec.yaml import relative_to_folder, write_yaml_data
+
+#: Keys that name residues, singly or in stretches.
+_NAMED_IN_STRETCHES = ("hotspots", "keep_away", "tip", "backbone_only", "redesign")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,8 @@ class DesignSpec:
         if self.noise is not None:
             contigs = begun(contigs, self.hold)
             check_kept(contigs, self.keep_sequence)
-        return replace(self, contigs=contigs, unindexed=unindexed)
+        named = {key: with_insertions(getattr(self, key), present) for key in _NAMED_IN_STRETCHES}
+        return replace(self, contigs=contigs, unindexed=unindexed, **named)
 
     @property
     def rebuilds(self) -> bool:

@@ -142,24 +142,31 @@ def _check_residues(spec: DesignSpec) -> None:
 
 
 def _check_against_contigs(spec: DesignSpec) -> None:
-    """What can be checked only when every stretch of the contigs knows its residues."""
-    known = {residue for segment in (*spec.contigs.fixed, *spec.unindexed) for residue in segment.residues}
+    """What can be checked only when every stretch of the contigs knows its residues.
+
+    Before the structure is read, there may be more of them than the numbers of a stretch, under insertion codes.
+    """
+    stretches = (*spec.contigs.fixed, *spec.unindexed)
+    is_read = all(segment.is_read for segment in stretches)
+    known = {residue for segment in stretches for residue in segment.residues}
+    numbers = {(residue.chain, residue.number) for residue in known}
     for key in ("hotspots", "keep_away", "tip", "backbone_only", "held_atoms", "redesign"):
         for each in getattr(spec, key):
             residue = each[0] if key == "held_atoms" else each
             # A ligand's residue is known once the motif has been read.
-            if residue not in known and not (spec.ligands and key in ("hotspots", "keep_away")):
+            inserted = not is_read and residue.insertion_code and (residue.chain, residue.number) in numbers
+            if residue not in known and not inserted and not (spec.ligands and key in ("hotspots", "keep_away")):
                 raise InputError("the residue is not part of the contigs", key=key, found=str(residue),
                                  allowed="residues that the contigs keep")  # fmt: skip
     low, high = spec.contigs.length_range()
-    if spec.length is not None and (spec.length[1] < low or spec.length[0] > high):
+    if spec.length is not None and (spec.length[1] < low or (is_read and spec.length[0] > high)):
         raise InputError("the contigs cannot reach this length", key="length", found=format_length(spec.length),
                          allowed=f"{format_length((low, high))} residues in the designed chains")  # fmt: skip
     if spec.chain_lengths is not None:
-        _check_letters(spec, spec.chain_lengths)
+        _check_letters(spec, spec.chain_lengths, is_read=is_read)
 
 
-def _check_letters(spec: DesignSpec, lengths: tuple[int, ...]) -> None:
+def _check_letters(spec: DesignSpec, lengths: tuple[int, ...], *, is_read: bool) -> None:
     key = "secondary_structure" if spec.secondary_structure is not None else "burial"
     designed = [chain for chain in spec.contigs.chains if not is_fixed(chain)]
     if len(designed) != len(lengths):
@@ -167,7 +174,7 @@ def _check_letters(spec: DesignSpec, lengths: tuple[int, ...]) -> None:
                          found=f"{len(lengths)} chains", allowed=f"{len(designed)} chains")  # fmt: skip
     for name, chain, given in zip(spec.contigs.designed_chain_ids, designed, lengths, strict=True):
         least, most = Contigs(chains=(chain,)).length_range()
-        if not least <= given <= most:
+        if given < least or (is_read and given > most):
             raise InputError(f"the number of letters does not fit chain {name}", key=key, found=given,
                              allowed=format_length((least, most)))  # fmt: skip
     if spec.length is not None and not spec.length[0] <= sum(lengths) <= spec.length[1]:

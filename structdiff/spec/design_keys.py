@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,19 @@ def _written_disulfides(value: Iterable[Disulfide]) -> list[str]:
     return [f"{one[0]}{one[1]}-{other[0]}{other[1]}" for one, other in value]
 
 
+def _residue_texts(residues: Sequence[ResidueId]) -> list[str]:
+    """Single residues, and stretches that were written as such."""
+    found: list[str] = []
+    first: ResidueId | None = None
+    for residue in residues:
+        if residue.with_insertions:
+            first = first or residue
+            continue
+        found.append(str(residue) if first is None else f"{first}-{residue.number}")
+        first = None
+    return found
+
+
 def _strings(value: Iterable[object]) -> list[str]:
     return [str(each) for each in value]
 
@@ -151,7 +164,7 @@ def _plain(node: Node) -> Any:
 
 
 def _residues(key: str) -> Key:
-    return Key(text=lambda text: parse_residues(text, key), write=_strings, joined=",")
+    return Key(text=lambda text: parse_residues(text, key), write=_residue_texts, joined=",")
 
 
 def _pairs(key: str) -> Key:

@@ -13,6 +13,7 @@ from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.structure.build import chain_letters
 from structdiff.structure.reading import ParsedFile
 from structdiff.structure.tables import AtomTable, BondTable, ChainTable, ResidueTable, Structure
+from structdiff.typing import Float
 
 
 def build_assembly(structure: Structure, parsed: ParsedFile, assembly: str) -> Structure:
@@ -39,6 +40,11 @@ def build_assembly(structure: Structure, parsed: ParsedFile, assembly: str) -> S
     return dataclasses.replace(whole, metadata=metadata)
 
 
+def copied(positions: Float[np.ndarray, "atom 3"], group: SymmetryGroup) -> Float[np.ndarray, "copy atom 3"]:
+    """Positions (Å) of all copies of a unit, which is rounded to 0.001 Å first, as files hold it."""
+    return group.apply(np.round(positions.astype(np.float64), 3))
+
+
 def symmetric_assembly(unit: Structure, group: SymmetryGroup) -> Structure:
     """All copies of a structure that a group makes, copy after copy; the first one is the structure itself.
 
@@ -46,10 +52,9 @@ def symmetric_assembly(unit: Structure, group: SymmetryGroup) -> Structure:
     0.001 Å. Chains of the first copy keep their ids, the others get free letters; metadata ``assembly_chains`` says
     which chain each was made from.
     """
-    rounded = np.round(unit.atoms.positions.astype(np.float64), 3)
     copies = [
         unit.with_positions(np.where(unit.atoms.resolved[:, None], moved, 0.0), resolved=unit.atoms.resolved)
-        for moved in group.apply(rounded)
+        for moved in copied(unit.atoms.positions, group)
     ]
     named, origins = _with_free_names(copies)
     whole = _concatenated(named)

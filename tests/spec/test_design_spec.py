@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structdiff.errors import InputError
-from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contig_grammar import parse_contigs, parse_residues
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import (
     DesignSpec,
@@ -17,6 +19,7 @@ from structdiff.spec.design import (
     write_design,
 )
 
+MOTIF_FILE = str(Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb")
 MOTIF = [ResidueId(chain=chain, number=number) for chain in "AB" for number in range(1, 101)]
 
 
@@ -68,6 +71,31 @@ def test_resolve_checks_what_only_the_structure_tells():
         design("10-20/B", length=(200, 200)).resolve(MOTIF)
 
 
+def test_stretches_hold_residues_with_insertion_codes():
+    """A5-7 is whatever stands between A5 and A7 in the file, wherever a request names residues."""
+    codes = [ResidueId(chain="A", number=6, insertion_code=code) for code in "ABC"]
+    present = [ResidueId(chain="A", number=n) for n in range(1, 7)] + codes + [ResidueId(chain="A", number=7)]
+    stretch = parse_residues("A5-7", "redesign")
+    spec = DesignSpec(
+        motif="motif.pdb", contigs=parse_contigs("4/A5-7"), length=(10, 10), secondary_structure="L10",
+        redesign=stretch, hotspots=tuple(codes[:1]),
+    ).resolve(present)  # fmt: skip
+    kept = present[4:]
+    assert [residue.origin for residue in spec.sample_layout(np.random.default_rng(0)).residues][4:] == kept
+    assert spec.redesign == tuple(kept)
+    assert design_to_dict(spec)["redesign"] == ["A5", "A6", "A6A", "A6B", "A6C", "A7"]
+    assert parse_residues("A6A-6C", "redesign") == tuple(codes)
+    asked = DesignSpec(motif="motif.pdb", contigs=parse_contigs("4/A5-7"), redesign=stretch)
+    assert design_to_dict(asked)["redesign"] == ["A5-7"]
+    assert design_from_dict(design_to_dict(replace(asked, motif=MOTIF_FILE))).resolve(present).redesign == tuple(kept)
+    assert replace(spec, redesign=parse_residues("A5,A6", "redesign")).resolve(present).redesign == (kept[0], kept[1])
+    with pytest.raises(InputError, match=r"length: .*'11'; allowed: 10"):
+        DesignSpec(motif="motif.pdb", contigs=parse_contigs("4/A5-7"), length=(11, 11)).resolve(present)
+    missing = ResidueId(chain="A", number=6, insertion_code="D")
+    with pytest.raises(InputError, match="'A6D'"):
+        DesignSpec(motif="motif.pdb", contigs=parse_contigs("4/A5-7"), hotspots=(missing,)).resolve(present)
+
+
 def test_unconditional():
     spec = DesignSpec(contigs=parse_contigs("50-60"), length=(55, 55))
     assert len(spec.sample_layout(np.random.default_rng(0))) == 55
@@ -106,7 +134,7 @@ def test_unconditional():
 )
 def test_what_cannot_be_is_refused(changes, says):
     with pytest.raises(InputError) as caught:
-        design(**changes)
+        design(**changes).resolve(MOTIF)
     for part in says:
         assert part in str(caught.value)
 

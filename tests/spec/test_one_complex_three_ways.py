@@ -123,6 +123,8 @@ def test_several_jobs_and_unknown_formats(tmp_path):
 
 
 CODES = st.sampled_from(["MSE", "SEP", "5MC", "2MG", "ZZ9", "017", "NO", "1E5", "ATP"])
+#: Those that chains of a kind can hold, and one that nobody knows.
+MODIFIED = {"protein": ["MSE", "SEP", "ZZZZ9"], "dna": ["5CM", "ZZZZ9"], "rna": ["5MC", "2MG", "ZZZZ9"]}
 TEXTS = st.text("abÅé -#:'\"{}[]*&!%@`~|>,?0123NOyes\n", max_size=12)
 
 
@@ -142,9 +144,10 @@ def chains(draw, names):
     sequence = draw(st.text("".join(LETTERS[kind]), min_size=1, max_size=20))
     places = draw(st.lists(st.integers(1, len(sequence)), unique=True, max_size=3))
     msas = [None] if kind == "dna" else [None, "empty", "msa/x.a3m"]
+    codes = st.sampled_from(MODIFIED[kind])
     return ChainSpec(
         ids=ids, kind=kind, sequence=sequence, description=description, cyclic=draw(st.booleans()),
-        modifications=tuple(Modification(position=place, ccd=draw(CODES)) for place in places),
+        modifications=tuple(Modification(position=place, ccd=draw(codes)) for place in places),
         msa=draw(st.sampled_from(msas)),
     )  # fmt: skip
 
@@ -210,3 +213,25 @@ def test_yaml_file_round_trip(spec):
         placed = from_dict(data)
         write_yaml(placed, Path(folder) / "spec.yaml")
         assert read_complex(Path(folder) / "spec.yaml") == placed
+
+
+@pytest.mark.parametrize(
+    ("kind", "sequence", "ccd", "position", "missing"),
+    [
+        ("protein", "MKAYI", "ATP", 3, "no N and no C"),
+        ("protein", "MKAYI", "DT", 5, "no N"),
+        ("protein", "MKAYI", "ACE", 3, "no N"),
+        ("rna", "ACGU", "ATP", 2, "no P"),
+    ],
+)
+def test_what_no_chain_can_hold_is_refused(kind, sequence, ccd, position, missing):
+    change = Modification(position=position, ccd=ccd)
+    with pytest.raises(InputError, match=f"modifications: {ccd} cannot stand in {kind} A at position.*{missing}"):
+        ChainSpec(ids=("A",), kind=kind, sequence=sequence, modifications=(change,))
+
+
+def test_caps_stand_at_the_ends_alone():
+    caps = (Modification(position=1, ccd="ACE"), Modification(position=4, ccd="NH2"))
+    assert len(ChainSpec(ids=("A",), kind="protein", sequence="XKAX", modifications=caps)) == 4
+    with pytest.raises(InputError, match="ACE cannot stand"):
+        ChainSpec(ids=("A",), kind="protein", sequence="XKAX", modifications=caps, cyclic=True)
