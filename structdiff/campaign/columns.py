@@ -25,6 +25,17 @@ EVERY = (
     *HOTSPOTS, *SEQUENCE, *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
 )  # fmt: skip
 
+#: What those come with that not every campaign has.
+COME_WITH = {
+    **dict.fromkeys((*REFOLD, *OWN_REFOLD, *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET), "refolding"),
+    **dict.fromkeys(JUDGE, "a judge of sequences"),
+    **dict.fromkeys(SEQUENCE, "sequences"),
+    **dict.fromkeys(PUBLISHED_SEQUENCE, "sequences of a published network"),
+    **dict.fromkeys(MOTIF, "a motif"),
+    **dict.fromkeys(MOTIF_PLACE, "a motif that is placed by a symmetry"),
+    **dict.fromkeys(HOTSPOTS, "hotspots"),
+}
+
 
 def campaign_columns(campaign: Campaign) -> tuple[str, ...]:
     """The columns that designs of a campaign can have, in the order of tables."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from structdiff.campaign.columns import COME_WITH
 from structdiff.errors import InputError
 
 _COMPARED: Mapping[type, tuple[str, Callable[[Any, Any], bool]]] = {
@@ -89,8 +90,11 @@ def parse_filter(text: str) -> Filter:
 
 
 def check_columns(wanted: Collection[str], known: Collection[str], *, key: str = "filter") -> None:
-    """Raises InputError for a column that does not exist, naming the nearest that does."""
+    """Raises InputError for a column that does not exist, naming the nearest that does, or what it comes with."""
     for name in sorted(set(wanted) - set(known)):
+        if name in COME_WITH:
+            raise InputError(f"this column comes with {COME_WITH[name]}, of which nothing is asked here", key=key,
+                             found=name)  # fmt: skip
         raise InputError("there is no such column (structdiff explain lists them)", key=key, found=name,
                          suggest_from=known)  # fmt: skip
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from structdiff.campaign.columns import COME_WITH, EVERY
 from structdiff.campaign.filters import check_columns, parse_filter
 from structdiff.campaign.results import DesignResult
 from structdiff.campaign.selection import PATIENCE, Funnel, select
@@ -107,3 +108,9 @@ def test_after_many_rejections_it_is_said_what_to_relax() -> None:
     assert lines[0] == "1 of 21 designs pass the filter"
     assert "sc_rmsd < 2  rejects    20, alone    15" in lines[1]
     assert "plddt > 70   rejects     5, alone     0" in lines[2]
+
+
+def test_a_column_of_a_step_that_is_left_out_is_named_as_such():
+    with pytest.raises(InputError, match="filter: this column comes with refolding, of which nothing is asked"):
+        check_columns(["sc_rmsd"], ["plddt"])
+    assert set(COME_WITH) < set(EVERY)
