@@ -11,7 +11,7 @@ from structdiff.spec.design import design_from_dict
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.files import read_structure
 from structdiff.structure.scaffold import build_scaffold
-from structdiff.verdicts import backbone_verdicts
+from structdiff.verdicts import backbone_verdicts, start_verdict
 
 ZIPPER = read_structure(Path(__file__).parent / "evaluation/data/2zta.pdb")
 
@@ -79,3 +79,19 @@ def test_atoms_of_copies_that_share_an_axis_are_told() -> None:
     _, shared = symmetry_verdicts(symmetric_assembly(unit.with_positions(positions), group), group)
     assert shared.reached.endswith("other atoms 0.4 Å")
     assert not shared.met
+
+
+def test_few_residues_that_are_near_are_where_they_began() -> None:
+    given = ZIPPER.atoms.positions.astype(np.float64)
+    noise = np.random.default_rng(0).normal(0.0, 0.8, given.shape)
+
+    def verdict(residues: int, scale: float):
+        begun = ZIPPER.atoms.resolved & (ZIPPER.atoms.residue < residues)
+        return start_verdict(ZIPPER.with_positions(given + scale * noise), given, begun)
+
+    near, far, many = verdict(8, 1.0), verdict(8, 3.0), verdict(31, 3.0)
+    assert near.met
+    assert "or 2 Å RMSD" in near.asked
+    assert float(near.reached.split()[1].rstrip(",")) < 0.5
+    assert not far.met
+    assert "RMSD" not in many.asked
