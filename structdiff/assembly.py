@@ -14,10 +14,11 @@ from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESTYPE_INDEX, R
 from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
-from structdiff.constraints.of_design import DesignConstraints
+from structdiff.constraints.of_design import DesignConstraints, with_asked_distances
 from structdiff.constraints.relaxation import relax
 from structdiff.constraints.residue_torsions import glycine_and_proline
 from structdiff.constraints.sequenced import relaxed_unit
+from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.features.copies import side_by_side
@@ -59,7 +60,7 @@ def finished_prediction(
     """A draw as a structure with good stereochemistry, its confidence, and verdicts on what was asked."""
     positions, placed = _placed(job, draw)
     if options.relax:
-        positions = _relaxed(job.structure, positions, held=None)
+        positions = _relaxed_prediction(job, positions)
     structure = job.structure.with_positions(positions, resolved=placed)
     return Prediction(
         structure=structure,
@@ -180,22 +181,29 @@ def _relaxed(
     structure: Structure,
     positions: np.ndarray,
     *,
-    held: np.ndarray | None,
-    only: np.ndarray | None = None,
-    images: Images | None = None,
-    asked: DesignConstraints | None = None,
+    held: np.ndarray,
+    only: np.ndarray,
+    images: Images | None,
+    asked: DesignConstraints | None,
 ) -> np.ndarray:
-    """Positions after a restrained minimisation; held atoms stay, atoms that are not placed take no part."""
-    chosen = np.ones(len(positions), bool) if only is None else only
-    part = structure.select(chosen)
-    fixed = None if held is None else torch.from_numpy(held[chosen])
-    drawn = positions[chosen]
+    """Positions of a design after a restrained minimisation; held atoms stay, those not placed take no part."""
+    part, drawn = structure.select(only), positions[only]
     # What was designed says itself how it is relaxed; what was predicted stays nearer to what the network drew.
     how = {} if asked is None else {"stereochemistry": asked.chemistry(drawn), "settings": asked.relaxation}
+    fixed = torch.from_numpy(held[only])
     done = relax(part, torch.from_numpy(drawn)[None], held=fixed, images=images, **how)
     positions = positions.copy()
-    positions[chosen] = done.positions[0].numpy()
+    positions[only] = done.positions[0].numpy()
     return positions
+
+
+def _relaxed_prediction(job: Job, positions: np.ndarray) -> np.ndarray:
+    """Positions after a minimisation that leaves near the network's, and contacts that were asked for as they are."""
+    model = None
+    if contacts := job.contacts_at(positions):
+        model = Stereochemistry.from_structure(job.structure)
+        model = with_asked_distances(model, contacts, positions.astype(np.float64), np.flatnonzero(job.visible))
+    return relax(job.structure, torch.from_numpy(positions)[None], stereochemistry=model).positions[0].numpy()
 
 
 def _relaxed_with_sequence(

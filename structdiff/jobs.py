@@ -118,13 +118,20 @@ class Job:
         return place
 
     def kept_at(self, positions: Float[np.ndarray, "atom 3"]) -> DesignConstraints | None:
-        """What a design is drawn under, with the contacts that it has at positions (Å): nearest atoms stay as near.
+        """What a design is drawn under, with the contacts that it has at positions (Å).
 
-        Relaxation mends breaks and so moves chains by some Å, off what they are to touch. Contacts of bonded atoms are
-        the chemistry's; those of symmetric assemblies are with any of the copies, and are left to it.
+        Those of symmetric assemblies are with any of the copies, and are left to the drawing.
         """
         if self.asked is None or self.symmetry is not None:
             return self.asked
+        return dataclasses.replace(self.asked, distances=(*self.asked.distances, *self.contacts_at(positions)))
+
+    def contacts_at(self, positions: Float[np.ndarray, "atom 3"]) -> tuple[AskedDistance, ...]:
+        """The contacts that a draw has at positions (Å), by rows of visible atoms: nearest atoms are to stay as near.
+
+        Relaxation mends breaks and so moves chains by some Å, off what they are to touch. Contacts of bonded atoms are
+        the chemistry's.
+        """
         place, kept = np.cumsum(self.visible) - 1, []
         for each in self.proximities:
             first, second = (rows[self.visible[rows]] for rows in (each.first, each.second))
@@ -135,7 +142,7 @@ class Job:
             if apart[one, other] <= each.bound + _CONTACT_MARGIN:
                 atoms = (int(place[first[one]]), int(place[second[other]]))
                 kept.append(AskedDistance(atoms=atoms, least=0.0, most=each.bound - _CONTACT_MARGIN))
-        return dataclasses.replace(self.asked, distances=(*self.asked.distances, *kept))
+        return tuple(kept)
 
     @property
     def visible(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -153,11 +154,7 @@ class DesignConstraints:
 
         rows: of each placed atom its row in positions, -1 where it has none. Mending breaks undoes them otherwise.
         """
-        pairs = rows[np.array([each.atoms for each in self.distances], np.int64).reshape(-1, 2)]
-        least, most = np.array([(each.least, each.most) for each in self.distances]).reshape(-1, 2).T
-        there = (pairs >= 0).all(1)
-        asked = np.clip(_lengths(positions, pairs), least, most)
-        model = with_distances(model, pairs[there], asked[there], spread=_ASKED_SPREAD)
+        model = with_asked_distances(model, self.distances, positions, rows)
         whole = rows[self.whole]
         around = np.array(list(combinations(whole[whole >= 0].tolist(), 2)), np.int64).reshape(-1, 2)
         return with_distances(model, around, _lengths(positions, around), spread=_WHOLE_SPREAD)
@@ -226,6 +223,17 @@ class DesignConstraints:
                 rows.append(self.placed.backbone[places, 1])
                 lengths.append(apart[near[:, 0], near[:, 1]])
         return np.concatenate(rows), np.concatenate(lengths)
+
+
+def with_asked_distances(
+    model: Stereochemistry, distances: Sequence[AskedDistance], positions: Float[np.ndarray, "atom 3"], rows: np.ndarray
+) -> Stereochemistry:
+    """The same chemistry with distances that are asked for; rows: of each placed atom its row in positions, or -1."""
+    pairs = rows[np.array([each.atoms for each in distances], np.int64).reshape(-1, 2)]
+    least, most = np.array([(each.least, each.most) for each in distances]).reshape(-1, 2).T
+    there = (pairs >= 0).all(1)
+    asked = np.clip(_lengths(positions, pairs), least, most)
+    return with_distances(model, pairs[there], asked[there], spread=_ASKED_SPREAD)
 
 
 def _lengths(positions: Float[np.ndarray, "atom 3"], pairs: np.ndarray) -> np.ndarray:
