@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from structdiff.campaign.refolding import complex_of
@@ -18,7 +19,8 @@ from structdiff.output.whole_target import WholeTarget, drawn_part
 from structdiff.pipeline import design, job_of, layouts
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.files import read_structure
-from structdiff.verdicts import design_verdicts
+from structdiff.structure.scaffold import left_out_atoms
+from structdiff.verdicts import crop_verdict, design_verdicts
 
 ZIPPER = Path(__file__).parents[2] / "examples" / "problems" / "zipper.pdb"
 QUICK = RunOptions(sampling=SamplingConfig(steps=6, solver="euler", sigma_max=300.0))
@@ -95,6 +97,29 @@ def test_everything_is_judged_with_all_of_the_target():
     }
     assert not found["target crop"].met
     assert found["target touched"].met
+
+
+@pytest.mark.parametrize(
+    ("name", "away", "met"), [("OD1", 2.6, True), ("OD1", 2.2, False), ("O", 2.6, False), ("O", 3.0, True)]
+)
+def test_side_chains_may_bond_to_what_was_not_drawn(name, away, met):
+    job = job_of(design_from_dict({**ASKED, "target_crop": "24"}), 0)
+    structure, left = job.structure, left_out_atoms(job.spec, job.motif).astype(np.float64)
+    new = np.array([residue.origin is None for residue in job.layout.residues])[structure.atoms.residue]
+    row = int(np.flatnonzero(new & (structure.atoms.name == "O"))[0])
+    # From the outermost atom of what was left out straight away from all of it.
+    outward = left - left.mean(0)
+    outermost = int(np.argmax(np.linalg.norm(outward, axis=1)))
+    positions = structure.atoms.positions.copy()
+    positions[row] = left[outermost] + away * outward[outermost] / np.linalg.norm(outward[outermost])
+    names = structure.atoms.name.astype("U4")
+    names[row] = name
+    alone = dataclasses.replace(structure, atoms=dataclasses.replace(structure.atoms, name=names)).with_positions(
+        positions, resolved=np.arange(len(new)) == row
+    )
+    verdict = crop_verdict(job.spec, job.layout, alone, job.motif)
+    assert verdict.met == met
+    assert f"{away:.1f} Å" in verdict.reached
 
 
 def test_copies_have_their_whole_targets(tmp_path):
