@@ -11,6 +11,7 @@ from structdiff.errors import StructdiffError
 from structdiff.jobs import Job
 from structdiff.output.prediction import Verdict
 from structdiff.output.symmetric import symmetry_verdicts
+from structdiff.structure.keys import atom_keys
 from structdiff.structure.tables import Structure
 from structdiff.verdicts import (
     CROP,
@@ -80,21 +81,13 @@ def _with_side_chains(job: Job, finished: Structure, verdict: Verdict) -> Verdic
 
 def unit_of(job: Job, finished: Structure) -> Structure:
     """The atoms that the job places as they are in a finished design; raises as `finished_verdicts` does."""
-    place = {key: row for row, key in enumerate(_keys(finished)) if finished.atoms.resolved[row]}
-    rows = np.array([place.get(key, -1) for key in _keys(job.structure)])
+    place = {key: row for row, key in enumerate(atom_keys(finished)) if finished.atoms.resolved[row]}
+    rows = np.array([place.get(key, -1) for key in atom_keys(job.structure)])
     seen = job.visible
     if (rows[seen] < 0).any():
         raise StructdiffError("the design lacks atoms that were drawn")
     positions = np.where(seen[:, None], finished.atoms.positions[rows], job.structure.atoms.positions)
     return job.structure.with_positions(positions.astype(np.float32), resolved=seen)
-
-
-def _keys(structure: Structure) -> list[tuple[str, int, str, str]]:
-    """Chain, number, insertion code and name of each atom."""
-    residue, residues = structure.atoms.residue, structure.residues
-    chain = structure.chains.name[structure.atom_chain].tolist()
-    codes = [str(code).strip() for code in residues.insertion_code[residue]]
-    return list(zip(chain, residues.author_seq_id[residue].tolist(), codes, structure.atoms.name.tolist(), strict=True))
 
 
 def _place_verdict(job: Job, structure: Structure) -> Verdict:

@@ -21,6 +21,7 @@ from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.output.prediction import Verdict
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
+from structdiff.structure.keys import residue_keys
 from structdiff.structure.scaffold import left_out_atoms
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -273,12 +274,8 @@ def crop_verdict(spec: DesignSpec, layout: Layout, structure: Structure, motif: 
 
     structure: the design, with side chains where it has them.
     """
-    residues = structure.residues
-    names = structure.chains.name[residues.chain].tolist()
-    codes = [str(code).strip() for code in residues.insertion_code]
-    keys = zip(names, residues.author_seq_id.tolist(), codes, strict=True)
     ours = {(each.chain, each.number, each.insertion_code) for each in layout.residues if each.origin is None}
-    new = np.array([key in ours for key in keys])[structure.atoms.residue] & structure.atoms.resolved
+    new = np.array([key in ours for key in residue_keys(structure)])[structure.atoms.residue] & structure.atoms.resolved
     distance, _ = KDTree(left_out_atoms(spec, motif)).query(structure.atoms.positions[new])
     backbone = np.isin(structure.atoms.name[new], ("N", "CA", "C", "O", "CB"))
     clashes = int((distance < np.where(backbone, _OVERLAP, _SIDE_OVERLAP)).sum())

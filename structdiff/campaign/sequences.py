@@ -21,6 +21,7 @@ from structdiff.jobs import Job
 from structdiff.judgement import finished_verdicts, unit_of
 from structdiff.output.prediction import Verdict, chain_sequences
 from structdiff.structure.files import read_structure
+from structdiff.structure.keys import residue_keys
 from structdiff.structure.tables import Structure
 
 
@@ -94,10 +95,8 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
 
 def _residue_of_token(backbone: BackboneFiles) -> np.ndarray:
     """Row of the structure's residue of each token, -1 for a token that is none of its own."""
-    residues, confidence = backbone.structure.residues, backbone.confidence
-    chains = backbone.structure.chains.name[residues.chain].tolist()
-    keys = zip(chains, residues.author_seq_id.tolist(), residues.insertion_code.tolist(), strict=True)
-    rows = {key: row for row, key in enumerate(keys)}
+    confidence = backbone.confidence
+    rows = {key: row for row, key in enumerate(residue_keys(backbone.structure))}
     codes = confidence.get("token_insertion_code") or [""] * len(confidence["token_chain"])
     tokens = zip(confidence["token_chain"], confidence["token_number"], codes, strict=True)
     return np.array([rows.get(key, -1) for key in tokens])

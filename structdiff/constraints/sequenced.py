@@ -16,6 +16,7 @@ from structdiff.constraints.symmetry_contacts import Images
 from structdiff.errors import StructdiffError
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.structure.assembly import copied
+from structdiff.structure.keys import atom_keys
 from structdiff.structure.tables import Structure
 
 SEQUENCED_RELAXATION = Relaxation(restraint=0.3)
@@ -55,8 +56,8 @@ def relaxed_unit(unit: Structure, asked: DesignConstraints, images: Images | Non
     torsions of their own, and of the fold only hydrogen bonds are kept. What was held stays bit by bit.
     """
     drawn = asked.placed.designed_chains
-    place = {key: row for row, key in enumerate(_keys(unit))}
-    given = [place.get(key, -1) if key[0] in drawn else -1 for key in _keys(asked.placed.structure)]
+    place = {key: row for row, key in enumerate(atom_keys(unit))}
+    given = [place.get(key, -1) if key[0] in drawn else -1 for key in atom_keys(asked.placed.structure)]
     # Of a cropped target the files hold more than was drawn: chains without new residues stay altogether.
     held = ~np.isin(unit.chains.name[unit.atom_chain], drawn)
     held[[row for row, group_of in zip(given, asked.placed.held, strict=True) if row >= 0 and group_of > 0]] = True
@@ -75,14 +76,6 @@ def _size_of_unit(structure: Structure, group: SymmetryGroup | None) -> int:
     if len(structure.atoms) % copies:
         raise StructdiffError(f"{len(structure.atoms)} atoms are no {copies} equal copies")
     return len(structure.atoms) // copies
-
-
-def _keys(structure: Structure) -> list[tuple[str, int, str, str]]:
-    """Chain, number, insertion code and name of each atom."""
-    residue, residues = structure.atoms.residue, structure.residues
-    chain = structure.chains.name[structure.atom_chain].tolist()
-    codes = [str(code).strip() for code in residues.insertion_code[residue]]
-    return list(zip(chain, residues.author_seq_id[residue].tolist(), codes, structure.atoms.name.tolist(), strict=True))
 
 
 def _chemistry(unit: Structure, asked: DesignConstraints, given: np.ndarray, held: np.ndarray) -> Stereochemistry:

@@ -56,6 +56,11 @@ def save_weights(
     write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
+def is_half(folder: Path) -> bool:
+    """Whether the file of a weights folder holds bfloat16."""
+    return any(tensor.dtype == torch.bfloat16 for tensor in load_file(folder / WEIGHTS_FILE).values())
+
+
 def load_weights(folder: Path, *, device: torch.device | str = "cpu", fresh_confidence: bool = False) -> Weights:
     """The network of a weights folder in float32, ready to predict.
 

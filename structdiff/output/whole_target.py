@@ -12,13 +12,12 @@ import torch
 from structdiff.geometry.superposition import superposition
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
+from structdiff.structure.keys import ResidueName, residue_keys
 from structdiff.structure.scaffold import build_scaffold, partly_held, retyped
 from structdiff.structure.tables import Structure
 
 #: Å: nearer than this to where the motif's file has it, a design stands in the file's own frame.
 _SAME_FRAME = 0.01
-
-_Residue = tuple[str, int, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ class WholeTarget:
         file, it stands exactly as there.
         """
         whole, rows = self.structure, _rows(self.structure)
-        place = np.array([rows[key] for key in _keys(drawn)])
+        place = np.array([rows[key] for key in residue_keys(drawn)])
         names = whole.residues.name.astype("U5")
         names[place] = drawn.residues.name
         there = {
@@ -93,7 +92,7 @@ def drawn_part(structure: Structure, residue_map: Mapping[str, Any]) -> Structur
     missing = {_named(row["design"]) for row in residue_map.get("residues", ()) if not row.get("drawn", True)}
     if not missing:
         return structure
-    kept = np.array([key not in missing for key in _keys(structure)])
+    kept = np.array([key not in missing for key in residue_keys(structure)])
     return structure.select(kept[structure.atoms.residue])
 
 
@@ -104,17 +103,9 @@ def _moved(before: np.ndarray, now: np.ndarray, more: np.ndarray) -> np.ndarray:
     return superposition(torch.from_numpy(before), torch.from_numpy(now)).apply(torch.from_numpy(more)).numpy()
 
 
-def _rows(structure: Structure) -> dict[_Residue, int]:
-    return {key: row for row, key in enumerate(_keys(structure))}
+def _rows(structure: Structure) -> dict[ResidueName, int]:
+    return {key: row for row, key in enumerate(residue_keys(structure))}
 
 
-def _keys(structure: Structure) -> list[_Residue]:
-    """Chain, number and insertion code of each residue."""
-    residues = structure.residues
-    chains = structure.chains.name[residues.chain].tolist()
-    codes = [str(code).strip() for code in residues.insertion_code]
-    return list(zip(chains, residues.author_seq_id.tolist(), codes, strict=True))
-
-
-def _named(residue: Mapping[str, Any]) -> _Residue:
+def _named(residue: Mapping[str, Any]) -> ResidueName:
     return str(residue["chain"]), int(residue["number"]), str(residue.get("insertion_code") or "").strip()

@@ -19,12 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from structdiff.configuration import to_dict
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError, StructdiffError
-from structdiff.model.checkpoint import WEIGHTS_FILE, Weights, load_weights, save_weights
+from structdiff.model.checkpoint import Weights, is_half, load_weights, save_weights
 from structdiff.model.heads import ConfidenceHead
 from structdiff.model.network import StructureNetwork
 from structdiff.options import recommended_sampling
@@ -40,6 +39,7 @@ from structdiff.training.confidence_validation import (
     well_resolved,
 )
 from structdiff.training.decoys import KINDS
+from structdiff.training.history import rounds_in_all
 from structdiff.training.tasks import TaskMix
 
 MODEL_CARD = "MODEL_CARD.md"
@@ -116,7 +116,7 @@ def train_confidence(
     torch.manual_seed(seed)
     source = load_weights(Path(weights), fresh_confidence=fresh)
     run = _Run(source, Path(data), Path(out), seed, settings)
-    run.rounds_before = 0 if fresh else _rounds_in_all(source)
+    run.rounds_before = 0 if fresh else rounds_in_all(source)
     run.resume()
     run.train(max_minutes)
     return run.finish()
@@ -255,24 +255,17 @@ class _Run:
         record: dict[str, object] = {"steps": self.step, "rounds": self.round, "seed": self.seed}
         record |= {"rounds_in_all": self.rounds_before + self.round, "from_sha256": self.source.sha256}
         record |= {"validation": figures, "settings": to_dict(replace(self.settings, samplings=self.ways))}
-        half = any(tensor.dtype == torch.bfloat16 for tensor in load_file(self.source.path / WEIGHTS_FILE).values())
         card = self.source.path / MODEL_CARD
         save_weights(
             self.network,
             self.out,
             training=self.source.training | {"confidence": record},
             sampling=self.source.sampling,
-            half=half,
+            half=is_half(self.source.path),
         )
         if card.is_file() and self.source.path.resolve() != self.out.resolve():
             shutil.copyfile(card, self.out / MODEL_CARD)
         return self.out
-
-
-def _rounds_in_all(weights: Weights) -> int:
-    """How many batches the head of these weights has learned from, in all of its trainings."""
-    recorded: Mapping[str, int] = weights.training.get("confidence", {})  # type: ignore[assignment]
-    return recorded.get("rounds_in_all", recorded.get("rounds", 0))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,3 +28,9 @@ def with_run(before: Weights | None, record: Record) -> Record:
     earlier = parts_of(before.training)
     steps = sum(each["steps"] for each in (*earlier, part))
     return {**before.training, "steps": steps, "parts": [*earlier, part]}
+
+
+def rounds_in_all(weights: Weights) -> int:
+    """How many batches the confidence head of these weights has learned from, in all of its trainings."""
+    recorded: Mapping[str, Any] = weights.training.get("confidence", {})  # type: ignore[assignment]
+    return recorded.get("rounds_in_all", recorded.get("rounds", 0))

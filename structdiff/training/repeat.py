@@ -17,16 +17,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
-
 from structdiff.configuration import from_dict
 from structdiff.errors import InputError, StructdiffError
-from structdiff.model.checkpoint import WEIGHTS_FILE, Weights, load_weights, save_weights
+from structdiff.model.checkpoint import Weights, is_half, load_weights, save_weights
 from structdiff.model.library import load_named_weights
 from structdiff.model.network import preset
 from structdiff.training.confidence import ConfidenceTraining, train_confidence
-from structdiff.training.history import Record, parts_of
+from structdiff.training.history import Record, parts_of, rounds_in_all
 from structdiff.training.module import OptimiserConfig
 from structdiff.training.run import TrainConfig, train
 
@@ -63,14 +60,13 @@ def repeat_training(
         print(f"part {number} of {len(runs)}: {config.max_steps} steps in {config.out}", flush=True)
         _finish(config)
     trained = load_weights(runs[-1].out / "weights")
-    half = any(tensor.dtype == torch.bfloat16 for tensor in load_file(source.path / WEIGHTS_FILE).values())
     recorded: Mapping[str, Any] = source.training.get("confidence", {})  # type: ignore[assignment]
     whole = out / ("before_confidence" if recorded else "weights")
-    save_weights(trained.network, whole, training=trained.training, sampling=source.sampling, half=half)
+    save_weights(trained.network, whole, training=trained.training, sampling=source.sampling, half=is_half(source.path))
     if not recorded:
         return whole
     settings = from_dict(ConfidenceTraining, recorded["settings"], path=source.path, key="training.confidence.settings")
-    rounds = max(1, round(share * recorded.get("rounds_in_all", recorded["rounds"])))
+    rounds = max(1, round(share * rounds_in_all(source)))
     print(f"confidence head: {rounds} rounds", flush=True)
     return train_confidence(
         whole, data, out / "weights", max_minutes=None, seed=recorded["seed"], threads=threads, fresh=True,
