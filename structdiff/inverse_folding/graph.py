@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot, pad
 
+from structdiff.geometry.virtual_cb import virtual_cb
+
 #: Sequence separations are told apart up to this many residues.
 _MAX_SEPARATION = 32
 _NUM_SEPARATION_FEATURES = 16
@@ -28,9 +30,7 @@ _CA_PAIR_COLUMNS = torch.tensor([4, 0, 8, 1, 2, 3, 5, 6, 7])
 
 def with_virtual_cb(positions: Float[Tensor, "residue 4 3"]) -> Float[Tensor, "residue 5 3"]:
     """N, CA, C, O and a CB where an ideal alanine has it, in Å."""
-    n, ca, c = positions[:, 0], positions[:, 1], positions[:, 2]
-    b, c = ca - n, c - ca
-    cb = -0.58273431 * torch.linalg.cross(b, c) + 0.56802827 * b - 0.54067466 * c + ca
+    cb = virtual_cb(positions[:, 0], positions[:, 1], positions[:, 2])
     return torch.cat([positions, cb[:, None]], dim=1)
 
 

@@ -17,6 +17,7 @@ from structdiff.nn.transition import Transition
 from structdiff.typing import Float
 
 NUM_DISTOGRAM_BINS = 64
+LOCAL_OFFSETS = range(2, 9)  # residues further on in a chain: what secondary structure shows in
 NUM_PLDDT_BINS = 50
 NUM_ERROR_BINS = 64
 LARGEST_ERROR = 32.0  # Å, upper edge of the bins of PAE and PDE
@@ -33,6 +34,21 @@ class DistogramHead(nn.Module):
         """Logits of the binned distance of each pair, the same in both directions."""
         logits = self.project(z)
         return logits + logits.transpose(1, 2)
+
+
+class LocalDistogramHead(nn.Module):
+    """How far a residue's representative atom is from those two to eight residues further on in its chain.
+
+    Of what the sequence encoder says, in the bins of :class:`DistogramHead`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project = linear(channels, len(LOCAL_OFFSETS) * NUM_DISTOGRAM_BINS, bias=True)
+
+    def forward(self, s: Float[Tensor, "batch token channels"]) -> Float[Tensor, "batch token offset bin"]:
+        """Logits of the binned distance to each of the residues further on."""
+        return self.project(s).unflatten(-1, (len(LOCAL_OFFSETS), NUM_DISTOGRAM_BINS))
 
 
 @dataclass(frozen=True, kw_only=True)

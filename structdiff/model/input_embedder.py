@@ -21,6 +21,7 @@ _NUM_NAME_CODES = 64
 _CATEGORIES = {"hotspot": 3, "keep_away": 3, "secondary_structure": 4, "burial": 4}
 _NUM_KINDS = 5
 _LARGEST_CONTACT = 30.0
+NUM_TOKEN_CHANNELS = 2 * NUM_RESTYPES + 1 + _NUM_KINDS + sum(_CATEGORIES.values()) + 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +62,17 @@ class InputEmbedder(nn.Module):
         self.atoms = AtomEmbedder(config.c_atom)
         self.atom_hidden = nn.Linear(config.c_atom, config.c_atom)
         self.atom_out = linear(config.c_atom, config.c_s_inputs)
-        width = 2 * NUM_RESTYPES + 1 + _NUM_KINDS + sum(_CATEGORIES.values()) + 5
-        self.token_out = linear(width, config.c_s_inputs, bias=True)
+        self.token_out = linear(NUM_TOKEN_CHANNELS, config.c_s_inputs, bias=True)
 
     def forward(self, features: Features) -> Float[Tensor, "batch token c_s_inputs"]:
         """Each token as its atoms, its residue type and what is told of it."""
         hidden = functional.silu(self.atom_hidden(self.atoms(features.atom))) * features.atom.mask[..., None]
         pooled = hidden.unflatten(1, (features.num_tokens, features.num_slots)).sum(2)
-        return self.atom_out(pooled) + self.token_out(_token_channels(features))
+        return self.atom_out(pooled) + self.token_out(token_channels(features))
 
 
-def _token_channels(features: Features) -> Float[Tensor, "batch token channel"]:
+def token_channels(features: Features) -> Float[Tensor, "batch token channel"]:
+    """What each token is and is told, one channel a possibility: residue type, alignment profile, kind, conditions."""
     token, condition, msa = features.token, features.condition, features.msa
     rows = msa.mask[..., None].to(msa.deletion_value.dtype)
     profile = (functional.one_hot(msa.restype, NUM_RESTYPES) * rows).sum(1) / rows.sum(1).clamp(min=1)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
 
 from structdiff.errors import InputError
 from structdiff.model.denoiser import Denoiser, DenoiserConfig
-from structdiff.model.heads import ConfidenceConfig, ConfidenceHead, DistogramHead
+from structdiff.model.heads import ConfidenceConfig, ConfidenceHead, DistogramHead, LocalDistogramHead
 from structdiff.model.input_embedder import InputConfig
 from structdiff.model.msa_module import MSAConfig
 from structdiff.model.pairformer import PairConfig, PairformerConfig
+from structdiff.model.sequence_encoder import SequenceConfig
 from structdiff.model.trunk import Trunk, TrunkConfig
+
+_OF_SEQUENCE = ("trunk.sequence_encoder.", "local_distogram.")  # how names of the encoder's weights begin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,24 @@ class StructureNetwork(nn.Module):
         self.trunk = Trunk(config.trunk)
         self.denoiser = Denoiser(config.denoiser, config.trunk)
         self.distogram = DistogramHead(config.trunk.pairformer.c_z)
+        sequence = config.trunk.sequence
+        self.local_distogram = None if sequence is None else LocalDistogramHead(sequence.channels)
         self.confidence = ConfidenceHead(config.confidence, config.trunk)
+
+
+def grown(sizes: ModelConfig, wanted: ModelConfig) -> ModelConfig:
+    """The sizes with the sequence encoder of others, where they have none of their own."""
+    if sizes.trunk.sequence is not None:
+        return sizes
+    return replace(sizes, trunk=replace(sizes.trunk, sequence=wanted.trunk.sequence))
+
+
+def take_over(network: StructureNetwork, source: StructureNetwork) -> None:
+    """Gives a network the weights of another one; a sequence encoder that the other lacks stays as it is."""
+    state = network.state_dict()
+    ours = {name for name in state if name.startswith(_OF_SEQUENCE)}
+    given = source.state_dict()
+    network.load_state_dict({name: state[name] for name in ours - given.keys()} | given)
 
 
 def _small_pairs(c_z: int) -> dict[str, Any]:
@@ -58,6 +78,7 @@ def tiny() -> ModelConfig:
             template_blocks=1,
             msa=MSAConfig(blocks=1, c_m=8, c_outer_product=4, averaging_heads=2, averaging_head_dim=4,
                           **_small_pairs(16)),
+            sequence=SequenceConfig(channels=16, layers=1, window=3, dropout=0.0),
         ),
         denoiser=DenoiserConfig(
             c_token=32, c_vector=8, c_atom=16, c_geometry=16, c_noise=16, blocks=2, blocks_per_geometry=1, heads=2,
@@ -78,6 +99,7 @@ def mini() -> ModelConfig:
             template=PairConfig(**_small_pairs(32)),
             template_blocks=0,
             msa=None,
+            sequence=SequenceConfig(),
         ),
         denoiser=DenoiserConfig(
             c_token=192, c_vector=48, c_atom=64, c_geometry=48, c_noise=128, blocks=8, blocks_per_geometry=4, heads=8,
@@ -96,6 +118,7 @@ def small() -> ModelConfig:
             template=PairConfig(**_small_pairs(32)),
             template_blocks=0,
             msa=None,
+            sequence=SequenceConfig(),
         ),
         denoiser=DenoiserConfig(
             c_token=320, c_vector=64, c_atom=64, c_geometry=64, c_noise=192, blocks=10, blocks_per_geometry=5, heads=8,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from structdiff.features.schema import TokenFeatures
-from structdiff.typing import Float, Int
+from structdiff.typing import Bool, Float, Int
 
 
 class RelativePosition(nn.Module):
@@ -43,6 +45,21 @@ class RelativePosition(nn.Module):
 def chain_offset(token: TokenFeatures) -> Int[Tensor, "batch token token"]:
     """Residue index of token i minus that of token j, the shorter way round in cyclic chains; also between chains."""
     return _wrap(_offset(token.residue_index), token.cyclic_period[:, :, None])
+
+
+def chain_neighbours(
+    token: TokenFeatures, offsets: Sequence[int]
+) -> tuple[Int[Tensor, "batch token offset"], Bool[Tensor, "batch token offset"]]:
+    """For each token the tokens that stand so many residues further on in its chain, and whether there are any.
+
+    Whole residues alone have neighbours; where there is none the index means nothing.
+    """
+    whole = token.mask & token.standard
+    together = _equal(token.asym_id) & whole[:, :, None] & whole[:, None]
+    further = -chain_offset(token)
+    there = torch.stack([(further == offset) & together for offset in offsets], 2).to(torch.uint8)
+    exists, neighbour = there.max(-1)
+    return neighbour, exists.bool()
 
 
 def _offset(index: Int[Tensor, "batch token"]) -> Int[Tensor, "batch token token"]:

@@ -84,19 +84,25 @@ def clash_loss(
     return (functional.relu(3.7 - distance) * both).sum((1, 2)) / mask.sum(1).clamp(min=1)
 
 
+def distance_bin(distance: Float[Tensor, "*pairs"]) -> Int[Tensor, "*pairs"]:
+    """The bin of each distance (Å) of representative atoms: 64 from 2 to 22 Å (AlphaFold 2, section 1.9.8)."""
+    return bin_index(distance, **_DISTOGRAM)
+
+
 def distogram_entropy(
-    logits: Float[Tensor, "batch token token bin"], positions: Float[Tensor, "batch token 3"]
-) -> Float[Tensor, "batch token token"]:
-    """Cross entropy of binned distances of representative atoms (64 bins, 2 to 22 Å; AlphaFold 2, section 1.9.8)."""
-    target = bin_index(torch.cdist(positions, positions), **_DISTOGRAM)
+    logits: Float[Tensor, "batch *pairs bin"], target: Int[Tensor, "batch *pairs"]
+) -> Float[Tensor, "batch *pairs"]:
+    """Cross entropy of binned distances."""
     return functional.cross_entropy(logits.movedim(-1, 1), target, reduction="none")
 
 
-def mean_of_pairs(
-    values: Float[Tensor, "batch token token"], mask: Bool[Tensor, "batch token token"]
-) -> Float[Tensor, "batch"]:
-    """The mean over the pairs of a mask; 0 where there is none."""
-    return (values * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+def mean_where(values: Float[Tensor, "batch *pairs"], mask: Bool[Tensor, "batch *pairs"]) -> Float[Tensor, ""]:
+    """The mean over the pairs of a mask; 0 where there is none.
+
+    Over all entries of a batch together: a mean of each by itself would let one of which a few pairs are known count as
+    much as one of which all are.
+    """
+    return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
 def restype_loss(

@@ -12,34 +12,47 @@ from torch import Tensor
 from structdiff.constraints.motif import MotifHold
 from structdiff.diffusion.preconditioning import Preconditioning
 from structdiff.features.schema import Features
+from structdiff.features.token_frames import atom_of_token
+from structdiff.geometry.virtual_cb import virtual_cb
 from structdiff.model.denoiser import DenoiserCondition
+from structdiff.model.heads import LOCAL_OFFSETS
 from structdiff.model.network import ModelConfig, StructureNetwork
+from structdiff.model.relative_position import chain_neighbours
 from structdiff.model.trunk import TrunkOutput
 from structdiff.structure.tables import ChainKind
 from structdiff.training import losses
 from structdiff.training.packed import PackedBatch
 from structdiff.training.tasks import MOTIF_GROUPS
 
-_LOCAL = (2, 8)  # residues apart in a chain: what secondary structure shows in
+_DROPOUT = 1 << 32  # from the seed of the noise to that of dropout: the same one would draw both alike
 _FINE_SIGMA = 4.0  # Å; below it bonds and clashes are worth a loss of their own
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """How much each loss counts. Where none of the denoiser's does, it is not run: the trunk learns alone, quickly."""
+    """How much each loss counts.
+
+    Where none of the denoiser's does, it is not run: the trunk learns alone, quickly. Where ``local_distogram`` alone
+    counts, nothing but the sequence encoder is run.
+    """
 
     position: float = 4.0
     smooth_lddt: float = 1.0
     local_geometry: float = 2.0
     clash: float = 0.5
     distogram: float = 0.1
-    local_distogram: float = 0.0
+    local_distogram: float = 0.2
     restype: float = 0.1
 
     @property
     def trunk_alone(self) -> bool:
         """Whether nothing that the denoiser draws counts."""
         return not (self.position or self.smooth_lddt or self.local_geometry or self.clash or self.restype)
+
+    @property
+    def sequence_alone(self) -> bool:
+        """Whether nothing counts but what the sequence encoder says."""
+        return self.trunk_alone and not self.distogram
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +141,20 @@ class TrainingModule(lightning.LightningModule):
         self.log_dict({f"validation/{name}": value for name, value in terms.items()}, batch_size=size)
 
     def losses(self, network: StructureNetwork, batch: Features, generator: torch.Generator) -> dict[str, Tensor]:
-        """Every loss, averaged over the batch and its noise levels, and their weighted sum ``loss``."""
-        recycles = int(torch.randint(self.recycles + 1, (), generator=generator))
-        trunk = network.trunk(batch, recycles=recycles)
-        terms = self._distograms(network, batch, trunk.z_trunk)
-        if not self.weights.trunk_alone:
-            terms |= self._drawn(network, batch, trunk, generator)
+        """Every loss, averaged over the batch and its noise levels, and their weighted sum ``loss``.
+
+        What dropout drops follows from the generator's seed too: a run that was stopped goes on as it would have.
+        """
+        if network.training:
+            torch.manual_seed(generator.initial_seed() + _DROPOUT)
+        if self.weights.sequence_alone:
+            terms = self._local_distogram(network, batch, network.trunk.read_sequences(batch)[1])
+        else:
+            trunk = network.trunk(batch, recycles=int(torch.randint(self.recycles + 1, (), generator=generator)))
+            terms = self._distogram(network, batch, trunk.z_trunk)
+            terms |= self._local_distogram(network, batch, trunk.s_sequence)
+            if not self.weights.trunk_alone:
+                terms |= self._drawn(network, batch, trunk, generator)
         total = torch.stack([getattr(self.weights, name) * value for name, value in terms.items()]).sum()
         return terms | {"loss": total}
 
@@ -187,19 +208,24 @@ class TrainingModule(lightning.LightningModule):
             "clash": (fine * losses.clash_loss(here, seen, protein)).mean(),
         }
 
-    def _distograms(self, network: StructureNetwork, batch: Features, z: Tensor) -> dict[str, Tensor]:
-        token, shape = batch.token, (batch.num_tokens, batch.num_slots)
-        slot = token.representative[..., None]
-        positions = torch.take_along_dim(batch.atom.positions.unflatten(1, shape), slot[..., None], 2)[:, :, 0]
-        seen = torch.take_along_dim(batch.atom.resolved.unflatten(1, shape), slot, 2)[..., 0]
-        entropy = losses.distogram_entropy(network.distogram(z), positions)
-        both = seen[:, :, None] & seen[:, None]
-        apart = (token.residue_index[:, :, None] - token.residue_index[:, None]).abs()
-        near = (apart >= _LOCAL[0]) & (apart <= _LOCAL[1]) & (token.asym_id[:, :, None] == token.asym_id[:, None])
-        return {
-            "distogram": losses.mean_of_pairs(entropy, both).mean(),
-            "local_distogram": losses.mean_of_pairs(entropy, both & near).mean(),
-        }
+    def _distogram(self, network: StructureNetwork, batch: Features, z: Tensor) -> dict[str, Tensor]:
+        positions, seen = _representatives(batch)
+        target = losses.distance_bin(torch.cdist(positions, positions))
+        entropy = losses.distogram_entropy(network.distogram(z), target)
+        return {"distogram": losses.mean_where(entropy, seen[:, :, None] & seen[:, None])}
+
+    def _local_distogram(
+        self, network: StructureNetwork, batch: Features, s_sequence: Tensor | None
+    ) -> dict[str, Tensor]:
+        if network.local_distogram is None or s_sequence is None:
+            return {}
+        positions, seen = _representatives(batch)
+        further, exists = chain_neighbours(batch.token, LOCAL_OFFSETS)
+        rows = torch.arange(len(positions), device=positions.device)[:, None, None]
+        target = losses.distance_bin(torch.linalg.vector_norm(positions[rows, further] - positions[:, :, None], dim=-1))
+        entropy = losses.distogram_entropy(network.local_distogram(s_sequence), target)
+        both = exists & seen[:, :, None] & seen[rows, further]
+        return {"local_distogram": losses.mean_where(entropy, both)}
 
     def _restype(self, batch: Features, logits: Tensor) -> Tensor:
         hidden = (~batch.condition.sequence_known & batch.token.mask).repeat_interleave(self.noise_levels, 0)
@@ -240,6 +266,23 @@ class TrainingModule(lightning.LightningModule):
         with torch.no_grad():
             ours, theirs = list(self.ema.parameters()), list(self.network.parameters())
             torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore
+
+
+def _representatives(batch: Features) -> tuple[Tensor, Tensor]:
+    """Positions (Å) of the representative atoms of all tokens, and which of them are known.
+
+    Where a residue's CB was not seen it is where the backbone has it: of many entries there is nothing but backbones,
+    whose glycines alone would else teach distances.
+    """
+    token, shape = batch.token, (batch.num_tokens, batch.num_slots)
+    positions, resolved = batch.atom.positions.unflatten(1, shape), batch.atom.resolved.unflatten(1, shape)
+    seen = torch.take_along_dim(resolved, token.representative[..., None], 2)[..., 0]
+    slots = token.frame.clamp(min=0)
+    n, ca, c = torch.take_along_dim(positions, slots[..., None], 2).unbind(2)
+    backbone = (torch.take_along_dim(resolved, slots, 2) & (token.frame >= 0)).all(-1)
+    backbone = backbone & token.standard & (token.kind == ChainKind.PROTEIN)
+    here = torch.where(seen[..., None], atom_of_token(positions, token.representative), virtual_cb(n, ca, c))
+    return here, seen | backbone
 
 
 def _targets(batch: Features) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from structdiff.configuration import from_dict, to_dict
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import Weights, load_weights, save_weights
-from structdiff.model.network import ModelConfig, preset
+from structdiff.model.network import ModelConfig, grown, preset, take_over
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
@@ -40,7 +40,8 @@ class TrainConfig:
     data: folder made by ``structdiff prepare``.
     out: folder for checkpoints, logs and weights.
     model: preset of sizes: tiny, mini, small or base.
-    start_from: weights folder to begin with (a fresh network if none); a checkpoint in ``out`` wins over it.
+    start_from: weights folder to begin with (a fresh network if none); a checkpoint in ``out`` wins over it. Its sizes
+        win over those of the preset; a sequence encoder that it lacks is added, which changes nothing until it learns.
     max_steps: training steps in all, those of earlier calls included.
     max_minutes: wall-clock limit of this call, after which the run saves and ends.
     seed: of the first parameters, the order of the data and the noise.
@@ -177,13 +178,16 @@ def fresh_module(config: TrainConfig, sizes: ModelConfig) -> TrainingModule:
 def _module(config: TrainConfig) -> tuple[TrainingModule, Weights | None]:
     """What is trained, and the weights that it begins with."""
     torch.manual_seed(config.seed)
-    if config.start_from is None:
-        return fresh_module(config, preset(config.model)), None
-    source = load_weights(config.start_from)
-    module = fresh_module(config, source.network.config)
-    state = source.network.state_dict()
-    module.network.load_state_dict(state)
-    module.ema.load_state_dict(state)
+    source = None if config.start_from is None else load_weights(config.start_from)
+    sizes = preset(config.model) if source is None else grown(source.network.config, preset(config.model))
+    if config.losses.sequence_alone and sizes.trunk.sequence is None:
+        raise InputError("local_distogram alone trains a sequence encoder, and this model has none", key="losses",
+                         found=config.model)  # fmt: skip
+    module = fresh_module(config, sizes)
+    if source is None:
+        return module, None
+    for network in (module.network, module.ema):
+        take_over(network, source.network)
     return module, source
 
 

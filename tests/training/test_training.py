@@ -17,12 +17,13 @@ from structdiff.features.collate import collate
 from structdiff.features.tokens import tokenise
 from structdiff.model.checkpoint import load_weights
 from structdiff.model.network import tiny
+from structdiff.structure.tables import ChainKind
 from structdiff.training import losses
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
 from structdiff.training.history import parts_of
-from structdiff.training.module import LossWeights, OptimiserConfig, TrainingModule, _targets
+from structdiff.training.module import LossWeights, OptimiserConfig, TrainingModule, _representatives, _targets
 from structdiff.training.packed import pack
 from structdiff.training.run import TrainConfig, read_train_config, train
 from structdiff.training.tasks import _TASKS, TaskMix, draw_condition, training_example
@@ -217,19 +218,62 @@ def test_a_trunk_that_learns_alone_needs_no_denoiser_and_leaves_it(data, monkeyp
     assert any(parameter.grad is not None for parameter in module.network.trunk.parameters())
 
 
-def test_the_local_distogram_sees_neighbours_of_one_chain_alone(data):
+def test_the_sequence_encoder_learns_alone_and_touches_nothing_else(data, monkeypatch):
+    weights = LossWeights(
+        position=0, smooth_lddt=0, local_geometry=0, clash=0, restype=0, distogram=0, local_distogram=1.0
+    )
+    torch.manual_seed(0)
+    module = TrainingModule(tiny(), weights=weights)
+    batch = TrainingBatches(StructureSet(data, "train"), BatchConfig(crops=((16, 2, 1.0),)), TaskMix(), seed=1).batch(0)
+    monkeypatch.setattr(module.network.trunk.pairformer, "forward", None)  # any call would fail
+    terms = module.losses(module.network, batch, torch.Generator())
+    assert set(terms) == {"local_distogram", "loss"}
+    terms["loss"].backward()
+    learnt = {name for name, parameter in module.network.named_parameters() if parameter.grad is not None}
+    assert "trunk.sequence_encoder.convolutions.0.mix.weight" in learnt
+    assert all(name.startswith(("trunk.sequence_encoder.", "local_distogram.")) for name in learnt)
+
+
+def test_the_local_distogram_asks_for_the_distances_along_the_chain(data):
     torch.manual_seed(0)
     module = TrainingModule(tiny())
     batch = TrainingBatches(StructureSet(data, "train"), BatchConfig(crops=((24, 1, 1.0),)), TaskMix(), seed=1).batch(0)
-    place, chain = batch.token.residue_index[0], batch.token.asym_id[0]
-    apart = (place[:, None] - place).abs()
-    near = (apart >= 2) & (apart <= 8) & (chain[:, None] == chain)
-    z = torch.randn(1, 24, 24, tiny().trunk.pairformer.c_z, requires_grad=True)
-    module._distograms(module.network, batch, z)["local_distogram"].backward()
-    seen = torch.take_along_dim(batch.atom.resolved.unflatten(1, (24, -1)), batch.token.representative[..., None], 2)[0]
-    # The head reads a pair from both sides.
-    touched = z.grad[0].abs().sum(-1) > 0
-    assert torch.equal(touched, near & seen & seen.T)
+    token, slot = batch.token, batch.token.representative[0]
+    positions = batch.atom.positions[0].unflatten(0, (24, -1))[torch.arange(24), slot]
+    seen = batch.atom.resolved[0].unflatten(0, (24, -1))[torch.arange(24), slot]
+    s = torch.zeros(1, 24, tiny().trunk.sequence.channels)
+    head = module.network.local_distogram.project
+    # A head that is sure of one bin pays much for every pair but those in it.
+    wrong = []
+    for bin_ in range(64):
+        with torch.no_grad():
+            head.bias.zero_().view(7, 64)[:, bin_] = 100.0
+            wrong.append(float(module._local_distogram(module.network, batch, s)["local_distogram"]) / 100.0)
+    distances = [
+        float((positions[j] - positions[i]).norm())
+        for i in range(24)
+        for j in range(24)
+        if 2 <= token.residue_index[0, j] - token.residue_index[0, i] <= 8
+        and token.asym_id[0, i] == token.asym_id[0, j] and token.standard[0, i] and token.standard[0, j]
+        and seen[i] and seen[j]
+    ]  # fmt: skip
+    share = np.bincount(losses.distance_bin(torch.tensor(distances)).numpy(), minlength=64) / len(distances)
+    assert np.allclose(1 - np.array(wrong), share, atol=0.02)
+
+
+def test_residues_of_which_the_backbone_alone_is_known_have_distances_too(data):
+    batch = TrainingBatches(StructureSet(data, "train"), BatchConfig(crops=((24, 1, 1.0),)), TaskMix(), seed=1).batch(0)
+    own, seen = _representatives(batch)
+    resolved = batch.atom.resolved.clone()
+    resolved.unflatten(1, (24, -1))[:, :, 4:] = False  # N, CA, C, O stay
+    bare = dataclasses.replace(batch, atom=dataclasses.replace(batch.atom, resolved=resolved))
+    virtual, known = _representatives(bare)
+    protein = (batch.token.kind == ChainKind.PROTEIN) & batch.token.standard & seen
+    assert protein.sum() > 10
+    assert known[protein].all()
+    assert (virtual - own)[protein].norm(dim=-1).max() < 0.3  # Å
+    backbone_lost = dataclasses.replace(batch, atom=dataclasses.replace(batch.atom, resolved=resolved & False))
+    assert not _representatives(backbone_lost)[1].any()
 
 
 def config_for(data: Path, out: Path, **changes) -> TrainConfig:
