@@ -145,7 +145,7 @@ def design_verdicts(
     """
     planned = user.secondary_structure is None
     found = _fold_verdicts(spec, layout, structure, planned=planned) + _bond_verdicts(spec, layout, structure)
-    found += backbone_verdicts(layout, structure)
+    found += backbone_verdicts(structure, layout)
     if is_binder(layout) and any(_polymer_target(layout, spec)):
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:
@@ -207,10 +207,15 @@ def _bond_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> li
     return found
 
 
-def backbone_verdicts(layout: Layout, structure: Structure) -> list[Verdict]:
-    """Whether chains with new residues are whole and do not run into themselves or each other; none without such."""
+def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> list[Verdict]:
+    """Whether protein chains (of designs: those with new residues) are whole and keep off themselves and each other.
+
+    None where there is no such chain.
+    """
     atoms = structure.atoms
-    designed = np.array([not residue.chain_is_fixed for residue in layout.residues])
+    designed = np.ones(len(structure.residues), bool)
+    if layout is not None:
+        designed = np.array([not residue.chain_is_fixed for residue in layout.residues])
     protein = structure.chains.kind[structure.residues.chain] == ChainKind.PROTEIN
     rows = np.flatnonzero(
         (designed & protein)[atoms.residue] & atoms.resolved & np.isin(atoms.name, ("N", "CA", "C", "O", "CB"))

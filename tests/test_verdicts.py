@@ -38,7 +38,7 @@ def row_of(structure, number: int, name: str) -> int:
 
 
 def test_a_natural_helix_is_whole() -> None:
-    (verdict,) = backbone_verdicts(*helix())
+    (verdict,) = backbone_verdicts(*reversed(helix()))
     assert verdict.met
     assert verdict.reached == "whole, without clashes"
 
@@ -47,12 +47,12 @@ def test_breaks_and_atoms_inside_each_other_are_told() -> None:
     layout, structure = helix()
     positions = structure.atoms.positions.copy()
     positions[row_of(structure, 10, "C")] += 2.5
-    (verdict,) = backbone_verdicts(layout, structure.with_positions(positions))
+    (verdict,) = backbone_verdicts(structure.with_positions(positions), layout)
     assert not verdict.met
     assert verdict.reached.startswith("1 breaks")
     positions = structure.atoms.positions.copy()
     positions[row_of(structure, 10, "O")] = positions[row_of(structure, 20, "CB")] + 1
-    (verdict,) = backbone_verdicts(layout, structure.with_positions(positions))
+    (verdict,) = backbone_verdicts(structure.with_positions(positions), layout)
     assert not verdict.met
     assert "too near" in verdict.reached
 
@@ -60,7 +60,7 @@ def test_breaks_and_atoms_inside_each_other_are_told() -> None:
 def test_a_chain_that_is_kept_whole_is_not_judged() -> None:
     spec = completed(design_from_dict({"motif": "m.pdb", "contigs": "A1-30 B1-30", "redesign": "A5"}), ZIPPER)
     layout = spec.sample_layout(np.random.default_rng(0))
-    assert backbone_verdicts(layout, build_scaffold(layout, ZIPPER).structure) == []
+    assert backbone_verdicts(build_scaffold(layout, ZIPPER).structure, layout) == []
 
 
 def test_atoms_of_copies_that_share_an_axis_are_told() -> None:
@@ -95,3 +95,13 @@ def test_few_residues_that_are_near_are_where_they_began() -> None:
     assert float(near.reached.split()[1].rstrip(",")) < 0.5
     assert not far.met
     assert "RMSD" not in many.asked
+
+
+def test_of_a_prediction_every_protein_chain_is_judged() -> None:
+    (verdict,) = backbone_verdicts(ZIPPER)
+    assert verdict.met
+    positions = ZIPPER.atoms.positions.copy()
+    positions[ZIPPER.atoms.residue >= 10] += 3.0
+    (verdict,) = backbone_verdicts(ZIPPER.with_positions(positions))
+    assert not verdict.met
+    assert verdict.reached.startswith("1 breaks")
