@@ -15,8 +15,8 @@ from structdiff.errors import InputError
 from structdiff.features.build import build_features
 from structdiff.features.collate import collate
 from structdiff.features.tokens import tokenise
-from structdiff.model.checkpoint import load_weights
-from structdiff.model.network import tiny
+from structdiff.model.checkpoint import load_weights, save_weights
+from structdiff.model.network import StructureNetwork, tiny
 from structdiff.structure.tables import ChainKind
 from structdiff.training import losses
 from structdiff.training.batches import BatchConfig, TrainingBatches
@@ -29,6 +29,9 @@ from structdiff.training.run import TrainConfig, read_train_config, train
 from structdiff.training.tasks import _TASKS, TaskMix, draw_condition, training_example
 from tests.features.examples import mixed
 
+ENCODER_ALONE = LossWeights(
+    position=0, smooth_lddt=0, local_geometry=0, clash=0, restype=0, distogram=0, local_distogram=1
+)
 COLLECTION = Path(__file__).parent / "data" / "collection"
 
 
@@ -219,11 +222,8 @@ def test_a_trunk_that_learns_alone_needs_no_denoiser_and_leaves_it(data, monkeyp
 
 
 def test_the_sequence_encoder_learns_alone_and_touches_nothing_else(data, monkeypatch):
-    weights = LossWeights(
-        position=0, smooth_lddt=0, local_geometry=0, clash=0, restype=0, distogram=0, local_distogram=1.0
-    )
     torch.manual_seed(0)
-    module = TrainingModule(tiny(), weights=weights)
+    module = TrainingModule(tiny(), weights=ENCODER_ALONE)
     batch = TrainingBatches(StructureSet(data, "train"), BatchConfig(crops=((16, 2, 1.0),)), TaskMix(), seed=1).batch(0)
     monkeypatch.setattr(module.network.trunk.pairformer, "forward", None)  # any call would fail
     terms = module.losses(module.network, batch, torch.Generator())
@@ -287,6 +287,18 @@ def run(config: TrainConfig):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return load_weights(train(config)), torch.load(config.out / "last.ckpt", weights_only=True)
+
+
+def test_weights_without_a_sequence_encoder_get_one(data, tmp_path):
+    torch.manual_seed(0)
+    old = StructureNetwork(dataclasses.replace(tiny(), trunk=dataclasses.replace(tiny().trunk, sequence=None)))
+    save_weights(old, tmp_path / "old", training={}, half=False)
+    weights, _ = run(config_for(data, tmp_path / "new", max_steps=1, start_from=tmp_path / "old", losses=ENCODER_ALONE))
+    new = weights.network
+    assert new.config == tiny()
+    assert all(torch.allclose(value, new.state_dict()[name], atol=0.01) for name, value in old.state_dict().items())
+    with pytest.raises(InputError, match="has none"):
+        train(dataclasses.replace(config_for(data, tmp_path / "base", losses=ENCODER_ALONE), model="base"))
 
 
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):
