@@ -14,7 +14,7 @@ NEIGHBOUR_DISTANCE, BURIED_FROM, EXPOSED_BELOW = 10.0, 20, 12
 #: Share of the asked residues that must be as asked.
 BURIAL_SHARE = 0.7
 _SOFTNESS = 1.0  # Å
-_MARGIN = 1.0  # neighbours beyond what is needed
+_MARGIN = 2.0  # neighbours beyond what is needed: what relaxation may take back
 _RANGES = {"B": (BURIED_FROM, np.inf), "P": (EXPOSED_BELOW, BURIED_FROM - 1), "E": (0, EXPOSED_BELOW - 1)}
 
 

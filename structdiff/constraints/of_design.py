@@ -248,8 +248,9 @@ def _asked_distances(energy: Energy, placed: PlacedAtoms) -> list[AskedDistance]
 
 
 def _asked_as_a_whole(spec: DesignSpec, placed: PlacedAtoms) -> np.ndarray:
-    """Every so many CA atoms (rows) of chains of which a size, contacts, a shape or a function is asked."""
-    found = [np.zeros(0, np.int64)]
+    """Every so many CA atoms (rows) of chains of which burial, a size, contacts, a shape or a function is asked."""
+    alphas = placed.backbone[:, 1]
+    found = [np.zeros(0, np.int64) if spec.burial is None else alphas[alphas >= 0][::_WHOLE_STEP]]
     for energy in spec.energies:
         if isinstance(energy, _OF_THE_WHOLE) and not isinstance(energy, PlannedSize):
             chains = getattr(energy, "chains", ())

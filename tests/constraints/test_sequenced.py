@@ -117,6 +117,8 @@ def test_energies_say_what_relaxation_keeps():
     assert residues.tolist() == list(range(0, 24, 4))
     rows = [each.atoms for each in asked.distances]
     assert [asked.placed.structure.atoms.residue[list(pair)].tolist() for pair in rows] == [[1, 9], [1, 19], [9, 19]]
+    buried = job_of(DesignSpec(contigs=parse_contigs("24"), burial="?10 B4 ?10"), 0).asked
+    assert buried.whole.tolist() == asked.whole.tolist()
     plain = job_of(DesignSpec(contigs=parse_contigs("24")), 0).asked
     assert not len(plain.whole)
     assert not plain.distances
