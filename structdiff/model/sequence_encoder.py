@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from structdiff.errors import InputError
 from structdiff.features.schema import TokenFeatures
 from structdiff.model.relative_position import chain_neighbours
 from structdiff.nn.initialisation import linear
@@ -26,6 +27,10 @@ class SequenceConfig:
     layers: int = 3
     window: int = 9
     dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.window % 2 == 0:
+            raise InputError("a window has a middle", key="sequence.window", found=self.window, allowed="odd numbers")
 
 
 class SequenceConvolution(nn.Module):
@@ -52,17 +57,16 @@ class SequenceConvolution(nn.Module):
 class SequenceEncoder(nn.Module):
     """Residual convolutions over what each token is and is told, along each chain by itself; a ring has no ends.
 
-    A pair table built from sums of two tokens takes long to learn what a stretch of sequence prefers to be; windows
-    show it at once (Qian & Sejnowski 1988; Jones 1999). So they read the tokens before anything else does.
+    Windows of a sequence show what its stretches prefer to be, after minutes of training (Qian & Sejnowski 1988; Jones
+    1999). So they are read before anything else is, and by themselves if need be.
     """
 
     def __init__(self, config: SequenceConfig, *, c_in: int, c_s_inputs: int) -> None:
         super().__init__()
-        reach = config.window // 2
-        self.offsets = range(-reach, reach + 1)
+        self.offsets = range(-(config.window // 2), config.window // 2 + 1)
         self.enter = linear(c_in, config.channels, bias=True)
         self.convolutions = nn.ModuleList(
-            SequenceConvolution(config.channels, window=len(self.offsets), dropout=config.dropout)
+            SequenceConvolution(config.channels, window=config.window, dropout=config.dropout)
             for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.channels)

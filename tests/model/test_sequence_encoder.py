@@ -1,9 +1,12 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
+from structdiff.errors import InputError
 from structdiff.model.network import StructureNetwork, grown, take_over, tiny
 from structdiff.model.relative_position import chain_neighbours
+from structdiff.model.sequence_encoder import SequenceConfig
 from structdiff.structure.build import ChainSequence
 from structdiff.structure.tables import ChainKind
 from tests.features.examples import mixed, placed, protein
@@ -48,6 +51,11 @@ def test_a_token_hears_of_its_window_and_of_no_other_chain(network):
     _, second = read(network, protein(*residues), other)
     changed = (first - second).abs().amax(-1)[0] > 1e-9
     assert changed.tolist() == [False, False, False, True, True, True, False, False]  # a window of three, one layer
+
+
+def test_a_window_has_a_middle():
+    with pytest.raises(InputError, match=r"sequence.window.*found 8"):
+        SequenceConfig(window=8)
 
 
 def test_a_network_grows_an_encoder_and_nothing_else_changes():
