@@ -51,10 +51,8 @@ def grown(sizes: ModelConfig, wanted: ModelConfig) -> ModelConfig:
 
 def take_over(network: StructureNetwork, source: StructureNetwork) -> None:
     """Gives a network the weights of another one; a sequence encoder that the other lacks stays as it is."""
-    state = network.state_dict()
-    ours = {name for name in state if name.startswith(_OF_SEQUENCE)}
-    given = source.state_dict()
-    network.load_state_dict({name: state[name] for name in ours - given.keys()} | given)
+    own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(_OF_SEQUENCE)}
+    network.load_state_dict(own | source.state_dict())
 
 
 def _small_pairs(c_z: int) -> dict[str, Any]:

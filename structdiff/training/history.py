@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from structdiff.model.checkpoint import Weights
@@ -28,6 +29,15 @@ def with_run(before: Weights | None, record: Record) -> Record:
     earlier = parts_of(before.training)
     steps = sum(each["steps"] for each in (*earlier, part))
     return {**before.training, "steps": steps, "parts": [*earlier, part]}
+
+
+def handed_on(settings: Mapping[str, Any]) -> Record:
+    """Settings as weights record them, which others get: folders named in full by their name alone."""
+
+    def is_full(value: object) -> bool:
+        return isinstance(value, str) and Path(value).is_absolute()
+
+    return {key: Path(value).name if is_full(value) else value for key, value in settings.items()}
 
 
 def rounds_in_all(weights: Weights) -> int:

@@ -23,7 +23,7 @@ from structdiff.model.network import ModelConfig, grown, preset, take_over
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
-from structdiff.training.history import with_run
+from structdiff.training.history import handed_on, with_run
 from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
 from structdiff.training.packed import pack
 from structdiff.training.tasks import TaskMix
@@ -260,7 +260,7 @@ class RunRecorder(Callback):
         save_weights(
             module.ema,
             self.config.out / "weights",
-            training=with_run(self.source, record),
+            training=with_run(self.source, record | {"settings": handed_on(record["settings"])}),
             sampling=self.source.sampling if self.source else None,
         )
         write_atomically(self.config.out / "run.json", json.dumps(record, indent=2) + "\n")

@@ -326,6 +326,7 @@ def test_a_run_starts_from_weights(data, tmp_path):
         assert torch.allclose(state["state_dict"][f"network.{name}"], tensor, atol=1e-6), name
     assert begun.training["steps"] == 2  # of both runs
     assert [part["steps"] for part in parts_of(begun.training)] == [1, 1]
+    assert str(tmp_path) not in (tmp_path / "second" / "weights" / "config.json").read_text()
 
 
 def test_a_wall_clock_limit_saves_and_ends(data, tmp_path):
