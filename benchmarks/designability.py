@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from held_out_chains import of_both_splits, with_oxygen
+from held_out_chains import of_both_splits
 
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.descriptors import radius_of_gyration_score
+from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.trrosetta import judge_design
 from structdiff.inverse_folding import design_sequences

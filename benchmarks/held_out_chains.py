@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,7 +12,7 @@ from Bio.Align import PairwiseAligner, substitution_matrices
 from scipy.sparse import csr_matrix
 
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
-from structdiff.evaluation.backbone import CA, Backbone, C, N
+from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.dataset import StructureSet
@@ -76,29 +75,6 @@ def of_both_splits(data: Path, *, shortest: int, longest: int) -> list[Chain]:
         held_out_chains(StructureSet(data, split), shortest=shortest, longest=longest) for split in ("val", "test")
     ]
     return [chain for pair in zip_longest(*splits) for chain in pair if chain is not None]
-
-
-def with_oxygen(structure: Structure) -> Structure:
-    """Every residue with its O: where none was seen, in the plane of its peptide bond; the last as the one before."""
-    backbone = Backbone.from_structure(structure)
-    oxygen, frames = backbone.oxygen_or_ideal, axes(backbone.positions)
-    for row in np.flatnonzero(~np.isfinite(oxygen).all(-1)).tolist():
-        local = frames[row - 1].T @ (oxygen[row - 1] - backbone.positions[row - 1, CA])
-        oxygen[row] = backbone.positions[row, CA] + frames[row] @ local
-    atoms = structure.atoms
-    rows = np.flatnonzero(atoms.name == "O")
-    positions, resolved = atoms.positions.copy(), atoms.resolved.copy()
-    positions[rows], resolved[rows] = oxygen[atoms.residue[rows]].astype(np.float32), True
-    return dataclasses.replace(structure, atoms=dataclasses.replace(atoms, positions=positions, resolved=resolved))
-
-
-def axes(positions: np.ndarray) -> np.ndarray:
-    """Axes (columns) of each residue's frame at its CA."""
-    first = positions[:, C] - positions[:, CA]
-    first /= np.linalg.norm(first, axis=-1, keepdims=True)
-    third = np.cross(first, positions[:, N] - positions[:, CA])
-    third /= np.linalg.norm(third, axis=-1, keepdims=True)
-    return np.stack([first, np.cross(third, first), third], -1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from held_out_chains import Chain, of_both_splits, with_oxygen
+from held_out_chains import Chain, of_both_splits
 
 import structdiff.evaluation.natural_sequences as bundled
+from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.inverse_folding import design_sequences, score_sequence
 from structdiff.structure.files import write_atomically
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from held_out_chains import with_oxygen
 
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone, N
+from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.evaluation.trrosetta import expect, expect_each, judge_design
 from structdiff.evaluation.trrosetta.geometry import classes_of, pair_geometry
 from structdiff.evaluation.trrosetta.network import CLASSES, Expectation

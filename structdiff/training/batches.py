@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from structdiff.features.collate import collate
 from structdiff.features.schema import Features
 from structdiff.training.dataset import StructureSet
-from structdiff.training.tasks import TaskMix, training_example
+from structdiff.training.tasks import TaskMix, drawn_task, training_example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +71,18 @@ class TrainingBatches(IterableDataset):
         """A batch of ``size`` structures, each cropped to ``tokens`` tokens."""
         items: list[Features] = []
         while len(items) < size:
-            item = training_example(self.structures.structure(self._draw(tokens, rng)), tokens, self.mix, rng)
+            item = self._example(tokens, rng)
             if int(item.token.mask.sum()) >= 8:
                 items.append(item)
         return collate(items, num_tokens=tokens if self.config.fixed_size else None)
+
+    def _example(self, tokens: int, rng: np.random.Generator) -> Features:
+        index, task = self._draw(tokens, rng), drawn_task(self.mix, rng)
+        number = None
+        if task == "predict" and self.mix.redesigned and rng.random() < self.mix.redesigned:
+            count = self.structures.num_redesigned(index)
+            number = int(rng.integers(count)) if count else None
+        return training_example(self.structures.structure(index, redesigned=number), tokens, self.mix, rng, task)
 
     def _draw(self, tokens: int, rng: np.random.Generator) -> int:
         cumulative = self._cumulative_weight(tokens if rng.random() < self.config.small_share else 0)

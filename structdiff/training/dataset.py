@@ -11,12 +11,15 @@ from string import ascii_uppercase
 import numpy as np
 
 from structdiff.chemistry.elements import atomic_number
-from structdiff.chemistry.residues import RESIDUE_ATOMS, is_standard
+from structdiff.chemistry.residues import BACKBONE_ATOMS, PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, is_standard
 from structdiff.errors import InputError
+from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS
 from structdiff.structure.tables import AtomTable, BondTable, ChainTable, ResidueTable, Structure
 
 SPLITS = ("train", "val", "test")
 FORMAT = 1
+#: Name of the file of designed sequences, where a set has one (``structdiff.training.redesign``).
+REDESIGNED = "redesigned"
 _ARRAYS = (
     "atom_positions", "residue_template", "chain_kind", "chain_name", "chain_residue", "chain_entity", "chain_copy",
     "run_residue", "run_values", "entry_atom", "entry_residue", "entry_chain", "entry_run", "entry_backbone",
@@ -48,6 +51,7 @@ class _Templates:
     charge: np.ndarray
     bond_start: np.ndarray
     bonds: np.ndarray  # (bond, 3): slot, slot, order
+    amino_acid: np.ndarray  # template of each of LETTERS, of which nothing is stored
 
 
 class StructureSet:
@@ -57,6 +61,7 @@ class StructureSet:
     else one per atom); num_atoms (stored, that is resolved); weight, for drawing entries: 1 / (entries of the split in
     its rarest 90 % cluster), times clip(residues, 32, 256) / 256, times 0.1 for antibodies and T-cell receptors,
     whose folds are all alike; atoms_kind ("all" or "backbone"); antibody (bool); cluster (size).
+    has_redesigned: whether entries have designed sequences beside their own.
 
     Raises InputError when the folder is no such set. Pickling (data loader workers) opens the folder anew.
     """
@@ -72,6 +77,8 @@ class StructureSet:
         self.names: list[str] = description["names"][rows]
         self.metadata: list[dict[str, object]] = description["metadata"][rows]
         self._templates = _flatten(description["templates"], self._data)
+        self._redesigned = _open_redesigned(self.path, len(self._data["residue_template"]))
+        self.has_redesigned = len(self._redesigned) > 0
         bounds = {
             part: np.asarray(self._data[f"entry_{part}"]).astype(np.int64)
             for part in ("atom", "residue", "chain", "run")
@@ -95,11 +102,26 @@ class StructureSet:
     def __reduce__(self) -> tuple:
         return StructureSet, (self.path, self.split)
 
-    def structure(self, index: int) -> Structure:
+    def residue_span(self, index: int) -> slice:
+        """The residues of an entry among those of the whole set."""
+        row = self._first + index
+        return slice(int(self._bounds["residue"][row]), int(self._bounds["residue"][row + 1]))
+
+    def redesigned_letters(self) -> np.ndarray:
+        """Designed sequences of the whole set (sequence, residue): 1 + the number in LETTERS, 0 for none; a copy."""
+        return np.array(self._redesigned)
+
+    def num_redesigned(self, index: int) -> int:
+        """How many designed sequences an entry has."""
+        return int(self._redesigned[:, self.residue_span(index)].any(1).sum())
+
+    def structure(self, index: int, *, redesigned: int | None = None) -> Structure:
         """One entry with all heavy atoms of its residues; those the experiment did not see are not resolved.
 
         Standard residues list their atoms in the order of RESIDUE_ATOMS; modified residues and ligands have the atoms
         stored and their bonds. label_seq_id tells neighbours from gaps; author numbers are the depositor's.
+        redesigned: with the designed sequence of that number, where it has one; of a residue that is another then only
+        the backbone is resolved.
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f"entry {index} of {len(self)}")
@@ -112,12 +134,23 @@ class StructureSet:
         residues = len(template)
         chain_start = np.asarray(data["chain_residue"][c0:c1]).astype(np.int32)
         chain = np.repeat(np.arange(len(chain_start), dtype=np.int32), np.diff(chain_start, append=residues))
-        listed, stored = kinds.listed[template], kinds.stored[template]
+        place, stored = (
+            kinds.place[ranges(kinds.stored_start[template], kinds.stored[template])],
+            kinds.stored[template],
+        )
+        there = np.ones(len(place), bool)
+        if redesigned is not None:
+            letters = np.asarray(self._redesigned[redesigned, r0:r1]).astype(np.int64)
+            new = np.where(letters > 0, kinds.amino_acid[letters - 1], template)
+            changed = kinds.name[new] != kinds.name[template]
+            there = ~np.repeat(changed, stored) | (place < len(BACKBONE_ATOMS))
+            template = np.where(changed, new, template)
+        listed = kinds.listed[template]
         atom_start = np.cumsum(listed) - listed
         flat = ranges(kinds.listed_start[template], listed)
-        seen = kinds.place[ranges(kinds.stored_start[template], stored)] + np.repeat(atom_start, stored)
+        seen = (place + np.repeat(atom_start, stored))[there]
         positions = np.zeros((len(flat), 3), np.float32)
-        positions[seen] = data["atom_positions"][a0:a1] * np.float32(0.01)
+        positions[seen] = data["atom_positions"][a0:a1][there] * np.float32(0.01)
         resolved = np.zeros(len(flat), bool)
         resolved[seen] = True
         author, label, insertion = _numbers(data["run_residue"][n0:n1], data["run_values"][n0:n1], residues)
@@ -176,13 +209,24 @@ def _open(path: Path, name: str) -> np.ndarray:
         raise InputError(f"the training set is damaged: {error}", path=path / f"{name}.npy") from None
 
 
+def _open_redesigned(path: Path, residues: int) -> np.ndarray:
+    if not (path / f"{REDESIGNED}.npy").is_file():
+        return np.zeros((0, residues), np.uint8)
+    letters = _open(path, REDESIGNED)
+    if letters.ndim != 2 or letters.shape[1] != residues:
+        message = "the designed sequences are those of another set; remove the file"
+        raise InputError(message, path=path / f"{REDESIGNED}.npy", found=letters.shape, allowed=f"(any, {residues})")
+    return letters
+
+
 def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
     place: list[int] = []
     names: list[str] = []
     elements: list[int] = []
     charges: list[int] = []
     stored, listed, standard = [], [], []
-    for polymer, name, atom_text, element_text, charge_text in rows:
+    designed = [[True, PROTEIN_ONE_TO_THREE[letter], "", "", ""] for letter in LETTERS[:NUM_AMINO_ACIDS]]
+    for polymer, name, atom_text, element_text, charge_text in [*rows, *designed]:
         atoms = atom_text.split(" ") if atom_text else []
         full = bool(polymer) and is_standard(name)
         if full:
@@ -202,7 +246,7 @@ def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
         standard.append(full)
     stored_count, listed_count = np.array(stored, np.int64), np.array(listed, np.int64)
     return _Templates(
-        name=np.array([row[1] for row in rows]),
+        name=np.array([row[1] for row in (*rows, *designed)]),
         standard=np.array(standard, bool),
         stored=stored_count,
         listed=listed_count,
@@ -212,8 +256,9 @@ def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
         atom_name=np.array(names),
         element=np.array(elements, np.uint8),
         charge=np.array(charges, np.int8),
-        bond_start=np.array(data["bond_start"]).astype(np.int64),
+        bond_start=np.pad(np.array(data["bond_start"]).astype(np.int64), (0, len(designed)), mode="edge"),
         bonds=np.array(data["bond_values"]).astype(np.int64),
+        amino_acid=len(rows) + np.arange(len(designed)),
     )
 
 

@@ -25,6 +25,7 @@ from structdiff.model.network import preset
 from structdiff.training.confidence import ConfidenceTraining, train_confidence
 from structdiff.training.history import Record, parts_of, rounds_in_all
 from structdiff.training.module import OptimiserConfig
+from structdiff.training.redesign import Redesign, redesign
 from structdiff.training.run import TrainConfig, train
 
 
@@ -56,6 +57,7 @@ def repeat_training(
         raise InputError("a share of the steps is more than 0 and at most 1", key="share", found=share)
     source = load_named_weights(weights)
     runs = _runs(source, data, out, share, {"threads": threads, "accelerator": accelerator})
+    _redesign(source, data, share)
     for number, config in enumerate(runs, 1):
         print(f"part {number} of {len(runs)}: {config.max_steps} steps in {config.out}", flush=True)
         _finish(config)
@@ -92,6 +94,17 @@ def _runs(source: Weights, data: Path, out: Path, share: float, changes: Mapping
     if preset(runs[0].model).trunk != source.network.config.trunk:
         raise InputError("the sizes of these weights are those of no preset any more", path=source.path)
     return runs
+
+
+def _redesign(source: Weights, data: Path, share: float) -> None:
+    """Draws the designed sequences that a part was trained with, unless the set has as many."""
+    wanted = [part["redesign"] for part in parts_of(source.training) if "redesign" in part]
+    if not wanted:
+        return
+    settings = from_dict(Redesign, wanted[-1], path=source.path, key="training.parts.redesign")
+    count = max(1, round(share * settings.done))
+    print(f"designed sequences: {count}", flush=True)
+    redesign(data, dataclasses.replace(settings, done=count))
 
 
 def _scaled(config: TrainConfig, part: Record, share: float) -> TrainConfig:

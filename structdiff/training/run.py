@@ -26,6 +26,7 @@ from structdiff.training.dataset import StructureSet
 from structdiff.training.history import handed_on, with_run
 from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
 from structdiff.training.packed import pack
+from structdiff.training.redesign import recorded
 from structdiff.training.tasks import TaskMix
 from structdiff.training.trial import Trial
 
@@ -114,6 +115,9 @@ def train(config: TrainConfig) -> Path:
     module, source = _module(config)
     start, checkpoint = _resume(config, module)
     structures = StructureSet(config.data, "train")
+    if config.tasks.redesigned and not structures.has_redesigned:
+        message = "the set has no designed sequences (`python -m structdiff.training.redesign DATA` draws them)"
+        raise InputError(message, path=config.data, key="tasks.redesigned", found=config.tasks.redesigned)
     # Under torchrun RANK is set; processes that Lightning starts itself know their LOCAL_RANK.
     rank, ranks = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))), config.devices
     batches = TrainingBatches(
@@ -250,6 +254,8 @@ class RunRecorder(Callback):
             return
         os.replace(temporary, path)
         record = {"steps": trainer.global_step, "settings": to_dict(self.config)}
+        if self.config.tasks.redesigned and (drawn := recorded(self.config.data)) is not None:
+            record["redesign"] = to_dict(drawn)
         if self.first_step is not None:  # of this call, after its first step, which waits for data and compilers
             record["timed"] = {
                 "steps": trainer.global_step - self.first_step - 1,

@@ -21,7 +21,7 @@ from structdiff.errors import InputError
 from structdiff.structure.files import write_atomically
 from structdiff.training.dataset import StructureSet
 
-_MAGIC = b"structdiff set 1\n"
+_MAGIC = b"structdiff set 2\n"
 
 
 def pack(data: Path, archive: Path) -> int:
@@ -29,7 +29,8 @@ def pack(data: Path, archive: Path) -> int:
     StructureSet(data, "train")  # says what is wrong
     arrays = {path.stem: np.load(path, allow_pickle=False) for path in sorted(data.glob("*.npy"))}
     rows = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
-    header = json.dumps({"arrays": rows, "set": (data / "set.json").read_text(encoding="utf-8")}).encode()
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(data.glob("*.json"))}
+    header = json.dumps({"arrays": rows, "texts": texts}).encode()
     plain = len(header).to_bytes(8, "little") + header + b"".join(_planes(array) for array in arrays.values())
     packed = _MAGIC + lzma.compress(plain, preset=6)
     write_atomically(archive, packed)
@@ -55,7 +56,8 @@ def unpack(archive: Path, data: Path) -> None:
         size = dtype.itemsize * int(np.prod(shape))
         np.save(partial / f"{name}.npy", _from_planes(plain[end : end + size], dtype, shape))
         end += size
-    (partial / "set.json").write_text(header["set"], encoding="utf-8")
+    for name, text in header["texts"].items():
+        (partial / Path(name).name).write_text(text, encoding="utf-8")
     shutil.rmtree(data, ignore_errors=True)
     os.replace(partial, data)
 

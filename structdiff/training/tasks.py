@@ -44,6 +44,8 @@ class TaskMix:
 
     nothing_told: how often every condition is dropped at once, the motif too, so that guidance can compare; which
     residues are known stays. partial_sequence: how often half of the free residues change sides, known or hidden.
+    redesigned: how often a prediction is learnt from a sequence designed for the backbone in place of nature's
+    (``structdiff.training.redesign``); never in validation.
     """
 
     weights: Mapping[str, float] = field(
@@ -56,6 +58,7 @@ class TaskMix:
         }
     )
     partial_sequence: float = 0.1
+    redesigned: float = 0.0
     nothing_told: float = 0.1
     secondary_structure: float = 0.15
     burial: float = 0.1
@@ -65,9 +68,15 @@ class TaskMix:
     contiguous_crop: float = 0.6
 
 
-def training_example(structure: Structure, max_tokens: int, mix: TaskMix, rng: np.random.Generator) -> Features:
-    """One example: a crop of at most max_tokens tokens under the conditions of a task drawn at random."""
-    task = str(rng.choice(list(mix.weights), p=np.array(list(mix.weights.values())) / sum(mix.weights.values())))
+def drawn_task(mix: TaskMix, rng: np.random.Generator) -> str:
+    """One of the tasks of the mix, by its weight."""
+    return str(rng.choice(list(mix.weights), p=np.array(list(mix.weights.values())) / sum(mix.weights.values())))
+
+
+def training_example(
+    structure: Structure, max_tokens: int, mix: TaskMix, rng: np.random.Generator, task: str
+) -> Features:
+    """One example: a crop of at most max_tokens tokens under the conditions of a task."""
     proteins = int((structure.chains.kind == ChainKind.PROTEIN).sum())
     if task == "binder" and proteins < 2:
         task = "motif"

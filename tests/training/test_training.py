@@ -183,7 +183,7 @@ def test_validation_structures_are_never_drawn_for_training(data):
 def test_an_example_has_no_more_tokens_than_asked(data):
     structures = StructureSet(data, "train")
     for index in range(min(8, len(structures))):
-        example = training_example(structures.structure(index), 20, TaskMix(), np.random.default_rng(index))
+        example = training_example(structures.structure(index), 20, TaskMix(), np.random.default_rng(index), "motif")
         assert example.num_tokens <= 20
 
 
