@@ -5,9 +5,10 @@
 
 DATA is a set made by ``structdiff prepare``; single chains of its test split are predicted, in an order drawn from the
 seed, until there are --entries or --minutes are over. Beside each prediction stand the same network given the sequence
-shuffled, the nearest training sequence by alignment with its structure laid on, and an ideal helix. For the confidence
-the chain is also drawn from its true structure under noise, which gives predictions of every quality. A run that was
-stopped goes on from its file. --table writes the tables of the model card.
+shuffled, a sequence that ProteinMPNN designed for the chain's backbone (``structdiff weights fetch proteinmpnn``) and
+that one shuffled, the nearest training sequence by alignment with its structure laid on, and an ideal helix. For the
+confidence the chain is also drawn from its true structure under noise, which gives predictions of every quality. A run
+that was stopped goes on from its file. --table writes the tables of the model card.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ from structdiff.engine import Engine
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.chirality import hands
 from structdiff.evaluation.lddt import lddt
+from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.tm_score import tm_score
+from structdiff.inverse_folding import design_sequences
 from structdiff.jobs import complex_job
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import Prediction
@@ -48,6 +51,7 @@ BANDS = ((40, 70), (71, 100), (101, 150))  # residues
 SYSTEMS = {
     "prediction": "prediction",
     "shuffled": "same network, shuffled sequence",
+    "designed": "same network, ProteinMPNN sequence",
     "nearest": "nearest training sequence",
     "helix": "ideal helix",
 }
@@ -100,14 +104,26 @@ def judged(prediction: Prediction, truth: np.ndarray) -> dict[str, float]:
     }
 
 
+def shuffled(sequence: str) -> str:
+    """The letters in an order that depends on their number alone."""
+    return "".join(np.random.default_rng(len(sequence)).permutation(list(sequence)))
+
+
+def designed_sequence(chain: Chain) -> str:
+    """What ProteinMPNN writes for the chain's backbone at its usual temperature."""
+    (found,) = design_sequences(with_oxygen(chain.structure), model="proteinmpnn", num_sequences=1, seed=0)
+    return "".join(found.sequences.values())
+
+
 def entry(chain: Chain, engine: Engine, training: TrainingSequences, options: RunOptions) -> dict[str, Any]:
     """All that is measured of one chain."""
-    rng = np.random.default_rng(len(chain.sequence))
-    shuffled = "".join(rng.permutation(list(chain.sequence)))
+    designed = designed_sequence(chain)
     template = training.nearest(chain.sequence)
     found = {
         "prediction": judged(drawn(engine, chain, chain.sequence, options), chain.ca),
-        "shuffled": judged(drawn(engine, chain, shuffled, options), chain.ca),
+        "shuffled": judged(drawn(engine, chain, shuffled(chain.sequence), options), chain.ca),
+        "designed": judged(drawn(engine, chain, designed, options), chain.ca),
+        "designed_shuffled": judged(drawn(engine, chain, shuffled(designed), options), chain.ca),
         "nearest": against_truth(template.ca, chain.ca)
         | {"identity": template.identity, "coverage": template.coverage},
         "helix": against_truth(ideal_helix(len(chain.ca)), chain.ca),
@@ -177,6 +193,7 @@ def correlated(rows: Sequence[dict], resamples: int = 500) -> dict[str, float] |
 
 def report(entries: Sequence[dict], weights: str) -> dict[str, Any]:
     measured = {"prediction": ("lddt", "tm", "plddt", "share_l"), "shuffled": ("lddt", "tm", "plddt"),
+                "designed": ("lddt", "tm", "plddt"), "designed_shuffled": ("lddt", "tm", "plddt"),
                 "nearest": ("lddt", "tm", "identity", "coverage"), "helix": ("lddt", "tm")}  # fmt: skip
     summary = {
         name: {system: {key: mean(rows, system, key) for key in keys} for system, keys in measured.items()}
@@ -213,6 +230,9 @@ def table(result: dict[str, Any]) -> str:
     nearest = result["summary"]["all"]["nearest"]
     text += f" The nearest training sequence covers {100 * nearest['coverage']['mean']:.0f} % of the residues, "
     text += f"{100 * nearest['identity']['mean']:.0f} % of these alike."
+    designed, letters = (result["summary"]["all"][name] for name in ("designed", "designed_shuffled"))
+    text += f" ProteinMPNN sequences shuffled: lDDT {_cell(letters['lddt'])}, TM-score {_cell(letters['tm'])}; pLDDT "
+    text += f"{100 * designed['plddt']['mean']:.0f} as they are, {100 * letters['plddt']['mean']:.0f} shuffled."
     return "\n".join([*lines, "", text])
 
 

@@ -1,11 +1,12 @@
 """Designed sequences for the backbones of a training set: each fold with another sequence than nature's.
 
-    python -m structdiff.training.redesign DATA [--sequences 4 --minutes 30 --temperature 0.2 --seed 0 --threads 1]
+    python -m structdiff.training.redesign DATA [--sequences 20000 --minutes 30 --temperature 0.2 --seed 0 --threads 1]
 
 DATA is a folder made by ``structdiff prepare``. ProteinMPNN (Dauparas et al. 2022; ``structdiff weights fetch
-proteinmpnn``) draws sequences for the entries of the training split, one for each before a second for any, small
-entries first, copies of a chain alike; ``tasks.redesigned`` of the settings of a training says how often a prediction
-is learnt from one of them (docs/data.md). The same command goes on after a stop, also to more sequences.
+proteinmpnn``) draws sequences for the entries of the training split, in such turns that each gets about as many
+residues: small entries, which a training sees whole and often, get up to sixteen. Copies of a chain are alike.
+``tasks.redesigned`` of the settings of a training says how often a prediction is learnt from one of them
+(docs/data.md). The same command goes on after a stop, also to more sequences.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import sys
 import time
 from collections import defaultdict
@@ -34,16 +34,17 @@ from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.dataset import REDESIGNED, StructureSet
 
+#: Most sequences of an entry, and how many of an entry when none are asked for, in the mean.
+MOST, _USUAL = 16, 4
 #: Residues that are drawn together, and after how many the file is written.
-_AT_ONCE, _SAVED = 4096, 40960
+_AT_ONCE, _SAVED = 16384, 60000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Redesign:
     """How the sequences of a set were drawn.
 
-    done: how many there are, or are wanted; each training entry has one, in the order of ``order``, before the first
-    has its second.
+    done: how many there are, or are wanted: the first ones of ``turns``.
     """
 
     model: str = "proteinmpnn"
@@ -52,9 +53,15 @@ class Redesign:
     done: int = 0
 
 
-def order(structures: StructureSet) -> np.ndarray:
-    """Entries in the order in which they get sequences: antibodies last, small before large."""
-    return np.lexsort([structures.num_residues, structures.antibody])
+def turns(structures: StructureSet) -> tuple[np.ndarray, np.ndarray]:
+    """In which order sequences are drawn: entries, and the number of the sequence; antibodies come last.
+
+    That of an entry of n residues which is number k comes before those where (k + 1) n is larger.
+    """
+    number, entry = np.divmod(np.arange(MOST * len(structures)), len(structures))
+    sizes = np.maximum(structures.num_residues, 1)[entry]
+    order = np.lexsort([entry, (number + 1) * sizes, structures.antibody[entry]])
+    return entry[order], number[order]
 
 
 def redesign(data: Path, settings: Redesign, *, minutes: float | None = None) -> int:
@@ -65,46 +72,48 @@ def redesign(data: Path, settings: Redesign, *, minutes: float | None = None) ->
     """
     structures = StructureSet(data, "train")
     found = drawn_before(data, settings)
-    todo = order(structures)
-    letters = _with_rows(structures.redesigned_letters(), math.ceil(settings.done / len(todo)))
+    entries, numbers = turns(structures)
+    wanted = min(settings.done, len(entries))
+    letters = _with_rows(structures.redesigned_letters())
     began, unsaved = time.monotonic(), 0
-    while found.done < settings.done and (minutes is None or time.monotonic() - began < 60 * minutes):
-        number, first = divmod(found.done, len(todo))
-        sizes = np.cumsum(structures.num_residues[todo[first:]])
-        count = min(max(1, int(np.searchsorted(sizes, _AT_ONCE, side="right"))), settings.done - found.done)
-        _draw(structures, todo[first : first + count].tolist(), letters[number], settings, number)
+    while found.done < wanted and (minutes is None or time.monotonic() - began < 60 * minutes):
+        sizes = np.cumsum(structures.num_residues[entries[found.done : wanted]])
+        count = max(1, int(np.searchsorted(sizes, _AT_ONCE, side="right")))
+        span = slice(found.done, found.done + count)
+        _draw(structures, list(zip(entries[span].tolist(), numbers[span].tolist(), strict=True)), letters, settings)
         found = replace(settings, done=found.done + count)
         unsaved += int(sizes[count - 1])
         if unsaved >= _SAVED:
             _save(data, letters, found)
             unsaved = 0
-            print(f"{found.done} of {settings.done} sequences, {time.monotonic() - began:.0f} s", flush=True)
+            print(f"{found.done} of {wanted} sequences, {time.monotonic() - began:.0f} s", flush=True)
     if unsaved:
         _save(data, letters, found)
     return found.done
 
 
-def _with_rows(letters: np.ndarray, sequences: int) -> np.ndarray:
-    """The letters (sequence, residue) with room for so many sequences."""
-    return np.pad(letters, ((0, max(0, sequences - len(letters))), (0, 0)))
+def _with_rows(letters: np.ndarray) -> np.ndarray:
+    """The letters (sequence, residue) with room for all sequences."""
+    return np.pad(letters, ((0, MOST - len(letters)), (0, 0)))
 
 
-def _draw(structures: StructureSet, batch: Sequence[int], letters: np.ndarray, settings: Redesign, number: int) -> None:
-    """Sequence ``number`` of some entries, into ``letters`` (residue of the whole set)."""
-    asked = [(index, *_asked(structures.structure(index))) for index in batch]
-    asked = [each for each in asked if not each[2].all()]
-    if not asked:
-        return
-    config = SequenceConfig(
-        model=settings.model, num_sequences=1, first=number, temperature=settings.temperature, seed=settings.seed
-    )
-    backbones = [
-        (structure, Restrictions(fixed=fixed, tied=_copies(structure, fixed))) for _, structure, fixed in asked
-    ]
-    for (index, _, _), (designed,) in zip(asked, design_for_backbones(backbones, config), strict=True):
-        span = structures.residue_span(index)
-        names = designed.structure.residues.name[designed.designed]
-        letters[span][designed.designed] = [1 + letter_index(PROTEIN_THREE_TO_ONE[name]) for name in names.tolist()]
+def _draw(structures: StructureSet, batch: Sequence[tuple[int, int]], letters: np.ndarray, settings: Redesign) -> None:
+    """Sequences (entry, number), into ``letters`` (number, residue of the whole set)."""
+    for number in sorted({number for _, number in batch}):
+        asked = [(index, *_asked(structures.structure(index))) for index, each in batch if each == number]
+        asked = [each for each in asked if not each[2].all()]
+        if not asked:
+            continue
+        config = SequenceConfig(
+            model=settings.model, num_sequences=1, first=number, temperature=settings.temperature, seed=settings.seed
+        )
+        backbones = [
+            (structure, Restrictions(fixed=fixed, tied=_copies(structure, fixed))) for _, structure, fixed in asked
+        ]
+        for (index, _, _), (found,) in zip(asked, design_for_backbones(backbones, config), strict=True):
+            names = found.structure.residues.name[found.designed].tolist()
+            designed = [1 + letter_index(PROTEIN_THREE_TO_ONE[name]) for name in names]
+            letters[number, structures.residue_span(index)][found.designed] = designed
 
 
 def _asked(structure: Structure) -> tuple[Structure, np.ndarray]:
@@ -167,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("data", type=Path, help="folder of the training set")
-    parser.add_argument("--sequences", type=int, default=1, help="for each entry (default 1)")
+    parser.add_argument("--sequences", type=int, default=None, help="in all (default: four times the entries)")
     parser.add_argument("--model", default=default.model, help="network that draws (default proteinmpnn)")
     parser.add_argument("--temperature", type=float, default=default.temperature, help="of the amino acids (0.2)")
     parser.add_argument("--seed", type=int, default=default.seed, help="of all draws (0)")
@@ -177,12 +186,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
-        if options.sequences < 1:
+        if options.sequences is not None and options.sequences < 1:
             raise InputError("at least one sequence must be wanted", key="sequences", found=options.sequences)
+        usual = _USUAL * len(StructureSet(options.data, "train"))
         settings = Redesign(
-            model=options.model, temperature=options.temperature, seed=options.seed,
-            done=options.sequences * len(StructureSet(options.data, "train")),
-        )  # fmt: skip
+            model=options.model, temperature=options.temperature, seed=options.seed, done=options.sequences or usual
+        )
         done = redesign(options.data, settings, minutes=options.minutes)
     except StructdiffError as error:
         print(error, file=sys.stderr)
