@@ -211,6 +211,7 @@ class RunRecorder(Callback):
 
     def __init__(self, config: TrainConfig, trial: Trial | None = None, source: Weights | None = None) -> None:
         self.config, self.trial, self.source = config, trial, source
+        self.redesign = recorded(config.data) if config.tasks.redesigned else None
         self.began = self.saved = self.printed = time.monotonic()
         self.first_step: int | None = None
         self.first_at = self.began
@@ -254,8 +255,8 @@ class RunRecorder(Callback):
             return
         os.replace(temporary, path)
         record = {"steps": trainer.global_step, "settings": to_dict(self.config)}
-        if self.config.tasks.redesigned and (drawn := recorded(self.config.data)) is not None:
-            record["redesign"] = to_dict(drawn)
+        if self.redesign is not None:
+            record["redesign"] = to_dict(self.redesign)
         if self.first_step is not None:  # of this call, after its first step, which waits for data and compilers
             record["timed"] = {
                 "steps": trainer.global_step - self.first_step - 1,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from structdiff.chemistry.residues import BACKBONE_ATOMS, PROTEIN_THREE_TO_ONE
 from structdiff.errors import InputError
@@ -20,10 +23,12 @@ from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import SPLITS, StructureSet
 from structdiff.training.redesign import Redesign, redesign
+from structdiff.training.repeat import repeat_training
 from structdiff.training.run import TrainConfig, train
 from structdiff.training.set_archive import pack, unpack
 from structdiff.training.tasks import TaskMix
 from tests.inverse_folding.conftest import random_network
+from tests.training.test_training import config_for
 
 COLLECTION = Path(__file__).parent / "data" / "collection"
 SETTINGS = Redesign(seed=3, temperature=20.0)  # an untrained network has one favourite at a low one
@@ -175,6 +180,21 @@ def test_an_archive_carries_them(data, tmp_path):
     one, other = (StructureSet(folder, "train").redesigned_letters() for folder in (data, tmp_path / "again"))
     assert (one == other).all()
     assert redesign(tmp_path / "again", asked(data, MOST)) == MOST * len(StructureSet(data, "train"))
+
+
+def test_a_training_is_repeated_with_its_sequences(plain, data, tmp_path):
+    config = replace(config_for(data, tmp_path / "run", max_steps=1), tasks=TaskMix(weights=PREDICT, redesigned=1.0))
+    fresh = tmp_path / "fresh"
+    shutil.copytree(plain, fresh)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weights = train(config)
+        again = repeat_training(weights, fresh, tmp_path / "again")
+    one, other = (StructureSet(folder, "train").redesigned_letters() for folder in (data, fresh))
+    assert one.any()
+    assert (one == other).all()
+    tensors = load_file(again / "model.safetensors")
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in load_file(weights / "model.safetensors").items())
 
 
 def test_the_command_says_what_is_wrong(data, tmp_path, capsys):
