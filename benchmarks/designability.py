@@ -30,6 +30,7 @@ from structdiff.structure.files import read_structure, write_atomically
 from structdiff.structure.tables import Structure
 
 GOOD_LIKELIHOOD, GOOD_PRECISION = -3.0, 0.5
+EACH = ("log_likelihood", "contact_precision", "negative_log_likelihood")  # kept of each design, in their order
 COMPACT = 1.5  # natural standard deviations that a chain's radius of gyration may be off
 
 
@@ -61,7 +62,7 @@ def report_of(rows: list[dict[str, float]]) -> dict[str, object]:
     columns["good"] = [
         float(row["log_likelihood"] >= GOOD_LIKELIHOOD and row["contact_precision"] >= GOOD_PRECISION) for row in rows
     ]
-    return {"designs": len(rows)} | {
+    summaries = {
         name: {
             "mean": (found := summarise(own)).mean,
             "low": found.low,
@@ -70,6 +71,8 @@ def report_of(rows: list[dict[str, float]]) -> dict[str, object]:
         }
         for name, own in columns.items()
     }
+    each = {name: [round(value, 3) for value in columns[name]] for name in EACH}
+    return {"designs": len(rows)} | summaries | {"each": each}
 
 
 def main() -> None:

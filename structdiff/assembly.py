@@ -85,9 +85,10 @@ def finished_design(
     *,
     seed: int,
     index: int,
+    number: int = 0,
     trajectory: Trajectory | None = None,
 ) -> Design:
-    """A draw as a design in the motif's own frame: sequence, confidence, verdicts, residue map."""
+    """A draw (that of this number) as a design in the motif's own frame: sequence, confidence, verdicts, map."""
     assert job.layout is not None
     positions, placed = _placed(job, draw)
     held = job.held > 0
@@ -102,7 +103,7 @@ def finished_design(
     positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
     logits = _with_torsions(job, structure, draw.restype_logits)
-    named = _with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM))
+    named = _with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM, number))
     verdicts = unit_verdicts(job, structure)
     if options.relax:
         structure, named, verdicts = _relaxed_with_sequence(job, asked, structure, named, verdicts)

@@ -37,11 +37,12 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """One structure to draw: its job, and the seed and number that decide its random numbers."""
+    """One structure to draw: its job, and the seed, number and draw that decide its random numbers."""
 
     job: Job
     seed: int
     index: int
+    draw: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,7 @@ def _draw_batch(
     starts = [each.job.start for each in batch if each.job.start is not None]
     draws = engine.draw(
         [each.job.features for each in batch],
-        [sample_generator(each.seed, each.index) for each in batch],
+        [sample_generator(each.seed, each.index, each.draw) for each in batch],
         sampling,
         contacts=[each.job.contacts for each in batch] if any(each.job.contacts for each in batch) else None,
         constraints=[each.job.constraints for each in batch],

@@ -125,18 +125,35 @@ def design(
     spec, motif = resolve_design(asked_spec(problem, asked))
     engine = engine or load_engine(options)
     chosen = list(range(spec.num_designs) if numbers is None else numbers)
-    wanted = (Wanted(job=_job(spec, motif, number), seed=spec.seed, index=number) for number in chosen)
-    for drawn in draw_all(engine, wanted, len(chosen), options, on_progress):
-        own = drawn.wanted
-        yield finished_design(
-            own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory
-        )
+    wanted = (
+        Wanted(job=_job(spec, motif, number, draw), seed=spec.seed, index=number, draw=draw)
+        for number in chosen
+        for draw in range(spec.draws)
+    )
+    tries: list[Design] = []
+    for drawn in draw_all(engine, wanted, len(chosen) * spec.draws, options, on_progress):
+        own, way = drawn.wanted, drawn.trajectory
+        numbers_of = {"seed": own.seed, "index": own.index, "number": own.draw}
+        tries.append(finished_design(own.job, drawn.draw, engine, options, **numbers_of, trajectory=way))
+        if len(tries) == spec.draws:
+            yield best_of(tries)
+            tries = []
+
+
+def best_of(tries: Sequence[Design]) -> Design:
+    """Of several draws of a design the one that misses least of what was asked, and of these that of highest pLDDT."""
+
+    def merit(design: Design) -> tuple[int, float]:
+        missed = sum(each.requested and not each.met for each in design.verdicts)
+        return -missed, design.confidence.mean_plddt
+
+    return max(tries, key=merit)
 
 
 def job_of(spec: DesignSpec, number: int) -> Job:
     """The job of one design, before anything is drawn; raises InputError for what cannot be designed."""
     spec, motif = resolve_design(spec)
-    return _job(spec, motif, number)
+    return _job(spec, motif, number, 0)
 
 
 def layouts(problem: DesignSpec | Problem | None = None, **asked: Any) -> list[Layout]:
@@ -169,11 +186,12 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
         raise error if error.path is not None else InputError(str(error), path=spec.motif) from None
 
 
-def _job(spec: DesignSpec, motif: Structure | None, number: int) -> Job:
-    """One design's job: what was asked, and the fold plan that was drawn for it where there is one."""
+def _job(spec: DesignSpec, motif: Structure | None, number: int, draw: int) -> Job:
+    """The job of one draw of a design: what was asked, and the fold plan that was drawn for it where there is one."""
     layout = _layout(spec, number)
     anchors = {} if motif is None else motif_anchors(spec, layout, motif)
-    planned = with_fold_plan(spec, layout, np.random.default_rng([spec.seed, number, 1]), anchors)
+    stream = [spec.seed, number, 1] + ([draw] if draw else [])
+    planned = with_fold_plan(spec, layout, np.random.default_rng(stream), anchors)
     return replace(design_job(planned, layout, motif, number), request=design_request(spec), user=spec)
 
 

@@ -78,7 +78,7 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     steps = (options.sampling or recommended_sampling(weights)).steps
     mean = int(np.mean(lengths)) + extra
     drawn = estimated_cost(config, mean, batch, steps=steps, passes=passes, relax=options.relax)
-    seconds = planned + drawn.seconds / batch
+    seconds = spec.draws * (planned + drawn.seconds / batch)
     if "refold" in campaign.stages and campaign.settings.refold_command is None:
         refold = estimated_cost(config, int(np.mean(lengths)), batch, steps=steps, relax=options.relax)
         seconds += campaign.settings.sequences * refold.seconds / batch

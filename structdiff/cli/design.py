@@ -24,7 +24,7 @@ _ASKED = "What is asked"
 _YAML = "as in SPEC, else "
 #: Options that are keys of a design under their own names.
 _OWN = ("motif", "contigs", "length", "hotspots", "keep_away", "secondary_structure", "burial", "cyclic",
-        "num_designs", "name", "seed")  # fmt: skip
+        "num_designs", "draws", "name", "seed")  # fmt: skip
 
 
 def _option(*names: str, help: str, **details: Any) -> Any:
@@ -72,6 +72,10 @@ def design(
     num_designs: Annotated[
         int | None, _option("--num-designs", "-n", help="How many designs.", show_default=_YAML + "1")
     ] = None,
+    draws: Annotated[
+        int | None, _option("--draws", help="How often each design is drawn; what meets most of what is asked is kept, "
+                            "and of these what the network trusts most (pLDDT).", show_default=_YAML + "1")
+    ] = None,
     name: Annotated[
         str | None, _option("--name", help="What the designs are called: NAME_1, NAME_2, ...",
                             show_default=_YAML + "design")
@@ -96,8 +100,8 @@ def design(
         {
             "spec_file": spec_file, "motif": motif, "contigs": contigs, "length": length, "hotspots": hotspots,
             "keep_away": keep_away, "secondary_structure": secondary_structure, "burial": burial, "cyclic": cyclic,
-            "redesign_motif_sequence": redesign_motif_sequence, "num_designs": num_designs, "name": name,
-            "seed": seed, **given,
+            "redesign_motif_sequence": redesign_motif_sequence, "num_designs": num_designs, "draws": draws,
+            "name": name, "seed": seed, **given,
         }
     )  # fmt: skip
     if dry_run:

@@ -88,19 +88,20 @@ class SamplingConfig:
         return build_solver(self.solver, {name: getattr(self, name) for name in names})
 
 
-def sample_generator(seed: int, index: int) -> torch.Generator:
+def sample_generator(seed: int, index: int, draw: int = 0) -> torch.Generator:
     """The source of randomness of one sample: the same seed and index give the same structure, whatever else is drawn.
 
     A generator on the CPU seeded with the first 63 bits of SHA-256 over the text ``structdiff SEED INDEX``, so that
-    seed 1 sample 2 and seed 2 sample 1 have nothing in common.
+    seed 1 sample 2 and seed 2 sample 1 have nothing in common. Further draws of a sample add their number to the text.
 
     Raises:
-        InputError: a seed or an index that is not a whole number of 0 or more.
+        InputError: a seed, an index or a draw that is not a whole number of 0 or more.
     """
-    for key, value in (("seed", seed), ("index", index)):
+    for key, value in (("seed", seed), ("index", index), ("draw", draw)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise InputError("must be a whole number", key=key, found=value, allowed="0 or more")
-    digest = hashlib.sha256(f"structdiff {seed} {index}".encode()).digest()
+    text = f"structdiff {seed} {index}" + (f" {draw}" if draw else "")
+    digest = hashlib.sha256(text.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 

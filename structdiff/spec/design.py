@@ -96,6 +96,7 @@ class DesignSpec:
     symmetry: Symmetry | None = None
     energies: tuple[Energy, ...] = ()
     num_designs: int = 1
+    draws: int = 1
     seed: int = 0
     #: What only the motif tells, where stretches are unindexed: the fewest residues from the last residue of each
     #: stretch to the first of each other.

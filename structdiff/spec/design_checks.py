@@ -47,6 +47,8 @@ def _check_plain(spec: DesignSpec) -> None:
         raise InputError("the name must do as the name of a file", key="name", found=spec.name)
     if spec.num_designs < 1:
         raise InputError("there must be at least one design", key="num_designs", found=spec.num_designs)
+    if spec.draws < 1:
+        raise InputError("a design is drawn at least once", key="draws", found=spec.draws)
     if not 0 <= spec.seed < 2**32:
         raise InputError("a seed is a whole number", key="seed", found=spec.seed, allowed="0 to 4294967295")
 

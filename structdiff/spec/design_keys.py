@@ -220,6 +220,7 @@ KEYS: dict[str, Key] = {
         write=lambda value: [energy_to_dict(each) for each in value],
     ),
     "num_designs": Key(text=int, node=Node.integer),
+    "draws": Key(text=int, node=Node.integer),
     "seed": Key(text=int, node=Node.integer),
 }
 #: Keys whose values are paths of other files.

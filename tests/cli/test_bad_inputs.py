@@ -140,6 +140,7 @@ CASES = [
     Bad("wrong letter of burial", (*FREE, "--burial", "Z20"), ("burial", "'Z'")),
     Bad("cyclic chain that is not there", (*FREE, "--cyclic", "Q"), ("cyclic", "'Q'")),
     Bad("no designs", (*FREE, "-n", "0"), ("num_designs", "0")),
+    Bad("no draws", (*FREE, "--draws", "0"), ("draws", "0")),
     Bad("seed out of range", (*FREE, "--seed", "-1"), ("seed", "-1")),
     Bad("name of a folder", (*FREE, "--name", "a/b"), ("name", "a/b")),
     Bad("nothing to design", ("design",), ("--contigs",)),

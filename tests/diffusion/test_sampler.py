@@ -62,6 +62,11 @@ def test_seeds_and_indices_give_unlike_samples():
     assert torch.corrcoef(torch.stack([first, second]))[0, 1].abs() < 4 / math.sqrt(20000)
     # Documented, so it may not change: files name only seed and index.
     assert sample_generator(0, 0).initial_seed() == 2844413650525469406
+    assert sample_generator(0, 0, 0).initial_seed() == 2844413650525469406
+    again = {sample_generator(seed, index, draw).initial_seed() for seed, index in drawn for draw in (1, 11)}
+    assert len(again | set(drawn.values())) == 4800
+    with pytest.raises(InputError, match="draw"):
+        sample_generator(0, 0, -1)
 
 
 def test_centring_keeps_the_noisy_positions_centred():

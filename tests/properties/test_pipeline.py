@@ -16,7 +16,7 @@ from structdiff.evaluation.chirality import alpha_carbon_hand
 from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.options import RunOptions
 from structdiff.output.files import write_design
-from structdiff.pipeline import design, layouts, predict, score
+from structdiff.pipeline import best_of, design, layouts, predict, score
 from structdiff.spec.complex import ChainSpec, ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import ResidueId
@@ -123,6 +123,33 @@ def test_new_folds_are_the_same_bit_by_bit_in_batches_of_any_size(length):
     few = dataclasses.replace(QUICK, sampling=SamplingConfig(steps=10))
     in_pairs, alone = (list(design(spec, options=dataclasses.replace(few, batch_size=size))) for size in (2, 1))
     assert all(the_same(one, other) for one, other in zip(in_pairs, alone, strict=True))
+
+
+def test_the_best_of_several_draws_is_kept_whatever_is_drawn_beside_it():
+    spec = DesignSpec(contigs=parse_contigs("24"), num_designs=2, draws=3, seed=4)
+    few = dataclasses.replace(QUICK, sampling=SamplingConfig(steps=10))
+    made = list(design(spec, options=few))
+    once = list(design(dataclasses.replace(spec, draws=1), options=few))
+    (alone,) = design(spec, options=dataclasses.replace(few, batch_size=2), numbers=(1,))
+    assert the_same(alone, made[1])
+    for best, first in zip(made, once, strict=True):
+        assert best.confidence.mean_plddt >= first.confidence.mean_plddt
+        assert best.provenance.sample == first.provenance.sample
+        assert best.provenance.spec["draws"] == 3
+        assert "draws" not in first.provenance.spec
+    assert any(not the_same(best, first) for best, first in zip(made, once, strict=True))
+
+
+def test_of_draws_that_meet_more_counts_before_confidence(designs):
+    def judged(plddt: float, **verdict: bool):
+        own = dataclasses.replace(designs[0].confidence, plddt=np.full_like(designs[0].confidence.plddt, plddt))
+        verdicts = tuple(dataclasses.replace(designs[0].verdicts[0], **verdict) for _ in range(2))
+        return dataclasses.replace(designs[0], confidence=own, verdicts=verdicts)
+
+    met, missed = judged(30.0, met=True, requested=True), judged(90.0, met=False, requested=True)
+    plan = judged(60.0, met=False, requested=False)  # a fold plan that was drawn is no request
+    assert best_of([missed, met]) is met
+    assert best_of([met, plan, missed]) is plan
 
 
 def test_what_is_drawn_is_what_dry_run_shows(designs):
