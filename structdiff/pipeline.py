@@ -132,9 +132,12 @@ def design(
     )
     tries: list[Design] = []
     for drawn in draw_all(engine, wanted, len(chosen) * spec.draws, options, on_progress):
-        own, way = drawn.wanted, drawn.trajectory
-        numbers_of = {"seed": own.seed, "index": own.index, "number": own.draw}
-        tries.append(finished_design(own.job, drawn.draw, engine, options, **numbers_of, trajectory=way))
+        own = drawn.wanted
+        finished = finished_design(
+            own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, number=own.draw,
+            trajectory=drawn.trajectory,
+        )  # fmt: skip
+        tries.append(finished)
         if len(tries) == spec.draws:
             yield best_of(tries)
             tries = []

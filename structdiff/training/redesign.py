@@ -76,19 +76,21 @@ def redesign(data: Path, settings: Redesign, *, minutes: float | None = None) ->
     wanted = min(settings.done, len(entries))
     letters = _with_rows(structures.redesigned_letters())
     began, unsaved = time.monotonic(), 0
-    while found.done < wanted and (minutes is None or time.monotonic() - began < 60 * minutes):
-        sizes = np.cumsum(structures.num_residues[entries[found.done : wanted]])
-        count = max(1, int(np.searchsorted(sizes, _AT_ONCE, side="right")))
-        span = slice(found.done, found.done + count)
-        _draw(structures, list(zip(entries[span].tolist(), numbers[span].tolist(), strict=True)), letters, settings)
-        found = replace(settings, done=found.done + count)
-        unsaved += int(sizes[count - 1])
-        if unsaved >= _SAVED:
+    try:
+        while found.done < wanted and (minutes is None or time.monotonic() - began < 60 * minutes):
+            sizes = np.cumsum(structures.num_residues[entries[found.done : wanted]])
+            count = max(1, int(np.searchsorted(sizes, _AT_ONCE, side="right")))
+            span = slice(found.done, found.done + count)
+            _draw(structures, list(zip(entries[span].tolist(), numbers[span].tolist(), strict=True)), letters, settings)
+            found = replace(settings, done=found.done + count)
+            unsaved += int(sizes[count - 1])
+            if unsaved >= _SAVED:
+                _save(data, letters, found)
+                unsaved = 0
+                print(f"{found.done} of {wanted} sequences, {time.monotonic() - began:.0f} s", flush=True)
+    finally:
+        if unsaved:
             _save(data, letters, found)
-            unsaved = 0
-            print(f"{found.done} of {wanted} sequences, {time.monotonic() - began:.0f} s", flush=True)
-    if unsaved:
-        _save(data, letters, found)
     return found.done
 
 

@@ -128,6 +128,26 @@ def test_it_goes_on_where_it_stopped(plain, data, tmp_path, monkeypatch):
     assert redesign(out, asked(out, 1)) == MOST * entries  # has more than asked: stays
 
 
+def test_an_interruption_loses_nothing_that_was_drawn(plain, data, tmp_path, monkeypatch):
+    out = tmp_path / "set"
+    shutil.copytree(plain, out)
+    monkeypatch.setattr(module, "_AT_ONCE", 100)
+    drawn, own = [], module._draw
+
+    def interrupted(*given) -> None:
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        drawn.append(own(*given))
+
+    monkeypatch.setattr(module, "_draw", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        redesign(out, asked(out, MOST))
+    assert module.recorded(out).done >= 3
+    monkeypatch.setattr(module, "_draw", own)
+    redesign(out, asked(out, MOST))
+    assert (np.load(out / "redesigned.npy") == np.load(data / "redesigned.npy")).all()
+
+
 def test_other_settings_and_sequences_of_another_set_are_refused(data, tmp_path):
     with pytest.raises(InputError, match="drawn otherwise"):
         redesign(data, replace(asked(data, 1), temperature=0.3))
