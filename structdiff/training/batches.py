@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
@@ -20,17 +21,21 @@ class BatchConfig:
 
     crops: for each crop size in tokens, how many structures make a batch and how often such a batch is drawn.
     small_share: how often a structure that fits whole into the crop is drawn, rather than any.
+    designs: how often a structure is drawn from the set of designs (``TrainConfig.designs``) in place of nature's;
+    never in validation.
     fixed_size: pad to the size of the crop, rather than to the largest structure of the batch, for compilers.
     """
 
     crops: Sequence[tuple[int, int, float]] = ((64, 4, 0.75), (96, 2, 0.15), (128, 1, 0.10))
     small_share: float = 0.6
+    designs: float = 0.0
     fixed_size: bool = False
 
 
 class TrainingBatches(IterableDataset):
     """Batches drawn from a StructureSet; batch number k depends on the seed and k alone, so a run resumes exactly.
 
+    designs: a second set, of which ``config.designs`` says how often it is drawn from.
     With several processes (``rank`` of ``ranks``) each draws its own share of the numbers; so do the workers of a data
     loader, which hands their batches out in turn, so that the stream is the same with any number of them.
     """
@@ -42,15 +47,16 @@ class TrainingBatches(IterableDataset):
         mix: TaskMix,
         *,
         seed: int,
+        designs: StructureSet | None = None,
         start: int = 0,
         count: int | None = None,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
         super().__init__()
-        self.structures, self.config, self.mix = structures, config, mix
+        self.structures, self.config, self.mix, self.designs = structures, config, mix, designs
         self.seed, self.start, self.count, self.rank, self.ranks = seed, start, count, rank, ranks
-        self._cumulative: dict[int, np.ndarray] = {}
+        self._cumulative: dict[tuple[Path, int], np.ndarray] = {}
 
     def __iter__(self) -> Iterator[Features]:
         worker = get_worker_info()
@@ -77,21 +83,25 @@ class TrainingBatches(IterableDataset):
         return collate(items, num_tokens=tokens if self.config.fixed_size else None)
 
     def _example(self, tokens: int, rng: np.random.Generator) -> Features:
-        index, task = self._draw(tokens, rng), drawn_task(self.mix, rng)
+        source = self.structures
+        if self.designs is not None and rng.random() < self.config.designs:
+            source = self.designs
+        index, task = self._draw(source, tokens, rng), drawn_task(self.mix, rng)
         number = None
         if task == "predict" and self.mix.redesigned and rng.random() < self.mix.redesigned:
-            count = self.structures.num_redesigned(index)
+            count = source.num_redesigned(index)
             number = int(rng.integers(count)) if count else None
-        return training_example(self.structures.structure(index, redesigned=number), tokens, self.mix, rng, task)
+        return training_example(source.structure(index, redesigned=number), tokens, self.mix, rng, task)
 
-    def _draw(self, tokens: int, rng: np.random.Generator) -> int:
-        cumulative = self._cumulative_weight(tokens if rng.random() < self.config.small_share else 0)
+    def _draw(self, source: StructureSet, tokens: int, rng: np.random.Generator) -> int:
+        cumulative = self._cumulative_weight(source, tokens if rng.random() < self.config.small_share else 0)
         return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
 
-    def _cumulative_weight(self, tokens: int) -> np.ndarray:
+    def _cumulative_weight(self, source: StructureSet, tokens: int) -> np.ndarray:
         """Running sums of the weights of all entries (tokens 0), or of those that just fit into such a crop."""
-        if tokens not in self._cumulative:
-            number, weight = self.structures.num_tokens, self.structures.weight
+        key = (source.path, tokens)
+        if key not in self._cumulative:
+            number, weight = source.num_tokens, source.weight
             fits = (number <= tokens) & (number >= 0.6 * tokens)
-            self._cumulative[tokens] = np.cumsum(weight * fits if fits.any() else weight)
-        return self._cumulative[tokens]
+            self._cumulative[key] = np.cumsum(weight * fits if fits.any() else weight)
+        return self._cumulative[key]

@@ -23,6 +23,7 @@ from structdiff.model.checkpoint import Weights, is_half, load_weights, save_wei
 from structdiff.model.library import load_named_weights
 from structdiff.model.network import preset
 from structdiff.training.confidence import ConfidenceTraining, train_confidence
+from structdiff.training.designs import DrawnDesigns, draw_designs
 from structdiff.training.history import Record, parts_of, rounds_in_all
 from structdiff.training.module import OptimiserConfig
 from structdiff.training.redesign import Redesign, redesign
@@ -58,8 +59,10 @@ def repeat_training(
     source = load_named_weights(weights)
     runs = _runs(source, data, out, share, {"threads": threads, "accelerator": accelerator})
     _redesign(source, data, share)
-    for number, config in enumerate(runs, 1):
+    for number, (config, part) in enumerate(zip(runs, parts_of(source.training), strict=True), 1):
         print(f"part {number} of {len(runs)}: {config.max_steps} steps in {config.out}", flush=True)
+        if config.designs is not None:
+            _designs(config.designs, config, part, share, source)
         _finish(config)
     trained = load_weights(runs[-1].out / "weights")
     recorded: Mapping[str, Any] = source.training.get("confidence", {})  # type: ignore[assignment]
@@ -88,7 +91,7 @@ def _runs(source: Weights, data: Path, out: Path, share: float, changes: Mapping
         config = dataclasses.replace(
             config,
             data=data, out=out / f"part_{number}", start_from=runs[-1].out / "weights" if runs else None,
-            max_minutes=None, **given,
+            designs=None if config.designs is None else out / f"designs_{number}", max_minutes=None, **given,
         )  # fmt: skip
         runs.append(config)
     if preset(runs[0].model).trunk != source.network.config.trunk:
@@ -105,6 +108,14 @@ def _redesign(source: Weights, data: Path, share: float) -> None:
     count = max(1, round(share * settings.done))
     print(f"designed sequences: {count}", flush=True)
     redesign(data, dataclasses.replace(settings, done=count))
+
+
+def _designs(out: Path, config: TrainConfig, part: Record, share: float, source: Weights) -> None:
+    """Draws the designs that a part was trained with, by the network that it begins with; the first, by ``source``."""
+    settings = from_dict(DrawnDesigns, part["designs"], path=source.path, key="training.parts.designs")
+    scaled = dataclasses.replace(settings, designs=max(1, round(share * settings.designs)))
+    print(f"designs: {scaled.designs}", flush=True)
+    draw_designs(out, scaled, weights=config.start_from or source.path, threads=config.threads)
 
 
 def _scaled(config: TrainConfig, part: Record, share: float) -> TrainConfig:

@@ -23,6 +23,7 @@ from structdiff.model.network import ModelConfig, grown, preset, take_over
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
+from structdiff.training.designs import designs_set, recorded_designs
 from structdiff.training.history import handed_on, with_run
 from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
 from structdiff.training.packed import pack
@@ -39,6 +40,7 @@ class TrainConfig:
     """Everything a training run depends on.
 
     data: folder made by ``structdiff prepare``.
+    designs: folder made by ``structdiff.training.designs``, of which ``batches.designs`` of the structures are drawn.
     out: folder for checkpoints, logs and weights.
     model: preset of sizes: tiny, mini, small or base.
     start_from: weights folder to begin with (a fresh network if none); a checkpoint in ``out`` wins over it. Its sizes
@@ -64,6 +66,7 @@ class TrainConfig:
 
     data: Path
     out: Path
+    designs: Path | None = None
     model: str = "mini"
     start_from: Path | None = None
     max_steps: int = 100_000
@@ -115,13 +118,14 @@ def train(config: TrainConfig) -> Path:
     module, source = _module(config)
     start, checkpoint = _resume(config, module)
     structures = StructureSet(config.data, "train")
-    if config.tasks.redesigned and not structures.has_redesigned:
+    designs = _designs(config)
+    if config.tasks.redesigned and not (structures.has_redesigned or designs is not None):
         message = "the set has no designed sequences (`python -m structdiff.training.redesign DATA` draws them)"
         raise InputError(message, path=config.data, key="tasks.redesigned", found=config.tasks.redesigned)
     # Under torchrun RANK is set; processes that Lightning starts itself know their LOCAL_RANK.
     rank, ranks = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))), config.devices
     batches = TrainingBatches(
-        structures, config.batches, config.tasks, seed=config.seed, start=start, rank=rank, ranks=ranks
+        structures, config.batches, config.tasks, seed=config.seed, designs=designs, start=start, rank=rank, ranks=ranks
     )
     held_out = TrainingBatches(
         StructureSet(config.data, "val"), config.batches, config.tasks, seed=1, count=config.validation_batches
@@ -163,6 +167,14 @@ def train(config: TrainConfig) -> Path:
         if trainer.global_step > start:
             recorder.save(trainer, module)
     return config.out / "weights"
+
+
+def _designs(config: TrainConfig) -> StructureSet | None:
+    """The set of designs; it and its share need each other."""
+    if (config.designs is None) != (config.batches.designs == 0):
+        message = "a set of designs (designs) and the share that is drawn from it (batches.designs) go together"
+        raise InputError(message, key="batches.designs", found=(str(config.designs), config.batches.designs))
+    return None if config.designs is None else designs_set(config.designs)
 
 
 def fresh_module(config: TrainConfig, sizes: ModelConfig) -> TrainingModule:
@@ -212,6 +224,7 @@ class RunRecorder(Callback):
     def __init__(self, config: TrainConfig, trial: Trial | None = None, source: Weights | None = None) -> None:
         self.config, self.trial, self.source = config, trial, source
         self.redesign = recorded(config.data) if config.tasks.redesigned else None
+        self.designs = None if config.designs is None else recorded_designs(config.designs)
         self.began = self.saved = self.printed = time.monotonic()
         self.first_step: int | None = None
         self.first_at = self.began
@@ -257,6 +270,8 @@ class RunRecorder(Callback):
         record = {"steps": trainer.global_step, "settings": to_dict(self.config)}
         if self.redesign is not None:
             record["redesign"] = to_dict(self.redesign)
+        if self.designs is not None:
+            record["designs"] = to_dict(self.designs)
         if self.first_step is not None:  # of this call, after its first step, which waits for data and compilers
             record["timed"] = {
                 "steps": trainer.global_step - self.first_step - 1,
