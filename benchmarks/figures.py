@@ -2,10 +2,11 @@
 
     python benchmarks/figures.py make WEIGHTS [--designs 100 --sets motif ... --keep FOLDER --natural DATA]
                                                                  # draws designs and writes benchmarks/results/*.json
-    python benchmarks/figures.py tables                           # prints the tables as Markdown
+    python benchmarks/figures.py tables [--seed 2]                # prints the tables as Markdown
 
 ``make`` draws 100 designs around the motif of examples/, 100 from nothing, the first 40 of these without relaxation,
-and 100 of 64, 100 and 128 residues each, with the settings that the weights recommend.
+and 100 of 64, 100 and 128 residues each, with the settings that the weights recommend. Results of another seed than 1
+are kept beside those of seed 1.
 """
 
 from __future__ import annotations
@@ -40,21 +41,25 @@ ROWS = (
 )  # fmt: skip
 
 
-def make(weights: str, designs: int, sets: list[str], keep: Path | None, natural: Path | None) -> None:
+def make(weights: str, designs: int, sets: list[str], seed: int, keep: Path | None, natural: Path | None) -> None:
     reference = [] if natural is None else ["--natural", str(natural)]
     for name in sets:
         options, share = SETS[name]
         with nullcontext(keep / name) if keep else tempfile.TemporaryDirectory() as folder:
             count = str(max(1, round(share * designs)))
-            command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", "1", "--quiet",
-                       "--refold", "none", "--judge", "none"]  # fmt: skip
+            command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", str(seed),
+                       "--quiet", "--refold", "none", "--judge", "none"]  # fmt: skip
             subprocess.run([*command, "--weights", weights, "--out", folder], check=True, stdout=subprocess.DEVNULL)
             judge = [sys.executable, "-m", "structdiff", "evaluate", folder, "--out", f"{folder}/judged", "--quiet",
                      *reference]  # fmt: skip
             subprocess.run(judge, check=True, stdout=subprocess.DEVNULL)
             judged = json.loads(Path(folder, "judged", "evaluation.json").read_text())
             result = {"summary": judged["summary"], "targets": judged["targets"]}
-            _write_result(RESULTS / f"{name}.json", result, ["structdiff", *_short(command[3:])], Path(folder))
+            _write_result(_results(name, seed), result, ["structdiff", *_short(command[3:])], Path(folder))
+
+
+def _results(name: str, seed: int) -> Path:
+    return RESULTS / (f"{name}.json" if seed == 1 else f"{name}_seed{seed}.json")
 
 
 def _short(command: list[str]) -> list[str]:
@@ -90,9 +95,9 @@ def tables() -> str:
     return "\n".join(lines)
 
 
-def targets() -> str:
+def targets(seed: int) -> str:
     """What is wanted of designs of one length, and what they reach."""
-    sets = {length: json.loads((RESULTS / f"unconditional_{length}.json").read_text()) for length in LENGTHS}
+    sets = {length: json.loads(_results(f"unconditional_{length}", seed).read_text()) for length in LENGTHS}
     heads = [f"{length} residues ({found['summary']['residues']['count']})" for length, found in sets.items()]
     lines = ["| mean [95 % interval] | wanted | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
     for rows in zip(*(found["targets"] for found in sets.values()), strict=True):
@@ -116,12 +121,13 @@ def main() -> None:
     parser.add_argument("weights", nargs="?", default="mini")
     parser.add_argument("--designs", type=int, default=100)
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder where designs stay; what is there is not drawn again")
     parser.add_argument("--natural", type=Path, help="prepared set of structures, for novelty")
     options = parser.parse_args()
     if options.what == "make":
-        make(options.weights, options.designs, options.sets, options.keep, options.natural)
-    print(tables(), targets(), sep="\n\n")
+        make(options.weights, options.designs, options.sets, options.seed, options.keep, options.natural)
+    print(tables(), targets(options.seed), sep="\n\n")
 
 
 if __name__ == "__main__":
