@@ -57,11 +57,14 @@ STRUCTDIFF_DEVICE void arrive_expecting([[maybe_unused]] Arrivals* barrier, [[ma
                         "r"(bytes)
                         : "memory");
 }
-// Waits for the end of the phase with that parity. What never ends is made an error rather than a process that hangs.
+// What this thread read of shared memory comes before the copies that others ask for after its arrival.
+STRUCTDIFF_DEVICE void reads_before_copies() { STRUCTDIFF_HOPPER_ASM("fence.proxy.async.shared::cta;" ::: "memory"); }
+// Waits for the end of the phase with that parity. What takes 20 s never ends, and is made an error rather than a
+// process that hangs: a wait may last as long as the system likes, so that counting them would not do.
 STRUCTDIFF_DEVICE void wait_for([[maybe_unused]] Arrivals* barrier, [[maybe_unused]] int parity) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   const uint32_t address = shared_address(barrier);
-  for (uint32_t tries = 0;; ++tries) {
+  for (uint64_t began = 0;;) {
     uint32_t done;
     asm volatile(
         "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.b32 %0, 1, 0, p;\n}"
@@ -69,7 +72,10 @@ STRUCTDIFF_DEVICE void wait_for([[maybe_unused]] Arrivals* barrier, [[maybe_unus
         : "r"(address), "r"(parity)
         : "memory");
     if (done != 0) return;
-    if (tries > (1u << 25)) __trap();
+    uint64_t now;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    if (began == 0) began = now;
+    if (now - began > 20000000000ull) __trap();
   }
 #endif
 }

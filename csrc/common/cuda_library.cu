@@ -13,6 +13,7 @@ static thread_local char last_error[256] = "no error";
 
 #if defined(__CUDACC__)
 int32_t remember(cudaError_t error) {
+  cudaGetLastError();  // or the next launch would be blamed for it
   std::snprintf(last_error, sizeof(last_error), "%s: %s", cudaGetErrorName(error), cudaGetErrorString(error));
   return error == cudaErrorMemoryAllocation ? STRUCTDIFF_OUT_OF_MEMORY : STRUCTDIFF_DEVICE_ERROR;
 }

@@ -35,6 +35,7 @@ inline CUresult (*encode_tiled())(
 #else
     const cudaError_t error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result);
 #endif
+    if (error != cudaSuccess) cudaGetLastError();  // or the next launch would be blamed for it
     return error == cudaSuccess && result == cudaDriverEntryPointSuccess ? found : nullptr;
   }();
   return reinterpret_cast<decltype(encode_tiled())>(function);

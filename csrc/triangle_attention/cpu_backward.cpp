@@ -9,6 +9,8 @@ namespace structdiff {
 namespace attention {
 namespace {
 
+// Beyond, a logarithm has no room for fractions.
+constexpr float kFarLog = 1 << 22;
 // Rows are parted into groups with a table for the bias's gradient each, added up in the end: as many as give every
 // thread work, as few as memory allows. From sizes alone, so that the result does not depend on the threads.
 constexpr int64_t kWantedTasks = 32;
@@ -148,8 +150,10 @@ class Row {
   // taken from the weights as they are here, not as the dot product of the output and its gradient, and the weights are
   // made to add up to 1: the rounding of output and lse would cost a digit.
   void slope_line(int64_t query, int each) {
-    const float log_of_sum = lse()[query] * kLog2e;
     float *weights = weights_ + each * s_.line, *slopes = slopes_ + each * s_.line;
+    float log_of_sum = lse()[query] * kLog2e;
+    // There the rounding of lse may be more than all weights; the largest logit does as well.
+    if (std::abs(log_of_sum) > kFarLog) log_of_sum = *std::max_element(weights, weights + whole_);
     Vector sum{}, weighted{};
     for (int64_t k = 0; k < whole_; k += kLanes) {
       const Vector weight = power_of_two(load(weights + k) - log_of_sum);

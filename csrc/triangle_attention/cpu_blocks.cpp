@@ -29,9 +29,11 @@ void lay_out(const structdiff_tensor& bias, const Source& source, const Block& b
     for (int q = 0; q < width; q += 4) {
       const int here = static_cast<int>(std::min<int64_t>(4, std::max<int64_t>(0, queries - block.first - q)));
       for (int r = here; r < 4; ++r) std::fill_n(rows[r], kRun, 0.0f);
-      for (int r = 0; r < here; ++r)
+      for (int r = 0; r < here; ++r) {
         read_row(bias, source.offset + (block.first + q + r) * source.query + begin * source.stride, source.stride,
-                 count, kLog2e, rows[r]);
+                 count, 1.0f, rows[r]);
+        for (int64_t at = 0; at < count; ++at) rows[r][at] = in_base_2(rows[r][at]);
+      }
       int64_t head = begin % source.heads;
       float* target = to + head * head_step + begin / source.heads * width + q;
       for (int64_t at = 0; at < count; at += 4) {

@@ -27,9 +27,9 @@ float* aligned_floats(int64_t count) {
 template <class T>
 void copy_line(const T* from, int64_t stride, const Sizes& s, float* to) {
   if (stride == 1)
-    for (int64_t k = 0; k < s.keys; ++k) to[k] = widened(from[k]) * kLog2e;
+    for (int64_t k = 0; k < s.keys; ++k) to[k] = in_base_2(widened(from[k]));
   else
-    for (int64_t k = 0; k < s.keys; ++k) to[k] = widened(from[k * stride]) * kLog2e;
+    for (int64_t k = 0; k < s.keys; ++k) to[k] = in_base_2(widened(from[k * stride]));
 }
 
 // One line of four heads at once, where heads lie next to each other: each piece of memory is read once.
@@ -39,12 +39,12 @@ void copy_lines(const T* from, int64_t stride, const Sizes& s, float* to, int64_
   for (; k + 4 <= s.keys; k += 4, from += 4 * stride) {
     alignas(16) float keys[4][4], heads[4][4];
     for (int each = 0; each < 4; ++each)
-      for (int h = 0; h < 4; ++h) keys[each][h] = widened(from[each * stride + h]) * kLog2e;
+      for (int h = 0; h < 4; ++h) keys[each][h] = in_base_2(widened(from[each * stride + h]));
     transpose(4, 4, keys[0], 4, heads[0], 4);
     for (int h = 0; h < 4; ++h) std::memcpy(to + h * to_next_head + k, heads[h], sizeof heads[h]);
   }
   for (; k < s.keys; ++k, from += stride)
-    for (int h = 0; h < 4; ++h) to[h * to_next_head + k] = widened(from[h]) * kLog2e;
+    for (int h = 0; h < 4; ++h) to[h * to_next_head + k] = in_base_2(widened(from[h]));
 }
 
 template <class T>

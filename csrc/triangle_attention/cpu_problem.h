@@ -1,7 +1,10 @@
 // What the forward and backward passes share: sizes, checked; the bias laid out for them; rows packed; 2^x.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <new>
 #include <type_traits>
 
@@ -13,6 +16,13 @@ namespace structdiff {
 namespace attention {
 
 constexpr float kLog2e = 1.44269504088896341f, kLn2 = 0.693147180559945309f;
+
+// A bias in base 2. What is finite stays so: where all keys have the lowest number there is, all take part alike.
+inline float in_base_2(float bias) {
+  constexpr float kMost = std::numeric_limits<float>::max() / 2;
+  const float scaled = bias * kLog2e;
+  return std::abs(bias) <= std::numeric_limits<float>::max() ? std::min(std::max(scaled, -kMost), kMost) : scaled;
+}
 constexpr int kBlock = 24;  // queries whose scores are worked on together: a multiple of kTileRows at every level
 
 inline int64_t rounded_up(int64_t count, int64_t step) { return (count + step - 1) / step * step; }

@@ -132,7 +132,7 @@ struct KeyGradient {
         for (int n = 0; n < kScores; ++n) {
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
-            weights[m][n][e] = exp2_fast(fmaf(weights[m][n][e], p.scale * kLog2E, -lse[n][e & 1]));
+            weights[m][n][e] = weight(weights[m][n][e], p.scale * kLog2E, lse[n][e & 1]);
             slopes[m][n][e] *= weights[m][n][e];
           }
         }

@@ -122,7 +122,7 @@ struct QueryGradient {
           for (int n = 0; n < kScores; ++n) {
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
-              slopes[m][n][e] *= exp2_fast(fmaf(scores[m][n][e], p.scale * kLog2E, -lse[m][e / 2]));
+              slopes[m][n][e] *= weight(scores[m][n][e], p.scale * kLog2E, lse[m][e / 2]);
             }
           }
         }

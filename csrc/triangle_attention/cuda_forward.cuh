@@ -140,6 +140,7 @@ struct Forward {
   // Scores to weights relative to the largest score so far; what was summed before is scaled to it.
   STRUCTDIFF_DEVICE static void weigh(
       State& state, float (&out)[kOut][4], float (&scores)[kScores][4], float factor) {
+    float base[2], keep[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float top = state.top[half];
@@ -148,23 +149,27 @@ struct Forward {
       top = fmaxf(top, shuffle_xor(top, 1));
       top = fmaxf(top, shuffle_xor(top, 2));
       // A bias of -infinity may leave no score yet.
-      const float base = top == -kInfinity ? 0.0f : top * factor;
-      const float keep = exp2_fast(state.top[half] * factor - base);
-      float sum = state.sum[half] * keep;
+      base[half] = top == -kInfinity ? 0.0f : rounded_product(top, factor);
+      keep[half] = exp2_fast(rounded_product(state.top[half], factor) - base[half]);
+      state.top[half] = top;
+    }
+    take_off_large(scores, base, factor);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float sum = state.sum[half] * keep[half];
 #pragma unroll
       for (int n = 0; n < kScores; ++n) {
 #pragma unroll
         for (int e = half * 2; e < half * 2 + 2; ++e) {
-          scores[n][e] = exp2_fast(fmaf(scores[n][e], factor, -base));
+          scores[n][e] = exp2_fast(fmaf(scores[n][e], factor, -base[half]));
           sum += scores[n][e];
         }
       }
 #pragma unroll
       for (int c = 0; c < kOut; ++c) {
-        out[c][half * 2] *= keep;
-        out[c][half * 2 + 1] *= keep;
+        out[c][half * 2] *= keep[half];
+        out[c][half * 2 + 1] *= keep[half];
       }
-      state.top[half] = top;
       state.sum[half] = sum;
     }
   }

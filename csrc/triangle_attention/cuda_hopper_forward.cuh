@@ -246,6 +246,7 @@ struct HopperForward {
 
   // All that was in a stage has been read by this warp.
   STRUCTDIFF_DEVICE static void release(const Block& block, int stage, int lane) {
+    reads_before_copies();
     warp_barrier();
     if (lane == 0) arrive(block.empty + stage);
   }
@@ -293,18 +294,20 @@ struct HopperForward {
       top[0] = fmaxf(top[0], fmaxf(scores[n][0], scores[n][1]));
       top[1] = fmaxf(top[1], fmaxf(scores[n][2], scores[n][3]));
     }
-    top[0] *= factor;
-    top[1] *= factor;
+    top[0] = rounded_product(top[0], factor);
+    top[1] = rounded_product(top[1], factor);
     if (any(top[0] > state.base[0] + kSlack || top[1] > state.base[1] + kSlack)) raise(state, out, top);
+    // A bias of -infinity may leave no score yet.
+    float base[2] = {state.base[0] == -kInfinity ? 0.0f : state.base[0],
+                     state.base[1] == -kInfinity ? 0.0f : state.base[1]};
+    take_off_large(scores, base, factor);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      // A bias of -infinity may leave no score yet.
-      const float base = state.base[half] == -kInfinity ? 0.0f : state.base[half];
 #pragma unroll
       for (int n = 0; n < kScores; ++n) {
 #pragma unroll
         for (int e = half * 2; e < half * 2 + 2; ++e) {
-          scores[n][e] = exp2_fast(fmaf(scores[n][e], factor, -base));
+          scores[n][e] = exp2_fast(fmaf(scores[n][e], factor, -base[half]));
           state.sum[half] += scores[n][e];
         }
       }

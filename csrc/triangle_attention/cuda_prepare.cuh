@@ -104,6 +104,16 @@ struct Prepare {
     }
   }
 
+  // What is finite stays so when it is divided by the scale: where all keys have the lowest number there is, all take
+  // part alike.
+  template <class B>
+  STRUCTDIFF_DEVICE static B bounded(B bias) {
+    constexpr float kMost = 1e35f;
+    const float x = to_float(bias);
+    const bool beyond = (x > kMost || x < -kMost) && x != kInfinity && x != -kInfinity;
+    return beyond ? from_float<B>(x > 0.0f ? kMost : -kMost) : bias;
+  }
+
   template <class B>
   STRUCTDIFF_DEVICE static void pack_tile(const Problem& p, int64_t work, int lane, bool transposed) {
     const BiasSource& s = p.bias;
@@ -126,7 +136,7 @@ struct Prepare {
         const int at = value + e;
         const int y = row + (lane >> 2) + (at & 2) * 4;
         const int x = column + at / 4 * 8 + (lane & 3) * 2 + (at & 1);
-        vector[e] = y < rows && x < columns ? load(from + y * row_stride + x * column_stride) : B{};
+        vector[e] = y < rows && x < columns ? bounded(load(from + y * row_stride + x * column_stride)) : B{};
       }
       store(reinterpret_cast<uint4*>(to + (value / kVector * 32 + lane) * kVector),
             *reinterpret_cast<const uint4*>(vector));

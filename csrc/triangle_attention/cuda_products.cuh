@@ -34,6 +34,28 @@ STRUCTDIFF_DEVICE void hide_keys(float (&s)[Tiles][4], uint64_t bits, bool dead,
   }
 }
 
+// Scores to exponents: 2^(score factor - base) is 2^(result factor - base) afterwards. Where the base is so large that the
+// rounding error of a product matters, a fused multiply-add would leave that error, and not the 0 of the largest score:
+// then the base is taken off here, from rounded products, and is 0 from here on.
+template <int Tiles>
+STRUCTDIFF_DEVICE void take_off_large(float (&s)[Tiles][4], float (&base)[2], float factor) {
+  constexpr float kLarge = 1 << 22;
+  if (ballot(base[0] > kLarge || base[0] < -kLarge || base[1] > kLarge || base[1] < -kLarge) == 0) return;
+  const float inverse = 1.0f / factor;
+#pragma unroll
+  for (int n = 0; n < Tiles; ++n) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) s[n][e] = (rounded_product(s[n][e], factor) - base[e / 2]) * inverse;
+  }
+  base[0] = base[1] = 0.0f;
+}
+
+// The weight of a key: 2^(score factor - lse), which is 1 at most, as it is kept where scores are so large that lse is
+// rounded to more than a weight.
+STRUCTDIFF_DEVICE float weight(float score, float factor, float lse) {
+  return exp2_fast(fminf(fmaf(score, factor, -lse), 0.0f));
+}
+
 // Rows of a left operand, Tiles x 16 of them, that a warp multiplies again and again: in registers, or where those do not
 // suffice in shared memory.
 template <class T, int Channels, int Tiles, bool InRegisters>

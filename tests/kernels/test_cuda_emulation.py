@@ -169,6 +169,29 @@ def test_bias_of_minus_infinity(library):
     check(library, (q, k, v, bias, mask, grad_out))
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("size", [3e6, 1e12, 1e30])
+def test_logits_of_any_size(library, size, dtype):
+    q, k, v, bias, mask, grad_out = draw(1, 2, 20, 150, 1, 16, dtype, bias_dtype=torch.float32)
+    bias = bias + size * torch.linspace(-1, 1, 150).roll(40)
+    out, _, grads = attend(library, q, k, v, bias, mask, grad_out)
+    wanted, _, _ = expected(q, k, v, bias, mask, 1 / 4, grad_out)
+    assert_near(out, wanted, TOLERANCE[dtype], "out")
+    assert all(x.isfinite().all() for x in grads)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("lowest", [-1e9, None])
+def test_keys_that_are_all_hidden_by_numbers_give_a_mean(library, lowest, dtype):
+    """Of which keys is decided by what a sum of that size cuts off, as it is in PyTorch."""
+    q, k, v, bias, mask, grad_out = draw(1, 2, 20, 150, 1, 16, dtype, hidden=0, bias_dtype=torch.float32)
+    bias = torch.full_like(bias, torch.finfo(torch.float32).min if lowest is None else lowest)
+    out, _, grads = attend(library, q, k, v, bias, mask, grad_out)
+    assert (out >= v.min(2, keepdim=True).values - TOLERANCE[dtype]).all()  # NaN fails too
+    assert (out <= v.max(2, keepdim=True).values + TOLERANCE[dtype]).all()
+    assert all(x.isfinite().all() for x in grads)
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_order_of_threads_changes_no_bit(library, order):
     inputs = draw(1, 5, 40, 100, 1, 32, torch.bfloat16)

@@ -81,6 +81,15 @@ class TestTriangleAttention(OperatorContract):
         assert_close(triangle_attention(**inputs), expected.float(), rtol=1e-4, atol=1e-4 + 1e-7 * min(size, 1e3))
 
     @needs_native
+    def test_keys_that_all_have_the_lowest_bias_take_part_alike(self, native_only):  # noqa: F811
+        inputs = draw(rows=2, queries=9, keys=150, hidden=None)
+        inputs["bias"] = torch.full_like(inputs["bias"], torch.finfo(torch.float32).min).requires_grad_()
+        out = triangle_attention(**inputs)
+        assert_close(out, inputs["v"].mean(2, keepdim=True).expand_as(out))
+        (slope,) = torch.autograd.grad(out.sum(), inputs["bias"])
+        assert slope.isfinite().all()
+
+    @needs_native
     def test_infinite_bias_hides_keys(self, native_only):  # noqa: F811
         inputs = draw(rows=2, queries=9, keys=150, hidden=None)
         inputs["bias"][..., 3:140:2] = -torch.inf

@@ -127,6 +127,10 @@ inline void multiply_float16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
 }
 
 inline float exp2_fast(float x) { return std::exp2(x); }
+inline float rounded_product(float x, float y) {
+  volatile float product = x * y;
+  return product;
+}
 inline float log_accurate(float x) { return std::log(x); }
 inline float inverse_root(float x) { return 1.0f / std::sqrt(x); }
 inline float as_float(uint32_t bits) {

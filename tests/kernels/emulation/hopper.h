@@ -45,6 +45,7 @@ inline void warp_barrier() {
 inline bool any(bool value) { return ballot(value) != 0; }
 inline void arrivals_start(Arrivals* barrier, int count) { emulation::start_barrier(barrier, count); }
 inline void arrivals_started() {}
+inline void reads_before_copies() {}
 inline void arrive(Arrivals* barrier) { emulation::arrive(barrier, 0); }
 inline void arrive_expecting(Arrivals* barrier, int bytes) { emulation::arrive(barrier, bytes); }
 inline void wait_for(Arrivals* barrier, int parity) { emulation::wait_for(barrier, parity); }
