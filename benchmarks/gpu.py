@@ -29,12 +29,12 @@ SECONDS = {
     "checks": 60,
     "agreement": 70,
     "times": 110,
-    "memcheck": 50,
-    "racecheck": 50,
     "calls": 20,
     "limits": 20,
     "designs": 45,
     "training": 45,
+    "memcheck": 120,
+    "racecheck": 120,
 }
 _SANITIZERS = ("memcheck", "racecheck")
 _ON_GPU_ONLY = (*_SANITIZERS, "limits")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,9 +20,9 @@ from structdiff.model.library import load_named_weights
 from structdiff.options import recommended_sampling
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
+from structdiff.training import set_archive
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
-from structdiff.training.folder import convert_folder
 from structdiff.training.module import TrainingModule
 from structdiff.training.tasks import TaskMix
 
@@ -31,6 +32,7 @@ PEAK_TFLOPS = {
     "H200": {"float32": 67, "bfloat16": 989},
     "A100": {"float32": 19.5, "bfloat16": 312},
 }
+Report = Callable[[dict[str, object]], None]
 _STRUCTURES = Path(__file__).parents[1] / "tests" / "data"
 
 
@@ -52,7 +54,7 @@ def draw(engine: Engine, residues: int, batch: int, steps: int) -> tuple[torch.T
     return items[0].positions, time.monotonic() - began
 
 
-def sampling_figures(device: torch.device, quick: bool) -> dict[str, object]:
+def sampling_figures(device: torch.device, quick: bool, report: Report) -> dict[str, object]:
     """How far a draw is from the CPU's, and designs a second with native kernels and with PyTorch's."""
     engines = {name: Engine(load_named_weights("mini"), device=torch.device(name)) for name in ("cpu", device.type)}
     steps = 4 if quick else 50
@@ -68,22 +70,28 @@ def sampling_figures(device: torch.device, quick: bool) -> dict[str, object]:
                 _, seconds = draw(engines[device.type], residues, batch, steps)
             name = "kernels" if kind == "auto" else "PyTorch"
             figures[f"designs a second, {residues} residues, batch {batch}, {steps} steps, {name}"] = batch / seconds
+            report(figures)
     if device.type == "cuda":
         figures["peak memory, GiB"] = torch.cuda.max_memory_allocated() / 2**30
     return figures
 
 
 def training_set(given: Path | None, out: Path) -> Path:
-    """The data to train on: what was given, else the structures of the tests."""
-    if given is not None:
-        return given
+    """The data to train on: what was given (a set, or its archive), else the structures of the tests."""
     path = out / "structures"
-    if not path.exists():
+    if given is not None and given.is_dir():
+        return given
+    if given is not None:
+        if not path.exists():
+            set_archive.unpack(given, path)
+    elif not path.exists():
+        from structdiff.training.folder import convert_folder  # reads files, for which gemmi must be there
+
         convert_folder(_STRUCTURES, path, validation_fraction=0, test_fraction=0, progress=False)
     return path
 
 
-def training_figures(data: Path, device: torch.device, quick: bool) -> dict[str, object]:
+def training_figures(data: Path, device: torch.device, quick: bool, report: Report) -> dict[str, object]:
     """Noisy copies of structures a second in a training step, FLOP and MFU; float32 and bf16 autocast."""
     module = TrainingModule(load_named_weights("mini").network.config, noise_levels=2 if quick else 16).to(device)
     size = 1 if quick else 16
@@ -119,6 +127,7 @@ def training_figures(data: Path, device: torch.device, quick: bool) -> dict[str,
             name = f"{precision}, {'kernels' if kind == 'auto' else 'PyTorch'}"
             figures[f"training samples a second, {name}"] = size * module.noise_levels / seconds
             figures |= _utilisation(name, precision, flop / seconds, device)
+            report(figures)
     return figures
 
 

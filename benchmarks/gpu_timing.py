@@ -20,7 +20,7 @@ _ROUNDS, _QUICK_ROUNDS = 15, 2
 #: Largest table of scores that a library which writes it is given, in bytes.
 _LARGEST_TABLE = 16 << 30
 #: Where libraries that compile or tune for each size are asked too: it takes them long.
-_COMPILED_SIZES = (256, 512)
+_COMPILED_SIZES = (512,)
 
 
 class Replayed:
@@ -241,8 +241,8 @@ def multiplication_calls(n: int, device: torch.device, dtype: torch.dtype) -> di
 
 #: FLOP of the matrix products, times N to the third, for 4 heads of 32 or 128 channels.
 KINDS: dict[str, tuple[Callable[[int, torch.device, torch.dtype], dict[str, Call]], float, tuple[int, ...]]] = {
-    "triangle attention, forward": (attention_calls, 512, (256, 512, 1024, 128, 384, 768)),
-    "triangle attention, forward and backward": (both_directions, 512 + 1280, (256, 512, 128, 768)),
+    "triangle attention, forward": (attention_calls, 512, (256, 1024, 128, 384, 768, 512)),
+    "triangle attention, forward and backward": (both_directions, 512 + 1280, (256, 128, 768, 512)),
     "triangle multiplication, forward": (multiplication_calls, 256, (256, 512, 1024, 128)),
 }
 

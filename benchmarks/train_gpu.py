@@ -1,8 +1,8 @@
 """Minutes of a large GPU made into trained weights, as many calls as there are; each goes on where the last one ended.
 
     python -m structdiff.training.set_archive pack DATA runs/data.set      # once, where the data are
-    python benchmarks/train_gpu.py runs/data.set runs/gpu --minutes 8.5 --carry $OUT
-    python benchmarks/train_gpu.py runs/data.set runs/gpu --minutes 8.5 --carry $OUT --last
+    python benchmarks/train_gpu.py runs/data.set runs/gpu --minutes 8 --carry $OUT
+    python benchmarks/train_gpu.py runs/data.set runs/gpu --minutes 8 --carry $OUT --last
 
 runs/gpu keeps the whole state as long as the machine is the same. --carry names a folder for what is to leave it: the
 state in pieces of at most 15 MiB (--max-mebibytes together), its index, the log and result.json, eight files at most.
@@ -33,6 +33,8 @@ from unittest import mock
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the machine may have nothing installed but PyTorch
 
 from structdiff import kernels
 from structdiff.model.network import preset
@@ -70,7 +72,9 @@ def train(settings: Path, data: Path, run: Path, minutes: float, extra: list[str
 
 
 def _environment() -> dict[str, str]:
-    return {"OMP_NUM_THREADS": "1", "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"} | dict(os.environ)
+    found = {"OMP_NUM_THREADS": "1", "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"} | dict(os.environ)
+    paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    return found | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def flop_of_a_step(config: TrainConfig, module: TrainingModule, tokens: int, size: int) -> float:

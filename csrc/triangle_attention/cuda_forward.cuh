@@ -153,17 +153,14 @@ struct Forward {
       keep[half] = exp2_fast(rounded_product(state.top[half], factor) - base[half]);
       state.top[half] = top;
     }
-    take_off_large(scores, base, factor);
+    exponentiate(scores, base, factor);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float sum = state.sum[half] * keep[half];
 #pragma unroll
       for (int n = 0; n < kScores; ++n) {
 #pragma unroll
-        for (int e = half * 2; e < half * 2 + 2; ++e) {
-          scores[n][e] = exp2_fast(fmaf(scores[n][e], factor, -base[half]));
-          sum += scores[n][e];
-        }
+        for (int e = half * 2; e < half * 2 + 2; ++e) sum += scores[n][e];
       }
 #pragma unroll
       for (int c = 0; c < kOut; ++c) {

@@ -298,18 +298,15 @@ struct HopperForward {
     top[1] = rounded_product(top[1], factor);
     if (any(top[0] > state.base[0] + kSlack || top[1] > state.base[1] + kSlack)) raise(state, out, top);
     // A bias of -infinity may leave no score yet.
-    float base[2] = {state.base[0] == -kInfinity ? 0.0f : state.base[0],
-                     state.base[1] == -kInfinity ? 0.0f : state.base[1]};
-    take_off_large(scores, base, factor);
+    const float base[2] = {state.base[0] == -kInfinity ? 0.0f : state.base[0],
+                           state.base[1] == -kInfinity ? 0.0f : state.base[1]};
+    exponentiate(scores, base, factor);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
 #pragma unroll
       for (int n = 0; n < kScores; ++n) {
 #pragma unroll
-        for (int e = half * 2; e < half * 2 + 2; ++e) {
-          scores[n][e] = exp2_fast(fmaf(scores[n][e], factor, -base[half]));
-          state.sum[half] += scores[n][e];
-        }
+        for (int e = half * 2; e < half * 2 + 2; ++e) state.sum[half] += scores[n][e];
       }
     }
   }

@@ -34,20 +34,24 @@ STRUCTDIFF_DEVICE void hide_keys(float (&s)[Tiles][4], uint64_t bits, bool dead,
   }
 }
 
-// Scores to exponents: 2^(score factor - base) is 2^(result factor - base) afterwards. Where the base is so large that the
-// rounding error of a product matters, a fused multiply-add would leave that error, and not the 0 of the largest score:
-// then the base is taken off here, from rounded products, and is 0 from here on.
+// Scores to 2^(score factor - base). Where the base is so large that the rounding error of a product matters, a fused
+// multiply-add would leave that error, and not the 0 of the largest score.
 template <int Tiles>
-STRUCTDIFF_DEVICE void take_off_large(float (&s)[Tiles][4], float (&base)[2], float factor) {
+STRUCTDIFF_DEVICE void exponentiate(float (&s)[Tiles][4], const float (&base)[2], float factor) {
   constexpr float kLarge = 1 << 22;
-  if (ballot(base[0] > kLarge || base[0] < -kLarge || base[1] > kLarge || base[1] < -kLarge) == 0) return;
-  const float inverse = 1.0f / factor;
+  if (ballot(base[0] > kLarge || base[0] < -kLarge || base[1] > kLarge || base[1] < -kLarge) == 0) {
 #pragma unroll
-  for (int n = 0; n < Tiles; ++n) {
+    for (int n = 0; n < Tiles; ++n) {
 #pragma unroll
-    for (int e = 0; e < 4; ++e) s[n][e] = (rounded_product(s[n][e], factor) - base[e / 2]) * inverse;
+      for (int e = 0; e < 4; ++e) s[n][e] = exp2_fast(fmaf(s[n][e], factor, -base[e / 2]));
+    }
+  } else {
+#pragma unroll
+    for (int n = 0; n < Tiles; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) s[n][e] = exp2_fast(rounded_product(s[n][e], factor) - base[e / 2]);
+    }
   }
-  base[0] = base[1] = 0.0f;
 }
 
 // The weight of a key: 2^(score factor - lse), which is 1 at most, as it is kept where scores are so large that lse is

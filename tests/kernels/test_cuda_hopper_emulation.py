@@ -34,7 +34,7 @@ def check(library, q, k, v, bias, mask, grad, *, scale=None, order=0):
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     wanted, wanted_lse, _ = expected(q, k, v, bias, mask, scale, grad)
     assert_near(out, wanted, TOLERANCE[q.dtype], "out")
-    torch.testing.assert_close(lse.double(), wanted_lse, rtol=2e-7, atol=1e-5)
+    torch.testing.assert_close(lse.double(), wanted_lse, rtol=5e-7, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -12,6 +12,7 @@ import torch
 
 from structdiff import kernels
 from structdiff.kernels import native, self_check
+from structdiff.kernels.attention_problem import hopper_check
 from structdiff.kernels.native import KernelError
 from tests.kernels.contract import needs_native
 
@@ -117,6 +118,12 @@ def test_a_single_wrong_number_is_seen():
     found = expected.clone()
     found[3, 4] += 2
     assert self_check.mistake(found, expected, 2e-2) is not None
+
+
+@pytest.mark.parametrize("kind", hopper_check().kinds)
+def test_hoppers_kernels_are_checked_by_problems_of_their_own_kind(kind):
+    check = hopper_check()
+    assert check.kind(check.problem(torch.device("cpu"), kind).arguments) == kind
 
 
 def test_infinite_where_it_should_be():
