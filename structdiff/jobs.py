@@ -145,6 +145,16 @@ class Job:
         return tuple(kept)
 
     @property
+    def touched(self) -> list[np.ndarray]:
+        """Of each held residue that is to be touched its atoms, by rows of visible atoms."""
+        place, found = np.cumsum(self.visible) - 1, []
+        for each in self.proximities:
+            for rows in (each.first, each.second):
+                if not each.avoid and len(seen := rows[self.visible[rows]]) and bool((self.held[seen] > 0).all()):
+                    found.append(place[seen])
+        return found
+
+    @property
     def visible(self) -> np.ndarray:
         """Which atoms of the structure the network places: all but the side chains of what is designed."""
         mask = self.features.atom.mask.unflatten(0, self.tokens.atoms.shape).numpy()
@@ -209,7 +219,7 @@ def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index:
     visible = job.visible
     new = np.array([residue.origin is None for residue in layout.residues])
     placed = PlacedAtoms(structure=structure.select(visible), new=new, held=held[visible])
-    asked = DesignConstraints.of(spec, layout, placed, left_out_atoms(spec, motif))
+    asked = DesignConstraints.of(spec, layout, placed, left_out_atoms(spec, motif), job.touched)
     return dataclasses.replace(job, held=np.where(visible, held, 0), asked=asked)
 
 

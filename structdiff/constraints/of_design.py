@@ -21,6 +21,7 @@ from structdiff.constraints.obstacles import obstacle_terms
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.relaxation import Relaxation
 from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
+from structdiff.constraints.target_clearance import TargetClearance
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.features.requests import residue_blocks
 from structdiff.spec.design import DesignSpec
@@ -70,7 +71,8 @@ class DesignConstraints:
     placed: its atoms. terms: energies. distances: those that are asked for, which the relaxation keeps. whole: CA atoms
     (rows) that keep about their distances in it, since something is asked of all of the chain. blocks, pairs: helices
     and strands that are asked for, by residue (from 0). loop: the residues that are to be in neither. sketches:
-    where plans have their blocks, for each plan in order. only_fold: nothing else is asked.
+    where plans have their blocks, for each plan in order. only_fold: nothing else is asked. clearance: what keeps new
+    chains out of kept ones.
     """
 
     placed: PlacedAtoms
@@ -82,14 +84,21 @@ class DesignConstraints:
     loop: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     sketches: tuple[Sketch, ...] = ()
     only_fold: bool = False
+    clearance: TargetClearance | None = None
 
     @classmethod
     def of(
-        cls, spec: DesignSpec, layout: Layout, placed: PlacedAtoms, left_out: Float[np.ndarray, "atom 3"]
+        cls,
+        spec: DesignSpec,
+        layout: Layout,
+        placed: PlacedAtoms,
+        left_out: Float[np.ndarray, "atom 3"],
+        touched: Sequence[np.ndarray] = (),
     ) -> DesignConstraints:
         """The constraints of one layout; raises InputError for chains and residues that it does not have.
 
         left_out: atoms (Å, in the motif's frame) of what a crop leaves out, which stand in the way all the same.
+        touched: of each residue that is to be touched, its atoms.
         """
         blocks = residue_blocks(spec, layout)
         registers = dict(spec.registers) if spec.sketches else None
@@ -102,6 +111,7 @@ class DesignConstraints:
         if keeps_more and not any(isinstance(energy, Clash) for energy in spec.energies):
             terms.append(kept_clash_term(placed))
             terms += obstacle_terms(placed, left_out)
+        may_move = keeps_more and spec.symmetry is None and spec.noise is None
         # A motif in one piece is part of the fold.
         free = not placed.held.any() or (not keeps_more and placed.held.max() == 1)
         only_fold = bool(blocks) and free and _asks_for_a_fold_alone(spec)
@@ -116,11 +126,12 @@ class DesignConstraints:
             loop=np.array([bool(spec.sketches) and letter == "L" for letter in spec.secondary_structure_of(layout)]),
             sketches=spec.sketches,
             only_fold=only_fold,
+            clearance=TargetClearance(placed, left_out, touched) if may_move else None,
         )
 
     def sampling(self) -> list[SamplingConstraint]:
         """The constraints for the sampler, in the order in which they are applied."""
-        found: list[SamplingConstraint] = []
+        found: list[SamplingConstraint] = [] if self.clearance is None else [self.clearance]
         if self.terms:
             found.append(EnergyDescent(self.terms, self.placed.residue))
         for sketch in self._sketched():
