@@ -12,14 +12,14 @@ from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.geometry.superposition import superposition
 from structdiff.typing import Float
 
-_SIGMA = (1.0, 30.0)  # Å of noise: below, a chain has its place; above, it has no shape
+_SIGMA = (0.3, 30.0)  # Å of noise: below, a chain has its place; above, it has no shape
 _CLEARANCE, _OF_OTHERS = 5.5, 4.0  # Å from CA atoms to the new chains' own, and from other atoms
 _NEAREST, _NEAR = 8, 7.0  # so many residues of the new chains should be as near as this (Å)
 _CONTACT = 8.0  # Å from what is to be touched, to the nearest CA atom of the new chains
 _TOLERATED = 1.0  # Å², what forces between atoms mend
 _OVERLAP_WEIGHT = 10.0  # of clearance, beside that of contacts
 _STAYING = 0.1  # of staying where it is, beside contacts
-_DIRECTIONS, _LENGTHS = 48, tuple(float(far) for far in np.arange(1.0, 30.0, 1.5))  # Å
+_DIRECTIONS, _LENGTHS = 48, tuple(float(far) for far in np.append(0.5, np.arange(1.0, 30.0, 1.5)))  # Å
 
 
 class TargetClearance:
