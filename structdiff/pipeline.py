@@ -110,6 +110,9 @@ def design(
 ) -> Iterator[Design]:
     """Designs proteins around a motif, a target, or from nothing; yields each design as it is finished.
 
+    Sequences are those of the network's own, weak, head: ``structdiff.inverse_folding.design_sequences`` writes others
+    for a design's ``structure`` (docs/sequences.md), as the command line does by itself where their weights are there.
+
     Args:
         problem: what to design: a request, or parts of one (``Motif(...) + Hotspots(...)``).
         options: weights, sampling and the rest.

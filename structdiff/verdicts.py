@@ -232,12 +232,13 @@ def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> lis
     pairs = rows[KDTree(atoms.positions[rows]).query_pairs(_INSIDE, output_type="ndarray")]
     within = np.sort(residue[pairs], axis=-1).tolist()
     inside = sum(low != high and (low, high) not in joined for low, high in within)
+    subject, own = ("", "") if designed.all() else ("new chains ", " of their own")
     reached = [f"{breaks} breaks"] * bool(breaks) + [f"{inside} pairs of atoms too near"] * bool(inside)
     return [
         Verdict(
             name="backbone",
-            asked=f"whole (no link over {_BREAK:g} Å), main-chain atoms {_INSIDE:g} Å apart or more",
-            reached=" and ".join(reached) or "whole, without clashes",
+            asked=f"{subject}whole (no link over {_BREAK:g} Å), main-chain atoms {_INSIDE:g} Å apart or more",
+            reached=" and ".join(reached) or f"whole, without clashes{own}",
             met=not reached,
         )
     ]

@@ -40,7 +40,7 @@ def row_of(structure, number: int, name: str) -> int:
 def test_a_natural_helix_is_whole() -> None:
     (verdict,) = backbone_verdicts(*reversed(helix()))
     assert verdict.met
-    assert verdict.reached == "whole, without clashes"
+    assert verdict.reached.startswith("whole, without clashes")
 
 
 def test_breaks_and_atoms_inside_each_other_are_told() -> None:
