@@ -159,6 +159,12 @@ def job_of(spec: DesignSpec, number: int) -> Job:
     return _job(spec, motif, number, 0)
 
 
+def layout_of(spec: DesignSpec, number: int) -> tuple[DesignSpec, Layout, Structure | None]:
+    """The request with what its motif tells, the layout of one design, and the motif; raises InputError."""
+    spec, motif = resolve_design(spec)
+    return spec, _layout(spec, number), motif
+
+
 def layouts(problem: DesignSpec | Problem | None = None, **asked: Any) -> list[Layout]:
     """The layout of every design, as ``structdiff design --dry-run`` draws it; nothing is computed."""
     spec, _ = resolve_design(asked_spec(problem, asked))

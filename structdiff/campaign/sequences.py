@@ -19,9 +19,10 @@ from structdiff.constraints.sequenced import relaxed_design
 from structdiff.errors import InputError
 from structdiff.jobs import Job
 from structdiff.judgement import finished_verdicts, unit_of
-from structdiff.output.prediction import Verdict, chain_sequences
+from structdiff.output.prediction import Verdict
 from structdiff.structure.files import read_structure
 from structdiff.structure.keys import residue_keys
+from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import Structure
 
 
@@ -47,16 +48,53 @@ class BackboneFiles:
     confidence: Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of the sequences of a backbone, by rows of its residues.
+
+    fixed: those that keep their type, (residue,) bool. tied: those that get one amino acid. allowed: the letters that
+    they may be, where not all may.
+    """
+
+    fixed: np.ndarray
+    tied: list[list[int]]
+    allowed: Mapping[int, str]
+
+
 def sequences_for(
     backbone: BackboneFiles, campaign: Campaign, number: int, places: range, device: str
 ) -> list[Sequenced]:
     """The sequences of these places (from 0): each the same for the same seed and backbone, whatever else is drawn."""
+    asked = asked_of(backbone, campaign, number)
     if campaign.sequence_model == "own":
-        return _own(backbone, campaign, number, places)
-    return _published(backbone, campaign, number, places, device)
+        return _own(backbone, campaign, number, places, asked)
+    return _published(backbone, campaign, number, places, asked, device)
 
 
-def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range) -> list[Sequenced]:
+def asked_of(backbone: BackboneFiles, campaign: Campaign, number: int) -> Asked:
+    """What is asked of the sequences of a backbone. Raises InputError for letters at residues that keep their type."""
+    structure, text = backbone.structure, campaign.settings.allow_at
+    tied = rows_alike(structure, _alike_chains(backbone, campaign, number))
+    fixed = _fixed_residues(backbone, tied)
+    return Asked(fixed=fixed, tied=tied, allowed=allowed_by_row(text, structure, fixed, tied) if text else {})
+
+
+def _alike_chains(backbone: BackboneFiles, campaign: Campaign, number: int) -> list[tuple[str, ...]]:
+    """Names of chains that get one sequence: copies of a symmetric design, and those that are alike in the input."""
+    spec, layout, motif = pipeline.layout_of(campaign.spec, number)
+    groups = alike_chains(spec, layout, motif)
+    symmetry = backbone.residue_map.get("symmetry")
+    if symmetry is None:
+        return groups
+    first, *others = (copy["chains"] for copy in symmetry["copies"])
+    alone = set(layout.chains) - {name for group in groups for name in group}
+    return [
+        (*group, *(chains[first.index(name)] for chains in others for name in group))
+        for group in (*groups, *((name,) for name in first if name in alone))
+    ]
+
+
+def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range, asked: Asked) -> list[Sequenced]:
     """Draws from what the network's sequence head thinks of each open residue; equal chains are drawn alike.
 
     Where nothing else is asked, the first is the one that the backbone came with.
@@ -68,8 +106,7 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
     letters = confidence["amino_acids"]
     shares = np.array([row or [None] * len(letters) for row in confidence["sequence_probabilities"]], float)
     rows = _residue_of_token(backbone)
-    allowed = _allowed(backbone, campaign)
-    found = []
+    allowed, found = asked.allowed, []
     for place in places:
         random = np.random.default_rng([campaign.spec.seed, number, place])
         logits = np.log(np.clip(shares, 1e-6, None)) / campaign.temperature
@@ -83,6 +120,9 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
         if place == 0 and settings.plain:
             drawn[open_] = [letters.index(PROTEIN_THREE_TO_ONE[name]) for name in names[rows[open_]]]
         names[rows[open_]] = [PROTEIN_ONE_TO_THREE[letters[index]] for index in drawn[open_]]
+        for alike in asked.tied:  # each takes the letters of the first of its kind
+            names[alike] = names[alike[0]]
+        drawn[open_] = [letters.index(PROTEIN_THREE_TO_ONE[name]) for name in names[rows[open_]]]
         chosen = logits[open_] - np.logaddexp.reduce(logits[open_], -1, keepdims=True)
         nll = -float(np.mean(chosen[np.arange(len(open_)), drawn[open_]])) if len(open_) else None
         columns, renamed = {"sequence_nll": _short(nll)}, _renamed(backbone, names)
@@ -111,24 +151,16 @@ def renamed_tokens(backbone: BackboneFiles, structure: Structure) -> list[str]:
 
 def _renamed(backbone: BackboneFiles, names: np.ndarray) -> Structure:
     """The backbone with its chains' residues renamed; of those that changed only the backbone's atoms are kept."""
-    structure = _tied(backbone.structure, names)
-    changed = structure.residues.name != backbone.structure.residues.name
+    given = backbone.structure
+    structure = dataclasses.replace(given, residues=dataclasses.replace(given.residues, name=names))
+    changed = structure.residues.name != given.residues.name
     main = np.isin(structure.atoms.name, ("N", "CA", "C", "O", "OXT"))
     return structure.select(structure.atoms.resolved & (main | ~changed[structure.atoms.residue]))
 
 
-def _tied(structure: Structure, names: np.ndarray) -> Structure:
-    """Chains that were alike stay alike: each takes the letters of the first of its kind."""
-    sequences = chain_sequences(structure)
-    first: dict[str, int] = {}
-    for row, name in enumerate(structure.chains.name.tolist()):
-        if name in sequences:
-            model = first.setdefault(sequences[name], row)
-            names[structure.chain_residues(row)] = names[structure.chain_residues(model)]
-    return dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
-
-
-def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places: range, device: str) -> list[Sequenced]:
+def _published(
+    backbone: BackboneFiles, campaign: Campaign, number: int, places: range, asked: Asked, device: str
+) -> list[Sequenced]:
     from structdiff.inverse_folding import design_sequences
     from structdiff.published_weights import is_present
 
@@ -140,10 +172,10 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places:
         first=places.start,
         temperature=campaign.temperature,
         seed=int(np.random.SeedSequence([campaign.spec.seed, number]).generate_state(1)[0]),
-        fixed=fixed_residues(backbone, campaign),
+        fixed=asked.fixed,
         banned=settings.avoid,
-        allowed=_allowed(backbone, campaign) or None,
-        tied=tied_rows(structure) or None,
+        allowed=asked.allowed or None,
+        tied=asked.tied or None,
         pack=is_present(PACKING_WEIGHTS),
         device=device,
     )
@@ -166,33 +198,16 @@ def _finished(structure: Structure, job: Job, campaign: Campaign, columns: Mappi
     return Sequenced(structure=structure, columns=columns, verdicts=finished_verdicts(job, structure))
 
 
-def fixed_residues(backbone: BackboneFiles, campaign: Campaign) -> np.ndarray:
+def _fixed_residues(backbone: BackboneFiles, tied: list[list[int]]) -> np.ndarray:
     """Which residues of a backbone keep their type: all whose amino acid was not open."""
-    structure = backbone.structure
-    fixed = np.ones(len(structure.residues), bool)
+    fixed = np.ones(len(backbone.structure.residues), bool)
     rows = _residue_of_token(backbone)
     open_ = np.array([row is not None and row[0] is not None for row in backbone.confidence["sequence_probabilities"]])
     fixed[rows[open_ & (rows >= 0)]] = False
-    for alike in tied_rows(structure):
+    for alike in tied:
         # Of a large symmetric assembly only the copies that were judged have probabilities.
         fixed[alike] = fixed[alike].all()
     return fixed
-
-
-def _allowed(backbone: BackboneFiles, campaign: Campaign) -> dict[int, str]:
-    """The letters that residues may be, by row, where not all may."""
-    asked, structure = campaign.settings.allow_at, backbone.structure
-    return allowed_by_row(asked, structure, fixed_residues(backbone, campaign), tied_rows(structure)) if asked else {}
-
-
-def tied_rows(structure: Structure) -> list[list[int]]:
-    """Rows of residues that stand at the same place of chains that are alike, and stay alike."""
-    groups: dict[str, list[slice]] = {}
-    names = structure.chains.name.tolist()
-    for name, letters in chain_sequences(structure).items():
-        groups.setdefault(letters, []).append(structure.chain_residues(names.index(name)))
-    alike = [[range(part.start, part.stop) for part in group] for group in groups.values() if len(group) > 1]
-    return [list(rows) for group in alike for rows in zip(*group, strict=True)]
 
 
 def _residue_b_factor(structure: Structure) -> dict[tuple[str, int], float]:

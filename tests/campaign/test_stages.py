@@ -23,9 +23,14 @@ from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.output.prediction import chain_sequences
 from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import every_chain
+from structdiff.spec.rebuilding import parse_noise, parse_part
+from structdiff.spec.symmetry import Symmetry
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
 
+MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
 COPY = "import shutil, sys; assert open(sys.argv[1]).read()[0] == '>'; shutil.copy(sys.argv[2], sys.argv[3])"
 
 
@@ -186,6 +191,44 @@ def test_single_residues_are_what_they_may_be(planned, tmp_path) -> None:
     failures: list = []
     made(planned(1, allow_at="A5=W", refold="none", judge="none"), tmp_path / "fixed", failures=failures)
     assert any("keeps its type" in each for each in failures)
+
+
+@pytest.mark.parametrize("model", ["own", "proteinmpnn"])
+@pytest.mark.parametrize("settings", [{}, {"temperature": 2.0, "sequences": 2}])
+def test_chains_that_are_alike_in_the_file_get_one_sequence(
+    planned, published_weights, dimer, tmp_path, model, settings
+) -> None:
+    asked = {"motif": str(dimer), "contigs": every_chain(), "noise": parse_noise("1")}
+    campaign = planned(2, asked=asked, refold="none", judge="none", sequence_model=model, **settings)
+    results = made(campaign, tmp_path)
+    assert len(results) == 2 * campaign.settings.sequences
+    for each in results:
+        one, other = (letters for _, letters in each.sequences.values())
+        assert one == other
+
+
+def test_chains_of_which_other_residues_are_open_are_not_alike(planned, dimer, tmp_path) -> None:
+    keep = {"keep_sequence": parse_part("A168-170", "keep_sequence")}
+    asked = {"motif": str(dimer), "contigs": every_chain(), "noise": parse_noise("1"), **keep}
+    (result,) = made(planned(1, asked=asked, refold="none", judge="none"), tmp_path)
+    one, other = (letters for _, letters in result.sequences.values())
+    assert one[:3] == "KSA"
+    assert one != other
+
+
+@pytest.mark.parametrize("model", ["own", "proteinmpnn"])
+def test_copies_of_a_symmetric_design_get_one_sequence(planned, published_weights, tmp_path, model) -> None:
+    asked = {"motif": None, "contigs": parse_contigs("8 6"), "symmetry": Symmetry(group="C3"), "fold_plan": "none"}
+    settings = {"sequences": 2, "temperature": 2.0, "allow_at": "A2=W"}
+    campaign, failures = planned(1, asked=asked, refold="none", judge="none", sequence_model=model, **settings), []
+    results = made(campaign, tmp_path, failures=failures)
+    assert not failures
+    assert len(results) == 2
+    for each in results:
+        letters = [text for _, text in each.sequences.values()]
+        assert len(letters) == 6
+        assert letters == letters[:2] * 3
+        assert letters[0][1] == "W"
 
 
 def test_sequences_of_another_kind_are_refused_where_the_networks_own_are_part_of_the_designs(
