@@ -64,8 +64,14 @@ class Asked:
 def sequences_for(
     backbone: BackboneFiles, campaign: Campaign, number: int, places: range, device: str
 ) -> list[Sequenced]:
-    """The sequences of these places (from 0): each the same for the same seed and backbone, whatever else is drawn."""
+    """The sequences of these places (from 0): each the same for the same seed and backbone, whatever else is drawn.
+
+    A backbone of which every residue keeps its type has its sequence already: it is the design.
+    """
     asked = asked_of(backbone, campaign, number)
+    if asked.fixed.all():
+        columns = {"sequence_nll": None} | ({} if campaign.sequence_model == "own" else {"recovery": None})
+        return [Sequenced(structure=backbone.structure, columns=columns) for _ in places]
     if campaign.sequence_model == "own":
         return _own(backbone, campaign, number, places, asked)
     return _published(backbone, campaign, number, places, asked, device)

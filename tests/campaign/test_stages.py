@@ -193,6 +193,19 @@ def test_single_residues_are_what_they_may_be(planned, tmp_path) -> None:
     assert any("keeps its type" in each for each in failures)
 
 
+def test_a_sequence_that_is_kept_altogether_needs_no_network(planned, published_weights, tmp_path) -> None:
+    asked = {"contigs": every_chain(), "noise": parse_noise("1"), "keep_sequence": "all"}
+    failures: list = []
+    (first, second) = made(planned(1, asked=asked, sequences=2, refold="none"), tmp_path, failures=failures)
+    assert not failures
+    given = chain_sequences(read_structure(MOTIF))["A"]
+    for each in (first, second):
+        assert each.sequences["A"][1] == given
+        assert each.complete
+        structure = read_structure(tmp_path / f"{each.name}.cif")
+        assert "NZ" in structure.atoms.name[structure.atoms.resolved]  # side chains are there
+
+
 @pytest.mark.parametrize("model", ["own", "proteinmpnn"])
 @pytest.mark.parametrize("settings", [{}, {"temperature": 2.0, "sequences": 2}])
 def test_chains_that_are_alike_in_the_file_get_one_sequence(
