@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structdiff import pipeline
+from structdiff.campaign.allowed_letters import check_layout
 from structdiff.campaign.judging import judge_columns
 from structdiff.campaign.measures import backbone_columns, hotspot_residues, refold_columns, verdict_columns
 from structdiff.campaign.plan import Campaign
@@ -24,6 +25,7 @@ from structdiff.output.prediction import chain_sequences, polymer_kinds, request
 from structdiff.output.trajectory import write_trajectory
 from structdiff.output.whole_target import drawn_part
 from structdiff.structure.files import read_structure, write_atomically, write_structure
+from structdiff.structure.open_residues import open_residues
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
 
@@ -80,6 +82,8 @@ class Bench:
     def _backbones(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         campaign = self.campaign
         numbers = [each.number for each in work]
+        for number in numbers:
+            self._check_letters(number)
         found = pipeline.design(
             campaign.spec, options=campaign.options, engine=self.engine, numbers=numbers, on_progress=on_progress
         )
@@ -92,6 +96,12 @@ class Bench:
             columns |= backbone_columns(design.structure, design.residue_map)
             yield each, {"columns": columns, "verdicts": verdicts, "sequences": _sequences_of(design.structure),
                          "note": written.note}  # fmt: skip
+
+    def _check_letters(self, number: int) -> None:
+        """Raises InputError for letters asked of residues that a design does not have, before anything is drawn."""
+        if text := self.campaign.settings.allow_at:
+            spec, layout, motif = pipeline.layout_of(self.campaign.spec, number)
+            check_layout(text, layout, open_residues(spec, layout, motif))
 
     def _sequences(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         for each in work:

@@ -53,7 +53,7 @@ def alike_chains(spec: DesignSpec, layout: Layout, motif: Structure | None) -> l
 def _source_type(residue: LayoutResidue, motif: Structure, rows: Mapping[ResidueId, int]) -> str | None:
     """The type of the residue of the motif's file that this one is, or takes the place of."""
     source = residue.origin or residue.instead_of
-    return str(motif.residues.name[rows[source]]) if source in rows else None
+    return None if source is None or source not in rows else str(motif.residues.name[rows[source]])
 
 
 def rows_alike(structure: Structure, groups: Iterable[Sequence[str]]) -> list[list[int]]:

@@ -188,9 +188,42 @@ def test_single_residues_are_what_they_may_be(planned, tmp_path) -> None:
     letters = [each.sequences["A"][1] for each in results]
     assert len(letters) == 3
     assert all(set(each[:2]) <= set("PG") and each[9] == "W" for each in letters)
-    failures: list = []
-    made(planned(1, allow_at="A5=W", refold="none", judge="none"), tmp_path / "fixed", failures=failures)
-    assert any("keeps its type" in each for each in failures)
+
+
+@pytest.mark.parametrize(
+    ("allow_at", "contigs", "says"),
+    [
+        ("A5=W", "3/A168-172/3-4", "keeps its type"),
+        ("A1-5=W", "3/A168-172/3", "keeps its type"),
+        ("A30=W", "3/A168-172/3-4", "no such residue"),
+        ("A3-1=W", "3/A168-172/3-4", "runs backwards"),
+    ],
+)
+def test_letters_that_no_design_can_have_are_refused_before_any_is_drawn(planned, allow_at, contigs, says) -> None:
+    with pytest.raises(InputError, match=says):
+        planned(9, allow_at=allow_at, contigs=contigs)
+
+
+def test_letters_that_one_of_the_designs_cannot_have_are_refused_before_it_is_drawn(
+    planned, tmp_path, monkeypatch
+) -> None:
+    campaign = planned(6, contigs="3/A168-172/1-3", allow_at="A10=W", refold="none", judge="none")
+    lengths = [len(layout) for layout in pipeline.layouts(campaign.spec)]
+    drawn, failures = [], []
+    plain = pipeline.design
+
+    def noted(*given, numbers, **more):
+        drawn.extend(numbers)
+        return plain(*given, numbers=numbers, **more)
+
+    monkeypatch.setattr(pipeline, "design", noted)
+    results = made(campaign, tmp_path, failures=failures)
+    able = [number for number, length in enumerate(lengths) if length >= 10]
+    assert 0 < len(able) < 6
+    assert sorted(drawn) == sorted(each.number for each in results) == able
+    assert len(failures) == 6 - len(able)
+    assert all("no such residue" in each for each in failures)
+    assert all(each.sequences["A"][1][9] == "W" for each in results)
 
 
 def test_a_sequence_that_is_kept_altogether_needs_no_network(planned, published_weights, tmp_path) -> None:
