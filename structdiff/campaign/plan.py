@@ -93,7 +93,8 @@ class CampaignSettings:
 class Campaign:
     """A campaign as its workers need it: everything is decided.
 
-    asked: what decides the results of each stage that there is. sequence_model: the one that is used. bare: the folder
+    asked: what decides the results of each stage that there is. sequence_model: the one that is used. packing_hash: of
+    the weights that build its side chains, None where these are not built. bare: the folder
     was begun with one sequence a backbone, so that the first design bears the backbone's name; beside: and that design
     is the backbone itself, with the sequence that the network gave it.
     """
@@ -104,6 +105,7 @@ class Campaign:
     sequence_model: str
     asked: Mapping[str, Mapping[str, Any]]
     weights_hash: Mapping[str, str]
+    packing_hash: str | None = None
     bare: bool = False
     beside: bool = False
 
@@ -172,6 +174,7 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     from structdiff.assembly import provenance_of
     from structdiff.jobs import design_request
     from structdiff.pipeline import resolve_design
+    from structdiff.published_weights import is_present
 
     model = _sequence_model(settings)
     resolved, motif = resolve_design(spec)
@@ -197,8 +200,10 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     if refolder is not None:
         asked["refold"] = {**sequenced, "refolder": refolder, "target": "template"}
         hashes["refold"] = "" if settings.refold_command else weights.sha256
+    packs = model != "own" and is_present(PACKING_WEIGHTS)
     return Campaign(
         spec=spec, options=options, settings=settings, sequence_model=model, asked=asked, weights_hash=hashes,
+        packing_hash=_file_hash(PACKING_WEIGHTS) if packs else None,
         bare=settings.sequences == 1, beside="sequence" not in asked,
     )  # fmt: skip
 

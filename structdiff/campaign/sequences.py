@@ -13,7 +13,7 @@ import numpy as np
 
 from structdiff import pipeline
 from structdiff.campaign.allowed_letters import allowed_by_row
-from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
+from structdiff.campaign.plan import PACKING_WEIGHTS, SEQUENCE_WEIGHTS, Campaign
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.constraints.sequenced import relaxed_design
 from structdiff.errors import InputError
@@ -30,12 +30,13 @@ from structdiff.structure.tables import Structure
 class Sequenced:
     """A backbone with one sequence.
 
-    columns: what the model of sequences says of it. verdicts: on the structure with its sequence, where that has moved;
-    None where those on the backbone hold.
+    columns: what the model of sequences says of it. record: what it was made with, for its provenance. verdicts: on the
+    structure with its sequence, where that has moved; None where those on the backbone hold.
     """
 
     structure: Structure
     columns: Mapping[str, float | None]
+    record: Mapping[str, Any]
     verdicts: tuple[Verdict, ...] | None = None
 
 
@@ -71,7 +72,7 @@ def sequences_for(
     asked = asked_of(backbone, campaign, number)
     if asked.fixed.all():
         columns = {"sequence_nll": None} | ({} if campaign.sequence_model == "own" else {"recovery": None})
-        return [Sequenced(structure=backbone.structure, columns=columns) for _ in places]
+        return [Sequenced(structure=backbone.structure, columns=columns, record={"model": "none"}) for _ in places]
     if campaign.sequence_model == "own":
         return _own(backbone, campaign, number, places, asked)
     return _published(backbone, campaign, number, places, asked, device)
@@ -131,12 +132,23 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
         drawn[open_] = [letters.index(PROTEIN_THREE_TO_ONE[name]) for name in names[rows[open_]]]
         chosen = logits[open_] - np.logaddexp.reduce(logits[open_], -1, keepdims=True)
         nll = -float(np.mean(chosen[np.arange(len(open_)), drawn[open_]])) if len(open_) else None
-        columns, renamed = {"sequence_nll": _short(nll)}, _renamed(backbone, names)
-        if place == 0 and settings.plain:  # relaxed with these letters already
-            found.append(Sequenced(structure=renamed, columns=columns))
-        else:
-            found.append(_finished(renamed, pipeline.job_of(campaign.spec, number), campaign, columns))
+        made = Sequenced(
+            structure=_renamed(backbone, names), columns={"sequence_nll": _short(nll)}, record=_record(campaign, place)
+        )
+        if place != 0 or not settings.plain:  # else it is relaxed with these letters already
+            made = _finished(made, pipeline.job_of(campaign.spec, number), campaign)
+        found.append(made)
     return found
+
+
+def _record(campaign: Campaign, place: int) -> dict[str, Any]:
+    """What a sequence is made with: the settings of the campaign, and what these leave open. place: from 0."""
+    record = {**campaign.asked["sequence"]["sequence_settings"], "temperature": campaign.temperature, "index": place}
+    if campaign.sequence_model in SEQUENCE_WEIGHTS:
+        record["weights"] = SEQUENCE_WEIGHTS[campaign.sequence_model]
+    if campaign.packing_hash is not None:
+        record |= {"side_chains": PACKING_WEIGHTS, "side_chains_sha256": campaign.packing_hash}
+    return record
 
 
 def _residue_of_token(backbone: BackboneFiles) -> np.ndarray:
@@ -168,7 +180,6 @@ def _published(
     backbone: BackboneFiles, campaign: Campaign, number: int, places: range, asked: Asked, device: str
 ) -> list[Sequenced]:
     from structdiff.inverse_folding import design_sequences
-    from structdiff.published_weights import is_present
 
     settings, structure = campaign.settings, backbone.structure
     found = design_sequences(
@@ -182,26 +193,30 @@ def _published(
         banned=settings.avoid,
         allowed=asked.allowed or None,
         tied=asked.tied or None,
-        pack=is_present(PACKING_WEIGHTS),
+        pack=campaign.packing_hash is not None,
         device=device,
     )
     confidence = _residue_b_factor(structure)
     job = pipeline.job_of(campaign.spec, number)
     return [
         _finished(
-            _with_b_factor(each.structure, confidence), job, campaign,
-            {"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
+            Sequenced(
+                structure=_with_b_factor(each.structure, confidence),
+                columns={"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
+                record=_record(campaign, each.index),
+            ), job, campaign,
         )
         for each in found
     ]  # fmt: skip
 
 
-def _finished(structure: Structure, job: Job, campaign: Campaign, columns: Mapping[str, float | None]) -> Sequenced:
+def _finished(made: Sequenced, job: Job, campaign: Campaign) -> Sequenced:
     """A backbone with its new sequence, relaxed with the side chains that it has where relaxation is wanted."""
+    structure = made.structure
     asked = job.kept_at(unit_of(job, structure).atoms.positions) if campaign.options.relax else None
     if asked is not None:
         structure = relaxed_design(structure, asked, None if job.symmetry is None else job.symmetry.operators)
-    return Sequenced(structure=structure, columns=columns, verdicts=finished_verdicts(job, structure))
+    return dataclasses.replace(made, structure=structure, verdicts=finished_verdicts(job, structure))
 
 
 def _fixed_residues(backbone: BackboneFiles, tied: list[list[int]]) -> np.ndarray:

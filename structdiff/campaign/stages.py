@@ -121,8 +121,8 @@ class Bench:
     def _write_sequenced(self, sequenced: Sequenced, name: str, backbone: BackboneFiles) -> str:
         """Writes a backbone with a sequence under its own name; what could not be written, in words."""
         folder, structure = ready_folder(self.folder, name), dataclasses.replace(sequenced.structure, name=name)
-        settings = self.campaign.asked["sequence"]["sequence_settings"]
-        provenance = {**backbone.confidence["provenance"], "sequence": settings}
+        provenance = {**backbone.confidence["provenance"], "sequence": dict(sequenced.record)}
+        provenance.pop("judge", None)  # of the backbone where that is a design too
         text = {key: json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
                 for key, value in provenance.items()}  # fmt: skip
         write_structure(structure, folder / f"{name}.cif", provenance=text, confidence=True)
@@ -141,7 +141,17 @@ class Bench:
     def _judge(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         for each in work:
             design = read_structure(self.folder / f"{each.name}.cif")
-            yield each, {"columns": judge_columns(design, self._residue_map(each.name))}
+            columns = judge_columns(design, self._residue_map(each.name))
+            if any(value is not None for value in columns.values()):
+                self._record_judge(each.name)
+            yield each, {"columns": columns}
+
+    def _record_judge(self, name: str) -> None:
+        """Adds the judge to the provenance of a design, whose files may be older than the wish for a judge."""
+        path = self.folder / f"{name}.confidence.json"
+        confidence = json.loads(path.read_text(encoding="utf-8"))
+        confidence["provenance"]["judge"] = dict(self.campaign.asked["judge"]["judge"])
+        write_atomically(path, json_text(confidence))
 
     def _refold(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         designs = [read_structure(self.folder / f"{each.name}.cif") for each in work]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from structdiff import judgement, pipeline
 from structdiff.campaign import sequences, stages
 from structdiff.campaign.columns import campaign_columns
 from structdiff.campaign.manifest import Manifest
+from structdiff.campaign.plan import PACKING_WEIGHTS
 from structdiff.campaign.refolding import complex_of
 from structdiff.campaign.report import write_campaign_report
 from structdiff.campaign.run import Listener, Run, Selection, folder_results, write_tables
@@ -237,6 +239,38 @@ def test_a_sequence_that_is_kept_altogether_needs_no_network(planned, published_
         assert each.complete
         structure = read_structure(tmp_path / f"{each.name}.cif")
         assert "NZ" in structure.atoms.name[structure.atoms.resolved]  # side chains are there
+
+
+def recorded_of(folder: Path, name: str) -> dict:
+    return json.loads((folder / f"{name}.confidence.json").read_text())["provenance"]
+
+
+def test_the_record_names_what_a_sequence_was_made_with_and_judged_by(planned, published_weights, tmp_path) -> None:
+    made(planned(1, sequences=2, refold="none", judge="none", contigs="12/A168-172/12"), tmp_path)
+    assert "judge" not in recorded_of(tmp_path, "design_1_1")
+    # A judge can be added to what is there.
+    made(planned(1, sequences=2, refold="none", contigs="12/A168-172/12"), tmp_path)
+    for place in (0, 1):
+        record = recorded_of(tmp_path, f"design_1_{place + 1}")
+        told = record["sequence"]
+        assert (told["model"], told["weights"], told["index"]) == ("proteinmpnn", "proteinmpnn_v_48_020", place)
+        assert (told["temperature"], told["side_chains"]) == (0.1, PACKING_WEIGHTS)
+        hashes = [hashlib.sha256(name.encode()).hexdigest() for name in ("proteinmpnn_v_48_020", PACKING_WEIGHTS)]
+        assert [told["weights_sha256"], told["side_chains_sha256"]] == hashes
+        judge = "".join(f"trrosetta_{letter}" for letter in "abcde")
+        assert record["judge"] == {
+            "model": "trrosetta", "weights_sha256": hashlib.sha256(judge.encode()).hexdigest()
+        }  # fmt: skip
+        text = (tmp_path / f"design_1_{place + 1}.cif").read_text()
+        assert '"temperature": 0.1' in text
+        assert hashes[1] in text
+
+
+def test_the_record_of_the_networks_own_sequences_has_the_temperature_that_was_taken(planned, tmp_path) -> None:
+    made(planned(1, sequences=2, refold="none", avoid="C"), tmp_path)
+    told = recorded_of(tmp_path, "design_1_2")["sequence"]
+    assert (told["model"], told["temperature"]) == ("own", 1.0)
+    assert not {"weights", "side_chains"} & told.keys()
 
 
 @pytest.mark.parametrize("model", ["own", "proteinmpnn"])
