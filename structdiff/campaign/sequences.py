@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from structdiff import pipeline
 from structdiff.campaign.allowed_letters import allowed_by_row
+from structdiff.campaign.finished_files import read_json
 from structdiff.campaign.plan import PACKING_WEIGHTS, SEQUENCE_WEIGHTS, Campaign
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.constraints.sequenced import relaxed_design
@@ -248,13 +248,7 @@ def _with_b_factor(structure: Structure, values: Mapping[tuple[str, int], float]
 
 def read_backbone(folder: Path, name: str) -> BackboneFiles:
     """A finished backbone from its files. Raises InputError where one is missing or damaged."""
-    parts = {}
-    for part in ("residue_map", "confidence"):
-        path = folder / f"{name}.{part}.json"
-        try:
-            parts[part] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot be read: {error}", path=path) from None
+    parts = {part: read_json(folder / f"{name}.{part}.json") for part in ("residue_map", "confidence")}
     return BackboneFiles(structure=read_structure(folder / f"{name}.cif"), **parts)
 
 

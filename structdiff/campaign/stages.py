@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from structdiff import pipeline
 from structdiff.campaign.allowed_letters import check_layout
+from structdiff.campaign.finished_files import read_json
 from structdiff.campaign.judging import judge_columns
 from structdiff.campaign.measures import backbone_columns, hotspot_residues, refold_columns, verdict_columns
 from structdiff.campaign.plan import Campaign
@@ -149,7 +150,7 @@ class Bench:
     def _record_judge(self, name: str) -> None:
         """Adds the judge to the provenance of a design, whose files may be older than the wish for a judge."""
         path = self.folder / f"{name}.confidence.json"
-        confidence = json.loads(path.read_text(encoding="utf-8"))
+        confidence = read_json(path)
         confidence["provenance"]["judge"] = dict(self.campaign.asked["judge"]["judge"])
         write_atomically(path, json_text(confidence))
 
@@ -172,7 +173,7 @@ class Bench:
             yield each, {"columns": {**refolded.scores, **columns}}
 
     def _residue_map(self, name: str) -> dict[str, Any]:
-        return json.loads((self.folder / f"{name}.residue_map.json").read_text(encoding="utf-8"))
+        return read_json(self.folder / f"{name}.residue_map.json")
 
 
 def _judged_again(sequenced: Sequenced, backbone: BackboneFiles) -> dict[str, Any]:
