@@ -34,6 +34,7 @@ from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, Verdict
 from structdiff.output.symmetric import finished_assembly, whole_map, whole_trajectory
 from structdiff.structure.assembly import symmetric_assembly
+from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.verdicts import backbone_verdicts, proximity_verdict, template_verdicts
 from structdiff.version import __version__
@@ -249,13 +250,16 @@ def _with_sequence(job: Job, structure: Structure, logits: Tensor, generator: to
     """The designed residues renamed by the network's own sequence head; their side chains are not built.
 
     Each residue is drawn from its own distribution, since the most likely one everywhere would be leucine nearly
-    everywhere. Gumbel noise makes the draw: no rounding of the logits changes it but at a tie.
+    everywhere. Gumbel noise makes the draw: no rounding of the logits changes it but at a tie. Chains
+    that are alike get the letters of the first of them.
     """
     hidden = _is_designed(job)
     uniform = torch.rand(len(logits), len(_AMINO_ACIDS), generator=generator).clamp(min=1e-9)
     drawn = _AMINO_ACIDS[(logits[:, _AMINO_ACIDS] - torch.log(-torch.log(uniform))).argmax(-1)].numpy()
     names = structure.residues.name.astype("U5")
     names[job.tokens.residue[hidden]] = [RESTYPES[index] for index in drawn[hidden]]
+    for alike in _alike(job):
+        names[alike] = names[alike[0]]
     renamed = dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
     return renamed.select(job.visible)
 
@@ -263,6 +267,13 @@ def _with_sequence(job: Job, structure: Structure, logits: Tensor, generator: to
 def _is_designed(job: Job) -> np.ndarray:
     """Tokens whose amino acid is open."""
     return (~job.features.condition.sequence_known).numpy() & (job.features.token.kind == ChainKind.PROTEIN).numpy()
+
+
+def _alike(job: Job) -> list[list[int]]:
+    """Rows of residues that get one amino acid, since their chains are alike in the file that they begin with."""
+    assert job.spec is not None
+    assert job.layout is not None
+    return rows_alike(job.structure, alike_chains(job.spec, job.layout, job.motif))
 
 
 def _sequence_probabilities(job: Job, logits: Tensor) -> np.ndarray:

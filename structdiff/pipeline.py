@@ -162,10 +162,16 @@ def job_of(spec: DesignSpec, number: int) -> Job:
     return _job(spec, motif, number, 0)
 
 
+def layout_of(spec: DesignSpec, number: int) -> tuple[DesignSpec, Layout, Structure | None]:
+    """The request with what its motif tells, the layout of one design, and the motif; raises InputError."""
+    spec, motif = resolve_design(spec)
+    return spec, sampled_layout(spec, number), motif
+
+
 def layouts(problem: DesignSpec | Problem | None = None, **asked: Any) -> list[Layout]:
     """The layout of every design, as ``structdiff design --dry-run`` draws it; nothing is computed."""
     spec, _ = resolve_design(asked_spec(problem, asked))
-    return [_layout(spec, index) for index in range(spec.num_designs)]
+    return [sampled_layout(spec, index) for index in range(spec.num_designs)]
 
 
 def score(structure: Structure | str | Path, *, weights: str | Path = "mini", device: str = "auto") -> Confidence:
@@ -176,6 +182,11 @@ def score(structure: Structure | str | Path, *, weights: str | Path = "mini", de
     tokens = tokenise(structure)
     features = build_features(structure, tokens=tokens, only_resolved=True)
     return confidence_of(engine.judge(features), features, tokens, structure)
+
+
+def sampled_layout(spec: DesignSpec, number: int) -> Layout:
+    """The layout of one design of a resolved request: lengths depend on the seed and the design's number alone."""
+    return spec.sample_layout(np.random.default_rng([spec.seed, number]))
 
 
 def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
@@ -194,13 +205,8 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
 
 def _job(spec: DesignSpec, motif: Structure | None, number: int, draw: int) -> Job:
     """The job of one draw of a design: what was asked, and the fold plan that was drawn for it where there is one."""
-    layout = _layout(spec, number)
+    layout = sampled_layout(spec, number)
     anchors = {} if motif is None else motif_anchors(spec, layout, motif)
     stream = [spec.seed, number, 1] + ([draw] if draw else [])
     planned = with_fold_plan(spec, layout, np.random.default_rng(stream), anchors)
     return replace(design_job(planned, layout, motif, number), request=design_request(spec), user=spec)
-
-
-def _layout(spec: DesignSpec, index: int) -> Layout:
-    """Lengths are drawn from the seed and the design's number alone."""
-    return spec.sample_layout(np.random.default_rng([spec.seed, index]))

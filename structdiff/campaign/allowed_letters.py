@@ -8,7 +8,8 @@ import numpy as np
 
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
 from structdiff.errors import InputError
-from structdiff.structure.selection import parse_selection, select_residues
+from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.structure.selection import ResidueRange, parse_selection, select_residues
 from structdiff.structure.tables import Structure
 
 KEY = "allow_at"
@@ -43,6 +44,38 @@ def check_allowed(text: str, avoid: str, chains: Collection[str]) -> None:
                 raise InputError("the designs have no such chain", key=KEY, found=part.chain, allowed=sorted(chains))
 
 
+def check_layout(text: str, layout: Layout, open_: np.ndarray) -> None:
+    """Raises InputError where a residue is not in a layout, or keeps its type. open_: which do not, (residue,)."""
+    place = {residue.id: row for row, residue in enumerate(layout.residues)}
+    for selection, letters in parse_allowed(text):
+        for part in parse_selection(selection, list(layout.chains)):
+            for residue in _of_range(layout, part):
+                if not open_[place[residue.id]]:
+                    raise _keeps_its_type(f"{residue.id}={letters}")
+
+
+def _of_range(layout: Layout, part: ResidueRange) -> tuple[LayoutResidue, ...]:
+    """The residues of a layout from the first to the last of a range. Raises InputError where these are not there."""
+    chain = layout.chains.get(part.chain, ())
+    if part.first is None or part.last is None:
+        return chain
+    places = {(residue.number, residue.insertion_code): place for place, residue in enumerate(chain)}
+    for end in (part.first, part.last):
+        if end not in places:
+            allowed = f"{chain[0].id} to {chain[-1].id}" if chain else f"chains {', '.join(layout.chains)}"
+            raise InputError("the design has no such residue", key=KEY, found=f"{part.chain}{end[0]}{end[1]}",
+                             allowed=allowed)  # fmt: skip
+    if places[part.last] < places[part.first]:
+        named = f"{part.chain}{part.first[0]}{part.first[1]}-{part.last[0]}{part.last[1]}"
+        raise InputError("the range runs backwards", key=KEY, found=named)
+    return chain[places[part.first] : places[part.last] + 1]
+
+
+def _keeps_its_type(named: str) -> InputError:
+    return InputError("the residue keeps its type", key=KEY, found=named,
+                      allowed="new residues, and redesigned ones")  # fmt: skip
+
+
 def allowed_by_row(
     text: str, structure: Structure, fixed: np.ndarray, alike: Iterable[Collection[int]]
 ) -> dict[int, str]:
@@ -69,7 +102,5 @@ def allowed_by_row(
             chain = structure.chains.name[structure.residues.chain[row]]
             residues = structure.residues
             named = f"{chain}{residues.author_seq_id[row]}{residues.insertion_code[row]}={letters}"
-            raise InputError(
-                "the residue keeps its type", key=KEY, found=named, allowed="new residues, and redesigned ones"
-            )
+            raise _keeps_its_type(named)
     return found

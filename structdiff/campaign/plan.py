@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from structdiff.campaign.allowed_letters import check_allowed, parse_allowed
+from structdiff.campaign.allowed_letters import check_allowed, check_layout, parse_allowed
 from structdiff.campaign.work import DESIGN_STAGES, NewWork
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
 from structdiff.errors import InputError
+from structdiff.structure.open_residues import open_residues
 
 if TYPE_CHECKING:
     from structdiff.model.checkpoint import Weights
     from structdiff.options import RunOptions
     from structdiff.spec.design import DesignSpec
+    from structdiff.spec.layout import Layout
+    from structdiff.structure.tables import Structure
 
 #: Models of sequences: the published weights of each. ``own`` is the network's own sequence head.
 SEQUENCE_WEIGHTS: Mapping[str, str] = {
@@ -33,6 +34,8 @@ REFOLDERS = ("own", "none")
 #: The temperature at which each model is drawn from unless another is asked for.
 _TEMPERATURES = {"own": 1.0}
 _MPNN_TEMPERATURE = 0.1
+#: How many layouts are looked at for one that has the residues that letters are asked of.
+_LAYOUTS = 1000
 #: Between a backbone's name and the numbers of the sequences that a later run adds, in the name of that work.
 _LOT = ":"
 
@@ -90,7 +93,8 @@ class CampaignSettings:
 class Campaign:
     """A campaign as its workers need it: everything is decided.
 
-    asked: what decides the results of each stage that there is. sequence_model: the one that is used. bare: the folder
+    asked: what decides the results of each stage that there is. sequence_model: the one that is used. packing_hash: of
+    the weights that build its side chains, None where these are not built. bare: the folder
     was begun with one sequence a backbone, so that the first design bears the backbone's name; beside: and that design
     is the backbone itself, with the sequence that the network gave it.
     """
@@ -101,6 +105,7 @@ class Campaign:
     sequence_model: str
     asked: Mapping[str, Mapping[str, Any]]
     weights_hash: Mapping[str, str]
+    packing_hash: str | None = None
     bare: bool = False
     beside: bool = False
 
@@ -169,12 +174,12 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     from structdiff.assembly import provenance_of
     from structdiff.jobs import design_request
     from structdiff.pipeline import resolve_design
+    from structdiff.published_weights import is_present
 
     model = _sequence_model(settings)
-    resolved = resolve_design(spec)[0]
+    resolved, motif = resolve_design(spec)
     request = design_request(resolved)
-    chains = resolved.sample_layout(np.random.default_rng([spec.seed, 0])).chains
-    check_allowed(settings.allow_at, settings.avoid, chains.keys())
+    _check_allow_at(settings, resolved, motif)
     backbone = provenance_of(request, weights, options, seed=spec.seed, index=0, device="").as_data()
     asked: dict[str, Mapping[str, Any]] = {"backbone": backbone}
     hashes = {"backbone": weights.sha256}
@@ -195,10 +200,36 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     if refolder is not None:
         asked["refold"] = {**sequenced, "refolder": refolder, "target": "template"}
         hashes["refold"] = "" if settings.refold_command else weights.sha256
+    packs = model != "own" and is_present(PACKING_WEIGHTS)
     return Campaign(
         spec=spec, options=options, settings=settings, sequence_model=model, asked=asked, weights_hash=hashes,
+        packing_hash=_file_hash(PACKING_WEIGHTS) if packs else None,
         bare=settings.sequences == 1, beside="sequence" not in asked,
     )  # fmt: skip
+
+
+def _check_allow_at(settings: CampaignSettings, spec: DesignSpec, motif: Structure | None) -> None:
+    """Raises InputError for residues that none of the designs has, or that keep their type in all of them.
+
+    spec: with its stretches looked up. Of designs whose lengths differ some may have what others do not: these fail
+    alone, before anything is drawn of them.
+    """
+    from structdiff.pipeline import sampled_layout
+
+    text, first = settings.allow_at, sampled_layout(spec, 0)
+    check_allowed(text, settings.avoid, first.chains.keys())
+    refused: dict[Layout, InputError] = {}
+    for number in range(min(spec.num_designs, _LAYOUTS) if text else 0):
+        layout = sampled_layout(spec, number)
+        try:
+            check_layout(text, layout, open_residues(spec, layout, motif))
+            return
+        except InputError as error:
+            refused[layout] = error
+    if len(refused) == 1:
+        raise refused[first]
+    if refused:
+        raise InputError(f"{refused[first]}; so it is in all {len(refused)} layouts that were drawn")
 
 
 def plan_as_begun(campaign: Campaign, facts: Mapping[str, Any]) -> Campaign:

@@ -77,12 +77,12 @@ def _together_then_alone(bench: Bench, stage: str, work: Sequence[Work]) -> list
     try:
         outcomes = list(bench.run(stage, work, None))
     except Exception as error:
-        for name in _known(bench.folder) - before:
+        for name in _known(bench.folder).keys() - before.keys():
             (bench.folder / name).unlink()
         if len(work) == 1:
             return [recorded(error)]
         return [found for each in work for found in _together_then_alone(bench, stage, [each])]
-    new = {name: (bench.folder / name).read_bytes() for name in _known(bench.folder) - before}
+    new = {name: content for name, content in _known(bench.folder).items() if before.get(name) != content}
     # All files travel with the first: the driver writes them before it records anything.
     return [
         (each.work.id, dict(each.result), each.seconds, new if place == 0 else {})
@@ -90,8 +90,8 @@ def _together_then_alone(bench: Bench, stage: str, work: Sequence[Work]) -> list
     ]
 
 
-def _known(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+def _known(folder: Path) -> Files:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @dataclass(kw_only=True)

@@ -16,6 +16,7 @@ from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.measures import designed_chains
 from structdiff.campaign.results import DesignResult, last_line
 from structdiff.campaign.selection import Funnel
+from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.evaluation.diversity import CLUSTER_TM, diversity, nearest_references
@@ -24,6 +25,7 @@ from structdiff.evaluation.novelty import references_of_chains
 from structdiff.output.prediction import requested
 from structdiff.output.report import ReportDesign, write_report
 from structdiff.structure.files import read_structure
+from structdiff.structure.tables import Structure
 
 REPORT = "report.html"
 #: Of more designs than this, so many are taken for the share of one fold.
@@ -71,25 +73,37 @@ def _with_nearest(
     """The designs with the TM-score to the nearest reference, and a warning for each that is nearly one."""
     if not references or not results:
         return list(results), []
-    chains = [_designed(each, folder) for each in results]
+    read = {each.name: chain for each in results if (chain := _designed(each, folder)) is not None}
+    lost = [f"the files of {each.name} are damaged" for each in results if each.name not in read]
+    if not read:
+        return list(results), lost
+    chains = list(read.values())
     length = int(np.median([len(chain) for chain in chains]))
     traces = [chain.positions[:, CA] for chain in chains]
     scores, names = nearest_references(traces, fold_embedding(chains), references_of_chains(references, length))
+    nearest = dict(zip(read, scores.tolist(), strict=True))
     found = [
-        dataclasses.replace(each, columns={**each.columns, "nearest_tm": None if score != score else round(score, 3)})
-        for each, score in zip(results, scores.tolist(), strict=True)
+        dataclasses.replace(each, columns={**each.columns, "nearest_tm": _score(nearest.get(each.name))})
+        for each in results
     ]
     notes = [
-        f"{each.name} is a near-copy of {name} (TM-score {score:.2f})"
-        for each, score, name in zip(results, scores.tolist(), names, strict=True)
+        f"{design} is a near-copy of {name} (TM-score {score:.2f})"
+        for (design, score), name in zip(nearest.items(), names, strict=True)
         if score >= _COPY
     ]
-    return found, notes if len(notes) <= _SAID else [*notes[:_SAID], f"... and {len(notes) - _SAID} more near-copies"]
+    more = [f"... and {len(notes) - _SAID} more near-copies"] if len(notes) > _SAID else []
+    return found, [*lost, *notes[:_SAID], *more]
 
 
-def _designed(result: DesignResult, folder: Path) -> Backbone:
-    """The designed chains of a design, whole residues only."""
-    structure = read_structure(folder / f"{result.name}.cif")
+def _score(score: float | None) -> float | None:
+    return None if score is None or score != score else round(score, 3)
+
+
+def _designed(result: DesignResult, folder: Path) -> Backbone | None:
+    """The designed chains of a design, whole residues only; None where its file cannot be read."""
+    structure = _read(folder / f"{result.name}.cif")
+    if structure is None:
+        return None
     chains = designed_chains(structure, _read_map(folder / f"{result.name}.residue_map.json") or {})
     atoms = np.isin(structure.chains.name, chains)[structure.atom_chain] & structure.atoms.resolved
     backbone = Backbone.from_structure(structure.select(atoms))
@@ -161,7 +175,17 @@ def one_fold_share(results: Sequence[DesignResult], folder: Path) -> float | Non
     return float(diversity(traces).near.mean(1).max() + 1 / len(traces))
 
 
+def _read(path: Path) -> Structure | None:
+    """A structure; None where it cannot be read, which takes no other design out of the report."""
+    try:
+        return read_structure(path)
+    except InputError:
+        return None
+
+
 def _alpha(path: Path) -> np.ndarray:
-    structure = read_structure(path)
+    structure = _read(path)
+    if structure is None:
+        return np.zeros((0, 3))
     chosen = structure.atoms.resolved & (structure.atoms.name == "CA") & (structure.atoms.element == 6)
     return structure.atoms.positions[chosen].astype(np.float64)

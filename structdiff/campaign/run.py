@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structdiff.campaign.filters import Filter, parse_filter
+from structdiff.campaign.finished_files import files_of, is_whole
 from structdiff.campaign.manifest import MANIFEST, Manifest
 from structdiff.campaign.plan import Campaign, plan_as_begun
 from structdiff.campaign.results import DesignResult, read_results
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Beginnings of files that a write which was cut short may leave behind.
 _UNFINISHED = re.compile(r"\..+\.(cif|pdb|json|csv|fasta|html)\.\w+")
+
+#: How many damaged files are named.
+_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +87,13 @@ class Run:
                         "--overwrite", path=self.folder,
                     )  # fmt: skip
 
-    def prepare(self, manifest: Manifest, *, overwrite: bool = False) -> int:
+    def prepare(
+        self, manifest: Manifest, *, overwrite: bool = False, on_note: Callable[[str], None] | None = None
+    ) -> int:
         """Brings the manifest up to what is asked; how many designs are finished already.
 
-        overwrite: what is there under this name is removed. Raises InputError where somebody is working on it.
+        overwrite: what is there under this name is removed. on_note: is told of damaged files, which count as missing.
+        Raises InputError where somebody is working on it.
         """
         if overwrite:
             manifest.release_abandoned()
@@ -102,8 +109,9 @@ class Run:
         manifest.drop_open(self.name, self.campaign.stages)
         manifest.note_run(self.name, self._facts())
         manifest.add(self.campaign.work("backbone", self.campaign.backbone_name(n), n) for n in self.numbers)
-        for stage in self.campaign.stages:
-            manifest.redo([each for each in self._done(manifest, stage) if self._is_gone(each)])
+        damaged = self._redo_what_is_gone(manifest)
+        if damaged and on_note is not None:
+            on_note(_damage(damaged))
         self._add_sequences(manifest)
         for stage in self.campaign.stages:
             for each in self._done(manifest, stage):
@@ -212,17 +220,45 @@ class Run:
             "judge": "trrosetta" if "judge" in campaign.stages else "none",
         }  # fmt: skip
 
-    def _is_gone(self, work: Work) -> bool:
-        """Whether finished work has lost its structure."""
-        name = f"{work.name}.cif"
-        if work.stage == "judge":
-            return False
-        if work.stage == "refold":
-            return not (self.folder / REFOLDED / name).is_file()
+    def _redo_what_is_gone(self, manifest: Manifest) -> list[Path]:
+        """Work whose files are missing or damaged waits again; the damaged ones.
+
+        What goes on from work that waits is forgotten, and follows from it anew once that is done.
+        """
+        backbones: set[str] = set()
+        designs: set[str] = set()
+        damaged: dict[Path, None] = {}
+        for stage in self.campaign.stages:
+            again, later = [], []
+            for each in self._done(manifest, stage):
+                # The judge is named in the files of its design: where these are made again, it judges again.
+                judges_again = stage == "judge" and each.name in designs
+                broken = [path for path in self._files(each) if not path.is_file() or not is_whole(path)]
+                if broken or judges_again:
+                    follows = each.parent in backbones if stage == "sequence" else each.name in designs
+                    (later if follows else again).append(each)
+                    damaged |= dict.fromkeys(path for path in broken if path.is_file())
+            manifest.redo(again)
+            manifest.drop(later)
+            backbones |= {each.name for each in again if stage == "backbone"}
+            designs |= {name for each in (*again, *later) for name in self._makes(each)}
+        return list(damaged)
+
+    def _makes(self, work: Work) -> list[str]:
+        """The designs whose files a piece of work writes."""
         if work.stage == "backbone":
-            folder = self.folder if self.campaign.beside else self.folder / BACKBONES
-            return not (folder / name).is_file()
-        return not all((self.folder / f"{each}.cif").is_file() for each in designs_of(work.result or {}) or ())
+            return [work.name] if self.campaign.beside and "sequence" not in self.campaign.stages else []
+        return designs_of(work.result or {}) or [] if work.stage == "sequence" else []
+
+    def _files(self, work: Work) -> list[Path]:
+        """The files that finished work must have left."""
+        if work.stage == "judge":
+            return []
+        if work.stage == "refold":
+            return [self.folder / REFOLDED / f"{work.name}.cif"]
+        if work.stage == "backbone":
+            return files_of(self.folder if self.campaign.beside else self.folder / BACKBONES, [work.name])
+        return files_of(self.folder, designs_of(work.result or {}) or ())
 
     def _remove(self, manifest: Manifest) -> None:
         """Removes all that was made under this name, also by versions that kept no manifest."""
@@ -232,6 +268,13 @@ class Run:
         for folder in (self.folder, self.folder / BACKBONES, self.folder / REFOLDED):
             remove_structures(folder, names)
         manifest.remove(self.name)
+
+
+def _damage(paths: Sequence[Path]) -> str:
+    """Damaged files in one line."""
+    names = [path.name for path in paths]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"damaged files count as missing, to be made again: {', '.join(names[:_NAMED])}{more}"
 
 
 def folder_results(manifest: Manifest) -> list[DesignResult]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,17 @@ import numpy as np
 
 from structdiff import pipeline
 from structdiff.campaign.allowed_letters import allowed_by_row
-from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
+from structdiff.campaign.finished_files import read_json
+from structdiff.campaign.plan import PACKING_WEIGHTS, SEQUENCE_WEIGHTS, Campaign
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.constraints.sequenced import relaxed_design
 from structdiff.errors import InputError
 from structdiff.jobs import Job
 from structdiff.judgement import finished_verdicts, unit_of
-from structdiff.output.prediction import Verdict, chain_sequences
+from structdiff.output.prediction import Verdict
 from structdiff.structure.files import read_structure
 from structdiff.structure.keys import residue_keys
+from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import Structure
 
 
@@ -29,12 +30,13 @@ from structdiff.structure.tables import Structure
 class Sequenced:
     """A backbone with one sequence.
 
-    columns: what the model of sequences says of it. verdicts: on the structure with its sequence, where that has moved;
-    None where those on the backbone hold.
+    columns: what the model of sequences says of it. record: what it was made with, for its provenance. verdicts: on the
+    structure with its sequence, where that has moved; None where those on the backbone hold.
     """
 
     structure: Structure
     columns: Mapping[str, float | None]
+    record: Mapping[str, Any]
     verdicts: tuple[Verdict, ...] | None = None
 
 
@@ -47,16 +49,59 @@ class BackboneFiles:
     confidence: Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of the sequences of a backbone, by rows of its residues.
+
+    fixed: those that keep their type, (residue,) bool. tied: those that get one amino acid. allowed: the letters that
+    they may be, where not all may.
+    """
+
+    fixed: np.ndarray
+    tied: list[list[int]]
+    allowed: Mapping[int, str]
+
+
 def sequences_for(
     backbone: BackboneFiles, campaign: Campaign, number: int, places: range, device: str
 ) -> list[Sequenced]:
-    """The sequences of these places (from 0): each the same for the same seed and backbone, whatever else is drawn."""
+    """The sequences of these places (from 0): each the same for the same seed and backbone, whatever else is drawn.
+
+    A backbone of which every residue keeps its type has its sequence already: it is the design.
+    """
+    asked = asked_of(backbone, campaign, number)
+    if asked.fixed.all():
+        columns = {"sequence_nll": None} | ({} if campaign.sequence_model == "own" else {"recovery": None})
+        return [Sequenced(structure=backbone.structure, columns=columns, record={"model": "none"}) for _ in places]
     if campaign.sequence_model == "own":
-        return _own(backbone, campaign, number, places)
-    return _published(backbone, campaign, number, places, device)
+        return _own(backbone, campaign, number, places, asked)
+    return _published(backbone, campaign, number, places, asked, device)
 
 
-def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range) -> list[Sequenced]:
+def asked_of(backbone: BackboneFiles, campaign: Campaign, number: int) -> Asked:
+    """What is asked of the sequences of a backbone. Raises InputError for letters at residues that keep their type."""
+    structure, text = backbone.structure, campaign.settings.allow_at
+    tied = rows_alike(structure, _alike_chains(backbone, campaign, number))
+    fixed = _fixed_residues(backbone, tied)
+    return Asked(fixed=fixed, tied=tied, allowed=allowed_by_row(text, structure, fixed, tied) if text else {})
+
+
+def _alike_chains(backbone: BackboneFiles, campaign: Campaign, number: int) -> list[tuple[str, ...]]:
+    """Names of chains that get one sequence: copies of a symmetric design, and those that are alike in the input."""
+    spec, layout, motif = pipeline.layout_of(campaign.spec, number)
+    groups = alike_chains(spec, layout, motif)
+    symmetry = backbone.residue_map.get("symmetry")
+    if symmetry is None:
+        return groups
+    first, *others = (copy["chains"] for copy in symmetry["copies"])
+    alone = set(layout.chains) - {name for group in groups for name in group}
+    return [
+        (*group, *(chains[first.index(name)] for chains in others for name in group))
+        for group in (*groups, *((name,) for name in first if name in alone))
+    ]
+
+
+def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range, asked: Asked) -> list[Sequenced]:
     """Draws from what the network's sequence head thinks of each open residue; equal chains are drawn alike.
 
     Where nothing else is asked, the first is the one that the backbone came with.
@@ -68,8 +113,7 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
     letters = confidence["amino_acids"]
     shares = np.array([row or [None] * len(letters) for row in confidence["sequence_probabilities"]], float)
     rows = _residue_of_token(backbone)
-    allowed = _allowed(backbone, campaign)
-    found = []
+    allowed, found = asked.allowed, []
     for place in places:
         random = np.random.default_rng([campaign.spec.seed, number, place])
         logits = np.log(np.clip(shares, 1e-6, None)) / campaign.temperature
@@ -83,14 +127,28 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
         if place == 0 and settings.plain:
             drawn[open_] = [letters.index(PROTEIN_THREE_TO_ONE[name]) for name in names[rows[open_]]]
         names[rows[open_]] = [PROTEIN_ONE_TO_THREE[letters[index]] for index in drawn[open_]]
+        for alike in asked.tied:  # each takes the letters of the first of its kind
+            names[alike] = names[alike[0]]
+        drawn[open_] = [letters.index(PROTEIN_THREE_TO_ONE[name]) for name in names[rows[open_]]]
         chosen = logits[open_] - np.logaddexp.reduce(logits[open_], -1, keepdims=True)
         nll = -float(np.mean(chosen[np.arange(len(open_)), drawn[open_]])) if len(open_) else None
-        columns, renamed = {"sequence_nll": _short(nll)}, _renamed(backbone, names)
-        if place == 0 and settings.plain:  # relaxed with these letters already
-            found.append(Sequenced(structure=renamed, columns=columns))
-        else:
-            found.append(_finished(renamed, pipeline.job_of(campaign.spec, number), campaign, columns))
+        made = Sequenced(
+            structure=_renamed(backbone, names), columns={"sequence_nll": _short(nll)}, record=_record(campaign, place)
+        )
+        if place != 0 or not settings.plain:  # else it is relaxed with these letters already
+            made = _finished(made, pipeline.job_of(campaign.spec, number), campaign)
+        found.append(made)
     return found
+
+
+def _record(campaign: Campaign, place: int) -> dict[str, Any]:
+    """What a sequence is made with: the settings of the campaign, and what these leave open. place: from 0."""
+    record = {**campaign.asked["sequence"]["sequence_settings"], "temperature": campaign.temperature, "index": place}
+    if campaign.sequence_model in SEQUENCE_WEIGHTS:
+        record["weights"] = SEQUENCE_WEIGHTS[campaign.sequence_model]
+    if campaign.packing_hash is not None:
+        record |= {"side_chains": PACKING_WEIGHTS, "side_chains_sha256": campaign.packing_hash}
+    return record
 
 
 def _residue_of_token(backbone: BackboneFiles) -> np.ndarray:
@@ -111,26 +169,17 @@ def renamed_tokens(backbone: BackboneFiles, structure: Structure) -> list[str]:
 
 def _renamed(backbone: BackboneFiles, names: np.ndarray) -> Structure:
     """The backbone with its chains' residues renamed; of those that changed only the backbone's atoms are kept."""
-    structure = _tied(backbone.structure, names)
-    changed = structure.residues.name != backbone.structure.residues.name
+    given = backbone.structure
+    structure = dataclasses.replace(given, residues=dataclasses.replace(given.residues, name=names))
+    changed = structure.residues.name != given.residues.name
     main = np.isin(structure.atoms.name, ("N", "CA", "C", "O", "OXT"))
     return structure.select(structure.atoms.resolved & (main | ~changed[structure.atoms.residue]))
 
 
-def _tied(structure: Structure, names: np.ndarray) -> Structure:
-    """Chains that were alike stay alike: each takes the letters of the first of its kind."""
-    sequences = chain_sequences(structure)
-    first: dict[str, int] = {}
-    for row, name in enumerate(structure.chains.name.tolist()):
-        if name in sequences:
-            model = first.setdefault(sequences[name], row)
-            names[structure.chain_residues(row)] = names[structure.chain_residues(model)]
-    return dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
-
-
-def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places: range, device: str) -> list[Sequenced]:
+def _published(
+    backbone: BackboneFiles, campaign: Campaign, number: int, places: range, asked: Asked, device: str
+) -> list[Sequenced]:
     from structdiff.inverse_folding import design_sequences
-    from structdiff.published_weights import is_present
 
     settings, structure = campaign.settings, backbone.structure
     found = design_sequences(
@@ -140,59 +189,46 @@ def _published(backbone: BackboneFiles, campaign: Campaign, number: int, places:
         first=places.start,
         temperature=campaign.temperature,
         seed=int(np.random.SeedSequence([campaign.spec.seed, number]).generate_state(1)[0]),
-        fixed=fixed_residues(backbone, campaign),
+        fixed=asked.fixed,
         banned=settings.avoid,
-        allowed=_allowed(backbone, campaign) or None,
-        tied=tied_rows(structure) or None,
-        pack=is_present(PACKING_WEIGHTS),
+        allowed=asked.allowed or None,
+        tied=asked.tied or None,
+        pack=campaign.packing_hash is not None,
         device=device,
     )
     confidence = _residue_b_factor(structure)
     job = pipeline.job_of(campaign.spec, number)
     return [
         _finished(
-            _with_b_factor(each.structure, confidence), job, campaign,
-            {"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
+            Sequenced(
+                structure=_with_b_factor(each.structure, confidence),
+                columns={"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
+                record=_record(campaign, each.index),
+            ), job, campaign,
         )
         for each in found
     ]  # fmt: skip
 
 
-def _finished(structure: Structure, job: Job, campaign: Campaign, columns: Mapping[str, float | None]) -> Sequenced:
+def _finished(made: Sequenced, job: Job, campaign: Campaign) -> Sequenced:
     """A backbone with its new sequence, relaxed with the side chains that it has where relaxation is wanted."""
+    structure = made.structure
     asked = job.kept_at(unit_of(job, structure).atoms.positions) if campaign.options.relax else None
     if asked is not None:
         structure = relaxed_design(structure, asked, None if job.symmetry is None else job.symmetry.operators)
-    return Sequenced(structure=structure, columns=columns, verdicts=finished_verdicts(job, structure))
+    return dataclasses.replace(made, structure=structure, verdicts=finished_verdicts(job, structure))
 
 
-def fixed_residues(backbone: BackboneFiles, campaign: Campaign) -> np.ndarray:
+def _fixed_residues(backbone: BackboneFiles, tied: list[list[int]]) -> np.ndarray:
     """Which residues of a backbone keep their type: all whose amino acid was not open."""
-    structure = backbone.structure
-    fixed = np.ones(len(structure.residues), bool)
+    fixed = np.ones(len(backbone.structure.residues), bool)
     rows = _residue_of_token(backbone)
     open_ = np.array([row is not None and row[0] is not None for row in backbone.confidence["sequence_probabilities"]])
     fixed[rows[open_ & (rows >= 0)]] = False
-    for alike in tied_rows(structure):
+    for alike in tied:
         # Of a large symmetric assembly only the copies that were judged have probabilities.
         fixed[alike] = fixed[alike].all()
     return fixed
-
-
-def _allowed(backbone: BackboneFiles, campaign: Campaign) -> dict[int, str]:
-    """The letters that residues may be, by row, where not all may."""
-    asked, structure = campaign.settings.allow_at, backbone.structure
-    return allowed_by_row(asked, structure, fixed_residues(backbone, campaign), tied_rows(structure)) if asked else {}
-
-
-def tied_rows(structure: Structure) -> list[list[int]]:
-    """Rows of residues that stand at the same place of chains that are alike, and stay alike."""
-    groups: dict[str, list[slice]] = {}
-    names = structure.chains.name.tolist()
-    for name, letters in chain_sequences(structure).items():
-        groups.setdefault(letters, []).append(structure.chain_residues(names.index(name)))
-    alike = [[range(part.start, part.stop) for part in group] for group in groups.values() if len(group) > 1]
-    return [list(rows) for group in alike for rows in zip(*group, strict=True)]
 
 
 def _residue_b_factor(structure: Structure) -> dict[tuple[str, int], float]:
@@ -212,13 +248,7 @@ def _with_b_factor(structure: Structure, values: Mapping[tuple[str, int], float]
 
 def read_backbone(folder: Path, name: str) -> BackboneFiles:
     """A finished backbone from its files. Raises InputError where one is missing or damaged."""
-    parts = {}
-    for part in ("residue_map", "confidence"):
-        path = folder / f"{name}.{part}.json"
-        try:
-            parts[part] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot be read: {error}", path=path) from None
+    parts = {part: read_json(folder / f"{name}.{part}.json") for part in ("residue_map", "confidence")}
     return BackboneFiles(structure=read_structure(folder / f"{name}.cif"), **parts)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structdiff import pipeline
+from structdiff.campaign.allowed_letters import check_layout
+from structdiff.campaign.finished_files import read_json
 from structdiff.campaign.judging import judge_columns
 from structdiff.campaign.measures import backbone_columns, hotspot_residues, refold_columns, verdict_columns
 from structdiff.campaign.plan import Campaign
@@ -24,6 +26,7 @@ from structdiff.output.prediction import chain_sequences, polymer_kinds, request
 from structdiff.output.trajectory import write_trajectory
 from structdiff.output.whole_target import drawn_part
 from structdiff.structure.files import read_structure, write_atomically, write_structure
+from structdiff.structure.open_residues import open_residues
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
 
@@ -80,6 +83,8 @@ class Bench:
     def _backbones(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         campaign = self.campaign
         numbers = [each.number for each in work]
+        for number in numbers:
+            self._check_letters(number)
         found = pipeline.design(
             campaign.spec, options=campaign.options, engine=self.engine, numbers=numbers, on_progress=on_progress
         )
@@ -92,6 +97,12 @@ class Bench:
             columns |= backbone_columns(design.structure, design.residue_map)
             yield each, {"columns": columns, "verdicts": verdicts, "sequences": _sequences_of(design.structure),
                          "note": written.note}  # fmt: skip
+
+    def _check_letters(self, number: int) -> None:
+        """Raises InputError for letters asked of residues that a design does not have, before anything is drawn."""
+        if text := self.campaign.settings.allow_at:
+            spec, layout, motif = pipeline.layout_of(self.campaign.spec, number)
+            check_layout(text, layout, open_residues(spec, layout, motif))
 
     def _sequences(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         for each in work:
@@ -111,8 +122,8 @@ class Bench:
     def _write_sequenced(self, sequenced: Sequenced, name: str, backbone: BackboneFiles) -> str:
         """Writes a backbone with a sequence under its own name; what could not be written, in words."""
         folder, structure = ready_folder(self.folder, name), dataclasses.replace(sequenced.structure, name=name)
-        settings = self.campaign.asked["sequence"]["sequence_settings"]
-        provenance = {**backbone.confidence["provenance"], "sequence": settings}
+        provenance = {**backbone.confidence["provenance"], "sequence": dict(sequenced.record)}
+        provenance.pop("judge", None)  # of the backbone where that is a design too
         text = {key: json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
                 for key, value in provenance.items()}  # fmt: skip
         write_structure(structure, folder / f"{name}.cif", provenance=text, confidence=True)
@@ -131,7 +142,17 @@ class Bench:
     def _judge(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         for each in work:
             design = read_structure(self.folder / f"{each.name}.cif")
-            yield each, {"columns": judge_columns(design, self._residue_map(each.name))}
+            columns = judge_columns(design, self._residue_map(each.name))
+            if any(value is not None for value in columns.values()):
+                self._record_judge(each.name)
+            yield each, {"columns": columns}
+
+    def _record_judge(self, name: str) -> None:
+        """Adds the judge to the provenance of a design, whose files may be older than the wish for a judge."""
+        path = self.folder / f"{name}.confidence.json"
+        confidence = read_json(path)
+        confidence["provenance"]["judge"] = dict(self.campaign.asked["judge"]["judge"])
+        write_atomically(path, json_text(confidence))
 
     def _refold(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         designs = [read_structure(self.folder / f"{each.name}.cif") for each in work]
@@ -152,7 +173,7 @@ class Bench:
             yield each, {"columns": {**refolded.scores, **columns}}
 
     def _residue_map(self, name: str) -> dict[str, Any]:
-        return json.loads((self.folder / f"{name}.residue_map.json").read_text(encoding="utf-8"))
+        return read_json(self.folder / f"{name}.residue_map.json")
 
 
 def _judged_again(sequenced: Sequenced, backbone: BackboneFiles) -> dict[str, Any]:

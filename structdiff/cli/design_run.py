@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,7 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
     engine = Engine(weights, device=choose_device(campaign.options.device))
     quiet = given["quiet"]
     with Manifest(out) as manifest:
-        finished = run.prepare(manifest, overwrite=overwrite)
+        finished = run.prepare(manifest, overwrite=overwrite, on_note=_noted(quiet))
         _announce(run, finished, estimate, out, quiet)
         failures: list[tuple[Work, Exception]] = []
         try:
@@ -140,7 +140,7 @@ def _do(
         listener = Listener(
             on_progress=_overall(run, manifest, report),
             on_failure=lambda work, error: _tell_failure(work, error, failures, debug=given["debug"]),
-            on_note=None if quiet else lambda text: print(f"note: {text}", file=sys.stderr),
+            on_note=_noted(quiet),
         )
         if given["ray"] is not None:
             from structdiff.campaign.ray_cluster import run_on_ray
@@ -150,6 +150,11 @@ def _do(
             run_processes(run, manifest, pools, listener)
         else:
             run.work(manifest, listener, engine)
+
+
+def _noted(quiet: bool) -> Callable[[str], None] | None:
+    """What tells of notes; None where nothing is to be told."""
+    return None if quiet else lambda text: print(f"note: {text}", file=sys.stderr)
 
 
 def _overall(run: Run, manifest: Manifest, report: OnProgress) -> OnProgress:

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from structdiff.campaign.allowed_letters import allowed_by_row, check_allowed, parse_allowed
+from structdiff.campaign.allowed_letters import allowed_by_row, check_allowed, check_layout, parse_allowed
 from structdiff.errors import InputError
 from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.layout import sample_layout
 from structdiff.structure.complex import build_complex
 
 
@@ -43,3 +45,12 @@ def test_a_residue_that_keeps_its_type_and_one_that_is_not_there_are_refused(dim
         allowed_by_row("A1-3=PG", dimer, fixed, [])
     with pytest.raises(InputError, match="no residue 9"):
         allowed_by_row("A9=PG", dimer, fixed, [])
+
+
+def test_letters_are_asked_of_open_residues_of_the_layout_alone():
+    layout = sample_layout(parse_contigs("3 2"), np.random.default_rng(0))
+    open_ = np.array([True, True, False, True, True])
+    check_layout("A1-2=PG,B=W", layout, open_)
+    for text, said in (("A2-3=P", "A3=P"), ("B3=P", "'B3'; allowed: B1 to B2"), ("A2-1=P", "runs backwards")):
+        with pytest.raises(InputError, match=said):
+            check_layout(text, layout, open_)

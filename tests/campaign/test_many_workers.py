@@ -120,6 +120,22 @@ def test_two_processes_of_which_one_is_killed(planned, tmp_path, monkeypatch) ->
 
 
 @pytest.mark.slow
+def test_files_that_a_stage_made_or_changed_come_back_from_a_cluster(tmp_path) -> None:
+    class Changing:
+        folder = tmp_path
+
+        def run(self, stage, work, _):
+            for name in ("changed", "new"):
+                (tmp_path / name).write_text("after")
+            return [SimpleNamespace(work=each, result={}, seconds=0.0) for each in work]
+
+    for name in ("changed", "kept"):
+        (tmp_path / name).write_text("before")
+    work = [SimpleNamespace(id=1)]
+    ((_, _, _, files),) = ray_cluster._together_then_alone(Changing(), "judge", work)  # type: ignore
+    assert files == {"changed": b"after", "new": b"after"}
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_of_two_workers_of_which_one_is_killed(planned, tmp_path) -> None:

@@ -43,7 +43,9 @@ class QuickBench:
                 time.sleep(self.pause)
                 path = self.folder / FOLDERS[stage] / f"{name}.cif"
                 path.parent.mkdir(exist_ok=True)
-                write_atomically(path, f"{stage} {name} {value}\n" * 50)
+                write_atomically(path, f"data_{name}\n_{stage} {value}\nloop_\n_atom_site.id\n" + "1\n" * 50)
+                for part in ("residue_map", "confidence") if stage != "refold" else ():
+                    write_atomically(path.with_suffix(f".{part}.json"), "{}\n")
             designs = [
                 {"name": n, "columns": {"sequence_nll": v}, "sequences": {}, "note": ""}
                 for n, v in zip(names, values, strict=True)

@@ -1,0 +1,53 @@
+"""Files of finished work: which there must be, and whether they are whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import gemmi
+
+from structdiff.errors import InputError
+
+#: The files of a design that its later stages and the report read, and one that not every design has.
+_PARTS, _NOT_ALWAYS = (".cif", ".residue_map.json", ".confidence.json"), ".pdb"
+#: How a file that is whole begins and ends, without the blanks around it.
+_ENDS = {".json": (b"{", b"}"), ".pdb": (b"", b"END")}
+#: Bytes at the end of a file that are looked at: more than a line of PDB, which is filled up with blanks.
+_TAIL = 256
+
+
+def files_of(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The files that finished designs or backbones must have, and those that they have beside these."""
+    found = [folder / f"{name}{part}" for name in names for part in (*_PARTS, _NOT_ALWAYS)]
+    return [path for path in found if path.suffix != _NOT_ALWAYS or path.is_file()]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file that is there can be read.
+
+    mmCIF is read for its grammar; of JSON, whose tables of pairs are long, and of PDB only both ends are looked at.
+    """
+    try:
+        if path.suffix == ".cif":
+            return any(len(block.find_values("_atom_site.id")) > 0 for block in gemmi.cif.read(str(path)))
+        first, last = _ENDS[path.suffix]
+        with path.open("rb") as file:
+            head = file.read(len(first))
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            return head == first and file.read().rstrip().endswith(last)
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file of a design. Raises InputError where it is missing or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read: {error}", path=path) from None
+    if not isinstance(found, dict):
+        raise InputError("this is no table of a design", path=path)
+    return found
