@@ -244,6 +244,8 @@ CASES = [
     Bad("placed motif without a motif", (*FREE, "--symmetry", "C3:motif=placed"), ("symmetry.motif", "no motif")),
     Bad("noise that is none", ("design", "--partial", "motif.pdb", "--noise", "much"), ("noise", "much"),
         {"motif.pdb": MOTIF}),
+    Bad("two structures to begin with", ("design", "--motif", "motif.pdb", "--partial", "other.pdb"),
+        ("partial", "motif.pdb", "other.pdb"), {"motif.pdb": MOTIF, "other.pdb": MOTIF}),
     Bad("partial diffusion of a missing file", ("design", "--partial", "nowhere.pdb"), ("nowhere.pdb",)),
     Bad("holding everything", ("design", "--partial", "motif.pdb", "--hold", "A"), ("motif.pdb", "hold"),
         {"motif.pdb": MOTIF}),
