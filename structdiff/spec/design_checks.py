@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import Contigs, is_fixed
+from structdiff.spec.contigs import CHAIN_NAME, Contigs, is_fixed
 from structdiff.spec.fold import FOLD_PLANS, check_block_pairs
 from structdiff.spec.lengths import format_length
 
 if TYPE_CHECKING:
     from structdiff.spec.design import DesignSpec
 
-_LIGAND = re.compile(r"[A-Za-z0-9]{1,5}|[A-Za-z]+\d+[A-Za-z]?|\w+:-?\d+[A-Za-z]?")
+_LIGAND = re.compile(rf"[A-Za-z0-9]{{1,5}}|[A-Za-z]+\d+[A-Za-z]?|{CHAIN_NAME}:-?\d+[A-Za-z]?")
 
 
 def check_design(spec: DesignSpec) -> None:

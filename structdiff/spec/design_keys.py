@@ -9,7 +9,7 @@ from typing import Any
 
 from structdiff.errors import InputError
 from structdiff.spec.contig_grammar import parse_contigs, parse_residues, parse_stretches
-from structdiff.spec.contigs import FixedSegment, ResidueId
+from structdiff.spec.contigs import CHAIN_NAME, FixedSegment, ResidueId, chain_prefix
 from structdiff.spec.document import Node
 from structdiff.spec.energies import energy_from_dict, energy_to_dict, parse_energy, scalar
 from structdiff.spec.fold import FOLD_PLANS, parse_block_pairs
@@ -22,7 +22,9 @@ Disulfide = tuple[tuple[str, int], tuple[str, int]]
 #: A residue of the motif, and those of its atoms that are held.
 HeldAtoms = tuple[ResidueId, tuple[str, ...]]
 
-_DISULFIDE = re.compile(r"([A-Za-z]+)(-?\d+)\s*[-:]\s*([A-Za-z]+)(-?\d+)")
+_RESIDUE = rf"(?:([A-Za-z]+)|({CHAIN_NAME}):)(-?\d+)"
+_DISULFIDE = re.compile(rf"{_RESIDUE}-{_RESIDUE}")
+_DISULFIDE_WITH_COLON = re.compile(r"([A-Za-z]+)()(-?\d+):([A-Za-z]+)()(-?\d+)")
 _CROPS = ("auto", "none")
 
 
@@ -52,11 +54,11 @@ def parse_disulfides(text: str) -> tuple[Disulfide, ...]:
     """
     found = []
     for word in re.split(r"\s*,\s*|\s+", text.strip("[] '\"\t\n")):
-        match = _DISULFIDE.fullmatch(word)
-        if match is None or 0 in (int(match[2]), int(match[4])):
+        match = _DISULFIDE.fullmatch(word) or _DISULFIDE_WITH_COLON.fullmatch(word)
+        if match is None or 0 in (int(match[3]), int(match[6])):
             raise InputError("this names no two residues of the design", key="disulfides", found=word,
                              allowed="A2-A14; A-1 is the last residue of chain A")  # fmt: skip
-        found.append(((match[1], int(match[2])), (match[3], int(match[4]))))
+        found.append(((match[1] or match[2], int(match[3])), (match[4] or match[5], int(match[6]))))
     return tuple(found)
 
 
@@ -111,7 +113,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _written_disulfides(value: Iterable[Disulfide]) -> list[str]:
-    return [f"{one[0]}{one[1]}-{other[0]}{other[1]}" for one, other in value]
+    return ["-".join(f"{chain_prefix(chain)}{number}" for chain, number in pair) for pair in value]
 
 
 def _residue_texts(residues: Sequence[ResidueId]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NoReturn
 
 from structdiff.configuration import from_dict
 from structdiff.errors import InputError
+from structdiff.spec.contigs import CHAIN_NAME
 
 #: Noise levels (Å), from and to, at which an energy of each schedule acts.
 SCHEDULES: Mapping[str, tuple[float, float]] = {
@@ -19,7 +20,8 @@ SCHEDULES: Mapping[str, tuple[float, float]] = {
     "late": (8.0, 0.0),
 }
 _LEVELS = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
-_RESIDUE = re.compile(r"([A-Za-z]+)(-?\d+)(?::(\w+'?))?")
+#: The name of an atom is not all digits, so ``A-2:5`` is a residue of chain A-2, and ``A-2:N`` an atom of A.
+_RESIDUE = re.compile(rf"(?:([A-Za-z]+)|({CHAIN_NAME}):)(-?\d+)(?::(\d*[A-Za-z]\w*'?))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,9 +210,9 @@ def parse_atom(text: str, key: str) -> tuple[str, int, str]:
     (('A', 12, 'CA'), ('B', -1, 'N'))
     """
     match = _RESIDUE.fullmatch(text.strip())
-    if match is None or int(match[2]) == 0:
+    if match is None or int(match[3]) == 0:
         raise InputError("this names no atom of the design", key=key, found=text, allowed="A12, A12:N, A-1 (the last)")
-    return match[1], int(match[2]), match[3] or "CA"
+    return match[1] or match[2], int(match[3]), match[4] or "CA"
 
 
 def energy_from_dict(data: object, key: str = "energies") -> Energy:

@@ -12,13 +12,14 @@ from structdiff.spec.compose import Fold, Hotspots, KeepAway, Motif, Problem, Ri
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec, design_from_dict, design_to_dict, read_design, write_design
-from structdiff.spec.design_keys import parse_disulfides
+from structdiff.spec.design_keys import KEYS, parse_disulfides
 from structdiff.spec.energies import (
     Contacts,
     Function,
     RadiusOfGyration,
     energy_from_dict,
     energy_to_dict,
+    parse_atom,
     parse_energy,
 )
 from structdiff.spec.fold import blocks_of, strand_pairs
@@ -173,3 +174,11 @@ def test_plain_data_says_in_python_what_it_says_in_a_file():
 def test_parts_that_do_not_compose(make, says):
     with pytest.raises(InputError, match=says):
         make()
+
+
+def test_residues_of_chains_whose_names_end_in_a_colon():
+    bonds = parse_disulfides("A-2:2-A-2:-1, 1:3-B4, A2:A-2")
+    assert bonds == ((("A-2", 2), ("A-2", -1)), (("1", 3), ("B", 4)), (("A", 2), ("A", -2)))
+    assert parse_disulfides(",".join(KEYS["disulfides"].write(bonds))) == bonds
+    atoms = [parse_atom(text, "between") for text in ("A-2:5", "A-2:N", "A-2:-1:O5'", "1:7:CB")]
+    assert atoms == [("A-2", 5, "CA"), ("A", -2, "N"), ("A-2", -1, "O5'"), ("1", 7, "CB")]
