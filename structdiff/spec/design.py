@@ -101,6 +101,8 @@ class DesignSpec:
     #: What only the motif tells, where stretches are unindexed: the fewest residues from the last residue of each
     #: stretch to the first of each other.
     unindexed_gaps: Mapping[tuple[ResidueId, ResidueId], int] = field(default_factory=dict, compare=False, repr=False)
+    #: The structure that the letters were taken from.
+    fold_from: str | None = field(default=None, compare=False, repr=False)
     #: Residues of the target that a crop leaves out, and the contigs with them.
     left_out: tuple[ResidueId, ...] = field(default=(), compare=False, repr=False)
     whole_contigs: Contigs | None = field(default=None, compare=False, repr=False)

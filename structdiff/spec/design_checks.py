@@ -170,17 +170,27 @@ def _check_against_contigs(spec: DesignSpec) -> None:
 
 def _check_letters(spec: DesignSpec, lengths: tuple[int, ...], *, is_read: bool) -> None:
     key = "secondary_structure" if spec.secondary_structure is not None else "burial"
+    key, what = (key, "letters") if spec.fold_from is None else ("fold_of", f"residues of {spec.fold_from}")
     designed = [chain for chain in spec.contigs.chains if not is_fixed(chain)]
     if len(designed) != len(lengths):
-        raise InputError("every chain with new residues needs its letters, with '/' between chains", key=key,
-                         found=f"{len(lengths)} chains", allowed=f"{len(designed)} chains")  # fmt: skip
-    for name, chain, given in zip(spec.contigs.designed_chain_ids, designed, lengths, strict=True):
+        message = "every chain with new residues needs its letters, with '/' between chains"
+        raise InputError(message if spec.fold_from is None else f"{spec.fold_from} has another number of chains",
+                         key=key, found=f"{len(lengths)} chains", allowed=f"{len(designed)} chains")  # fmt: skip
+    for place, (name, chain) in enumerate(zip(spec.contigs.designed_chain_ids, designed, strict=True)):
         least, most = Contigs(chains=(chain,)).length_range()
-        if given < least or (is_read and given > most):
-            raise InputError(f"the number of letters does not fit chain {name}", key=key, found=given,
+        if lengths[place] < least or (is_read and lengths[place] > most):
+            raise InputError(f"the number of {what} does not fit chain {name}", key=key, found=_counted(spec, place),
                              allowed=format_length((least, most)))  # fmt: skip
     if spec.length is not None and not spec.length[0] <= sum(lengths) <= spec.length[1]:
-        raise InputError("the number of letters does not fit the length", key=key, found=sum(lengths),
+        raise InputError(f"the number of {what} does not fit the length", key=key, found=sum(lengths),
                          allowed=format_length(spec.length))  # fmt: skip
     if spec.burial is not None and tuple(map(len, spec.burial.split("/"))) != lengths:
-        raise InputError("burial and secondary_structure must have the same lengths", key="burial")
+        other = "secondary_structure" if spec.fold_from is None else key
+        raise InputError(f"burial and {other} must have the same lengths", key="burial")
+
+
+def _counted(spec: DesignSpec, place: int) -> int | str:
+    """How many letters a chain was given, and how many of them a structure does not tell."""
+    letters = (spec.secondary_structure or spec.burial or "").split("/")[place]
+    unseen = letters.count("?") if spec.fold_from is not None else 0
+    return f"{len(letters)}, of which {unseen} without coordinates" if unseen else len(letters)

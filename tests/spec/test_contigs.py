@@ -245,7 +245,8 @@ def test_resolve_names_what_is_not_there(text, says):
 @pytest.mark.parametrize(
     ("text", "chain", "count"),
     [("5/B-2:1-2", "B-2", 2), ("5 B-2:", "B-2", 3), ("5 B B-2:", "B-2", 3), ("5/B-2:4", "B-2", 1),
-     ("5/B-2:1-B-2:2", "B-2", 2), ("5/A-2-5:3@2", "A-2-5", 1), ("5/A-2-5:3-4", "A-2-5", 2), ("5/x_1.a+b:-3--1", "x_1.a+b", 3)],
+     ("5/B-2:1-B-2:2", "B-2", 2), ("5/A-2-5:3@2", "A-2-5", 1), ("5/A-2-5:3-4", "A-2-5", 2),
+     ("5/x_1.a+b:-3--1", "x_1.a+b", 3)],
 )  # fmt: skip
 def test_a_colon_ends_any_name_of_a_chain(text, chain, count):
     contigs = parse_contigs(text)
