@@ -45,6 +45,9 @@ def _check_plain(spec: DesignSpec) -> None:
             raise InputError("no such file", key=f"energies.{energy.kind}.file", found=file)
     if not spec.name.strip() or re.search(r"[/\\\x00-\x1f]", spec.name) or spec.name.startswith("."):
         raise InputError("the name must do as the name of a file", key="name", found=spec.name)
+    if spec.length is not None and not 1 <= spec.length[0] <= spec.length[1]:
+        raise InputError("a length is the least and the greatest number of residues", key="length",
+                         found=format_length(spec.length), allowed="40-60, say")  # fmt: skip
     if spec.num_designs < 1:
         raise InputError("there must be at least one design", key="num_designs", found=spec.num_designs)
     if spec.draws < 1:

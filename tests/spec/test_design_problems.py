@@ -145,6 +145,10 @@ def test_parts_compose_in_any_order():
     assert (hot + Hotspots("A7")).asked["hotspots"] == tuple(ResidueId(chain="A", number=n) for n in (5, 7))
     assert Fold("H12").spec(contigs="12").secondary_structure == "H" * 12
     assert Problem(length="20-30").spec().contigs.length_range() == (20, 30)
+    assert RadiusOfGyration(target=12).spec(length=60).energies == (RadiusOfGyration(target=12),)
+    assert (Symmetry("C3") + Contacts()).spec(length=60) == (Contacts() + Symmetry("C3")).spec(length=60)
+    assert len((Contacts() + RadiusOfGyration(target=12)).spec(length=60).energies) == 2
+    assert RadiusOfGyration(chains=["A", "B"]) == RadiusOfGyration(chains="A,B") == RadiusOfGyration(chains=("A", "B"))
 
 
 def test_plain_data_says_in_python_what_it_says_in_a_file():
@@ -168,6 +172,11 @@ def test_plain_data_says_in_python_what_it_says_in_a_file():
         (lambda: Motif("a.pdb", "A5/10") + Motif("b.pdb"), "different things.*a.pdb"),
         (lambda: Problem(hotspot="A5"), "did you mean 'hotspots'"),
         (lambda: Hotspots("A5").spec(), "contigs or a length"),
+        (lambda: RadiusOfGyration(target=12).spec(), "contigs or a length"),
+        (lambda: Symmetry("C3") + Symmetry("C4"), "^symmetry: .*different things.*C4.*C3"),
+        (lambda: Symmetry(3), "^symmetry: .*found 3"),
+        (lambda: RadiusOfGyration(target="12"), r"energies.radius_of_gyration.target.*a number"),
+        (lambda: Contacts(chains=5), r"energies.contacts.chains.*names"),
         (lambda: Problem(contigs="5").spec(num_desings=2), "did you mean 'num_designs'"),
     ],
 )
