@@ -72,6 +72,9 @@ def _check_sources(spec: DesignSpec) -> None:
     if spec.unindexed and nothing_new:
         raise InputError("there are no new residues among which to place it", key="unindexed",
                          found=str(spec.contigs), allowed="contigs such as 80-100")  # fmt: skip
+    if spec.target_crop.isdigit() and not any(is_fixed(chain) for chain in spec.contigs.chains):
+        raise InputError("a target is cropped, and the contigs hold none", key="target_crop", found=spec.target_crop,
+                         allowed="contigs such as '70-90 B1-100', where a chain is kept whole")  # fmt: skip
     for name in spec.ligands:
         if not _LIGAND.fullmatch(name):
             raise InputError("a ligand is named by its component or its residue", key="ligands", found=name,

@@ -242,6 +242,7 @@ CASES = [
     Bad("symmetry that is none", (*FREE, "--symmetry", "E3"), ("symmetry", "E3", "helical")),
     Bad("helix without its numbers", (*FREE, "--symmetry", "helical:copies=5"), ("symmetry", "rise")),
     Bad("placed motif without a motif", (*FREE, "--symmetry", "C3:motif=placed"), ("symmetry.motif", "no motif")),
+    Bad("cropping a target that is not there", (*FREE, "--target-crop", "50"), ("target_crop", "'50'", "70-90 B1-100")),
     Bad("noise that is none", ("design", "--partial", "motif.pdb", "--noise", "much"), ("noise", "much"),
         {"motif.pdb": MOTIF}),
     Bad("two structures to begin with", ("design", "--motif", "motif.pdb", "--partial", "other.pdb"),
