@@ -2,6 +2,7 @@
 
 Every part stands for keys of a design's file, with the same names and the same texts as there.
 
+>>> from structdiff.spec.symmetry import Symmetry
 >>> problem = Motif("target.pdb", "70-90 B1-100") + Hotspots("B45, B67-69") + Symmetry("C3")
 >>> spec = problem.spec(num_designs=4)
 >>> spec.symmetry.group, [str(each) for each in spec.hotspots]
