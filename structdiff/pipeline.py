@@ -24,10 +24,11 @@ from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
 from structdiff.output.prediction import Design, Prediction
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.compose import Problem, asked_spec
+from structdiff.spec.compose import asked_spec
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold_plans import with_fold_plan
 from structdiff.spec.layout import Layout
+from structdiff.spec.parts import Part
 from structdiff.spec.read import read_complex
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import Structure
@@ -100,7 +101,7 @@ def predict_each(
 
 
 def design(
-    problem: DesignSpec | Problem | None = None,
+    problem: DesignSpec | Part | None = None,
     *,
     options: RunOptions | None = None,
     engine: Engine | None = None,
@@ -168,7 +169,7 @@ def layout_of(spec: DesignSpec, number: int) -> tuple[DesignSpec, Layout, Struct
     return spec, sampled_layout(spec, number), motif
 
 
-def layouts(problem: DesignSpec | Problem | None = None, **asked: Any) -> list[Layout]:
+def layouts(problem: DesignSpec | Part | None = None, **asked: Any) -> list[Layout]:
     """The layout of every design, as ``structdiff design --dry-run`` draws it; nothing is computed."""
     spec, _ = resolve_design(asked_spec(problem, asked))
     return [sampled_layout(spec, index) for index in range(spec.num_designs)]

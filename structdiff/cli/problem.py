@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from structdiff.errors import InputError
+
 Option = inspect.Parameter
 
 _PANEL = "Motif, target, fold"
@@ -55,9 +57,13 @@ def problem_options() -> list[Option]:
 
 
 def asked_problem(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the options of this file ask, by the keys of a design; None where nothing was given."""
+    """What the options of this file ask, by the keys of a design; None where nothing was given. Raises InputError."""
     asked = {name: given.get(name) for name in _HELP}
     if given.get("partial") is not None:
+        if given.get("motif") is not None:
+            raise InputError("is a second structure beside that of --motif", key=f"--partial {given['partial']}",
+                             found=f"--motif {given['motif']}",
+                             allowed="one of them: --partial, or --motif with --noise")  # fmt: skip
         asked |= {"motif": given["partial"], "noise": asked["noise"] or _USUAL_NOISE}
     return {**asked, "energies": given.get("energy") or None}
 

@@ -33,10 +33,13 @@ def expected_radius_of_gyration(num_residues: int) -> float:
 
 
 def radius_of_gyration_score(backbone: Backbone) -> float:
-    """How large a chain is for its length, in standard deviations of log(Rg) among natural chains; 0 is typical."""
+    """How large a chain is for its length, in standard deviations of log(Rg) among natural chains; 0 is typical.
+
+    NaN for fewer than two residues, which have no size.
+    """
     law = _size_law()
     count = int(np.isfinite(backbone.positions[:, CA]).all(-1).sum())
-    if not count:
+    if count < 2:
         return float("nan")
     return float(np.log(radius_of_gyration(backbone) / expected_radius_of_gyration(count)) / law["sd_log"])
 

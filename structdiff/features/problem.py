@@ -46,21 +46,26 @@ def completed(spec: DesignSpec, motif: Structure | None) -> DesignSpec:
 
 
 def _with_fold(spec: DesignSpec, reference: Structure) -> DesignSpec:
-    """Secondary structure and adjacency as in a structure's protein chains."""
+    """Secondary structure and adjacency as in a structure's protein chains.
+
+    What was not seen of a chain counts where it lies inside, as residues whose letters are open; not at its ends.
+    """
     backbone = Backbone.from_structure(reference)
     if not len(backbone):
         raise InputError("the structure holds no protein", path=spec.fold_of, key="fold_of")
-    letters = secondary_structure(backbone)
+    seen = np.isfinite(backbone.positions).any((1, 2))
+    letters = np.where(seen, secondary_structure(backbone), "?")
     parts = ["".join(letters[backbone.chain == chain]) for chain in dict.fromkeys(backbone.chain.tolist())]
     # Single letters are where DSSP's rules end, not elements that could be laid out.
     text = "/".join(_without_specks(part) for part in parts)
     pairs = block_pairs(backbone, blocks_of(text))
     told = {"adjacent": pairs.adjacent, "apart": pairs.apart, "parallel": pairs.parallel}
-    return replace(spec, fold_of=None, secondary_structure=text, **told)
+    shown = "/".join(filter(None, (part.strip("?") for part in text.split("/"))))
+    return replace(spec, fold_of=None, fold_from=spec.fold_of, secondary_structure=shown, **told)
 
 
 def _without_specks(letters: str) -> str:
-    least = {"H": 4, "E": 2, "L": 1}
+    least = {"H": 4, "E": 2, "L": 1, "?": 1}
     runs = [(letter, len(list(run))) for letter, run in groupby(letters)]
     return "".join((letter if length >= least[letter] else "L") * length for letter, length in runs)
 

@@ -60,14 +60,22 @@ def finished_assembly(
 
 
 def whole_map(residue_map: Mapping[str, Any], assembly: Assembly, group: SymmetryGroup) -> dict[str, Any]:
-    """The residue map of one copy as that of all, with the copies' chains and operators, ready for JSON."""
+    """The residue map of one copy as that of all, with the copies' chains and operators, ready for JSON.
+
+    Copies have motif groups of their own: what two of them hold is not in the pose that the motif's file has.
+    """
     first = assembly.copies[0]
     chains, residues = [], []
-    for copy in assembly.copies:
+    groups = max((row["group"] for row in residue_map["residues"]), default=0)
+    for number, copy in enumerate(assembly.copies):
         called = dict(zip(first, copy, strict=True))
         chains += [{**row, "chain": called[row["chain"]]} for row in residue_map["chains"]]
         residues += [
-            {**row, "design": {**row["design"], "chain": called[row["design"]["chain"]]}}
+            {
+                **row,
+                "design": {**row["design"], "chain": called[row["design"]["chain"]]},
+                "group": row["group"] + groups * number,
+            }
             for row in residue_map["residues"]
         ]
     operators = zip(assembly.copies, group.rotations, group.translations, strict=True)

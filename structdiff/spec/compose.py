@@ -2,6 +2,7 @@
 
 Every part stands for keys of a design's file, with the same names and the same texts as there.
 
+>>> from structdiff.spec.symmetry import Symmetry
 >>> problem = Motif("target.pdb", "70-90 B1-100") + Hotspots("B45, B67-69") + Symmetry("C3")
 >>> spec = problem.spec(num_designs=4)
 >>> spec.symmetry.group, [str(each) for each in spec.hotspots]
@@ -12,19 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from os import fspath
 from typing import Any
 
 from structdiff.errors import InputError
 from structdiff.spec.contigs import every_chain
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.design_keys import KEYS
-from structdiff.spec.document import document_from_data
+from structdiff.spec.design_values import as_value
 from structdiff.spec.energies import Energy
-from structdiff.spec.symmetry import Symmetry
+from structdiff.spec.parts import Part
 
 
-class Problem:
+class Problem(Part):
     """Some of what is asked of a design. ``+`` puts parts together: lists grow, anything else is said once.
 
     asked: keys of a design with their values, as texts or as `DesignSpec` has them. Raises InputError for an unknown
@@ -34,10 +34,14 @@ class Problem:
     def __init__(self, **asked: Any) -> None:
         self.asked: dict[str, Any] = read_values({key: value for key, value in asked.items() if value is not None})
 
-    def __add__(self, other: Problem | Energy | Symmetry) -> Problem:
-        more = _as_problem(other)
-        if more is None:
+    def as_problem(self) -> Problem:
+        """The problem itself."""
+        return self
+
+    def __add__(self, other: Part) -> Problem:
+        if not isinstance(other, Part):
             return NotImplemented
+        more = other.as_problem()
         joined = Problem()
         joined.asked = dict(self.asked)
         for key, value in more.asked.items():
@@ -49,10 +53,6 @@ class Problem:
                                  allowed=str(before))  # fmt: skip
             joined.asked[key] = value
         return joined
-
-    def __radd__(self, other: Energy | Symmetry) -> Problem:
-        before = _as_problem(other)
-        return NotImplemented if before is None else before + self
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Problem) and self.asked == other.asked
@@ -141,45 +141,21 @@ def read_values(asked: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in asked.items():
         if key not in known:
             raise InputError("unknown key of a design", key=key, found=key, allowed=sorted(known), suggest_from=known)
-        if key in ("motif", "fold_of"):
-            value = fspath(value)
-        elif key == "energies":
-            items = [value] if isinstance(value, str | Energy | Mapping) else value
-            value = tuple(each for item in items for each in _energies(item))
-        elif isinstance(value, str):
-            value = KEYS[key].text(value)
-        elif isinstance(value, Mapping | list | int | float):
-            value = _as_in_a_file(key, value)
-        found[key] = value
+        found[key] = as_value(key, value)
     return found
 
 
-def _energies(item: Any) -> tuple[Energy, ...]:
-    if isinstance(item, Energy):
-        return (item,)
-    return KEYS["energies"].text(item) if isinstance(item, str) else _as_in_a_file("energies", [item])
-
-
-def _as_in_a_file(key: str, value: Any) -> Any:
-    """The value that plain data has in a design's file. Raises InputError."""
-    return KEYS[key].read(document_from_data({key: value}).fields((key,))[key])
-
-
-def asked_spec(problem: DesignSpec | Problem | Energy | Symmetry | None, more: Mapping[str, Any]) -> DesignSpec:
+def asked_spec(problem: DesignSpec | Part | None, more: Mapping[str, Any]) -> DesignSpec:
     """The request that a function of Python was given: whole, in parts, or by keys alone. Raises InputError."""
     if isinstance(problem, DesignSpec):
         return replace(problem, **read_values(more)) if more else problem
-    whole = Problem() if problem is None else _as_problem(problem)
-    if whole is None:
+    if problem is not None and not isinstance(problem, Part):
         raise InputError(
             "this is no design problem", found=type(problem).__name__, allowed="DesignSpec, Motif(...), ..."
         )
-    return whole.spec(**more)
+    return (problem or Problem()).spec(**more)
 
 
-def _as_problem(part: object) -> Problem | None:
-    if isinstance(part, Problem):
-        return part
-    if isinstance(part, Energy):
-        return Problem(energies=(part,))
-    return Problem(symmetry=part) if isinstance(part, Symmetry) else None
+def problem_of(part: Part) -> Problem:
+    """The problem that an energy or a symmetry is by itself."""
+    return Problem(energies=(part,)) if isinstance(part, Energy) else Problem(symmetry=part)

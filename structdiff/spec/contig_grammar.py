@@ -2,8 +2,8 @@
 
 The grammar is RFdiffusion's: ``10-40/A163-181/10-40 B1-100`` means 10 to 40 new residues, residues 163 to 181 of chain
 A, 10 to 40 new residues; then, as a second chain, residues 1 to 100 of chain B. ``/0`` before a blank may mark the
-chain break. One suffix is added: ``A163-181@2`` puts a stretch into motif group 2, and the pose of each group relative
-to the others is free.
+chain break. A chain whose name is more than letters ends in a colon: ``1:5-20``, ``A-2:``. One suffix is added:
+``A163-181@2`` puts a stretch into motif group 2, and the pose of each group relative to the others is free.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from typing import NoReturn
 
 from structdiff.errors import InputError
 from structdiff.spec.contigs import (
+    CHAIN_NAME,
     EVERY_CHAIN,
     Contigs,
     FixedSegment,
     FreeSegment,
     ResidueId,
     Segment,
+    chain_prefix,
 )
 
 _FREE = re.compile(r"(\d+)(?:-(\d+))?")
 _NUMBER = r"(-?\d+)([A-Za-z]?)"
-_CHAIN = r"(?:([A-Za-z]+)|(\w+):)"
-_RANGE = re.compile(rf"{_CHAIN}{_NUMBER}-(?:([A-Za-z]+):?)?{_NUMBER}")
+_CHAIN = rf"(?:([A-Za-z]+)|({CHAIN_NAME}):)"
+_RANGE = re.compile(rf"{_CHAIN}{_NUMBER}-{_CHAIN}?{_NUMBER}")
 _SINGLE = re.compile(rf"{_CHAIN}{_NUMBER}")
-_WHOLE = re.compile(r"([A-Za-z]+)|(\w+):")
+_WHOLE = re.compile(rf"([A-Za-z]+)|({CHAIN_NAME}):")
 _LONGEST = 100_000
 
 
@@ -102,17 +104,27 @@ def _parse_segment(text: str, place: int, piece: str) -> Segment:
         return FixedSegment(chain=EVERY_CHAIN)
     if match := _WHOLE.fullmatch(body):
         return FixedSegment(chain=match[1] or match[2], group=group)
+    ends = _ends(text, place, piece, body)
+    if ends is not None:
+        return _fixed_segment(text, place, piece, *ends, group)
+    _refuse(text, place, piece, "this is no stretch: write 10-40 or 15 (new residues), A163-181, A5 or B (motif), "
+            "A-2:1-9 or A-2: where the chain's name is more than letters")  # fmt: skip
+
+
+def _ends(text: str, place: int, piece: str, body: str) -> tuple[str, tuple[int, str], tuple[int, str]] | None:
+    """Chain, first and last residue (number, insertion code) of a stretch or of a single residue."""
+    single = _SINGLE.fullmatch(body)
     if match := _RANGE.fullmatch(body):
-        letters, named, start, start_code, again, stop, stop_code = match.groups()
-        chain = letters or named
-        if again and again != chain:
+        letters, named, start, start_code, letters_again, named_again, stop, stop_code = match.groups()
+        chain, again = letters or named, letters_again or named_again
+        if again in (None, chain):
+            return chain, (int(start), start_code), (int(stop), stop_code)
+        if single is None:  # A-2-5:3 is residue 3 of a chain A-2-5
             _refuse(text, place, piece, f"a stretch lies within one chain, not {chain} and {again}")
-        return _fixed_segment(text, place, piece, chain, (int(start), start_code), (int(stop), stop_code), group)
-    if match := _SINGLE.fullmatch(body):
-        letters, named, start, start_code = match.groups()
-        end = (int(start), start_code)
-        return _fixed_segment(text, place, piece, letters or named, end, end, group)
-    _refuse(text, place, piece, "this is no stretch: write 10-40 or 15 (new residues), A163-181, A5 or B (motif)")
+    if single is None:
+        return None
+    letters, named, start, start_code = single.groups()
+    return letters or named, (int(start), start_code), (int(start), start_code)
 
 
 def _free_segment(text: str, place: int, piece: str, minimum: int, maximum: int) -> FreeSegment:
@@ -130,7 +142,8 @@ def _fixed_segment(
 ) -> FixedSegment:
     start, stop = (start[0], start[1].upper()), (stop[0], stop[1].upper())
     if start > stop:
-        _refuse(text, place, piece, f"the range is reversed: write {chain}{stop[0]}{stop[1]}-{start[0]}{start[1]}")
+        _refuse(text, place, piece, f"the range is reversed: write {chain_prefix(chain)}{stop[0]}{stop[1]}-"
+                f"{start[0]}{start[1]}")  # fmt: skip
     if stop[0] - start[0] >= _LONGEST:
         _refuse(text, place, piece, f"more than {_LONGEST} residues")
     residues: tuple[ResidueId, ...] = ()

@@ -12,8 +12,19 @@ from structdiff.errors import InputError
 from structdiff.spec.complex import chain_letters
 from structdiff.spec.lengths import LengthRange, format_length, sample_rows
 
+#: What a chain may be called where a colon ends its name, as a pattern: all but the marks of the grammar itself.
+CHAIN_NAME = r"[^\s/,:@=*\[\]'\"]+"
 #: Stands, as the only stretch of a chain, for all chains of a structure, each as a chain of the design.
 EVERY_CHAIN = "*"
+
+
+def chain_prefix(chain: str) -> str:
+    """A chain's name as it stands before a number: with a colon, unless it is of letters alone.
+
+    >>> chain_prefix("B"), chain_prefix("A-2")
+    ('B', 'A-2:')
+    """
+    return chain if chain.isascii() and chain.isalpha() else f"{chain}:"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -29,8 +40,7 @@ class ResidueId:
     with_insertions: bool = field(default=False, compare=False, repr=False)
 
     def __str__(self) -> str:
-        mark = "" if self.chain.isalpha() else ":"
-        return f"{self.chain}{mark}{self.number}{self.insertion_code}"
+        return f"{chain_prefix(self.chain)}{self.number}{self.insertion_code}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +79,17 @@ class FixedSegment:
     @property
     def name(self) -> str:
         """The stretch as it is written in a contig string, without its group."""
-        mark = "" if self.chain.isalpha() else ":"
         if self.start is None:
-            return f"{self.chain}{mark}" if self.chain != EVERY_CHAIN else EVERY_CHAIN
-        first = f"{self.chain}{mark}{self.start}{self.start_insertion_code}"
+            return chain_prefix(self.chain) if self.chain != EVERY_CHAIN else EVERY_CHAIN
+        first = f"{chain_prefix(self.chain)}{self.start}{self.start_insertion_code}"
         last = f"{self.stop}{self.stop_insertion_code}"
-        return first if (self.start, self.start_insertion_code) == (self.stop, self.stop_insertion_code) else (
-            f"{first}-{last}"
+        return first if self.is_single else f"{first}-{last}"
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it names one residue."""
+        return self.start is not None and (self.start, self.start_insertion_code) == (
+            self.stop, self.stop_insertion_code
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -195,14 +209,21 @@ class Contigs:
         return tuple(segment.minimum + more for segment, more in zip(free, extra, strict=True))
 
     def refuse_overlaps(self, text: str) -> None:
-        """Raises InputError where a residue of the structure is named twice; text: what was read."""
+        """Raises InputError where a residue of the structure is named twice; text: what was read.
+
+        Whether a single residue of a chain that is named whole exists is left to `resolve`: it may be the name of
+        another chain, A-2 of an assembly.
+        """
         seen: dict[ResidueId, FixedSegment] = {}
         whole: dict[str, FixedSegment] = {}
         for segment in self.fixed:
             clash = whole.get(segment.chain)
             if segment.start is None and not segment.residues:
-                clash = clash or next((other for other in seen.values() if other.chain == segment.chain), None)
+                others = (other for other in seen.values() if other.chain == segment.chain)
+                clash = clash or next((other for other in others if other.is_read or not other.is_single), None)
                 whole[segment.chain] = segment
+            elif segment.is_single and not segment.is_read:
+                clash = None
             clash = next((seen[residue] for residue in segment.residues if residue in seen), clash)
             if clash is not None:
                 raise InputError(f"{clash.name} and {segment.name} share residues", key="contigs", found=text,
@@ -253,7 +274,8 @@ def _resolved(segment: FixedSegment, by_chain: Mapping[str, list[ResidueId]]) ->
     present = by_chain.get(segment.chain)
     if not present:
         raise InputError(f"the motif has no chain {segment.chain!r} for {segment.name}", key="contigs",
-                         found=segment.chain, allowed=list(by_chain), suggest_from=by_chain)  # fmt: skip
+                         found=segment.chain, allowed=list(by_chain) + _meant_chain(segment, by_chain),
+                         suggest_from=by_chain)  # fmt: skip
     if segment.start is None or segment.stop is None:
         return replace(segment, residues=tuple(present), is_read=True)
     first = ResidueId(chain=segment.chain, number=segment.start, insertion_code=segment.start_insertion_code)
@@ -261,9 +283,10 @@ def _resolved(segment: FixedSegment, by_chain: Mapping[str, list[ResidueId]]) ->
     for end in (first, last):
         if end not in present:
             numbers = [residue.number for residue in present]
+            there = f"residues of chain {segment.chain} from {min(numbers)} to {max(numbers)} that are in the file"
             raise InputError(
                 f"the motif has no residue {end} for {segment.name}", key="contigs", found=str(end),
-                allowed=f"residues of chain {segment.chain} from {min(numbers)} to {max(numbers)} that are in the file",
+                allowed=[there, *_meant_chain(segment, by_chain)],
             )  # fmt: skip
     start, stop = present.index(first), present.index(last)
     taken = tuple(present[start : stop + 1])
@@ -272,9 +295,14 @@ def _resolved(segment: FixedSegment, by_chain: Mapping[str, list[ResidueId]]) ->
     if gaps:
         raise InputError(
             f"residues are missing from the motif inside {segment.name}; split it there and bridge the gap with new "
-            "residues", key="contigs", found=f"no {segment.chain}{f', {segment.chain}'.join(gaps)}",
+            "residues", key="contigs", found=f"no {', '.join(chain_prefix(segment.chain) + gap for gap in gaps)}",
         )  # fmt: skip
     return replace(segment, residues=taken, is_read=True)
+
+
+def _meant_chain(segment: FixedSegment, by_chain: Iterable[str]) -> list[str]:
+    """How to write the chain that has the very name of what was read as a residue."""
+    return [f"{segment.name}: for the chain {segment.name}"] if segment.name in by_chain else []
 
 
 def with_insertions(chosen: Sequence[ResidueId], present: Sequence[ResidueId]) -> tuple[ResidueId, ...]:

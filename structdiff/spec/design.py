@@ -13,6 +13,7 @@ import numpy as np
 from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain, with_insertions
 from structdiff.spec.design_checks import check_design
 from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
+from structdiff.spec.design_values import as_value
 from structdiff.spec.document import (
     Node,
     document_from_data,
@@ -31,6 +32,7 @@ from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
 from structdiff.spec.yaml import relative_to_folder, write_yaml_data
 
+_MAY_BE_NONE = ("motif", "length", "secondary_structure", "burial", "fold_of", "noise", "symmetry")
 #: Keys that name residues, singly or in stretches.
 _NAMED_IN_STRETCHES = ("hotspots", "keep_away", "tip", "backbone_only", "redesign")
 
@@ -38,6 +40,9 @@ _NAMED_IN_STRETCHES = ("hotspots", "keep_away", "tip", "backbone_only", "redesig
 @dataclass(frozen=True, kw_only=True)
 class DesignSpec:
     """A design to make: which parts of a known structure to keep and what to build around them. Raises InputError.
+
+    Every key may also be given as the text of the command line or as a file has it: contigs "10/A5-9/10", hotspots
+    ["A5", "A7-8"], length 45. It is kept as its type says.
 
     From the structure, ``motif``: ``contigs`` keep stretches at their places in the chain, ``unindexed`` ones in any
     order at any place; ``ligands`` (component codes or residues) stay beside them. All their atoms are held, of
@@ -101,6 +106,8 @@ class DesignSpec:
     #: What only the motif tells, where stretches are unindexed: the fewest residues from the last residue of each
     #: stretch to the first of each other.
     unindexed_gaps: Mapping[tuple[ResidueId, ResidueId], int] = field(default_factory=dict, compare=False, repr=False)
+    #: The structure that the letters were taken from.
+    fold_from: str | None = field(default=None, compare=False, repr=False)
     #: Residues of the target that a crop leaves out, and the contigs with them.
     left_out: tuple[ResidueId, ...] = field(default=(), compare=False, repr=False)
     whole_contigs: Contigs | None = field(default=None, compare=False, repr=False)
@@ -110,6 +117,9 @@ class DesignSpec:
     registers: tuple[tuple[BlockPair, Register], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        for key in KEYS:
+            if getattr(self, key) is not None or key not in _MAY_BE_NONE:
+                object.__setattr__(self, key, as_value(key, getattr(self, key)))
         for key, letters in (("secondary_structure", SECONDARY_STRUCTURE_LETTERS), ("burial", BURIAL_LETTERS)):
             if getattr(self, key) is not None:
                 object.__setattr__(self, key, expanded(getattr(self, key), letters, key))

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import Contigs, is_fixed
+from structdiff.spec.contigs import CHAIN_NAME, Contigs, is_fixed
 from structdiff.spec.fold import FOLD_PLANS, check_block_pairs
 from structdiff.spec.lengths import format_length
 
 if TYPE_CHECKING:
     from structdiff.spec.design import DesignSpec
 
-_LIGAND = re.compile(r"[A-Za-z0-9]{1,5}|[A-Za-z]+\d+[A-Za-z]?|\w+:-?\d+[A-Za-z]?")
+_LIGAND = re.compile(rf"[A-Za-z0-9]{{1,5}}|[A-Za-z]+\d+[A-Za-z]?|{CHAIN_NAME}:-?\d+[A-Za-z]?")
 
 
 def check_design(spec: DesignSpec) -> None:
@@ -45,6 +45,9 @@ def _check_plain(spec: DesignSpec) -> None:
             raise InputError("no such file", key=f"energies.{energy.kind}.file", found=file)
     if not spec.name.strip() or re.search(r"[/\\\x00-\x1f]", spec.name) or spec.name.startswith("."):
         raise InputError("the name must do as the name of a file", key="name", found=spec.name)
+    if spec.length is not None and not 1 <= spec.length[0] <= spec.length[1]:
+        raise InputError("a length is the least and the greatest number of residues", key="length",
+                         found=format_length(spec.length), allowed="40-60, say")  # fmt: skip
     if spec.num_designs < 1:
         raise InputError("there must be at least one design", key="num_designs", found=spec.num_designs)
     if spec.draws < 1:
@@ -69,6 +72,9 @@ def _check_sources(spec: DesignSpec) -> None:
     if spec.unindexed and nothing_new:
         raise InputError("there are no new residues among which to place it", key="unindexed",
                          found=str(spec.contigs), allowed="contigs such as 80-100")  # fmt: skip
+    if spec.target_crop.isdigit() and not any(is_fixed(chain) for chain in spec.contigs.chains):
+        raise InputError("a target is cropped, and the contigs hold none", key="target_crop", found=spec.target_crop,
+                         allowed="contigs such as '70-90 B1-100', where a chain is kept whole")  # fmt: skip
     for name in spec.ligands:
         if not _LIGAND.fullmatch(name):
             raise InputError("a ligand is named by its component or its residue", key="ligands", found=name,
@@ -170,17 +176,27 @@ def _check_against_contigs(spec: DesignSpec) -> None:
 
 def _check_letters(spec: DesignSpec, lengths: tuple[int, ...], *, is_read: bool) -> None:
     key = "secondary_structure" if spec.secondary_structure is not None else "burial"
+    key, what = (key, "letters") if spec.fold_from is None else ("fold_of", f"residues of {spec.fold_from}")
     designed = [chain for chain in spec.contigs.chains if not is_fixed(chain)]
     if len(designed) != len(lengths):
-        raise InputError("every chain with new residues needs its letters, with '/' between chains", key=key,
-                         found=f"{len(lengths)} chains", allowed=f"{len(designed)} chains")  # fmt: skip
-    for name, chain, given in zip(spec.contigs.designed_chain_ids, designed, lengths, strict=True):
+        message = "every chain with new residues needs its letters, with '/' between chains"
+        raise InputError(message if spec.fold_from is None else f"{spec.fold_from} has another number of chains",
+                         key=key, found=f"{len(lengths)} chains", allowed=f"{len(designed)} chains")  # fmt: skip
+    for place, (name, chain) in enumerate(zip(spec.contigs.designed_chain_ids, designed, strict=True)):
         least, most = Contigs(chains=(chain,)).length_range()
-        if given < least or (is_read and given > most):
-            raise InputError(f"the number of letters does not fit chain {name}", key=key, found=given,
+        if lengths[place] < least or (is_read and lengths[place] > most):
+            raise InputError(f"the number of {what} does not fit chain {name}", key=key, found=_counted(spec, place),
                              allowed=format_length((least, most)))  # fmt: skip
     if spec.length is not None and not spec.length[0] <= sum(lengths) <= spec.length[1]:
-        raise InputError("the number of letters does not fit the length", key=key, found=sum(lengths),
+        raise InputError(f"the number of {what} does not fit the length", key=key, found=sum(lengths),
                          allowed=format_length(spec.length))  # fmt: skip
     if spec.burial is not None and tuple(map(len, spec.burial.split("/"))) != lengths:
-        raise InputError("burial and secondary_structure must have the same lengths", key="burial")
+        other = "secondary_structure" if spec.fold_from is None else key
+        raise InputError(f"burial and {other} must have the same lengths", key="burial")
+
+
+def _counted(spec: DesignSpec, place: int) -> int | str:
+    """How many letters a chain was given, and how many of them a structure does not tell."""
+    letters = (spec.secondary_structure or spec.burial or "").split("/")[place]
+    unseen = letters.count("?") if spec.fold_from is not None else 0
+    return f"{len(letters)}, of which {unseen} without coordinates" if unseen else len(letters)

@@ -7,10 +7,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, NoReturn
 
 from structdiff.configuration import from_dict
 from structdiff.errors import InputError
+from structdiff.spec.contigs import CHAIN_NAME
+from structdiff.spec.parts import Part
 
 #: Noise levels (Å), from and to, at which an energy of each schedule acts.
 SCHEDULES: Mapping[str, tuple[float, float]] = {
@@ -19,11 +22,12 @@ SCHEDULES: Mapping[str, tuple[float, float]] = {
     "late": (8.0, 0.0),
 }
 _LEVELS = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
-_RESIDUE = re.compile(r"([A-Za-z]+)(-?\d+)(?::(\w+'?))?")
+#: The name of an atom is not all digits, so ``A-2:5`` is a residue of chain A-2, and ``A-2:N`` an atom of A.
+_RESIDUE = re.compile(rf"(?:([A-Za-z]+)|({CHAIN_NAME}):)(-?\d+)(?::(\d*[A-Za-z]\w*'?))?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Energy:
+class Energy(Part):
     """What every energy has: a weight, 1 as a rule, and a schedule.
 
     schedule: ``constant``, ``early`` (noise above 2 Å), ``late`` (below 8 Å), or noise levels from and to, ``40-4``.
@@ -34,8 +38,12 @@ class Energy:
     schedule: str = "constant"
 
     def __post_init__(self) -> None:
-        if isinstance(self.weight, bool) or not 0 < self.weight < math.inf:
-            self._fail("weight", self.weight, "more than 0")
+        for field in dataclasses.fields(self):
+            if "tuple" in str(field.type):  # of texts, which a list or one text stand for too
+                object.__setattr__(self, field.name, self._names(field.name))
+            elif str(field.type).startswith(("float", "int")):
+                self._check_number(field.name, optional="None" in str(field.type))
+        self._positive("weight")
         self.noise_levels  # noqa: B018  (refuses what is no schedule)
 
     @property
@@ -50,6 +58,18 @@ class Energy:
 
     def _fail(self, field: str, found: object, allowed: object) -> NoReturn:
         raise InputError("cannot be", key=f"energies.{self.kind}.{field}", found=found, allowed=str(allowed))
+
+    def _names(self, field: str) -> tuple[str, ...]:
+        value = getattr(self, field)
+        names = value.replace(",", " ").split() if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            self._fail(field, value, "names, such as ('A', 'B')")
+        return tuple(names)
+
+    def _check_number(self, field: str, *, optional: bool) -> None:
+        value = getattr(self, field)
+        if isinstance(value, bool) or (not isinstance(value, Real) and not (optional and value is None)):
+            self._fail(field, value, "a number")
 
     def _positive(self, *fields: str) -> None:
         for field in fields:
@@ -208,9 +228,9 @@ def parse_atom(text: str, key: str) -> tuple[str, int, str]:
     (('A', 12, 'CA'), ('B', -1, 'N'))
     """
     match = _RESIDUE.fullmatch(text.strip())
-    if match is None or int(match[2]) == 0:
+    if match is None or int(match[3]) == 0:
         raise InputError("this names no atom of the design", key=key, found=text, allowed="A12, A12:N, A-1 (the last)")
-    return match[1], int(match[2]), match[3] or "CA"
+    return match[1] or match[2], int(match[3]), match[4] or "CA"
 
 
 def energy_from_dict(data: object, key: str = "energies") -> Energy:

@@ -26,7 +26,10 @@ class Loop:
     length: LengthRange | None = None
 
     def __str__(self) -> str:
-        return self.stretch.name if self.length is None else f"{self.stretch.name}:{format_length(self.length)}"
+        if self.length is not None:
+            return f"{self.stretch.name}:{format_length(self.length)}"
+        # A colon after the chain could be read as that before a length.
+        return f"{self.stretch.name}:" if ":" in self.stretch.name else self.stretch.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +72,23 @@ def parse_loops(text: str) -> tuple[Loop | str, ...]:
         if word.lower() == GAPS:
             found.append(GAPS)
             continue
-        name, mark, length = word.partition(":")
+        name, length = _stretch_and_length(word)
         stretches = _stretches(name, "inpaint", word)
         if len(stretches) != 1 or stretches[0].start is None or stretches[0].group != 1:
             raise InputError("this is no stretch of a structure", key="inpaint", found=word,
                              allowed="A20-30, A20-30:8-14 for another length, or gaps")  # fmt: skip
-        found.append(Loop(stretch=stretches[0], length=parse_length(length) if mark else None))
+        found.append(Loop(stretch=stretches[0], length=parse_length(length) if length else None))
     return tuple(found)
+
+
+def _stretch_and_length(word: str) -> tuple[str, str]:
+    """``A20-30:8-14`` in its parts. A chain may end in a colon too: ``1:20-30``, ``A-2:20-30:8-14``, ``A-2:20-30:``."""
+    name, mark, length = word.rpartition(":")
+    if not mark:
+        return word, ""
+    if not length or ":" in name or any(each.start is not None for each in _stretches_or_none(name)):
+        return name, length
+    return word, ""
 
 
 def parse_part(text: str, key: str) -> tuple[FixedSegment, ...] | str:
@@ -90,14 +103,20 @@ def parse_kept(text: str, key: str) -> tuple[FixedSegment, ...]:
 
 
 def _stretches(word: str, key: str, shown: str | None = None) -> tuple[FixedSegment, ...]:
+    found = _stretches_or_none(word)
+    if not found:
+        raise InputError("this names no part of a structure", key=key, found=shown or word, allowed="A20-30, B, say")
+    return found
+
+
+def _stretches_or_none(word: str) -> tuple[FixedSegment, ...]:
+    """Stretches and whole chains, none where the text is something else."""
     try:
         segments = parse_contigs(word).segments if word else ()
     except InputError:
-        segments = ()
+        return ()
     found = tuple(segment for segment in segments if isinstance(segment, FixedSegment))
-    if not found or len(found) < len(segments):
-        raise InputError("this names no part of a structure", key=key, found=shown or word, allowed="A20-30, B, say")
-    return found
+    return found if len(found) == len(segments) else ()
 
 
 def inside(residue: ResidueId, part: Sequence[FixedSegment] | str) -> bool:
@@ -117,8 +136,10 @@ def without_loops(contigs: Contigs, loops: Sequence[Loop | str], present: Sequen
     for loop in named:
         chains, done = _cut(chains, loop)
         if not done:
+            name = loop.stretch.name
+            meant = [f"{loop}: for the chain {name}"] if any(each.chain == name for each in present) else []
             raise InputError("the loop is not part of what the contigs keep", key="inpaint", found=str(loop),
-                             allowed=str(contigs))  # fmt: skip
+                             allowed=[str(contigs), *meant])  # fmt: skip
     closed = [_closed(row, fill=GAPS in loops) for row in chains]
     changed = Contigs(chains=tuple(tuple(row) for row in closed), asked=str(contigs))
     if all(is_fixed(row) for row in changed.chains):

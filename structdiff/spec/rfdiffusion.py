@@ -20,7 +20,7 @@ from structdiff.spec.symmetry import Symmetry, parse_symmetry
 
 #: Settings of how RFdiffusion computes, or of its files; a design is the same without them.
 INERT = (
-    "--config-name", "inference.ckpt_override_path", "inference.model_directory_path", "inference.model_runner",
+    "inference.ckpt_override_path", "inference.model_directory_path", "inference.model_runner",
     "inference.schedule_directory_path", "inference.trb_save_ckpt_path", "inference.write_trajectory",
     "inference.empty_cache_per_design", "inference.cautious", "inference.deterministic", "inference.recenter",
     "inference.radius", "inference.model_only_neighbors", "inference.align_motif", "inference.symmetric_self_cond",
@@ -29,6 +29,9 @@ INERT = (
 _INERT_GROUPS = ("model.", "preprocess.", "contig_settings.", "hydra.")
 _DIFFUSER = {"T": 50.0, "b_0": 1e-2, "b_T": 7e-2, "crd_scale": 0.25}
 _INERT_DIFFUSER = ("schedule_type", "so3_type", "so3_schedule_type", "min_b", "max_b", "min_sigma", "max_sigma")
+#: What counts only beside guiding potentials.
+_OF_POTENTIALS = ("potentials.guide_scale", "potentials.guide_decay", "potentials.olig_inter_all",
+                  "potentials.olig_intra_all")  # fmt: skip
 _NOISE_SCALES = ("denoiser.noise_scale_ca", "denoiser.noise_scale_frame")
 _OTHER_NOISE = (
     "denoiser.final_noise_scale_ca", "denoiser.ca_noise_schedule_type", "denoiser.final_noise_scale_frame",
@@ -43,11 +46,11 @@ _REFUSED = {
     "inference.design_startnum": "leave it out: a run goes on after the designs that its folder holds",
 }
 _KNOWN = (
-    *INERT, *_REFUSED, *_NOISE_SCALES, *_OTHER_NOISE, *(f"diffuser.{key}" for key in (*_DIFFUSER, *_INERT_DIFFUSER)),
+    "--config-name", *INERT, *_REFUSED, *_NOISE_SCALES, *_OTHER_NOISE, *_OF_POTENTIALS,
+    *(f"diffuser.{key}" for key in (*_DIFFUSER, *_INERT_DIFFUSER)),
     "diffuser.partial_T", "inference.input_pdb", "inference.num_designs", "inference.output_prefix",
     "inference.symmetry", "inference.cyclic", "inference.cyc_chains", "contigmap.contigs", "contigmap.length",
     "contigmap.inpaint_seq", "contigmap.provide_seq", "ppi.hotspot_res", "potentials.guiding_potentials",
-    "potentials.guide_scale", "potentials.guide_decay", "potentials.olig_inter_all", "potentials.olig_intra_all",
     "potentials.olig_custom_contact", "potentials.substrate", "scaffoldguided.scaffoldguided",
 )  # fmt: skip
 
@@ -293,9 +296,29 @@ def _sampling(given: Mapping[str, str], found: Imported) -> None:
             raise InputError("structdiff's noise scale does not change on the way", key=key, found=given[key])
     if scales:
         found.options["--noise-scale"] = scales.pop()
-    inert = sorted(key for key in given if key in INERT and key != "--config-name")
+    _told(given, found)
+
+
+def _told(given: Mapping[str, str], found: Imported) -> None:
+    """Notes on what is let pass without a counterpart."""
+    unread = [*INERT, *(f"diffuser.{key}" for key in _INERT_DIFFUSER)]
+    if "diffuser.partial_T" not in given:  # whose noise is that of the schedule
+        unread += [f"diffuser.{key}" for key in _DIFFUSER if key != "T"]
+        if "diffuser.T" in given:
+            found.notes.append(f"diffuser.T {given['diffuser.T']} counts RFdiffusion's steps: the weights recommend "
+                               "how many structdiff takes, --steps says another number")  # fmt: skip
+    inert = {key for key in given if key in unread}
+    inert |= {f"{group}*" for group in _INERT_GROUPS for key in given if key.startswith(group)}
     if inert:
-        found.notes.append(f"says how RFdiffusion computes, and has no counterpart: {', '.join(inert)}")
+        found.notes.append(f"says how RFdiffusion computes, and has no counterpart: {', '.join(sorted(inert))}")
+    idle = [key for key in ("inference.cyc_chains",) if key in given and not found.data.get("cyclic")]
+    if not list_items(given.get("potentials.guiding_potentials", "[]")):
+        idle += [key for key in _OF_POTENTIALS if key in given]
+    if idle:
+        found.notes.append(f"asks nothing by itself, and is left out: {', '.join(idle)}")
+    if "--config-name" in given:
+        found.notes.append(f"--config-name {given['--config-name']}: this file of RFdiffusion is not read; only what "
+                           "is given beside it counts")  # fmt: skip
 
 
 def _true(value: str | None) -> bool:

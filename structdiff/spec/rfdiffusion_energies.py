@@ -22,6 +22,8 @@ _FIELDS = {
     "olig_contacts": ("weight", "weight_intra", "weight_inter", "r_0", "d_0"),
     "substrate_contacts": ("weight", "r_0", "d_0", "s", "eps", "rep_r_0", "rep_s", "rep_r_min"),
 }
+#: Those that say how a potential is weighed or smoothed, or what the contigs tell already.
+_UNREAD = ("d_0", "eps", "s", "rep_r_0", "rep_s", "rep_r_min", "binderlen")
 _CONTACT = "8"
 _NOT_COMPARABLE = (
     "weights of RFdiffusion's potentials mean nothing here: all energies have weight 1, change them as needed"
@@ -39,6 +41,9 @@ def energies_from_potentials(
     for text in list_items(given.get("potentials.guiding_potentials", "[]")):
         kind, fields = _parsed(text)
         energies += _energies(kind, fields, given, contigs, symmetry, found)
+        unread = [name for name in fields if name in _UNREAD]
+        if unread:
+            found.notes.append(f"{', '.join(unread)} of {kind}: no counterpart")
     if "potentials.substrate" in given:
         found.data["ligands"] = list_items(given["potentials.substrate"])
     if energies:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from structdiff.errors import InputError
 from structdiff.geometry.point_groups import SymmetryGroup, helix, point_group
+from structdiff.spec.parts import Part
 
 _GROUPS = "C2, C3 ..., D2, D3 ..., T, O, I, helical"
 _LARGEST = 120
@@ -20,7 +21,7 @@ _NEIGHBOURS, _RING_NEIGHBOURS = 4, 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Symmetry:
+class Symmetry(Part):
     """The symmetry of a design. Its contigs then describe one copy, the asymmetric unit.
 
     group: C2, C3 ..., D2, D3 ..., T, O, I or helical. copies, rise (Å from copy to copy along the axis) and twist
@@ -134,6 +135,8 @@ def parse_symmetry(text: str) -> Symmetry:
 
 
 def _canonical(name: str) -> str:
+    if not isinstance(name, str):
+        raise InputError("there is no such symmetry", key="symmetry", found=name, allowed=_GROUPS)
     words = {"tetrahedral": "T", "octahedral": "O", "icosahedral": "I", "helix": "helical"}
     short = name.strip().lower()
     found = words.get(short, short if short == "helical" else short.upper())

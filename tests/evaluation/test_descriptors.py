@@ -74,3 +74,9 @@ def test_bootstrap_interval_covers_the_mean_as_often_as_it_says(generator):
     assert summarise(values) == summarise(values)
     assert summarise(values).count == 3
     assert summarise(values).quartiles[1] == 2.0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_residues_have_no_size(count):
+    assert np.isnan(radius_of_gyration_score(Backbone.from_arrays(np.zeros((count, 4, 3)))))

@@ -1,5 +1,6 @@
 """What only the structures tell of a design's request, and the molecules that come of it."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -158,5 +159,23 @@ def test_the_fold_of_a_structure(tmp_path):
     assert spec.secondary_structure is not None
     assert spec.secondary_structure.count("H") > 15
     assert (1, 2) in spec.adjacent or (1, 4) in spec.adjacent
-    with pytest.raises(InputError, match="does not fit chain A"):
+    with pytest.raises(InputError, match=r"^fold_of: .*1crn.pdb does not fit chain A \(found 46; allowed: 40\)"):
         completed(design_from_dict({"contigs": "40", "fold_of": str(DATA / "evaluation/data/1crn.pdb")}), None)
+    with pytest.raises(InputError, match=r"^fold_of: .*number of chains \(found '1 chains'; allowed: 2 chains\)"):
+        completed(design_from_dict({"contigs": "40 6", "fold_of": str(DATA / "evaluation/data/1crn.pdb")}), None)
+
+
+def test_the_fold_of_a_structure_is_what_was_seen_of_it(tmp_path):
+    """1ORC has coordinates for 64 of its 71 residues, the others are at its ends."""
+    text = gzip.decompress((DATA / "data/1orc.pdb.gz").read_bytes()).decode()
+    path = tmp_path / "1orc.pdb"
+    path.write_text(text)
+    whole = completed(design_from_dict({"contigs": "64", "fold_of": str(path)}), None).secondary_structure or ""
+    assert len(whole) == 64
+    assert "?" not in whole
+    gap = [f"A {number:3d}" for number in (20, 21, 22)]
+    path.write_text("".join(line for line in text.splitlines(True) if line[21:26] not in gap or line[:4] != "ATOM"))
+    torn = completed(design_from_dict({"contigs": "64", "fold_of": str(path)}), None).secondary_structure or ""
+    assert [place for place, letter in enumerate(torn) if letter == "?"] == [17, 18, 19]
+    with pytest.raises(InputError, match=r"fold_of: .*\(found '64, of which 3 without coordinates'; allowed: 61\)"):
+        completed(design_from_dict({"contigs": "61", "fold_of": str(path)}), None)

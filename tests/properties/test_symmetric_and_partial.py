@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import StructdiffError
+from structdiff.evaluation.motif import motif_deviation, residues_of_map
 from structdiff.evaluation.superposition import rmsd, superpose
 from structdiff.geometry.point_groups import point_group
 from structdiff.judgement import finished_verdicts
@@ -96,6 +97,9 @@ def test_a_motif_is_kept_in_every_copy():
     rows = one.residue_map["residues"]
     assert [row["design"]["chain"] for row in rows] == ["A"] * 8 + ["B"] * 8 + ["C"] * 8
     assert [row["motif"]["number"] for row in rows] == 3 * list(range(163, 171))
+    assert [row["group"] for row in rows] == [1] * 8 + [2] * 8 + [3] * 8
+    # So each copy's motif is compared with the file by itself, when the design is evaluated too.
+    assert motif_deviation(one.structure, read_structure(MOTIF), residues_of_map(one.residue_map)).backbone < 0.5
 
 
 def test_a_motif_at_the_axis_stays_there(tmp_path):

@@ -93,8 +93,7 @@ def test_parse(text, chains):
         ("5/A1-B10", ["one chain", "A and B"]),
         ("5/A1-10/5/A5-7", ["A1-10 and A5-7 share residues", "once"]),
         ("5/A1-10/5 A10-20", ["A1-10 and A10-20 share residues"]),
-        ("5/A5/5/A", ["A5 and A share residues"]),
-        ("A/5/A3", ["A and A3 share residues"]),
+        ("A/5/A3-4", ["A and A3-4 share residues"]),
         ("A/5/A", ["A and A share residues"]),
         ("5@2", ["only stretches of the motif"]),
         ("A5@0", ["from 1"]),
@@ -204,13 +203,14 @@ def test_chain_names(text, names, designed):
     assert contigs.designed_chain_ids == designed
 
 
-MOTIF = (*residues("A", [1, 2, 3, 7, 8]), *residues("A", [8], "A"), *residues("A", [9]), *residues("B", [1, 2]))
+MOTIF = (*residues("A", [1, 2, 3, 7, 8]), *residues("A", [8], "A"), *residues("A", [9]), *residues("B", [1, 2]),
+         *residues("B-2", [1, 2, 4]))  # fmt: skip
 
 
 def test_resolve_follows_the_file():
     contigs = parse_contigs("5/A7-9/5 B").resolve(MOTIF)
     assert contigs.fixed[0].residues == MOTIF[3:7]
-    assert contigs.fixed[1].residues == MOTIF[7:]
+    assert contigs.fixed[1].residues == MOTIF[7:9]
     assert contigs.is_resolved
     assert not parse_contigs("5 B").is_resolved
     assert parse_contigs("5/A8A-9").resolve(MOTIF).fixed[0].residues == MOTIF[5:7]
@@ -220,12 +220,19 @@ def test_resolve_follows_the_file():
     ("text", "says"),
     [
         ("5/C1-2", ["no chain 'C'", "allowed: A, B"]),
+        ("5/B-3:1", ["no chain 'B-3'", "did you mean 'B-2'"]),
         ("5 C", ["no chain 'C'"]),
         ("5/A1-12", ["no residue A12", "A1-12", "from 1 to 9"]),
         ("5/B0-2", ["no residue B0"]),
         ("5/A1-9", ["missing", "A4-6", "bridge the gap"]),
         ("5/A9A", ["no residue A9A"]),
-        ("5/B/5/B2", ["share residues"]),
+        ("5/B/5/B2", ["B and B2 share residues"]),
+        ("5/B2/5/B", ["B2 and B share residues"]),
+        ("5/B/5/B7", ["no residue B7"]),
+        ("5 B-2", ["no residue B-2", "B-2: for the chain B-2"]),
+        ("5 B B-2", ["no residue B-2", "B-2: for the chain B-2"]),
+        ("5/B-2:1-4", ["missing", "no B-2:3"]),
+        ("5/B-2:3", ["no residue B-2:3"]),
     ],
 )
 def test_resolve_names_what_is_not_there(text, says):
@@ -233,6 +240,20 @@ def test_resolve_names_what_is_not_there(text, says):
         parse_contigs(text).resolve(MOTIF)
     for part in says:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "chain", "count"),
+    [("5/B-2:1-2", "B-2", 2), ("5 B-2:", "B-2", 3), ("5 B B-2:", "B-2", 3), ("5/B-2:4", "B-2", 1),
+     ("5/B-2:1-B-2:2", "B-2", 2), ("5/A-2-5:3@2", "A-2-5", 1), ("5/A-2-5:3-4", "A-2-5", 2),
+     ("5/x_1.a+b:-3--1", "x_1.a+b", 3)],
+)  # fmt: skip
+def test_a_colon_ends_any_name_of_a_chain(text, chain, count):
+    contigs = parse_contigs(text)
+    found = contigs.resolve((*MOTIF, *residues("A-2-5", [3, 4]), *residues("x_1.a+b", [-3, -2, -1]))).fixed[-1]
+    assert (found.chain, len(found.residues)) == (chain, count)
+    assert str(contigs) == text.replace("-B-2:2", "-2")
+    assert parse_contigs(str(contigs)) == contigs
 
 
 def test_unresolved_chains_have_no_length_yet():
@@ -258,6 +279,7 @@ def test_residue_lists():
     assert parse_residues("[A45, A67-68]", "hotspots") == residues("A", [45, 67, 68])
     assert parse_residues("A45 1:3", "hotspots") == (*residues("A", [45]), *residues("1", [3]))
     assert [str(residue) for residue in parse_residues("A52B,1:3", "hotspots")] == ["A52B", "1:3"]
+    assert parse_residues("A-2,A-2:3-4", "hotspots") == (*residues("A", [-2]), *residues("A-2", [3, 4]))
 
 
 @pytest.mark.parametrize("text", ["", "A", "45", "A45,,A46", "A45,A45", "A45@2", "A9-5", "A45;B1"])

@@ -12,13 +12,14 @@ from structdiff.spec.compose import Fold, Hotspots, KeepAway, Motif, Problem, Ri
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec, design_from_dict, design_to_dict, read_design, write_design
-from structdiff.spec.design_keys import parse_disulfides
+from structdiff.spec.design_keys import KEYS, parse_disulfides
 from structdiff.spec.energies import (
     Contacts,
     Function,
     RadiusOfGyration,
     energy_from_dict,
     energy_to_dict,
+    parse_atom,
     parse_energy,
 )
 from structdiff.spec.fold import blocks_of, strand_pairs
@@ -144,6 +145,10 @@ def test_parts_compose_in_any_order():
     assert (hot + Hotspots("A7")).asked["hotspots"] == tuple(ResidueId(chain="A", number=n) for n in (5, 7))
     assert Fold("H12").spec(contigs="12").secondary_structure == "H" * 12
     assert Problem(length="20-30").spec().contigs.length_range() == (20, 30)
+    assert RadiusOfGyration(target=12).spec(length=60).energies == (RadiusOfGyration(target=12),)
+    assert (Symmetry("C3") + Contacts()).spec(length=60) == (Contacts() + Symmetry("C3")).spec(length=60)
+    assert len((Contacts() + RadiusOfGyration(target=12)).spec(length=60).energies) == 2
+    assert RadiusOfGyration(chains=["A", "B"]) == RadiusOfGyration(chains="A,B") == RadiusOfGyration(chains=("A", "B"))
 
 
 def test_plain_data_says_in_python_what_it_says_in_a_file():
@@ -167,9 +172,22 @@ def test_plain_data_says_in_python_what_it_says_in_a_file():
         (lambda: Motif("a.pdb", "A5/10") + Motif("b.pdb"), "different things.*a.pdb"),
         (lambda: Problem(hotspot="A5"), "did you mean 'hotspots'"),
         (lambda: Hotspots("A5").spec(), "contigs or a length"),
+        (lambda: RadiusOfGyration(target=12).spec(), "contigs or a length"),
+        (lambda: Symmetry("C3") + Symmetry("C4"), "^symmetry: .*different things.*C4.*C3"),
+        (lambda: Symmetry(3), "^symmetry: .*found 3"),
+        (lambda: RadiusOfGyration(target="12"), r"energies.radius_of_gyration.target.*a number"),
+        (lambda: Contacts(chains=5), r"energies.contacts.chains.*names"),
         (lambda: Problem(contigs="5").spec(num_desings=2), "did you mean 'num_designs'"),
     ],
 )
 def test_parts_that_do_not_compose(make, says):
     with pytest.raises(InputError, match=says):
         make()
+
+
+def test_residues_of_chains_whose_names_end_in_a_colon():
+    bonds = parse_disulfides("A-2:2-A-2:-1, 1:3-B4, A2:A-2")
+    assert bonds == ((("A-2", 2), ("A-2", -1)), (("1", 3), ("B", 4)), (("A", 2), ("A", -2)))
+    assert parse_disulfides(",".join(KEYS["disulfides"].write(bonds))) == bonds
+    atoms = [parse_atom(text, "between") for text in ("A-2:5", "A-2:N", "A-2:-1:O5'", "1:7:CB")]
+    assert atoms == [("A-2", 5, "CA"), ("A", -2, "N"), ("A-2", -1, "O5'"), ("1", 7, "CB")]

@@ -18,6 +18,8 @@ from structdiff.spec.design import (
     read_design,
     write_design,
 )
+from structdiff.spec.energies import Contacts, RadiusOfGyration
+from structdiff.spec.symmetry import Symmetry
 
 MOTIF_FILE = str(Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb")
 MOTIF = [ResidueId(chain=chain, number=number) for chain in "AB" for number in range(1, 101)]
@@ -185,3 +187,58 @@ def test_round_trip(**fields):
     spec = DesignSpec(**{**fields, "contigs": parse_contigs(fields["contigs"])}, motif="some/motif.cif")
     assert design_from_dict(design_to_dict(spec)) == spec
     assert design_from_dict(json.loads(design_to_json(spec))) == spec
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "kept"),
+    [
+        ("contigs", "10-20/A5-9/10-20 B1-100", parse_contigs("10-20/A5-9/10-20 B1-100")),
+        ("hotspots", ["B5", "B7-8"], parse_residues("B5,B7-8", "hotspots")),
+        ("hotspots", "B5", parse_residues("B5", "hotspots")),
+        ("hotspots", [*parse_residues("B5", "hotspots"), "B7"], parse_residues("B5,B7", "hotspots")),
+        ("hotspots", [], ()),
+        ("hotspots", None, ()),
+        ("length", 45, (45, 45)),
+        ("length", [40, 60], (40, 60)),
+        ("length", (np.int64(40), np.int64(60)), (40, 60)),
+        ("length", "40-60", (40, 60)),
+        ("cyclic", "A", ("A",)),
+        ("disulfides", [[["A", 2], ["A", 9]]], ((("A", 2), ("A", 9)),)),
+        ("held_atoms", {"A5": ["N", "CA"]}, ((ResidueId(chain="A", number=5), ("N", "CA")),)),
+        ("target_crop", 100, "100"),
+        ("symmetry", "C3", Symmetry("C3")),
+        ("energies", RadiusOfGyration(target=12), (RadiusOfGyration(target=12),)),
+        ("energies", "radius_of_gyration target=12", (RadiusOfGyration(target=12),)),
+        ("energies", [{"contacts": None}], (Contacts(),)),
+        ("motif", Path("m.pdb"), "m.pdb"),
+        ("num_designs", np.int64(3), 3),
+        ("fixed_sequence", "no", False),
+    ],
+)
+def test_python_takes_what_the_command_line_and_files_take(key, given, kept):
+    asked = {"contigs": parse_contigs("10-20/A5-9/10-20 B1-100"), "motif": "motif.pdb", key: given}
+    found = getattr(DesignSpec(**asked), key)
+    assert found == kept
+    assert type(found) is type(kept)
+    assert replace(DesignSpec(**asked), seed=5) == DesignSpec(**{**asked, "seed": 5})
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [("contigs", None), ("contigs", 3.5), ("contigs", [object()]), ("hotspots", {"B5"}), ("hotspots", [None]),
+     ("hotspots", 5), ("length", (60, 40)), ("length", (40.5, 60)), ("length", (0, 5)), ("length", "x"),
+     ("length", {"least": 4}),
+     ("num_designs", "many"), ("num_designs", 1.5), ("num_designs", True), ("seed", None), ("fixed_sequence", "nay"),
+     ("fixed_sequence", 2), ("target_crop", "half"), ("symmetry", 3), ("noise", []), ("motif", 5.5j), ("energies", [5]),
+     ("secondary_structure", 5j), ("adjacent", [(1, 2, 3)]), ("name", None)],
+)  # fmt: skip
+def test_what_python_cannot_give_is_named_by_its_key(key, given):
+    asked = {"contigs": "10-20/A5-9/10-20 B1-100", "motif": "motif.pdb", key: given}
+    with pytest.raises(InputError, match=rf"^{key}"):
+        DesignSpec(**asked)
+
+
+def test_empty_lists_of_a_file_ask_nothing():
+    asked = {"motif": "m.pdb", "contigs": "40 B1-20"}
+    lists = ("hotspots", "keep_away", "held_atoms", "energies", "cyclic", "adjacent", "inpaint", "unindexed", "ligands")
+    assert design_from_dict({**asked, **{key: [] for key in lists}}) == design_from_dict(asked)

@@ -104,3 +104,14 @@ def test_partial_diffusion_needs_a_structure():
 def test_noise_and_loops_are_written_as_they_were():
     assert [str(parse_noise(each)) for each in ("4", "12.5", "40%")] == ["4", "12.5", "40%"]
     assert [str(each) for each in parse_loops("A20-30:8-14 gaps,B5")] == ["A20-30:8-14", "gaps", "B5"]
+
+
+def test_loops_of_chains_whose_names_end_in_a_colon():
+    loops = parse_loops("1:20-30, A-2:20-30:8-14, A-2:20-30:, A-2:5-9")
+    assert [(each.stretch.chain, each.stretch.name, each.length) for each in loops] == [
+        ("1", "1:20-30", None), ("A-2", "A-2:20-30", (8, 14)), ("A-2", "A-2:20-30", None), ("A", "A-2", (5, 9)),
+    ]  # fmt: skip
+    assert parse_loops(", ".join(map(str, loops))) == loops
+    spec = design_from_dict({"motif": "x.pdb", "inpaint": "A-2:5-9"})
+    with pytest.raises(InputError, match="A-2:5-9: for the chain A-2"):
+        spec.resolve([ResidueId(chain=chain, number=number) for chain in ("A", "A-2") for number in range(1, 12)])

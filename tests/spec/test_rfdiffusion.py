@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -182,3 +184,31 @@ def test_settings_of_a_whole_configuration_that_ask_nothing_are_let_pass():
              "diffuser.T=50", "denoiser.noise_scale_ca=1", "inference.cyclic=False"]  # fmt: skip
     found = design_from_rfdiffusion(settings("contigmap.contigs=[100-200]", *words))
     assert found.data == {"version": 1, "name": "design", "contigs": "100-200", "num_designs": 10}
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("diffuser.T=20", "diffuser.T 20 counts RFdiffusion's steps.*--steps"),
+        ("diffuser.crd_scale=0.5", "no counterpart: diffuser.crd_scale"),
+        ("diffuser.schedule_type=linear", "no counterpart: diffuser.schedule_type"),
+        ("--config-name=symmetry", "--config-name symmetry: .*not read"),
+        ("model.d_pair=64", r"no counterpart: model\.\*"),
+        ("inference.cautious=True", "no counterpart: inference.cautious"),
+        ("inference.cyc_chains=a", "nothing by itself.*cyc_chains"),
+        ("potentials.guide_scale=2", "nothing by itself.*guide_scale"),
+        ("potentials.guiding_potentials=['type:monomer_contacts,weight:1,d_0:2']", "d_0 of monomer_contacts"),
+    ],
+)
+def test_nothing_is_dropped_in_silence(word, says):
+    found = design_from_rfdiffusion(settings("contigmap.contigs=[100]", word))
+    assert re.search(says, "\n".join(found.notes))
+
+
+def test_the_schedule_of_partial_diffusion_is_no_note():
+    residues = tuple(ResidueId(chain="A", number=number) for number in range(1, 11))
+    known = KnownStructure(residues=residues, positions=np.zeros((10, 3)))
+    words = ("contigmap.contigs=[10]", "inference.input_pdb=x.pdb", "diffuser.partial_T=5", "diffuser.T=20")
+    found = design_from_rfdiffusion(settings(*words), structure=lambda: known)
+    assert found.data["noise"]
+    assert not any("diffuser.T" in note for note in found.notes)

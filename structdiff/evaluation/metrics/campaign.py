@@ -27,8 +27,8 @@ TABLE = (
         label="rank",
         group=_CHOSEN,
         better="lower",
-        formula="place among all designs of the run: first what passes the filter, then what meets all that was "
-        "requested, then the column to rank by",
+        formula="place among all designs of one name in the folder: first what passes the filter, then what meets all "
+        "that was requested, then the column to rank by",
     ),
     Metric(
         name="accepted",
