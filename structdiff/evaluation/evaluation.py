@@ -30,6 +30,7 @@ from structdiff.evaluation.targets import Target, length_groups, targets_of
 
 #: Told what is being done, how much of it, and out of how much.
 OnProgress = Callable[[str, int, int], None]
+_NAMED_AT_MOST = 10  # structures in a note
 _LIKENESS = ("frechet", "frechet_ratio", "precision", "recall", "density", "coverage")
 
 
@@ -151,6 +152,7 @@ def _judge(
         try:
             subject = read_subject(path, name, given)
             row = measured(subject)
+            notes.extend(subject.notes)
         except StructdiffError as error:
             failures.append((path, str(error)))
             continue
@@ -163,8 +165,19 @@ def _judge(
                 notes.extend([] if note in notes else [note])
         rows.append(row)
         subjects.append(subject)
+    notes.extend(_without_reference(subjects, given))
     on_progress("judging structures", len(files), len(files))
     return rows, subjects, failures
+
+
+def _without_reference(subjects: Sequence[Subject], given: Given) -> list[str]:
+    """A note on the structures that no reference was found for, where there are references."""
+    missing = [subject.name for subject in subjects if given.references and given.reference_of(subject.name) is None]
+    if not missing:
+        return []
+    named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
+    return [f"no reference has the name of {len(missing)} of {len(subjects)} structures, which the means against the "
+            f"reference leave out: {named}"]  # fmt: skip
 
 
 def _diversity(subjects: Sequence[Subject], seed: int, on_progress: OnProgress) -> Diversity:
