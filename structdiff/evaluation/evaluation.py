@@ -21,6 +21,7 @@ from structdiff.evaluation.diversity import (
     nearest_references,
 )
 from structdiff.evaluation.fold_embedding import fold_embedding
+from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.measures import Measure, measured
 from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
 from structdiff.evaluation.novelty import references_of_chains
@@ -36,12 +37,16 @@ _LIKENESS = ("frechet", "frechet_ratio", "precision", "recall", "density", "cove
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One structure: name, file, values by metric, and the reference it is nearest to ("" where none was given)."""
+    """One structure: name, file, values by metric, and the reference it is nearest to ("" where none was given).
+
+    ligands: those of its true structure, and whether its means are taken over them.
+    """
 
     name: str
     path: Path
     values: Mapping[str, float]
     nearest_reference: str = ""
+    ligands: Sequence[tuple[LigandPose, bool]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +135,7 @@ def evaluate(
     ]
     return Evaluation(
         rows=[
-            Row(name=subject.name, path=subject.path, values=row, nearest_reference=nearest)
+            Row(name=subject.name, path=subject.path, values=row, nearest_reference=nearest, ligands=subject.ligands)
             for subject, row, nearest in zip(subjects, rows, nearest_names, strict=True)
         ],
         failures=failures,

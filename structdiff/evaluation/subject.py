@@ -15,6 +15,7 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone
+from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.motif import MotifResidue, ResidueKey, residues_of_map
 from structdiff.evaluation.structure_files import stem, structure_files
 from structdiff.structure.files import read_structure
@@ -43,7 +44,8 @@ class Given:
 class Subject:
     """A structure as read from its file, with its residue map and the motif where there are any.
 
-    notes: what its measures have to say beside their values; they add to it.
+    notes: what its measures have to say beside their values; ligands: those of its reference, and whether the means are
+    taken over them. The measures add to both.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Subject:
     given: Given = field(default_factory=Given)
     residue_map: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    ligands: list[tuple[LigandPose, bool]] = field(default_factory=list)
 
     @cached_property
     def backbone(self) -> Backbone:
