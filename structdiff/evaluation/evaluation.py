@@ -53,7 +53,8 @@ class Row:
 class Evaluation:
     """All that was found of some structures.
 
-    rows: one a structure. failures: (file, reason) of those that could not be judged. summary: mean and interval of
+    rows: one a structure. failures: (file, reason) of those that could not be judged, or (these have a row)
+    not be compared with their reference. summary: mean and interval of
     each metric of structures, and metrics of the set. targets: lines for designs from nothing. folds (structure,
     dimension) and lengths (structure): places in the space of folds. natural: what was compared with. notes:
     what was left out.
@@ -158,6 +159,7 @@ def _judge(
             subject = read_subject(path, name, given)
             row = measured(subject)
             notes.extend(subject.notes)
+            failures.extend((path, reason) for reason in subject.failures)
         except StructdiffError as error:
             failures.append((path, str(error)))
             continue

@@ -45,7 +45,7 @@ class Subject:
     """A structure as read from its file, with its residue map and the motif where there are any.
 
     notes: what its measures have to say beside their values; ligands: those of its reference, and whether the means are
-    taken over them. The measures add to both.
+    taken over them; failures: why something could not be judged. The measures add to these.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Subject:
     residue_map: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ligands: list[tuple[LigandPose, bool]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     @cached_property
     def backbone(self) -> Backbone:

@@ -96,6 +96,17 @@ def test_structures_without_a_reference_are_named(tmp_path, capsys) -> None:
     assert "1crn" in " ".join(capsys.readouterr().out.split())
 
 
+def test_what_is_unlike_its_reference_keeps_its_other_values(tmp_path, capsys) -> None:
+    model = DATA / "1crn.pdb"
+    arguments = ["evaluate", str(model), "--reference", str(DATA / "1ubi.pdb"), "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    data = json.loads((tmp_path / "evaluation.json").read_text())
+    assert data["failures"][0]["reason"].startswith(f"{model}: no chain of the model is like a chain of the reference")
+    assert "rama_favoured" in data["structures"][0]
+    assert "lddt" not in data["structures"][0]
+    assert str(model) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_predictions_find_the_reference_of_their_input(tmp_path, told) -> None:
     """NAME_1 as `predict` writes it is held against NAME: by its confidence file, or without the number."""
