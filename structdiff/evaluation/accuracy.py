@@ -28,7 +28,11 @@ def accuracy_values(subject: Subject) -> dict[str, float]:
     path = subject.given.reference_of(subject.name)
     if path is None:
         return {}
-    values, poses = _compared(subject.structure, _reference(path))
+    reference = _reference(path)
+    values, poses = _compared(subject.structure, reference)
+    models = reference.metadata.get("models", 1)
+    if models != 1:
+        subject.notes.append(f"{path} holds {models} models; the first is the reference")
     averaged = averaged_poses(poses)
     subject.ligands.extend((pose, pose in averaged) for pose in poses)
     subject.notes.extend(f"{subject.path}: {note}" for note in _notes(averaged))

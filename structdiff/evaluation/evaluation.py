@@ -158,7 +158,7 @@ def _judge(
         try:
             subject = read_subject(path, name, given)
             row = measured(subject)
-            notes.extend(subject.notes)
+            notes.extend(note for note in subject.notes if note not in notes)
             failures.extend((path, reason) for reason in subject.failures)
         except StructdiffError as error:
             failures.append((path, str(error)))

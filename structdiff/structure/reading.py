@@ -74,7 +74,7 @@ def structure_of(parsed: ParsedFile, *, model: int, keep_waters: bool) -> Struct
         bonds=_extra_bonds(parsed.structure, chains, components),
         components=components,
         name=parsed.name,
-        metadata={**parsed.metadata, "model": model},
+        metadata={**parsed.metadata, "model": model, "models": len(parsed.structure)},
     )
     own = {code: whole for code, whole in structure.components.items() if not _is_dictionary_component(code, whole)}
     placed = _place(dataclasses.replace(structure, components=own), chains)

@@ -217,3 +217,11 @@ def test_nucleic_acids_alone_are_judged_too():
     assert found.rows[0].values["stereocentres_right"] == 1
     assert "rama_favoured" not in found.rows[0].values
     assert found.summary["clusters"].mean == 1
+
+
+def test_of_several_models_of_a_reference_the_first_is_taken_and_a_note_says_so():
+    file = Path("tests/data/1l2y_3_models.cif.gz")
+    found = evaluate([file, file.with_name("1gya_1_model.cif.gz")], given=Given(references={"1l2y_3_models": file}))
+    (note,) = [each for each in found.notes if "models" in each and "reference has" not in each]
+    assert note == f"{file} holds 3 models; the first is the reference"
+    assert found.rows[0].values["lddt"] == 1
