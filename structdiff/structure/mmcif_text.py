@@ -137,7 +137,10 @@ def _entity_type(kind: ChainKind, length: int) -> str:
 
 
 def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
-    """All components by name; atoms and bonds of those that are no standard residue."""
+    """All components by name and with their bonds; atoms of those that are no standard residue.
+
+    Programs take the table of bonds as complete (biotite): of what is not in it they know no bonds at all.
+    """
     codes = sorted(set(structure.residues.name.tolist()))
     wholes = {code: component(code, structure.components) for code in codes}
     types = ["peptide linking" if code == "GLY" else COMPONENT_TYPES[wholes[code].kind] for code in codes]
@@ -157,7 +160,7 @@ def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
     _write_component_atoms(block, others)
     bonds = [
         (code, *whole.atom_names[[first, second]], _ORDER_NAMES[kekule], "Y" if order == AROMATIC else "N")
-        for code, whole in others
+        for code, whole in wholes.items()
         for (first, second), kekule, order in zip(
             whole.bonds.tolist(), whole.kekule_orders.tolist(), whole.bond_orders.tolist(), strict=True
         )

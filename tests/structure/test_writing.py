@@ -123,6 +123,19 @@ def test_mmcif_categories(tmp_path):
     assert float(local[0][2]) == pytest.approx(first, abs=0.01)
 
 
+def test_other_programs_find_the_bonds_of_every_component(tmp_path):
+    """biotite takes the file's table of bonds as complete."""
+    from biotite.structure.io import pdbx
+
+    structure = _complex()
+    file = pdbx.CIFFile.read(write_structure(structure, tmp_path / "x.cif"))
+    theirs = pdbx.get_structure(file, model=1, include_bonds=True)
+    inside = theirs.res_id[theirs.bonds.as_array()[:, 0]] == theirs.res_id[theirs.bonds.as_array()[:, 1]]
+    bonded = set(theirs.res_name[theirs.bonds.as_array()[inside, 0]].tolist())
+    assert bonded == {"MSE", "CYS", "SEP", "TRP", "ASN", "DA", "DC", "DG", "LIG", "NAG"}
+    assert theirs.bonds.get_bond_count() == len(structure.bonds)
+
+
 def test_pdb_text(tmp_path):
     structure = dataclasses.replace(_complex(), name="1abc")
     path = write_structure(structure, tmp_path / "x.pdb", provenance={"seed": "7", "spec": "y" * 150})
