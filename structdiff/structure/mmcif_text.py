@@ -249,7 +249,7 @@ def _label_places(structure: Structure, residue: np.ndarray) -> list[str]:
 
 
 def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
-    """pLDDT of the model and of each residue (ModelCIF)."""
+    """pLDDT of the model, a mean over tokens as in every other file, and of each residue (ModelCIF)."""
     atoms, residues = structure.atoms, structure.residues
     seen = atoms.resolved
     count = np.bincount(atoms.residue[seen], minlength=len(residues))
@@ -258,7 +258,7 @@ def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
     mean = total[rows] / count[rows]
     metric = {"id": [1, 2], "mode": ["global", "local"], "name": ["pLDDT", "pLDDT"], "type": ["pLDDT", "pLDDT"]}
     _loop(block, "ma_qa_metric", metric)
-    overall = f"{atoms.b_factor[seen].mean():.2f}"
+    overall = f"{np.average(atoms.b_factor[seen], weights=_token_shares(structure, count)[seen]):.2f}"
     whole = {"ordinal_id": [1], "model_id": [1], "metric_id": [1], "metric_value": [overall]}
     _loop(block, "ma_qa_metric_global", whole)
     _loop(
@@ -274,6 +274,16 @@ def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
             "metric_value": [f"{value:.2f}" for value in mean],
         },
     )
+
+
+def _token_shares(structure: Structure, seen: np.ndarray) -> np.ndarray:
+    """What share of a token each atom is: a standard residue of a polymer is one, an atom of anything else is one.
+
+    seen (residue): number of atoms.
+    """
+    standard = np.array([is_standard(name) for name in structure.residues.name.tolist()])
+    whole = standard & np.isin(structure.chains.kind, list(_POLYMER_TYPES))[structure.residues.chain]
+    return np.where(whole, 1 / np.maximum(seen, 1), 1.0)[structure.atoms.residue]
 
 
 def _write_atoms(block: gemmi.cif.Block, structure: Structure) -> None:

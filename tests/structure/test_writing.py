@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from structdiff.chemistry.components import component_from_smiles
 from structdiff.errors import InputError
+from structdiff.features.tokens import tokenise
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure, write_atomically, write_structure
 from structdiff.structure.tables import ChainKind
@@ -121,6 +122,19 @@ def test_mmcif_categories(tmp_path):
     assert len(local) == len(structure.residues)
     first = structure.atoms.b_factor[structure.residue_atoms(0)].mean()
     assert float(local[0][2]) == pytest.approx(first, abs=0.01)
+
+
+def test_the_mean_plddt_is_over_tokens_as_in_the_other_files(tmp_path):
+    structure = _complex()
+    tokens = tokenise(structure)
+    plddt = np.random.default_rng(1).uniform(0, 100, len(tokens))
+    b_factor = np.zeros(len(structure.atoms))
+    for token, rows in enumerate(tokens.atoms):
+        b_factor[rows[rows >= 0]] = plddt[token]
+    structure = structure.with_positions(structure.atoms.positions, b_factor=b_factor)
+    block = gemmi.cif.read(str(write_structure(structure, tmp_path / "x.cif", confidence=True)))[0]
+    (overall,) = block.find_values("_ma_qa_metric_global.metric_value")
+    assert float(overall) == pytest.approx(plddt.mean(), abs=0.0051)
 
 
 def test_other_programs_find_the_bonds_of_every_component(tmp_path):
