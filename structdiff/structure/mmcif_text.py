@@ -143,7 +143,7 @@ def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
     """
     codes = sorted(set(structure.residues.name.tolist()))
     wholes = {code: component(code, structure.components) for code in codes}
-    types = ["peptide linking" if code == "GLY" else COMPONENT_TYPES[wholes[code].kind] for code in codes]
+    types = [_component_type(wholes[code]) for code in codes]
     _loop(block, "chem_comp", {"id": codes, "type": types, "name": [wholes[code].description for code in codes]})
     own = [whole for code, whole in wholes.items() if whole.smiles]
     _loop(
@@ -168,6 +168,12 @@ def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
     tags = ("comp_id", "atom_id_1", "atom_id_2", "value_order", "pdbx_aromatic_flag")
     if bonds:
         _loop(block, "chem_comp_bond", dict(zip(tags, zip(*bonds, strict=True), strict=True)))
+
+
+def _component_type(whole: Component) -> str:
+    """The dictionary's own type, in the letters of the mmCIF dictionary where these are small."""
+    spelt = {text.upper(): text for text in (*COMPONENT_TYPES.values(), "peptide linking")}
+    return spelt.get(whole.type.upper(), whole.type) or COMPONENT_TYPES[whole.kind]
 
 
 def _write_component_atoms(block: gemmi.cif.Block, components: Sequence[tuple[str, Component]]) -> None:
@@ -210,7 +216,8 @@ def _write_connections(block: gemmi.cif.Block, structure: Structure) -> None:
     rows = rows[atoms.resolved[bonds.atom_1[rows]] & atoms.resolved[bonds.atom_2[rows]]]
     ends = (bonds.atom_1[rows], bonds.atom_2[rows])
     sulphur = (atoms.element[ends[0]] == 16) & (atoms.element[ends[1]] == 16)
-    kinds = ["disulf" if both else "covale" for both in sulphur]
+    metal = [any(gemmi.Element(int(each)).is_metal for each in pair) for pair in atoms.element[np.stack(ends, 1)]]
+    kinds = ["metalc" if one else "disulf" if both else "covale" for one, both in zip(metal, sulphur, strict=True)]
     columns: dict[str, Sequence[object] | np.ndarray] = {
         "id": [f"{kind}{number}" for number, kind in enumerate(kinds, 1)],
         "conn_type_id": kinds,

@@ -124,6 +124,28 @@ def test_mmcif_categories(tmp_path):
     assert float(local[0][2]) == pytest.approx(first, abs=0.01)
 
 
+def test_components_have_the_types_of_the_dictionary_and_metals_are_coordinated(tmp_path):
+    chains = [
+        ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("GLY", "HIS", "DAL", "ASN")),
+        ChainSequence(name="G", kind=ChainKind.LIGAND, residues=("NAG",)),
+        ChainSequence(name="H", kind=ChainKind.LIGAND, residues=("HEM",)),
+        ChainSequence(name="Z", kind=ChainKind.LIGAND, residues=("ZN",)),
+    ]
+    bonds = [(("A", 2, "NE2"), ("H", 1, "FE")), (("A", 2, "ND1"), ("Z", 1, "ZN")), (("A", 4, "ND2"), ("G", 1, "C1"))]
+    structure = build_structure(chains, bonds=bonds)
+    structure = structure.with_positions(np.random.default_rng(0).normal(size=(len(structure.atoms), 3)) * 9)
+    block = gemmi.cif.read(str(write_structure(structure, tmp_path / "x.cif")))[0]
+    types = {row.str(0): row.str(1).lower() for row in block.find("_chem_comp.", ["id", "type"])}
+    assert types == {
+        "GLY": "peptide linking", "HIS": "l-peptide linking", "DAL": "d-peptide linking", "ASN": "l-peptide linking",
+        "NAG": "d-saccharide, beta linking", "HEM": "non-polymer", "ZN": "non-polymer",
+    }  # fmt: skip
+    assert sorted(block.find_values("_struct_conn.conn_type_id")) == ["covale", "metalc", "metalc"]
+    again = read_structure(write_structure(structure, tmp_path / "ours.cif", provenance={"seed": "1"}))
+    linked = {frozenset(bond) for bond in named_bonds(again)}
+    assert len(linked) == len(named_bonds(structure)) - 1  # that of the ion is coordination
+
+
 def test_the_mean_plddt_is_over_tokens_as_in_the_other_files(tmp_path):
     structure = _complex()
     tokens = tokenise(structure)
