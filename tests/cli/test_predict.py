@@ -101,7 +101,10 @@ def test_finished_predictions_are_kept_and_other_runs_refused(command, weights, 
         (tmp_path / "x.fasta").write_text(">A|protein\nMKTAW\n")
         code, _, errors = command(*predict(weights, "x.fasta"))
         assert code == 2
-        assert "x_1 is here from another run" in errors[0]
+        assert (
+            "x_1 is here from another run (spec.sequences[0].protein.sequence was MKTAY and is MKTAW now)" in errors[0]
+        )
+        assert "--name" not in errors[0]
     assert command(*predict(weights, "x.fasta", "--overwrite"))[0] == 0
 
 
