@@ -269,6 +269,10 @@ class ComplexSpec:
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
                 raise InputError("a seed is a whole number", key="seeds", found=seed, allowed="0 to 4294967295")
+        for seed, count in Counter(self.seeds).items():
+            if count > 1:
+                message = "a seed is given more than once, which would give the same structures again"
+                raise InputError(message, key="seeds", found=seed, allowed="each seed once")
         for key, sites in self._references():
             for site in sites:
                 self._check_site(site, key)

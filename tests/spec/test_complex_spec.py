@@ -112,6 +112,7 @@ def site(chain, residue, atom=None):
         (lambda: ComplexSpec(name="a/b", chains=(PROTEIN,)), ["name", "'a/b'"]),
         (lambda: ComplexSpec(chains=(PROTEIN, PROTEIN)), ["same name", "'A'"]),
         (lambda: ComplexSpec(chains=(PROTEIN,), seeds=(-1,)), ["seeds", "found -1"]),
+        (lambda: ComplexSpec(chains=(PROTEIN,), seeds=(1, 2, 1)), ["seeds", "more than once", "found 1"]),
         (lambda: BondSpec(atom1=site("A", 1), atom2=site("L", 1, "C1")), ["name both", "A/1"]),
         (lambda: BondSpec(atom1=site("A", 1, "SG"), atom2=site("A", 1, "SG")), ["itself", "A/1/SG"]),
         (lambda: ContactSpec(token1=site("A", 1), token2=site("A", 1)), ["two different", "A/1"]),
