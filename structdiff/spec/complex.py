@@ -14,6 +14,7 @@ from typing import Literal
 from structdiff.chemistry.components import component, is_known
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
 from structdiff.errors import InputError
+from structdiff.spec.file_name import check_file_name
 
 ChainKind = Literal["protein", "dna", "rna", "ligand"]
 CHAIN_KINDS: tuple[ChainKind, ...] = ("protein", "dna", "rna", "ligand")
@@ -261,8 +262,7 @@ class ComplexSpec:
     def __post_init__(self) -> None:
         if not self.chains:
             raise InputError("there are no chains", key="sequences")
-        if not self.name.strip() or re.search(r"[/\\\x00-\x1f]", self.name) or self.name.startswith("."):
-            raise InputError("the name must do as the name of a file", key="name", found=self.name)
+        check_file_name(self.name)
         for name, count in Counter(self.chain_ids).items():
             if count > 1:
                 raise InputError("two chains have the same name", key=f"chain {name}", found=name)

@@ -110,6 +110,7 @@ def site(chain, residue, atom=None):
         ),
         (lambda: ComplexSpec(chains=()), ["no chains"]),
         (lambda: ComplexSpec(name="a/b", chains=(PROTEIN,)), ["name", "'a/b'"]),
+        (lambda: ComplexSpec(name="n" * 300, chains=(PROTEIN,)), ["name", "too long", "300 bytes", "at most 200"]),
         (lambda: ComplexSpec(chains=(PROTEIN, PROTEIN)), ["same name", "'A'"]),
         (lambda: ComplexSpec(chains=(PROTEIN,), seeds=(-1,)), ["seeds", "found -1"]),
         (lambda: ComplexSpec(chains=(PROTEIN,), seeds=(1, 2, 1)), ["seeds", "more than once", "found 1"]),
