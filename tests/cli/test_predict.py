@@ -60,6 +60,18 @@ def test_a_fault_of_the_program_stops_only_its_input(command, weights, tmp_path,
     assert "two_1.cif" in files(tmp_path / "predictions")
 
 
+def test_of_a_list_of_jobs_each_is_counted_and_the_others_go_on(command, weights, tmp_path) -> None:
+    sequences = [{"proteinChain": {"sequence": "MKTAY"}}]
+    jobs = [{"name": name, "sequences": sequences} for name in ("one", "one", "three")]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    code, shown, errors = command(*predict(weights, "jobs.json"))
+    assert code == 2
+    assert len(errors) == 1
+    assert "two inputs have this name" in errors[0]
+    assert "2 of 3 inputs predicted: 2 structures" in shown
+    assert "three_1.cif" in files(tmp_path / "predictions")
+
+
 def test_samples_and_seeds(command, weights, tmp_path) -> None:
     (tmp_path / "x.yaml").write_text("seeds: [3, 8]\nsequences:\n  - protein: {id: A, sequence: MKTAY}\n")
     command(*predict(weights, "x.yaml", "--samples", 2))
