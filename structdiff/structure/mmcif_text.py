@@ -26,11 +26,15 @@ _POLYMER_TYPES = {
 }
 
 
-def mmcif_text(structure: Structure, *, provenance: Mapping[str, str] | None = None, confidence: bool = False) -> str:
+def mmcif_text(
+    structure: Structure, *, provenance: Mapping[str, str] | None = None, confidence: bool = False,
+    mean_plddt: float | None = None,
+) -> str:  # fmt: skip
     """The mmCIF file of a structure: its resolved atoms, sequences, bonds and both numberings.
 
     provenance: what made the structure, kept as ``_structdiff_provenance``. confidence: the B-factors are pLDDT (0-100)
-    and are listed by residue as a quality metric too. Raises InputError where no atom has a position.
+    and are listed by residue as a quality metric too. mean_plddt: that of the whole, where only a part was judged; else
+    the mean over the file's tokens. Raises InputError where no atom has a position.
     """
     if not structure.atoms.resolved.any():
         raise InputError(f"structure {structure.name!r} has no atom with a position, so there is nothing to write")
@@ -43,7 +47,7 @@ def mmcif_text(structure: Structure, *, provenance: Mapping[str, str] | None = N
     _write_components(block, structure)
     _write_connections(block, structure)
     if confidence:
-        _write_quality(block, structure)
+        _write_quality(block, structure, mean_plddt)
     _write_atoms(block, structure)
     return document.as_string()
 
@@ -255,7 +259,7 @@ def _label_places(structure: Structure, residue: np.ndarray) -> list[str]:
     return [str(place) if is_polymer else "." for place, is_polymer in zip(places, polymer.tolist(), strict=True)]
 
 
-def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
+def _write_quality(block: gemmi.cif.Block, structure: Structure, mean_plddt: float | None) -> None:
     """pLDDT of the model, a mean over tokens as in every other file, and of each residue (ModelCIF)."""
     atoms, residues = structure.atoms, structure.residues
     seen = atoms.resolved
@@ -265,7 +269,9 @@ def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
     mean = total[rows] / count[rows]
     metric = {"id": [1, 2], "mode": ["global", "local"], "name": ["pLDDT", "pLDDT"], "type": ["pLDDT", "pLDDT"]}
     _loop(block, "ma_qa_metric", metric)
-    overall = f"{np.average(atoms.b_factor[seen], weights=_token_shares(structure, count)[seen]):.2f}"
+    if mean_plddt is None:
+        mean_plddt = float(np.average(atoms.b_factor[seen], weights=_token_shares(structure, count)[seen]))
+    overall = f"{mean_plddt:.2f}"
     whole = {"ordinal_id": [1], "model_id": [1], "metric_id": [1], "metric_value": [overall]}
     _loop(block, "ma_qa_metric_global", whole)
     _loop(
