@@ -88,7 +88,7 @@ def ligand_poses(
                 found[row, other] = _pose(model, namings.own, reference, namings.true, polymer)
     assigned: dict[int, _Fit] = {}
     taken: set[int] = set()
-    for row, other in sorted(found, key=lambda key: (-found[key].atoms, found[key].rmsd)):
+    for row, other in sorted(found, key=lambda key: found[key].rmsd):
         if row not in assigned and other not in taken:
             assigned[row] = found[row, other]
             taken.add(other)

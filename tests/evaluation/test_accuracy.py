@@ -17,6 +17,7 @@ from structdiff.evaluation.ligand_pose import ADDITIVES, LigandPose
 from structdiff.evaluation.measures import ligand_values
 from structdiff.evaluation.posebusters import checks_passed
 from structdiff.evaluation.subject import Given, Subject
+from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind
 
@@ -179,6 +180,18 @@ def test_atoms_that_the_reference_lacks_are_not_asked_for(with_ligands):
     found = accuracy(with_ligands, without(with_ligands, one))
     assert found["ligands_found"] == found["lddt_pli"] == 1
     assert found["ligand_rmsd"] == pytest.approx(0, abs=1e-6)
+
+
+def test_of_two_equal_ligands_the_nearest_stands_for_the_true_one_though_it_lacks_an_atom(generator):
+    chains = [ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("GLY",) * 6)]
+    chains += [ChainSequence(name=name, kind=ChainKind.LIGAND, residues=("BNZ",)) for name in "LM"]
+    structure = build_structure(chains)
+    whole = structure.with_positions(generator.normal(size=(len(structure.atoms), 3)) * 4)
+    one = np.zeros(len(whole.atoms), bool)
+    one[np.flatnonzero(whole.atom_chain == 1)[0]] = True
+    found = accuracy(without(whole, one), without(whole, whole.atom_chain == 2))
+    assert found["ligands_found"] == 1
+    assert found["ligand_rmsd"] == pytest.approx(0, abs=1e-4)
 
 
 def pose(name, rmsd):
