@@ -276,10 +276,13 @@ def check_memory(config: ModelConfig, tokens: int, samples: int, device: torch.d
     """Raises ResourceError with the numbers when the work will not fit into the device's free memory."""
     needed, free = estimated_memory(config, tokens, samples, passes=passes), free_memory(device)
     if needed > free:
+        numbers = f"need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
+        if samples == 1:
+            raise ResourceError(f"{tokens} tokens {numbers}, with one structure at a time: ask for a smaller complex")
         one = estimated_memory(config, tokens, 1, passes=passes) / 2**30
         raise ResourceError(
-            f"{tokens} tokens in a batch of {samples} need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB "
-            f"are free; one at a time needs {one:.1f} GiB: lower --batch-size, or ask for a smaller complex"
+            f"{tokens} tokens in a batch of {samples} {numbers}; one at a time needs {one:.1f} GiB: "
+            "lower --batch-size, or ask for a smaller complex"
         )
 
 

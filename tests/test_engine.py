@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from structdiff.diffusion.sampler import SamplingConfig, sample_generator
-from structdiff.engine import Engine
+from structdiff.engine import Engine, check_memory
+from structdiff.errors import ResourceError
 from structdiff.jobs import complex_job
 from structdiff.model.library import load_named_weights
 from structdiff.spec.complex import ChainSpec, ComplexSpec
@@ -48,3 +49,12 @@ def test_samples_of_one_request_share_the_trunk(engine):
 def test_different_requests_have_their_own(engine):
     _, batches = seen_by_trunk(engine, [features(engine, "MKTAYIAK"), features(engine, "MKTAYIAW")])
     assert batches == [2]
+
+
+def test_only_batches_of_several_are_advised_to_be_smaller(engine, monkeypatch):
+    monkeypatch.setenv("STRUCTDIFF_MEMORY_GIB", "0.001")
+    for samples, advised in ((1, False), (4, True)):
+        with pytest.raises(ResourceError, match="400 tokens") as refused:
+            check_memory(engine.network.config, 400, samples, engine.device)
+        assert ("--batch-size" in str(refused.value)) == advised
+        assert "GiB are free" in str(refused.value)

@@ -126,7 +126,10 @@ class Bench:
         provenance.pop("judge", None)  # of the backbone where that is a design too
         text = {key: json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
                 for key, value in provenance.items()}  # fmt: skip
-        write_structure(structure, folder / f"{name}.cif", provenance=text, confidence=True)
+        mean_plddt = backbone.confidence["mean_plddt_0_to_100"]
+        write_structure(
+            structure, folder / f"{name}.cif", provenance=text, confidence=True, mean_plddt=mean_plddt
+        )  # fmt: skip
         write_atomically(folder / f"{name}.residue_map.json", json_text(backbone.residue_map))
         confidence = {**backbone.confidence, "name": name, "provenance": provenance}
         confidence["token_component"] = renamed_tokens(backbone, structure)

@@ -14,6 +14,7 @@ DESIGN_STAGES = ("judge", "refold")
 STAGES = ("backbone", "sequence", *DESIGN_STAGES)
 STATES = ("waiting", "running", "done", "failed")
 #: What may differ between two runs of the same work: which of it it is, and where it is computed.
+_SHORT, _BEFORE = 40, 10  # letters of a value in a message, and how many of them come before what differs
 _NOT_COMPARED = ("sample", "device", "torch")
 
 
@@ -88,18 +89,32 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     """
     first, second = _flat(json.loads(canonical(old))), _flat(json.loads(canonical(new)))
     for key in (*first, *(key for key in second if key not in first)):
-        if first.get(key) != second.get(key):
-            return f"{key} was {_short(first.get(key))} and is {_short(second.get(key))} now"
+        if first.get(key) == second.get(key):
+            continue
+        if key not in first or key not in second:
+            there = first.get(key, second.get(key))
+            return f"{key} ({_short(there)}) was {'given and is not now' if key in first else 'not given and is now'}"
+        return f"{key} was {_short(first[key], second[key])} and is {_short(second[key], first[key])} now"
     return None
 
 
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def _short(value: object, other: object = "") -> str:
+    """A value in at most forty letters or so, from a little before where it differs from another."""
+    text, beside = (each if isinstance(each, str) else json.dumps(each) for each in (value, other))
+    if len(text) <= _SHORT:
+        return text
+    same = next(
+        (place for place, pair in enumerate(zip(text, beside, strict=False)) if pair[0] != pair[1]), len(beside)
+    )
+    start = max(0, min(same - _BEFORE, len(text) - _SHORT)) if beside else 0
+    return f"{'...' if start else ''}{text[start : start + _SHORT]}{'...' if start + _SHORT < len(text) else ''}"
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(data: Mapping[str, Any] | list[Any], prefix: str = "") -> dict[str, Any]:
+    """Every single value by its path: ``spec.constraints[0].pocket.max_distance``; rows of plain values stay whole."""
     flat: dict[str, Any] = {}
-    for key, value in data.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    for key, value in data.items() if isinstance(data, Mapping) else enumerate(data):
+        path = f"{prefix}[{key}]" if isinstance(data, list) else f"{prefix}.{key}" if prefix else str(key)
+        nested = isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(v, dict) for v in value))
+        flat.update(_flat(value, path) if nested and value else {path: value})
     return flat

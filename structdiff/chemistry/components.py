@@ -33,7 +33,8 @@ class Component:
     one_letter and parent: "" if none. kind: peptide, dna, rna or other. charges: formal, e. ideal_positions: Å, no NaN.
     bond_orders: 1, 2, 3, or 4 for aromatic; kekule_orders: the same bonds as 1, 2, 3. leaving: atoms that a link
     to another residue takes away. hydrogens: how many each atom carries in the dictionary's neutral form. stereo: atoms
-    whose handedness the definition states. All arrays are read-only, because components are shared.
+    whose handedness the definition states. type: the dictionary's own word for what it is ("D-saccharide, beta
+    linking"), "" if none. All arrays are read-only, because components are shared.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Component:
     hydrogens: np.ndarray  # uint8 (atom,)
     stereo: np.ndarray  # bool (atom,)
     smiles: str = ""
+    type: str = ""
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
@@ -137,7 +139,7 @@ def _ccd_component(code: str) -> Component:
         raise _unknown_code(code)
     if not len(record.atom_names):
         raise InputError("this CCD component has no atoms in the dictionary, so it cannot be modelled", found=code)
-    kind = _kind_of(record.type)
+    kind = kind_of_type(record.type)
     elements = np.array([atomic_number(symbol) for symbol in record.elements], np.uint8)
     heavy = elements != 1
     standard = RESIDUE_ATOMS.get(code)
@@ -165,6 +167,7 @@ def _ccd_component(code: str) -> Component:
         leaving=record.leaving[heavy] | np.isin(record.atom_names[heavy], _LINK_LEAVING[kind]),
         hydrogens=_count_hydrogens(elements, record.bonds)[heavy],
         stereo=record.stereo[heavy],
+        type=record.type,
     )
     if np.isfinite(whole.ideal_positions).all():
         return whole
@@ -173,7 +176,12 @@ def _ccd_component(code: str) -> Component:
     return with_conformer(whole)
 
 
-def _kind_of(ccd_type: str) -> str:
+def kind_of_type(ccd_type: str) -> str:
+    """The kind of a component by the dictionary's word for what it is.
+
+    >>> kind_of_type("D-peptide linking"), kind_of_type("D-saccharide, beta linking")
+    ('peptide', 'other')
+    """
     upper = ccd_type.upper()
     if "LINKING" not in upper and "TERMINUS" not in upper:
         return OTHER

@@ -61,13 +61,13 @@ def predict(
         weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed,
         formats=_FORMATS[file_format], overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
     )  # fmt: skip
-    results, failed = run.all(inputs)
+    results, done, asked = run.all(inputs)
     if not given["quiet"]:
         if results:
             show_results(results)
-        done = f"{len(inputs) - failed} of {_counted(len(inputs), 'input')} predicted"
-        print(f"{done}: {_counted(len(results), 'structure')} in {out}")
-    return 2 if failed else 0
+        whole = f"{done} of {_counted(asked, 'input')} predicted"
+        print(f"{whole}: {_counted(len(results), 'structure')} in {out}")
+    return 0 if done == asked else 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,36 +85,50 @@ class _Run:
     quiet: bool
     debug: bool
 
-    def all(self, inputs: Sequence[Path]) -> tuple[list[Result], int]:
-        """Predicts file after file; all results, and how many files failed."""
+    def all(self, inputs: Sequence[Path]) -> tuple[list[Result], int, int]:
+        """Predicts complex after complex, of which a file may hold several.
+
+        All results, how many complexes were predicted, and how many were asked for; a file that cannot be read is one.
+        """
         results: list[Result] = []
         taken: dict[str, Path] = {}
-        failed = 0
+        done = asked = 0
         for number, path in enumerate(inputs, start=1):
             place = f" ({number} of {len(inputs)})" if len(inputs) > 1 else ""
-            try:
-                for result in self._file(path, taken, place):
-                    results.append(result)
-            except KeyboardInterrupt:
-                raise Interrupted(
-                    f"interrupted: {_counted(len(results), 'finished structure')} in {self.out}"
-                ) from None
-            except Exception as error:
-                failed += 1
-                if self.debug:
-                    traceback.print_exc()
-                print(f"error: {_named(error, path)}", file=sys.stderr, flush=True)
-        return results, failed
+            for job in self._jobs(path, taken, place):
+                asked += 1
+                done += self._succeeds(job, path, results)
+        return results, done, asked
 
-    def _file(self, path: Path, taken: dict[str, Path], place: str) -> Iterator[Result]:
+    def _jobs(self, path: Path, taken: dict[str, Path], place: str) -> list[Iterator[Result]]:
+        """What there is to do of a file, complex by complex; one that fails where the file cannot be read."""
         from structdiff.spec.read import read_complexes
 
-        for spec in read_complexes(path):
-            if spec.name in taken:
-                message = f"two inputs have this name, the other is in {taken[spec.name]}"
-                raise InputError(message, path=path, key="name", found=spec.name)
-            taken[spec.name] = path
-            yield from self._complex(spec, place)
+        try:
+            return [self._job(spec, path, taken, place) for spec in read_complexes(path)]
+        except Exception as error:
+            return [_failing(error)]
+
+    def _job(self, spec: ComplexSpec, path: Path, taken: dict[str, Path], place: str) -> Iterator[Result]:
+        if spec.name in taken:
+            message = f"two inputs have this name, the other is in {taken[spec.name]}"
+            raise InputError(message, path=path, key="name", found=spec.name)
+        taken[spec.name] = path
+        yield from self._complex(spec, place)
+
+    def _succeeds(self, job: Iterator[Result], path: Path, results: list[Result]) -> bool:
+        """Does a piece of work, and says why if it fails."""
+        try:
+            for result in job:
+                results.append(result)
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted: {_counted(len(results), 'finished structure')} in {self.out}") from None
+        except Exception as error:
+            if self.debug:
+                traceback.print_exc()
+            print(f"error: {_named(error, path)}", file=sys.stderr, flush=True)
+            return False
+        return True
 
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
         seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
@@ -173,6 +187,12 @@ class _Run:
                     f"{self.out}: {name} was written but is not there; is another run using the folder?"
                 )
             yield result
+
+
+def _failing(error: Exception) -> Iterator[Result]:
+    """A piece of work of which nothing is known but why it cannot be done."""
+    raise error
+    yield  # which makes it an iterator, that raises when it is asked
 
 
 def _named(error: Exception, path: Path) -> str:

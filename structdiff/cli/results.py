@@ -95,7 +95,7 @@ def finished_before(folder: Path, names: Sequence[str], wanted: Mapping[str, Any
         changed = difference(result.provenance, wanted)
         if changed is not None:
             raise InputError(
-                f"{name} is here from another run ({changed}); choose another --out or --name, or --overwrite",
+                f"{name} is here from another run ({changed}); choose another --out, or --overwrite",
                 path=folder,
             )  # fmt: skip
     return set(found)

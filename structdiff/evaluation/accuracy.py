@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from structdiff.evaluation.chain_matching import as_reference
 from structdiff.evaluation.comparison import compare, pair_atoms
 from structdiff.evaluation.dockq import dockq
-from structdiff.evaluation.ligand_pose import ligand_poses
+from structdiff.evaluation.ligand_pose import LigandPose, ligand_poses
 from structdiff.evaluation.posebusters import checks_passed
 from structdiff.evaluation.subject import Subject
 from structdiff.structure.files import read_structure
@@ -21,9 +21,22 @@ _OF_COMPARISON = ("lddt", "lddt_ca", "lddt_interface", "tm", "gdt_ts", "gdt_ha",
 
 
 def accuracy_values(subject: Subject) -> dict[str, float]:
-    """How like the reference it is; nothing where there is none."""
+    """How like the reference it is; nothing where there is none.
+
+    What there is to say of its ligands goes to the subject's notes, and each of them to its ligands.
+    """
     path = subject.given.reference_of(subject.name)
-    return {} if path is None else accuracy(subject.structure, _reference(path))
+    if path is None:
+        return {}
+    reference = _reference(path)
+    values, poses = _compared(subject.structure, reference)
+    models = reference.metadata.get("models", 1)
+    if models != 1:
+        subject.notes.append(f"{path} holds {models} models; the first is the reference")
+    averaged = averaged_poses(poses)
+    subject.ligands.extend((pose, pose in averaged) for pose in poses)
+    subject.notes.extend(f"{subject.path}: {note}" for note in _notes(averaged))
+    return values
 
 
 def accuracy(model: Structure, reference: Structure) -> dict[str, float]:
@@ -31,6 +44,18 @@ def accuracy(model: Structure, reference: Structure) -> dict[str, float]:
 
     Raises InputError where no chain, or fewer than three residues, can be paired.
     """
+    return _compared(model, reference)[0]
+
+
+def averaged_poses(poses: Sequence[LigandPose]) -> list[LigandPose]:
+    """The ligands that means are taken over: not what a crystal was grown in, unless it has no others and the model
+    has it too.
+    """
+    ligands = [pose for pose in poses if not pose.is_additive]
+    return ligands or [pose for pose in poses if pose.atoms_found]
+
+
+def _compared(model: Structure, reference: Structure) -> tuple[dict[str, float], list[LigandPose]]:
     model = as_reference(model, reference)
     compared = compare(model, reference)
     values = {name: float(getattr(compared, name)) for name in _OF_COMPARISON}
@@ -44,13 +69,32 @@ def accuracy(model: Structure, reference: Structure) -> dict[str, float]:
             "partner_rmsd": _mean([each.partner_rmsd for each in interfaces]),
         }
     poses = ligand_poses(model, reference, paired.positions, paired.reference, paired.name)
+    values |= _ligand_values(averaged_poses(poses))
     if poses:
-        values |= {
-            "ligand_rmsd": _mean([pose.rmsd for pose in poses]),
-            "lddt_pli": _mean([pose.lddt_pli for pose in poses]),
-        }
         values["posebusters"] = checks_passed(model)
-    return values
+    return values, poses
+
+
+def _ligand_values(poses: Sequence[LigandPose]) -> dict[str, float]:
+    if not poses:
+        return {}
+    return {
+        "ligands_found": _mean([float(pose.atoms_found > 0) for pose in poses]),
+        "ligand_rmsd": _mean([pose.rmsd for pose in poses]),
+        "lddt_pli": _mean([pose.lddt_pli for pose in poses]),
+    }
+
+
+def _notes(poses: Sequence[LigandPose]) -> Iterator[str]:
+    """What the model lacks of the ligands, which their RMSD does not tell."""
+    missing = [pose.label for pose in poses if not pose.atoms_found]
+    if missing:
+        rest = "it has no ligand RMSD" if len(missing) == len(poses) else "the ligand RMSD is that of the others"
+        yield f"it lacks {len(missing)} of the reference's {len(poses)} ligands ({', '.join(missing)}): {rest}"
+    for pose in poses:
+        lost = pose.atoms - pose.atoms_found
+        if 0 < lost < pose.atoms:
+            yield f"ligand {pose.label} lacks {lost} of {pose.atoms} atoms, which its RMSD leaves out"
 
 
 @functools.lru_cache(maxsize=2)

@@ -44,7 +44,7 @@ def match_chains(model: Structure, reference: Structure) -> list[ChainPair]:
     possible = _possible_pairs(model, reference)
     if not possible:
         raise InputError(
-            "no chain of the model is like a chain of the reference", path=model.name or None,
+            "no chain of the model is like a chain of the reference",
             found=_described(model), allowed=_described(reference),
         )  # fmt: skip
     largest = max(len(pair.model) for pair in possible)

@@ -100,7 +100,7 @@ def compare(model: Structure, reference: Structure, *, numbering: Literal["label
     centre = np.isin(paired.name, ("CA", "C1'"))
     found = centre & np.isfinite(paired.positions).all(-1)
     if found.sum() < 3:
-        raise InputError("fewer than three residues of the model are in the reference", path=model.name or None)
+        raise InputError("fewer than three residues of the model are in the reference")
     mobile, target = paired.positions[found], paired.reference[found]
     per_residue = np.full(len(reference.residues), np.nan)
     per_residue[: len(whole.per_group)] = whole.per_group

@@ -21,6 +21,7 @@ from structdiff.evaluation.diversity import (
     nearest_references,
 )
 from structdiff.evaluation.fold_embedding import fold_embedding
+from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.measures import Measure, measured
 from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
 from structdiff.evaluation.novelty import references_of_chains
@@ -30,24 +31,30 @@ from structdiff.evaluation.targets import Target, length_groups, targets_of
 
 #: Told what is being done, how much of it, and out of how much.
 OnProgress = Callable[[str, int, int], None]
+_NAMED_AT_MOST = 10  # structures in a note
 _LIKENESS = ("frechet", "frechet_ratio", "precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One structure: name, file, values by metric, and the reference it is nearest to ("" where none was given)."""
+    """One structure: name, file, values by metric, and the reference it is nearest to ("" where none was given).
+
+    ligands: those of its true structure, and whether its means are taken over them.
+    """
 
     name: str
     path: Path
     values: Mapping[str, float]
     nearest_reference: str = ""
+    ligands: Sequence[tuple[LigandPose, bool]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """All that was found of some structures.
 
-    rows: one a structure. failures: (file, reason) of those that could not be judged. summary: mean and interval of
+    rows: one a structure. failures: (file, reason) of those that could not be judged, or (these have a row)
+    not be compared with their reference. summary: mean and interval of
     each metric of structures, and metrics of the set. targets: lines for designs from nothing. folds (structure,
     dimension) and lengths (structure): places in the space of folds. natural: what was compared with. notes:
     what was left out.
@@ -129,7 +136,7 @@ def evaluate(
     ]
     return Evaluation(
         rows=[
-            Row(name=subject.name, path=subject.path, values=row, nearest_reference=nearest)
+            Row(name=subject.name, path=subject.path, values=row, nearest_reference=nearest, ligands=subject.ligands)
             for subject, row, nearest in zip(subjects, rows, nearest_names, strict=True)
         ],
         failures=failures,
@@ -151,6 +158,8 @@ def _judge(
         try:
             subject = read_subject(path, name, given)
             row = measured(subject)
+            notes.extend(note for note in subject.notes if note not in notes)
+            failures.extend((path, reason) for reason in subject.failures)
         except StructdiffError as error:
             failures.append((path, str(error)))
             continue
@@ -163,8 +172,19 @@ def _judge(
                 notes.extend([] if note in notes else [note])
         rows.append(row)
         subjects.append(subject)
+    notes.extend(_without_reference(subjects, given))
     on_progress("judging structures", len(files), len(files))
     return rows, subjects, failures
+
+
+def _without_reference(subjects: Sequence[Subject], given: Given) -> list[str]:
+    """A note on the structures that no reference was found for, where there are references."""
+    missing = [subject.name for subject in subjects if given.references and given.reference_of(subject.name) is None]
+    if not missing:
+        return []
+    named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
+    return [f"no reference has the name of {len(missing)} of {len(subjects)} structures, which the means against the "
+            f"reference leave out: {named}"]  # fmt: skip
 
 
 def _diversity(subjects: Sequence[Subject], seed: int, on_progress: OnProgress) -> Diversity:

@@ -94,13 +94,23 @@ def ligand_values(subject: Subject) -> dict[str, float]:
     return {} if math.isnan(share) else {"posebusters": share}
 
 
-#: Every measure of a structure, in the order of their columns.
-MEASURES: tuple[Measure, ...] = (
-    validity_values, motif_values, interface_values, ligand_values, accuracy_values,
-)  # fmt: skip
+#: Every measure of a structure by itself, in the order of their columns.
+MEASURES: tuple[Measure, ...] = (validity_values, motif_values, interface_values, ligand_values)
 
 
 def measured(subject: Subject) -> dict[str, float]:
-    """All values of a structure by the names of the catalogue; those that do not apply are left out."""
+    """All values of a structure by the names of the catalogue; those that do not apply are left out.
+
+    A reference that it cannot be compared with is one of the subject's failures, and the other values are kept.
+    """
     values = {name: value for measure in MEASURES for name, value in measure(subject).items()}
+    try:
+        values |= accuracy_values(subject)
+    except InputError as error:
+        subject.failures.append(_naming(error, subject))
     return {name: value for name, value in values.items() if not math.isnan(value)}
+
+
+def _naming(error: InputError, subject: Subject) -> str:
+    """An error of a comparison, beginning with the structure's file unless it names a file itself."""
+    return str(error) if error.path is not None else f"{subject.path}: {error}"

@@ -36,8 +36,8 @@ def report_page(
     """The page as HTML text. It needs no network. extra: further sections, as HTML."""
     judged, failed = len(evaluation.rows), len(evaluation.failures)
     parts = [
-        f"<p>{judged} structures judged{f', {failed} could not be' if failed else ''}. Values are means with their "
-        "95 % bootstrap intervals; point at a name for what it means.</p>",
+        f"<p>{judged} structures judged{f', {failed} could not be, or not in full' if failed else ''}. Values are "
+        "means with their 95 % bootstrap intervals; point at a name for what it means.</p>",
         _failures(evaluation),
         *extra,
         _targets(evaluation),
@@ -58,7 +58,7 @@ def _failures(evaluation: Evaluation) -> str:
     if not evaluation.failures:
         return ""
     rows = "".join(f"<li>{html.escape(reason)}</li>" for _, reason in evaluation.failures)
-    return f"<h2>Not judged</h2><ul>{rows}</ul>"
+    return f"<h2>Not judged, or not in full</h2><ul>{rows}</ul>"
 
 
 def _targets(evaluation: Evaluation) -> str:

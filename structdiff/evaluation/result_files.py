@@ -13,6 +13,7 @@ from typing import Any
 
 from structdiff.evaluation.catalogue import CATALOGUE, metric
 from structdiff.evaluation.evaluation import Evaluation
+from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.summary import Summary
 from structdiff.structure.files import write_atomically
 
@@ -59,11 +60,19 @@ def result_data(evaluation: Evaluation, provenance: Mapping[str, Any]) -> dict[s
         "structures": [
             {"name": row.name, "file": str(row.path), **{key: _number(value) for key, value in row.values.items()}}
             | ({"nearest_reference": row.nearest_reference} if row.nearest_reference else {})
+            | ({"ligands": [_ligand(*each) for each in row.ligands]} if row.ligands else {})
             for row in evaluation.rows
         ],
         "failures": [{"file": str(path), "reason": reason} for path, reason in evaluation.failures],
         "notes": list(evaluation.notes),
         "metrics": {name: dataclasses.asdict(metric(name)) for name in dict.fromkeys(names)},
+    }  # fmt: skip
+
+
+def _ligand(pose: LigandPose, averaged: bool) -> dict[str, Any]:
+    return {
+        "name": pose.name, "chain": pose.chain, "number": pose.number, "rmsd": _number(pose.rmsd),
+        "lddt_pli": _number(pose.lddt_pli), "atoms": pose.atoms, "atoms_found": pose.atoms_found, "averaged": averaged,
     }  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone
+from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.motif import MotifResidue, ResidueKey, residues_of_map
 from structdiff.evaluation.structure_files import stem, structure_files
 from structdiff.structure.files import read_structure
@@ -39,13 +42,20 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A structure as read from its file, with its residue map and the motif where there are any."""
+    """A structure as read from its file, with its residue map and the motif where there are any.
+
+    notes: what its measures have to say beside their values; ligands: those of its reference, and whether the means are
+    taken over them; failures: why something could not be judged. The measures add to these.
+    """
 
     name: str
     path: Path
     structure: Structure
     given: Given = field(default_factory=Given)
     residue_map: Mapping[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    ligands: list[tuple[LigandPose, bool]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -118,28 +128,44 @@ def read_residue_map(path: Path) -> Mapping[str, Any]:
 def references_of(path: Path, files: Sequence[Path]) -> dict[str, Path]:
     """The true structure of each file by the file's name: a single file for all, or one of the same name in a folder.
 
-    Raises InputError where there is no such path, and where a folder holds none for any file.
+    A prediction of ours, called NAME_1, has that of NAME_1 or else that of NAME, the input's name. Raises InputError
+    where there is no such path, and where a folder holds none for any file.
     """
     if not path.is_dir():
         if not path.exists():
             raise InputError("no such file or folder", path=path, key="reference")
         return {"": path}
     there = {stem(each): each for each in structure_files([path])}
-    found = {
-        name: there[stem(file)] for name, file in zip(subject_names(files), files, strict=True) if stem(file) in there
-    }
+    found: dict[str, Path] = {}
+    for name, file in zip(subject_names(files), files, strict=True):
+        own = next((each for each in _reference_names(file) if each in there), None)
+        if own is not None:
+            found[name] = there[own]
     if not found:
         raise InputError("no reference has the name of a structure", path=path, key="reference",
                          found=", ".join(list(there)[:3]), allowed=[stem(file) for file in files][:3])  # fmt: skip
     return found
 
 
+def _reference_names(file: Path) -> Iterator[str]:
+    """What the true structure of a file may be called: as the file, as its input, as the file less its number."""
+    yield stem(file)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        yield str(_made_from(file)["name"])
+    if numbered := re.fullmatch(r"(.+)_\d+", stem(file)):
+        yield numbered[1]
+
+
+def _made_from(file: Path) -> Mapping[str, Any]:
+    """The request that a structure was made from, as the confidence file beside it tells it."""
+    return json.loads(file.with_name(f"{stem(file)}.confidence.json").read_text(encoding="utf-8"))["provenance"]["spec"]
+
+
 def named_motif(files: Sequence[Path]) -> Path | None:
     """The motif that designs were made around, as their confidence files name it, where that file is still there."""
     for file in files[:1]:
         try:
-            data = json.loads(file.with_name(f"{stem(file)}.confidence.json").read_text(encoding="utf-8"))
-            named = Path(str(data["provenance"]["spec"]["motif"]))
+            named = Path(str(_made_from(file)["motif"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         places = (named, file.parent / named, file.parent.parent / named)

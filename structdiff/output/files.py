@@ -159,7 +159,8 @@ def _write_structures(
     provenance = prediction.provenance.as_text()
     cif, pdb = folder / f"{name}.cif", folder / f"{name}.pdb"
     if "cif" in formats:
-        write_structure(structure, cif, provenance=provenance, confidence=True)
+        mean_plddt = prediction.confidence.mean_plddt
+        write_structure(structure, cif, provenance=provenance, confidence=True, mean_plddt=mean_plddt)
     if "pdb" not in formats:
         _remove(pdb)  # one of an earlier run would tell of another structure
         return cif, None, ""

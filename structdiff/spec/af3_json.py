@@ -64,7 +64,7 @@ def _parse_complex(root: Node) -> ComplexSpec:
     for key in ("userCCD", "userCCDPath"):
         if key in top and top[key].text():
             top[key].fail("own component dictionaries are not supported; give the ligand as an SDF file in YAML input")
-    places = dict(top)
+    places = _with_seeds(top)
     chains = []
     for node in top["sequences"].items():
         kind, body = node.only_field(tuple(_CHAIN_KEYS))
@@ -155,6 +155,11 @@ def _seeds(top: Mapping[str, Node]) -> tuple[int, ...]:
     return tuple(node.integer() for node in top["modelSeeds"].items()) if "modelSeeds" in top else ()
 
 
+def _with_seeds(top: Mapping[str, Node]) -> dict[str, Node]:
+    """The fields, and the seeds under the name that errors about a complex use."""
+    return dict(top) | ({"seeds": top["modelSeeds"]} if "modelSeeds" in top else {})
+
+
 def _parse_server_job(root: Node) -> ComplexSpec:
     top = root.fields(("name", "modelSeeds", "sequences", "dialect", "version"), required=("sequences",))
     if "dialect" in top and top["dialect"].text() != "alphafoldserver":
@@ -183,7 +188,7 @@ def _parse_server_job(root: Node) -> ComplexSpec:
                     ccd=(fields[entity].text().removeprefix("CCD_"),) if kind == "ligand" else (),
                 )
             )
-    with root.located(top):
+    with root.located(_with_seeds(top)):
         return ComplexSpec(name=_name(top), chains=tuple(chains), seeds=_seeds(top))
 
 

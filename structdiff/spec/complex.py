@@ -14,6 +14,7 @@ from typing import Literal
 from structdiff.chemistry.components import component, is_known
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
 from structdiff.errors import InputError
+from structdiff.spec.file_name import check_file_name
 
 ChainKind = Literal["protein", "dna", "rna", "ligand"]
 CHAIN_KINDS: tuple[ChainKind, ...] = ("protein", "dna", "rna", "ligand")
@@ -261,14 +262,17 @@ class ComplexSpec:
     def __post_init__(self) -> None:
         if not self.chains:
             raise InputError("there are no chains", key="sequences")
-        if not self.name.strip() or re.search(r"[/\\\x00-\x1f]", self.name) or self.name.startswith("."):
-            raise InputError("the name must do as the name of a file", key="name", found=self.name)
+        check_file_name(self.name)
         for name, count in Counter(self.chain_ids).items():
             if count > 1:
                 raise InputError("two chains have the same name", key=f"chain {name}", found=name)
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
                 raise InputError("a seed is a whole number", key="seeds", found=seed, allowed="0 to 4294967295")
+        for seed, count in Counter(self.seeds).items():
+            if count > 1:
+                message = "a seed is given more than once, which would give the same structures again"
+                raise InputError(message, key="seeds", found=seed, allowed="each seed once")
         for key, sites in self._references():
             for site in sites:
                 self._check_site(site, key)

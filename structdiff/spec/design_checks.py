@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from structdiff.errors import InputError
 from structdiff.spec.contigs import CHAIN_NAME, Contigs, is_fixed
+from structdiff.spec.file_name import check_file_name
 from structdiff.spec.fold import FOLD_PLANS, check_block_pairs
 from structdiff.spec.lengths import format_length
 
@@ -43,8 +44,7 @@ def _check_plain(spec: DesignSpec) -> None:
         file = getattr(energy, "file", None)
         if file is not None and not Path(file).is_file():
             raise InputError("no such file", key=f"energies.{energy.kind}.file", found=file)
-    if not spec.name.strip() or re.search(r"[/\\\x00-\x1f]", spec.name) or spec.name.startswith("."):
-        raise InputError("the name must do as the name of a file", key="name", found=spec.name)
+    check_file_name(spec.name)
     if spec.length is not None and not 1 <= spec.length[0] <= spec.length[1]:
         raise InputError("a length is the least and the greatest number of residues", key="length",
                          found=format_length(spec.length), allowed="40-60, say")  # fmt: skip

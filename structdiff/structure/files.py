@@ -52,11 +52,13 @@ def write_structure(
     *,
     provenance: Mapping[str, str] | None = None,
     confidence: bool = False,
+    mean_plddt: float | None = None,
 ) -> Path:
     """Writes a structure as mmCIF or PDB, by the suffix of the file (.cif, .mmcif, .pdb, .ent, plain or .gz).
 
     provenance: what made it, kept in the file. confidence: the B-factors are pLDDT (0-100), listed as a quality metric
-    in mmCIF. Raises InputError where the format cannot hold the structure or the file cannot be written.
+    in mmCIF. mean_plddt: that of the whole, where only a part was judged (default: the mean over tokens). Raises
+    InputError where the format cannot hold the structure or the file cannot be written.
     """
     from structdiff.structure.mmcif_text import mmcif_text
     from structdiff.structure.pdb_text import pdb_text
@@ -65,7 +67,7 @@ def write_structure(
     suffix, zipped = _format(path)
     try:
         if suffix in CIF_SUFFIXES:
-            text = mmcif_text(structure, provenance=provenance, confidence=confidence)
+            text = mmcif_text(structure, provenance=provenance, confidence=confidence, mean_plddt=mean_plddt)
         else:
             text = pdb_text(structure, provenance=provenance)
     except InputError as error:

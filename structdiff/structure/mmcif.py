@@ -5,7 +5,7 @@ from __future__ import annotations
 import gemmi
 import numpy as np
 
-from structdiff.chemistry.components import AROMATIC, Component, component, is_known
+from structdiff.chemistry.components import AROMATIC, Component, component, is_known, kind_of_type
 from structdiff.chemistry.elements import atomic_number
 from structdiff.errors import InputError
 from structdiff.structure.reading import ParsedFile
@@ -115,14 +115,13 @@ def _defined_component(
     pairs = [sorted((row_of[row[1]], row_of[row[2]])) for row in listed]
     kekule = np.array([_ORDER_NUMBERS.get(row[3].upper(), 1) for row in listed], np.uint8)
     aromatic = np.array([row[4] == "Y" for row in listed], bool)
-    kind = next((kind for kind, text in COMPONENT_TYPES.items() if text.upper() == type_and_name[0].upper()), "other")
     positions = np.array([[gemmi.cif.as_number(cell) for cell in row[7:10]] for row in atoms], np.float32)
     return Component(
         name=code,
         description=type_and_name[1],
         one_letter="",
         parent="",
-        kind=kind,
+        kind=kind_of_type(type_and_name[0]),
         atom_names=np.array(names),
         elements=np.array([atomic_number(row[2]) for row in atoms], np.uint8),
         charges=np.array([gemmi.cif.as_int(row[3] or "0", 0) for row in atoms], np.int8),
@@ -134,4 +133,5 @@ def _defined_component(
         hydrogens=np.array([gemmi.cif.as_int(row[6] or "0", 0) for row in atoms], np.uint8),
         stereo=np.array([row[5] == "Y" for row in atoms], bool),
         smiles=smiles,
+        type=type_and_name[0],
     )

@@ -26,11 +26,15 @@ _POLYMER_TYPES = {
 }
 
 
-def mmcif_text(structure: Structure, *, provenance: Mapping[str, str] | None = None, confidence: bool = False) -> str:
+def mmcif_text(
+    structure: Structure, *, provenance: Mapping[str, str] | None = None, confidence: bool = False,
+    mean_plddt: float | None = None,
+) -> str:  # fmt: skip
     """The mmCIF file of a structure: its resolved atoms, sequences, bonds and both numberings.
 
     provenance: what made the structure, kept as ``_structdiff_provenance``. confidence: the B-factors are pLDDT (0-100)
-    and are listed by residue as a quality metric too. Raises InputError where no atom has a position.
+    and are listed by residue as a quality metric too. mean_plddt: that of the whole, where only a part was judged; else
+    the mean over the file's tokens. Raises InputError where no atom has a position.
     """
     if not structure.atoms.resolved.any():
         raise InputError(f"structure {structure.name!r} has no atom with a position, so there is nothing to write")
@@ -43,7 +47,7 @@ def mmcif_text(structure: Structure, *, provenance: Mapping[str, str] | None = N
     _write_components(block, structure)
     _write_connections(block, structure)
     if confidence:
-        _write_quality(block, structure)
+        _write_quality(block, structure, mean_plddt)
     _write_atoms(block, structure)
     return document.as_string()
 
@@ -137,10 +141,13 @@ def _entity_type(kind: ChainKind, length: int) -> str:
 
 
 def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
-    """All components by name; atoms and bonds of those that are no standard residue."""
+    """All components by name and with their bonds; atoms of those that are no standard residue.
+
+    Programs take the table of bonds as complete (biotite): of what is not in it they know no bonds at all.
+    """
     codes = sorted(set(structure.residues.name.tolist()))
     wholes = {code: component(code, structure.components) for code in codes}
-    types = ["peptide linking" if code == "GLY" else COMPONENT_TYPES[wholes[code].kind] for code in codes]
+    types = [_component_type(wholes[code]) for code in codes]
     _loop(block, "chem_comp", {"id": codes, "type": types, "name": [wholes[code].description for code in codes]})
     own = [whole for code, whole in wholes.items() if whole.smiles]
     _loop(
@@ -157,7 +164,7 @@ def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
     _write_component_atoms(block, others)
     bonds = [
         (code, *whole.atom_names[[first, second]], _ORDER_NAMES[kekule], "Y" if order == AROMATIC else "N")
-        for code, whole in others
+        for code, whole in wholes.items()
         for (first, second), kekule, order in zip(
             whole.bonds.tolist(), whole.kekule_orders.tolist(), whole.bond_orders.tolist(), strict=True
         )
@@ -165,6 +172,12 @@ def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
     tags = ("comp_id", "atom_id_1", "atom_id_2", "value_order", "pdbx_aromatic_flag")
     if bonds:
         _loop(block, "chem_comp_bond", dict(zip(tags, zip(*bonds, strict=True), strict=True)))
+
+
+def _component_type(whole: Component) -> str:
+    """The dictionary's own type, in the letters of the mmCIF dictionary where these are small."""
+    spelt = {text.upper(): text for text in (*COMPONENT_TYPES.values(), "peptide linking")}
+    return spelt.get(whole.type.upper(), whole.type) or COMPONENT_TYPES[whole.kind]
 
 
 def _write_component_atoms(block: gemmi.cif.Block, components: Sequence[tuple[str, Component]]) -> None:
@@ -207,7 +220,8 @@ def _write_connections(block: gemmi.cif.Block, structure: Structure) -> None:
     rows = rows[atoms.resolved[bonds.atom_1[rows]] & atoms.resolved[bonds.atom_2[rows]]]
     ends = (bonds.atom_1[rows], bonds.atom_2[rows])
     sulphur = (atoms.element[ends[0]] == 16) & (atoms.element[ends[1]] == 16)
-    kinds = ["disulf" if both else "covale" for both in sulphur]
+    metal = [any(gemmi.Element(int(each)).is_metal for each in pair) for pair in atoms.element[np.stack(ends, 1)]]
+    kinds = ["metalc" if one else "disulf" if both else "covale" for one, both in zip(metal, sulphur, strict=True)]
     columns: dict[str, Sequence[object] | np.ndarray] = {
         "id": [f"{kind}{number}" for number, kind in enumerate(kinds, 1)],
         "conn_type_id": kinds,
@@ -245,8 +259,8 @@ def _label_places(structure: Structure, residue: np.ndarray) -> list[str]:
     return [str(place) if is_polymer else "." for place, is_polymer in zip(places, polymer.tolist(), strict=True)]
 
 
-def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
-    """pLDDT of the model and of each residue (ModelCIF)."""
+def _write_quality(block: gemmi.cif.Block, structure: Structure, mean_plddt: float | None) -> None:
+    """pLDDT of the model, a mean over tokens as in every other file, and of each residue (ModelCIF)."""
     atoms, residues = structure.atoms, structure.residues
     seen = atoms.resolved
     count = np.bincount(atoms.residue[seen], minlength=len(residues))
@@ -255,7 +269,9 @@ def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
     mean = total[rows] / count[rows]
     metric = {"id": [1, 2], "mode": ["global", "local"], "name": ["pLDDT", "pLDDT"], "type": ["pLDDT", "pLDDT"]}
     _loop(block, "ma_qa_metric", metric)
-    overall = f"{atoms.b_factor[seen].mean():.2f}"
+    if mean_plddt is None:
+        mean_plddt = float(np.average(atoms.b_factor[seen], weights=_token_shares(structure, count)[seen]))
+    overall = f"{mean_plddt:.2f}"
     whole = {"ordinal_id": [1], "model_id": [1], "metric_id": [1], "metric_value": [overall]}
     _loop(block, "ma_qa_metric_global", whole)
     _loop(
@@ -271,6 +287,16 @@ def _write_quality(block: gemmi.cif.Block, structure: Structure) -> None:
             "metric_value": [f"{value:.2f}" for value in mean],
         },
     )
+
+
+def _token_shares(structure: Structure, seen: np.ndarray) -> np.ndarray:
+    """What share of a token each atom is: a standard residue of a polymer is one, an atom of anything else is one.
+
+    seen (residue): number of atoms.
+    """
+    standard = np.array([is_standard(name) for name in structure.residues.name.tolist()])
+    whole = standard & np.isin(structure.chains.kind, list(_POLYMER_TYPES))[structure.residues.chain]
+    return np.where(whole, 1 / np.maximum(seen, 1), 1.0)[structure.atoms.residue]
 
 
 def _write_atoms(block: gemmi.cif.Block, structure: Structure) -> None:

@@ -71,10 +71,10 @@ def structure_of(parsed: ParsedFile, *, model: int, keep_waters: bool) -> Struct
     chains = [_closed(chain) for chain in chains]
     structure = build_structure(
         [chain.sequence for chain in chains],
-        bonds=_extra_bonds(parsed.structure, chains, components),
+        bonds=_extra_bonds(parsed, chains, components),
         components=components,
         name=parsed.name,
-        metadata={**parsed.metadata, "model": model},
+        metadata={**parsed.metadata, "model": model, "models": len(parsed.structure)},
     )
     own = {code: whole for code, whole in structure.components.items() if not _is_dictionary_component(code, whole)}
     placed = _place(dataclasses.replace(structure, components=own), chains)
@@ -199,9 +199,16 @@ def _closed(chain: _Chain) -> _Chain:
 
 
 def _extra_bonds(
-    structure: gemmi.Structure, chains: list[_Chain], components: Mapping[str, Component]
+    parsed: ParsedFile, chains: list[_Chain], components: Mapping[str, Component]
 ) -> list[tuple[AtomAddress, AtomAddress]]:
-    """Covalent bonds between residues that the file states and the sequences do not imply."""
+    """Covalent bonds between residues that the file states and the sequences do not imply.
+
+    In a file of ours, a metal within a ligand (haem) that is linked was asked to be bonded.
+    """
+    types = {gemmi.ConnectionType.Covale, gemmi.ConnectionType.Disulf}
+    if "provenance" in parsed.metadata:
+        types.add(gemmi.ConnectionType.MetalC)
+    structure = parsed.structure
     places = {
         (chain.auth_chain, residue.seqid.num, residue.seqid.icode, residue.name): (chain.sequence.label_id, place + 1)
         for chain in chains
@@ -209,10 +216,7 @@ def _extra_bonds(
     }
     bonds = []
     for link in structure.connections:
-        if (
-            link.type not in (gemmi.ConnectionType.Covale, gemmi.ConnectionType.Disulf)
-            or link.asu == gemmi.Asu.Different
-        ):
+        if link.type not in types or link.asu == gemmi.Asu.Different:
             continue
         ends = []
         for partner in (link.partner1, link.partner2):

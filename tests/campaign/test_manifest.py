@@ -61,7 +61,7 @@ def test_content_decides_what_is_the_same(tmp_path) -> None:
 
 def test_differences_are_named_by_their_place() -> None:
     assert difference({"a": {"b": [1]}}, {"a": {"b": [2]}}) == "a.b was [1] and is [2] now"
-    assert difference({"a": 1}, {"a": 1, "c": "x"}) == "c was null and is x now"
+    assert difference({"a": 1}, {"a": 1, "c": "x"}) == "c (x) was not given and is now"
     assert difference({"a": 1, "torch": "2.6"}, {"a": 1, "torch": "2.7"}) is None
 
 
@@ -239,3 +239,19 @@ def test_rows_are_plain_values(tmp_path) -> None:
         assert json.loads(json.dumps(row)) == list(row)
         manifest.finish(row, {"columns": {"plddt": None}}, 1.0)
         assert states(manifest) == [("d_1", "done")]
+
+
+def test_the_first_entry_that_differs_is_named_by_its_path():
+    def asked(distance, sequence="M" * 90, **more):
+        pocket = {"binder": "L", "contacts": [["A", 3]], "max_distance": distance}
+        return {"spec": {"sequences": [sequence], "constraints": [{"pocket": pocket | more}]}}
+
+    assert difference(asked(6), asked(6)) is None
+    assert difference(asked(6), asked(7)) == "spec.constraints[0].pocket.max_distance was 6 and is 7 now"
+    assert difference(asked(6), asked(6, force=True)) == (
+        "spec.constraints[0].pocket.force (true) was not given and is now"
+    )
+    text = difference(asked(6), asked(6, "M" * 70 + "W" + "M" * 19))
+    assert text is not None
+    assert "W" in text
+    assert len(text) < 140

@@ -83,6 +83,46 @@ def test_models_are_held_against_references_of_the_same_name(tmp_path, capsys) -
     assert "targets" not in shown
 
 
+def test_structures_without_a_reference_are_named(tmp_path, capsys) -> None:
+    references = tmp_path / "references"
+    references.mkdir()
+    shutil.copy(DATA / "1ubi.pdb", references)
+    arguments = ["evaluate", str(DATA / "1ubi.pdb"), str(DATA / "1crn.pdb"), "--reference", str(references)]
+    assert main([*arguments, "--out", str(tmp_path), "--no-clusters"]) == 0
+    (note,) = [each for each in json.loads((tmp_path / "evaluation.json").read_text())["notes"] if "1crn" in each]
+    assert "no reference" in note
+    assert "1ubi" not in note
+    assert note in (tmp_path / "report.html").read_text()
+    assert "1crn" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_is_unlike_its_reference_keeps_its_other_values(tmp_path, capsys) -> None:
+    model = DATA / "1crn.pdb"
+    arguments = ["evaluate", str(model), "--reference", str(DATA / "1ubi.pdb"), "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    data = json.loads((tmp_path / "evaluation.json").read_text())
+    assert data["failures"][0]["reason"].startswith(f"{model}: no chain of the model is like a chain of the reference")
+    assert "rama_favoured" in data["structures"][0]
+    assert "lddt" not in data["structures"][0]
+    assert str(model) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_predictions_find_the_reference_of_their_input(tmp_path, told) -> None:
+    """NAME_1 as `predict` writes it is held against NAME: by its confidence file, or without the number."""
+    for folder in ("predicted", "references"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(DATA / "1ubi.pdb", tmp_path / "references" / "ubiquitin.pdb")
+    predicted = tmp_path / "predicted" / ("anything_3.pdb" if told else "ubiquitin_2.pdb")
+    shutil.copy(DATA / "1ubi.pdb", predicted)
+    if told:
+        content = json.dumps({"provenance": {"spec": {"name": "ubiquitin"}}})
+        predicted.with_name("anything_3.confidence.json").write_text(content)
+    arguments = ["evaluate", str(predicted), "--reference", str(tmp_path / "references"), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    assert json.loads((tmp_path / "evaluation.json").read_text())["summary"]["lddt"]["mean"] == 1
+
+
 def test_the_time_left_is_told_in_plain_lines(capsys) -> None:
     times = iter([0.0, 0.0, 20.0, 21.0])
     report = PlainStages(now=lambda: next(times))

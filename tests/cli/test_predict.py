@@ -60,6 +60,18 @@ def test_a_fault_of_the_program_stops_only_its_input(command, weights, tmp_path,
     assert "two_1.cif" in files(tmp_path / "predictions")
 
 
+def test_of_a_list_of_jobs_each_is_counted_and_the_others_go_on(command, weights, tmp_path) -> None:
+    sequences = [{"proteinChain": {"sequence": "MKTAY"}}]
+    jobs = [{"name": name, "sequences": sequences} for name in ("one", "one", "three")]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    code, shown, errors = command(*predict(weights, "jobs.json"))
+    assert code == 2
+    assert len(errors) == 1
+    assert "two inputs have this name" in errors[0]
+    assert "2 of 3 inputs predicted: 2 structures" in shown
+    assert "three_1.cif" in files(tmp_path / "predictions")
+
+
 def test_samples_and_seeds(command, weights, tmp_path) -> None:
     (tmp_path / "x.yaml").write_text("seeds: [3, 8]\nsequences:\n  - protein: {id: A, sequence: MKTAY}\n")
     command(*predict(weights, "x.yaml", "--samples", 2))
@@ -101,7 +113,10 @@ def test_finished_predictions_are_kept_and_other_runs_refused(command, weights, 
         (tmp_path / "x.fasta").write_text(">A|protein\nMKTAW\n")
         code, _, errors = command(*predict(weights, "x.fasta"))
         assert code == 2
-        assert "x_1 is here from another run" in errors[0]
+        assert (
+            "x_1 is here from another run (spec.sequences[0].protein.sequence was MKTAY and is MKTAW now)" in errors[0]
+        )
+        assert "--name" not in errors[0]
     assert command(*predict(weights, "x.fasta", "--overwrite"))[0] == 0
 
 

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.evaluation.accuracy import accuracy
+from structdiff.evaluation.accuracy import accuracy, accuracy_values, averaged_poses
 from structdiff.evaluation.chain_matching import as_reference, match_chains
 from structdiff.evaluation.comparison import pair_atoms
 from structdiff.evaluation.dockq import dockq
 from structdiff.evaluation.evaluation import evaluate
+from structdiff.evaluation.ligand_pose import ADDITIVES, LigandPose
 from structdiff.evaluation.measures import ligand_values
 from structdiff.evaluation.posebusters import checks_passed
 from structdiff.evaluation.subject import Given, Subject
+from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind
 
@@ -28,6 +30,13 @@ def with_ligands():
 @pytest.fixture(scope="module")
 def complex_of_three():
     return read_structure("tests/data/4oz7.pdb.gz")
+
+
+def ligand_names(structure):
+    """Codes of the ligands of four atoms and more."""
+    ligand = structure.chains.kind[structure.residues.chain] == ChainKind.LIGAND
+    size = np.bincount(structure.atoms.residue[structure.atoms.resolved], minlength=len(structure.residues))
+    return sorted(set(structure.residues.name[ligand & (size >= 4)].tolist()))
 
 
 def moved(structure, rows, offset):
@@ -122,6 +131,81 @@ def test_the_order_of_a_ligands_atoms_does_not_matter(with_ligands):
     assert found["lddt_pli"] == 1
 
 
+def without(structure, rows):
+    atoms = dataclasses.replace(structure.atoms, resolved=structure.atoms.resolved & ~rows)
+    return dataclasses.replace(structure, atoms=atoms)
+
+
+def ligand_atoms(structure, name):
+    ligand = structure.chains.kind[structure.atom_chain] == ChainKind.LIGAND
+    return ligand & (structure.residues.name[structure.atoms.residue] == name)
+
+
+def poses_of(model, reference):
+    subject = Subject(
+        name="x", path=Path("x.cif"), structure=model, given=Given(references={"": Path("tests/data/4i39.cif.gz")})
+    )
+    return accuracy_values(subject), subject
+
+
+def test_a_missing_ligand_has_no_rmsd(with_ligands):
+    name = next(each for each in ligand_names(with_ligands) if each not in ADDITIVES)
+    every = np.isin(with_ligands.residues.name[with_ligands.atoms.residue], ligand_names(with_ligands))
+    values, subject = poses_of(without(with_ligands, every), with_ligands)
+    assert values["ligands_found"] == values["lddt_pli"] == 0
+    assert np.isnan(values["ligand_rmsd"])
+    assert any("no ligand RMSD" in note and name in note and "x.cif" in note for note in subject.notes)
+    assert all(np.isnan(pose.rmsd) and not pose.atoms_found for pose, _ in subject.ligands)
+
+
+def test_a_ligand_that_lacks_an_atom_is_judged_by_the_rest(with_ligands):
+    name = next(each for each in ligand_names(with_ligands) if each not in ADDITIVES)
+    rows = ligand_atoms(with_ligands, name)
+    one = np.zeros_like(rows)
+    one[np.flatnonzero(rows)[-1]] = True
+    shifted = without(moved(with_ligands, rows, [0, 3.0, 0]), one)
+    values, subject = poses_of(shifted, with_ligands)
+    assert values["ligands_found"] == 1
+    assert any(f"{name}" in note and "lacks 1 of" in note for note in subject.notes)
+    partial = next(pose for pose, _ in subject.ligands if pose.atoms_found < pose.atoms)
+    assert partial.rmsd == pytest.approx(3.0, abs=1e-3)
+    whole = accuracy(moved(with_ligands, rows, [0, 3.0, 0]), with_ligands)
+    assert values["lddt_pli"] < whole["lddt_pli"] + 1e-9
+
+
+def test_atoms_that_the_reference_lacks_are_not_asked_for(with_ligands):
+    name = next(each for each in ligand_names(with_ligands) if each not in ADDITIVES)
+    one = np.zeros(len(with_ligands.atoms), bool)
+    one[np.flatnonzero(ligand_atoms(with_ligands, name))[-1]] = True
+    found = accuracy(with_ligands, without(with_ligands, one))
+    assert found["ligands_found"] == found["lddt_pli"] == 1
+    assert found["ligand_rmsd"] == pytest.approx(0, abs=1e-6)
+
+
+def test_of_two_equal_ligands_the_nearest_stands_for_the_true_one_though_it_lacks_an_atom(generator):
+    chains = [ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("GLY",) * 6)]
+    chains += [ChainSequence(name=name, kind=ChainKind.LIGAND, residues=("BNZ",)) for name in "LM"]
+    structure = build_structure(chains)
+    whole = structure.with_positions(generator.normal(size=(len(structure.atoms), 3)) * 4)
+    one = np.zeros(len(whole.atoms), bool)
+    one[np.flatnonzero(whole.atom_chain == 1)[0]] = True
+    found = accuracy(without(whole, one), without(whole, whole.atom_chain == 2))
+    assert found["ligands_found"] == 1
+    assert found["ligand_rmsd"] == pytest.approx(0, abs=1e-4)
+
+
+def pose(name, rmsd):
+    return LigandPose(name=name, chain="A", number=1, atoms=5, atoms_found=5 * np.isfinite(rmsd), rmsd=rmsd,
+                      lddt_pli=1.0, is_additive=name in ADDITIVES)  # fmt: skip
+
+
+def test_what_a_crystal_was_grown_in_is_not_averaged():
+    inhibitor, there, lost = pose("JQ1", 5.0), pose("EDO", 0.0), pose("GOL", np.nan)
+    assert averaged_poses([there, inhibitor, lost]) == [inhibitor]
+    assert averaged_poses([there, lost]) == [there]
+    assert averaged_poses([lost]) == []
+
+
 def test_posebusters_or_nothing(with_ligands):
     share = checks_passed(with_ligands)
     assert np.isnan(share) if importlib.util.find_spec("posebusters") is None else 0.5 < share <= 1
@@ -146,3 +230,11 @@ def test_nucleic_acids_alone_are_judged_too():
     assert found.rows[0].values["stereocentres_right"] == 1
     assert "rama_favoured" not in found.rows[0].values
     assert found.summary["clusters"].mean == 1
+
+
+def test_of_several_models_of_a_reference_the_first_is_taken_and_a_note_says_so():
+    file = Path("tests/data/1l2y_3_models.cif.gz")
+    found = evaluate([file, file.with_name("1gya_1_model.cif.gz")], given=Given(references={"1l2y_3_models": file}))
+    (note,) = [each for each in found.notes if "models" in each and "reference has" not in each]
+    assert note == f"{file} holds 3 models; the first is the reference"
+    assert found.rows[0].values["lddt"] == 1

@@ -117,7 +117,7 @@ def test_mmcif_holds_positions_plddt_and_what_made_it(complex_prediction, tmp_pa
     block = gemmi.cif.read(str(written.structure)).sole_block()
     assert block.find_loop("_ma_qa_metric.name").str(0) == "pLDDT"
     assert float(block.find_loop("_ma_qa_metric_global.metric_value")[0]) == pytest.approx(
-        before.atoms.b_factor[seen].mean(), abs=6e-3
+        complex_prediction.confidence.mean_plddt, abs=6e-3
     )
     assert len(block.find_loop("_ma_qa_metric_local.metric_value")) == len(np.unique(before.atoms.residue[seen]))
     assert written.pdb is not None
@@ -215,3 +215,15 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_part(design, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         write_design(design, tmp_path, "design_0")
     assert content(tmp_path) == before
+
+
+def test_every_file_has_the_same_mean_plddt(tmp_path):
+    """Also where only a part of the structure was judged, and the rest has no pLDDT."""
+    whole = read_structure(DATA / "4oz7.pdb.gz")
+    of_part = parts("1orc.pdb.gz")
+    prediction = Prediction(**of_part | {"part": of_part["structure"], "structure": whole})
+    written = write_prediction(prediction, tmp_path, "x")
+    (overall,) = gemmi.cif.read(str(written.structure))[0].find_values("_ma_qa_metric_global.metric_value")
+    listed = json.loads(written.confidence.read_text())["mean_plddt_0_to_100"]
+    (row,) = csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines())
+    assert float(overall) == listed == float(row["plddt"])

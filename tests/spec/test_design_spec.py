@@ -110,6 +110,7 @@ def test_unconditional():
         ({"contigs": "100"}, ["contigs", "take nothing", "'100'"]),
         ({"contigs": "A1-10"}, ["nothing to design", "A1-10"]),
         ({"name": "a/b"}, ["name", "'a/b'"]),
+        ({"name": "n" * 201}, ["name", "too long", "201 bytes"]),
         ({"num_designs": 0}, ["num_designs", "at least one"]),
         ({"draws": 0}, ["draws", "at least once"]),
         ({"seed": -1}, ["seed", "found -1"]),

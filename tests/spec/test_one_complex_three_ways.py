@@ -134,7 +134,7 @@ def chains(draw, names):
     kind = draw(st.sampled_from(["protein", "dna", "rna", "ccd", "smiles", "sdf"]))
     description = draw(TEXTS).strip()
     if kind == "ccd":
-        codes = tuple(draw(st.lists(CODES, min_size=1, max_size=3)))
+        codes = tuple(draw(st.lists(CODES, min_size=1, max_size=3, unique=True)))
         return ChainSpec(ids=ids, kind="ligand", ccd=codes, description=description)
     if kind == "smiles":
         smiles = draw(st.sampled_from(["CCO", "[Mg+2]", "C[C@H](N)C(=O)O", "C/C=C\\C", "c1ccccc1", "*C", "#N", "0"]))
@@ -184,7 +184,7 @@ def complexes(draw):
             ]
         )
     )
-    seeds = tuple(draw(st.lists(st.integers(0, 2**32 - 1), max_size=3)))
+    seeds = tuple(draw(st.lists(st.integers(0, 2**32 - 1), max_size=3, unique=True)))
     name = draw(st.text("aÅ b-_.:#'\"01", min_size=1).filter(lambda text: text.strip() and not text.startswith(".")))
     return ComplexSpec(
         name=name, chains=made, bonds=tuple(bonds), constraints=tuple(constraints), templates=templates, seeds=seeds

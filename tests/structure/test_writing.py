@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from structdiff.chemistry.components import component_from_smiles
 from structdiff.errors import InputError
+from structdiff.features.tokens import tokenise
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure, write_atomically, write_structure
 from structdiff.structure.tables import ChainKind
@@ -27,7 +28,8 @@ def test_mmcif_round_trip(name, tmp_path):
     again = read_structure(write_structure(structure, tmp_path / "again.cif.gz"))
     assert_same(structure, again, labels=True)
     assert again.name == structure.name
-    assert {k: v for k, v in again.metadata.items() if k != "provenance"} == structure.metadata
+    kept = {**structure.metadata, "models": 1}  # one model is written
+    assert {k: v for k, v in again.metadata.items() if k != "provenance"} == kept
 
 
 @pytest.mark.parametrize("name", ONE_LETTER_FILES)
@@ -120,6 +122,54 @@ def test_mmcif_categories(tmp_path):
     assert len(local) == len(structure.residues)
     first = structure.atoms.b_factor[structure.residue_atoms(0)].mean()
     assert float(local[0][2]) == pytest.approx(first, abs=0.01)
+
+
+def test_components_have_the_types_of_the_dictionary_and_metals_are_coordinated(tmp_path):
+    chains = [
+        ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("GLY", "HIS", "DAL", "ASN")),
+        ChainSequence(name="G", kind=ChainKind.LIGAND, residues=("NAG",)),
+        ChainSequence(name="H", kind=ChainKind.LIGAND, residues=("HEM",)),
+        ChainSequence(name="Z", kind=ChainKind.LIGAND, residues=("ZN",)),
+    ]
+    bonds = [(("A", 2, "NE2"), ("H", 1, "FE")), (("A", 2, "ND1"), ("Z", 1, "ZN")), (("A", 4, "ND2"), ("G", 1, "C1"))]
+    structure = build_structure(chains, bonds=bonds)
+    structure = structure.with_positions(np.random.default_rng(0).normal(size=(len(structure.atoms), 3)) * 9)
+    block = gemmi.cif.read(str(write_structure(structure, tmp_path / "x.cif")))[0]
+    types = {row.str(0): row.str(1).lower() for row in block.find("_chem_comp.", ["id", "type"])}
+    assert types == {
+        "GLY": "peptide linking", "HIS": "l-peptide linking", "DAL": "d-peptide linking", "ASN": "l-peptide linking",
+        "NAG": "d-saccharide, beta linking", "HEM": "non-polymer", "ZN": "non-polymer",
+    }  # fmt: skip
+    assert sorted(block.find_values("_struct_conn.conn_type_id")) == ["covale", "metalc", "metalc"]
+    again = read_structure(write_structure(structure, tmp_path / "ours.cif", provenance={"seed": "1"}))
+    linked = {frozenset(bond) for bond in named_bonds(again)}
+    assert len(linked) == len(named_bonds(structure)) - 1  # that of the ion is coordination
+
+
+def test_the_mean_plddt_is_over_tokens_as_in_the_other_files(tmp_path):
+    structure = _complex()
+    tokens = tokenise(structure)
+    plddt = np.random.default_rng(1).uniform(0, 100, len(tokens))
+    b_factor = np.zeros(len(structure.atoms))
+    for token, rows in enumerate(tokens.atoms):
+        b_factor[rows[rows >= 0]] = plddt[token]
+    structure = structure.with_positions(structure.atoms.positions, b_factor=b_factor)
+    block = gemmi.cif.read(str(write_structure(structure, tmp_path / "x.cif", confidence=True)))[0]
+    (overall,) = block.find_values("_ma_qa_metric_global.metric_value")
+    assert float(overall) == pytest.approx(plddt.mean(), abs=0.0051)
+
+
+def test_other_programs_find_the_bonds_of_every_component(tmp_path):
+    """biotite takes the file's table of bonds as complete."""
+    from biotite.structure.io import pdbx
+
+    structure = _complex()
+    file = pdbx.CIFFile.read(write_structure(structure, tmp_path / "x.cif"))
+    theirs = pdbx.get_structure(file, model=1, include_bonds=True)
+    inside = theirs.res_id[theirs.bonds.as_array()[:, 0]] == theirs.res_id[theirs.bonds.as_array()[:, 1]]
+    bonded = set(theirs.res_name[theirs.bonds.as_array()[inside, 0]].tolist())
+    assert bonded == {"MSE", "CYS", "SEP", "TRP", "ASN", "DA", "DC", "DG", "LIG", "NAG"}
+    assert theirs.bonds.get_bond_count() == len(structure.bonds)
 
 
 def test_pdb_text(tmp_path):

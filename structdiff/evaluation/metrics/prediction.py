@@ -35,11 +35,16 @@ METRICS = (
            formula="RMSD of backbone atoms of residues within 10 Å of the other chain in the reference"),
     Metric(name="partner_rmsd", label="ligand chain RMSD", group=_INTERFACE, unit="Å", better="lower", source=_DOCKQ,
            formula="RMSD of the smaller chain's backbone after superposing the larger"),
+    Metric(name="ligands_found", label="ligands found", group=_LIGAND, unit="%", better="higher",
+           formula="share of the reference's ligands of four heavy atoms or more that the model has; without what "
+           "crystals are grown in (EDO, GOL, SO4, ...), where there are others"),
     Metric(name="ligand_rmsd", label="ligand RMSD", group=_LIGAND, unit="Å", better="lower",
            formula="RMSD of a ligand's heavy atoms after superposing the pocket's CA, over its symmetric namings; mean "
-           "over ligands", source="symmetry by graph isomorphism, as Meli & Biggin, J. Cheminform. 12, 49 (2020)"),
+           "over those of the ligands that the model has",
+           source="symmetry by graph isomorphism, as Meli & Biggin, J. Cheminform. 12, 49 (2020)"),
     Metric(name="lddt_pli", label="lDDT-PLI", group=_LIGAND, better="higher",
-           formula="lDDT of distances under 6 Å between ligand atoms and polymer atoms, best symmetric naming",
+           formula="lDDT of distances under 6 Å between ligand atoms and polymer atoms, best symmetric naming; "
+           "0 for a ligand that the model lacks; mean over ligands",
            source="Robin et al., Proteins 91, 1811 (2023)"),
     Metric(name="posebusters", label="PoseBusters checks passed", group=_LIGAND, unit="%", better="higher",
            formula="share of the checks of the configuration `mol` or `dock` that a ligand passes; mean over ligands",
