@@ -13,6 +13,7 @@ from scipy.spatial import KDTree
 from structdiff.constraints.energy_descent import Term
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
+from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
 from structdiff.features.templates import Templates
@@ -42,6 +43,7 @@ CROP = "target crop"
 _OVERLAP, _SIDE_OVERLAP = 2.8, 2.4
 #: Å: a link between residues that is longer is none; atoms of a main chain that come nearer are inside each other.
 _BREAK, _INSIDE = 2.0, 2.2
+_MOST_NAMED = 5  # atoms that a verdict lists
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
 #: The verdicts on how a motif is held, and on where it lies among the axes of a symmetric design.
 MOTIF, MOTIF_PLACE = "motif", "motif's place"
@@ -241,6 +243,38 @@ def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> lis
             met=not reached,
         )
     ]
+
+
+def handedness_verdicts(structure: Structure) -> list[Verdict]:
+    """Whether every stereocentre has the hand that its component states; none where there is no such centre.
+
+    Components that state hands but have no three-dimensional conformer are not met: nothing tells how they look.
+    """
+    found = stereocentres(structure)
+    if not len(found.atoms) + len(found.unknown):
+        return []
+    wrong = [_atom_name(structure, row) for row in found.atoms[~found.right].tolist()]
+    reached = f"{int(found.right.sum())} of {len(found.right)} centres"
+    if wrong:
+        reached += f", wrong: {', '.join(wrong[:_MOST_NAMED])}{', ...' * (len(wrong) > _MOST_NAMED)}"
+    if len(found.unknown):
+        chains = structure.chains.name[structure.residues.chain[found.unknown]]
+        reached += f"; no conformer to judge ligand {', '.join(dict.fromkeys(chains.tolist()))} by"
+    return [
+        Verdict(
+            name="handedness",
+            asked="every stereocentre as its definition has it",
+            reached=reached,
+            met=not wrong and not len(found.unknown),
+        )
+    ]
+
+
+def _atom_name(structure: Structure, row: int) -> str:
+    """Chain, residue and atom as a user writes them: ``A/5/CB``."""
+    residue = int(structure.atoms.residue[row])
+    chain = structure.chains.name[structure.residues.chain[residue]]
+    return f"{chain}/{structure.residues.author_seq_id[residue]}/{structure.atoms.name[row]}"
 
 
 def _bond_verdict(name: str, structure: Structure, ends: tuple[int, int], length: float) -> Verdict:

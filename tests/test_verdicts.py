@@ -1,17 +1,21 @@
 """Verdicts on structures that are known to be sound, or not."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
+from structdiff.chemistry.components import component, component_from_smiles
 from structdiff.features.problem import completed
 from structdiff.geometry.point_groups import point_group
 from structdiff.output.symmetric import symmetry_verdicts
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.assembly import symmetric_assembly
+from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure
 from structdiff.structure.scaffold import build_scaffold
-from structdiff.verdicts import backbone_verdicts, start_verdict
+from structdiff.structure.tables import ChainKind
+from structdiff.verdicts import backbone_verdicts, handedness_verdicts, start_verdict
 
 ZIPPER = read_structure(Path(__file__).parent / "evaluation/data/2zta.pdb")
 
@@ -105,3 +109,33 @@ def test_of_a_prediction_every_protein_chain_is_judged() -> None:
     (verdict,) = backbone_verdicts(ZIPPER.with_positions(positions))
     assert not verdict.met
     assert verdict.reached.startswith("1 breaks")
+
+
+def ligand(code: str, **components):
+    """A ligand at the ideal positions of its component."""
+    structure = build_structure(
+        [ChainSequence(name="L", kind=ChainKind.LIGAND, residues=(code,))], components=components
+    )
+    return structure.with_positions(component(code, components).ideal_positions)
+
+
+def test_every_stereocentre_is_judged() -> None:
+    right = ligand("TA1")
+    (verdict,) = handedness_verdicts(right)
+    assert verdict.met
+    assert verdict.reached == "11 of 11 centres"
+    (verdict,) = handedness_verdicts(right.with_positions(-right.atoms.positions))
+    assert not verdict.met
+    assert verdict.reached.startswith("0 of 11 centres, wrong: L/1/C")
+    assert verdict.reached.endswith(", ...")
+    (verdict,) = handedness_verdicts(ZIPPER)
+    assert verdict.met
+    assert handedness_verdicts(ligand("BNZ")) == []
+
+
+def test_a_ligand_without_conformer_is_not_met() -> None:
+    drawn = component_from_smiles("C[C@H](O)C(=O)N", "LAC")
+    flat = dataclasses.replace(drawn, ideal_positions=drawn.ideal_positions * np.float32([1, 1, 0]))
+    (verdict,) = handedness_verdicts(ligand("LAC", LAC=flat))
+    assert not verdict.met
+    assert verdict.reached.endswith("no conformer to judge ligand L by")

@@ -120,6 +120,17 @@ def test_a_mirrored_ligand_gets_its_own_hand_back(code):
     assert float(result.worst.bond) < 0.05
 
 
+@pytest.mark.parametrize(("code", "sigma", "bond"), [("TA1", 0.6, 0.15), ("MOI", 0.6, 0.1), ("MOI", 1.5, 0.1)])
+@pytest.mark.parametrize("hand", [1, -1])
+def test_fused_rings_get_their_own_hand_back(code, sigma, bond, hand):
+    """Centres that rings hold cannot be turned over one at a time: the whole is mirrored, or laid anew."""
+    ligand = build_structure([ChainSequence(name="L", kind=ChainKind.LIGAND, residues=(code,))])
+    ideal = torch.tensor(component(code).ideal_positions)
+    result = relax(ligand, hand * ideal + jolted(ligand, sigma, samples=4))
+    assert not result.worst.wrong_hands.any()
+    assert float(result.worst.bond.max()) < bond
+
+
 def test_one_inverted_stereocentre_is_restored():
     ligand = build_structure(
         [ChainSequence(name="L", kind=ChainKind.LIGAND, residues=("LAC",))],
