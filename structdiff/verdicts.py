@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
+from structdiff.constraints.covalent_tables import ORGANIC, covalent_tables
 from structdiff.constraints.energy_descent import Term
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
@@ -34,6 +35,7 @@ SAME_FOLD = 0.5
 FOLD_SHARE = 0.7
 #: Å: a peptide bond and a disulfide bond, and how far off they may be.
 PEPTIDE_BOND, DISULFIDE_BOND, BOND_TOLERANCE = 1.33, 2.03, 0.1
+_METAL_TOLERANCE = 0.4  # Å: lengths of bonds to metals are typical ones, whatever the metal
 #: A binder touches its target in so many pairs of residues (CA atoms within so many Å), a short one in half as many as
 #: it has residues.
 INTERFACE_PAIRS, INTERFACE_DISTANCE = 8, 8.0
@@ -209,6 +211,20 @@ def _bond_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> li
     return found
 
 
+def bond_verdicts(asked: Iterable[tuple[str, tuple[int, int]]], structure: Structure) -> list[Verdict]:
+    """Whether covalent bonds that were asked for (name and rows of both atoms) are as long as such bonds are."""
+    if not (asked := list(asked)):
+        return []
+    tables = covalent_tables(structure)
+    ideal = dict(zip(map(tuple, np.sort(tables.bonds, axis=1).tolist()), tables.distance.tolist(), strict=False))
+    metal = ~np.isin(structure.atoms.element, ORGANIC)
+    return [
+        _bond_verdict(name, structure, ends, ideal[ends], _METAL_TOLERANCE if metal[[*ends]].any() else BOND_TOLERANCE)
+        for name, ends in asked
+        if ends in ideal
+    ]
+
+
 def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> list[Verdict]:
     """Whether protein chains (of designs: those with new residues) are whole and keep off themselves and each other.
 
@@ -277,14 +293,16 @@ def _atom_name(structure: Structure, row: int) -> str:
     return f"{chain}/{structure.residues.author_seq_id[residue]}/{structure.atoms.name[row]}"
 
 
-def _bond_verdict(name: str, structure: Structure, ends: tuple[int, int], length: float) -> Verdict:
+def _bond_verdict(
+    name: str, structure: Structure, ends: tuple[int, int], length: float, tolerance: float = BOND_TOLERANCE
+) -> Verdict:
     one, other = structure.atoms.positions[list(ends)]
     reached = float(np.linalg.norm(one - other))
     return Verdict(
         name=name,
-        asked=f"bond of {length:g} ± {BOND_TOLERANCE:g} Å",
+        asked=f"bond of {length:.3g} ± {tolerance:g} Å",
         reached=f"{reached:.2f} Å",
-        met=abs(reached - length) <= BOND_TOLERANCE,
+        met=abs(reached - length) <= tolerance,
     )
 
 
