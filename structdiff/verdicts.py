@@ -264,7 +264,7 @@ def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> lis
 def handedness_verdicts(structure: Structure) -> list[Verdict]:
     """Whether every stereocentre has the hand that its component states; none where there is no such centre.
 
-    Components that state hands but have no three-dimensional conformer are not met: nothing tells how they look.
+    A ligand that has no three-dimensional conformer is not met: nothing tells how it looks.
     """
     found = stereocentres(structure)
     if not len(found.atoms) + len(found.unknown):

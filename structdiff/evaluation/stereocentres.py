@@ -19,7 +19,7 @@ _SMALLEST_SHARE = 0.2  # of the ideal volume: a centre flatter than this has no 
 class Stereocentres:
     """atoms (centre): rows of the stereocentres that could be judged, and whether each is right (centre).
 
-    unknown: rows of residues whose component has stereocentres but no three-dimensional conformer to judge them by.
+    unknown: rows of residues whose component has no three-dimensional conformer to judge them by.
     """
 
     atoms: np.ndarray
@@ -48,6 +48,7 @@ def stereocentres(structure: Structure) -> Stereocentres:
 
 
 def _is_flat_drawing(definition: Component) -> bool:
-    """Whether stereocentres are stated but all atoms lie in a plane: what stands in where no conformer was found."""
-    tetrahedral = [len(near) >= 3 for near in definition.neighbours()] & definition.stereo
-    return bool(tetrahedral.any()) and float(np.ptp(definition.ideal_positions, axis=0).min()) < 1e-3
+    """Whether all atoms lie in a plane, some with four neighbours: what stands in where no conformer was found."""
+    degree = np.array([len(near) for near in definition.neighbours()])
+    solid = (degree >= 3) & (degree + definition.hydrogens == 4) & (definition.elements == 6)
+    return bool(solid.any()) and float(np.ptp(definition.ideal_positions, axis=0).min()) < 1e-3

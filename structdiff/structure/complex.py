@@ -35,6 +35,7 @@ def _address(site: Site) -> AtomAddress:
 
 
 def _own_component(chain: ChainSpec, name: str) -> Component:
+    called = f"ligand {','.join(chain.ids)}"  # as the user knows it; name is a code that was given out
     if chain.smiles is not None:
-        return component_from_smiles(chain.smiles.strip(), name)
-    return component_from_sdf(str(chain.sdf), name)
+        return component_from_smiles(chain.smiles.strip(), name, called)
+    return component_from_sdf(str(chain.sdf), name, called)
