@@ -46,7 +46,7 @@ class ComponentGeometry:
 def component_geometry(structure: Structure) -> ComponentGeometry:
     """How well side chains, nucleotides and ligands keep the bonds, angles and handedness of their components."""
     bonds, angles, right, centres = [], [], [], []
-    for name, rows in placed_components(structure):
+    for name, rows in _placed(structure):
         definition = component(name, structure.components)
         topology = _topology(definition)
         ideal, found = definition.ideal_positions.astype(np.float64), _positions(structure, rows)
@@ -126,7 +126,7 @@ def estimate_side_chains(
     """Median bond lengths (Å) and angles (radian) of the standard amino acids' side chains, by names of atoms."""
     seen: dict[tuple[str, str, str], list[np.ndarray]] = defaultdict(list)
     for structure in structures:
-        for name, rows in placed_components(structure):
+        for name, rows in _placed(structure):
             if name in PROTEIN_THREE_TO_ONE:
                 topology, names = _topology(component(name)), component(name).atom_names
                 measured = _measured(topology, _positions(structure, rows))
@@ -157,7 +157,7 @@ def _measured(topology: _Topology, positions: np.ndarray) -> tuple[np.ndarray, n
     return lengths, bond_angle(positions[:, a], positions[:, b], positions[:, c])
 
 
-def placed_components(structure: Structure) -> Iterator[tuple[str, np.ndarray]]:
+def _placed(structure: Structure) -> Iterator[tuple[str, np.ndarray]]:
     """For each component name, rows of the atoms of its residues (residue, atom of the component), -1 where absent."""
     residues, atoms = structure.residues, structure.atoms
     judged = structure.chains.kind[residues.chain] != ChainKind.WATER

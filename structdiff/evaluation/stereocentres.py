@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from structdiff.chemistry.components import Component, component
-from structdiff.chemistry.ideal_geometry import reference_geometry
-from structdiff.evaluation.component_geometry import placed_components
 from structdiff.evaluation.internal_coordinates import signed_volume
+from structdiff.structure.local_geometry import structure_geometry
 from structdiff.structure.tables import Structure
 
 _SMALLEST_SHARE = 0.2  # of the ideal volume: a centre flatter than this has no hand
@@ -29,21 +28,16 @@ class Stereocentres:
 
 def stereocentres(structure: Structure) -> Stereocentres:
     """The stereocentres of all residues and ligands of which the three judging neighbours are resolved, in order."""
-    atoms, right, unknown = [np.zeros(0, np.int64)], [np.zeros(0, bool)], [np.zeros(0, np.int64)]
-    for name, rows in placed_components(structure):
-        definition = component(name, structure.components)
-        if _is_flat_drawing(definition):
-            unknown.append(structure.atoms.residue[rows.max(1)[(rows >= 0).any(1)]])
-        ideal = reference_geometry(definition)
-        centres = rows[:, ideal.chiral[ideal.chiral_stereo]]
-        there = (centres >= 0).all(-1)
-        hand = signed_volume(*(structure.atoms.positions[centres[there][:, k]].astype(np.float64) for k in range(4)))
-        wanted = np.broadcast_to(ideal.chiral_volumes[ideal.chiral_stereo], there.shape)[there]
-        atoms.append(centres[there][:, 0])
-        right.append(hand * np.sign(wanted) > _SMALLEST_SHARE * np.abs(wanted))
-    found, order = np.concatenate(atoms), np.argsort(np.concatenate(atoms))
+    ideal = structure_geometry(structure)
+    judged = ideal.chiral_stereo & structure.atoms.resolved[ideal.chiral].all(1)
+    centres, wanted = ideal.chiral[judged], ideal.chiral_volumes[judged].astype(np.float64)
+    hand = signed_volume(*(structure.atoms.positions[centres[:, k]].astype(np.float64) for k in range(4)))
+    right = hand * np.sign(wanted) > _SMALLEST_SHARE * np.abs(wanted)
+    order = np.argsort(centres[:, 0], kind="stable")
+    names = structure.residues.name
+    flat = [name for name in np.unique(names) if _is_flat_drawing(component(str(name), structure.components))]
     return Stereocentres(
-        atoms=found[order], right=np.concatenate(right)[order], unknown=np.sort(np.concatenate(unknown))
+        atoms=centres[order, 0].astype(np.int64), right=right[order], unknown=np.flatnonzero(np.isin(names, flat))
     )
 
 
