@@ -36,7 +36,13 @@ from structdiff.output.symmetric import finished_assembly, whole_map, whole_traj
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import ChainKind, Structure
-from structdiff.verdicts import backbone_verdicts, proximity_verdict, template_verdicts
+from structdiff.verdicts import (
+    backbone_verdicts,
+    bond_verdicts,
+    handedness_verdicts,
+    proximity_verdict,
+    template_verdicts,
+)
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -72,7 +78,9 @@ def finished_prediction(
         verdicts=(
             *(proximity_verdict(asked, structure) for asked in job.proximities),
             *(() if job.templates is None else template_verdicts(job.templates, structure)),
+            *bond_verdicts(job.bonds, structure),
             *backbone_verdicts(structure),
+            *handedness_verdicts(structure),
         ),
         trajectory=trajectory,
     )

@@ -22,6 +22,7 @@ from structdiff.errors import InputError
 from structdiff.features.build import build_features
 from structdiff.features.requests import (
     Proximity,
+    complex_bonds,
     complex_condition,
     complex_proximities,
     design_condition,
@@ -55,11 +56,11 @@ ContactRows = tuple[str, Tensor, Tensor, float, bool]
 class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
-    held: motif group of each atom of the structure, 0 where it is free. templates: those of a prediction. symmetry: the
-    structure is one copy of it. spec: what it is drawn under, a fold plan of our own included; user: what the user
-    asked for, without that plan. asked: what a design is drawn under beside that; motif: where it takes its parts from;
-    whole: what it is with all of a target that was cropped. start: positions [token, slot, 3] (Å) that partial
-    diffusion begins with.
+    held: motif group of each atom of the structure, 0 where it is free. templates, bonds: those of a prediction, a bond
+    by its name and rows of atoms. symmetry: the structure is one copy of it. spec: what it is drawn under, a fold plan
+    of our own included; user: what the user asked for, without that plan. asked: what a design is drawn under beside
+    that; motif: where it takes its parts from; whole: what it is with all of a target that was cropped. start:
+    positions [token, slot, 3] (Å) that partial diffusion begins with.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Job:
     asked: DesignConstraints | None = None
     motif: Structure | None = None
     templates: Templates | None = None
+    bonds: tuple[tuple[str, tuple[int, int]], ...] = ()
     whole: WholeTarget | None = None
     start: Tensor | None = None
 
@@ -177,6 +179,7 @@ def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
         features=build_features(known, condition, tokens=tokens),
         templates=templates,
         proximities=tuple(complex_proximities(spec, structure)),
+        bonds=tuple(complex_bonds(spec, structure)),
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
     )

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
+from structdiff.constraints.covalent_tables import ORGANIC, covalent_tables
 from structdiff.constraints.energy_descent import Term
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
+from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
 from structdiff.features.templates import Templates
@@ -33,6 +35,7 @@ SAME_FOLD = 0.5
 FOLD_SHARE = 0.7
 #: Å: a peptide bond and a disulfide bond, and how far off they may be.
 PEPTIDE_BOND, DISULFIDE_BOND, BOND_TOLERANCE = 1.33, 2.03, 0.1
+_METAL_TOLERANCE = 0.4  # Å: lengths of bonds to metals are typical ones, whatever the metal
 #: A binder touches its target in so many pairs of residues (CA atoms within so many Å), a short one in half as many as
 #: it has residues.
 INTERFACE_PAIRS, INTERFACE_DISTANCE = 8, 8.0
@@ -42,6 +45,7 @@ CROP = "target crop"
 _OVERLAP, _SIDE_OVERLAP = 2.8, 2.4
 #: Å: a link between residues that is longer is none; atoms of a main chain that come nearer are inside each other.
 _BREAK, _INSIDE = 2.0, 2.2
+_MOST_NAMED = 5  # atoms that a verdict lists
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
 #: The verdicts on how a motif is held, and on where it lies among the axes of a symmetric design.
 MOTIF, MOTIF_PLACE = "motif", "motif's place"
@@ -207,6 +211,20 @@ def _bond_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> li
     return found
 
 
+def bond_verdicts(asked: Iterable[tuple[str, tuple[int, int]]], structure: Structure) -> list[Verdict]:
+    """Whether covalent bonds that were asked for (name and rows of both atoms) are as long as such bonds are."""
+    if not (asked := list(asked)):
+        return []
+    tables = covalent_tables(structure)
+    ideal = dict(zip(map(tuple, np.sort(tables.bonds, axis=1).tolist()), tables.distance.tolist(), strict=False))
+    metal = ~np.isin(structure.atoms.element, ORGANIC)
+    return [
+        _bond_verdict(name, structure, ends, ideal[ends], _METAL_TOLERANCE if metal[[*ends]].any() else BOND_TOLERANCE)
+        for name, ends in asked
+        if ends in ideal
+    ]
+
+
 def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> list[Verdict]:
     """Whether protein chains (of designs: those with new residues) are whole and keep off themselves and each other.
 
@@ -244,14 +262,48 @@ def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> lis
     ]
 
 
-def _bond_verdict(name: str, structure: Structure, ends: tuple[int, int], length: float) -> Verdict:
+def handedness_verdicts(structure: Structure) -> list[Verdict]:
+    """Whether every stereocentre has the hand that its component states; none where there is no such centre.
+
+    A ligand that has no three-dimensional conformer is not met: nothing tells how it looks.
+    """
+    found = stereocentres(structure)
+    if not len(found.atoms) + len(found.unknown):
+        return []
+    wrong = [_atom_name(structure, row) for row in found.atoms[~found.right].tolist()]
+    reached = f"{int(found.right.sum())} of {len(found.right)} centres"
+    if wrong:
+        reached += f", wrong: {', '.join(wrong[:_MOST_NAMED])}{', ...' * (len(wrong) > _MOST_NAMED)}"
+    if len(found.unknown):
+        chains = structure.chains.name[structure.residues.chain[found.unknown]]
+        reached += f"; no conformer to judge ligand {', '.join(dict.fromkeys(chains.tolist()))} by"
+    return [
+        Verdict(
+            name="handedness",
+            asked="every stereocentre as its definition has it",
+            reached=reached,
+            met=not wrong and not len(found.unknown),
+        )
+    ]
+
+
+def _atom_name(structure: Structure, row: int) -> str:
+    """Chain, residue and atom as a user writes them: ``A/5/CB``."""
+    residue = int(structure.atoms.residue[row])
+    chain = structure.chains.name[structure.residues.chain[residue]]
+    return f"{chain}/{structure.residues.author_seq_id[residue]}/{structure.atoms.name[row]}"
+
+
+def _bond_verdict(
+    name: str, structure: Structure, ends: tuple[int, int], length: float, tolerance: float = BOND_TOLERANCE
+) -> Verdict:
     one, other = structure.atoms.positions[list(ends)]
     reached = float(np.linalg.norm(one - other))
     return Verdict(
         name=name,
-        asked=f"bond of {length:g} ± {BOND_TOLERANCE:g} Å",
+        asked=f"bond of {length:.3g} ± {tolerance:g} Å",
         reached=f"{reached:.2f} Å",
-        met=abs(reached - length) <= BOND_TOLERANCE,
+        met=abs(reached - length) <= tolerance,
     )
 
 

@@ -1,17 +1,24 @@
 """Verdicts on structures that are known to be sound, or not."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
+from structdiff.chemistry.components import component, component_from_smiles
 from structdiff.features.problem import completed
+from structdiff.features.requests import complex_bonds
 from structdiff.geometry.point_groups import point_group
 from structdiff.output.symmetric import symmetry_verdicts
+from structdiff.spec.complex import BondSpec, ChainSpec, ComplexSpec, Site
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.assembly import symmetric_assembly
+from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
 from structdiff.structure.scaffold import build_scaffold
-from structdiff.verdicts import backbone_verdicts, start_verdict
+from structdiff.structure.tables import ChainKind
+from structdiff.verdicts import backbone_verdicts, bond_verdicts, handedness_verdicts, start_verdict
 
 ZIPPER = read_structure(Path(__file__).parent / "evaluation/data/2zta.pdb")
 
@@ -105,3 +112,59 @@ def test_of_a_prediction_every_protein_chain_is_judged() -> None:
     (verdict,) = backbone_verdicts(ZIPPER.with_positions(positions))
     assert not verdict.met
     assert verdict.reached.startswith("1 breaks")
+
+
+def ligand(code: str, **components):
+    """A ligand at the ideal positions of its component."""
+    structure = build_structure(
+        [ChainSequence(name="L", kind=ChainKind.LIGAND, residues=(code,))], components=components
+    )
+    return structure.with_positions(component(code, components).ideal_positions)
+
+
+def test_every_stereocentre_is_judged() -> None:
+    right = ligand("TA1")
+    (verdict,) = handedness_verdicts(right)
+    assert verdict.met
+    assert verdict.reached == "11 of 11 centres"
+    (verdict,) = handedness_verdicts(right.with_positions(-right.atoms.positions))
+    assert not verdict.met
+    assert verdict.reached.startswith("0 of 11 centres, wrong: L/1/C")
+    assert verdict.reached.endswith(", ...")
+    (verdict,) = handedness_verdicts(ZIPPER)
+    assert verdict.met
+    assert handedness_verdicts(ligand("BNZ")) == []
+
+
+def test_a_ligand_without_conformer_is_not_met() -> None:
+    drawn = component_from_smiles("C[C@H](O)C(=O)N", "LAC")
+    flat = dataclasses.replace(drawn, ideal_positions=drawn.ideal_positions * np.float32([1, 1, 0]))
+    (verdict,) = handedness_verdicts(ligand("LAC", LAC=flat))
+    assert not verdict.met
+    assert verdict.reached.endswith("no conformer to judge ligand L by")
+
+
+def test_every_bond_of_a_complex_is_judged() -> None:
+    one, other, zinc = Site(chain="A", residue=1, atom="SG"), Site(chain="A", residue=4, atom="SG"), "Z"
+    spec = ComplexSpec(
+        chains=(
+            ChainSpec(ids=("A",), kind="protein", sequence="CGGCGH", cyclic=True),
+            ChainSpec(ids=(zinc,), kind="ligand", ccd=("ZN",)),
+        ),
+        bonds=(
+            BondSpec(atom1=one, atom2=other),
+            BondSpec(atom1=other, atom2=one),
+            BondSpec(atom1=Site(chain="A", residue=6, atom="NE2"), atom2=Site(chain=zinc, residue=1, atom="ZN")),
+        ),
+    )
+    structure = build_complex(spec)
+    asked = complex_bonds(spec, structure)
+    assert [name for name, _ in asked] == ["bond A/1/SG - A/4/SG", "bond A/6/NE2 - Z/1/ZN", "cyclic A"]
+    lengths = {"bond A/1/SG - A/4/SG": 2.05, "bond A/6/NE2 - Z/1/ZN": 2.3, "cyclic A": 1.6}
+    positions = 50.0 * np.arange(len(structure.atoms))[:, None] * np.float32([0, 1, 0])
+    for name, (first, last) in asked:
+        positions[last] = positions[first] + np.float32([lengths[name], 0, 0])
+    found = bond_verdicts(asked, structure.with_positions(positions))
+    assert [verdict.met for verdict in found] == [True, True, False]
+    assert found[0].asked == "bond of 2.03 ± 0.1 Å"
+    assert found[2].reached == "1.60 Å"

@@ -92,26 +92,28 @@ def component(code: str, extra: Mapping[str, Component] | None = None) -> Compon
     return _ccd_component(code)
 
 
-def component_from_smiles(smiles: str, name: str) -> Component:
+def component_from_smiles(smiles: str, name: str, called: str = "") -> Component:
     """The component that a SMILES string describes, its atoms named C1, C2, O1 ... in the order of the string.
 
-    Stereo and formal charges are kept; a centre that the string leaves open gets the hand of the conformer.
-    Raises InputError for a string that RDKit cannot read, that holds several molecules, or that has no heavy atom.
+    Stereo and formal charges are kept; a centre or double bond that the string leaves open gets the hand of the
+    conformer, and a warning says so. called: what warnings call it, the name if "". Raises InputError for a string that
+    RDKit cannot read, that holds several molecules, or that has no heavy atom.
     """
     from structdiff.chemistry.ligands import from_smiles
 
-    return from_smiles(smiles, name)
+    return from_smiles(smiles, name, called)
 
 
-def component_from_sdf(path: str | Path, name: str) -> Component:
+def component_from_sdf(path: str | Path, name: str, called: str = "") -> Component:
     """The component of the one molecule in an SDF or MOL file, at its own positions where they are three-dimensional.
 
-    Atom names are the file's aliases where every atom has one, else C1, C2, O1 ... Raises InputError for a file that is
+    Atom names are the file's aliases where every atom has one, else C1, C2, O1 ... called: what warnings call it, the
+    name if "". Raises InputError for a file that is
     missing, cannot be parsed, or holds more than one molecule.
     """
     from structdiff.chemistry.ligands import from_sdf
 
-    return from_sdf(path, name)
+    return from_sdf(path, name, called)
 
 
 def is_known(code: str, extra: Mapping[str, Component] | None = None) -> bool:

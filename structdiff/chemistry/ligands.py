@@ -1,7 +1,8 @@
 """Components from SMILES strings and SDF files, with stereo, charges and a three-dimensional conformer.
 
 Conformers come from RDKit's ETKDG (Riniker & Landrum 2015; Wang et al. 2020) with a fixed seed, so that the same
-molecule always gets the same one. Call these through ``structdiff.chemistry.components``, which loads RDKit only then.
+molecule always gets the same one; where that fails, from plain distance geometry. Call these through
+``structdiff.chemistry.components``, which loads RDKit only then.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,16 @@ from structdiff.chemistry.components import AROMATIC, OTHER, Component
 from structdiff.errors import InputError
 
 _SEED = 20240508
+#: What is tried in turn for a conformer: settings of ETKDG and what is added to the seed. Plain distance geometry,
+#: without the torsions and flat rings of known molecules, comes last: it finds strained cages that nothing else does.
+_PLAIN = {"useBasicKnowledge": False, "useExpTorsionAnglePrefs": False, "ignoreSmoothingFailures": True}
+_ATTEMPTS = (
+    ({"useRandomCoords": False}, 0),
+    ({"useRandomCoords": True}, 0),
+    ({"useRandomCoords": True}, 1),
+    ({"useRandomCoords": True, **_PLAIN}, 0),
+    ({"useRandomCoords": True, **_PLAIN}, 1),
+)
 _MAX_ATOMS = 2000
 
 
@@ -27,7 +39,11 @@ class ConformerWarning(UserWarning):
     """No three-dimensional conformer could be made for a component."""
 
 
-def from_smiles(smiles: str, name: str) -> Component:
+class OpenStereoWarning(UserWarning):
+    """A molecule was given without the hand of some of its centres or double bonds."""
+
+
+def from_smiles(smiles: str, name: str, called: str = "") -> Component:
     """See ``components.component_from_smiles``."""
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False) if smiles.strip() else None
@@ -37,11 +53,13 @@ def from_smiles(smiles: str, name: str) -> Component:
         mol = Chem.RemoveHs(mol)
         Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
         _require_one_molecule(mol, name, repr(smiles))
-        canonical = Chem.MolToSmiles(mol)
-        return _component_of(mol, name, _numbered_names(mol), _conformer(mol, name), canonical)
+        canonical, names = Chem.MolToSmiles(mol), _numbered_names(mol)
+        positions = _conformer(mol, called or name)
+        _tell_open_stereo(mol, names, positions, called or name)
+        return _component_of(mol, name, names, positions, canonical)
 
 
-def from_sdf(path: str | Path, name: str) -> Component:
+def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
     """See ``components.component_from_sdf``."""
     path = Path(path)
     try:
@@ -62,8 +80,11 @@ def from_sdf(path: str | Path, name: str) -> Component:
             Chem.AssignStereochemistryFrom3D(mol)
         mol = Chem.RemoveHs(mol)
         _require_one_molecule(mol, name, str(path))
-        positions = mol.GetConformer().GetPositions() if has_positions else _conformer(mol, name)
-        return _component_of(mol, name, _file_names(mol) or _numbered_names(mol), positions, Chem.MolToSmiles(mol))
+        names = _file_names(mol) or _numbered_names(mol)
+        positions = mol.GetConformer().GetPositions() if has_positions else _conformer(mol, called or name)
+        if not has_positions:
+            _tell_open_stereo(mol, names, positions, called or name)
+        return _component_of(mol, name, names, positions, Chem.MolToSmiles(mol))
 
 
 def with_conformer(component: Component) -> Component:
@@ -122,25 +143,77 @@ def _require_one_molecule(mol: Chem.Mol, name: str, source: str) -> None:
         raise InputError(f"{source} has {mol.GetNumAtoms()} atoms; a ligand may have {_MAX_ATOMS}", key=name)
 
 
-def _conformer(mol: Chem.Mol, name: str) -> np.ndarray:
-    """Positions (atom, 3) in Å of the heavy atoms: ETKDG, then ETKDG from random positions, then a flat drawing."""
+def _conformer(mol: Chem.Mol, called: str) -> np.ndarray:
+    """Positions (atom, 3) in Å of the heavy atoms: ETKDG, plain distance geometry, then a flat drawing."""
     full = Chem.AddHs(mol)
     settings = rdDistGeom.ETKDGv3()
-    settings.randomSeed = _SEED
-    for random_start in (False, True):
-        settings.useRandomCoords = random_start
-        settings.maxIterations = 20
+    settings.maxIterations = 20
+    for changes, more in _ATTEMPTS:
+        settings.randomSeed = _SEED + more
+        for key, value in changes.items():
+            setattr(settings, key, value)
         if _embedded(full, settings):
             _relax(full)
             return full.GetConformer().GetPositions()[: mol.GetNumAtoms()]
     warnings.warn(
-        f"{name}: no three-dimensional conformer was found; a flat drawing stands in, its handedness means nothing",
+        f"{called}: no three-dimensional conformer was found (is its stereochemistry possible?); a flat drawing stands "
+        "in, its handedness means nothing",
         ConformerWarning,
         stacklevel=3,
     )
     flat = Chem.Mol(mol)
     AllChem.Compute2DCoords(flat, bondLength=1.45)  # type: ignore[attr-defined]
     return flat.GetConformer().GetPositions()
+
+
+def _tell_open_stereo(mol: Chem.Mol, names: list[str], positions: np.ndarray, called: str) -> None:
+    """Warns of centres and double bonds whose hand was not given, and says which molecule the conformer is."""
+    drawn = _as_drawn(mol, positions)
+    places = [
+        "=".join(names[row] for row in atoms)
+        for atoms in _open_stereo(mol)
+        if len(atoms) == 2 or drawn.GetAtomWithIdx(atoms[0]).GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED
+    ]
+    if places:
+        warnings.warn(
+            f"{called}: no stereochemistry is given for {', '.join(places)}; it is drawn as {Chem.MolToSmiles(drawn)} "
+            "(write the one that is meant)",
+            OpenStereoWarning,
+            stacklevel=3,
+        )
+
+
+def _open_stereo(mol: Chem.Mol) -> Iterator[tuple[int, ...]]:
+    """Rows of the centres (centre,) and of the double bonds (first, second) whose hand may be open."""
+    for place in Chem.FindPotentialStereo(mol):
+        if place.specified != Chem.StereoSpecified.Unspecified:
+            continue
+        if place.type == Chem.StereoType.Atom_Tetrahedral:
+            if not _has_like_oxygens(mol.GetAtomWithIdx(place.centeredOn)):
+                yield (place.centeredOn,)
+        elif place.type == Chem.StereoType.Bond_Double:
+            bond = mol.GetBondWithIdx(place.centeredOn)
+            ends = (bond.GetBeginAtom(), bond.GetEndAtom())
+            # The hydrogen of an imine or amidine is not modelled: both forms are the same atoms.
+            if not any(atom.GetAtomicNum() == 7 and atom.GetTotalNumHs() for atom in ends):
+                yield tuple(atom.GetIdx() for atom in ends)
+
+
+def _has_like_oxygens(centre: Chem.Atom) -> bool:
+    """Whether a phosphate or sulphate has oxygens that only a proton tells apart."""
+    ends = [atom for atom in centre.GetNeighbors() if atom.GetAtomicNum() == 8 and atom.GetDegree() == 1]
+    return centre.GetAtomicNum() in (15, 16) and len(ends) > 1
+
+
+def _as_drawn(mol: Chem.Mol, positions: np.ndarray) -> Chem.Mol:
+    """A molecule with the stereochemistry that its positions (atom, 3) in Å show."""
+    drawn, conformer = Chem.Mol(mol), Chem.Conformer(mol.GetNumAtoms())
+    for row, point in enumerate(positions):
+        conformer.SetAtomPosition(row, [float(value) for value in point])
+    drawn.RemoveAllConformers()
+    drawn.AddConformer(conformer)
+    Chem.AssignStereochemistryFrom3D(drawn)
+    return drawn
 
 
 def _embedded(mol: Chem.Mol, settings: rdDistGeom.EmbedParameters) -> bool:
@@ -175,6 +248,11 @@ def _file_names(mol: Chem.Mol) -> list[str] | None:
     return aliases if usable and len(set(aliases)) == len(aliases) else None
 
 
+def _has_hand(atom: Chem.Atom) -> bool:
+    """Whether the definition states an atom's hand: by a descriptor, or as cis or trans on a ring, which has none."""
+    return bool(atom.HasProp("_CIPCode")) or atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED
+
+
 def _component_of(
     mol: Chem.Mol, name: str, atom_names: list[str], positions: np.ndarray, canonical_smiles: str
 ) -> Component:
@@ -203,6 +281,6 @@ def _component_of(
         kekule_orders=kekule,
         leaving=np.zeros(len(atoms), bool),
         hydrogens=np.array([atom.GetTotalNumHs() for atom in atoms], np.uint8),
-        stereo=np.array([atom.HasProp("_CIPCode") for atom in atoms], bool),
+        stereo=np.array([_has_hand(atom) for atom in atoms], bool),
         smiles=canonical_smiles,
     )

@@ -15,7 +15,8 @@ from structdiff.structure.local_geometry import structure_geometry
 from structdiff.structure.tables import Structure
 
 BOND, ANGLE, TORSION = range(3)
-_ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 33, 34, 35, 53)
+#: Atomic numbers of what is no metal; bonds of all others between residues are coordination.
+ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 33, 34, 35, 53)
 #: Arginine's NH1 is the one on the side of CD (IUPAC-IUB 1970); the dictionary's conformer has it on the other.
 _NAMED_CIS = {("ARG", "CD", "NH1"): True, ("ARG", "CD", "NH2"): False}
 _METAL_BOND, _METAL_SULPHUR_BOND = 2.1, 2.33  # Å
@@ -107,7 +108,7 @@ def _without_metals(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Bonds, lengths, angles and spans; bonds of metals to other residues are long, and their angles free."""
     element, residue = structure.atoms.element, structure.atoms.residue
-    metal = ~np.isin(element, _ORGANIC)
+    metal = ~np.isin(element, ORGANIC)
     lengths = geometry.bond_lengths.copy()
     first, second = geometry.bonds.T
     coordinating = (metal[first] | metal[second]) & (residue[first] != residue[second])

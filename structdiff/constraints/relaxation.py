@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from structdiff.constraints.descent import Descent
+from structdiff.constraints.ligand_repair import HandedLigand, handed_ligands, inverted, laid_anew, mirrored_back
 from structdiff.constraints.loop_choice import with_chosen_loops
 from structdiff.constraints.minimiser import minimise
 from structdiff.constraints.repair import part_coinciding, restore_hands
@@ -108,9 +109,30 @@ def relax(
     )
     source = positions.detach().cpu().double()
     settings = settings or Relaxation()
-    done = torch.stack([_relax_one(model, own, free, settings, images) for own in source])
+    ligands = handed_ligands(structure, model, free)
+    done = torch.stack([_relax_right(model, own, free, settings, images, ligands) for own in source])
     finished = torch.where(free.to(positions.device)[:, None], done.to(positions), positions.detach())
     return _report(model, source, finished, free)
+
+
+def _relax_right(
+    model: Stereochemistry,
+    sampled: Float[Tensor, "atom 3"],
+    free: Bool[Tensor, " atom"],
+    settings: Relaxation,
+    images: Images | None,
+    ligands: list[HandedLigand],
+) -> Float[Tensor, "atom 3"]:
+    """Relaxed positions (Å); ligands that stay inverted somewhere are laid anew, and relaxed from there."""
+    sampled = mirrored_back(model, sampled, ligands)
+    found = _relax_one(model, sampled, free, settings, images)
+    wrong = inverted(model, found)
+    stuck = [ligand for ligand in ligands if bool(wrong[ligand.handed].any())]
+    if not stuck:
+        return found
+    for ligand in stuck:
+        sampled = laid_anew(sampled, sampled, ligand)
+    return _relax_one(model, sampled, free, settings, images)
 
 
 def _relax_one(

@@ -25,6 +25,7 @@ from structdiff.spec.complex import ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import Block, blocks_of
 from structdiff.spec.layout import Layout
+from structdiff.structure.build import POLYMER_LINK
 from structdiff.structure.scaffold import Scaffold, retyped
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -222,6 +223,25 @@ def complex_proximities(spec: ComplexSpec, structure: Structure) -> list[Proximi
             first = site_atoms(structure, site)
             asked.append(Proximity(name=name, first=first, second=others, bound=constraint.max_distance))
     return asked
+
+
+def complex_bonds(spec: ComplexSpec, structure: Structure) -> list[tuple[str, tuple[int, int]]]:
+    """Name and rows of the two atoms of every covalent bond that a complex asks for, closed rings of chains included.
+
+    A bond that is written twice is one. Raises InputError for an atom that is not there.
+    """
+    found: dict[tuple[int, int], str] = {}
+    for bond in spec.bonds:
+        one, other = (int(site_atoms(structure, site)[0]) for site in (bond.atom1, bond.atom2))
+        found.setdefault((min(one, other), max(one, other)), f"bond {bond.atom1} - {bond.atom2}")
+    for chain in np.flatnonzero(structure.chains.cyclic).tolist():
+        span = structure.chain_residues(chain)
+        first, last = _atoms_of(structure, span.start), _atoms_of(structure, span.stop - 1)
+        leave, enter = POLYMER_LINK[ChainKind(int(structure.chains.kind[chain]))]
+        ends = [atoms[structure.atoms.name[atoms] == name] for atoms, name in ((first, enter), (last, leave))]
+        if all(len(atoms) for atoms in ends):
+            found.setdefault((int(ends[0][0]), int(ends[1][0])), f"cyclic {structure.chains.name[chain]}")
+    return [(name, ends) for ends, name in found.items()]
 
 
 def site_atoms(structure: Structure, site: Site) -> np.ndarray:

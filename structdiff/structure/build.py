@@ -41,6 +41,7 @@ def build_structure(
     chains: Sequence[ChainSequence],
     *,
     bonds: Iterable[tuple[AtomAddress, AtomAddress]] = (),
+    leaving: Iterable[AtomAddress] = (),
     components: Mapping[str, Component] | None = None,
     name: str = "",
     metadata: Mapping[str, object] | None = None,
@@ -48,14 +49,17 @@ def build_structure(
     """The structure that chains and extra covalent bonds describe: all heavy atoms, none placed yet.
 
     Residues of polymers lack the atoms that links take away (OXT, OP3, at the ends too, as in AlphaFold 3); at an extra
-    bond the leaving atoms of its two ends go. Chains of the same kind and sequence share an entity. components: those
-    that the CCD does not hold, by code. Raises InputError for repeated chain names, unknown codes, and bonds whose ends
-    are not there.
+    bond the leaving atoms of its two ends go, and the atoms named in ``leaving``. Chains of the same kind and sequence
+    share an entity. components: those that the CCD does not hold, by code. Raises InputError for repeated chain names,
+    unknown codes, and bonds whose ends are not there.
     """
     components = dict(components or {})
     ends = [address for bond in bonds for address in bond]
     _check_chains(chains)
-    dropped = _leaving_at_bonds(chains, ends, components)
+    dropped = leaving_at_bonds(chains, ends, components)
+    for address in leaving:
+        where = locate(chains, address)
+        dropped[where] = dropped.get(where, frozenset()) | {address[2]}
     templates = _templates(chains, dropped, components)
     sizes = np.array([len(template.component) for template in templates], np.int64)
     atom_start = np.concatenate([[0], np.cumsum(sizes)])[: len(sizes)]
@@ -127,7 +131,7 @@ def _key(chain: ChainSequence) -> str:
     return chain.label_id or chain.name
 
 
-def _locate(chains: Sequence[ChainSequence], address: AtomAddress) -> tuple[int, int]:
+def locate(chains: Sequence[ChainSequence], address: AtomAddress) -> tuple[int, int]:
     """Row of the chain and place in it (from 0) of one end of a bond."""
     chain_name, number, atom_name = address
     names = [_key(chain) for chain in chains]
@@ -142,13 +146,13 @@ def _locate(chains: Sequence[ChainSequence], address: AtomAddress) -> tuple[int,
     return row, number - 1
 
 
-def _leaving_at_bonds(
-    chains: Sequence[ChainSequence], ends: Iterable[AtomAddress], components: dict[str, Component]
+def leaving_at_bonds(
+    chains: Sequence[ChainSequence], ends: Iterable[AtomAddress], components: Mapping[str, Component]
 ) -> dict[tuple[int, int], frozenset[str]]:
     """Leaving atoms that the extra bonds take away, by (chain row, place)."""
     bonded: dict[tuple[int, int], list[str]] = defaultdict(list)
     for address in ends:
-        bonded[_locate(chains, address)].append(address[2])
+        bonded[locate(chains, address)].append(address[2])
     dropped = {}
     for (row, place), names in bonded.items():
         whole = component(chains[row].residues[place], components)
@@ -291,7 +295,7 @@ def _extra_bonds(
 ) -> list[tuple[int, int]]:
     rows = []
     for address in ends:
-        chain_row, place = _locate(chains, address)
+        chain_row, place = locate(chains, address)
         residue = int(table.residue_start[chain_row]) + place
         template = templates[residue]
         if address[2] not in template.index:

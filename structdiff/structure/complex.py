@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from structdiff.chemistry.components import Component, component_from_sdf, component_from_smiles
-from structdiff.spec.complex import ChainSpec, ComplexSpec
-from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.spec.complex import ChainSpec, ComplexSpec, Site
+from structdiff.structure.bond_valence import atoms_that_leave
+from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind, Structure
 
 _KINDS = {"protein": ChainKind.PROTEIN, "dna": ChainKind.DNA, "rna": ChainKind.RNA, "ligand": ChainKind.LIGAND}
@@ -14,7 +15,7 @@ def build_complex(spec: ComplexSpec) -> Structure:
     """All molecules of a complex, every heavy atom listed and none placed yet.
 
     Chain ids are those of the request, residues count from 1. Raises InputError for components that do not exist and
-    bonds whose atoms are not there.
+    bonds whose atoms are not there or have no room.
     """
     components: dict[str, Component] = {}
     chains = []
@@ -24,13 +25,17 @@ def build_complex(spec: ComplexSpec) -> Structure:
             if chain.kind == "ligand" and not chain.ccd and residues[0] not in components:
                 components[residues[0]] = _own_component(chain, residues[0])
             chains.append(ChainSequence(name=name, kind=_KINDS[chain.kind], residues=residues, cyclic=chain.cyclic))
-    bonds = [
-        tuple((site.chain, site.residue, str(site.atom)) for site in (bond.atom1, bond.atom2)) for bond in spec.bonds
-    ]
-    return build_structure(chains, bonds=bonds, components=components, name=spec.name)  # type: ignore[arg-type]
+    bonds = [(_address(bond.atom1), _address(bond.atom2)) for bond in spec.bonds]
+    leaving = atoms_that_leave(chains, bonds, components)
+    return build_structure(chains, bonds=bonds, leaving=leaving, components=components, name=spec.name)
+
+
+def _address(site: Site) -> AtomAddress:
+    return site.chain, site.residue, str(site.atom)
 
 
 def _own_component(chain: ChainSpec, name: str) -> Component:
+    called = f"ligand {','.join(chain.ids)}"  # as the user knows it; name is a code that was given out
     if chain.smiles is not None:
-        return component_from_smiles(chain.smiles.strip(), name)
-    return component_from_sdf(str(chain.sdf), name)
+        return component_from_smiles(chain.smiles.strip(), name, called)
+    return component_from_sdf(str(chain.sdf), name, called)

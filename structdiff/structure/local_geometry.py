@@ -26,7 +26,8 @@ def structure_geometry(structure: Structure) -> ReferenceGeometry:
     """Ideal bonds, 1-3 distances, handedness and planes of all atoms of a structure, resolved or not.
 
     Links of polymers follow Engh & Huber and Parkinson et al. (``chemistry.linkage``); other bonds between residues
-    have typical lengths and angles. Rows are atoms of the structure.
+    have typical lengths and angles; a centre keeps its hand where the partner of such a bond takes the place of an atom
+    that has left (the anomeric carbon of a glycan). Rows are atoms of the structure.
     """
     parts = list(_residue_parts(structure))
     cross = _CrossLinks(structure)
@@ -103,6 +104,7 @@ class _CrossLinks:
         crossing = self.atoms.residue[bonds.atom_1] != self.atoms.residue[bonds.atom_2]
         pairs = list(zip(bonds.atom_1[crossing].tolist(), bonds.atom_2[crossing].tolist(), strict=True))
         self.within = _restricted_lengths(structure)
+        self.hands: list[tuple[tuple[int, ...], float, bool]] = []
         for first, second in pairs:
             self._add(first, second)
 
@@ -117,9 +119,25 @@ class _CrossLinks:
         length = (_CARBONYL_LENGTHS if carbonyl else _LENGTHS).get(elements, _LENGTHS.get(elements, 1.5))
         self.lengths[_ordered(first, second)] = length
         for vertex, other in ((first, second), (second, first)):
+            self._add_hand(vertex, other, length)
             for neighbour in self.neighbours[vertex]:
                 if neighbour != other:
                     self.angles[_angle_key(neighbour, vertex, other)] = self._typical_angle(vertex)
+
+    def _add_hand(self, vertex: int, other: int, length: float) -> None:
+        """The hand of a centre of which one neighbour has left for the partner of the bond."""
+        residue = int(self.atoms.residue[vertex])
+        span = self.structure.residue_atoms(residue)
+        whole = component(str(self.structure.residues.name[residue]), self.structure.components)
+        present = {name: row for row, name in enumerate(self.atoms.name[span].tolist(), span.start)}
+        full = reference_geometry(whole)
+        for row, volume, stereo in zip(full.chiral, full.chiral_volumes, full.chiral_stereo, strict=True):
+            rows = [present.get(str(name)) for name in whole.atom_names[row]]
+            if rows[0] == vertex and rows.count(None) == 1:
+                gone = row[rows.index(None)]
+                left = float(np.linalg.norm(whole.ideal_positions[row[0]] - whole.ideal_positions[gone]))
+                placed = tuple(other if each is None else each for each in rows)
+                self.hands.append((placed, float(volume) * length / left, bool(stereo)))
 
     def _typical_angle(self, vertex: int) -> float:
         element = int(self.atoms.element[vertex])
@@ -169,9 +187,9 @@ class _CrossLinks:
             bond_lengths=np.array(list(self.lengths.values()), np.float32),
             angles=np.array(angles, np.int32).reshape(-1, 3),
             angle_distances=np.array(distances, np.float32),
-            chiral=np.zeros((0, 4), np.int32),
-            chiral_volumes=np.zeros(0, np.float32),
-            chiral_stereo=np.zeros(0, bool),
+            chiral=np.array([rows for rows, *_ in self.hands], np.int32).reshape(-1, 4),
+            chiral_volumes=np.array([volume for _, volume, _ in self.hands], np.float32),
+            chiral_stereo=np.array([stereo for *_, stereo in self.hands], bool),
             planar_groups=(),
         )
 

@@ -1,5 +1,7 @@
 """Components from the dictionary, SMILES and SDF."""
 
+import re
+
 import numpy as np
 import pytest
 from rdkit import Chem
@@ -8,9 +10,12 @@ from structdiff.chemistry.bundled import bundled_codes, read_bundled_component, 
 from structdiff.chemistry.ccd import component_codes, read_dictionary_component
 from structdiff.chemistry.components import component, component_from_sdf, component_from_smiles, is_known
 from structdiff.chemistry.elements import SYMBOLS, atomic_number, element_symbol
-from structdiff.chemistry.ligands import ConformerWarning, to_rdkit, with_conformer
+from structdiff.chemistry.ligands import ConformerWarning, OpenStereoWarning, to_rdkit, with_conformer
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError
+from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.structure.complex import build_complex
+from structdiff.verdicts import handedness_verdicts
 
 
 @pytest.mark.parametrize("name", RESIDUE_ATOMS)
@@ -145,6 +150,58 @@ def test_flat_fallback_says_so(monkeypatch):
         whole = component_from_smiles("CCCO", "LIG")
     assert np.ptp(whole.ideal_positions[:, 2]) == 0
     assert np.ptp(whole.ideal_positions[:, 0]) > 2
+
+
+@pytest.mark.parametrize(
+    ("smiles", "places"),
+    [
+        ("CC(O)C(=O)O", "C2;"),
+        ("CC=CC", "C2=C3;"),
+        ("CC1CCC(C)CC1", "C2, C5;"),
+        ("C[C@H](O)C(F)Cl", "C3;"),
+        ("CP(=O)([O-])OC=NO", "C2=N1;"),
+    ],
+)
+def test_open_stereochemistry_is_told_with_what_is_drawn(smiles, places):
+    with pytest.warns(
+        OpenStereoWarning, match=f"^ligand L: no stereochemistry is given for {places} it is drawn"
+    ) as told:
+        whole = component_from_smiles(smiles, "LIG", "ligand L")
+    written = re.search(r"drawn as (\S+)", str(told[0].message)).group(1)
+    mol = to_rdkit(whole)
+    Chem.SanitizeMol(mol)
+    Chem.AssignStereochemistryFrom3D(mol)
+    assert Chem.MolToSmiles(mol) == written
+    component_from_smiles(written, "LIG")  # says nothing
+
+
+@pytest.mark.parametrize(
+    "smiles", ["C[C@H](O)C(=O)O", "NC(=N)c1ccccc1", "CCOP(=O)([O-])O", "C12C3C4C1C5C2C3C45", "C1CN2CCC1CC2", "CS(C)=O"]
+)
+def test_what_cannot_be_open_is_not_told(smiles):
+    component_from_smiles(smiles, "LIG")
+
+
+def test_strained_cages_get_a_conformer():
+    """ETKDG finds none for this diastereomer of morphine."""
+    smiles = "CN1CC[C@]23[C@@H]4[C@H]1Cc5ccc(O)c(O[C@H]2[C@@H](O)C=C4)c35"
+    mol = to_rdkit(component_from_smiles(smiles, "LIG"))
+    Chem.SanitizeMol(mol)
+    Chem.AssignStereochemistryFrom3D(mol)
+    assert Chem.MolToSmiles(mol) == Chem.CanonSmiles(smiles)
+
+
+def test_a_conformer_that_cannot_be_names_the_users_chain():
+    chain = ChainSpec(ids=("X", "Y"), kind="ligand", smiles="C[C@]12CC[C@@H](C1(C)C)CC2=O")
+    with pytest.warns(ConformerWarning, match="^ligand X,Y: no three-dimensional conformer"):
+        structure = build_complex(ComplexSpec(chains=(chain,)))
+    (verdict,) = handedness_verdicts(structure.with_positions(np.ones((len(structure.atoms), 3), np.float32)))
+    assert not verdict.met
+    assert "no conformer to judge ligand X, Y by" in verdict.reached
+
+
+def test_cis_and_trans_on_rings_are_stereocentres():
+    assert component_from_smiles("C[C@H]1CC[C@@H](C)CC1", "LIG").stereo.sum() == 2
 
 
 def _sdf(mol):

@@ -82,7 +82,7 @@ def test_samples_and_seeds(command, weights, tmp_path) -> None:
         (8, 0),
         (8, 1),
     ]
-    assert [verdict["name"] for verdict in made[0]["verdicts"]] == ["backbone"]
+    assert [verdict["name"] for verdict in made[0]["verdicts"]] == ["backbone", "handedness"]
     command(*predict(weights, "x.yaml", "--seed", 8, "--out", "alone"))
     first = read_structure(tmp_path / "alone" / "x_1.cif").atoms.positions
     assert abs(first - read_structure(tmp_path / "predictions" / "x_3.cif").atoms.positions).max() < 2e-3

@@ -17,6 +17,7 @@ from structdiff.evaluation.covalent import (
     chain_breaks,
     peptide_planes,
 )
+from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.geometry.rotations import random_rotation
 from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.structure.build import ChainSequence, build_structure
@@ -118,6 +119,31 @@ def test_a_mirrored_ligand_gets_its_own_hand_back(code):
     assert stereo.sum() >= 4
     assert torch.equal(found[stereo], wanted[stereo])
     assert float(result.worst.bond) < 0.05
+
+
+@pytest.mark.parametrize(("code", "sigma", "bond"), [("TA1", 0.6, 0.15), ("MOI", 0.6, 0.1), ("MOI", 1.5, 0.1)])
+@pytest.mark.parametrize("hand", [1, -1])
+def test_fused_rings_get_their_own_hand_back(code, sigma, bond, hand):
+    """Centres that rings hold cannot be turned over one at a time: the whole is mirrored, or laid anew."""
+    ligand = build_structure([ChainSequence(name="L", kind=ChainKind.LIGAND, residues=(code,))])
+    ideal = torch.tensor(component(code).ideal_positions)
+    result = relax(ligand, hand * ideal + jolted(ligand, sigma, samples=4))
+    assert not result.worst.wrong_hands.any()
+    assert float(result.worst.bond.max()) < bond
+
+
+def test_glycosidic_bonds_keep_their_anomer():
+    chains = [
+        ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ASN",)),
+        ChainSequence(name="G", kind=ChainKind.LIGAND, residues=("NAG", "NAG")),
+    ]
+    bonds = [(("A", 1, "ND2"), ("G", 1, "C1")), (("G", 1, "O4"), ("G", 2, "C1"))]
+    glycan = build_structure(chains, bonds=bonds)
+    relaxed = relax(glycan, jolted(glycan, 3.0, samples=4))
+    for positions in relaxed.positions:
+        found = stereocentres(glycan.with_positions(positions.numpy()))
+        assert len(found.atoms) == 11
+        assert found.right.all()
 
 
 def test_one_inverted_stereocentre_is_restored():

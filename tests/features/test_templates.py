@@ -104,12 +104,12 @@ def test_two_templates_of_one_chain_are_refused():
 def test_a_forced_template_is_held_and_said_to_be():
     spec = complex_with(TemplateSpec(path=ZIPPER, force=True, threshold=0.5))
     (held,) = predict(spec, samples=1, options=QUICK)
-    verdict, backbone = held.verdicts
+    verdict, backbone, _ = held.verdicts
     assert backbone.name == "backbone"
     assert verdict.met
     assert verdict.reached == "0.00 Å RMSD"
     free = dataclasses.replace(spec, templates=(TemplateSpec(path=ZIPPER, threshold=0.5),))
-    ((off, _),) = (one.verdicts for one in predict(free, samples=1, options=QUICK))
+    ((off, *_),) = (one.verdicts for one in predict(free, samples=1, options=QUICK))
     assert not off.met
     assert "templates_sha256" in held.provenance.spec
 

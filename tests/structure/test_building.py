@@ -8,7 +8,9 @@ import pytest
 from structdiff.chemistry.components import component_from_smiles
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE, RESIDUE_ATOMS
 from structdiff.errors import InputError
+from structdiff.spec.complex import BondSpec, ChainSpec, ComplexSpec, Site
 from structdiff.structure.build import ChainSequence, build_structure, chain_letters
+from structdiff.structure.complex import build_complex
 from structdiff.structure.tables import ChainKind
 
 
@@ -128,3 +130,53 @@ def test_chain_letters_are_unique():
     letters = [chain_letters(number) for number in range(2000)]
     assert len(set(letters)) == 2000
     assert letters[:3] == ["A", "B", "C"]
+
+
+def bonded(sequence, bond, *more, **ligand):
+    """A protein A and a ligand L with bonds that are asked for, each as two (chain, residue, atom)."""
+    chains = [ChainSpec(ids=("A",), kind="protein", sequence=sequence)]
+    chains += [ChainSpec(ids=("L",), kind="ligand", **ligand)] if ligand else []
+    sites = [[Site(chain=chain, residue=row, atom=atom) for chain, row, atom in ends] for ends in (bond, *more)]
+    bonds = tuple(BondSpec(atom1=one, atom2=other) for one, other in sites)
+    return build_complex(ComplexSpec(chains=tuple(chains), bonds=bonds))
+
+
+@pytest.mark.parametrize(
+    ("sequence", "bond", "ligand", "residue", "gone", "stays"),
+    [
+        ("AAY", (("A", 3, "OH"), ("L", 1, "PG")), {"ccd": ("ATP",)}, 3, {"O3G"}, {"O1G", "O2G", "O3B"}),
+        ("ADAK", (("A", 4, "NZ"), ("A", 2, "CG")), {}, 1, {"OD2"}, {"OD1", "CB"}),
+        ("AS", (("A", 2, "OG"), ("L", 1, "P1")), {"smiles": "CP(F)(=O)C"}, 2, {"F1"}, {"O1", "C1", "C2"}),
+        ("AT", (("A", 2, "OG1"), ("L", 1, "B1")), {"smiles": "CB(O)O"}, 2, set(), {"O1", "O2", "C1"}),
+        ("AH", (("A", 2, "NE2"), ("L", 1, "ZN")), {"ccd": ("ZN",)}, 1, set(), {"CE1", "CD2", "ND1"}),
+    ],
+)
+def test_what_plainly_leaves_makes_room_for_a_bond(sequence, bond, ligand, residue, gone, stays):
+    structure = bonded(sequence, bond, **ligand)
+    names = set(structure.atoms.name[structure.residue_atoms(residue)].tolist())
+    assert not gone & names
+    assert stays <= names
+
+
+@pytest.mark.parametrize(
+    ("sequence", "bonds", "message"),
+    [
+        (
+            "AAY",
+            [(("A", 3, "CB"), ("L", 1, "C4"))],
+            r"C4 of residue 1 \(ATP\) .* -N9, =C5, -N3: it can take 0 more",
+        ),
+        ("AP", [(("A", 2, "N"), ("L", 1, "O2'"))], "-CD, -residue beside it"),
+        ("AD", [(("A", 2, "OD1"), ("L", 1, "O2'"))], "allowed: .*OD2"),
+        ("CCC", [(("A", 1, "SG"), ("A", 2, "SG")), (("A", 2, "SG"), ("A", 3, "SG"))], "1 more, and 2 are asked for"),
+    ],
+)
+def test_a_bond_without_room_is_refused(sequence, bonds, message):
+    with pytest.raises(InputError, match=message):
+        bonded(sequence, *bonds, ccd=("ATP",))
+
+
+def test_bonds_that_are_there_need_no_room():
+    peptide = (("A", 1, "C"), ("A", 2, "N"))
+    disulfide = (("A", 1, "SG"), ("A", 2, "SG"))
+    assert len(bonded("CC", peptide, disulfide, disulfide[::-1]).bonds) == len(bonded("CC", disulfide).bonds)

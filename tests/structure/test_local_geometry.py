@@ -85,3 +85,26 @@ def test_cyclic_peptide_closes_with_a_peptide_bond():
     assert geometry.bond_lengths[row].tolist() == [pytest.approx(1.329)]
     into_proline = (np.sort(geometry.bonds, axis=1) == sorted((index[1, "C"], index[2, "N"]))).all(axis=1)
     assert geometry.bond_lengths[into_proline].tolist() == [pytest.approx(1.341)]
+
+
+def test_an_anomeric_carbon_keeps_its_hand_in_a_glycosidic_bond():
+    """The partner stands where the oxygen was that has left; free, the same centre is judged by that oxygen."""
+    chains = [
+        ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ALA", "ASN", "GLY")),
+        ChainSequence(name="G", kind=ChainKind.LIGAND, residues=("NAG",)),
+    ]
+    free = build_structure(chains)
+    bound = build_structure(chains, bonds=[(("A", 2, "ND2"), ("G", 1, "C1"))])
+    hands = {}
+    for structure, partner in ((free, "O1"), (bound, "ND2")):
+        geometry, names = structure_geometry(structure), structure.atoms.name
+        rows = [
+            (names[row].tolist(), *rest)
+            for row, *rest in zip(geometry.chiral, geometry.chiral_volumes, geometry.chiral_stereo, strict=True)
+        ]
+        hands[partner] = {tuple(names): rest for names, *rest in rows if names[0] == "C1"}
+    ((before, (volume, stereo)),), ((after, (same, still)),) = (hands[name].items() for name in ("O1", "ND2"))
+    assert stereo
+    assert still
+    assert [("O1" if name == "ND2" else name) for name in after] == list(before)
+    assert same == pytest.approx(volume, rel=0.1)
