@@ -265,7 +265,7 @@ def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> lis
 def handedness_verdicts(structure: Structure) -> list[Verdict]:
     """Whether every stereocentre has the hand that its component states; none where there is no such centre.
 
-    A ligand that has no three-dimensional conformer is not met: nothing tells how it looks.
+    Where a component has no sound conformer the verdict is not met: nothing tells how it looks.
     """
     found = stereocentres(structure)
     if not len(found.atoms) + len(found.unknown):
@@ -276,7 +276,7 @@ def handedness_verdicts(structure: Structure) -> list[Verdict]:
         reached += f", wrong: {', '.join(wrong[:_MOST_NAMED])}{', ...' * (len(wrong) > _MOST_NAMED)}"
     if len(found.unknown):
         chains = structure.chains.name[structure.residues.chain[found.unknown]]
-        reached += f"; no conformer to judge ligand {', '.join(dict.fromkeys(chains.tolist()))} by"
+        reached += f"; no sound conformer to judge chain {', '.join(dict.fromkeys(chains.tolist()))} by"
     return [
         Verdict(
             name="handedness",

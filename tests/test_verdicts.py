@@ -141,7 +141,7 @@ def test_a_ligand_without_conformer_is_not_met() -> None:
     flat = dataclasses.replace(drawn, ideal_positions=drawn.ideal_positions * np.float32([1, 1, 0]))
     (verdict,) = handedness_verdicts(ligand("LAC", LAC=flat))
     assert not verdict.met
-    assert verdict.reached.endswith("no conformer to judge ligand L by")
+    assert verdict.reached.endswith("no sound conformer to judge chain L by")
 
 
 def test_every_bond_of_a_complex_is_judged() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from structdiff.chemistry.components import Component, component
+from structdiff.chemistry.ideal_geometry import reference_geometry
 from structdiff.evaluation.internal_coordinates import signed_volume
 from structdiff.structure.local_geometry import structure_geometry
 from structdiff.structure.tables import Structure
@@ -18,7 +19,7 @@ _SMALLEST_SHARE = 0.2  # of the ideal volume: a centre flatter than this has no 
 class Stereocentres:
     """atoms (centre): rows of the stereocentres that could be judged, and whether each is right (centre).
 
-    unknown: rows of residues whose component has no three-dimensional conformer to judge them by.
+    unknown: rows of residues whose component has no sound conformer to judge them by.
     """
 
     atoms: np.ndarray
@@ -35,14 +36,16 @@ def stereocentres(structure: Structure) -> Stereocentres:
     right = hand * np.sign(wanted) > _SMALLEST_SHARE * np.abs(wanted)
     order = np.argsort(centres[:, 0], kind="stable")
     names = structure.residues.name
-    flat = [name for name in np.unique(names) if _is_flat_drawing(component(str(name), structure.components))]
+    unsound = [name for name in np.unique(names) if _is_unsound(component(str(name), structure.components))]
     return Stereocentres(
-        atoms=centres[order, 0].astype(np.int64), right=right[order], unknown=np.flatnonzero(np.isin(names, flat))
+        atoms=centres[order, 0].astype(np.int64), right=right[order], unknown=np.flatnonzero(np.isin(names, unsound))
     )
 
 
-def _is_flat_drawing(definition: Component) -> bool:
-    """Whether all atoms lie in a plane, some with four neighbours: what stands in where no conformer was found."""
+def _is_unsound(definition: Component) -> bool:
+    """Whether the conformer is no measure: a flat drawing that stands in for one, or a centre that strain flattens."""
     degree = np.array([len(near) for near in definition.neighbours()])
     solid = (degree >= 3) & (degree + definition.hydrogens == 4) & (definition.elements == 6)
-    return bool(solid.any()) and float(np.ptp(definition.ideal_positions, axis=0).min()) < 1e-3
+    handed = np.isin(np.arange(len(definition)), reference_geometry(definition).chiral[:, 0])
+    is_flat = float(np.ptp(definition.ideal_positions, axis=0).min()) < 1e-3
+    return bool((solid & definition.stereo & ~handed).any() or (is_flat and solid.any()))

@@ -17,6 +17,11 @@ from structdiff.spec.complex import ChainSpec, ComplexSpec
 from structdiff.structure.complex import build_complex
 from structdiff.verdicts import handedness_verdicts
 
+FULLERENE = (
+    "c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2c7c3c3c8c4c4c9"
+    "c5c1c1c6c2c3c41"
+)
+
 
 @pytest.mark.parametrize("name", RESIDUE_ATOMS)
 def test_standard_residues_agree_with_the_dictionary(name):
@@ -183,12 +188,16 @@ def test_what_cannot_be_open_is_not_told(smiles):
 
 
 def test_strained_cages_get_a_conformer():
-    """ETKDG finds none for this diastereomer of morphine."""
-    smiles = "CN1CC[C@]23[C@@H]4[C@H]1Cc5ccc(O)c(O[C@H]2[C@@H](O)C=C4)c35"
-    mol = to_rdkit(component_from_smiles(smiles, "LIG"))
-    Chem.SanitizeMol(mol)
-    Chem.AssignStereochemistryFrom3D(mol)
-    assert Chem.MolToSmiles(mol) == Chem.CanonSmiles(smiles)
+    """ETKDG finds none for fullerene, nor for a diastereomer of morphine, which strain flattens at one centre."""
+    fullerene = component_from_smiles(FULLERENE, "LIG")
+    assert np.ptp(fullerene.ideal_positions, axis=0).min() > 6
+    chain = ChainSpec(ids=("L",), kind="ligand", smiles="CN1CC[C@]23[C@@H]4[C@H]1Cc5ccc(O)c(O[C@H]2[C@@H](O)C=C4)c35")
+    structure = build_complex(ComplexSpec(chains=(chain,)))
+    drawn = structure.with_positions(structure.components["LIG"].ideal_positions)
+    assert np.ptp(drawn.atoms.positions, axis=0).min() > 2
+    (verdict,) = handedness_verdicts(drawn)
+    assert not verdict.met
+    assert verdict.reached == "4 of 4 centres; no sound conformer to judge chain L by"
 
 
 def test_a_conformer_that_cannot_be_names_the_users_chain():
@@ -197,7 +206,7 @@ def test_a_conformer_that_cannot_be_names_the_users_chain():
         structure = build_complex(ComplexSpec(chains=(chain,)))
     (verdict,) = handedness_verdicts(structure.with_positions(np.ones((len(structure.atoms), 3), np.float32)))
     assert not verdict.met
-    assert "no conformer to judge ligand X, Y by" in verdict.reached
+    assert "no sound conformer to judge chain X, Y by" in verdict.reached
 
 
 def test_cis_and_trans_on_rings_are_stereocentres():
