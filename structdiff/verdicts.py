@@ -150,6 +150,7 @@ def design_verdicts(
     planned = user.secondary_structure is None
     found = _fold_verdicts(spec, layout, structure, planned=planned) + _bond_verdicts(spec, layout, structure)
     found += backbone_verdicts(structure, layout)
+    found += handedness_verdicts(structure)
     if is_binder(layout) and any(_polymer_target(layout, spec)):
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:

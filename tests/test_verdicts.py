@@ -50,6 +50,17 @@ def test_a_natural_helix_is_whole() -> None:
     assert verdict.reached.startswith("whole, without clashes")
 
 
+def test_a_mirrored_motif_is_told() -> None:
+    _, structure = helix()
+    (verdict,) = handedness_verdicts(structure)
+    assert verdict.met
+    (verdict,) = handedness_verdicts(
+        structure.with_positions(structure.atoms.positions * np.array([-1, 1, 1], np.float32))
+    )
+    assert not verdict.met
+    assert verdict.reached.startswith("0 of ")
+
+
 def test_breaks_and_atoms_inside_each_other_are_told() -> None:
     layout, structure = helix()
     positions = structure.atoms.positions.copy()

@@ -49,7 +49,7 @@ def test_designs_keep_the_motif_where_it_was(command, motif, weights, tmp_path) 
     assert (code, errors) == (0, [])
     assert names(tmp_path / "designs") == ["design_1", "design_2"]
     assert "design_2" in shown
-    assert "1/2" in shown  # an untrained network's chain that was not relaxed is no backbone
+    assert "2/3" in shown  # an untrained network's chain that was not relaxed is no backbone
     given = backbone(read_structure(motif), "A", range(163, 182))
     made = read_structure(tmp_path / "designs" / "design_1.cif")
     assert len(given) == 19 * 4
@@ -119,7 +119,7 @@ def test_another_run_in_the_folder_is_refused(command, motif, weights, tmp_path)
         (("--seed", 5), "seed was 0 and is 5 now"),
         (("--steps", 4), "sampling.steps was 3 and is 4 now"),
         (("--guidance", 2), "sampling.guidance was 1.0 and is 2.0 now"),
-        (("--hotspots", "A165"), "spec.hotspots was null"),
+        (("--hotspots", "A165"), 'spec.hotspots (["A165"]) was not given and is now'),
     ):
         code, _, errors = command(*designs(motif, weights, "--no-relax", *more))
         assert code == 2

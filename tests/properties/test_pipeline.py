@@ -238,8 +238,8 @@ def test_contacts_and_pockets_are_pulled_together_and_judged():
     )
     (free,) = predict(complex_of(), options=QUICK)
     (bound,) = predict(complex_of(constraints=asked), options=QUICK)
-    assert [verdict.name for verdict in free.verdicts] == ["backbone"]
-    assert [verdict.name.split()[0] for verdict in bound.verdicts] == ["contact", "pocket", "backbone"]
+    assert [verdict.name for verdict in free.verdicts] == ["backbone", "handedness"]
+    assert [verdict.name.split()[0] for verdict in bound.verdicts] == ["contact", "pocket", "backbone", "handedness"]
     assert bound.all_met
 
 
