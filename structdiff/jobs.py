@@ -149,12 +149,12 @@ class Job:
     @property
     def touched(self) -> list[np.ndarray]:
         """Of each held residue that is to be touched its atoms, by rows of visible atoms."""
-        place, found = np.cumsum(self.visible) - 1, []
-        for each in self.proximities:
-            for rows in (each.first, each.second):
-                if not each.avoid and len(seen := rows[self.visible[rows]]) and bool((self.held[seen] > 0).all()):
-                    found.append(place[seen])
-        return found
+        visible = self.visible
+        place = np.cumsum(visible) - 1
+        asked = [
+            rows[visible[rows]] for each in self.proximities if not each.avoid for rows in (each.first, each.second)
+        ]
+        return [place[rows] for rows in asked if len(rows) and bool((self.held[rows] > 0).all())]
 
     @property
     def visible(self) -> np.ndarray:

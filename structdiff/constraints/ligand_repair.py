@@ -75,10 +75,8 @@ def inverted(model: Stereochemistry, positions: Float[torch.Tensor, "atom 3"]) -
     return volumes * model.volume[: model.num_handed] <= 0
 
 
-def laid_anew(
-    positions: Float[torch.Tensor, "atom 3"], drawn: Float[torch.Tensor, "atom 3"], ligand: HandedLigand
-) -> Float[torch.Tensor, "atom 3"]:
+def laid_anew(positions: Float[torch.Tensor, "atom 3"], ligand: HandedLigand) -> Float[torch.Tensor, "atom 3"]:
     """Positions (Å) with the ligand's ideal conformer laid where it was drawn, by least squares over its atoms."""
     positions = positions.clone()
-    positions[ligand.rows] = superposed(ligand.ideal, drawn[ligand.rows])
+    positions[ligand.rows] = superposed(ligand.ideal, positions[ligand.rows])
     return positions

@@ -131,7 +131,7 @@ def _relax_right(
     if not stuck:
         return found
     for ligand in stuck:
-        sampled = laid_anew(sampled, sampled, ligand)
+        sampled = laid_anew(sampled, ligand)
     return _relax_one(model, sampled, free, settings, images)
 
 

@@ -27,6 +27,7 @@ from structdiff.errors import InputError, StructdiffError
 from structdiff.inverse_folding.library import load_network
 from structdiff.model.library import load_named_weights
 from structdiff.structure.files import write_atomically
+from structdiff.training.command import run_command
 from structdiff.training.dataset import StructureSet
 from structdiff.training.folder import convert_folder
 from structdiff.training.redesign import Redesign, redesign
@@ -139,16 +140,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = DrawnDesigns(
         designs=options.designs, residues=options.residues, sequences=options.sequences, seed=options.seed
     )
-    try:
+
+    def drawn() -> str:
         count = draw_designs(options.out, settings, weights=options.weights, threads=options.threads)
-    except StructdiffError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on", file=sys.stderr)
-        return 130
-    print(f"{options.out}: {count} designs to learn from")
-    return 0
+        return f"{options.out}: {count} designs to learn from"
+
+    return run_command(drawn)
 
 
 if __name__ == "__main__":

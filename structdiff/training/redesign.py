@@ -26,12 +26,13 @@ import torch
 
 from structdiff.chemistry.residues import BACKBONE_ATOMS, PROTEIN_THREE_TO_ONE
 from structdiff.configuration import from_dict, to_dict
-from structdiff.errors import InputError, StructdiffError
+from structdiff.errors import InputError
 from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.inverse_folding import Restrictions, SequenceConfig, design_for_backbones
 from structdiff.inverse_folding.alphabet import letter_index
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import ChainKind, Structure
+from structdiff.training.command import run_command
 from structdiff.training.dataset import REDESIGNED, StructureSet
 
 #: Most sequences of an entry, and how many of an entry when none are asked for, in the mean.
@@ -187,7 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
+
+    def drawn() -> str:
         if options.sequences is not None and options.sequences < 1:
             raise InputError("at least one sequence must be wanted", key="sequences", found=options.sequences)
         usual = _USUAL * len(StructureSet(options.data, "train"))
@@ -195,14 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model=options.model, temperature=options.temperature, seed=options.seed, done=options.sequences or usual
         )
         done = redesign(options.data, settings, minutes=options.minutes)
-    except StructdiffError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on", file=sys.stderr)
-        return 130
-    print(f"{options.data / REDESIGNED}.npy: {done} sequences")
-    return 0
+        return f"{options.data / REDESIGNED}.npy: {done} sequences"
+
+    return run_command(drawn)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from structdiff.configuration import from_dict
-from structdiff.errors import InputError, StructdiffError
+from structdiff.errors import InputError
 from structdiff.model.checkpoint import Weights, is_half, load_weights, save_weights
 from structdiff.model.library import load_named_weights
 from structdiff.model.network import preset
+from structdiff.training.command import run_command
 from structdiff.training.confidence import ConfidenceTraining, train_confidence
 from structdiff.training.designs import DrawnDesigns, draw_designs
 from structdiff.training.history import Record, parts_of, rounds_in_all
@@ -164,16 +165,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=None, help="CPU threads")
     parser.add_argument("--accelerator", default=None, help="what to train on: auto, cpu, gpu, mps (default: as then)")
     chosen: Mapping[str, Any] = vars(parser.parse_args(arguments))
-    try:
-        folder = repeat_training(**chosen)
-    except StructdiffError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"interrupted: the same command goes on from {chosen['out']}", file=sys.stderr)
-        return 130
-    print(f"weights written to {folder}")
-    return 0
+    return run_command(
+        lambda: f"weights written to {repeat_training(**chosen)}",
+        again=f"the same command goes on from {chosen['out']}",
+    )
 
 
 if __name__ == "__main__":
