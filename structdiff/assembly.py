@@ -28,6 +28,7 @@ from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.geometry.superposition import superposition
 from structdiff.jobs import Job
 from structdiff.judgement import assembly_verdicts, started, unit_verdicts
+from structdiff.kernels import native
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, recommended_sampling
@@ -317,4 +318,5 @@ def provenance_of(
         spec=request,
         device=device,
         torch=torch.__version__.split("+")[0],
+        kernels=native.kind(device),
     )

@@ -66,3 +66,17 @@ def test_shapes_are_checked_while_testing():
     with pytest.raises(TypeCheckError):
         norm(torch.tensor([3.0, 4.0]))
     assert norm(torch.tensor([3.0, 4.0, 0.0])) == pytest.approx(5.0)
+
+
+def test_the_source_distribution_has_every_file_of_the_repository():
+    egg_info = pytest.importorskip("setuptools.command.egg_info")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("no git checkout")
+    tracked = egg_info.FileList()
+    tracked.allfiles = listed.stdout.splitlines()
+    for line in (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines():
+        tracked.process_template_line(line)
+    of_setuptools = {"pyproject.toml", "setup.py", "MANIFEST.in"}
+    missing = set(tracked.allfiles) - set(tracked.files) - of_setuptools
+    assert sorted(path for path in missing if not re.fullmatch(r"structdiff/.*\.py", path)) == []

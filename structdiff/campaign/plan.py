@@ -44,14 +44,14 @@ _LOT = ":"
 class CampaignSettings:
     """What is done with each backbone.
 
-    sequences: how many sequences are designed for each backbone. sequence_model: auto, own, proteinmpnn, solublempnn or
-    ligandmpnn; auto takes published weights where they were fetched, else the network's own sequence head. temperature:
-    of the draw of sequences; low is safe, high is varied. avoid: amino acids that no new residue may be, for instance
-    C. allow_at: amino acids that single new residues may be, in the design's chains and numbers, for instance
-    A10-12=PG,B5=DE. judge: trrosetta says of each sequence whether it alone is expected to fold as designed, auto does
-    so where its weights were fetched, none leaves it out. refold: own predicts each design from its sequence with the
-    same weights, none leaves it out. refold_command: another program that predicts each design, for instance
-    'boltz predict {yaml} --out_dir {out}'.
+    sequences: how many sequences are designed for each backbone. sequence_model: which network designs them: auto, own,
+    proteinmpnn, solublempnn or ligandmpnn; auto takes published weights where they were fetched, else own, the sequence
+    head of the network that draws. temperature: of the draw of sequences; low is safe, high is varied. avoid: amino
+    acids that no new residue may be, for instance C. allow_at: amino acids that single new residues may be, in the
+    design's chains and numbers, for instance A10-12=PG,B5=DE. judge: what says of each sequence whether it alone is
+    expected to fold as designed: trrosetta; auto asks it where its weights were fetched, none leaves it out. refold:
+    what predicts each design from its sequence: own, with the same weights; none leaves it out. refold_command: another
+    program that predicts each design, for instance 'boltz predict {yaml} --out_dir {out}'.
     """
 
     sequences: int = 1

@@ -14,8 +14,8 @@ DESIGN_STAGES = ("judge", "refold")
 STAGES = ("backbone", "sequence", *DESIGN_STAGES)
 STATES = ("waiting", "running", "done", "failed")
 #: What may differ between two runs of the same work: which of it it is, and where it is computed.
+_NOT_COMPARED = ("sample", "device", "torch", "kernels")
 _SHORT, _BEFORE = 40, 10  # letters of a value in a message, and how many of them come before what differs
-_NOT_COMPARED = ("sample", "device", "torch")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import traceback
@@ -73,6 +74,7 @@ def _program(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0, 2 refused, 1 unexpected, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _print_whatever_the_encoding()
     with warnings.catch_warnings():
         if "--debug" not in arguments:
             _silence_libraries()
@@ -107,6 +109,13 @@ def _refuse_usage(error: Any) -> int:
 def _say(line: str, code: int) -> int:
     print(line, file=sys.stderr, flush=True)
     return code
+
+
+def _print_whatever_the_encoding() -> None:
+    """A letter that the output's encoding lacks (Å in ASCII, a file name that is no UTF-8) becomes ``?``."""
+    # The error stream does so by itself.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _silence_libraries() -> None:

@@ -50,16 +50,20 @@ def settings_of(module: str, name: str) -> dict[str, Setting]:
 
 
 def field_help(docstring: str, names: list[str]) -> dict[str, str]:
-    """What a docstring says after ``name:``, for each of the names.
+    """What a docstring says after ``name:``, or after ``name, other:`` for both, for each of the names.
 
     >>> field_help("Two. steps: how many. solver: which.", ["steps", "solver"])
     {'steps': 'how many.', 'solver': 'which.'}
     """
     text = re.sub(r"``", "", docstring)
     words = "|".join(sorted(names, key=len, reverse=True))
-    marks = list(re.finditer(rf"(?:^|(?<=[\s.]))({words}): ", text))
+    marks = list(re.finditer(rf"(?:^|(?<=[\s.]))((?:{words})(?:,\s+(?:{words}))*):\s", text))
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    return {mark[1]: " ".join(text[mark.end() : end].split()) for mark, end in zip(marks, ends, strict=True)}
+    return {
+        name: " ".join(text[mark.end() : end].split())
+        for mark, end in zip(marks, ends, strict=True)
+        for name in re.split(r",\s+", mark[1])
+    }
 
 
 def _literal(value: ast.expr | None) -> object:

@@ -36,9 +36,9 @@ class SequenceConfig:
     """How sequences are drawn.
 
     model: proteinmpnn, solublempnn, ligandmpnn, proteinmpnn_ca, membrane_mpnn, or the full name of weights.
-    num_sequences: for each backbone; first: the number of the first of them, from 0. temperature: of the amino acids;
-    at 0 the most likely ones. seed: of all draws.
-    side_chain_context: ligandmpnn sees the side chains of fixed residues.
+    num_sequences: how many for each backbone. first: the number of the first of them, from 0. temperature: of the amino
+    acids; at 0 the most likely ones. seed: of all draws.
+    side_chain_context: the side chains of fixed residues are seen (ligandmpnn only).
     """
 
     model: str = "proteinmpnn"

@@ -371,6 +371,13 @@ def cuda_error() -> str:
     return library.structdiff_cuda_error().decode()
 
 
+def kind(device: str) -> str:
+    """What decides the last digits on that kind of device: ``native (x86_64_v4)``, ``native`` or ``reference``."""
+    if not available(device):
+        return "reference"
+    return f"native ({cpu_level()})" if device == "cpu" else "native"
+
+
 def where(operator: str) -> str:
     """What runs an operator, for each kind of device that this machine has."""
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -50,7 +50,7 @@ class Provenance:
 
     version: of structdiff. weights, weights_sha256: name and hash of the network's weights. seed, sample: of the random
     numbers; sample counts from 0. sampling: all settings of the run. spec: the request as plain data. device: cpu, cuda
-    or mps. torch: its version.
+    or mps. torch: its version. kernels: which ran the costly operators, ``native (INSTRUCTION SET)`` or ``reference``.
     """
 
     version: str
@@ -62,6 +62,7 @@ class Provenance:
     spec: Mapping[str, Any]
     device: str
     torch: str
+    kernels: str
 
     def as_text(self) -> dict[str, str]:
         """One line of text for each entry, for structure files; tables are written as JSON."""

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from structdiff.errors import InputError
+from structdiff.structure.files import check_name
 from structdiff.structure.tables import ChainKind, Structure
 
 CARTOON, TRACE, STICKS, SPHERES = range(4)
@@ -247,6 +248,7 @@ def _read_models(path: Path) -> tuple[list[dict[_AtomKey, _AtomRecord]], bool | 
     """Atoms of each model, and whether the B-factors are confidences (None: the file does not say)."""
     if not path.is_file():
         raise InputError("no such file", path=path)
+    check_name(path)
     try:
         structure = gemmi.read_structure(str(path))
     except (RuntimeError, ValueError, OSError, IndexError) as error:

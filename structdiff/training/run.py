@@ -51,6 +51,7 @@ class TrainConfig:
     noise_levels: how many noisy copies of each structure a step denoises.
     noise: which noise levels those have.
     self_conditioning: share of the steps that see the network's own last prediction.
+    recycles: further passes of the trunk, at most; each step draws from 0 to as many.
     batches, tasks, losses, optimiser: tables of settings of their own.
     accelerator: what to train on, as Lightning takes it: auto, cpu, gpu, mps.
     devices: how many of them.

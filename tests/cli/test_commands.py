@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -69,6 +70,14 @@ def test_everything_named_at_the_top_is_there() -> None:
 def test_the_version_is_printed(capsys) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"structdiff {structdiff.__version__}\n"
+
+
+def test_an_output_without_the_letters_is_written_to_all_the_same(monkeypatch, motif) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert main(["explain", "sc_rmsd"]) == 0
+    sys.stdout.flush()
+    assert b"?" in written.getvalue()
 
 
 def test_info_tells_of_weights_and_kernels(command, weights, monkeypatch) -> None:

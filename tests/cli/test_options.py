@@ -37,12 +37,30 @@ def test_every_option_has_help() -> None:
             assert len(settings_of(module, name)[key].help) > 15
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("training.run", "TrainConfig"),
+        ("campaign.plan", "CampaignSettings"),
+        ("inverse_folding.design", "SequenceConfig"),
+    ],
+)
+def test_every_field_has_help_of_its_own(module: str, name: str) -> None:
+    fields = settings_of(module, name)
+    for each in fields.values():
+        assert each.help.endswith("."), each
+        assert not any(f"{other}: " in each.help for other in fields), each
+
+
 def test_help_is_found_in_both_ways_of_writing_docstrings() -> None:
     assert field_help("Fields.\n\nAttributes:\n    a: one\n        more.\n    b: two.", ["a", "b"]) == {
         "a": "one more.",
         "b": "two.",
     }
     assert field_help("``a`` is not help. a: this is.", ["a"]) == {"a": "this is."}
+    assert field_help("a: one. b,\n    c:\n    two. d: three.", list("abcd")) == {
+        "a": "one.", "b": "two.", "c": "two.", "d": "three.",
+    }  # fmt: skip
 
 
 def test_guidance_is_a_number_or_one_by_name() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from structdiff import pipeline
+from structdiff.kernels import native
 from structdiff.structure.files import read_structure
 
 FASTA = ">A|protein\nMKTAYIAK\n>B|dna\nGATC\n>L|ccd\nGOL\n"
@@ -29,6 +32,20 @@ def test_a_complex_from_fasta(command, weights, tmp_path) -> None:
         assert made.chains.name.tolist() == ["A", "B", "L"]
         assert made.atoms.resolved.all()
         assert len(made.residues) == 8 + 4 + 1
+
+
+@pytest.mark.parametrize("mode", ["reference", "auto"])
+def test_provenance_names_the_kernels(command, weights, tmp_path, mode: str) -> None:
+    (tmp_path / "small.fasta").write_text(">A|protein\nMKTAYIAK\n")
+    native.set_mode(mode)
+    try:
+        assert command(*predict(weights, "small.fasta"))[0] == 0
+        expected = f"native ({native.cpu_level()})" if native.available("cpu") else "reference"
+    finally:
+        native.set_mode(None)
+    facts = json.loads((tmp_path / "predictions/small_1.confidence.json").read_text())
+    assert facts["provenance"]["kernels"] == expected
+    assert mode == "auto" or expected == "reference"
 
 
 def test_the_others_go_on_when_one_input_fails(command, weights, tmp_path) -> None:

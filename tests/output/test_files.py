@@ -47,6 +47,7 @@ def provenance(sample: int = 2) -> Provenance:
         spec={"contigs": "10/A1-5/10", "motif": "a file with spaces.pdb"},
         device="cpu",
         torch="2.13.0",
+        kernels="native (x86_64_v3)",
     )
 
 

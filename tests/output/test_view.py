@@ -15,6 +15,7 @@ from structdiff.errors import InputError
 from structdiff.output.scene import CARTOON, SPHERES, STICKS, TRACE, build_scene, confidence_color
 from structdiff.output.view import find_residue_map, open_in_browser, view, write_view_html
 from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind
 
 BACKBONE = {"N": "N", "CA": "C", "C": "C", "O": "O"}
@@ -282,3 +283,11 @@ def test_browser_draws_in_a_notebook_page(complex_file, tmp_path):
     pixels, console = screenshot(page, tmp_path)
     assert console == []
     assert (pixels[..., 2] > pixels[..., 0] + 0.2).mean() > 0.01
+
+
+@pytest.mark.parametrize("read", [build_scene, read_structure])
+def test_a_name_that_is_not_utf8_is_refused(read, tmp_path):
+    file = tmp_path / os.fsdecode(b"b\xf6d.pdb")
+    file.touch()
+    with pytest.raises(InputError, match="not UTF-8: rename it"):
+        read(file)

