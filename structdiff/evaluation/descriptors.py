@@ -35,13 +35,14 @@ def expected_radius_of_gyration(num_residues: int) -> float:
 def radius_of_gyration_score(backbone: Backbone) -> float:
     """How large a chain is for its length, in standard deviations of log(Rg) among natural chains; 0 is typical.
 
-    NaN for fewer than two residues, which have no size.
+    NaN for what has no size: fewer than two residues, or all in one place.
     """
     law = _size_law()
     count = int(np.isfinite(backbone.positions[:, CA]).all(-1).sum())
-    if count < 2:
+    radius = radius_of_gyration(backbone)
+    if count < 2 or radius == 0:
         return float("nan")
-    return float(np.log(radius_of_gyration(backbone) / expected_radius_of_gyration(count)) / law["sd_log"])
+    return float(np.log(radius / expected_radius_of_gyration(count)) / law["sd_log"])
 
 
 def contact_order(backbone: Backbone) -> float:

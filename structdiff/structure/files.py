@@ -18,14 +18,15 @@ _ALLOWED = ", ".join((*CIF_SUFFIXES, *PDB_SUFFIXES)) + ", each also with .gz"
 
 
 def read_structure(
-    path: str | Path, *, model: int = 1, assembly: str | None = None, keep_waters: bool = False
+    path: str | Path, *, model: int | None = None, assembly: str | None = None, keep_waters: bool = False
 ) -> Structure:
     """The structure in an mmCIF or PDB file (.cif, .mmcif, .pdb, .ent, plain or .gz).
 
-    model: its number in the file. assembly: the id of a biological assembly, whose further copies of a chain get chain
-    ids that are free; the asymmetric unit if None. Hydrogens are dropped, waters too unless kept. Missing residues and
-    atoms are there with ``resolved`` False. Of alternate locations the one of the highest occupancy is taken, by
-    residue. Raises InputError, naming the file, where it is missing, damaged, empty, or lacks the model or assembly.
+    model: its number in the file; the first there is if None. assembly: the id of a biological assembly, whose further
+    copies of a chain get chain ids that are free; the asymmetric unit if None. Hydrogens are dropped, waters too unless
+    kept. Missing residues and atoms are there with ``resolved`` False. Of alternate locations the one of the highest
+    occupancy is taken, by residue. Raises InputError, naming the file, where it is missing, damaged, empty, or lacks
+    the model or assembly.
     """
     from structdiff.structure.assembly import build_assembly
     from structdiff.structure.mmcif import parse_mmcif

@@ -10,6 +10,8 @@ from structdiff.chemistry.elements import atomic_number
 from structdiff.errors import InputError
 from structdiff.structure.reading import ParsedFile
 
+_COLUMNS = ("id", "type_symbol", "label_asym_id", "Cartn_y", "Cartn_z")
+_ALTERNATE = "_atom_site.label_alt_id"
 _ORDER_NUMBERS = {"SING": 1, "DOUB": 2, "TRIP": 3}
 #: mmCIF's type of a component, by our kind.
 COMPONENT_TYPES = {"peptide": "L-peptide linking", "dna": "DNA linking", "rna": "RNA linking", "other": "non-polymer"}
@@ -24,6 +26,7 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
     block = next((b for b in document if b.find_loop("_atom_site.Cartn_x")), None)
     if block is None:
         raise InputError("no atoms in this file (no _atom_site category)")
+    _complete(block.find_loop("_atom_site.Cartn_x").get_loop())
     try:
         structure = gemmi.make_structure_from_block(block)
     except (ValueError, RuntimeError) as error:
@@ -38,6 +41,17 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
         numbering=_numbering(block),
         metadata=metadata_of(structure) | _provenance(block),
     )
+
+
+def _complete(atoms: gemmi.cif.Loop) -> None:
+    """Without one of these columns gemmi finds no atoms; alternate locations may be left out where there are none."""
+    missing = [name for name in _COLUMNS if f"_atom_site.{name}" not in atoms.tags]
+    if missing:
+        raise InputError(
+            "the atoms of this mmCIF file lack columns", key="_atom_site", found=f"no {', '.join(missing)}"
+        )
+    if _ALTERNATE not in atoms.tags:
+        atoms.add_columns([_ALTERNATE], value=".")
 
 
 def metadata_of(structure: gemmi.Structure) -> dict[str, object]:

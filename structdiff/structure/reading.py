@@ -60,8 +60,8 @@ class _Chain:
     complete: bool
 
 
-def structure_of(parsed: ParsedFile, *, model: int, keep_waters: bool) -> Structure:
-    """The tables of one model. Raises InputError where the model is not there or has no atoms."""
+def structure_of(parsed: ParsedFile, *, model: int | None, keep_waters: bool) -> Structure:
+    """The tables of a model (None: the first). Raises InputError where the model is not there or has no atoms."""
     chosen = _model(parsed.structure, model)
     groups = _residue_groups(chosen, keep_waters)
     if not groups:
@@ -74,7 +74,7 @@ def structure_of(parsed: ParsedFile, *, model: int, keep_waters: bool) -> Struct
         bonds=_extra_bonds(parsed, chains, components),
         components=components,
         name=parsed.name,
-        metadata={**parsed.metadata, "model": model, "models": len(parsed.structure)},
+        metadata={**parsed.metadata, "model": chosen.num, "models": len(parsed.structure)},
     )
     own = {code: whole for code, whole in structure.components.items() if not _is_dictionary_component(code, whole)}
     placed = _place(dataclasses.replace(structure, components=own), chains)
@@ -87,9 +87,11 @@ def _is_dictionary_component(code: str, whole: Component) -> bool:
     return is_known(code) and component(code) is whole
 
 
-def _model(structure: gemmi.Structure, number: int) -> gemmi.Model:
+def _model(structure: gemmi.Structure, number: int | None) -> gemmi.Model:
     if len(structure) == 0:
         raise InputError("no atoms in this file")
+    if number is None:
+        return structure[0]
     numbers = [model.num for model in structure]
     if number not in numbers:
         raise InputError("this model is not in the file", key="model", found=number, allowed=_ranges(numbers))

@@ -7,6 +7,7 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.descriptors import radius_of_gyration_score
 from structdiff.evaluation.validity import backbone_validity, validity
 
 HIGHER_IS_WORSE = (
@@ -207,3 +208,7 @@ def test_clashes_need_bonds(ubiquitin):
     none = {name: column[:0] for name, column in vars(ubiquitin.bonds).items()}
     with pytest.raises(InputError, match="without bonds"):
         validity(dataclasses.replace(ubiquitin, bonds=dataclasses.replace(ubiquitin.bonds, **none)))
+
+
+def test_residues_in_one_place_have_no_size():
+    assert np.isnan(radius_of_gyration_score(Backbone.from_arrays(np.zeros((9, 4, 3)))))

@@ -127,6 +127,34 @@ def test_models():
         read_structure(DATA / "1l2y_3_models.cif.gz", model=4)
 
 
+def test_the_first_model_is_taken_whatever_its_number(tmp_path):
+    """Programs count models from 0, and files of chosen models keep their numbers."""
+    lines = gzip.decompress((DATA / "1orc.pdb.gz").read_bytes()).decode().splitlines(keepends=True)
+    atoms = [line for line in lines if line.startswith("ATOM")]
+    for first in (0, 4):
+        file = tmp_path / f"from_{first}.pdb"
+        models = [f"MODEL     {number:4}\n{''.join(atoms)}ENDMDL\n" for number in (first, first + 1)]
+        file.write_text("".join(models))
+        structure = read_structure(file)
+        assert structure.metadata["model"] == first
+        assert read_structure(file, model=first + 1).metadata["model"] == first + 1
+
+
+def test_columns_that_mmcif_files_may_lack(tmp_path):
+    document = gemmi.cif.read(str(DATA / "1o1z.cif.gz"))
+    whole = read_structure(DATA / "1o1z.cif.gz")
+    atoms = document[0].find_loop("_atom_site.Cartn_x").get_loop()
+    file = tmp_path / "less.cif"
+    atoms.remove_column("_atom_site.label_alt_id")
+    document.write_file(str(file))
+    assert len(read_structure(file).residues) == len(whole.residues)
+    atoms.remove_column("_atom_site.label_asym_id")
+    atoms.remove_column("_atom_site.type_symbol")
+    document.write_file(str(file))
+    with pytest.raises(InputError, match=r"less.cif: _atom_site: .*no type_symbol, label_asym_id"):
+        read_structure(file)
+
+
 def test_modified_residues_ligands_and_waters():
     structure = read_structure(DATA / "5i55.cif.gz")
     assert _chains(structure)[0] == ("A", "PROTEIN", 22)
