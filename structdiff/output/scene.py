@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from structdiff.errors import InputError
-from structdiff.structure.files import check_name
+from structdiff.structure.files import parsed_file
 from structdiff.structure.tables import ChainKind, Structure
 
 CARTOON, TRACE, STICKS, SPHERES = range(4)
@@ -246,25 +246,15 @@ _AtomRecord = tuple[ChainKind, list[float], str, float]  # kind, position, eleme
 
 def _read_models(path: Path) -> tuple[list[dict[_AtomKey, _AtomRecord]], bool | None]:
     """Atoms of each model, and whether the B-factors are confidences (None: the file does not say)."""
-    if not path.is_file():
-        raise InputError("no such file", path=path)
-    check_name(path)
-    try:
-        structure = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError, OSError, IndexError) as error:
-        raise InputError(f"not a readable mmCIF or PDB file: {error}", path=path) from None
-    structure.setup_entities()
+    parsed = parsed_file(path)
+    structure = parsed.structure
     structure.remove_alternative_conformations()
-    structure.remove_hydrogens()
     structure.remove_waters()
     models = [_model_atoms(model) for model in structure]
     if not any(models):
         raise InputError("the file holds no atoms to draw", path=path)
-    confident: bool | None = False if "_exptl.method" in structure.info else None
-    if structure.input_format == gemmi.CoorFormat.Mmcif:
-        block = gemmi.cif.read(str(path))[0]
-        confident = True if block.find_mmcif_category("_ma_qa_metric.") else confident
-    return [model for model in models if model], confident
+    measured = "_exptl.method" in structure.info
+    return [model for model in models if model], parsed.confident or (False if measured else None)
 
 
 def _model_atoms(model: gemmi.Model) -> dict[_AtomKey, _AtomRecord]:
@@ -276,6 +266,8 @@ def _model_atoms(model: gemmi.Model) -> dict[_AtomKey, _AtomRecord]:
             residue_kind = kind if polymer and kind is not None else ChainKind.LIGAND
             number, icode = residue.seqid.num, residue.seqid.icode.strip()
             for atom in residue:
+                if not np.isfinite(atom.pos.tolist()).all():
+                    continue
                 key = (chain.name, number if number is not None else 0, icode, residue.name, atom.name)
                 atoms.setdefault(key, (residue_kind, atom.pos.tolist(), atom.element.name, atom.b_iso))
     return atoms

@@ -8,9 +8,13 @@ import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
+
+if TYPE_CHECKING:
+    from structdiff.structure.reading import ParsedFile
 
 CIF_SUFFIXES = (".cif", ".mmcif")
 PDB_SUFFIXES = (".pdb", ".ent")
@@ -29,21 +33,33 @@ def read_structure(
     the model or assembly.
     """
     from structdiff.structure.assembly import build_assembly
-    from structdiff.structure.mmcif import parse_mmcif
-    from structdiff.structure.pdb import parse_pdb
     from structdiff.structure.reading import structure_of
 
     path = Path(path)
-    suffix, _ = _format(path)
-    text = _read_text(path)
-    parse = parse_mmcif if suffix in CIF_SUFFIXES else parse_pdb
+    parsed = parsed_file(path)
     try:
-        parsed = parse(text, _stem(path))
         structure = structure_of(parsed, model=model, keep_waters=keep_waters)
         return structure if assembly is None else build_assembly(structure, parsed, assembly)
     except InputError as error:
         if error.path is not None:
             raise
+        raise InputError(str(error), path=path) from None
+
+
+def parsed_file(path: Path) -> ParsedFile:
+    """What a file (.cif, .mmcif, .pdb, .ent, plain or .gz) holds, as gemmi has it, all models, hydrogens dropped.
+
+    Raises InputError, naming the file, where it is missing, damaged or empty.
+    """
+    from structdiff.structure.mmcif import parse_mmcif
+    from structdiff.structure.pdb import parse_pdb
+
+    suffix, _ = _format(path)
+    text = _read_text(path)
+    parse = parse_mmcif if suffix in CIF_SUFFIXES else parse_pdb
+    try:
+        return parse(text, _stem(path))
+    except InputError as error:
         raise InputError(str(error), path=path) from None
 
 
@@ -91,7 +107,7 @@ def _stem(path: Path) -> str:
 
 
 def _read_text(path: Path) -> str:
-    check_name(path)
+    _check_name(path)
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
@@ -106,7 +122,7 @@ def _read_text(path: Path) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def check_name(path: Path) -> None:
+def _check_name(path: Path) -> None:
     """Raises InputError for a path that is not UTF-8: mmCIF and JSON are, and it stands in what is made of the file."""
     try:
         str(path).encode("utf-8")

@@ -37,6 +37,7 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
         structure=structure,
         name=structure.name or name,
         labelled=bool(block.find_loop("_atom_site.label_asym_id")),
+        confident=bool(block.find_mmcif_category("_ma_qa_metric.")),
         components=_defined_components(block),
         numbering=_numbering(block),
         metadata=metadata_of(structure) | _provenance(block),

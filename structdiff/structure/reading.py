@@ -39,12 +39,14 @@ class ParsedFile:
     """What a format's reader hands on: gemmi's structure and what gemmi does not keep.
 
     components: those that the file defines. numbering: author number and insertion code of a residue, by label chain id
-    and place, also of residues that were not seen. labelled: the label chain ids are the file's own.
+    and place, also of residues that were not seen. labelled: the label chain ids are the file's own. confident: the
+    file says that its B-factors are a prediction's confidence.
     """
 
     structure: gemmi.Structure
     name: str
     labelled: bool
+    confident: bool = False
     components: dict[str, Component] = field(default_factory=dict)
     numbering: Mapping[str, Mapping[int, tuple[int, str]]] = field(default_factory=dict)
     metadata: dict[str, object] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import gemmi
 import numpy as np
@@ -291,3 +292,15 @@ def test_a_name_that_is_not_utf8_is_refused(read, tmp_path):
     file.touch()
     with pytest.raises(InputError, match="not UTF-8: rename it"):
         read(file)
+
+
+def test_what_can_be_read_can_be_drawn(tmp_path):
+    old = Path(__file__).parents[1] / "data/pdb1gdr.ent.gz"  # entry name and line numbers where element and charge are
+    assert build_scene(old).residues
+    holed = helix(8)
+    holed[3][1].pos = gemmi.Position(np.nan, np.nan, np.nan)
+    file = tmp_path / "holed.pdb"
+    save(file, [holed])
+    scene = build_scene(file)
+    assert np.isfinite(scene.frames).all()
+    assert len(scene.atom_name) == 8 * 4 - 1
