@@ -139,6 +139,11 @@ def _read_residue_map(path: str | Path) -> Mapping[str, Any]:
 
 
 def _scene(structure: str | Path | Structure, residue_map: ResidueMap | None, trajectory: Trajectory | None) -> Scene:
+    if not isinstance(structure, str | Path | Structure):
+        found = type(structure).__name__
+        raise InputError(
+            "this cannot be drawn", found=found, allowed="a file, or a Structure (of a design: its .structure)"
+        )
     if residue_map is None and not isinstance(structure, Structure):
         residue_map = find_residue_map(structure)
     if isinstance(residue_map, (str, Path)):

@@ -173,6 +173,10 @@ class DesignSpec:
         return spread(self.burial, layout)
 
 
+#: What the request in a design's provenance holds beside the keys: which files it was made with.
+_RECORDED = ("motif_sha256", "energies_sha256")
+
+
 def read_design(path: str | Path) -> DesignSpec:
     """Reads a design from a YAML or JSON file; paths in it are relative to the file.
 
@@ -190,7 +194,7 @@ def design_from_dict(data: Mapping[str, Any]) -> DesignSpec:
 
 def parse_design(root: Node, *, name: str) -> DesignSpec:
     """A design from the tree of an input file; ``name`` is used when the file gives none. Raises InputError."""
-    found = root.fields(("version", *KEYS))
+    found = root.fields(("version", *KEYS, *_RECORDED))
     if "contigs" not in found and "inpaint" not in found and "noise" not in found:
         root.fields(("version", *KEYS), required=("contigs",))
     if "version" in found and found["version"].text() != "1":
@@ -198,7 +202,12 @@ def parse_design(root: Node, *, name: str) -> DesignSpec:
     with root.located(found):
         given = {key: reader.read(found[key]) for key, reader in KEYS.items() if key in found}
         # Without contigs the whole structure is what loops are cut from, or what partial diffusion begins with.
-        return DesignSpec(**{"name": name, "contigs": every_chain(), **given})
+        spec = DesignSpec(**{"name": name, "contigs": every_chain(), **given})
+    if "motif_sha256" in found:
+        found["motif_sha256"].check_file(spec.motif or "")
+    if "energies_sha256" in found:
+        found["energies_sha256"].check_files()
+    return spec
 
 
 def design_to_dict(spec: DesignSpec) -> dict[str, Any]:

@@ -6,6 +6,7 @@ never turned into a truth value or an octal number, as YAML's own rules would do
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os.path
 import re
@@ -85,6 +86,18 @@ class Node:
                 found=name, allowed=allowed, suggest_from=allowed,
             )  # fmt: skip
         return name, self.value[name]
+
+    def check_file(self, path: str) -> None:
+        """Raises InputError where a file is not, byte for byte, the one whose SHA-256 stands here."""
+        if Path(path).is_file() and hashlib.sha256(Path(path).read_bytes()).hexdigest() != self.text():
+            self.fail("the file has changed since its SHA-256 was recorded; without this key it is taken", found=path)
+
+    def check_files(self) -> None:
+        """The same of all files of a mapping from path to SHA-256."""
+        if not isinstance(self.value, dict):
+            self.fail("expected paths with their SHA-256", found=self._described())
+        for path, digest in self.value.items():
+            digest.check_file(path)
 
     def items(self) -> list[Node]:
         """The values of a list; anything else raises InputError."""

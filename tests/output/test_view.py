@@ -304,3 +304,8 @@ def test_what_can_be_read_can_be_drawn(tmp_path):
     scene = build_scene(file)
     assert np.isfinite(scene.frames).all()
     assert len(scene.atom_name) == 8 * 4 - 1
+
+
+def test_what_is_no_structure_is_refused_with_what_is():
+    with pytest.raises(InputError, match=r"found 'int'.*its \.structure"):
+        view(3)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structdiff.errors import InputError
+from structdiff.jobs import design_request
 from structdiff.spec.contig_grammar import parse_contigs, parse_residues
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import (
@@ -243,3 +244,15 @@ def test_empty_lists_of_a_file_ask_nothing():
     asked = {"motif": "m.pdb", "contigs": "40 B1-20"}
     lists = ("hotspots", "keep_away", "held_atoms", "energies", "cyclic", "adjacent", "inpaint", "unindexed", "ligands")
     assert design_from_dict({**asked, **{key: [] for key in lists}}) == design_from_dict(asked)
+
+
+def test_the_request_of_provenance_can_be_asked_again(tmp_path):
+    motif = tmp_path / "motif.pdb"
+    motif.write_bytes((Path(__file__).parents[2] / "examples/5tpn_site_v.pdb").read_bytes())
+    spec = DesignSpec(motif=str(motif), contigs="5/A163-181/5", seed=3)
+    again = tmp_path / "again.json"
+    again.write_text(json.dumps(design_request(spec)))
+    assert read_design(again) == spec
+    motif.write_bytes(motif.read_bytes() + b"END\n")
+    with pytest.raises(InputError, match=r"again.json.*motif_sha256: the file has changed"):
+        read_design(again)
