@@ -365,6 +365,9 @@ def test_copies_of_a_symmetric_design_get_one_sequence(planned, published_weight
         assert len(letters) == 6
         assert letters == letters[:2] * 3
         assert letters[0][1] == "W"
+        if model == "proteinmpnn":  # which has its side chains, of all copies, and judges again
+            told = {verdict["name"]: verdict for verdict in each.verdicts}
+            assert told["symmetry"]["met"], told["symmetry"]["reached"]
 
 
 def test_sequences_of_another_kind_are_refused_where_the_networks_own_are_part_of_the_designs(
