@@ -18,7 +18,7 @@ from structdiff.structure.scaffold import motif_residues
 from structdiff.structure.tables import Structure
 from structdiff.typing import Float
 
-#: Å that atoms of new chains keep from a target, and between the points at which is looked whether they can be there.
+#: Å that atoms of new chains mostly keep from a target, and between points at which is looked whether there is room.
 CLEARANCE, _SPACING = 4.0, 1.0
 
 
@@ -33,13 +33,17 @@ def cautions(campaign: Campaign) -> list[str]:
         whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
         deep = [str(residue) for residue in out_of_reach(spec.hotspots, whole, motif)]
         if deep:
-            found.append(f"deep inside their target, where no new chain comes within {HOTSPOT_DISTANCE:g} Å of them "
-                         f"unless it clashes: hotspots {', '.join(deep)}")  # fmt: skip
+            found.append(f"hotspots {', '.join(deep)} lie deep in what is kept: a new chain comes within "
+                         f"{HOTSPOT_DISTANCE:g} Å of them only where it is nearer than {CLEARANCE:g} Å to that, and "
+                         "may miss them")  # fmt: skip
     return found
 
 
 def out_of_reach(hotspots: Sequence[ResidueId], layout: Layout, motif: Structure) -> Iterator[ResidueId]:
-    """The hotspots on chains that are kept whole to which no way leads from outside."""
+    """The hotspots on chains that are kept whole to which no way leads from outside that keeps its distance.
+
+    Designs may come nearer to their target than that, so that some of these are met for all that.
+    """
     kept = {residue.origin: residue.group for residue in layout.residues if residue.chain_is_fixed and residue.origin}
     rows, resolved = motif_residues(motif), motif.atoms.resolved
 

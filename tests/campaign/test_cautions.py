@@ -11,11 +11,11 @@ from structdiff.spec.rebuilding import parse_noise
 BARREL = Path(__file__).parents[1] / "data" / "1o1z.cif.gz"
 
 
-def test_hotspots_that_no_chain_can_reach_are_told(planned) -> None:
+def test_hotspots_deep_in_their_target_are_told(planned) -> None:
     asked = {"motif": str(BARREL), "contigs": parse_contigs("12 A"), "hotspots": ["A20", "A95", "A1"]}
     for crop in ("auto", "none"):
         (told,) = cautions(planned(1, asked={**asked, "target_crop": crop}))
-        assert told.endswith("hotspots A95")
+        assert told.startswith("hotspots A95 lie deep")
     assert not cautions(planned(1, asked={**asked, "hotspots": ["A20", "A1"]}))
 
 
