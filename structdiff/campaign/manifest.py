@@ -26,6 +26,9 @@ from structdiff.errors import InputError
 MANIFEST = "manifest.sqlite"
 #: Seconds without a sign of life after which work of another machine counts as abandoned.
 SILENCE = 300.0
+#: What of a run decides how its designs are called.
+_NAMING = ("bare", "beside")
+_HASHES = "SELECT stage, name, input_hash FROM work"
 _COLUMNS = "id, run, stage, name, number, seed, parent, state, attempts, seconds, error"
 
 
@@ -235,6 +238,19 @@ class Manifest:
         """Mean time of finished work of each stage, of one run or of all."""
         query = "SELECT stage, AVG(seconds) FROM work WHERE state = 'done' AND (run = ? OR ? IS NULL) GROUP BY stage"
         return dict(self._database.execute(query, (run, run)).fetchall())
+
+    def check_fits(self, other: Manifest) -> None:
+        """Raises InputError where another manifest holds work that is here from another request or named otherwise."""
+        here = {(stage, name): found for stage, name, found in self._database.execute(_HASHES)}
+        for stage, name, found in other._database.execute(_HASHES):
+            if here.get((stage, name), found) != found:
+                raise InputError(f"{name} is in {self.folder} from another run", path=other.folder)
+        begun = self.runs()
+        for run, facts in other.runs().items():
+            differs = [key for key in _NAMING if begun.get(run, facts).get(key) != facts.get(key)]
+            if differs:
+                raise InputError(f"{run} was begun with other sequences, or another number of them, in {self.folder}: "
+                                 "its designs have other names there", path=other.folder)  # fmt: skip
 
     def take_over(self, other: Manifest) -> int:
         """Adds the rows of another manifest, by content, and what it has done of those that are here; how many.

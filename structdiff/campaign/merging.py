@@ -31,6 +31,7 @@ def merge_parts(parts: Sequence[Path], out: Path) -> int:
                 busy = next(iter(other.rows(state="running", results=False)), None)
                 if busy is not None and other.at_work():
                     raise InputError(f"{busy.name} is being worked on here: wait until the job is done", path=part)
+                manifest.check_fits(other)  # before any file takes the place of one that is there
                 _copy(part, out)
                 count += manifest.take_over(other)
     return count

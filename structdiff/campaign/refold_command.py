@@ -62,7 +62,8 @@ class CommandRefolder:
         b_factors = structure.atoms.b_factor[structure.atoms.resolved & (structure.atoms.name == "CA")]
         mean = float(np.mean(b_factors)) if len(b_factors) else float("nan")
         plddt = mean * 100 if 0 < mean <= 1 else mean
-        return Refolded(structure=structure, scores={"refold_plddt": round(plddt, 2) if plddt == plddt else None})
+        scores = {"refold_plddt": round(plddt, 2) if plddt == plddt else None}
+        return Refolded(structure=structure, scores=scores, record={"refolder": self.command})
 
     def _call(self, words: Sequence[str]) -> None:
         try:

@@ -37,4 +37,5 @@ class OwnRefolder:
             summary = each.confidence.summary()
             scores = {"refold_plddt": summary["mean_plddt_0_to_100"], "refold_ptm": summary["ptm"],
                       "refold_iptm": summary["iptm"]}  # fmt: skip
-            yield Refolded(structure=each.structure, scores=scores)
+            made = {key: value for key, value in each.provenance.as_text().items() if key != "spec"}
+            yield Refolded(structure=each.structure, scores=scores, record={"refolder": "own", **made})

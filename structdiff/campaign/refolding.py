@@ -12,9 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from structdiff.campaign.plan import Campaign
+from structdiff.errors import StructdiffError
 from structdiff.spec.complex import ChainKind as ChainWord
 from structdiff.spec.complex import ChainSpec, ComplexSpec, Modification, TemplateSpec
+from structdiff.structure.build import chain_letters
 from structdiff.structure.tables import ChainKind, Structure
 
 if TYPE_CHECKING:
@@ -28,10 +32,14 @@ _KINDS: Mapping[ChainKind, ChainWord] = {ChainKind.PROTEIN: "protein", ChainKind
 
 @dataclass(frozen=True, kw_only=True)
 class Refolded:
-    """A structure that was predicted from a design's sequence. scores: what the predictor thinks of it, by column."""
+    """A structure that was predicted from a design's sequence.
+
+    scores: what the predictor thinks of it, by column. record: what predicted it, for the provenance of its file.
+    """
 
     structure: Structure
     scores: Mapping[str, float | None]
+    record: Mapping[str, str]
 
 
 class Refolder(Protocol):
@@ -72,6 +80,41 @@ def with_target(spec: ComplexSpec, design: Path, residue_map: Mapping[str, Any])
         path=str(design.resolve()), chains=target, template_chains=target, force=True, threshold=TARGET_TOLERANCE
     )
     return dataclasses.replace(spec, templates=(template,))
+
+
+def named_as_designed(refolded: Structure, design: Structure, needed: Sequence[str]) -> Structure:
+    """A predicted structure with the design's names of chains, which other programs may not keep.
+
+    A chain keeps its name where it has the sequence of the design's chain of that name; else it is called as the first
+    that has its sequence and is not there yet. Chains that are none of the design's get names that it does not have.
+    needed: chains that must be there; raises StructdiffError where one is not.
+    """
+    from structdiff.output.prediction import chain_sequences
+
+    asked, found = chain_sequences(design), chain_sequences(refolded)
+    kept = {name for name in asked if name in found and _is_alike(asked[name], found[name])}
+    names = {name: name for name in asked if name in kept}
+    left = [name for name in found if name not in kept]
+    for name in (name for name in asked if name not in kept):
+        twin = next((each for each in left if _is_alike(asked[name], found[each])), None)
+        if twin is not None:
+            names[twin] = name
+            left.remove(twin)
+    missing = [name for name in needed if name in asked and name not in names.values()]
+    if missing:
+        chains = ", ".join(f"{name} ({len(letters)} residues)" for name, letters in found.items()) or "none"
+        raise StructdiffError(f"refolding: no chain that was predicted has the sequence of chain {missing[0]} "
+                              f"({len(asked[missing[0]])} residues); predicted: {chains}")  # fmt: skip
+    taken = {*asked, *refolded.chains.name.tolist()}
+    free = (name for name in map(chain_letters, count()) if name not in taken)
+    names |= {name: next(free) for name in left if name in asked}
+    called = np.array([names.get(name, name) for name in refolded.chains.name.tolist()])
+    return dataclasses.replace(refolded, chains=dataclasses.replace(refolded.chains, name=called))
+
+
+def _is_alike(one: str, other: str) -> bool:
+    """Whether two sequences are equal but for letters that are not known."""
+    return len(one) == len(other) and all(a == b or {a, b} & set("XN") for a, b in zip(one, other, strict=True))
 
 
 def _free_names() -> Iterator[str]:

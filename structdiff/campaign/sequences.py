@@ -15,7 +15,7 @@ from structdiff.campaign.allowed_letters import allowed_by_row
 from structdiff.campaign.finished_files import read_json
 from structdiff.campaign.plan import PACKING_WEIGHTS, SEQUENCE_WEIGHTS, Campaign
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
-from structdiff.constraints.sequenced import relaxed_design
+from structdiff.constraints.sequenced import relaxed_design, with_equal_copies
 from structdiff.errors import InputError
 from structdiff.jobs import Job
 from structdiff.judgement import finished_verdicts, unit_of
@@ -213,9 +213,12 @@ def _published(
 def _finished(made: Sequenced, job: Job, campaign: Campaign) -> Sequenced:
     """A backbone with its new sequence, relaxed with the side chains that it has where relaxation is wanted."""
     structure = made.structure
+    group = None if job.symmetry is None else job.symmetry.operators
     asked = job.kept_at(unit_of(job, structure).atoms.positions) if campaign.options.relax else None
     if asked is not None:
-        structure = relaxed_design(structure, asked, None if job.symmetry is None else job.symmetry.operators)
+        structure = relaxed_design(structure, asked, group)
+    elif group is not None:
+        structure = with_equal_copies(structure, group)
     return dataclasses.replace(made, structure=structure, verdicts=finished_verdicts(job, structure))
 
 

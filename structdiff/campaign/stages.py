@@ -15,9 +15,15 @@ from structdiff import pipeline
 from structdiff.campaign.allowed_letters import check_layout
 from structdiff.campaign.finished_files import read_json
 from structdiff.campaign.judging import judge_columns
-from structdiff.campaign.measures import backbone_columns, hotspot_residues, refold_columns, verdict_columns
+from structdiff.campaign.measures import (
+    backbone_columns,
+    designed_chains,
+    hotspot_residues,
+    refold_columns,
+    verdict_columns,
+)
 from structdiff.campaign.plan import Campaign
-from structdiff.campaign.refolding import Refolder, complex_of, refolder_of, with_target
+from structdiff.campaign.refolding import Refolder, complex_of, named_as_designed, refolder_of, with_target
 from structdiff.campaign.sequences import BackboneFiles, Sequenced, read_backbone, renamed_tokens, sequences_for
 from structdiff.campaign.work import Work
 from structdiff.errors import InputError
@@ -167,12 +173,14 @@ class Bench:
             for each, design in zip(work, designs, strict=True)
         ]
         found = self.refolder.refold(complexes, on_progress)
-        for each, design, refolded in zip(work, designs, found, strict=True):
+        for each, design, complex_, refolded in zip(work, designs, complexes, found, strict=True):
             residue_map = self._residue_map(each.name)
             folder = ready_folder(self.folder / REFOLDED, each.name)
-            write_structure(refolded.structure, folder / f"{each.name}.cif", confidence=True)
+            structure = named_as_designed(refolded.structure, design, designed_chains(design, residue_map))
+            record = {**refolded.record, **({"target": "template"} if complex_.templates else {})}
+            write_structure(structure, folder / f"{each.name}.cif", provenance=record, confidence=True)
             hotspots = hotspot_residues(self.campaign.spec, residue_map)
-            columns = refold_columns(design, refolded.structure, residue_map, hotspots)
+            columns = refold_columns(design, structure, residue_map, hotspots)
             yield each, {"columns": {**refolded.scores, **columns}}
 
     def _residue_map(self, name: str) -> dict[str, Any]:

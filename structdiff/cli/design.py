@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from structdiff.cli.design_run import campaign_options, plan_run, run_design
+from structdiff.cli.design_run import campaign_options, caution, plan_run, run_design
 from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, run_options, sampling_options, with_options
 from structdiff.cli.problem import asked_problem, problem_options, read_values
@@ -105,8 +105,9 @@ def design(
         }
     )  # fmt: skip
     if dry_run:
-        plan_run(spec, given)  # an option that the run would refuse is refused here
+        planned = plan_run(spec, given)  # an option that the run would refuse is refused here
         _draw(spec)
+        caution(planned.campaign, quiet=given["quiet"])
         return 0
     return run_design(spec, out, given, overwrite=overwrite)
 

@@ -111,6 +111,8 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
     quiet = given["quiet"]
     with Manifest(out) as manifest:
         finished = run.prepare(manifest, overwrite=overwrite, on_note=_noted(quiet))
+        if finished < _total(run):
+            caution(campaign, quiet=quiet)
         _announce(run, finished, estimate, out, quiet)
         failures: list[tuple[Work, Exception]] = []
         try:
@@ -150,6 +152,16 @@ def _do(
             run_processes(run, manifest, pools, listener)
         else:
             run.work(manifest, listener, engine)
+
+
+def caution(campaign: Campaign, *, quiet: bool) -> None:
+    """Tells what of a request will hardly be what was meant."""
+    from structdiff.campaign.cautions import cautions
+
+    note = _noted(quiet)
+    if note is not None:
+        for text in cautions(campaign):
+            note(text)
 
 
 def _noted(quiet: bool) -> Callable[[str], None] | None:

@@ -36,16 +36,26 @@ def relaxed_design(structure: Structure, asked: DesignConstraints, group: Symmet
     size = _size_of_unit(structure, group)
     unit = structure.select(structure.atoms.resolved & (np.arange(len(structure.atoms)) < size))
     relaxed = relaxed_unit(unit, asked, None if group is None else Images.of(group))
-    if relaxed is unit:
-        return structure
-    positions = structure.atoms.positions.astype(np.float64)
-    positions[np.flatnonzero(structure.atoms.resolved[:size])] = relaxed.atoms.positions
-    if group is not None:
-        positions = copied(positions[:size], group).reshape(-1, 3)
-    return structure.with_positions(
-        np.where(structure.atoms.resolved[:, None], positions, structure.atoms.positions),
-        resolved=structure.atoms.resolved,
-    )
+    if relaxed is not unit:
+        positions = structure.atoms.positions.astype(np.float64)
+        positions[np.flatnonzero(structure.atoms.resolved[:size])] = relaxed.atoms.positions
+        structure = _placed(structure, positions)
+    return structure if group is None else with_equal_copies(structure, group)
+
+
+def with_equal_copies(structure: Structure, group: SymmetryGroup) -> Structure:
+    """A symmetric assembly of which each copy is what its operator makes of the first one.
+
+    Side chains are built onto all copies at once and turn out a little different in each.
+    """
+    size = _size_of_unit(structure, group)
+    return _placed(structure, copied(structure.atoms.positions[:size], group).reshape(-1, 3))
+
+
+def _placed(structure: Structure, positions: np.ndarray) -> Structure:
+    """The structure with its resolved atoms at these positions (atom, 3) in Å."""
+    seen = structure.atoms.resolved
+    return structure.with_positions(np.where(seen[:, None], positions, structure.atoms.positions), resolved=seen)
 
 
 def relaxed_unit(unit: Structure, asked: DesignConstraints, images: Images | None = None) -> Structure:

@@ -91,8 +91,12 @@ def test_parts_are_put_together(planned, tmp_path) -> None:
             assert_alike(mine.result, its.result)
     names = {str(path.relative_to(alone)) for path in alone.rglob("*.cif")}
     assert {str(path.relative_to(tmp_path / "whole")) for path in (tmp_path / "whole").rglob("*.cif")} == names
+    before = (tmp_path / "whole" / "design_1_1.cif").read_bytes()
     with pytest.raises(InputError, match="from another run"):
         merge_parts([made(planned(1, seed=5, refold="none", sequences=2), tmp_path / "other")], tmp_path / "whole")
+    assert (tmp_path / "whole" / "design_1_1.cif").read_bytes() == before  # refused before anything is copied
+    with pytest.raises(InputError, match="other names there"):
+        merge_parts([made(planned(1, refold="none"), tmp_path / "one")], tmp_path / "whole")
     with pytest.raises(InputError, match="no campaign"):
         merge_parts([tmp_path], tmp_path / "whole")
 

@@ -17,10 +17,10 @@ from structdiff.campaign import sequences, stages
 from structdiff.campaign.columns import campaign_columns
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.plan import PACKING_WEIGHTS
-from structdiff.campaign.refolding import complex_of
+from structdiff.campaign.refolding import complex_of, named_as_designed
 from structdiff.campaign.report import write_campaign_report
 from structdiff.campaign.run import Listener, Run, Selection, folder_results, write_tables
-from structdiff.errors import InputError
+from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.output.prediction import chain_sequences
@@ -65,7 +65,8 @@ def test_from_backbone_to_ranked_designs(planned, tmp_path) -> None:
         alpha = [s.atoms.positions[(s.atoms.name == "CA") & s.atoms.resolved] for s in (structure, backbone)]
         np.testing.assert_allclose(*alpha)
         assert json.loads((tmp_path / f"{each.name}.confidence.json").read_text())["name"] == each.name
-        assert (tmp_path / "refolded" / f"{each.name}.cif").is_file()
+        made_by = read_structure(tmp_path / "refolded" / f"{each.name}.cif").metadata["provenance"]
+        assert (made_by["refolder"], made_by["weights_sha256"]) == ("own", campaign.weights_hash["refold"])
     assert len(sequences) == 6
     with (tmp_path / "designs.csv").open() as table:
         rows = list(csv.DictReader(table))
@@ -118,6 +119,27 @@ def test_a_command_can_refold(planned, tmp_path, monkeypatch) -> None:
         assert each.columns["refold_motif_rmsd"] == pytest.approx(0, abs=1e-3)
         assert each.columns["sc_tm"] == pytest.approx(1, abs=1e-3)
         assert each.columns["refold_plddt"] == pytest.approx(each.columns["plddt"], abs=1)
+        refolded = read_structure(folder / "refolded" / f"{each.name}.cif")
+        assert refolded.metadata["provenance"] == {"refolder": command}
+
+
+def test_chains_of_a_prediction_get_the_names_of_the_design() -> None:
+    def complex_with(**letters: str):
+        return build_complex(ComplexSpec(chains=tuple(
+            ChainSpec(ids=(name,), kind="protein", sequence=text) for name, text in letters.items()
+        )))  # fmt: skip
+
+    design = complex_with(B="MKTAY", A="GSWLE", C="MKTAY")
+    for given, expected in (
+        ({"B": "MKTAY", "A": "GSWLE", "C": "MKTAY"}, ["B", "A", "C"]),
+        ({"A": "MKTAY", "B": "GSWLE", "C": "MKTAY"}, ["B", "A", "C"]),  # named in order
+        ({"X": "MKTAY", "Y": "GSWLE"}, ["B", "A"]),  # C is not needed
+        ({"X": "MKTAY", "A": "WWWW", "Z": "GSWLE"}, ["B", "D", "A"]),
+    ):
+        found = named_as_designed(complex_with(**given), design, ["A", "B"])
+        assert found.chains.name.tolist() == expected
+    with pytest.raises(StructdiffError, match=r"sequence of chain A \(5 residues\); predicted: A \(6 residues\), B"):
+        named_as_designed(complex_with(A="GSWLEG", B="MKTAY"), design, ["A", "B"])
 
 
 @pytest.mark.parametrize(
@@ -365,6 +387,9 @@ def test_copies_of_a_symmetric_design_get_one_sequence(planned, published_weight
         assert len(letters) == 6
         assert letters == letters[:2] * 3
         assert letters[0][1] == "W"
+        if model == "proteinmpnn":  # which has its side chains, of all copies, and judges again
+            told = {verdict["name"]: verdict for verdict in each.verdicts}
+            assert told["symmetry"]["met"], told["symmetry"]["reached"]
 
 
 def test_sequences_of_another_kind_are_refused_where_the_networks_own_are_part_of_the_designs(

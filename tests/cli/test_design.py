@@ -196,6 +196,14 @@ def test_a_dry_run_draws_every_layout_and_writes_nothing(command, motif, weights
     assert sorted(path.name for path in tmp_path.iterdir()) == ["motif.pdb"]
 
 
+def test_a_dry_run_tells_what_will_hardly_be_what_was_meant(command, motif, weights) -> None:
+    kept = ("design", "--partial", motif, "--keep-sequence", "all", "--sequences", 2, "--dry-run")
+    code, _, errors = command(*kept)
+    assert (code, len(errors)) == (0, 1)
+    assert errors[0].startswith("note: every residue keeps its amino acid")
+    assert command(*kept, "--quiet")[2] == []
+
+
 def test_a_length_alone_is_unconditional(command, weights, tmp_path) -> None:
     code, shown, _ = command("design", "--length", "12-14", "--weights", weights, "--seed", 3, "--name", "free")
     assert code == 0

@@ -1,0 +1,70 @@
+"""What a request is told before anything is drawn: it can be done, but will hardly be what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from structdiff import pipeline
+from structdiff.campaign.plan import Campaign
+from structdiff.features.requests import HOTSPOT_DISTANCE
+from structdiff.spec.contigs import ResidueId
+from structdiff.spec.layout import Layout
+from structdiff.structure.open_residues import open_residues
+from structdiff.structure.scaffold import motif_residues
+from structdiff.structure.tables import Structure
+from structdiff.typing import Float
+
+#: Å that atoms of new chains mostly keep from a target, and between points at which is looked whether there is room.
+CLEARANCE, _SPACING = 4.0, 1.0
+
+
+def cautions(campaign: Campaign) -> list[str]:
+    """A sentence for each; by the layout of the first design. Raises InputError as the drawing of it would."""
+    spec, layout, motif = pipeline.layout_of(campaign.spec, 0)
+    found = []
+    if campaign.settings.sequences > 1 and not open_residues(spec, layout, motif).any():
+        found.append(f"every residue keeps its amino acid, so that the {campaign.settings.sequences} sequences of a "
+                     "backbone are one and the same")  # fmt: skip
+    if motif is not None and spec.hotspots:
+        whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
+        deep = [str(residue) for residue in out_of_reach(spec.hotspots, whole, motif)]
+        if deep:
+            found.append(f"hotspots {', '.join(deep)} lie deep in what is kept: a new chain comes within "
+                         f"{HOTSPOT_DISTANCE:g} Å of them only where it is nearer than {CLEARANCE:g} Å to that, and "
+                         "may miss them")  # fmt: skip
+    return found
+
+
+def out_of_reach(hotspots: Sequence[ResidueId], layout: Layout, motif: Structure) -> Iterator[ResidueId]:
+    """The hotspots on chains that are kept whole to which no way leads from outside that keeps its distance.
+
+    Designs may come nearer to their target than that, so that some of these are met for all that.
+    """
+    kept = {residue.origin: residue.group for residue in layout.residues if residue.chain_is_fixed and residue.origin}
+    rows, resolved = motif_residues(motif), motif.atoms.resolved
+
+    def positions(residues: Sequence[ResidueId]) -> Float[np.ndarray, "atom 3"]:
+        chosen = np.isin(motif.atoms.residue, [rows[each] for each in residues if each in rows]) & resolved
+        return motif.atoms.positions[chosen].astype(np.float64)
+
+    for group in dict.fromkeys(kept[spot] for spot in hotspots if spot in kept):
+        outside = KDTree(_outside(positions([each for each, its in kept.items() if its == group])))
+        for spot in (each for each in hotspots if kept.get(each) == group):
+            atoms = positions([spot])
+            if len(atoms) and outside.query(atoms)[0].min() > HOTSPOT_DISTANCE:
+                yield spot
+
+
+def _outside(target: Float[np.ndarray, "atom 3"]) -> Float[np.ndarray, "point 3"]:
+    """Points of a grid about a target (Å) that keep off it and to which a way leads from its outside."""
+    low = target.min(0) - CLEARANCE - 2 * _SPACING
+    counts = np.ceil((target.max(0) - low + CLEARANCE + 2 * _SPACING) / _SPACING).astype(int) + 1
+    points = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), -1).reshape(-1, 3) * _SPACING + low
+    apart, _ = KDTree(target).query(points, distance_upper_bound=CLEARANCE)  # infinite where nothing is so near
+    pieces = np.zeros(counts, np.int32)
+    ndimage.label(np.isinf(apart).reshape(counts), output=pieces)
+    return points[pieces.ravel() == pieces[0, 0, 0]]
