@@ -39,7 +39,7 @@ def write_table(evaluation: Evaluation, path: Path) -> Path:
 
 
 def write_ligands(evaluation: Evaluation, path: Path) -> Path | None:
-    """A CSV file with a row for each ligand of the references; where there is none, that of an earlier run is removed."""
+    """A CSV file with a row for each ligand of the references; without any, that of an earlier run is removed."""
     found = [(row.name, *each) for row in evaluation.rows for each in row.ligands]
     if not found:
         path.unlink(missing_ok=True)
