@@ -40,6 +40,7 @@ from structdiff.structure.tables import ChainKind, Structure
 from structdiff.verdicts import (
     backbone_verdicts,
     bond_verdicts,
+    double_bond_verdicts,
     handedness_verdicts,
     proximity_verdict,
     template_verdicts,
@@ -82,6 +83,7 @@ def finished_prediction(
             *bond_verdicts(job.bonds, structure),
             *backbone_verdicts(structure),
             *handedness_verdicts(structure),
+            *double_bond_verdicts(structure),
         ),
         trajectory=trajectory,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
+from structdiff.chemistry.double_bonds import cosine_of_torsion
 from structdiff.constraints.covalent_tables import ORGANIC, covalent_tables
 from structdiff.constraints.energy_descent import Term
 from structdiff.evaluation.backbone import Backbone
@@ -24,6 +25,7 @@ from structdiff.output.prediction import Verdict
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
 from structdiff.structure.keys import residue_keys
+from structdiff.structure.local_geometry import structure_double_bonds
 from structdiff.structure.scaffold import left_out_atoms
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -45,6 +47,7 @@ CROP = "target crop"
 _OVERLAP, _SIDE_OVERLAP = 2.8, 2.4
 #: Å: a link between residues that is longer is none; atoms of a main chain that come nearer are inside each other.
 _BREAK, _INSIDE = 2.0, 2.2
+_LEAST_FLAT = 0.5  # cosine of the torsion about a double bond: twisted more it is neither E nor Z
 _MOST_NAMED = 5  # atoms that a verdict lists
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
 #: The verdicts on how a motif is held, and on where it lies among the axes of a symmetric design.
@@ -150,7 +153,7 @@ def design_verdicts(
     planned = user.secondary_structure is None
     found = _fold_verdicts(spec, layout, structure, planned=planned) + _bond_verdicts(spec, layout, structure)
     found += backbone_verdicts(structure, layout)
-    found += handedness_verdicts(structure)
+    found += handedness_verdicts(structure) + double_bond_verdicts(structure)
     if is_binder(layout) and any(_polymer_target(layout, spec)):
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:
@@ -272,9 +275,7 @@ def handedness_verdicts(structure: Structure) -> list[Verdict]:
     if not len(found.atoms) + len(found.unknown):
         return []
     wrong = [_atom_name(structure, row) for row in found.atoms[~found.right].tolist()]
-    reached = f"{int(found.right.sum())} of {len(found.right)} centres"
-    if wrong:
-        reached += f", wrong: {', '.join(wrong[:_MOST_NAMED])}{', ...' * (len(wrong) > _MOST_NAMED)}"
+    reached = f"{int(found.right.sum())} of {len(found.right)} centres{_named_wrong(wrong)}"
     if len(found.unknown):
         chains = structure.chains.name[structure.residues.chain[found.unknown]]
         reached += f"; no sound conformer to judge chain {', '.join(dict.fromkeys(chains.tolist()))} by"
@@ -286,6 +287,29 @@ def handedness_verdicts(structure: Structure) -> list[Verdict]:
             met=not wrong and not len(found.unknown),
         )
     ]
+
+
+def double_bond_verdicts(structure: Structure) -> list[Verdict]:
+    """Whether every double bond is E or Z as its component has it; none where there is no such bond."""
+    found = structure_double_bonds(structure)
+    judged = structure.atoms.resolved[found.atoms].all(1)
+    atoms, cis = found.atoms[judged], found.cis[judged]
+    if not len(atoms):
+        return []
+    right = cosine_of_torsion(structure.atoms.positions[atoms].astype(np.float64)) * np.where(cis, 1, -1) > _LEAST_FLAT
+    wrong = [f"{_atom_name(structure, b)}={structure.atoms.name[c]}" for _, b, c, _ in atoms[~right].tolist()]
+    return [
+        Verdict(
+            name="double bonds",
+            asked="every double bond E or Z as its definition has it",
+            reached=f"{int(right.sum())} of {len(right)} bonds{_named_wrong(wrong)}",
+            met=not wrong,
+        )
+    ]
+
+
+def _named_wrong(wrong: list[str]) -> str:
+    return f", wrong: {', '.join(wrong[:_MOST_NAMED])}{', ...' * (len(wrong) > _MOST_NAMED)}" if wrong else ""
 
 
 def _atom_name(structure: Structure, row: int) -> str:

@@ -22,7 +22,10 @@ from structdiff.errors import InputError, nearest_match
 PEPTIDE, DNA, RNA, OTHER = "peptide", "dna", "rna", "other"
 AROMATIC = 4
 
-#: Heavy atoms that polymer residues lose when they are linked, beside what the CCD says.
+#: Atoms by which residues of polymers are linked.
+_LINKED = {PEPTIDE: ("N", "C"), DNA: ("P", "O3'"), RNA: ("P", "O3'"), OTHER: ()}
+#: Heavy atoms that they lose then, beside what the CCD says, and those that stay where it lets several of one atom go.
+_STAYING = ("O", "OP1", "OP2", "O1P", "O2P")
 _LINK_LEAVING = {PEPTIDE: ("OXT",), DNA: ("OP3",), RNA: ("OP3",), OTHER: ()}
 
 
@@ -132,6 +135,26 @@ def take_atoms(whole: Component, keep: np.ndarray) -> Component:
     fields["bond_orders"] = whole.bond_orders[bond_kept]
     fields["kekule_orders"] = whole.kekule_orders[bond_kept]
     return Component(**fields)
+
+
+def leaving_in_chain(whole: Component) -> np.ndarray:
+    """Which atoms (atom) the links of a polymer take away; what leaves for links of side chains (OD2 of OCS) stays.
+
+    A carboxyl or phosphate loses one atom, also where the CCD lets any of its oxygens go.
+    """
+    near, names = whole.neighbours(), whole.atom_names.tolist()
+    gone = np.zeros(len(whole), bool)
+    for linked in (names.index(name) for name in _LINKED[whole.kind] if name in names):
+        leaving = [row for row in near[linked] if whole.leaving[row] and len(near[row]) == 1]
+        if len(leaving) > 1:
+            usual = _LINK_LEAVING[whole.kind]
+            leaving = [min(leaving, key=lambda row: (names[row] not in usual, names[row] in _STAYING, row))]
+        leaving += [row for row in near[linked] if whole.leaving[row] and len(near[row]) > 1]
+        while leaving:
+            atom = leaving.pop()
+            gone[atom] = True
+            leaving += [row for row in near[atom] if whole.leaving[row] and not gone[row] and row != linked]
+    return gone
 
 
 @lru_cache(maxsize=4096)

@@ -45,22 +45,24 @@ class OpenStereoWarning(UserWarning):
 
 def from_smiles(smiles: str, name: str, called: str = "") -> Component:
     """See ``components.component_from_smiles``."""
+    called = called or name
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False) if smiles.strip() else None
         if mol is None:
-            raise InputError("this SMILES cannot be parsed", key=name, found=smiles)
-        _sanitize(mol, name, f"SMILES {smiles!r}")
+            raise InputError("this SMILES cannot be parsed", key=called, found=smiles)
+        _sanitize(mol, called, f"SMILES {smiles!r}")
         mol = Chem.RemoveHs(mol)
         Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
-        _require_one_molecule(mol, name, repr(smiles))
+        _require_one_molecule(mol, called, repr(smiles))
         canonical, names = Chem.MolToSmiles(mol), _numbered_names(mol)
-        positions = _conformer(mol, called or name)
-        _tell_open_stereo(mol, names, positions, called or name)
-        return _component_of(mol, name, names, positions, canonical)
+        positions = _conformer(mol, called)
+        _tell_open_stereo(mol, names, positions, called)
+        return _component_of(mol, name, names, positions, canonical, called)
 
 
 def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
     """See ``components.component_from_sdf``."""
+    called = called or name
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -73,18 +75,18 @@ def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
         draft = Chem.MolFromMolBlock(blocks[0], sanitize=False, removeHs=False)
         if draft is None or draft.GetNumAtoms() == 0:
             raise InputError("no valid molecule block in this SDF", path=path)
-        _sanitize(draft, name, str(path))
+        _sanitize(draft, called, str(path))
         mol = Chem.MolFromMolBlock(blocks[0], removeHs=False)
         has_positions = mol.GetConformer().Is3D() and np.ptp(mol.GetConformer().GetPositions(), axis=0).all()
         if has_positions:
             Chem.AssignStereochemistryFrom3D(mol)
         mol = Chem.RemoveHs(mol)
-        _require_one_molecule(mol, name, str(path))
+        _require_one_molecule(mol, called, str(path))
         names = _file_names(mol) or _numbered_names(mol)
-        positions = mol.GetConformer().GetPositions() if has_positions else _conformer(mol, called or name)
+        positions = mol.GetConformer().GetPositions() if has_positions else _conformer(mol, called)
         if not has_positions:
-            _tell_open_stereo(mol, names, positions, called or name)
-        return _component_of(mol, name, names, positions, Chem.MolToSmiles(mol))
+            _tell_open_stereo(mol, names, positions, called)
+        return _component_of(mol, name, names, positions, Chem.MolToSmiles(mol), called)
 
 
 def with_conformer(component: Component) -> Component:
@@ -123,24 +125,24 @@ def to_rdkit(component: Component, positions: np.ndarray | None = None, *, with_
     return mol.GetMol()
 
 
-def _sanitize(mol: Chem.Mol, name: str, source: str) -> None:
+def _sanitize(mol: Chem.Mol, called: str, source: str) -> None:
     problems = Chem.DetectChemistryProblems(mol)
     if problems:
-        raise InputError(f"{source} is not a possible molecule: {problems[0].Message()}", key=name)
+        raise InputError(f"{source} is not a possible molecule: {problems[0].Message()}", key=called)
     Chem.SanitizeMol(mol)
 
 
-def _require_one_molecule(mol: Chem.Mol, name: str, source: str) -> None:
+def _require_one_molecule(mol: Chem.Mol, called: str, source: str) -> None:
     if not any(atom.GetAtomicNum() > 1 for atom in mol.GetAtoms()):
-        raise InputError(f"{source} has no heavy atom, so it cannot be modelled", key=name)
+        raise InputError(f"{source} has no heavy atom, so it cannot be modelled", key=called)
     wildcard = next((atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0), None)
     if wildcard is not None:
-        raise InputError(f"{source} holds a wildcard atom (*); every atom needs an element", key=name)
+        raise InputError(f"{source} holds a wildcard atom (*); every atom needs an element", key=called)
     fragments = len(Chem.GetMolFrags(mol))
     if fragments > 1:
-        raise InputError(f"{source} holds {fragments} separate molecules; give each as a ligand of its own", key=name)
+        raise InputError(f"{source} holds {fragments} separate molecules; give each as a ligand of its own", key=called)
     if mol.GetNumAtoms() > _MAX_ATOMS:
-        raise InputError(f"{source} has {mol.GetNumAtoms()} atoms; a ligand may have {_MAX_ATOMS}", key=name)
+        raise InputError(f"{source} has {mol.GetNumAtoms()} atoms; a ligand may have {_MAX_ATOMS}", key=called)
 
 
 def _conformer(mol: Chem.Mol, called: str) -> np.ndarray:
@@ -195,8 +197,14 @@ def _open_stereo(mol: Chem.Mol) -> Iterator[tuple[int, ...]]:
             bond = mol.GetBondWithIdx(place.centeredOn)
             ends = (bond.GetBeginAtom(), bond.GetEndAtom())
             # The hydrogen of an imine or amidine is not modelled: both forms are the same atoms.
-            if not any(atom.GetAtomicNum() == 7 and atom.GetTotalNumHs() for atom in ends):
+            imine = any(atom.GetAtomicNum() == 7 and atom.GetTotalNumHs() for atom in ends)
+            if not imine and not any(map(_is_cumulated, ends)):
                 yield tuple(atom.GetIdx() for atom in ends)
+
+
+def _is_cumulated(atom: Chem.Atom) -> bool:
+    """Whether two double bonds meet at an atom, as in allenes, whose hand SMILES does not write."""
+    return sum(bond.GetBondType() == Chem.BondType.DOUBLE for bond in atom.GetBonds()) > 1
 
 
 def _has_like_oxygens(centre: Chem.Atom) -> bool:
@@ -254,14 +262,14 @@ def _has_hand(atom: Chem.Atom) -> bool:
 
 
 def _component_of(
-    mol: Chem.Mol, name: str, atom_names: list[str], positions: np.ndarray, canonical_smiles: str
+    mol: Chem.Mol, name: str, atom_names: list[str], positions: np.ndarray, canonical_smiles: str, called: str
 ) -> Component:
     kekulized = Chem.Mol(mol)
     Chem.Kekulize(kekulized, clearAromaticFlags=True)
     orders = {Chem.BondType.SINGLE: 1, Chem.BondType.DOUBLE: 2, Chem.BondType.TRIPLE: 3, Chem.BondType.DATIVE: 1}
     unusual = next((b.GetBondType() for b in kekulized.GetBonds() if b.GetBondType() not in orders), None)
     if unusual is not None:
-        raise InputError("this molecule has a bond of a kind that cannot be modelled", key=name, found=str(unusual))
+        raise InputError("this molecule has a bond of a kind that cannot be modelled", key=called, found=str(unusual))
     kekule = np.array([orders[bond.GetBondType()] for bond in kekulized.GetBonds()], np.uint8)
     aromatic = np.array([bond.GetIsAromatic() for bond in mol.GetBonds()], bool)
     ends = [sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())) for bond in mol.GetBonds()]

@@ -217,11 +217,19 @@ def _natural(path: Path | None, progress: OnProgress) -> tuple[NaturalChains | N
 def _write(found: Evaluation, out: Path, provenance: dict[str, Any]) -> None:
     from structdiff.evaluation.plots import plots_of
     from structdiff.evaluation.report import report_page
-    from structdiff.evaluation.result_files import RESULT_FILE, TABLE_FILE, write_result, write_table
+    from structdiff.evaluation.result_files import (
+        LIGANDS_FILE,
+        RESULT_FILE,
+        TABLE_FILE,
+        write_ligands,
+        write_result,
+        write_table,
+    )
     from structdiff.structure.files import write_atomically
 
     out.mkdir(parents=True, exist_ok=True)
     write_table(found, out / TABLE_FILE)
+    write_ligands(found, out / LIGANDS_FILE)
     plots = plots_of(found)
     for name, data in plots.items():
         write_atomically(out / f"{name}.png", data)

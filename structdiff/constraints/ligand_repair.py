@@ -1,45 +1,126 @@
-"""Ligands drawn with the wrong hand: mirrored where most centres are inverted, laid anew where some stay so.
+"""Ligands drawn wrong: mirrored where most centres are inverted, turned about bonds that are E for Z, or laid anew.
 
-Centres that rings fuse cannot be turned over one at a time: the rings hold them.
+Centres that rings fuse cannot be turned over one at a time: the rings hold them. The same holds for double bonds within
+rings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 
 from structdiff.chemistry.components import component
+from structdiff.chemistry.double_bonds import cosine_of_torsion
 from structdiff.constraints.stereochemistry import Stereochemistry, signed_volumes
+from structdiff.geometry.distances import unit
 from structdiff.geometry.superposition import superposed
+from structdiff.geometry.torsions import torsion
+from structdiff.structure.local_geometry import structure_double_bonds
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Float
 
 _FEWEST_MIRRORED = 2  # centres: a single one is moved less by turning it over
+_LEAST_FLAT = 0.5  # cosine of the torsion about a double bond: twisted more it is turned too
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TurnableBond:
+    """A double bond that is E or Z: rows of four atoms as in ``DoubleBonds``, which of both it is, and what turns.
+
+    side (atom): the atoms of the smaller side, where it is in no ring and all of it may move, else None.
+    """
+
+    atoms: np.ndarray  # int64 (4,)
+    cis: bool
+    side: Bool[np.ndarray, " atom"] | None
+
+    def is_wrong(self, positions: Float[torch.Tensor, "atom 3"]) -> bool:
+        """Whether it has the other form at positions (Å), or is twisted between both."""
+        cosine = float(cosine_of_torsion(positions.numpy()[self.atoms]))
+        return cosine * (1 if self.cis else -1) < _LEAST_FLAT
+
+
+def turnable_bonds(structure: Structure, free: Bool[torch.Tensor, " atom"]) -> list[TurnableBond]:
+    """The double bonds that are E or Z and have an atom that may move."""
+    found = structure_double_bonds(structure)
+    near: dict[int, list[int]] = defaultdict(list)
+    for first, second in zip(structure.bonds.atom_1.tolist(), structure.bonds.atom_2.tolist(), strict=True):
+        near[first].append(second)
+        near[second].append(first)
+    may_move = free.numpy()
+    bonds = []
+    for atoms, cis in zip(found.atoms, found.cis.tolist(), strict=True):
+        if may_move[atoms].any():
+            sides = [_beyond(near, int(there), int(here)) for here, there in (atoms[1:3], atoms[2:0:-1])]
+            turning = [side for side in sides if side is not None and may_move[side].all()]
+            side = np.isin(np.arange(len(may_move)), min(turning, key=len)) if turning else None
+            bonds.append(TurnableBond(atoms=atoms, cis=cis, side=side))
+    return bonds
+
+
+def _beyond(near: dict[int, list[int]], atom: int, before: int) -> list[int] | None:
+    """Rows of all atoms on the far side of a bond, ``atom`` included; None where a ring leads back."""
+    seen, waiting = {atom}, [atom]
+    while waiting:
+        here = waiting.pop()
+        for other in near[here]:
+            if here != atom and other == before:
+                return None
+            if other != before and other not in seen:
+                seen.add(other)
+                waiting.append(other)
+    return sorted(seen)
+
+
+def turned_back(positions: Float[torch.Tensor, "atom 3"], bonds: list[TurnableBond]) -> Float[torch.Tensor, "atom 3"]:
+    """Positions (Å) with the smaller side of each wrong double bond turned about it until it is right."""
+    positions = positions.clone()
+    for bond in bonds:
+        if bond.side is None or not bond.is_wrong(positions):
+            continue
+        a, b, c, d = positions[torch.from_numpy(bond.atoms)]
+        axis = unit(c - b)
+        side = torch.from_numpy(bond.side)
+        angle = (0.0 if bond.cis else torch.pi) - float(torsion(a, b, c, d))
+        # Looking from b to c the torsion grows as the side of c turns clockwise, or that of b counterclockwise.
+        turn = angle if bool(side[bond.atoms[2]]) else -angle
+        rotation = torch.from_numpy(Rotation.from_rotvec(turn * axis.numpy()).as_matrix())
+        positions[side] = (positions[side] - b) @ rotation.T + b
+    return positions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HandedLigand:
-    """One component of a ligand: rows of its atoms, its ideal conformer (Å), and which handed quadruples are its."""
+    """One component of a ligand: its atoms, its ideal conformer (Å), and its handed quadruples and double bonds."""
 
     rows: Bool[torch.Tensor, " atom"]
     ideal: Float[torch.Tensor, "own 3"]
     handed: Bool[torch.Tensor, " quadruple"]
+    double_bonds: tuple[TurnableBond, ...]
 
 
 def handed_ligands(
-    structure: Structure, model: Stereochemistry, free: Bool[torch.Tensor, " atom"]
+    structure: Structure,
+    model: Stereochemistry,
+    free: Bool[torch.Tensor, " atom"],
+    double_bonds: Sequence[TurnableBond] = (),
 ) -> list[HandedLigand]:
-    """The components of ligands that have handed centres and of which every atom may move."""
-    return list(_handed_ligands(structure, model, free))
+    """The components of ligands that have handed centres or such bonds, and of which every atom may move."""
+    return list(_handed_ligands(structure, model, free, double_bonds))
 
 
-def _handed_ligands(structure: Structure, model: Stereochemistry, free: torch.Tensor) -> Iterator[HandedLigand]:
+def _handed_ligands(
+    structure: Structure, model: Stereochemistry, free: torch.Tensor, double_bonds: Sequence[TurnableBond]
+) -> Iterator[HandedLigand]:
     centres = structure.atoms.residue[model.quadruples[: model.num_handed, 0].numpy()]
+    bonded = [int(structure.atoms.residue[bond.atoms[0]]) for bond in double_bonds]
     kinds = structure.chains.kind[structure.residues.chain]
-    for residue in np.unique(centres).tolist():
+    for residue in sorted({*centres.tolist(), *bonded}):
         span = structure.residue_atoms(residue)
         if kinds[residue] != ChainKind.LIGAND or not bool(free[span].all()):
             continue
@@ -49,7 +130,10 @@ def _handed_ligands(structure: Structure, model: Stereochemistry, free: torch.Te
         rows = torch.zeros(len(structure.atoms), dtype=torch.bool)
         rows[span] = True
         yield HandedLigand(
-            rows=rows, ideal=torch.from_numpy(ideal).double(), handed=torch.from_numpy(centres == residue)
+            rows=rows,
+            ideal=torch.from_numpy(ideal).double(),
+            handed=torch.from_numpy(centres == residue),
+            double_bonds=tuple(bond for bond, own in zip(double_bonds, bonded, strict=True) if own == residue),
         )
 
 
@@ -67,6 +151,18 @@ def mirrored_back(
             normal = torch.linalg.svd(own - middle, full_matrices=False)[2][2]
             positions[ligand.rows] = own - 2 * ((own - middle) @ normal)[:, None] * normal
     return positions
+
+
+def stuck_ligands(
+    model: Stereochemistry, positions: Float[torch.Tensor, "atom 3"], ligands: list[HandedLigand]
+) -> list[HandedLigand]:
+    """The ligands of which a centre or a double bond is wrong at positions (Å)."""
+    wrong = inverted(model, positions)
+    return [
+        ligand
+        for ligand in ligands
+        if bool(wrong[ligand.handed].any()) or any(bond.is_wrong(positions) for bond in ligand.double_bonds)
+    ]
 
 
 def inverted(model: Stereochemistry, positions: Float[torch.Tensor, "atom 3"]) -> Bool[torch.Tensor, " quadruple"]:

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from structdiff.constraints.descent import Descent
-from structdiff.constraints.ligand_repair import HandedLigand, handed_ligands, inverted, laid_anew, mirrored_back
+from structdiff.constraints.ligand_repair import (
+    HandedLigand,
+    TurnableBond,
+    handed_ligands,
+    laid_anew,
+    mirrored_back,
+    stuck_ligands,
+    turnable_bonds,
+    turned_back,
+)
 from structdiff.constraints.loop_choice import with_chosen_loops
 from structdiff.constraints.minimiser import minimise
 from structdiff.constraints.repair import part_coinciding, restore_hands
@@ -109,8 +118,9 @@ def relax(
     )
     source = positions.detach().cpu().double()
     settings = settings or Relaxation()
-    ligands = handed_ligands(structure, model, free)
-    done = torch.stack([_relax_right(model, own, free, settings, images, ligands) for own in source])
+    double_bonds = turnable_bonds(structure, free)
+    ligands = handed_ligands(structure, model, free, double_bonds)
+    done = torch.stack([_relax_right(model, own, free, settings, images, ligands, double_bonds) for own in source])
     finished = torch.where(free.to(positions.device)[:, None], done.to(positions), positions.detach())
     return _report(model, source, finished, free)
 
@@ -122,12 +132,12 @@ def _relax_right(
     settings: Relaxation,
     images: Images | None,
     ligands: list[HandedLigand],
+    double_bonds: list[TurnableBond],
 ) -> Float[Tensor, "atom 3"]:
-    """Relaxed positions (Å); ligands that stay inverted somewhere are laid anew, and relaxed from there."""
-    sampled = mirrored_back(model, sampled, ligands)
+    """Relaxed positions (Å); ligands that stay wrong somewhere are laid anew, and relaxed from there."""
+    sampled = turned_back(mirrored_back(model, sampled, ligands), double_bonds)
     found = _relax_one(model, sampled, free, settings, images)
-    wrong = inverted(model, found)
-    stuck = [ligand for ligand in ligands if bool(wrong[ligand.handed].any())]
+    stuck = stuck_ligands(model, found, ligands)
     if not stuck:
         return found
     for ligand in stuck:

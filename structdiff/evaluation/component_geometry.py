@@ -1,4 +1,4 @@
-"""Bonds, angles and stereocentres inside residues, nucleotides and ligands, against each component's ideal conformer.
+"""Bonds and angles inside residues, nucleotides and ligands, against each component's ideal conformer.
 
 The backbone of proteins is left to Engh & Huber (``covalent``); this is for side chains, nucleic acids and ligands.
 Side chains of the standard amino acids are held against the medians of high-resolution chains of the training split,
@@ -19,64 +19,43 @@ import numpy as np
 
 from structdiff.chemistry.components import PEPTIDE, Component, component
 from structdiff.chemistry.residues import BACKBONE_ATOMS, PROTEIN_THREE_TO_ONE
-from structdiff.evaluation.internal_coordinates import bond_angle, signed_volume
+from structdiff.evaluation.internal_coordinates import bond_angle
 from structdiff.structure.tables import ChainKind, Structure
 
 BOND_SIGMA, WIDE_BOND_SIGMA = 0.02, 0.03  # Å
 ANGLE_SIGMA, WIDE_ANGLE_SIGMA = np.radians(2.5), np.radians(3.0)
 SIDE_CHAIN_FILE = "side_chains.json"
 SIGMA_LIMIT = 4.0
-_FLAT = 0.3  # Å³: a centre flatter than this has no hand
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentGeometry:
-    """Shares of bonds and angles over 4 sigma off their targets, and of right stereocentres.
-
-    wrong_centres: rows of the atoms whose handedness is not that of their component, CA of amino acids included. Shares
-    are NaN where there is nothing to judge.
-    """
+    """Shares of bonds and angles over 4 sigma off their targets; NaN where there is nothing to judge."""
 
     bonds_over_4_sigma: float
     angles_over_4_sigma: float
-    stereocentres_right: float
-    wrong_centres: np.ndarray
 
 
 def component_geometry(structure: Structure) -> ComponentGeometry:
-    """How well side chains, nucleotides and ligands keep the bonds, angles and handedness of their components."""
-    bonds, angles, right, centres = [], [], [], []
+    """How well side chains, nucleotides and ligands keep the bonds and angles of their components."""
+    bonds, angles = [], []
     for name, rows in _placed(structure):
-        definition = component(name, structure.components)
-        topology = _topology(definition)
-        ideal, found = definition.ideal_positions.astype(np.float64), _positions(structure, rows)
-        length, angle = _measured(topology, found)
+        topology = _topology(component(name, structure.components))
+        length, angle = _measured(topology, _positions(structure, rows))
         bonds.append(((length - topology.lengths) / topology.bond_sigma).ravel())
         angles.append(((angle - topology.openings) / topology.angle_sigma).ravel())
-        a, b, c, d = topology.centres.T
-        hand, wanted = (signed_volume(p[..., a, :], *(p[..., k, :] for k in (b, c, d))) for p in (found, ideal))
-        known = np.isfinite(hand) & (np.abs(wanted) > _FLAT)
-        right.append((np.sign(hand) == np.sign(wanted))[known] & (np.abs(hand[known]) > _FLAT))
-        centres.append(np.broadcast_to(rows[:, a], hand.shape)[known])
-    good = np.concatenate(right) if right else np.zeros(0, bool)
-    return ComponentGeometry(
-        bonds_over_4_sigma=_share_over_limit(bonds),
-        angles_over_4_sigma=_share_over_limit(angles),
-        stereocentres_right=float(good.mean()) if len(good) else float("nan"),
-        wrong_centres=np.concatenate(centres)[~good] if len(good) else np.zeros(0, np.int64),
-    )
+    return ComponentGeometry(bonds_over_4_sigma=_share_over_limit(bonds), angles_over_4_sigma=_share_over_limit(angles))
 
 
 @dataclass(frozen=True, eq=False)
 class _Topology:
-    """Rows of a component's atoms: bonds (bond, 2), angles (angle, 3) and centres with three neighbours (centre, 4).
+    """Rows of a component's atoms: bonds (bond, 2) and angles (angle, 3).
 
     lengths (Å) and openings (radian) are the targets of bonds and angles.
     """
 
     bonds: np.ndarray
     angles: np.ndarray
-    centres: np.ndarray
     lengths: np.ndarray
     openings: np.ndarray
     bond_sigma: float = WIDE_BOND_SIGMA
@@ -93,12 +72,10 @@ def _topology(definition: Component) -> _Topology:
     angles = [
         (a, b, c) for b in range(len(names)) for a in near[b] for c in near[b] if a < c and not {a, b, c} <= backbone
     ]
-    centres = [(row, *near[row][:3]) for row in np.flatnonzero(definition.stereo).tolist() if len(near[row]) >= 3]
     nothing = np.zeros(0)
     topology = _Topology(
         bonds=np.array(bonds, np.int64).reshape(-1, 2),
         angles=np.array(angles, np.int64).reshape(-1, 3),
-        centres=np.array(centres, np.int64).reshape(-1, 4),
         lengths=nothing,
         openings=nothing,
     )

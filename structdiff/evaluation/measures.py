@@ -21,6 +21,7 @@ from structdiff.evaluation.interface import hotspots_touched, interface
 from structdiff.evaluation.motif import motif_deviation
 from structdiff.evaluation.posebusters import checks_passed
 from structdiff.evaluation.ramachandran import ramachandran
+from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.evaluation.subject import Subject
 from structdiff.evaluation.validity import validity
 from structdiff.structure.tables import ChainKind
@@ -41,7 +42,7 @@ def validity_values(subject: Subject) -> dict[str, float]:
         "clashes_per_100": clashes(structure).per_100_residues,
         "component_bonds_over_4_sigma": inside.bonds_over_4_sigma,
         "component_angles_over_4_sigma": inside.angles_over_4_sigma,
-        "stereocentres_right": inside.stereocentres_right,
+        "stereocentres_right": stereocentres(structure).share_right,
     }
 
 

@@ -17,7 +17,7 @@ from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.summary import Summary
 from structdiff.structure.files import write_atomically
 
-RESULT_FILE, TABLE_FILE = "evaluation.json", "structures.csv"
+RESULT_FILE, TABLE_FILE, LIGANDS_FILE = "evaluation.json", "structures.csv", "ligands.csv"
 
 
 def used_metrics(evaluation: Evaluation) -> list[str]:
@@ -35,6 +35,20 @@ def write_table(evaluation: Evaluation, path: Path) -> Path:
     for row in evaluation.rows:
         cells = [_number(row.values[name]) if name in row.values else "" for name in names]
         writer.writerow([row.name, row.path, *cells, *([row.nearest_reference] if named_reference else [])])
+    return write_atomically(path, text.getvalue())
+
+
+def write_ligands(evaluation: Evaluation, path: Path) -> Path | None:
+    """A CSV file with a row for each ligand of the references; without any, that of an earlier run is removed."""
+    found = [(row.name, *each) for row in evaluation.rows for each in row.ligands]
+    if not found:
+        path.unlink(missing_ok=True)
+        return None
+    text = io.StringIO()
+    rows = [{"structure": name} | _ligand(pose, averaged) for name, pose, averaged in found]
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | {"averaged": str(row["averaged"]).lower()} for row in rows)
     return write_atomically(path, text.getvalue())
 
 

@@ -12,7 +12,7 @@ from structdiff.evaluation.internal_coordinates import signed_volume
 from structdiff.structure.local_geometry import structure_geometry
 from structdiff.structure.tables import Structure
 
-_SMALLEST_SHARE = 0.2  # of the ideal volume: a centre flatter than this has no hand
+_FLAT = 0.3  # Å³, a tenth of what is ideal: a centre flatter than this has no hand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,11 @@ class Stereocentres:
     right: np.ndarray
     unknown: np.ndarray
 
+    @property
+    def share_right(self) -> float:
+        """The share of right ones; NaN where there is nothing to judge."""
+        return float(self.right.mean()) if len(self.right) else float("nan")
+
 
 def stereocentres(structure: Structure) -> Stereocentres:
     """The stereocentres of all residues and ligands of which the three judging neighbours are resolved, in order."""
@@ -33,7 +38,7 @@ def stereocentres(structure: Structure) -> Stereocentres:
     judged = ideal.chiral_stereo & structure.atoms.resolved[ideal.chiral].all(1)
     centres, wanted = ideal.chiral[judged], ideal.chiral_volumes[judged].astype(np.float64)
     hand = signed_volume(*(structure.atoms.positions[centres[:, k]].astype(np.float64) for k in range(4)))
-    right = hand * np.sign(wanted) > _SMALLEST_SHARE * np.abs(wanted)
+    right = hand * np.sign(wanted) > _FLAT
     order = np.argsort(centres[:, 0], kind="stable")
     names = structure.residues.name
     unsound = [name for name in np.unique(names) if _is_unsound(component(str(name), structure.components))]

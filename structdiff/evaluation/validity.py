@@ -31,6 +31,7 @@ from structdiff.evaluation.descriptors import (
 from structdiff.evaluation.knots import knotted_share
 from structdiff.evaluation.ramachandran import ramachandran
 from structdiff.evaluation.secondary_structure import secondary_structure
+from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.evaluation.summary import Summary, summarise
 from structdiff.structure.tables import Structure
 
@@ -42,8 +43,8 @@ class Validity:
     """The checks of one structure; shares are in [0, 1], NaN where nothing could be judged.
 
     bond_rms (Å), angle_rms and omega_rms (degrees); over_4_sigma: share of bonds or angles further than four Engh &
-    Huber sigma off; component_ and stereocentres_right: see ComponentGeometry; ca_neighbours: share of CA-CA at
-    3.8 ± 0.1 Å; gaps: missing residues, which are no fault; share_l: of residues with CB;
+    Huber sigma off; component_: see ComponentGeometry; stereocentres_right: see Stereocentres; ca_neighbours: share of
+    CA-CA at 3.8 ± 0.1 Å; gaps: missing residues, which are no fault; share_l: of residues with CB;
     mirror_log_odds: see Ramachandran; rg in Å, rg_score in natural standard deviations; sheet: 1 where at least
     six residues are in strands, else 0.
     """
@@ -151,7 +152,7 @@ def validity(structure: Structure) -> Validity:
         clashes_per_100=clashes(structure).per_100_residues,
         component_bonds_over_4_sigma=inside.bonds_over_4_sigma,
         component_angles_over_4_sigma=inside.angles_over_4_sigma,
-        stereocentres_right=inside.stereocentres_right,
+        stereocentres_right=stereocentres(structure).share_right,
     )
 
 

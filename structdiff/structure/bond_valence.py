@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from structdiff.chemistry.components import OTHER, Component, component
+from structdiff.chemistry.components import OTHER, Component, component, leaving_in_chain
 from structdiff.errors import InputError
 from structdiff.structure.build import POLYMER_LINK, AtomAddress, ChainSequence, leaving_at_bonds, locate
 
@@ -36,7 +36,7 @@ def atoms_that_leave(
         chain, whole = chains[row], component(chains[row].residues[place], components)
         gone = set(dropped.get((row, place), ()))
         if chain.kind in POLYMER_LINK and whole.kind != OTHER:
-            gone |= set(whole.atom_names[whole.leaving].tolist())
+            gone |= set(whole.atom_names[leaving_in_chain(whole)].tolist())
         bonded = {end[2] for bond in bonds for end in bond if locate(chains, end) == (row, place)}
         links = _links(chain, place, name)
         room = _room(whole, name, gone) - links

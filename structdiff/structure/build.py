@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from structdiff.chemistry.components import OTHER, Component, component, take_atoms
+from structdiff.chemistry.components import OTHER, Component, component, leaving_in_chain, take_atoms
 from structdiff.errors import InputError
 from structdiff.structure.tables import AtomTable, BondTable, ChainKind, ChainTable, ResidueTable, Structure
 
@@ -90,7 +90,7 @@ class _Template:
 def _template(whole: Component, polymer: bool, dropped: frozenset[str]) -> _Template:
     gone = np.isin(whole.atom_names, list(dropped))
     if polymer and whole.kind != OTHER:
-        gone |= whole.leaving
+        gone |= leaving_in_chain(whole)
     kept = whole if not gone.any() else take_atoms(whole, ~gone)
     return _Template(kept, kept.atom_index)
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from structdiff.chemistry.components import Component, component
+from structdiff.chemistry.double_bonds import DoubleBonds, component_double_bonds
 from structdiff.chemistry.ideal_geometry import ReferenceGeometry, reference_geometry
 from structdiff.chemistry.linkage import Linkage, polymer_linkage
 from structdiff.structure.tables import ChainKind, Structure
@@ -39,6 +40,22 @@ def structure_geometry(structure: Structure) -> ReferenceGeometry:
     }  # fmt: skip
     groups = tuple(group for part in parts for group in part.planar_groups) + cross.planar_groups()
     return ReferenceGeometry(**columns, planar_groups=groups)
+
+
+def structure_double_bonds(structure: Structure) -> DoubleBonds:
+    """The double bonds of all residues that are E or Z, of which the judging atoms are there, resolved or not."""
+    atoms, cis = [np.zeros((0, 4), np.int64)], [np.zeros(0, bool)]
+    for row, code in enumerate(structure.residues.name.tolist()):
+        whole = component(code, structure.components)
+        found = component_double_bonds(whole)
+        if len(found.atoms):
+            span = structure.residue_atoms(row)
+            place = {name: at for at, name in enumerate(structure.atoms.name[span].tolist(), span.start)}
+            rows = np.array([place.get(str(name), -1) for name in whole.atom_names])[found.atoms]
+            there = (rows >= 0).all(axis=1)
+            atoms.append(rows[there])
+            cis.append(found.cis[there])
+    return DoubleBonds(atoms=np.concatenate(atoms), cis=np.concatenate(cis))
 
 
 def _residue_parts(structure: Structure) -> Iterator[ReferenceGeometry]:

@@ -27,6 +27,7 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
     if block is None:
         raise InputError("no atoms in this file (no _atom_site category)")
     _complete(block.find_loop("_atom_site.Cartn_x").get_loop())
+    _require_all_listed(block, ends_in_mark=text.rstrip().endswith("#"))
     try:
         structure = gemmi.make_structure_from_block(block)
     except (ValueError, RuntimeError) as error:
@@ -53,6 +54,29 @@ def _complete(atoms: gemmi.cif.Loop) -> None:
         )
     if _ALTERNATE not in atoms.tags:
         atoms.add_columns([_ALTERNATE], value=".")
+
+
+def _require_all_listed(block: gemmi.cif.Block, *, ends_in_mark: bool) -> None:
+    """Raises InputError where the chains or residues listed last have no atoms: the file was cut, between two lines.
+
+    ends_in_mark: its last line is the ``#`` that ends a category, so that this was its end. What is missing amid others
+    was left out by whoever wrote the file.
+    """
+    if ends_in_mark:
+        return
+    places = ["label_asym_id", "label_seq_id"]
+    there = {(row.str(0), row[1]) for row in block.find("_atom_site.", places)}
+    chains = {chain for chain, _ in there}
+    if not chains:
+        return
+    numbered = {chain for chain, place in there if place.isdigit()}
+    asyms = [row.str(0) for row in block.find("_struct_asym.", ["id"])]
+    residues = [(row.str(0), row[1]) for row in block.find("_ma_qa_metric_local.", places)]
+    if asyms and asyms[-1] not in chains:
+        raise InputError(f"this is not a whole mmCIF file: it has no atoms of its last chain, {asyms[-1]}")
+    if residues and residues[-1][0] in numbered and residues[-1] not in there:
+        chain, place = residues[-1]
+        raise InputError(f"this is not a whole mmCIF file: it has no atoms of its last residue, {place} of {chain}")
 
 
 def metadata_of(structure: gemmi.Structure) -> dict[str, object]:

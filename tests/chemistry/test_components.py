@@ -268,3 +268,12 @@ def test_elements():
     assert (len(SYMBOLS), element_symbol(92), element_symbol(200), atomic_number("D")) == (119, "U", "X", 1)
     with pytest.raises(InputError, match="unknown chemical element"):
         atomic_number("Qq")
+
+
+def test_what_is_wrong_with_a_ligand_is_told_with_its_chain():
+    with pytest.raises(InputError, match=r"^ligand B: .*2 separate molecules"):
+        component_from_smiles("[Na+].[Cl-]", "DRG", "ligand B")
+
+
+def test_allenes_are_not_warned_of():
+    component_from_smiles("CC=C=CC", "LIG")  # a warning would be an error

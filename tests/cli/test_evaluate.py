@@ -83,6 +83,21 @@ def test_models_are_held_against_references_of_the_same_name(tmp_path, capsys) -
     assert "targets" not in shown
 
 
+def test_ligands_of_references_have_a_table(tmp_path) -> None:
+    file, out = DATA.parents[1] / "data" / "4i39.cif.gz", tmp_path / "out"
+    arguments = ["evaluate", str(file), "--out", str(out), "--no-clusters", "--quiet"]
+    assert main([*arguments, "--reference", str(file)]) == 0
+    with (out / "ligands.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    (structure,) = json.loads((out / "evaluation.json").read_text())["structures"]
+    assert [row["name"] for row in rows] == [each["name"] for each in structure["ligands"]]
+    assert rows
+    assert {row["structure"] for row in rows} == {structure["name"]}
+    assert float(rows[0]["rmsd"]) < 0.01
+    assert main(arguments) == 0
+    assert not (out / "ligands.csv").exists()
+
+
 def test_structures_without_a_reference_are_named(tmp_path, capsys) -> None:
     references = tmp_path / "references"
     references.mkdir()

@@ -22,6 +22,7 @@ from structdiff.geometry.rotations import random_rotation
 from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
+from structdiff.verdicts import double_bond_verdicts
 from tests.constraints.real_structures import resolved
 
 
@@ -144,6 +145,46 @@ def test_glycosidic_bonds_keep_their_anomer():
         found = stereocentres(glycan.with_positions(positions.numpy()))
         assert len(found.atoms) == 11
         assert found.right.all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        ("O=C(O)/C=C/C(=O)O", r"O=C(O)/C=C\C(=O)O"),
+        (r"CCC/C=C\C/C=C\CCO", r"CCC/C=C/C/C=C\CCO"),
+        ("O=C1/C=C/CCCCCCCCCO1", r"O=C1/C=C\CCCCCCCCCO1"),
+    ],
+)
+def test_a_double_bond_gets_its_own_form_back(asked, drawn):
+    """About a chain's bond the smaller side is turned; in a ring, the whole is laid anew."""
+    ligand = build_structure(
+        [ChainSequence(name="L", kind=ChainKind.LIGAND, residues=("LIG",))],
+        components={"LIG": component_from_smiles(asked, "LIG")},
+    )
+    other = component_from_smiles(drawn, "LIG")
+    assert other.atom_names.tolist() == ligand.atoms.name.tolist()
+    (wrong,) = double_bond_verdicts(ligand.with_positions(other.ideal_positions))
+    assert not wrong.met
+    result = relax(ligand, torch.tensor(other.ideal_positions)[None])
+    (verdict,) = double_bond_verdicts(ligand.with_positions(result.positions[0].numpy()))
+    assert verdict.met
+    assert float(result.worst.bond) < 0.05
+
+
+def test_a_double_bond_of_a_modified_residue_gets_its_own_form_back():
+    """Dehydrobutyrine is Z; only its methyl turns, the chain stays."""
+    chain = build_structure([ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ALA", "DBU", "ALA"))])
+    start = relax(chain, jolted(chain, 1.0)).positions
+    assert double_bond_verdicts(chain.with_positions(start[0].numpy()))[0].met
+    mirrored = start.clone()
+    rows = {name: row for row, name in enumerate(chain.atoms.name.tolist()) if chain.atoms.residue[row] == 1}
+    cb, ca, cg = (start[0, rows[name]] for name in ("CB", "CA", "CG"))
+    axis = (cb - ca) / (cb - ca).norm()
+    mirrored[0, rows["CG"]] = 2 * (cb + axis * ((cg - cb) @ axis)) - cg
+    (wrong,) = double_bond_verdicts(chain.with_positions(mirrored[0].numpy()))
+    assert wrong.reached == "0 of 1 bonds, wrong: A/2/CA=CB"
+    result = relax(chain, mirrored)
+    assert double_bond_verdicts(chain.with_positions(result.positions[0].numpy()))[0].met
 
 
 def test_one_inverted_stereocentre_is_restored():

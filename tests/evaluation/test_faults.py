@@ -5,10 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from structdiff.chemistry.components import component
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.descriptors import radius_of_gyration_score
+from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.evaluation.validity import backbone_validity, validity
+from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.tables import ChainKind
 
 HIGHER_IS_WORSE = (
     "bond_over_4_sigma", "angle_over_4_sigma", "twisted_peptides", "cis_other", "chain_breaks", "clashes_per_100",
@@ -212,3 +216,15 @@ def test_clashes_need_bonds(ubiquitin):
 
 def test_residues_in_one_place_have_no_size():
     assert np.isnan(radius_of_gyration_score(Backbone.from_arrays(np.zeros((9, 4, 3)))))
+
+
+def test_oxygens_that_only_a_proton_tells_apart_have_no_hand():
+    """The dictionary calls PB of ATP a stereocentre; its two oxygens may have either name."""
+    atp = build_structure([ChainSequence(name="L", kind=ChainKind.LIGAND, residues=("ATP",))])
+    positions = component("ATP").ideal_positions.copy()
+    rows = [component("ATP").atom_index[name] for name in ("O1B", "O2B")]
+    positions[rows] = positions[rows[::-1]]
+    found = stereocentres(atp.with_positions(positions))
+    assert found.share_right == 1
+    assert len(found.atoms) == 4
+    assert stereocentres(atp.with_positions(-positions)).share_right == 0

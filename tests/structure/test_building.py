@@ -180,3 +180,28 @@ def test_bonds_that_are_there_need_no_room():
     peptide = (("A", 1, "C"), ("A", 2, "N"))
     disulfide = (("A", 1, "SG"), ("A", 2, "SG"))
     assert len(bonded("CC", peptide, disulfide, disulfide[::-1]).bonds) == len(bonded("CC", disulfide).bonds)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "kept", "gone"),
+    [
+        (ChainKind.PROTEIN, "OCS", {"OD1", "OD2", "OD3", "O"}, {"OXT"}),
+        (ChainKind.PROTEIN, "FGA", {"OE1", "OE2", "O"}, {"OXT"}),
+        (ChainKind.DNA, "8OG", {"OP1", "OP2"}, {"OP3"}),
+        (ChainKind.RNA, "5OC", {"OP1", "OP2"}, {"OP3"}),
+        (ChainKind.PROTEIN, "SEP", {"O1P", "O2P", "O3P"}, {"OXT"}),
+    ],
+)
+def test_a_link_takes_away_what_is_at_the_link(kind, code, kept, gone):
+    """The dictionary also names what leaves for other links, and any oxygen of a phosphate."""
+    beside = {ChainKind.PROTEIN: "ALA", ChainKind.DNA: "DA", ChainKind.RNA: "A"}[kind]
+    made = build_structure([ChainSequence(name="A", kind=kind, residues=(beside, code, beside))])
+    names = set(made.atoms.name[made.residue_atoms(1)].tolist())
+    assert kept <= names
+    assert not gone & names
+
+
+def test_a_link_of_a_side_chain_takes_away_what_leaves_there():
+    chain = ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ALA", "FGA", "ALA", "LYS"))
+    made = build_structure([chain], bonds=[(("A", 2, "CD"), ("A", 4, "NZ"))])
+    assert "OE2" not in made.atoms.name[made.residue_atoms(1)].tolist()

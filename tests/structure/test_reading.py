@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.structure.files import read_structure
+from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.files import read_structure, write_structure
 from structdiff.structure.tables import ChainKind
 from tests.structure.comparison import CIF_FILES, DATA, PDB_FILES, named_bonds
 
@@ -306,3 +307,22 @@ def test_only_waters(tmp_path):
     with pytest.raises(InputError, match="no atoms"):
         read_structure(path)
     assert len(read_structure(path, keep_waters=True).atoms) == 1
+
+
+@pytest.mark.parametrize(
+    ("ion", "lacking"), [((), "last residue, 4 of A"), (("ZN",), "last chain, B")], ids=["residue", "chain"]
+)
+def test_a_file_that_is_cut_between_lines_is_told(tmp_path, ion, lacking):
+    chains = [ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("GLY", "ALA", "SER", "GLY"))]
+    chains += [ChainSequence(name="B", kind=ChainKind.LIGAND, residues=(name,)) for name in ion]
+    made = build_structure(chains)
+    places = np.arange(3 * len(made.atoms), dtype=np.float32).reshape(-1, 3)
+    path = tmp_path / "cut.cif"
+    write_structure(made.with_positions(places), path, confidence=True)
+    whole = path.read_text().rstrip().splitlines(keepends=True)
+    assert read_structure(path).atoms.resolved.all()
+    path.write_text("".join(whole[: -1 if ion else -int((made.atoms.residue == 3).sum())]))
+    with pytest.raises(InputError, match=f"not a whole mmCIF file: it has no atoms of its {lacking}$"):
+        read_structure(path)
+    path.write_text(path.read_text() + "#\n")  # as programs end a file that they have written whole
+    assert read_structure(path).atoms.resolved.any()
