@@ -35,14 +35,20 @@ def expected_radius_of_gyration(num_residues: int) -> float:
 def radius_of_gyration_score(backbone: Backbone) -> float:
     """How large a chain is for its length, in standard deviations of log(Rg) among natural chains; 0 is typical.
 
-    NaN for what has no size: fewer than two residues, or all in one place.
+    Of several chains the mean of what each is by itself. NaN where none has a size: fewer than two residues, or all in
+    one place.
     """
-    law = _size_law()
-    count = int(np.isfinite(backbone.positions[:, CA]).all(-1).sum())
-    radius = radius_of_gyration(backbone)
+    scores = [_size_score(backbone.select(backbone.chain == chain)) for chain in np.unique(backbone.chain)]
+    known = [score for score in scores if np.isfinite(score)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _size_score(chain: Backbone) -> float:
+    count = int(np.isfinite(chain.positions[:, CA]).all(-1).sum())
+    radius = radius_of_gyration(chain)
     if count < 2 or radius == 0:
         return float("nan")
-    return float(np.log(radius / expected_radius_of_gyration(count)) / law["sd_log"])
+    return float(np.log(radius / expected_radius_of_gyration(count)) / _size_law()["sd_log"])
 
 
 def contact_order(backbone: Backbone) -> float:

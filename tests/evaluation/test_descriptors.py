@@ -25,6 +25,13 @@ def test_natural_size_is_expected(ubiquitin_backbone):
     assert expected_radius_of_gyration(200) / expected_radius_of_gyration(100) == pytest.approx(2**0.368, rel=0.01)
 
 
+def test_copies_of_a_chain_are_as_large_as_it_is(ubiquitin_backbone):
+    copies = np.concatenate([ubiquitin_backbone.positions + shift for shift in (0.0, 40.0, 80.0)])
+    chain = np.repeat(np.arange(3), len(ubiquitin_backbone))
+    score = radius_of_gyration_score(Backbone.from_arrays(copies, chain))
+    assert score == pytest.approx(radius_of_gyration_score(ubiquitin_backbone))
+
+
 def test_contact_order_tells_helices_from_sheets(coiled_coil, protein_g):
     helix, sheet = (Backbone.from_structure(s) for s in (coiled_coil, protein_g))
     assert contact_order(helix) < 0.15 < contact_order(sheet)

@@ -90,7 +90,7 @@ METRICS = (
            formula="root mean square distance of the CA atoms from their centre"),
     Metric(name="rg_score", label="radius of gyration, natural sd", group=_SHAPE, natural=(-1.1, 3.0),
            formula="log of the radius of gyration over that of a natural chain of the same length (a fitted power "
-           "law), in natural standard deviations; 0 is typical, below is too compact"),
+           "law), in natural standard deviations; 0 is typical, below is too compact; of several chains the mean"),
     Metric(name="contact_order", label="relative contact order", group=_SHAPE, natural=(0.11, 0.30),
            formula="mean separation in sequence of residues in contact (CB within 8 Å), over the chain length",
            source="Plaxco, Simons & Baker, J. Mol. Biol. 277, 985 (1998)"),
