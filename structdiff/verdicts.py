@@ -153,7 +153,7 @@ def design_verdicts(
     planned = user.secondary_structure is None
     found = _fold_verdicts(spec, layout, structure, planned=planned) + _bond_verdicts(spec, layout, structure)
     found += backbone_verdicts(structure, layout)
-    found += handedness_verdicts(structure) + double_bond_verdicts(structure)
+    found += handedness_verdicts(structure) + double_bond_verdicts(structure, layout)
     if is_binder(layout) and any(_polymer_target(layout, spec)):
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:
@@ -289,10 +289,16 @@ def handedness_verdicts(structure: Structure) -> list[Verdict]:
     ]
 
 
-def double_bond_verdicts(structure: Structure) -> list[Verdict]:
-    """Whether every double bond is E or Z as its component has it; none where there is no such bond."""
+def double_bond_verdicts(structure: Structure, layout: Layout | None = None) -> list[Verdict]:
+    """Whether every double bond is E or Z as its component has it; none where there is no such bond.
+
+    In a design (layout) what is held as its file has it is not judged: a chromophore may be the other isomer there.
+    """
     found = structure_double_bonds(structure)
     judged = structure.atoms.resolved[found.atoms].all(1)
+    if layout is not None:
+        held = np.array([residue.group > 0 for residue in layout.residues])
+        judged &= ~held[structure.atoms.residue[found.atoms]].all(1)
     atoms, cis = found.atoms[judged], found.cis[judged]
     if not len(atoms):
         return []

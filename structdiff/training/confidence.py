@@ -61,7 +61,7 @@ class ConfidenceTraining:
     samplings: Sequence[SamplingConfig] = ()
     samples: int = 1
     decoys: Sequence[str] = tuple(KINDS)
-    drawn_share: float = 0.5
+    drawn_share: float = 0.65
     reuse: int = 24
     pool: int = 160
     learning_rate: float = 2e-3

@@ -47,7 +47,7 @@ def samplings(recommended: SamplingConfig) -> tuple[SamplingConfig, ...]:
 
 def task_mix() -> TaskMix:
     """Mostly prediction; structures that are partly given, so that good ones are among those drawn."""
-    return TaskMix(weights={"predict": 0.5, "motif": 0.2, "inpaint": 0.2, "binder": 0.05, "unconditional": 0.05})
+    return TaskMix(weights={"predict": 0.7, "motif": 0.12, "inpaint": 0.12, "binder": 0.03, "unconditional": 0.03})
 
 
 def _prediction() -> TaskMix:

@@ -42,7 +42,7 @@ class Echo:
     def refold(self, complexes, on_progress):
         for each in complexes:
             self.asked.append(each.name)
-            yield Refolded(structure=subject().structure, scores={"refold_plddt": 80.0, "refold_iptm": None})
+            yield Refolded(structure=subject().structure, scores={"refold_plddt": 80.0, "refold_iptm": None}, record={})
 
 
 def test_a_refolded_structure_is_held_beside_the_file():
