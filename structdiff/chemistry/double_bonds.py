@@ -75,15 +75,10 @@ def _with_two_forms(component: Component) -> set[tuple[int, int]]:
     """Rows of the ends, in rising order, of the double bonds whose ends each have two different substituents."""
     from rdkit import Chem, rdBase  # slow to import, and few components need it
 
-    from structdiff.chemistry.ligands import to_rdkit
+    from structdiff.chemistry.ligands import perceived
 
     with rdBase.BlockLogs():
-        mol = to_rdkit(component, with_positions=False)
-        try:
-            Chem.SanitizeMol(mol)
-        except Chem.MolSanitizeException:
-            mol.UpdatePropertyCache(strict=False)
-            Chem.FastFindRings(mol)
+        mol = perceived(component)
         places = [each for each in Chem.FindPotentialStereo(mol) if each.type == Chem.StereoType.Bond_Double]
     bonds = [mol.GetBondWithIdx(each.centeredOn) for each in places]
     return {(min(ends), max(ends)) for ends in ((each.GetBeginAtomIdx(), each.GetEndAtomIdx()) for each in bonds)}

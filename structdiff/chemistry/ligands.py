@@ -92,14 +92,19 @@ def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
 def with_conformer(component: Component) -> Component:
     """The component with RDKit's conformer in place of missing ideal positions."""
     with rdBase.BlockLogs():
-        mol = to_rdkit(component, with_positions=False)
-        try:
-            Chem.SanitizeMol(mol)
-        except Chem.MolSanitizeException:
-            mol.UpdatePropertyCache(strict=False)
-            Chem.FastFindRings(mol)
-        positions = _conformer(mol, component.name)
+        positions = _conformer(perceived(component), component.name)
     return dataclasses.replace(component, ideal_positions=np.asarray(positions, np.float32))
+
+
+def perceived(component: Component) -> Chem.Mol:
+    """An RDKit molecule without positions, sanitized; where RDKit refuses that, its rings and valences are known."""
+    mol = to_rdkit(component, with_positions=False)
+    try:
+        Chem.SanitizeMol(mol)
+    except Chem.MolSanitizeException:
+        mol.UpdatePropertyCache(strict=False)
+        Chem.FastFindRings(mol)
+    return mol
 
 
 def to_rdkit(component: Component, positions: np.ndarray | None = None, *, with_positions: bool = True) -> Chem.Mol:
