@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
-from structdiff.chemistry.double_bonds import cosine_of_torsion
+from structdiff.chemistry.double_bonds import has_form
 from structdiff.constraints.covalent_tables import ORGANIC, covalent_tables
 from structdiff.constraints.energy_descent import Term
 from structdiff.evaluation.backbone import Backbone
@@ -47,7 +47,6 @@ CROP = "target crop"
 _OVERLAP, _SIDE_OVERLAP = 2.8, 2.4
 #: Å: a link between residues that is longer is none; atoms of a main chain that come nearer are inside each other.
 _BREAK, _INSIDE = 2.0, 2.2
-_LEAST_FLAT = 0.5  # cosine of the torsion about a double bond: twisted more it is neither E nor Z
 _MOST_NAMED = 5  # atoms that a verdict lists
 _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
 #: The verdicts on how a motif is held, and on where it lies among the axes of a symmetric design.
@@ -302,7 +301,7 @@ def double_bond_verdicts(structure: Structure, layout: Layout | None = None) -> 
     atoms, cis = found.atoms[judged], found.cis[judged]
     if not len(atoms):
         return []
-    right = cosine_of_torsion(structure.atoms.positions[atoms].astype(np.float64)) * np.where(cis, 1, -1) > _LEAST_FLAT
+    right = has_form(structure.atoms.positions[atoms].astype(np.float64), cis)
     wrong = [f"{_atom_name(structure, b)}={structure.atoms.name[c]}" for _, b, c, _ in atoms[~right].tolist()]
     return [
         Verdict(

@@ -10,6 +10,7 @@ import numpy as np
 
 from structdiff.chemistry.components import AROMATIC, Component
 
+_LEAST_FLAT = 0.5  # cosine of the torsion: a bond that is twisted more is neither E nor Z
 _SMALLEST_RING = 8  # atoms: in smaller rings a double bond has one form only (IUPAC 2006, ST-1.4)
 
 
@@ -35,15 +36,15 @@ def component_double_bonds(component: Component) -> DoubleBonds:
         found = [ends for ends in found if ends in told]
     rows = [(_substituent(component, near, b, c), b, c, _substituent(component, near, c, b)) for b, c in found]
     atoms = np.array(rows, np.int64).reshape(-1, 4)
-    return DoubleBonds(atoms=atoms, cis=is_cis(component.ideal_positions.astype(np.float64)[atoms]))
+    return DoubleBonds(atoms=atoms, cis=_cosine_of_torsion(component.ideal_positions.astype(np.float64)[atoms]) > 0)
 
 
-def is_cis(points: np.ndarray) -> np.ndarray:
-    """Whether the first and the last of four atoms (..., 4, 3) lie on the same side of the bond between."""
-    return cosine_of_torsion(points) > 0
+def has_form(points: np.ndarray, cis: np.ndarray | bool) -> np.ndarray:
+    """Whether the bond between the inner of four atoms (..., 4, 3) is cis or trans as said, and not twisted between."""
+    return _cosine_of_torsion(points) * np.where(cis, 1, -1) > _LEAST_FLAT
 
 
-def cosine_of_torsion(points: np.ndarray) -> np.ndarray:
+def _cosine_of_torsion(points: np.ndarray) -> np.ndarray:
     """Cosine of the torsion of four atoms (..., 4, 3); 0 where three of them lie on a line."""
     a, b, c, d = np.moveaxis(points, -2, 0)
     left, right = np.cross(b - a, c - b), np.cross(c - b, d - c)

@@ -15,7 +15,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from structdiff.chemistry.components import component
-from structdiff.chemistry.double_bonds import cosine_of_torsion
+from structdiff.chemistry.double_bonds import has_form
 from structdiff.constraints.stereochemistry import Stereochemistry, signed_volumes
 from structdiff.geometry.distances import unit
 from structdiff.geometry.superposition import superposed
@@ -25,7 +25,6 @@ from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Float
 
 _FEWEST_MIRRORED = 2  # centres: a single one is moved less by turning it over
-_LEAST_FLAT = 0.5  # cosine of the torsion about a double bond: twisted more it is turned too
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,8 +40,7 @@ class TurnableBond:
 
     def is_wrong(self, positions: Float[torch.Tensor, "atom 3"]) -> bool:
         """Whether it has the other form at positions (Å), or is twisted between both."""
-        cosine = float(cosine_of_torsion(positions.numpy()[self.atoms]))
-        return cosine * (1 if self.cis else -1) < _LEAST_FLAT
+        return not bool(has_form(positions.numpy()[self.atoms], self.cis))
 
 
 def turnable_bonds(structure: Structure, free: Bool[torch.Tensor, " atom"]) -> list[TurnableBond]:
