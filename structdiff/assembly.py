@@ -14,6 +14,7 @@ from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESTYPE_INDEX, R
 from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
+from structdiff.constraints.hydrogen_bonds import with_base_pairs
 from structdiff.constraints.of_design import DesignConstraints, with_asked_distances
 from structdiff.constraints.relaxation import relax
 from structdiff.constraints.residue_torsions import glycine_and_proline
@@ -39,6 +40,7 @@ from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.verdicts import (
     backbone_verdicts,
+    base_pair_verdicts,
     bond_verdicts,
     double_bond_verdicts,
     handedness_verdicts,
@@ -78,9 +80,10 @@ def finished_prediction(
             job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
         ),
         verdicts=(
-            *(proximity_verdict(asked, structure) for asked in job.proximities),
+            *(proximity_verdict(asked, structure) for asked in job.proximities if asked.told),
             *(() if job.templates is None else template_verdicts(job.templates, structure)),
             *bond_verdicts(job.bonds, structure),
+            *(() if job.base_pairs is None else base_pair_verdicts(job.base_pairs, structure)),
             *backbone_verdicts(structure),
             *handedness_verdicts(structure),
             *double_bond_verdicts(structure),
@@ -212,11 +215,12 @@ def _relaxed(
 
 
 def _relaxed_prediction(job: Job, positions: np.ndarray) -> np.ndarray:
-    """Positions after a minimisation that leaves near the network's, and contacts that were asked for as they are."""
-    model = None
-    if contacts := job.contacts_at(positions):
-        model = Stereochemistry.from_structure(job.structure)
+    """Positions after a minimisation near the network's, which keeps contacts asked for and base pairs as they are."""
+    model, contacts = Stereochemistry.from_structure(job.structure), job.contacts_at(positions)
+    if contacts:
         model = with_asked_distances(model, contacts, positions.astype(np.float64), np.flatnonzero(job.visible))
+    if job.base_pairs is not None:
+        model = with_base_pairs(model, job.base_pairs.atoms(job.structure))
     return relax(job.structure, torch.from_numpy(positions)[None], stereochemistry=model).positions[0].numpy()
 
 

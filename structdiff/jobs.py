@@ -20,6 +20,7 @@ from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.helices import PairsOfComplex, pairs_of_complex, with_helices
 from structdiff.features.requests import (
     Proximity,
     complex_bonds,
@@ -57,7 +58,8 @@ class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
     held: motif group of each atom of the structure, 0 where it is free. templates, bonds: those of a prediction, a bond
-    by its name and rows of atoms. symmetry: the structure is one copy of it. spec: what it is drawn under, a fold plan
+    by its name and rows of atoms. base_pairs: those of a
+    prediction. symmetry: the structure is one copy of it. spec: what it is drawn under, a fold plan
     of our own included; user: what the user asked for, without that plan. asked: what a design is drawn under beside
     that; motif: where it takes its parts from; whole: what it is with all of a target that was cropped. start:
     positions [token, slot, 3] (Å) that partial diffusion begins with.
@@ -78,6 +80,7 @@ class Job:
     motif: Structure | None = None
     templates: Templates | None = None
     bonds: tuple[tuple[str, tuple[int, int]], ...] = ()
+    base_pairs: PairsOfComplex | None = None
     whole: WholeTarget | None = None
     start: Tensor | None = None
 
@@ -169,7 +172,8 @@ def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
     """The job of predicting a complex; raises InputError for what these weights cannot honour."""
     _refuse_unsupported(spec, weights)
     structure = build_complex(spec)
-    tokens, templates = tokenise(structure), read_templates(spec, structure)
+    tokens, pairs = tokenise(structure), pairs_of_complex(spec, structure)
+    templates = with_helices(read_templates(spec, structure), structure, pairs)
     condition = templates.told(complex_condition(spec, structure, tokens), tokens)
     known = structure.with_positions(templates.positions, resolved=templates.group > 0)
     return Job(
@@ -178,8 +182,9 @@ def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
         tokens=tokens,
         features=build_features(known, condition, tokens=tokens),
         templates=templates,
-        proximities=tuple(complex_proximities(spec, structure)),
+        proximities=(*complex_proximities(spec, structure), *pairs.proximities(structure)),
         bonds=tuple(complex_bonds(spec, structure)),
+        base_pairs=pairs,
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
     )

@@ -17,6 +17,7 @@ from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.evaluation.tm_score import tm_score
+from structdiff.features.helices import PairsOfComplex
 from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
 from structdiff.features.templates import Templates
 from structdiff.geometry.point_groups import SymmetryGroup
@@ -24,6 +25,7 @@ from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.output.prediction import Verdict
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
+from structdiff.structure.base_pairs import FORMED, pair_atoms
 from structdiff.structure.keys import residue_keys
 from structdiff.structure.local_geometry import structure_double_bonds
 from structdiff.structure.scaffold import left_out_atoms
@@ -226,6 +228,36 @@ def bond_verdicts(asked: Iterable[tuple[str, tuple[int, int]]], structure: Struc
         for name, ends in asked
         if ends in ideal
     ]
+
+
+def base_pair_verdicts(pairs: PairsOfComplex, structure: Structure) -> list[Verdict]:
+    """How many of the base pairs that were asked for, and of those that were predicted, have their hydrogen bonds."""
+    found = []
+    for what, rows in (("asked for", pairs.asked), ("predicted from the sequences", pairs.predicted)):
+        if not len(rows):
+            continue
+        atoms = pair_atoms(structure, rows, pairs.letters)
+        formed = int((atoms.errors(structure) <= FORMED).sum())
+        found.append(
+            Verdict(
+                name="base pairs" if rows is pairs.asked else "predicted base pairs",
+                asked=f"{len(rows)} {what}: {_dots_and_brackets(rows, pairs.letters, structure)}",
+                reached=f"{formed} of {len(rows)} with all hydrogen bonds",
+                met=formed == len(rows),
+                requested=rows is pairs.asked,
+            )
+        )
+    return found
+
+
+def _dots_and_brackets(pairs: np.ndarray, letters: np.ndarray, structure: Structure) -> str:
+    """The chains that pair, each with a sign for every nucleotide; crossing pairs have the same brackets as others."""
+    signs = np.full(len(letters), ".")
+    signs[pairs.min(1)], signs[pairs.max(1)] = "(", ")"
+    chains = np.unique(structure.residues.chain[pairs])
+    return ", ".join(
+        f"{structure.chains.name[chain]} {''.join(signs[structure.chain_residues(chain)])}" for chain in chains.tolist()
+    )
 
 
 def backbone_verdicts(structure: Structure, layout: Layout | None = None) -> list[Verdict]:

@@ -1,4 +1,4 @@
-"""Hydrogen bonds and torsions of an asked secondary structure, for the relaxation to keep or to make."""
+"""Hydrogen bonds and torsions of an asked secondary structure, and of base pairs, for relaxation to keep or to make."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from structdiff.constraints.ideal_pieces import (
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.torsion_preference import torsion_well
 from structdiff.spec.fold import Block, StrandPair
+from structdiff.structure.base_pairs import PairAtoms
 
+_BASE_PAIR_SPREAD = 0.08  # Å
 _N_TO_O_SPREAD, _N_TO_C = 0.12, 4.1  # Å; natural sheets and helices have 4.07 and 4.14 from N to C
 _FORMED = 3.5  # Å between N and O of a hydrogen bond that is there
 #: kT/radian², how steep the torsions' wells are; weaker caps turn into more helix, weaker strands into flat sheets.
@@ -87,6 +89,12 @@ def with_hydrogen_bonds(
         apart = np.linalg.norm(there[nitrogen] - there[oxygen], axis=1)
         usable &= np.tile(apart < _FORMED, 2)
     return with_distances(model, rows[usable], length[usable], spread=_N_TO_O_SPREAD)
+
+
+def with_base_pairs(model: Stereochemistry, pairs: PairAtoms) -> Stereochemistry:
+    """The same chemistry with the hydrogen bonds of base pairs."""
+    there = ~np.isnan(pairs.length)
+    return with_distances(model, pairs.atoms[there], pairs.length[there], spread=_BASE_PAIR_SPREAD)
 
 
 def with_distances(model: Stereochemistry, rows: np.ndarray, length: np.ndarray, *, spread: float) -> Stereochemistry:

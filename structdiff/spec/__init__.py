@@ -1,5 +1,6 @@
 """What is asked: complexes to predict and designs to make, as plain data, and the files they are written in."""
 
+from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.complex import (
     BondSpec,
     ChainSpec,
@@ -20,8 +21,8 @@ from structdiff.spec.read import read_complex, read_complexes
 from structdiff.spec.yaml import read_yaml, write_yaml
 
 __all__ = [
-    "BondSpec", "ChainSpec", "ComplexSpec", "ContactSpec", "Contigs", "DesignSpec", "FixedSegment", "FreeSegment",
-    "Layout", "LayoutResidue", "Modification", "PocketSpec", "ResidueId", "Site", "TemplateSpec", "parse_contigs",
-    "parse_fasta", "parse_length", "read_complex", "read_complexes", "read_design", "read_fasta", "read_yaml",
-    "sample_layout", "write_design", "write_yaml",
+    "BasePairsSpec", "BondSpec", "ChainSpec", "ComplexSpec", "ContactSpec", "Contigs", "DesignSpec", "FixedSegment",
+    "FreeSegment", "Layout", "LayoutResidue", "Modification", "PocketSpec", "ResidueId", "Site", "TemplateSpec",
+    "parse_contigs", "parse_fasta", "parse_length", "read_complex", "read_complexes", "read_design", "read_fasta",
+    "read_yaml", "sample_layout", "write_design", "write_yaml",
 ]  # fmt: skip

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from structdiff.chemistry.components import component, is_known
+from structdiff.chemistry.nearest_neighbours import PAIRING
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
 from structdiff.errors import InputError
+from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.file_name import check_file_name
 
 ChainKind = Literal["protein", "dna", "rna", "ligand"]
@@ -247,7 +249,7 @@ ConstraintSpec = ContactSpec | PocketSpec
 
 @dataclass(frozen=True, kw_only=True)
 class ComplexSpec:
-    """A complex to predict: its molecules, extra bonds, known contacts, templates and random seeds.
+    """A complex to predict: its molecules, extra bonds, known contacts and base pairs, templates and random seeds.
 
     Raises InputError when names clash or a bond, constraint or template points at something that is not there.
     """
@@ -256,6 +258,7 @@ class ComplexSpec:
     chains: tuple[ChainSpec, ...]
     bonds: tuple[BondSpec, ...] = ()
     constraints: tuple[ConstraintSpec, ...] = ()
+    base_pairs: tuple[BasePairsSpec, ...] = ()
     templates: tuple[TemplateSpec, ...] = ()
     seeds: tuple[int, ...] = ()
 
@@ -279,6 +282,12 @@ class ComplexSpec:
         for place, template in enumerate(self.templates, start=1):
             for chain in template.chains:
                 self._check_chain(chain, f"templates[{place}]")
+        for place, pairs in enumerate(self.base_pairs, start=1):
+            self._check_base_pairs(pairs, f"base_pairs[{place}]")
+        named = Counter(chain for pairs in self.base_pairs for chain in pairs.chains)
+        for chain, count in named.items():
+            if count > 1:
+                raise InputError("the base pairs of this chain are given twice", key="base_pairs", found=chain)
 
     @property
     def chain_ids(self) -> tuple[str, ...]:
@@ -322,6 +331,23 @@ class ComplexSpec:
                 yield key, constraint.contacts
             else:
                 yield key, (constraint.token1, constraint.token2)
+
+    def _check_base_pairs(self, asked: BasePairsSpec, key: str) -> None:
+        letters = ""
+        for chain_id in asked.chains:
+            self._check_chain(chain_id, key)
+            if (chain := self.chain(chain_id)).kind not in ("dna", "rna"):
+                raise InputError("base pairs are of DNA and RNA", key=key, found=f"{chain_id}, a {chain.kind}")
+            letters += chain.sequence
+        if len(letters) != len(asked.signs):
+            named = " and ".join(asked.chains)
+            raise InputError(f"one sign is needed for each nucleotide of {named}", key=key, found=str(len(asked.signs)),
+                             allowed=str(len(letters)))  # fmt: skip
+        for pair in asked.pairs():
+            bases = "".join(letters[place] for place in pair)
+            if bases.replace("T", "U") not in PAIRING:
+                message = f"nucleotides {pair[0] + 1} and {pair[1] + 1} cannot pair as Watson and Crick say, or wobble"
+                raise InputError(message, key=key, found="-".join(bases), allowed="A-U, A-T, G-C or G-U")
 
     def _check_chain(self, chain_id: str, key: str | None) -> None:
         if chain_id not in self.chain_ids:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import yaml
 
 from structdiff.errors import InputError
+from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.complex import (
     BondSpec,
     ChainKind,
@@ -71,12 +72,16 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
     by_id = {each: chain for chain in chains for each in chain.ids}
     bonds: list[BondSpec] = []
     constraints: list[ConstraintSpec] = []
+    base_pairs: list[BasePairsSpec] = []
     for node in top["constraints"].items() if "constraints" in top else ():
         with node.located():
             parsed = _parse_constraint(node, by_id)
         if isinstance(parsed, BondSpec):
             bonds.append(parsed)
             places[f"bonds[{len(bonds)}]"] = node
+        elif isinstance(parsed, BasePairsSpec):
+            base_pairs.append(parsed)
+            places[f"base_pairs[{len(base_pairs)}]"] = node
         else:
             constraints.append(parsed)
             places[f"constraints[{len(constraints)}]"] = node
@@ -90,6 +95,7 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
             chains=tuple(chains),
             bonds=tuple(bonds),
             constraints=tuple(constraints),
+            base_pairs=tuple(base_pairs),
             templates=tuple(templates),
             seeds=tuple(node.integer() for node in top["seeds"].one_or_more()) if "seeds" in top else (),
         )
@@ -130,8 +136,13 @@ def _parse_msa(node: Node) -> str:
     return "empty" if node.text() == "empty" else node.file()
 
 
-def _parse_constraint(node: Node, chains: Mapping[str, ChainSpec]) -> BondSpec | ConstraintSpec:
-    kind, body = node.only_field(("bond", "pocket", "contact"))
+def _parse_constraint(node: Node, chains: Mapping[str, ChainSpec]) -> BondSpec | BasePairsSpec | ConstraintSpec:
+    kind, body = node.only_field(("bond", "pocket", "contact", "base_pairs"))
+    if kind == "base_pairs":
+        fields = body.fields(("chains", "structure"), required=("chains", "structure"))
+        with body.located(fields):
+            names = tuple(each.text() for each in fields["chains"].one_or_more())
+            return BasePairsSpec(chains=names, structure=fields["structure"].text())
     if kind == "bond":
         fields = body.fields(("atom1", "atom2"), required=("atom1", "atom2"))
         return BondSpec(atom1=_parse_site(fields["atom1"], chains), atom2=_parse_site(fields["atom2"], chains))
@@ -205,6 +216,9 @@ def to_dict(spec: ComplexSpec) -> dict[str, Any]:
     found["sequences"] = [{chain.kind: _chain_to_dict(chain)} for chain in spec.chains]
     constraints = [_bond_to_dict(bond) for bond in spec.bonds]
     constraints += [_constraint_to_dict(constraint) for constraint in spec.constraints]
+    constraints += [
+        {"base_pairs": {"chains": list(each.chains), "structure": each.structure}} for each in spec.base_pairs
+    ]
     if constraints:
         found["constraints"] = constraints
     if spec.templates:

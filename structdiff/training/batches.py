@@ -11,8 +11,12 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from structdiff.features.collate import collate
 from structdiff.features.schema import Features
+from structdiff.training.base_pairs import other_pairs
 from structdiff.training.dataset import StructureSet
 from structdiff.training.tasks import TaskMix, drawn_task, training_example
+
+#: How often the base pairs of a nucleic acid are drawn anew.
+_OTHER_PAIRS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +27,15 @@ class BatchConfig:
     small_share: how often a structure that fits whole into the crop is drawn, rather than any.
     designs: how often a structure is drawn from the set of designs (``TrainConfig.designs``) in place of nature's;
     never in validation.
+    nucleic: how often a structure with DNA or RNA is drawn instead, cropped around one of its nucleotides; half of them
+    with other base pairs, of which the backbone alone is known. Never in validation.
     fixed_size: pad to the size of the crop, rather than to the largest structure of the batch, for compilers.
     """
 
     crops: Sequence[tuple[int, int, float]] = ((64, 4, 0.75), (96, 2, 0.15), (128, 1, 0.10))
     small_share: float = 0.6
     designs: float = 0.0
+    nucleic: float = 0.0
     fixed_size: bool = False
 
 
@@ -83,6 +90,8 @@ class TrainingBatches(IterableDataset):
         return collate(items, num_tokens=tokens if self.config.fixed_size else None)
 
     def _example(self, tokens: int, rng: np.random.Generator) -> Features:
+        if self.config.nucleic and rng.random() < self.config.nucleic:
+            return self._nucleic_example(tokens, rng)
         source = self.structures
         if self.designs is not None and rng.random() < self.config.designs:
             source = self.designs
@@ -93,9 +102,16 @@ class TrainingBatches(IterableDataset):
             number = int(rng.integers(count)) if count else None
         return training_example(source.structure(index, redesigned=number), tokens, self.mix, rng, task)
 
+    def _nucleic_example(self, tokens: int, rng: np.random.Generator) -> Features:
+        source = self.structures
+        index, task = _drawn(np.cumsum(source.weight * source.nucleic), rng), drawn_task(self.mix, rng)
+        structure = source.structure(index)
+        if rng.random() < _OTHER_PAIRS:
+            structure = source.structure(index, nucleotides=other_pairs(structure, rng))
+        return training_example(structure, tokens, self.mix, rng, task, nucleic=True)
+
     def _draw(self, source: StructureSet, tokens: int, rng: np.random.Generator) -> int:
-        cumulative = self._cumulative_weight(source, tokens if rng.random() < self.config.small_share else 0)
-        return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+        return _drawn(self._cumulative_weight(source, tokens if rng.random() < self.config.small_share else 0), rng)
 
     def _cumulative_weight(self, source: StructureSet, tokens: int) -> np.ndarray:
         """Running sums of the weights of all entries (tokens 0), or of those that just fit into such a crop."""
@@ -105,3 +121,7 @@ class TrainingBatches(IterableDataset):
             fits = (number <= tokens) & (number >= 0.6 * tokens)
             self._cumulative[key] = np.cumsum(weight * fits if fits.any() else weight)
         return self._cumulative[key]
+
+
+def _drawn(cumulative: np.ndarray, rng: np.random.Generator) -> int:
+    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,10 +12,17 @@ from string import ascii_uppercase
 import numpy as np
 
 from structdiff.chemistry.elements import atomic_number
-from structdiff.chemistry.residues import BACKBONE_ATOMS, PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, is_standard
+from structdiff.chemistry.residues import (
+    BACKBONE_ATOMS,
+    DNA_NAMES,
+    PROTEIN_ONE_TO_THREE,
+    RESIDUE_ATOMS,
+    RNA_NAMES,
+    is_standard,
+)
 from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS
-from structdiff.structure.tables import AtomTable, BondTable, ChainTable, ResidueTable, Structure
+from structdiff.structure.tables import AtomTable, BondTable, ChainKind, ChainTable, ResidueTable, Structure
 
 SPLITS = ("train", "val", "test")
 FORMAT = 1
@@ -51,7 +59,9 @@ class _Templates:
     charge: np.ndarray
     bond_start: np.ndarray
     bonds: np.ndarray  # (bond, 3): slot, slot, order
+    backbone: np.ndarray  # atoms that come first and are the same in all of its kind, up to CB or the base
     amino_acid: np.ndarray  # template of each of LETTERS, of which nothing is stored
+    nucleotide: dict[str, int]  # template of each standard nucleotide, of which nothing is stored
 
 
 class StructureSet:
@@ -60,7 +70,8 @@ class StructureSet:
     Arrays, one row an entry: names; num_residues (with ligands); num_tokens (a standard residue is one token, anything
     else one per atom); num_atoms (stored, that is resolved); weight, for drawing entries: 1 / (entries of the split in
     its rarest 90 % cluster), times clip(residues, 32, 256) / 256, times 0.1 for antibodies and T-cell receptors,
-    whose folds are all alike; atoms_kind ("all" or "backbone"); antibody (bool); cluster (size).
+    whose folds are all alike; atoms_kind ("all" or "backbone"); antibody, nucleic (bool: has DNA or RNA); cluster
+    (size).
     has_redesigned: whether entries have designed sequences beside their own.
 
     Raises InputError when the folder is no such set. Pickling (data loader workers) opens the folder anew.
@@ -91,6 +102,8 @@ class StructureSet:
         self.atoms_kind = np.where(self._data["entry_backbone"][rows], "backbone", "all")
         self.antibody = np.array(self._data["entry_antibody"][rows])
         self.cluster = np.array(self._data["entry_cluster"][rows])
+        nucleic = np.isin(self._data["chain_kind"], (ChainKind.DNA, ChainKind.RNA))
+        self.nucleic = np.diff(np.concatenate([[0], np.cumsum(nucleic)])[bounds["chain"]])[rows] > 0
         self.weight = (
             np.clip(self.num_residues, _SHORT, _LONG) / _LONG
             * np.where(self.antibody, _ANTIBODY_WEIGHT, 1.0) / self.cluster
@@ -115,13 +128,15 @@ class StructureSet:
         """How many designed sequences an entry has."""
         return int(self._redesigned[:, self.residue_span(index)].any(1).sum())
 
-    def structure(self, index: int, *, redesigned: int | None = None) -> Structure:
+    def structure(
+        self, index: int, *, redesigned: int | None = None, nucleotides: Mapping[int, str] | None = None
+    ) -> Structure:
         """One entry with all heavy atoms of its residues; those the experiment did not see are not resolved.
 
         Standard residues list their atoms in the order of RESIDUE_ATOMS; modified residues and ligands have the atoms
         stored and their bonds. label_seq_id tells neighbours from gaps; author numbers are the depositor's.
-        redesigned: with the designed sequence of that number, where it has one; of a residue that is another then only
-        the backbone is resolved.
+        redesigned: with the designed sequence of that number, where it has one; nucleotides: names of other nucleotides
+        for these residues. Of a residue that is another then only the backbone is resolved.
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f"entry {index} of {len(self)}")
@@ -139,11 +154,10 @@ class StructureSet:
             kinds.stored[template],
         )
         there = np.ones(len(place), bool)
-        if redesigned is not None:
-            letters = np.asarray(self._redesigned[redesigned, r0:r1]).astype(np.int64)
-            new = np.where(letters > 0, kinds.amino_acid[letters - 1], template)
+        if redesigned is not None or nucleotides:
+            new = self._replaced(template, slice(r0, r1), redesigned, nucleotides or {})
             changed = kinds.name[new] != kinds.name[template]
-            there = ~np.repeat(changed, stored) | (place < len(BACKBONE_ATOMS))
+            there = ~np.repeat(changed, stored) | (place < np.repeat(kinds.backbone[template], stored))
             template = np.where(changed, new, template)
         listed = kinds.listed[template]
         atom_start = np.cumsum(listed) - listed
@@ -187,6 +201,18 @@ class StructureSet:
             metadata=self.metadata[index],
         )
 
+    def _replaced(
+        self, template: np.ndarray, rows: slice, redesigned: int | None, nucleotides: Mapping[int, str]
+    ) -> np.ndarray:
+        """The kinds of residues with a designed sequence, and with other nucleotides."""
+        new = template.copy()
+        if redesigned is not None:
+            letters = np.asarray(self._redesigned[redesigned, rows]).astype(np.int64)
+            new = np.where(letters > 0, self._templates.amino_acid[letters - 1], new)
+        for residue, name in nucleotides.items():
+            new[residue] = self._templates.nucleotide[name]
+        return new
+
 
 def _read_description(path: Path) -> dict:
     try:
@@ -224,9 +250,10 @@ def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
     names: list[str] = []
     elements: list[int] = []
     charges: list[int] = []
-    stored, listed, standard = [], [], []
-    designed = [[True, PROTEIN_ONE_TO_THREE[letter], "", "", ""] for letter in LETTERS[:NUM_AMINO_ACIDS]]
-    for polymer, name, atom_text, element_text, charge_text in [*rows, *designed]:
+    stored, listed, standard, backbone = [], [], [], []
+    nucleotides = (*DNA_NAMES, *RNA_NAMES)
+    others = [*(PROTEIN_ONE_TO_THREE[letter] for letter in LETTERS[:NUM_AMINO_ACIDS]), *nucleotides]
+    for polymer, name, atom_text, element_text, charge_text in [*rows, *([True, each, "", "", ""] for each in others)]:
         atoms = atom_text.split(" ") if atom_text else []
         full = bool(polymer) and is_standard(name)
         if full:
@@ -244,9 +271,10 @@ def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
         stored.append(len(atoms))
         listed.append(len(whole))
         standard.append(full)
+        backbone.append(whole.index("C1'") + 1 if full and name in nucleotides else len(BACKBONE_ATOMS))
     stored_count, listed_count = np.array(stored, np.int64), np.array(listed, np.int64)
     return _Templates(
-        name=np.array([row[1] for row in (*rows, *designed)]),
+        name=np.array([*(row[1] for row in rows), *others]),
         standard=np.array(standard, bool),
         stored=stored_count,
         listed=listed_count,
@@ -256,9 +284,11 @@ def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
         atom_name=np.array(names),
         element=np.array(elements, np.uint8),
         charge=np.array(charges, np.int8),
-        bond_start=np.pad(np.array(data["bond_start"]).astype(np.int64), (0, len(designed)), mode="edge"),
+        bond_start=np.pad(np.array(data["bond_start"]).astype(np.int64), (0, len(others)), mode="edge"),
         bonds=np.array(data["bond_values"]).astype(np.int64),
-        amino_acid=len(rows) + np.arange(len(designed)),
+        backbone=np.array(backbone, np.int64),
+        amino_acid=len(rows) + np.arange(NUM_AMINO_ACIDS),
+        nucleotide={name: len(rows) + others.index(name) for name in nucleotides},
     )
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytorch_lightning as lightning
@@ -123,14 +123,18 @@ def train(config: TrainConfig) -> Path:
     if config.tasks.redesigned and not (structures.has_redesigned or designs is not None):
         message = "the set has no designed sequences (`python -m structdiff.training.redesign DATA` draws them)"
         raise InputError(message, path=config.data, key="tasks.redesigned", found=config.tasks.redesigned)
+    if config.batches.nucleic and not structures.nucleic.any():
+        message = "the set has no structure with DNA or RNA"
+        raise InputError(message, path=config.data, key="batches.nucleic", found=config.batches.nucleic)
     # Under torchrun RANK is set; processes that Lightning starts itself know their LOCAL_RANK.
     rank, ranks = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))), config.devices
     batches = TrainingBatches(
         structures, config.batches, config.tasks, seed=config.seed, designs=designs, start=start, rank=rank, ranks=ranks
     )
     held_out = TrainingBatches(
-        StructureSet(config.data, "val"), config.batches, config.tasks, seed=1, count=config.validation_batches
-    )
+        StructureSet(config.data, "val"), replace(config.batches, nucleic=0.0), config.tasks, seed=1,
+        count=config.validation_batches,
+    )  # fmt: skip
     limit = 600.0 if config.max_minutes is None else _COMPILING_SHARE * 60 * config.max_minutes
     trial = Trial(batches, seconds=limit) if config.compile else None
     recorder = RunRecorder(config, trial, source)

@@ -74,17 +74,30 @@ def drawn_task(mix: TaskMix, rng: np.random.Generator) -> str:
 
 
 def training_example(
-    structure: Structure, max_tokens: int, mix: TaskMix, rng: np.random.Generator, task: str
+    structure: Structure, max_tokens: int, mix: TaskMix, rng: np.random.Generator, task: str, *, nucleic: bool = False
 ) -> Features:
-    """One example: a crop of at most max_tokens tokens under the conditions of a task."""
+    """One example: a crop of at most max_tokens tokens under the conditions of a task.
+
+    nucleic: the crop is the neighbourhood of a nucleotide, of a structure that has some.
+    """
     proteins = int((structure.chains.kind == ChainKind.PROTEIN).sum())
     if task == "binder" and proteins < 2:
         task = "motif"
-    contiguous = task != "binder" and rng.random() < mix.contiguous_crop
-    crop = (crop_contiguous if contiguous else crop_spatial)(structure, max_tokens, rng)
+    if nucleic:
+        crop = crop_spatial(structure, max_tokens, rng, _nucleotide(structure, rng))
+    else:
+        contiguous = task != "binder" and rng.random() < mix.contiguous_crop
+        crop = (crop_contiguous if contiguous else crop_spatial)(structure, max_tokens, rng)
     tokens = tokenise(crop)
     condition = draw_condition(crop, tokens, task, mix, rng)
     return build_features(crop, condition, tokens=tokens, only_resolved=True)
+
+
+def _nucleotide(structure: Structure, rng: np.random.Generator) -> int:
+    """The row of a nucleotide of which something was seen."""
+    nucleic = np.isin(structure.chains.kind[structure.residues.chain], (ChainKind.DNA, ChainKind.RNA))
+    seen = np.bincount(structure.atoms.residue[structure.atoms.resolved], minlength=len(nucleic)) > 0
+    return int(rng.choice(np.flatnonzero(nucleic & seen)))
 
 
 def draw_condition(crop: Structure, tokens: TokenTable, task: str, mix: TaskMix, rng: np.random.Generator) -> Condition:
