@@ -80,7 +80,7 @@ def finished_prediction(
             job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
         ),
         verdicts=(
-            *(proximity_verdict(asked, structure) for asked in job.proximities if asked.told),
+            *(proximity_verdict(asked, structure) for asked in job.proximities),
             *(() if job.templates is None else template_verdicts(job.templates, structure)),
             *bond_verdicts(job.bonds, structure),
             *(() if job.base_pairs is None else base_pair_verdicts(job.base_pairs, structure)),

@@ -182,7 +182,7 @@ def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
         tokens=tokens,
         features=build_features(known, condition, tokens=tokens),
         templates=templates,
-        proximities=(*complex_proximities(spec, structure), *pairs.proximities(structure)),
+        proximities=tuple(complex_proximities(spec, structure)),
         bonds=tuple(complex_bonds(spec, structure)),
         base_pairs=pairs,
         held=np.zeros(len(structure.atoms), np.int32),

@@ -17,7 +17,7 @@ from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.evaluation.tm_score import tm_score
-from structdiff.features.helices import PairsOfComplex
+from structdiff.features.helices import MOST_FOLDED, PairsOfComplex
 from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
 from structdiff.features.templates import Templates
 from structdiff.geometry.point_groups import SymmetryGroup
@@ -247,6 +247,14 @@ def base_pair_verdicts(pairs: PairsOfComplex, structure: Structure) -> list[Verd
                 requested=rows is pairs.asked,
             )
         )
+    if pairs.unfolded:
+        reached = f"none: pairs of {MOST_FOLDED} nucleotides at most are predicted, others must be given (base_pairs)"
+        found.append(
+            Verdict(
+                name="predicted base pairs", asked=f"those of {pairs.unfolded} nucleotides", reached=reached, met=False,
+                requested=False,
+            )
+        )  # fmt: skip
     return found
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from structdiff.chemistry.nucleic_folding import least_energy_pairs
 from structdiff.chemistry.nucleic_helices import helix
-from structdiff.features.requests import Proximity
 from structdiff.features.templates import Templates
 from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.complex import UNKNOWN_LETTER, ComplexSpec
@@ -18,37 +17,30 @@ from structdiff.structure.base_pairs import PairAtoms, pair_atoms
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Int
 
-#: Pairs on each other from which on they are laid out as a helix.
+#: Pairs on each other from which on they are predicted.
 SHORTEST_HELIX = 3
 #: Unpaired nucleotides of both strands through which a helix goes on, the likeliest first.
 _CONTINUED = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 2), (1, 2), (2, 1), (2, 2), (3, 3))
-#: Nucleotides (of chains of which no pairs are given) up to which pairs are predicted: some 40 s.
-MOST_FOLDED = 600
-_PAIRED = 3.4  # Å: atoms of a hydrogen bond between bases, while they are drawn
+#: Nucleotides (of chains of which no pairs are given) up to which pairs are predicted: some 30 s.
+MOST_FOLDED = 400
 _NOTHING = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairsOfComplex:
-    """Base pairs of a complex, by rows of residues [pair, 2]; letters: the base of each residue."""
+    """Base pairs of a complex, by rows of residues [pair, 2]; letters: the base of each residue.
 
-    asked: Int[np.ndarray, "pair 2"]
-    predicted: Int[np.ndarray, "pair 2"]
+    unfolded: nucleotides of which no pairs are given and none were predicted, since they are more than MOST_FOLDED.
+    """
+
+    asked: Int[np.ndarray, "asked 2"]
+    predicted: Int[np.ndarray, "predicted 2"]
     letters: np.ndarray
+    unfolded: int = 0
 
     def atoms(self, structure: Structure) -> PairAtoms:
         """The hydrogen bonds of all pairs."""
         return pair_atoms(structure, self.every, self.letters)
-
-    def proximities(self, structure: Structure) -> list[Proximity]:
-        """Asked pairs that are in no helix, so that their bases are brought together while they are drawn."""
-        laid = {pair for own in helices(self.every, structure) for pair in own.pairs}
-        alone = [pair for pair in self.asked.tolist() if (min(pair), max(pair)) not in laid]
-        atoms = pair_atoms(structure, _rows_of_pairs(alone), self.letters)
-        return [
-            Proximity(name="base pair", first=rows[:1], second=rows[1:], bound=_PAIRED, told=False)
-            for rows in atoms.atoms[:, 0]
-        ]
 
     @property
     def every(self) -> Int[np.ndarray, "pair 2"]:
@@ -59,14 +51,18 @@ class PairsOfComplex:
 def pairs_of_complex(spec: ComplexSpec, structure: Structure) -> PairsOfComplex:
     """What a complex asks for, and for the other chains of nucleic acid the pairs of least free energy.
 
-    Of the predicted ones those in helices alone. None are predicted where the other chains have more nucleotides than
-    are folded in good time (MOST_FOLDED).
+    Of the predicted ones those in helices alone.
     """
-    predicted = _predicted(spec, structure)
+    free = _free_chains(spec)
+    count = sum(len(spec.chain(name)) for name in free)
+    predicted = _predicted(spec, structure, free) if count <= MOST_FOLDED else _rows_of_pairs([])
     return PairsOfComplex(
         asked=_rows_of_pairs([pair for asked in spec.base_pairs for pair in _asked(asked, structure)]),
-        predicted=_rows_of_pairs([pair for own in helices(predicted, structure) for pair in own.pairs]),
+        predicted=_rows_of_pairs(
+            [pair for own in helices(predicted, structure, shortest=SHORTEST_HELIX) for pair in own.pairs]
+        ),
         letters=np.array([letter for name in spec.chain_ids for letter in _letters(spec, name)], "U1"),
+        unfolded=count if count > MOST_FOLDED else 0,
     )
 
 
@@ -79,13 +75,15 @@ def _asked(asked: BasePairsSpec, structure: Structure) -> list[tuple[int, int]]:
     return [(int(rows[one]), int(rows[other])) for one, other in asked.pairs()]
 
 
-def _predicted(spec: ComplexSpec, structure: Structure) -> Int[np.ndarray, "pair 2"]:
-    """Rows of the residues that pair by least free energy, in and between the chains of which nothing is said."""
+def _free_chains(spec: ComplexSpec) -> list[str]:
+    """Chains of nucleic acid of whose base pairs nothing is said."""
     said = {name for asked in spec.base_pairs for name in asked.chains}
-    chains = [name for name in spec.chain_ids if spec.chain(name).kind in ("dna", "rna") and name not in said]
+    return [name for name in spec.chain_ids if spec.chain(name).kind in ("dna", "rna") and name not in said]
+
+
+def _predicted(spec: ComplexSpec, structure: Structure, chains: Sequence[str]) -> Int[np.ndarray, "pair 2"]:
+    """Rows of the residues that pair by least free energy, in and between these chains."""
     rows = np.concatenate([_NOTHING, *(_residues(structure, name) for name in chains)])
-    if len(rows) > MOST_FOLDED:
-        return _rows_of_pairs([])
     strands = [spec.chain(name).sequence for name in chains]
     pairs = least_energy_pairs(strands, [spec.chain(name).kind == "dna" for name in chains])
     return rows[_rows_of_pairs(pairs)]
@@ -104,8 +102,8 @@ class Helix:
     steps: tuple[int, ...]
 
 
-def helices(pairs: Int[np.ndarray, "pair 2"], structure: Structure) -> list[Helix]:
-    """The helices of some pairs, in the order of their first residues; those with fewer than SHORTEST_HELIX are none.
+def helices(pairs: Int[np.ndarray, "pair 2"], structure: Structure, *, shortest: int = 1) -> list[Helix]:
+    """The helices of some pairs, in the order of their first residues; shortest: pairs that a helix has at least.
 
     A helix goes on through a bulge, whose nucleotides are outside, and through an internal loop of much the same length
     on both sides, whose nucleotides are taken as stacked. A strand may end and another begin, as long as its partner
@@ -122,7 +120,7 @@ def helices(pairs: Int[np.ndarray, "pair 2"], structure: Structure) -> list[Heli
             own.append(after[0])
             steps.append(steps[-1] + after[1])
         seen.update(row for pair in own for row in pair)
-        if len(own) >= SHORTEST_HELIX:
+        if len(own) >= shortest:
             found.append(Helix(pairs=tuple(own), steps=tuple(steps)))
     return found
 
@@ -141,7 +139,7 @@ def _next_pair(i: int, j: int, partner: dict[int, int], structure: Structure) ->
 
 
 def with_helices(templates: Templates, structure: Structure, pairs: PairsOfComplex) -> Templates:
-    """The templates, and ideal helices of all pairs on each other as further groups that are held."""
+    """The templates, and all pairs as further groups that are held: those on each other as an ideal helix."""
     dna = structure.chains.kind[structure.residues.chain] == ChainKind.DNA
     positions, group, fixed = templates.positions.copy(), templates.group.copy(), templates.fixed.copy()
     number = len(templates.asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def test_strands_are_bonded_and_paired(form):
     strands = helix(FIRST[form], SECOND[form], form)
     for strand, ahead in zip(strands, (1, -1), strict=True):
         run = strand[::ahead]  # 5' to 3'
-        for before, after in zip(run, run[1:], strict=False):
+        for before, after in itertools.pairwise(run):
             assert apart(before["O3'"], after["P"]) == pytest.approx(1.6, abs=0.12)
         for place in strand:
             assert apart(place["O5'"], place["P"]) == pytest.approx(1.6, abs=0.05)
