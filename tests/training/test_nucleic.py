@@ -53,7 +53,7 @@ def test_other_pairs_pair_and_keep_the_backbone(structures):
     pairs = base_pairs(own)
     new = structures.structure(index, nucleotides=other_pairs(own, np.random.default_rng(1)))
     changed = np.flatnonzero(new.residues.name != own.residues.name)
-    assert 0 < len(changed)
+    assert len(changed) > 0
     assert set(changed.tolist()) <= set(pairs.ravel().tolist())
     letters = base_letters(new)
     for one, other in pairs.tolist():
