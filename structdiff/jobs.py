@@ -15,12 +15,13 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from structdiff.constraints.energy_terms import AskedDistance
+from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
-from structdiff.features.helices import PairsOfComplex, pairs_of_complex, with_helices
+from structdiff.features.helices import PairsOfComplex, helix_bodies, pairs_of_complex, with_helices
 from structdiff.features.requests import (
     Proximity,
     complex_bonds,
@@ -57,12 +58,12 @@ ContactRows = tuple[str, Tensor, Tensor, float, bool]
 class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
-    held: motif group of each atom of the structure, 0 where it is free. templates, bonds: those of a prediction, a bond
-    by its name and rows of atoms. base_pairs: those of a
-    prediction. symmetry: the structure is one copy of it. spec: what it is drawn under, a fold plan
-    of our own included; user: what the user asked for, without that plan. asked: what a design is drawn under beside
-    that; motif: where it takes its parts from; whole: what it is with all of a target that was cropped. start:
-    positions [token, slot, 3] (Å) that partial diffusion begins with.
+    held: motif group of each atom of the structure, 0 where it is free. templates, bonds, base_pairs: those of a
+    prediction, a bond by its name and rows of atoms; clearance: keeps its helices out of each other. symmetry: the
+    structure is one copy of it. spec: what it is drawn under, a fold plan of our own included; user: what the user
+    asked for, without that plan. asked: what a design is drawn under beside that; motif: where it takes its parts from;
+    whole: what it is with all of a target that was cropped. start: positions [token, slot, 3] (Å) that partial
+    diffusion begins with.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Job:
     templates: Templates | None = None
     bonds: tuple[tuple[str, tuple[int, int]], ...] = ()
     base_pairs: PairsOfComplex | None = None
+    clearance: HelixClearance | None = None
     whole: WholeTarget | None = None
     start: Tensor | None = None
 
@@ -107,7 +109,9 @@ class Job:
     @property
     def constraints(self) -> tuple[list[SamplingConstraint], Tensor]:
         """What the sampler follows beside contacts and motif, and the atoms (token, slot) that this sees."""
-        own = [] if self.asked is None else self.asked.sampling()
+        own = self.asked.sampling() if self.asked is not None else []
+        if self.clearance is not None:
+            own = [*own, self.clearance]
         return own, torch.from_numpy(self._places()[self.visible])
 
     @property
@@ -185,6 +189,7 @@ def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
         proximities=tuple(complex_proximities(spec, structure)),
         bonds=tuple(complex_bonds(spec, structure)),
         base_pairs=pairs,
+        clearance=HelixClearance(structure, bodies) if (bodies := helix_bodies(templates, structure, pairs)) else None,
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
     )

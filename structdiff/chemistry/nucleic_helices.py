@@ -62,6 +62,18 @@ _STEP: Mapping[Form, tuple[Place, Place]] = {
 _TURNED_OVER = np.array([1.0, -1.0, -1.0])
 
 
+def helix_axis(form: Form, steps: int) -> np.ndarray:
+    """Both ends of the axis (Å) of a helix that begins with step 0 and ends with so many further ones."""
+    turn, shift = (np.array(each) for each in _STEP[form])
+    move = Rotation.from_rotvec(turn / 2, degrees=True).apply(shift)
+    along = turn / np.linalg.norm(turn)
+    # What the turn leaves where it is but for the way along: (1 - R) x = move across the axis.
+    turned = np.eye(3) - Rotation.from_rotvec(turn, degrees=True).as_matrix()
+    point = np.linalg.lstsq(turned, move - (move @ along) * along, rcond=None)[0]
+    point -= (point @ along) * along
+    return np.stack([point, point + steps * (move @ along) * along])
+
+
 def helix(
     first: Sequence[str], second: Sequence[str], form: Form, *, steps: Sequence[int] | None = None
 ) -> tuple[list[dict[str, np.ndarray]], list[dict[str, np.ndarray]]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from structdiff.chemistry.nucleic_folding import least_energy_pairs
-from structdiff.chemistry.nucleic_helices import helix
+from structdiff.chemistry.nucleic_helices import Form, helix, helix_axis
 from structdiff.features.templates import Templates
 from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.complex import UNKNOWN_LETTER, ComplexSpec
@@ -102,6 +102,15 @@ class Helix:
     steps: tuple[int, ...]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HelixBody:
+    """A helix that moves as one piece: rows of its atoms, where they stand in it, and its axis (both ends), in Å."""
+
+    rows: np.ndarray
+    places: np.ndarray
+    axis: np.ndarray
+
+
 def helices(pairs: Int[np.ndarray, "pair 2"], structure: Structure, *, shortest: int = 1) -> list[Helix]:
     """The helices of some pairs, in the order of their first residues; shortest: pairs that a helix has at least.
 
@@ -138,17 +147,32 @@ def _next_pair(i: int, j: int, partner: dict[int, int], structure: Structure) ->
     return None
 
 
+def helix_bodies(templates: Templates, structure: Structure, pairs: PairsOfComplex) -> list[HelixBody]:
+    """The helices of a complex as pieces that move, of the atoms that `with_helices` has laid."""
+    first = len(templates.asked) + 1
+    found = []
+    for number, own in enumerate(helices(pairs.every, structure), start=first):
+        rows = np.flatnonzero(templates.group == number)
+        axis = helix_axis(_form(own, structure), own.steps[-1])
+        found.append(HelixBody(rows=rows, places=templates.positions[rows].astype(np.float64), axis=axis))
+    return found
+
+
+def _form(own: Helix, structure: Structure) -> Form:
+    """B for two strands of DNA, else A."""
+    kind = structure.chains.kind[structure.residues.chain[np.array(own.pairs)]]
+    return "B" if (kind == ChainKind.DNA).all() else "A"
+
+
 def with_helices(templates: Templates, structure: Structure, pairs: PairsOfComplex) -> Templates:
     """The templates, and all pairs as further groups that are held: those on each other as an ideal helix."""
-    dna = structure.chains.kind[structure.residues.chain] == ChainKind.DNA
     positions, group, fixed = templates.positions.copy(), templates.group.copy(), templates.fixed.copy()
     number = len(templates.asked)
     for own in helices(pairs.every, structure):
         number += 1
         strands = np.array(own.pairs).T
-        form = "B" if dna[strands].all() else "A"
         first, second = (pairs.letters[strand].tolist() for strand in strands)
-        laid = helix(first, second, form, steps=own.steps)
+        laid = helix(first, second, _form(own, structure), steps=own.steps)
         for residue, places in zip(strands.ravel().tolist(), (*laid[0], *laid[1]), strict=True):
             part = structure.residue_atoms(residue)
             for row in range(part.start, part.stop):
