@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ _PARTS, _NOT_ALWAYS = (".cif", ".residue_map.json", ".confidence.json"), ".pdb"
 _ENDS = {".json": (b"{", b"}"), ".pdb": (b"", b"END")}
 #: Bytes at the end of a file that are looked at: more than a line of PDB, which is filled up with blanks.
 _TAIL = 256
+#: How many damaged files are named.
+_NAMED = 5
 
 
 def files_of(folder: Path, names: Iterable[str]) -> list[Path]:
@@ -40,6 +42,13 @@ def is_whole(path: Path) -> bool:
             return head == first and file.read().rstrip().endswith(last)
     except (OSError, ValueError, RuntimeError):
         return False
+
+
+def damage_note(paths: Sequence[Path]) -> str:
+    """Damaged files in one line."""
+    names = [path.name for path in paths]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"damaged files count as missing, to be made again: {', '.join(names[:_NAMED])}{more}"
 
 
 def read_json(path: Path) -> dict[str, Any]:

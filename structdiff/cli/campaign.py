@@ -66,7 +66,7 @@ def report(
     from structdiff.campaign.filters import check_columns, parse_filter
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.report import write_campaign_report
-    from structdiff.campaign.run import folder_results, write_tables
+    from structdiff.campaign.run import folder_results, refresh_tables
     from structdiff.cli.natural_set import check_natural, natural_chains_in
 
     if filter is not None:
@@ -91,8 +91,7 @@ def report(
         for run, facts in manifest.runs().items():
             changed = {"filter": filter or facts.get("filter"), "rank_by": rank_by or facts.get("rank_by")}
             manifest.note_run(run, {**facts, **changed})
-        results = folder_results(manifest)
-        write_tables(results, folder)
+        results = refresh_tables(manifest, folder)
         print(write_campaign_report(manifest, results, folder, known))
 
 
@@ -105,14 +104,13 @@ def merge(
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.merging import merge_parts
     from structdiff.campaign.report import write_campaign_report
-    from structdiff.campaign.run import folder_results, write_tables
+    from structdiff.campaign.run import refresh_tables
 
     check_folder(out)
     count = merge_parts(parts, out)
     with Manifest(out, create=False) as manifest:
-        results = folder_results(manifest)
+        results = refresh_tables(manifest, out)
         if results:
-            write_tables(results, out)
             write_campaign_report(manifest, results, out)
         whole = sum(each.complete for each in results)
         print(f"{count} pieces of work from {len(parts)} parts are in {out}, which has {whole} finished designs now")

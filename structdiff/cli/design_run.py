@@ -195,11 +195,9 @@ def _tell_failure(work: Work, error: Exception, failures: list, *, debug: bool) 
 
 def _write_all(run: Run, manifest: Manifest, *, report: bool = True) -> None:
     from structdiff.campaign.report import write_campaign_report
-    from structdiff.campaign.run import folder_results, write_tables
+    from structdiff.campaign.run import refresh_tables
 
-    results = folder_results(manifest)
-    if results:
-        write_tables(results, run.folder)
+    results = refresh_tables(manifest, run.folder)
     if results and report:
         write_campaign_report(manifest, results, run.folder)
 
