@@ -101,13 +101,14 @@ def merge(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder that they are put into.")],
 ) -> None:
     """Put the parts of an array of jobs into one folder, with one table and one report."""
+    from structdiff.campaign.finished_files import named
     from structdiff.campaign.manifest import Manifest
-    from structdiff.campaign.merging import merge_parts
+    from structdiff.campaign.merging import merge_parts, missing_files
     from structdiff.campaign.report import write_campaign_report
     from structdiff.campaign.run import refresh_tables
 
     check_folder(out)
-    count = merge_parts(parts, out)
+    count, damaged = merge_parts(parts, out)
     with Manifest(out, create=False) as manifest:
         results = refresh_tables(manifest, out)
         if results:
@@ -120,6 +121,11 @@ def merge(
         if left or failed:
             print(f"note: not all parts are finished: {left} pieces of work are left to do, {failed} failed; submit "
                   "their jobs again, then merge again", file=sys.stderr)  # fmt: skip
+        gone = missing_files(manifest, out)
+        for what, files in (("damaged, and were not taken", damaged), ("missing", gone)):
+            if files:
+                print(f"note: files are {what}: {named(files)}; submit the jobs of their parts again, then merge again",
+                      file=sys.stderr)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:

@@ -114,6 +114,7 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
         if finished < _total(run):
             caution(campaign, quiet=quiet)
         _announce(run, finished, estimate, out, quiet)
+        _tell_of_trajectories(run, manifest, quiet)
         failures: list[tuple[Work, Exception]] = []
         try:
             _do(run, manifest, planned.pools, given, engine, failures)
@@ -231,7 +232,8 @@ def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) ->
     if quiet:
         return
     if finished:
-        print(f"{finished} of {total} designs are in {out} already and are kept", file=sys.stderr)
+        there = f"{finished} of {total} designs" if finished <= total else f"{finished} designs ({total} are asked for)"
+        print(f"{there} are in {out} already and are kept", file=sys.stderr)
     if finished < total:
         print(estimate)
     if run.campaign.settings.sequence_model == "auto" and run.campaign.sequence_model == "own":
@@ -239,6 +241,19 @@ def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) ->
               "network made for them")  # fmt: skip
     if run.campaign.settings.judge == "auto" and "judge" not in run.campaign.stages:
         print("sequences are not judged by another network; structdiff weights fetch trrosetta gets one")
+
+
+def _tell_of_trajectories(run: Run, manifest: Manifest, quiet: bool) -> None:
+    """Tells of backbones that are there without the trajectory that is asked for now."""
+    from structdiff.campaign.stages import Bench
+    from structdiff.output.trajectory import without_trajectory
+
+    if quiet or not run.campaign.options.trajectory:
+        return
+    rows = manifest.rows(run=run.name, stage="backbone", state="done", results=False)
+    folder = Bench(run.campaign, run.folder).backbone_folder
+    if note := without_trajectory(folder, [each.name for each in rows if each.number in run.numbers]):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _estimate(campaign: Campaign, weights: Weights, numbers: range) -> str:

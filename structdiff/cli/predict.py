@@ -140,6 +140,8 @@ class _Run:
         return True
 
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
+        from structdiff.output.trajectory import without_trajectory
+
         seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
         names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
         kept = set() if self.overwrite else self._finished(names, seeds, spec)
@@ -147,6 +149,8 @@ class _Run:
             part = f"{len(kept)} of {len(names)} structures of {spec.name} are in {self.out} already and are kept"
             whole = f"{spec.name} is in {self.out} already and is kept"
             print(whole if len(kept) == len(names) else part, file=sys.stderr)
+        if self.options.trajectory:
+            self._tell(without_trajectory(self.out, sorted(kept)))
         drawn = self._drawn(spec, names, [row for row, name in enumerate(names) if name not in kept], place)
         for name in names:
             if name not in kept:

@@ -266,3 +266,9 @@ def test_the_first_entry_that_differs_is_named_by_its_path():
     assert text is not None
     assert "W" in text
     assert len(text) < 140
+
+
+def test_a_quota_is_told_as_a_disk_that_is_full(tmp_path) -> None:
+    told = opening.trouble(sqlite3.OperationalError("disk I/O error"), tmp_path / MANIFEST)
+    assert isinstance(told, ResourceError)
+    assert "the disk is full, or a quota on it" in str(told)

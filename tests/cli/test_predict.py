@@ -151,6 +151,18 @@ def test_a_format_that_was_left_out_is_added_without_predicting_again(command, w
     assert (tmp_path / "predictions/x_1.pdb").read_bytes() == (tmp_path / "once/x_1.pdb").read_bytes()
 
 
+def test_a_trajectory_of_what_is_kept_is_not_left_out_without_a_word(command, weights, motif, tmp_path) -> None:
+    (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    design = ("design", "--length", 12, "--weights", weights, "--no-relax", "--refold", "none")
+    for first, name in ((predict(weights, "x.fasta"), "x_1"), (design, "design_1")):
+        assert command(*first)[0] == 0
+        code, _, errors = command(*first, "--trajectory", 1)
+        assert code == 0
+        assert errors[-1] == f"note: {name}: kept as made before, without a trajectory; --overwrite draws anew"
+        command(*first, "--trajectory", 1, "--overwrite")
+        assert "trajectory" not in command(*first, "--trajectory", 1)[2][-1]
+
+
 @pytest.mark.parametrize("suffix", ["cif", "pdb", "confidence.json"])
 def test_damaged_files_count_as_missing(command, weights, tmp_path, suffix: str) -> None:
     (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
