@@ -47,6 +47,10 @@ class InputError(StructdiffError):
         super().__init__(" ".join(text.split()))
 
 
+class OutOfReachError(StructdiffError):
+    """A sampler threw atoms so far that no file has room for them; the message says how far, and what may help."""
+
+
 class ResourceError(StructdiffError):
     """The work does not fit into memory or on the disk; the message holds the numbers."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ from structdiff.errors import InputError
 _PARTS, _NOT_ALWAYS = (".cif", ".residue_map.json", ".confidence.json"), ".pdb"
 #: How a file that is whole begins and ends, without the blanks around it.
 _ENDS = {".json": (b"{", b"}"), ".pdb": (b"", b"END")}
+#: The endings of files that can be judged so.
+CHECKED = (".cif", *_ENDS)
 #: Bytes at the end of a file that are looked at: more than a line of PDB, which is filled up with blanks.
 _TAIL = 256
+#: How many damaged files are named.
+_NAMED = 5
 
 
 def files_of(folder: Path, names: Iterable[str]) -> list[Path]:
@@ -40,6 +44,18 @@ def is_whole(path: Path) -> bool:
             return head == first and file.read().rstrip().endswith(last)
     except (OSError, ValueError, RuntimeError):
         return False
+
+
+def damage_note(paths: Sequence[Path]) -> str:
+    """Damaged files in one line."""
+    return f"damaged files count as missing, to be made again: {named(path.name for path in paths)}"
+
+
+def named(files: Iterable[object]) -> str:
+    """Some of many files by their names, and how many more there are."""
+    names = [str(each) for each in files]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -81,18 +81,26 @@ class Manifest:
                 return each.name, difference(json.loads(there[1]), each.asked) or "another request"
         return None
 
-    def claim(self, limit: int, stages: Sequence[str] = STAGES, share: Share | None = None) -> list[Work]:
+    def claim(
+        self, limit: int, stages: Sequence[str] = STAGES, share: Share | None = None, among: Mapping[str, int] = {}
+    ) -> list[Work]:
         """Takes work of one stage to do it now, the furthest stage first; empty where nothing is waiting.
 
         share: only of this; what else waits in the folder was asked for by another command, and is left to that.
+        among: how many workers a stage has; where there is not enough for all of them to have as much as the limit,
+        each takes its part of it.
         """
         chosen, values = _of(share)
         with self._writing():
             for stage in reversed(stages):
+                waiting = f"FROM work WHERE state = 'waiting' AND stage = ? AND {chosen}"
+                workers, most = among.get(stage, 1), limit
+                if workers > 1:
+                    (count,) = self._database.execute(f"SELECT COUNT(*) {waiting}", (stage, *values)).fetchone()
+                    most = min(limit, -(-count // workers))
                 rows = self._database.execute(
-                    f"SELECT {_COLUMNS} FROM work WHERE state = 'waiting' AND stage = ? AND {chosen} "
-                    "ORDER BY number LIMIT ?", (stage, *values, limit),
-                ).fetchall()  # fmt: skip
+                    f"SELECT {_COLUMNS} {waiting} ORDER BY number LIMIT ?", (stage, *values, most)
+                ).fetchall()
                 if rows:
                     self._beat()
                     self._database.executemany(

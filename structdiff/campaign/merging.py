@@ -6,25 +6,27 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from structdiff.campaign.finished_files import CHECKED, is_whole
 from structdiff.campaign.manifest import MANIFEST, Manifest
+from structdiff.campaign.results import read_results
 from structdiff.errors import InputError
 
 #: What is written anew for the whole, and what belongs to a manifest.
 _NOT_COPIED = ("designs.csv", "sequences.fasta", "report.html")
 
 
-def merge_parts(parts: Sequence[Path], out: Path) -> int:
-    """Copies files and finished rows of the parts; how many rows there were.
+def merge_parts(parts: Sequence[Path], out: Path) -> tuple[int, list[Path]]:
+    """Copies files and finished rows of the parts; how many rows there were, and which files of theirs are damaged.
 
-    A part that is given twice changes nothing. Raises InputError where a part is no campaign, is still being worked
-    on, or holds other designs of the same name than the folder does.
+    A part that is given twice changes nothing. A damaged file is not copied: out may have it whole. Raises InputError
+    where a part is no campaign, is still being worked on, or holds other designs of the same name than the folder does.
     """
     for part in parts:
         if part.resolve() == out.resolve():
             raise InputError("a folder cannot be a part of itself", path=part)
         if not (part / MANIFEST).is_file():
             raise InputError("there is no campaign in this folder", path=part)
-    count = 0
+    count, damaged = 0, []
     with Manifest(out) as manifest:
         for part in parts:
             with Manifest(part, read_only=True) as other:
@@ -32,16 +34,26 @@ def merge_parts(parts: Sequence[Path], out: Path) -> int:
                 if busy is not None and other.at_work():
                     raise InputError(f"{busy.name} is being worked on here: wait until the job is done", path=part)
                 manifest.check_fits(other)  # before any file takes the place of one that is there
-                _copy(part, out)
+                damaged += _copy(part, out)
                 count += manifest.take_over(other)
-    return count
+    return count, damaged
 
 
-def _copy(part: Path, out: Path) -> None:
-    """The files of a part but its tables, manifest and logs."""
+def missing_files(manifest: Manifest, folder: Path) -> list[Path]:
+    """The mmCIF files of finished designs that are not in a folder."""
+    made = {each.name for run in manifest.runs() for each in read_results(manifest, run)}
+    return [path for name in sorted(made) if not (path := folder / f"{name}.cif").is_file()]
+
+
+def _copy(part: Path, out: Path) -> list[Path]:
+    """Copies the files of a part but its tables and manifest, and those that are damaged, which are what it gives."""
+    damaged = []
     for path in sorted(part.rglob("*")):
         place = path.relative_to(part)
         if path.is_file() and not path.name.startswith((MANIFEST, ".")) and str(place) not in _NOT_COPIED:
+            if path.suffix in CHECKED and not is_whole(path):
+                damaged.append(path)
+                continue
             target = out / place
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.merged")
@@ -51,3 +63,4 @@ def _copy(part: Path, out: Path) -> None:
             except OSError as error:
                 temporary.unlink(missing_ok=True)
                 raise InputError(f"cannot be written: {error.strerror or error}", path=target) from None
+    return damaged

@@ -80,6 +80,8 @@ def trouble(error: Exception, path: Path) -> InputError | ResourceError:
     full = "full" in str(error) or ("disk I/O" in str(error) and shutil.disk_usage(path.parent).free < _LEAST_FREE)
     if isinstance(error, sqlite3.OperationalError) and full:
         return ResourceError(f"{path}: the disk is full")
+    if isinstance(error, sqlite3.OperationalError) and "disk I/O" in str(error):  # all that SQLite says of a quota
+        return ResourceError(f"{path}: {error}: the disk is full, or a quota on it or a limit of file sizes is reached")
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return InputError(f"the manifest is damaged ({error}); finished designs are whole, but what is left to do "
                           f"is not known: {_WAY_OUT}", path=path)  # fmt: skip

@@ -101,7 +101,7 @@ class _Crew:
         self.processes[place] = self._started(place)
 
     def _started(self, place: int) -> BaseProcess:
-        details = (self.run.campaign, self.run.folder, self.run.share, self.stages[place], place, self.threads)
+        details = (self.run.campaign, self.run.folder, self.run.share, self.stages, place, self.threads)
         process = self.context.Process(target=work_in_process, args=details, name=f"structdiff worker {place + 1}")
         with _deaf_to_ctrl_c():
             process.start()

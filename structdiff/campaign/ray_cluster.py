@@ -20,7 +20,7 @@ from structdiff.campaign.plan import Campaign
 from structdiff.campaign.processes import Pool
 from structdiff.campaign.stages import BACKBONES, Bench, designs_of
 from structdiff.campaign.watch import Watch
-from structdiff.campaign.work import Work
+from structdiff.campaign.work import Work, workers_by_stage
 from structdiff.campaign.worker import failure_of, recorded
 from structdiff.errors import InputError, StructdiffError
 from structdiff.structure.files import write_atomically
@@ -152,7 +152,7 @@ class _Driver:
         options, given = self.run.campaign.options, False
         for place in sorted(idle):
             limit = 1 if options.trajectory else options.batch_size
-            work = self.manifest.claim(limit, self.stages[place], self.run.share)
+            work = self.manifest.claim(limit, self.stages[place], self.run.share, workers_by_stage(self.stages))
             if work:
                 files = self._files(work)
                 self.busy[self.actors[place].run.remote(work[0].stage, work, files)] = (place, work)

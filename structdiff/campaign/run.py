@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structdiff.campaign.filters import Filter, parse_filter
-from structdiff.campaign.finished_files import files_of, is_whole
+from structdiff.campaign.finished_files import damage_note, files_of, is_whole
 from structdiff.campaign.manifest import MANIFEST, Manifest
 from structdiff.campaign.plan import Campaign, plan_as_begun
 from structdiff.campaign.results import DesignResult, read_results
@@ -19,7 +19,14 @@ from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome, desi
 from structdiff.campaign.work import DESIGN_STAGES, Share, Work
 from structdiff.campaign.worker import Worker
 from structdiff.errors import InputError
-from structdiff.output.files import as_text, finished_names, remove_structures, verdict_cells, write_design_tables
+from structdiff.output.files import (
+    as_text,
+    finished_names,
+    remove_structures,
+    tables_alone,
+    verdict_cells,
+    write_design_tables,
+)
 
 if TYPE_CHECKING:
     from structdiff.drawing import OnProgress
@@ -27,9 +34,6 @@ if TYPE_CHECKING:
 
 #: Beginnings of files that a write which was cut short may leave behind.
 _UNFINISHED = re.compile(r"\..+\.(cif|pdb|json|csv|fasta|html)\.\w+")
-
-#: How many damaged files are named.
-_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +115,7 @@ class Run:
         manifest.add(self.campaign.work("backbone", self.campaign.backbone_name(n), n) for n in self.numbers)
         damaged = self._redo_what_is_gone(manifest)
         if damaged and on_note is not None:
-            on_note(_damage(damaged))
+            on_note(damage_note(damaged))
         self._add_sequences(manifest)
         for stage in self.campaign.stages:
             for each in self._done(manifest, stage):
@@ -270,13 +274,6 @@ class Run:
         manifest.remove(self.name)
 
 
-def _damage(paths: Sequence[Path]) -> str:
-    """Damaged files in one line."""
-    names = [path.name for path in paths]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"damaged files count as missing, to be made again: {', '.join(names[:_NAMED])}{more}"
-
-
 def folder_results(manifest: Manifest) -> list[DesignResult]:
     """All designs of a folder that are whole or cannot be made so, run after run, in order of merit within each."""
     found: list[DesignResult] = []
@@ -285,6 +282,15 @@ def folder_results(manifest: Manifest) -> list[DesignResult]:
         ended = [each for each in read_results(manifest, name) if each.ended]
         found += select(ended, selection.parsed, selection.rank_by)
     return found
+
+
+def refresh_tables(manifest: Manifest, folder: Path) -> list[DesignResult]:
+    """Writes the tables of a folder as its manifest is at this moment; all that they list. None where nothing is."""
+    with tables_alone(folder):  # what another process finishes meanwhile it will add itself
+        results = folder_results(manifest)
+        if results:
+            write_tables(results, folder)
+    return results
 
 
 def write_tables(results: Sequence[DesignResult], folder: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from structdiff.campaign.manifest import Manifest
-from structdiff.campaign.run import Listener, Run, folder_results, write_tables
+from structdiff.campaign.run import Listener, Run, refresh_tables
 from structdiff.drawing import Progress
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ class Watch:
         began = time.monotonic()
         if began < self.next and not at_once:
             return
-        results = folder_results(self.manifest)
-        if results:
-            write_tables(results, self.run.folder)
+        results = refresh_tables(self.manifest, self.run.folder)
         self._advise(results)
         self.next = time.monotonic() + _SPARING * (time.monotonic() - began)
 

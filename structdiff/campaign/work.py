@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,6 +62,15 @@ class Work(NamedTuple):
     seconds: float | None = None
     error: str | None = None
     result: Mapping[str, Any] | None = None
+
+
+def workers_by_stage(crew: Sequence[Sequence[str]]) -> dict[str, int]:
+    """How many workers each stage has. crew: the stages of each worker; all of them where it names none.
+
+    >>> workers_by_stage([("backbone",), ("refold",), ("refold",)])
+    {'backbone': 1, 'sequence': 0, 'judge': 0, 'refold': 2}
+    """
+    return {stage: sum(not own or stage in own for own in crew) for stage in STAGES}
 
 
 def content_hash(asked: Mapping[str, Any]) -> str:

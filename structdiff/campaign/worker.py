@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from structdiff.campaign.manifest import Manifest
@@ -24,14 +24,16 @@ _ROUNDS = 5.0
 class Worker:
     """One process of a campaign.
 
-    share: what was asked of it. stages: those it takes part in. on_outcome: called when work is recorded. on_failure:
-    called with work that failed and why. on_progress: called after every sampling step.
+    share: what was asked of it. stages: those it takes part in. among: how many workers each stage has. on_outcome:
+    called when work is recorded. on_failure: called with work that failed and why. on_progress: called after every
+    sampling step.
     """
 
     bench: Bench
     manifest: Manifest
     share: Share
     stages: Sequence[str] = ()
+    among: Mapping[str, int] = field(default_factory=dict)
     on_outcome: Callable[[Outcome], None] | None = None
     on_failure: Callable[[Work, Exception], None] | None = None
     on_progress: OnProgress | None = None
@@ -41,7 +43,7 @@ class Worker:
         """Works until everything is done or has failed, also what others do. Raises ResourceError for a full disk."""
         stages = self.stages or self.bench.campaign.stages
         while True:
-            work = self.manifest.claim(self._batch_size(), stages, self.share)
+            work = self.manifest.claim(self._batch_size(), stages, self.share, self.among)
             if work:
                 self.do(work)
             elif not self.manifest.is_open(self.share):

@@ -22,9 +22,12 @@ DISK_FULL, CANNOT_GO_ON = 3, 4
 
 
 def work_in_process(
-    campaign: Campaign, folder: Path, share: Share, stages: Sequence[str], place: int, threads: int
+    campaign: Campaign, folder: Path, share: Share, crew: Sequence[Sequence[str]], place: int, threads: int
 ) -> None:
-    """The body of a worker process; it ends without words when the run is interrupted, or its driver is gone."""
+    """The body of a worker process; it ends without words when the run is interrupted, or its driver is gone.
+
+    crew: the stages of all workers, of which this has its place.
+    """
     # Before torch is loaded: each worker sees one device, and as many cores as are its share.
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = len(devices.split(",")) if devices else _device_count()
@@ -37,11 +40,15 @@ def work_in_process(
 
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.stages import Bench
+    from structdiff.campaign.work import workers_by_stage
     from structdiff.campaign.worker import Worker
 
     try:
         with Manifest(folder, create=False) as manifest:
-            Worker(bench=Bench(campaign, folder), manifest=manifest, share=share, stages=stages).run()
+            Worker(
+                bench=Bench(campaign, folder), manifest=manifest, share=share, stages=crew[place],
+                among=workers_by_stage(crew),
+            ).run()  # fmt: skip
     except ResourceError:
         sys.exit(DISK_FULL)
     except StructdiffError as error:

@@ -66,7 +66,7 @@ def report(
     from structdiff.campaign.filters import check_columns, parse_filter
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.report import write_campaign_report
-    from structdiff.campaign.run import folder_results, write_tables
+    from structdiff.campaign.run import folder_results, refresh_tables
     from structdiff.cli.natural_set import check_natural, natural_chains_in
 
     if filter is not None:
@@ -91,8 +91,7 @@ def report(
         for run, facts in manifest.runs().items():
             changed = {"filter": filter or facts.get("filter"), "rank_by": rank_by or facts.get("rank_by")}
             manifest.note_run(run, {**facts, **changed})
-        results = folder_results(manifest)
-        write_tables(results, folder)
+        results = refresh_tables(manifest, folder)
         print(write_campaign_report(manifest, results, folder, known))
 
 
@@ -102,17 +101,17 @@ def merge(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder that they are put into.")],
 ) -> None:
     """Put the parts of an array of jobs into one folder, with one table and one report."""
+    from structdiff.campaign.finished_files import named
     from structdiff.campaign.manifest import Manifest
-    from structdiff.campaign.merging import merge_parts
+    from structdiff.campaign.merging import merge_parts, missing_files
     from structdiff.campaign.report import write_campaign_report
-    from structdiff.campaign.run import folder_results, write_tables
+    from structdiff.campaign.run import refresh_tables
 
     check_folder(out)
-    count = merge_parts(parts, out)
+    count, damaged = merge_parts(parts, out)
     with Manifest(out, create=False) as manifest:
-        results = folder_results(manifest)
+        results = refresh_tables(manifest, out)
         if results:
-            write_tables(results, out)
             write_campaign_report(manifest, results, out)
         whole = sum(each.complete for each in results)
         print(f"{count} pieces of work from {len(parts)} parts are in {out}, which has {whole} finished designs now")
@@ -122,6 +121,11 @@ def merge(
         if left or failed:
             print(f"note: not all parts are finished: {left} pieces of work are left to do, {failed} failed; submit "
                   "their jobs again, then merge again", file=sys.stderr)  # fmt: skip
+        gone = missing_files(manifest, out)
+        for what, files in (("damaged, and were not taken", damaged), ("missing", gone)):
+            if files:
+                print(f"note: files are {what}: {named(files)}; submit the jobs of their parts again, then merge again",
+                      file=sys.stderr)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:

@@ -114,6 +114,7 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
         if finished < _total(run):
             caution(campaign, quiet=quiet)
         _announce(run, finished, estimate, out, quiet)
+        _tell_of_trajectories(run, manifest, quiet)
         failures: list[tuple[Work, Exception]] = []
         try:
             _do(run, manifest, planned.pools, given, engine, failures)
@@ -195,11 +196,9 @@ def _tell_failure(work: Work, error: Exception, failures: list, *, debug: bool) 
 
 def _write_all(run: Run, manifest: Manifest, *, report: bool = True) -> None:
     from structdiff.campaign.report import write_campaign_report
-    from structdiff.campaign.run import folder_results, write_tables
+    from structdiff.campaign.run import refresh_tables
 
-    results = folder_results(manifest)
-    if results:
-        write_tables(results, run.folder)
+    results = refresh_tables(manifest, run.folder)
     if results and report:
         write_campaign_report(manifest, results, run.folder)
 
@@ -233,7 +232,8 @@ def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) ->
     if quiet:
         return
     if finished:
-        print(f"{finished} of {total} designs are in {out} already and are kept", file=sys.stderr)
+        there = f"{finished} of {total} designs" if finished <= total else f"{finished} designs ({total} are asked for)"
+        print(f"{there} are in {out} already and are kept", file=sys.stderr)
     if finished < total:
         print(estimate)
     if run.campaign.settings.sequence_model == "auto" and run.campaign.sequence_model == "own":
@@ -241,6 +241,19 @@ def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) ->
               "network made for them")  # fmt: skip
     if run.campaign.settings.judge == "auto" and "judge" not in run.campaign.stages:
         print("sequences are not judged by another network; structdiff weights fetch trrosetta gets one")
+
+
+def _tell_of_trajectories(run: Run, manifest: Manifest, quiet: bool) -> None:
+    """Tells of backbones that are there without the trajectory that is asked for now."""
+    from structdiff.campaign.stages import Bench
+    from structdiff.output.trajectory import without_trajectory
+
+    if quiet or not run.campaign.options.trajectory:
+        return
+    rows = manifest.rows(run=run.name, stage="backbone", state="done", results=False)
+    folder = Bench(run.campaign, run.folder).backbone_folder
+    if note := without_trajectory(folder, [each.name for each in rows if each.number in run.numbers]):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _estimate(campaign: Campaign, weights: Weights, numbers: range) -> str:

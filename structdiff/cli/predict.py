@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from structdiff.campaign.finished_files import damage_note
 from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted, described
 from structdiff.cli.options import build_run_options, message_options, run_options, sampling_options, with_options
 from structdiff.cli.progress import shown_progress
-from structdiff.cli.results import Result, check_folder, finished_before, names_there, read_result, show_results
+from structdiff.cli.results import (
+    Result,
+    check_folder,
+    damaged_files,
+    finished_before,
+    names_there,
+    read_result,
+    show_results,
+)
 from structdiff.errors import InputError, StructdiffError
 
 if TYPE_CHECKING:
@@ -131,6 +140,8 @@ class _Run:
         return True
 
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
+        from structdiff.output.trajectory import without_trajectory
+
         seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
         names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
         kept = set() if self.overwrite else self._finished(names, seeds, spec)
@@ -138,6 +149,8 @@ class _Run:
             part = f"{len(kept)} of {len(names)} structures of {spec.name} are in {self.out} already and are kept"
             whole = f"{spec.name} is in {self.out} already and is kept"
             print(whole if len(kept) == len(names) else part, file=sys.stderr)
+        if self.options.trajectory:
+            self._tell(without_trajectory(self.out, sorted(kept)))
         drawn = self._drawn(spec, names, [row for row, name in enumerate(names) if name not in kept], place)
         for name in names:
             if name not in kept:
@@ -162,8 +175,7 @@ class _Run:
                 if self.options.trajectory:
                     write_trajectory(prediction, self.out, names[row])
                 written = write_prediction(prediction, self.out, names[row], formats=self.formats)
-                if written.note and not self.quiet:
-                    print(f"note: {written.note}", file=sys.stderr)
+                self._tell(written.note)
                 yield
 
     def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> set[str]:
@@ -171,13 +183,30 @@ class _Run:
         from structdiff.jobs import complex_request
 
         finished: set[str] = set()
+        damaged = damaged_files(self.out, names)
+        if damaged:
+            self._tell(damage_note([path for paths in damaged.values() for path in paths]))
         for place, seed in enumerate(seeds):
-            own = names[place * self.samples : (place + 1) * self.samples]
+            own = [name for name in names[place * self.samples : (place + 1) * self.samples] if name not in damaged]
             request = complex_request(spec)
             wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="").as_data()
             finished |= finished_before(self.out, own, wanted)
-        # Not every structure can be had as PDB too, but the first format must be there.
-        return {name for name in finished if (self.out / f"{name}.{self.formats[0]}").is_file()}
+        kept = {name for name in finished if (self.out / f"{name}.{self.formats[0]}").is_file()}
+        for name in names:
+            if name in kept:
+                self._tell(self._with_all_formats(name))
+        return kept
+
+    def _with_all_formats(self, name: str) -> str:
+        """Adds the format that an earlier run was not asked for; why it cannot be had, in words."""
+        from structdiff.output.files import finish_formats
+
+        result = read_result(self.out, name)
+        return "" if result is None else finish_formats(self.out, name, result.provenance, self.formats)
+
+    def _tell(self, note: str) -> None:
+        if note and not self.quiet:
+            print(f"note: {note}", file=sys.stderr)
 
     def _results(self, names: Sequence[str]) -> Iterator[Result]:
         for name in names:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from structdiff.campaign.finished_files import is_whole
 from structdiff.campaign.work import difference
 from structdiff.cli.console import table_console
 from structdiff.errors import InputError
+from structdiff.structure.files import check_path_is_utf8
 
 if TYPE_CHECKING:
     from structdiff.campaign.results import DesignResult
@@ -53,10 +55,14 @@ class Result:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError when nothing can be written into a folder that exists or is yet to be made."""
+    """Raises InputError when nothing can be written into a folder that exists or is yet to be made.
+
+    Reports and tables name it, and are UTF-8: its name must be that too.
+    """
     there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), Path.cwd())
     if not there.is_dir():
         raise InputError("cannot be written: this is a file, not a folder", path=there, key="out")
+    check_path_is_utf8(folder, "folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError("cannot be written: no permission", path=there, key="out")
 
@@ -83,6 +89,19 @@ def read_result(folder: Path, name: str) -> Result | None:
     except (OSError, ValueError, KeyError) as error:
         message = "this file was damaged; delete it, or use --overwrite"
         raise InputError(message, path=path, found=str(error)[:80]) from None
+
+
+def damaged_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
+    """Of structures that are listed as finished, those of which files are damaged, with these."""
+    from structdiff.output.files import finished_names
+
+    found: dict[str, list[Path]] = {}
+    for name in sorted(finished_names(folder).intersection(names)):
+        files = [folder / f"{name}{suffix}" for suffix in (".cif", ".pdb", ".confidence.json")]
+        broken = [path for path in files if path.is_file() and not is_whole(path)]
+        if broken:
+            found[name] = broken
+    return found
 
 
 def finished_before(folder: Path, names: Sequence[str], wanted: Mapping[str, Any]) -> set[str]:

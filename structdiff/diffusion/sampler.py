@@ -16,7 +16,7 @@ from structdiff.diffusion.guidance import Denoiser
 from structdiff.diffusion.schedule import SIGMA_MAX, SIGMA_MIN, check_schedule, noise_levels
 from structdiff.diffusion.solvers import Estimate, Solver, Step, build_solver
 from structdiff.diffusion.trajectory import Trajectory
-from structdiff.errors import InputError, StructdiffError
+from structdiff.errors import InputError, OutOfReachError, StructdiffError
 from structdiff.geometry.distances import centroid
 from structdiff.geometry.rotations import random_rotation, rotate
 from structdiff.typing import Bool, Float
@@ -131,8 +131,8 @@ def sample(
 
     Raises:
         InputError: generators that do not fit the samples.
-        StructdiffError: a prediction or an energy's gradient is not finite; names step, noise level and sample. Or
-            atoms end further than `FARTHEST` from the middle.
+        StructdiffError: a prediction or an energy's gradient is not finite; names step, noise level and sample.
+        OutOfReachError: atoms end further than `FARTHEST` from the middle.
     """
     config = SamplingConfig() if config is None else config
     noise = _Noise(mask, generators)
@@ -163,10 +163,10 @@ def sample(
 
 
 def _assert_in_reach(positions: Tensor, config: SamplingConfig) -> None:
-    """Raises StructdiffError where atoms were thrown so far that no file has room for them."""
+    """Raises OutOfReachError where atoms were thrown so far that no file has room for them."""
     far = positions.abs().flatten(1).amax(-1)
     if far.numel() and far.max() > FARTHEST:
-        raise StructdiffError(
+        raise OutOfReachError(
             f"{config.steps} steps of the {config.solver} solver threw atoms {far.max():.3g} Å away"
             f" (sample {int(far.argmax())}); take more steps, or the solver that the weights recommend"
         )

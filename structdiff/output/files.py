@@ -6,17 +6,24 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
-from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, polymer_kinds
-from structdiff.structure.files import write_atomically, write_structure
+from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, polymer_kinds
+from structdiff.structure.files import read_structure, write_atomically, write_structure
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
 
@@ -126,6 +133,24 @@ def ready_folder(folder: str | Path, name: str) -> Path:
     return folder
 
 
+def finish_formats(
+    folder: str | Path, name: str, provenance: Mapping[str, Any], formats: Collection[str] = FORMATS
+) -> str:
+    """Writes NAME.pdb from the NAME.cif of a finished structure where it is wanted and not there; why not, in words.
+
+    It has the bytes that it would have had at once. provenance: as ``NAME.confidence.json`` has it.
+    """
+    cif, pdb = (Path(folder) / f"{name}{suffix}" for suffix in (".cif", ".pdb"))
+    if "pdb" not in formats or pdb.is_file():
+        return ""
+    structure = dataclasses.replace(read_structure(cif, keep_waters=True), name=name)
+    try:
+        write_atomically(pdb, pdb_text(structure, provenance=Provenance(**provenance).as_text()))
+    except InputError as error:
+        return f"no {pdb.name}: {error}"
+    return ""
+
+
 def finished_names(folder: str | Path) -> set[str]:
     """The structures of a folder of which all files were written: those that its tables list."""
     tables = (Path(folder) / PREDICTIONS_TABLE, Path(folder) / DESIGNS_TABLE)
@@ -135,15 +160,16 @@ def finished_names(folder: str | Path) -> set[str]:
 def remove_structures(folder: str | Path, names: Collection[str]) -> None:
     """Removes all that runs wrote under these names: their files, their rows of the tables, their sequences."""
     folder = Path(folder)
-    for path in (folder / PREDICTIONS_TABLE, folder / DESIGNS_TABLE):
-        rows = _read_table(path)
-        kept = [row for row in rows if row["name"] not in names]
-        if len(kept) < len(rows):
-            _write_table(path, kept)
-    blocks = _sequence_blocks(folder / SEQUENCES_FILE)
-    kept_blocks = [block for block in blocks if _design_of(block) not in names]
-    if len(kept_blocks) < len(blocks):
-        write_atomically(folder / SEQUENCES_FILE, "".join(f">{block}\n" for block in kept_blocks))
+    with tables_alone(folder):
+        for path in (folder / PREDICTIONS_TABLE, folder / DESIGNS_TABLE):
+            rows = _read_table(path)
+            kept = [row for row in rows if row["name"] not in names]
+            if len(kept) < len(rows):
+                _write_table(path, kept)
+        blocks = _sequence_blocks(folder / SEQUENCES_FILE)
+        kept_blocks = [block for block in blocks if _design_of(block) not in names]
+        if len(kept_blocks) < len(blocks):
+            write_atomically(folder / SEQUENCES_FILE, "".join(f">{block}\n" for block in kept_blocks))
     for name in names:
         for suffix in _SUFFIXES:
             _remove(folder / f"{name}{suffix}")
@@ -273,10 +299,30 @@ def as_text(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _write_row(path: Path, row: Mapping[str, str]) -> Path:
     """The table with this row in the place of the one of the same name, or at its end; other columns are kept."""
-    rows = _read_table(path)
-    kept = [row if old["name"] == row["name"] else old for old in rows]
-    kept += [] if any(old["name"] == row["name"] for old in rows) else [row]
-    return _write_table(path, kept)
+    with tables_alone(path.parent):
+        rows = _read_table(path)
+        kept = [row if old["name"] == row["name"] else old for old in rows]
+        kept += [] if any(old["name"] == row["name"] for old in rows) else [row]
+        return _write_table(path, kept)
+
+
+@contextmanager
+def tables_alone(folder: Path) -> Iterator[None]:
+    """No other process changes the tables of a folder meanwhile: each reads them, and writes them anew.
+
+    The lock is on the folder itself, so that nothing is left behind, whatever ends the process. Where there are no such
+    locks (some network disks, Windows) nothing is kept apart.
+    """
+    if fcntl is None or not folder.is_dir():
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
@@ -310,14 +356,14 @@ def _read_if_there(path: Path) -> str:
 
 def _write_sequences(path: Path, name: str, design: Design) -> Path:
     """The FASTA file with this design's chains; headers read ``NAME_CHAIN|kind``."""
-    blocks = [block for block in _read_if_there(path).split(">") if block.strip()]
-    mine = {f"{name}_{chain}" for chain in design.sequences}
-    kept = [block.rstrip() for block in blocks if block.split("|")[0].split()[0] not in mine]
     kinds = polymer_kinds(design.structure)
-    text = "".join(f">{block}\n" for block in kept)
-    for chain, sequence in design.sequences.items():
-        text += _fasta_block(f"{name}_{chain}|{kinds[chain].name.lower()}", sequence)
-    return write_atomically(path, text)
+    mine = {f"{name}_{chain}" for chain in design.sequences}
+    with tables_alone(path.parent):
+        kept = [block for block in _sequence_blocks(path) if block.split("|")[0].split()[0] not in mine]
+        text = "".join(f">{block}\n" for block in kept)
+        for chain, sequence in design.sequences.items():
+            text += _fasta_block(f"{name}_{chain}|{kinds[chain].name.lower()}", sequence)
+        return write_atomically(path, text)
 
 
 def _fasta_block(header: str, sequence: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import gemmi
@@ -41,6 +42,15 @@ def write_trajectory(prediction: Prediction, folder: str | Path, name: str) -> P
                 column.append(cell)
     table.loop.set_all_values(columns)
     return write_atomically(ready_folder(folder, name) / f"{name}.trajectory.cif", document.as_string())
+
+
+def without_trajectory(folder: str | Path, names: Iterable[str]) -> str:
+    """What is to be told of finished structures that were drawn without keeping their way; else empty."""
+    lacking = [each for each in names if not (Path(folder) / f"{each}.trajectory.cif").is_file()]
+    if not lacking:
+        return ""
+    some = ", ".join(lacking[:3]) + (" ..." if len(lacking) > 3 else "")
+    return f"{some}: kept as made before, without a trajectory; --overwrite draws anew"
 
 
 def trajectory_frames(prediction: Prediction) -> np.ndarray:

@@ -12,7 +12,7 @@ LONGEST_NAME = 200
 
 def check_file_name(name: str) -> None:
     """Raises InputError for a name that files cannot be called after, or that is too long for it."""
-    if not name.strip() or re.search(r"[/\\\x00-\x1f]", name) or name.startswith("."):
+    if not name.strip() or re.search(r"[/\\]", name) or name.startswith(".") or not name.isprintable():
         raise InputError("the name must do as the name of a file", key="name", found=name)
     length = len(name.encode("utf-8", errors="replace"))
     if length > LONGEST_NAME:

@@ -107,7 +107,7 @@ def _stem(path: Path) -> str:
 
 
 def _read_text(path: Path) -> str:
-    _check_name(path)
+    check_path_is_utf8(path, "file")
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
@@ -122,12 +122,12 @@ def _read_text(path: Path) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def _check_name(path: Path) -> None:
-    """Raises InputError for a path that is not UTF-8: mmCIF and JSON are, and it stands in what is made of the file."""
+def check_path_is_utf8(path: Path, kind: str) -> None:
+    """Raises InputError for the path of a file or folder (``kind``) that is not UTF-8: mmCIF, JSON and tables are."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
-        raise InputError("the name of this file is not UTF-8: rename it", path=path) from None
+        raise InputError(f"the name of this {kind} is not UTF-8: rename it", path=path) from None
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:

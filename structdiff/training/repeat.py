@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from structdiff.configuration import from_dict
-from structdiff.errors import InputError
+from structdiff.errors import InputError, OutOfReachError, StructdiffError
 from structdiff.model.checkpoint import Weights, is_half, load_weights, save_weights
 from structdiff.model.library import load_named_weights
 from structdiff.model.network import preset
@@ -53,7 +53,8 @@ def repeat_training(
         share: of all steps.
         threads, accelerator: in place of the recorded ones.
 
-    Raises InputError when the record is no whole history, and for a folder of another repetition.
+    Raises InputError when the record is no whole history, for a folder of another repetition, and where after the share
+    of the steps the network draws nothing that its confidence head could learn from.
     """
     if not 0 < share <= 1:
         raise InputError("a share of the steps is more than 0 and at most 1", key="share", found=share)
@@ -74,10 +75,16 @@ def repeat_training(
     settings = from_dict(ConfidenceTraining, recorded["settings"], path=source.path, key="training.confidence.settings")
     rounds = max(1, round(share * rounds_in_all(source)))
     print(f"confidence head: {rounds} rounds", flush=True)
-    return train_confidence(
-        whole, data, out / "weights", max_minutes=None, seed=recorded["seed"], threads=threads, fresh=True,
-        settings=dataclasses.replace(settings, max_rounds=rounds),
-    )  # fmt: skip
+    try:
+        return train_confidence(
+            whole, data, out / "weights", max_minutes=None, seed=recorded["seed"], threads=threads, fresh=True,
+            settings=dataclasses.replace(settings, max_rounds=rounds),
+        )  # fmt: skip
+    except OutOfReachError:
+        steps = sum(config.max_steps for config in runs)
+        raise InputError(f"after {steps} steps in all the network cannot draw structures yet for its confidence head "
+                         "to learn from: atoms end out of reach; give a larger share and another folder", path=whole,
+                         key="share", found=share) from None  # fmt: skip
 
 
 def _runs(source: Weights, data: Path, out: Path, share: float, changes: Mapping[str, object]) -> list[TrainConfig]:
@@ -116,7 +123,15 @@ def _designs(out: Path, config: TrainConfig, part: Record, share: float, source:
     settings = from_dict(DrawnDesigns, part["designs"], path=source.path, key="training.parts.designs")
     scaled = dataclasses.replace(settings, designs=max(1, round(share * settings.designs)))
     print(f"designs: {scaled.designs}", flush=True)
-    draw_designs(out, scaled, weights=config.start_from or source.path, threads=config.threads)
+    try:
+        draw_designs(out, scaled, weights=config.start_from or source.path, threads=config.threads)
+    except InputError:
+        raise
+    except StructdiffError as error:
+        if share == 1 or config.start_from is None:
+            raise
+        raise StructdiffError(f"{error}; a network that was trained for so few steps may throw atoms out of reach: "
+                              f"give a larger share than {share:g}, and another folder") from None  # fmt: skip
 
 
 def _scaled(config: TrainConfig, part: Record, share: float) -> TrainConfig:

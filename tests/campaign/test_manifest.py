@@ -13,7 +13,7 @@ from structdiff.campaign import opening
 from structdiff.campaign.manifest import MANIFEST, Manifest
 from structdiff.campaign.opening import set_aside_unusable
 from structdiff.campaign.outlook import outlook, seconds_left
-from structdiff.campaign.work import NewWork, difference
+from structdiff.campaign.work import NewWork, difference, workers_by_stage
 from structdiff.errors import InputError, ResourceError
 
 ASKED = {"spec": {"contigs": "10/A1-5/10", "motif": "a.pdb", "motif_sha256": "x"}, "seed": 0, "device": "cpu"}
@@ -45,6 +45,16 @@ def test_work_goes_from_waiting_to_done_with_what_follows(tmp_path) -> None:
         (done,) = manifest.rows(state="done")
         assert (done.result, done.seconds) == ({"columns": {"plddt": 70.5}}, 2.0)
         assert manifest.is_open()
+
+
+def test_workers_share_what_is_not_enough_for_all(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.add(backbone(n) for n in range(5))
+        two = workers_by_stage([(), ("backbone",)])
+        assert [len(manifest.claim(4, among=two)) for _ in range(4)] == [3, 1, 1, 0]
+        manifest.add(backbone(n) for n in range(5, 25))
+        assert [len(manifest.claim(4, among=two)) for _ in range(2)] == [4, 4]
+        assert len(manifest.claim(4, among=workers_by_stage([("backbone",), ("refold",)]))) == 4
 
 
 def test_content_decides_what_is_the_same(tmp_path) -> None:
@@ -256,3 +266,9 @@ def test_the_first_entry_that_differs_is_named_by_its_path():
     assert text is not None
     assert "W" in text
     assert len(text) < 140
+
+
+def test_a_quota_is_told_as_a_disk_that_is_full(tmp_path) -> None:
+    told = opening.trouble(sqlite3.OperationalError("disk I/O error"), tmp_path / MANIFEST)
+    assert isinstance(told, ResourceError)
+    assert "the disk is full, or a quota on it" in str(told)

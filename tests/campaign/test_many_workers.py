@@ -20,7 +20,7 @@ import pytest
 
 from structdiff.campaign import processes, ray_cluster
 from structdiff.campaign.manifest import Manifest
-from structdiff.campaign.merging import merge_parts
+from structdiff.campaign.merging import merge_parts, missing_files
 from structdiff.campaign.plan import Campaign
 from structdiff.campaign.processes import Pool, check_pools, parse_workers, run_processes
 from structdiff.campaign.ray_cluster import check_address
@@ -81,8 +81,8 @@ def test_parts_are_put_together(planned, tmp_path) -> None:
     campaign = planned(3, sequences=2, refold="none")
     alone = made(campaign, tmp_path / "alone")
     parts = [made(campaign, tmp_path / f"part_{k}", range(k, 3, 2)) for k in (0, 1)]
-    assert merge_parts(parts, tmp_path / "whole") == 6
-    assert merge_parts(parts, tmp_path / "whole") == 0
+    assert merge_parts(parts, tmp_path / "whole") == (6, [])
+    assert merge_parts(parts, tmp_path / "whole") == (0, [])
     with Manifest(tmp_path / "whole") as manifest, Manifest(alone) as other:
         ours, theirs = (sorted(each.rows(), key=lambda work: (work.stage, work.name)) for each in (manifest, other))
         assert [(w.stage, w.name) for w in ours] == [(w.stage, w.name) for w in theirs]
@@ -99,6 +99,14 @@ def test_parts_are_put_together(planned, tmp_path) -> None:
         merge_parts([made(planned(1, refold="none"), tmp_path / "one")], tmp_path / "whole")
     with pytest.raises(InputError, match="no campaign"):
         merge_parts([tmp_path], tmp_path / "whole")
+    # A damaged file of a part does not take the place of a whole one, nor does it come alone.
+    hurt = parts[0] / "design_1_1.cif"
+    hurt.write_bytes(before[:500])
+    assert merge_parts(parts, tmp_path / "whole") == (0, [hurt])
+    assert (tmp_path / "whole" / "design_1_1.cif").read_bytes() == before
+    assert merge_parts(parts, tmp_path / "again") == (6, [hurt])
+    with Manifest(tmp_path / "again") as manifest:
+        assert missing_files(manifest, tmp_path / "again") == [tmp_path / "again" / "design_1_1.cif"]
 
 
 @pytest.mark.slow

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from structdiff.cli.main import main
+from structdiff.cli.results import check_folder
+from structdiff.errors import InputError
 
 MOTIF = (Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb").read_text()
 PEPTIDE = ">A|protein\nMKTAYIAKQRQISF\n"
@@ -72,6 +74,8 @@ CASES = [
     fasta("missing MSA file", ">A|protein|nowhere.a3m\nMKTAYIAKQR\n", "nowhere.a3m"),
     Bad("MSA for weights without them", ("predict", "in.fasta"), ("in.fasta", "alignment", "msa"),
         {"in.fasta": ">A|protein|own.a3m\nMKTAYIAKQR\n", "own.a3m": ">query\nMKTAYIAKQR\n>other\nMKTAYLAKQR\n"}),
+    Bad("a name that is not UTF-8", (*FREE, "--name", "a\udcff"), ("name: the name must do as the name of a file",)),
+    Bad("a name with letters that have no shape", (*FREE, "--dry-run", "--name", "a\x7f"), ("the name must do",)),
     Bad("missing file", ("predict", "nowhere.fasta"), ("nowhere.fasta", "no such file")),
     Bad("a folder as input", ("predict", "folder.fasta"), ("folder.fasta",), {"folder.fasta/x": ""}),
     Bad("unknown format", ("predict", "in.docx"), ("in.docx", "format"), {"in.docx": "hello"}),
@@ -345,3 +349,8 @@ def test_every_refusal_names_a_way_out_when_there_is_one(command: Callable, weig
     assert "did you mean 'euler'" in errors[0]
     _, _, errors = command(*FREE, "--stepz", "5")
     assert "structdiff design --help" in errors[0]
+
+
+def test_a_folder_for_results_that_is_not_utf8(tmp_path) -> None:
+    with pytest.raises(InputError, match="the name of this folder is not UTF-8: rename it"):
+        check_folder(tmp_path / "out\udcff")

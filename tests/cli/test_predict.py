@@ -137,6 +137,46 @@ def test_finished_predictions_are_kept_and_other_runs_refused(command, weights, 
     assert command(*predict(weights, "x.fasta", "--overwrite"))[0] == 0
 
 
+def test_a_format_that_was_left_out_is_added_without_predicting_again(command, weights, tmp_path, monkeypatch) -> None:
+    (tmp_path / "x.fasta").write_text(FASTA)
+    command(*predict(weights, "x.fasta", "--out", "once"))
+    command(*predict(weights, "x.fasta", "--format", "cif"))
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("predicted again")
+
+    monkeypatch.setattr(pipeline, "predict", never)
+    code, _, errors = command(*predict(weights, "x.fasta"))
+    assert (code, errors) == (0, ["x is in predictions already and is kept"])
+    assert (tmp_path / "predictions/x_1.pdb").read_bytes() == (tmp_path / "once/x_1.pdb").read_bytes()
+
+
+def test_a_trajectory_of_what_is_kept_is_not_left_out_without_a_word(command, weights, motif, tmp_path) -> None:
+    (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    design = ("design", "--length", 12, "--weights", weights, "--no-relax", "--refold", "none")
+    for first, name in ((predict(weights, "x.fasta"), "x_1"), (design, "design_1")):
+        assert command(*first)[0] == 0
+        code, _, errors = command(*first, "--trajectory", 1)
+        assert code == 0
+        assert errors[-1] == f"note: {name}: kept as made before, without a trajectory; --overwrite draws anew"
+        command(*first, "--trajectory", 1, "--overwrite")
+        assert "trajectory" not in command(*first, "--trajectory", 1)[2][-1]
+
+
+@pytest.mark.parametrize("suffix", ["cif", "pdb", "confidence.json"])
+def test_damaged_files_count_as_missing(command, weights, tmp_path, suffix: str) -> None:
+    (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    command(*predict(weights, "x.fasta", "--samples", 2))
+    path = tmp_path / "predictions" / f"x_1.{suffix}"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    code, _, errors = command(*predict(weights, "x.fasta", "--samples", 2))
+    assert code == 0
+    assert errors == [f"note: damaged files count as missing, to be made again: x_1.{suffix}",
+                      "1 of 2 structures of x are in predictions already and are kept"]  # fmt: skip
+    assert path.read_bytes() == whole
+
+
 def test_samples_that_are_there_are_not_made_again(command, weights, tmp_path, monkeypatch) -> None:
     (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
     command(*predict(weights, "x.fasta", "--samples", 3, "--out", "once"))

@@ -59,3 +59,8 @@ def test_each_job_makes_its_part_and_has_its_log_in_the_folder(command, weights,
     assert {path.stem for path in (tmp_path / out).glob("*.cif")} == {
         f"design_{n}_{k}" for n in (1, 2, 3) for k in (1, 2)
     }
+    (parts[0] / "design_1_1.cif").unlink()
+    code, _, errors = command("campaign", "merge", *parts, "--out", "elsewhere")
+    assert code == 0
+    assert errors == ["note: files are missing: elsewhere/design_1_1.cif; submit the jobs of their parts again, then "
+                      "merge again"]  # fmt: skip

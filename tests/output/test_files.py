@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import multiprocessing
 import os
+import warnings
 from pathlib import Path
 
 import gemmi
@@ -17,7 +19,7 @@ from structdiff.confidence import compute_confidence
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
 from structdiff.model.heads import ConfidenceLogits
-from structdiff.output.files import write_design, write_prediction
+from structdiff.output.files import PREDICTIONS_TABLE, _write_row, finished_names, write_design, write_prediction
 from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
 from structdiff.output.view import find_residue_map
 from structdiff.structure.files import read_structure
@@ -228,3 +230,22 @@ def test_every_file_has_the_same_mean_plddt(tmp_path):
     listed = json.loads(written.confidence.read_text())["mean_plddt_0_to_100"]
     (row,) = csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines())
     assert float(overall) == listed == float(row["plddt"])
+
+
+def _rows(folder: Path, first: int) -> None:
+    for number in range(first, first + 30):
+        _write_row(folder / PREDICTIONS_TABLE, {"name": f"x_{number}"})
+
+
+def test_rows_of_processes_that_write_into_one_folder_are_all_there(tmp_path):
+    context = multiprocessing.get_context("fork")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of forks of processes with threads
+        writers = [context.Process(target=_rows, args=(tmp_path, first)) for first in (0, 100, 200)]
+        for each in writers:
+            each.start()
+    for each in writers:
+        each.join()
+    assert [each.exitcode for each in writers] == [0, 0, 0]
+    assert finished_names(tmp_path) == {f"x_{first + number}" for first in (0, 100, 200) for number in range(30)}
+    assert [path.name for path in tmp_path.iterdir()] == [PREDICTIONS_TABLE]

@@ -6,14 +6,16 @@ import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from structdiff.configuration import from_dict
-from structdiff.errors import InputError
+from structdiff.errors import InputError, OutOfReachError, StructdiffError
 from structdiff.model.checkpoint import load_weights, save_weights
+from structdiff.training import repeat
 from structdiff.training.confidence import train_confidence
 from structdiff.training.history import parts_of, with_run
 from structdiff.training.module import OptimiserConfig
@@ -89,6 +91,32 @@ def test_weights_without_a_history_and_shares_that_are_none_are_refused(made, da
     assert main([str(made), str(data), str(tmp_path / "out"), "--share", "2"]) == 2
     assert "share" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_share_too_small_to_draw_structures_after_is_told(made, data, tmp_path, capsys, monkeypatch):  # noqa: F811
+    def thrown(*_: object, **__: object) -> None:
+        raise OutOfReachError("20 steps of the solver threw atoms 1e+5 Å away; take more steps")
+
+    monkeypatch.setattr(repeat, "train_confidence", thrown)
+    monkeypatch.setattr(repeat, "train", lambda config: made)
+    monkeypatch.setattr(repeat, "load_weights", lambda _: load_weights(made))
+    assert main([str(made), str(data), str(tmp_path / "out"), "--share", "0.3"]) == 2
+    told = capsys.readouterr().err
+    assert "share: after 2 steps in all the network cannot draw structures" in told
+    assert "found 0.3" in told
+    assert "give a larger share" in told
+    assert "take more steps" not in told
+
+
+def test_designs_that_a_network_of_few_steps_cannot_draw_are_told(monkeypatch, tmp_path):
+    def failed(*_: object, **__: object) -> None:
+        raise StructdiffError("the designs were not drawn (see above)")
+
+    monkeypatch.setattr(repeat, "draw_designs", failed)
+    source = SimpleNamespace(path=tmp_path)
+    config = TrainConfig(data=tmp_path, out=tmp_path, start_from=tmp_path)
+    with pytest.raises(StructdiffError, match=r"not drawn .* give a larger share than 0.01"):
+        repeat._designs(tmp_path, config, {"designs": {}}, 0.01, source)
 
 
 def test_limits_of_the_clock_become_limits_of_steps(tmp_path):
