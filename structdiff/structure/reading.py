@@ -20,7 +20,7 @@ from structdiff.structure.build import AtomAddress, ChainSequence, build_structu
 from structdiff.structure.observed_components import ObservedAtom, observed_component
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
-_BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
+BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
 _DICTIONARY_BOND = 2.6  # Å; a ligand with a fifth of its dictionary bonds longer is another molecule of that code
 _RING_CLOSURE = 1.65  # Å; the two ends of a chain nearer than this are bonded
 _POLYMERS = {
@@ -375,7 +375,7 @@ def _without_broken_links(structure: Structure, chains: list[_Chain]) -> Structu
     between = crossing & same_chain & (guessed | jump | engaged)
     seen = atoms.resolved[first] & atoms.resolved[second]
     length = np.linalg.norm(atoms.positions[first] - atoms.positions[second], axis=1)
-    keep = ~(between & seen & (length > _BROKEN_LINK))
+    keep = ~(between & seen & (length > BROKEN_LINK))
     bonds = BondTable(atom_1=first[keep], atom_2=second[keep], order=structure.bonds.order[keep])
     return dataclasses.replace(structure, bonds=bonds)
 
