@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from structdiff.arguments import check_kind, check_whole_number
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import Weights
@@ -33,9 +34,9 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         for key, least in (("batch_size", 1), ("recycles", 0), ("trajectory", 0)):
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError("must be a whole number", key=key, found=value, allowed=f"{least} or more")
+            check_whole_number(getattr(self, key), key, least)
+        check_kind(self.sampling, SamplingConfig | None, "sampling", "SamplingConfig(steps=20), say")
+        check_kind(self.relax, bool, "relax", "True or False")
 
 
 def recommended_sampling(weights: Weights, **changes: object) -> SamplingConfig:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from structdiff.arguments import check_kind, check_whole_number
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.confidence import Confidence
 from structdiff.drawing import OnProgress, Wanted, draw_all
@@ -63,15 +65,14 @@ def predict(
 
     Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
     """
+    check_kind(complex_, (ComplexSpec, str, PathLike), "complex_", "ComplexSpec, or a path (FASTA, YAML, JSON)")
     spec = complex_ if isinstance(complex_, ComplexSpec) else read_complex(complex_)
-    if samples < 1:
-        raise InputError("at least one sample is needed", key="samples", found=samples)
-    options = options or RunOptions()
-    engine = engine or load_engine(options)
+    check_whole_number(samples, "samples", 1)
+    options, engine = _run(options, engine)
     job = complex_job(spec, engine.weights)
     seeds = (seed,) if seed is not None else spec.seeds or (0,)
     every = [Wanted(job=job, seed=each, index=index) for each in seeds for index in range(samples)]
-    wanted = every if places is None else [every[place] for place in places]
+    wanted = every if places is None else [every[place] for place in _chosen(places, "places", len(every))]
     for drawn in draw_all(engine, wanted, len(wanted), options, on_progress):
         own = drawn.wanted
         yield finished_prediction(
@@ -91,8 +92,7 @@ def predict_each(
 
     Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
     """
-    options = options or RunOptions()
-    engine = engine or load_engine(options)
+    options, engine = _run(options, engine)
     wanted = (Wanted(job=complex_job(spec, engine.weights), seed=seed, index=0) for spec in specs)
     for drawn in draw_all(engine, wanted, len(specs), options, on_progress):
         yield finished_prediction(
@@ -125,10 +125,9 @@ def design(
 
     Raises InputError for what cannot be designed, ResourceError for what does not fit into memory.
     """
-    options = options or RunOptions()
     spec, motif = resolve_design(asked_spec(problem, asked))
-    engine = engine or load_engine(options)
-    chosen = list(range(spec.num_designs) if numbers is None else numbers)
+    options, engine = _run(options, engine)
+    chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")
     wanted = (
         Wanted(job=_job(spec, motif, number, draw), seed=spec.seed, index=number, draw=draw)
         for number in chosen
@@ -145,6 +144,25 @@ def design(
         if len(tries) == spec.draws:
             yield best_of(tries)
             tries = []
+
+
+def _run(options: RunOptions | None, engine: Engine | None) -> tuple[RunOptions, Engine]:
+    """The options and weights of a run, the usual ones where none are given. Raises InputError for other kinds."""
+    check_kind(options, RunOptions | None, "options", "RunOptions(relax=False), say")
+    check_kind(engine, Engine | None, "engine", "what load_engine gives")
+    options = options or RunOptions()
+    return options, engine or load_engine(options)
+
+
+def _chosen(numbers: Iterable[int], key: str, end: int | None = None) -> list[int]:
+    """Numbers of structures, counted from 0. Raises InputError for other values, and for those from ``end`` on."""
+    check_kind(numbers, Iterable, key, "whole numbers in a list, counted from 0")
+    chosen = list(numbers)
+    for number in chosen:
+        check_whole_number(number, key, 0)
+        if end is not None and number >= end:
+            raise InputError("there are not so many", key=key, found=number, allowed=f"0 to {end - 1}")
+    return [int(number) for number in chosen]
 
 
 def best_of(tries: Sequence[Design]) -> Design:
@@ -177,6 +195,8 @@ def layouts(problem: DesignSpec | Part | None = None, **asked: Any) -> list[Layo
 
 def score(structure: Structure | str | Path, *, weights: str | Path = "mini", device: str = "auto") -> Confidence:
     """How much the network believes in a given structure, from its sequence and coordinates."""
+    allowed = "a Structure (of a design: its .structure), or a path"
+    check_kind(structure, (Structure, str, PathLike), "structure", allowed)
     if not isinstance(structure, Structure):
         structure = read_structure(structure)
     engine = Engine(load_named_weights(weights), device=choose_device(device))

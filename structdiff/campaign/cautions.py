@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -14,6 +15,7 @@ from structdiff.features.requests import HOTSPOT_DISTANCE
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.layout import Layout
 from structdiff.structure.open_residues import open_residues
+from structdiff.structure.reading import BROKEN_LINK
 from structdiff.structure.scaffold import motif_residues
 from structdiff.structure.tables import Structure
 from structdiff.typing import Float
@@ -29,6 +31,10 @@ def cautions(campaign: Campaign) -> list[str]:
     if campaign.settings.sequences > 1 and not open_residues(spec, layout, motif).any():
         found.append(f"every residue keeps its amino acid, so that the {campaign.settings.sequences} sequences of a "
                      "backbone are one and the same")  # fmt: skip
+    if motif is not None:
+        found += [f"residues are missing between {before} and {after} of the structure, which will be bonded to each "
+                  "other; contigs can put new ones there, as in A1-30/5/A36-80"
+                  for before, after in closed_gaps(layout, motif)]  # fmt: skip
     if motif is not None and spec.hotspots:
         whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
         deep = [str(residue) for residue in out_of_reach(spec.hotspots, whole, motif)]
@@ -37,6 +43,23 @@ def cautions(campaign: Campaign) -> list[str]:
                          f"{HOTSPOT_DISTANCE:g} Å of them only where it is nearer than {CLEARANCE:g} Å to that, and "
                          "may miss them")  # fmt: skip
     return found
+
+
+def closed_gaps(layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, ResidueId]]:
+    """Residues of a structure that is begun with which become neighbours, and are too far apart there to be bonded."""
+    rows, atoms = motif_residues(motif), motif.atoms
+
+    def place(residue: ResidueId, name: str) -> Float[np.ndarray, "atom 3"]:
+        span = motif.residue_atoms(rows[residue])
+        return atoms.positions[span][(atoms.name[span] == name) & atoms.resolved[span]]
+
+    for first, second in pairwise(layout.residues):
+        before, after = first.origin or first.instead_of, second.origin or second.instead_of
+        begun = first.instead_of is not None or second.instead_of is not None
+        if first.chain == second.chain and begun and before in rows and after in rows:
+            ends = place(before, "C"), place(after, "N")
+            if all(map(len, ends)) and np.linalg.norm(ends[0][0] - ends[1][0]) > BROKEN_LINK:
+                yield before, after
 
 
 def out_of_reach(hotspots: Sequence[ResidueId], layout: Layout, motif: Structure) -> Iterator[ResidueId]:

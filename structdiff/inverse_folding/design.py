@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from structdiff.arguments import check_kind, check_whole_number
 from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, letters_text, residue_name
 from structdiff.inverse_folding.backbone import Backbone, letter_of, protein_backbone
@@ -54,8 +56,10 @@ class SequenceConfig:
         return range(self.first, self.first + self.num_sequences)
 
     def __post_init__(self) -> None:
-        if self.first < 0:
-            raise InputError("sequences are numbered from 0", key="first", found=self.first)
+        check_kind(self.model, str, "model", "a name that structdiff weights list gives")
+        for key in ("first", "num_sequences", "seed"):
+            check_whole_number(getattr(self, key), key, 0)
+        check_kind(self.temperature, Real, "temperature", "a number of 0 or more")
         if self.num_sequences < 1:
             raise InputError("at least one sequence must be wanted", key="num_sequences", found=self.num_sequences)
         if not 0 <= self.temperature < float("inf"):
@@ -135,6 +139,8 @@ def design_for_backbones(
 
     on_progress: called with the number of sequences that are drawn, and that of all.
     """
+    for structure, _ in backbones:
+        check_kind(structure, Structure, "structure", "a Structure: read_structure(file), or a design's .structure")
     network = load_network(config.model, device=device)
     _refuse_without_effect(config, network)
     tasks = [_task(structure, asked, network, config) for structure, asked in backbones]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from structdiff.arguments import as_path
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import CONFIG_FILE, Weights, load_weights
 
@@ -24,6 +25,7 @@ def weights_folders() -> dict[str, Path]:
 
 def load_named_weights(name: str | Path) -> Weights:
     """Weights by name or folder; raises InputError with the names at hand when there are none such."""
+    as_path(name, "weights", "a name, or the path of a folder")
     folders = weights_folders()
     if str(name) in folders:
         return load_weights(folders[str(name)])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from structdiff.arguments import as_path
 from structdiff.errors import InputError
 from structdiff.output.scene import Scene, build_scene
 from structdiff.structure.files import write_atomically
@@ -95,7 +96,7 @@ def write_view_html(
     for mark, text in parts.items():  # the marks stand in the page in this order, so nothing inserted is searched again
         head, tail = pieces.pop().split(mark, 1)
         pieces += [head, text, tail]
-    out = Path(out)
+    out = as_path(out, "out")
     write_atomically(out, "".join(pieces))
     return out
 

@@ -34,6 +34,7 @@ LIGAND_NAMES = ("LIG", "DRG", "INH", *(f"{number:02d}" for number in range(1, 10
 _CHAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _CCD_CODE = re.compile(r"[A-Z0-9]{1,5}")
 _TERMINAL_ATOMS = {"protein": ("OXT",), "dna": ("OP3",), "rna": ("OP3",)}
+_NEAREST = 1.0  # Å; no bond between heavy atoms is shorter
 _AMBIGUOUS = {
     "B": "D or N", "Z": "E or Q", "J": "I or L", "R": "A or G", "Y": "C or T", "S": "C or G", "W": "A or T",
     "K": "G or T", "M": "A or C", "D": "A, G or T", "H": "A, C or T", "V": "A, C or G",
@@ -279,6 +280,7 @@ class ComplexSpec:
         for key, sites in self._references():
             for site in sites:
                 self._check_site(site, key)
+        self._refuse_repeated_bonds()
         for place, template in enumerate(self.templates, start=1):
             for chain in template.chains:
                 self._check_chain(chain, f"templates[{place}]")
@@ -349,6 +351,15 @@ class ComplexSpec:
                 message = f"nucleotides {pair[0] + 1} and {pair[1] + 1} cannot pair as Watson and Crick say, or wobble"
                 raise InputError(message, key=key, found="-".join(bases), allowed="A-U, A-T, G-C or G-U")
 
+    def _refuse_repeated_bonds(self) -> None:
+        seen: set[frozenset[Site]] = set()
+        for place, bond in enumerate(self.bonds, start=1):
+            ends = frozenset((bond.atom1, bond.atom2))
+            if ends in seen:
+                found = f"{bond.atom1} - {bond.atom2}"
+                raise InputError("the bond is given twice", key=f"bonds[{place}]", found=found)
+            seen.add(ends)
+
     def _check_chain(self, chain_id: str, key: str | None) -> None:
         if chain_id not in self.chain_ids:
             raise InputError(
@@ -365,17 +376,28 @@ class ComplexSpec:
         if site.atom is None:
             return
         name = self.component_names(site.chain)[site.residue - 1]
-        atoms = RESIDUE_ATOMS.get(name) if chain.kind != "ligand" and name in RESTYPE_INDEX else None
-        if atoms and site.atom not in (known := (*atoms, *_TERMINAL_ATOMS[chain.kind])):
+        known = _atom_names(name, chain.kind) if chain.kind != "ligand" or chain.ccd else ()
+        if known and site.atom not in known:
             raise InputError(
                 f"residue {site.residue} of chain {site.chain} ({name}) has no such atom", key=key, found=site.atom,
                 allowed=known, suggest_from=known,
             )  # fmt: skip
 
 
+def _atom_names(name: str, kind: str) -> tuple[str, ...]:
+    """The atoms of a component in a chain of a kind; none where the component comes with the file, or not at all."""
+    if kind != "ligand" and name in RESTYPE_INDEX:
+        atoms = RESIDUE_ATOMS.get(name)
+        return (*atoms, *_TERMINAL_ATOMS[kind]) if atoms else ()
+    return tuple(component(name).atom_names.tolist()) if is_known(name) else ()
+
+
 def _check_distance(distance: float) -> None:
     if not (distance > 0 and math.isfinite(distance)):
         raise InputError("a distance must be above 0 Å", key="max_distance", found=distance)
+    if distance < _NEAREST:
+        raise InputError("no two atoms come so near", key="max_distance", found=distance,
+                         allowed=f"{_NEAREST:g} Å or more")  # fmt: skip
 
 
 def checked_ccd(code: str, key: str | None = None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from structdiff.arguments import check_kind
 from structdiff.errors import InputError
 from structdiff.spec.contigs import (
     CHAIN_NAME,
@@ -39,6 +40,7 @@ def parse_contigs(text: str) -> Contigs:
     >>> contigs.chain_ids, str(contigs)
     (('A', 'B'), '10-40/A163-181/10-40 B1-100')
     """
+    check_kind(text, str, "contigs", "a text, such as 10-40/A163-181")
     start, stop = _unwrapped(text)
     if "," in text[start:stop]:
         _refuse(text, text.index(",", start), ",", "stretches are separated by '/', chains by a blank")

@@ -289,6 +289,9 @@ def _resolved(segment: FixedSegment, by_chain: Mapping[str, list[ResidueId]]) ->
                 allowed=[there, *_meant_chain(segment, by_chain)],
             )  # fmt: skip
     start, stop = present.index(first), present.index(last)
+    if start > stop:
+        raise InputError(f"the structure has these residues the other way round, {last} before {first}", key="contigs",
+                         found=segment.name, allowed="/".join(map(str, present[stop : start + 1])))  # fmt: skip
     taken = tuple(present[start : stop + 1])
     numbers = {residue.number for residue in taken}
     gaps = _ranges(sorted(set(range(segment.start, segment.stop + 1)) - numbers))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from structdiff.arguments import as_path
 from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain, with_insertions
 from structdiff.spec.design_checks import check_design
 from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
@@ -182,7 +183,7 @@ def read_design(path: str | Path) -> DesignSpec:
 
     Raises InputError with file, line and key for anything that is unclear.
     """
-    path = Path(path)
+    path = as_path(path, "path", "the path of a design's YAML or JSON file")
     parse = parse_json_document if path.suffix.lower() == ".json" else parse_yaml_document
     return parse_design(parse(read_text(path), path), name=name_from(path))
 

@@ -50,6 +50,10 @@ class Layout:
     def __len__(self) -> int:
         return len(self.residues)
 
+    def __str__(self) -> str:
+        """The picture of 80 columns; raises InputError as `draw` does."""
+        return self.draw()
+
     @property
     def chains(self) -> dict[str, tuple[LayoutResidue, ...]]:
         """The residues of each chain."""

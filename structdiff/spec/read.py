@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from structdiff.arguments import as_path
 from structdiff.errors import InputError
 from structdiff.spec.af3_json import parse_af3_document
 from structdiff.spec.complex import ComplexSpec
@@ -30,7 +31,7 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
 
     The format is told by the file's suffix, or by its first sign where the suffix says nothing. Raises InputError.
     """
-    path = Path(path)
+    path = as_path(path, "path", "the path of a FASTA, YAML or JSON file")
     text = read_text(path)
     suffix = path.suffix.lower()
     start = text.lstrip()[:1]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from structdiff.arguments import as_path, check_kind
 from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
 
@@ -35,7 +36,7 @@ def read_structure(
     from structdiff.structure.assembly import build_assembly
     from structdiff.structure.reading import structure_of
 
-    path = Path(path)
+    path = as_path(path, "path", "the path of a structure file")
     parsed = parsed_file(path)
     try:
         structure = structure_of(parsed, model=model, keep_waters=keep_waters)
@@ -80,7 +81,8 @@ def write_structure(
     from structdiff.structure.mmcif_text import mmcif_text
     from structdiff.structure.pdb_text import pdb_text
 
-    path = Path(path)
+    check_kind(structure, Structure, "structure", "a Structure (of a design: its .structure)")
+    path = as_path(path, "path")
     suffix, zipped = _format(path)
     try:
         if suffix in CIF_SUFFIXES:

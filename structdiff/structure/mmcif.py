@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import gemmi
 import numpy as np
 
@@ -27,6 +29,7 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
     if block is None:
         raise InputError("no atoms in this file (no _atom_site category)")
     _complete(block.find_loop("_atom_site.Cartn_x").get_loop())
+    _number_residues(block)
     _require_all_listed(block, ends_in_mark=text.rstrip().endswith("#"))
     try:
         structure = gemmi.make_structure_from_block(block)
@@ -56,13 +59,42 @@ def _complete(atoms: gemmi.cif.Loop) -> None:
         atoms.add_columns([_ALTERNATE], value=".")
 
 
+def _number_residues(block: gemmi.cif.Block) -> None:
+    """Gives residues without an author's number the number that they have in their sequence; ligands are counted.
+
+    Raises InputError where residues of a polymer have neither.
+    """
+    atoms = block.find_loop("_atom_site.Cartn_x").get_loop()
+    for name, usual in (("auth_seq_id", "?"), ("label_seq_id", "?"), ("group_PDB", "ATOM")):
+        if f"_atom_site.{name}" not in atoms.tags:
+            atoms.add_columns([f"_atom_site.{name}"], value=usual)
+    if not set(block.find_values("_atom_site.auth_seq_id")) & {"?", "."}:
+        return
+    columns = ["auth_seq_id", "label_seq_id", "label_asym_id", "label_atom_id", _ALTERNATE.removeprefix("_atom_site."),
+               "group_PDB", "id", "?label_comp_id", "?pdbx_PDB_model_num"]  # fmt: skip
+    seen: Counter[tuple[str, ...]] = Counter()
+    for row in block.find("_atom_site.", columns):
+        if row[0] not in "?.":
+            continue
+        atom = (*(row[column] for column in (1, 2, 3, 4)), *(row[column] for column in (7, 8) if row.has(column)))
+        seen[atom] += 1
+        if seen[atom] > 1 and row[5] != "HETATM":
+            raise InputError(
+                f"the residues of chain {row.str(2)} cannot be told apart: they have no numbers",
+                key="_atom_site", found=f"atom {row.str(6)} without auth_seq_id", allowed="auth_seq_id or label_seq_id",
+            )  # fmt: skip
+        row[0] = row[1] if row[1] not in "?." else str(seen[atom])
+
+
 def _require_all_listed(block: gemmi.cif.Block, *, ends_in_mark: bool) -> None:
     """Raises InputError where the chains or residues listed last have no atoms: the file was cut, between two lines.
 
-    ends_in_mark: its last line is the ``#`` that ends a category, so that this was its end. What is missing amid others
-    was left out by whoever wrote the file.
+    ends_in_mark: its last line is the ``#`` that ends a category, so that this was its end. Where another category
+    follows the atoms it was not cut among them. What is missing amid others, and waters, was left out by whoever wrote
+    the file.
     """
-    if ends_in_mark:
+    last = list(block)[-1]
+    if ends_in_mark or last.loop is None or not last.loop.tags[0].startswith("_atom_site."):
         return
     places = ["label_asym_id", "label_seq_id"]
     there = {(row.str(0), row[1]) for row in block.find("_atom_site.", places)}
@@ -70,7 +102,9 @@ def _require_all_listed(block: gemmi.cif.Block, *, ends_in_mark: bool) -> None:
     if not chains:
         return
     numbered = {chain for chain, place in there if place.isdigit()}
-    asyms = [row.str(0) for row in block.find("_struct_asym.", ["id"])]
+    waters = {row.str(0) for row in block.find("_entity.", ["id", "type"]) if row.str(1) == "water"}
+    listed = block.find("_struct_asym.", ["id", "?entity_id"])
+    asyms = [row.str(0) for row in listed if not (row.has(1) and row.str(1) in waters)]
     residues = [(row.str(0), row[1]) for row in block.find("_ma_qa_metric_local.", places)]
     if asyms and asyms[-1] not in chains:
         raise InputError(f"this is not a whole mmCIF file: it has no atoms of its last chain, {asyms[-1]}")

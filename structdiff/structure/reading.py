@@ -20,7 +20,7 @@ from structdiff.structure.build import AtomAddress, ChainSequence, build_structu
 from structdiff.structure.observed_components import ObservedAtom, observed_component
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
-_BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
+BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
 _DICTIONARY_BOND = 2.6  # Å; a ligand with a fifth of its dictionary bonds longer is another molecule of that code
 _RING_CLOSURE = 1.65  # Å; the two ends of a chain nearer than this are bonded
 _POLYMERS = {
@@ -68,6 +68,8 @@ def structure_of(parsed: ParsedFile, *, model: int | None, keep_waters: bool) ->
     groups = _residue_groups(chosen, keep_waters)
     if not groups:
         raise InputError("no atoms in this file")
+    if len({residues[0].subchain for _, residues in groups}) < len(groups):
+        parsed = dataclasses.replace(parsed, labelled=False)
     components = _unknown_components(parsed.structure, groups, parsed.components) | parsed.components
     chains = [_chain(parsed, row, auth, residues) for row, (auth, residues) in enumerate(groups)]
     chains = [_closed(chain) for chain in chains]
@@ -106,14 +108,17 @@ def _ranges(numbers: list[int]) -> str:
 
 
 def _residue_groups(model: gemmi.Model, keep_waters: bool) -> list[tuple[str, list[gemmi.Residue]]]:
-    """Author chain name and residues of each label chain, in file order."""
-    groups: dict[str, tuple[str, list[gemmi.Residue]]] = {}
+    """Author chain name and residues of each label chain, in file order.
+
+    Chains that their author calls otherwise are several, though programs may have given them one label.
+    """
+    groups: dict[tuple[str, str], tuple[str, list[gemmi.Residue]]] = {}
     for chain in model:
         for residue in chain:
             is_water = residue.entity_type == gemmi.EntityType.Water
             if len(residue) == 0 or (is_water and not keep_waters):
                 continue
-            groups.setdefault(residue.subchain or chain.name, (chain.name, []))[1].append(residue)
+            groups.setdefault((chain.name, residue.subchain), (chain.name, []))[1].append(residue)
     return list(groups.values())
 
 
@@ -370,7 +375,7 @@ def _without_broken_links(structure: Structure, chains: list[_Chain]) -> Structu
     between = crossing & same_chain & (guessed | jump | engaged)
     seen = atoms.resolved[first] & atoms.resolved[second]
     length = np.linalg.norm(atoms.positions[first] - atoms.positions[second], axis=1)
-    keep = ~(between & seen & (length > _BROKEN_LINK))
+    keep = ~(between & seen & (length > BROKEN_LINK))
     bonds = BondTable(atom_1=first[keep], atom_2=second[keep], order=structure.bonds.order[keep])
     return dataclasses.replace(structure, bonds=bonds)
 

@@ -310,3 +310,12 @@ def test_contigs_as_users_of_rfdiffusion_write_them(text, names, lengths):
 def test_many_wide_ranges_are_drawn_at_once():
     contigs = parse_contigs("/".join(["0-400"] * 29 + ["1-400"]))
     assert sum(contigs.sample_lengths(np.random.default_rng(0), (6000, 6000))) == 6000
+
+
+def test_a_stretch_along_which_insertion_codes_fall_is_named_by_its_residues():
+    """As in thrombin, whose light chain begins 1H, 1G ... 1A, 1, 2; it was told that residue 1 is missing."""
+    present = [ResidueId(chain="L", number=1, insertion_code=code) for code in ("C", "B", "A", "")]
+    with pytest.raises(InputError, match=r"other way round, L1C before L1A .found 'L1A-1C'; allowed: L1C/L1B/L1A"):
+        parse_contigs("5/L1A-1C/5").resolve(present)
+    named = parse_contigs("5/L1C/L1B/L1A/5").resolve(present).fixed
+    assert [residue for stretch in named for residue in stretch.residues] == present[:3]

@@ -229,3 +229,24 @@ def test_unwritable_output(tmp_path):
     spec = from_dict({"sequences": [{"protein": {"id": "A", "sequence": "M"}}]})
     with pytest.raises(InputError, match="cannot be written"):
         write_yaml(spec, tmp_path / "gone" / "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "message"),
+    [
+        ("bond: {atom1: [A, 5, OH], atom2: [L, 1, PX]}", r"residue 1 of chain L \(ATP\) has no such atom .*'PX'.* PG"),
+        ("contact: {token1: [A, 3], token2: [L, PX]}", r"residue 1 of chain L \(ATP\) has no such atom .*'PX'.* PG"),
+        ("bond: {atom1: [A, 2, NX], atom2: [L, 1, PG]}", r"residue 2 of chain A \(SEP\) has no such atom .*'NX'"),
+        ("bond: {atom1: [L, 1, PG], atom2: [A, 5, OH]}", r"bonds\[2\]: the bond is given twice"),
+        ("pocket: {binder: L, contacts: [[A, 3]], max_distance: 0.5}", "max_distance: .*found 0.5; allowed: 1 Å"),
+    ],
+)
+def test_what_a_constraint_cannot_mean_is_told_with_its_line(tmp_path, constraint, message):
+    file = tmp_path / "complex.yaml"
+    file.write_text(
+        "sequences:\n- protein: {id: A, sequence: MSTAY, modifications: [{position: 2, ccd: SEP}]}\n"
+        "- ligand: {id: L, ccd: ATP}\nconstraints:\n- bond: {atom1: [A, 5, OH], atom2: [L, 1, PG]}\n"
+        f"- {constraint}\n"
+    )
+    with pytest.raises(InputError, match=rf"complex\.yaml:6: .*{message}"):
+        read_yaml(file)

@@ -13,6 +13,12 @@ def draw_layout(text, length=None, seed=0, **more):
     return sample_layout(parse_contigs(text), np.random.default_rng(seed), length, **more)
 
 
+def test_a_layout_is_printed_as_it_is_drawn():
+    layout = draw_layout("5/A10-12/5")
+    assert str(layout) == layout.draw(80)
+    assert "6-8 = A10-12" in str(layout)
+
+
 def test_origins_numbers_and_groups():
     layout = draw_layout("2/A10-11/1/C5@2 B7-8")
     rows = [

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from structdiff.chemistry.components import component, is_known
 from structdiff.errors import InputError
 from structdiff.spec.complex import (
     LETTERS,
@@ -160,15 +161,23 @@ def complexes(draw):
 
     def site(atom):
         name = draw(st.sampled_from(sorted(by_name)))
-        chosen = draw(st.sampled_from(["CA", "1", "C1'", "N"])) if by_name[name].kind == "ligand" and atom else None
-        return Site(chain=name, residue=draw(st.integers(1, len(by_name[name]))), atom=chosen)
+        place = draw(st.integers(1, len(by_name[name])))
+        wanted = by_name[name].kind == "ligand" and atom
+        return Site(chain=name, residue=place, atom=draw(st.sampled_from(atoms_of(name, place))) if wanted else None)
+
+    def atoms_of(name, place):
+        """Those of the dictionary; of a component that comes with the file they are not known yet."""
+        codes = by_name[name].ccd
+        known = codes and is_known(codes[place - 1])
+        return component(codes[place - 1]).atom_names.tolist() if known else ["CA", "1", "C1'", "O 1", "N"]
 
     bonds, constraints = [], []
     ligands = [chain.ids[0] for chain in made if chain.kind == "ligand"]
-    if ligands and draw(st.booleans()):
-        atoms = [Site(chain=ligands[0], residue=1, atom=name) for name in ("C1", "O 1")]
+    if ligands and len(atoms_of(ligands[0], 1)) > 1 and draw(st.booleans()):
+        names = draw(st.lists(st.sampled_from(atoms_of(ligands[0], 1)), min_size=2, max_size=2, unique=True))
+        atoms = [Site(chain=ligands[0], residue=1, atom=name) for name in names]
         bonds.append(BondSpec(atom1=atoms[0], atom2=atoms[1]))
-    distance = draw(st.floats(0.5, 50))
+    distance = draw(st.floats(1, 50))
     first, second = site(True), site(True)
     if first != second:
         constraints.append(ContactSpec(token1=first, token2=second, max_distance=distance, force=draw(st.booleans())))

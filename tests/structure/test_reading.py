@@ -156,6 +156,45 @@ def test_columns_that_mmcif_files_may_lack(tmp_path):
         read_structure(file)
 
 
+def test_residues_without_their_authors_numbers_have_those_of_their_sequence(tmp_path):
+    """Programs write files with labels alone, where all residues of a chain were taken for one."""
+    document = gemmi.cif.read(str(DATA / "1o1z.cif.gz"))
+    whole = read_structure(DATA / "1o1z.cif.gz")
+    atoms = document[0].find_loop("_atom_site.Cartn_x").get_loop()
+    for name in ("auth_seq_id", "auth_asym_id"):
+        atoms.remove_column(f"_atom_site.{name}")
+    file = tmp_path / "labels.cif"
+    document.write_file(str(file))
+    labelled = read_structure(file)
+    assert len(labelled.residues) == len(whole.residues)
+    wet = read_structure(DATA / "1o1z.cif.gz", keep_waters=True)
+    assert len(read_structure(file, keep_waters=True).residues) == len(wet.residues)
+    np.testing.assert_array_equal(labelled.atoms.positions, whole.atoms.positions)
+    places = document[0].find_values("_atom_site.label_seq_id")
+    for row in range(len(places)):
+        places[row] = "?"
+    document.write_file(str(file))
+    with pytest.raises(InputError, match=r"labels.cif: _atom_site: the residues of chain A cannot be told apart"):
+        read_structure(file)
+
+
+def test_chains_of_one_label_are_told_by_their_authors_names(tmp_path):
+    """Programs that know segments write one label for all; the second chain was lost."""
+    document = gemmi.cif.read(str(DATA / "1l2y_3_models.cif.gz"))
+    for name in ("label_asym_id", "auth_asym_id"):
+        column = document[0].find_values(f"_atom_site.{name}")
+        for row in range(len(column) // 2, len(column)):
+            column[row] = "B" if name == "auth_asym_id" else "A"
+    numbers = document[0].find_values("_atom_site.pdbx_PDB_model_num")
+    for row in range(len(numbers)):
+        numbers[row] = "1"
+    file = tmp_path / "segments.cif"
+    document.write_file(str(file))
+    structure = read_structure(file)
+    assert structure.chains.name.tolist() == ["A", "B"]
+    assert len(set(structure.chains.label_id.tolist())) == 2
+
+
 def test_modified_residues_ligands_and_waters():
     structure = read_structure(DATA / "5i55.cif.gz")
     assert _chains(structure)[0] == ("A", "PROTEIN", 22)
@@ -324,5 +363,24 @@ def test_a_file_that_is_cut_between_lines_is_told(tmp_path, ion, lacking):
     path.write_text("".join(whole[: -1 if ion else -int((made.atoms.residue == 3).sum())]))
     with pytest.raises(InputError, match=f"not a whole mmCIF file: it has no atoms of its {lacking}$"):
         read_structure(path)
-    path.write_text(path.read_text() + "#\n")  # as programs end a file that they have written whole
-    assert read_structure(path).atoms.resolved.any()
+    cut = path.read_text()
+    # As programs end a file that they have written whole, and where something comes after the atoms.
+    for end in ("#\n", "_exptl.entry_id cut\n"):
+        path.write_text(cut + end)
+        assert read_structure(path).atoms.resolved.any()
+
+
+def test_a_file_without_its_waters_is_whole(tmp_path):
+    document = gemmi.cif.read(str(DATA / "5i55.cif.gz"))
+    block = document[0]
+    atoms = block.find("_atom_site.", ["label_comp_id"])
+    for row in reversed([row for row in range(len(atoms)) if atoms[row][0] == "HOH"]):
+        atoms.remove_row(row)
+    for category in [each for each in block.get_mmcif_category_names() if each > "_atom_site."]:
+        if category not in ("_entity.", "_struct_asym.", "_entity_poly_seq.", "_entity_poly."):
+            block.find_mmcif_category(category).erase()
+    block.move_item(block.get_index("_atom_site.id"), -1)
+    file = tmp_path / "dry.cif"
+    document.write_file(str(file))
+    assert not file.read_text().rstrip().endswith("#")
+    assert len(read_structure(file).residues) == len(read_structure(DATA / "5i55.cif.gz").residues)
