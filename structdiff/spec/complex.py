@@ -280,7 +280,6 @@ class ComplexSpec:
         for key, sites in self._references():
             for site in sites:
                 self._check_site(site, key)
-        self._refuse_repeated_bonds()
         for place, template in enumerate(self.templates, start=1):
             for chain in template.chains:
                 self._check_chain(chain, f"templates[{place}]")
@@ -350,15 +349,6 @@ class ComplexSpec:
             if bases.replace("T", "U") not in PAIRING:
                 message = f"nucleotides {pair[0] + 1} and {pair[1] + 1} cannot pair as Watson and Crick say, or wobble"
                 raise InputError(message, key=key, found="-".join(bases), allowed="A-U, A-T, G-C or G-U")
-
-    def _refuse_repeated_bonds(self) -> None:
-        seen: set[frozenset[Site]] = set()
-        for place, bond in enumerate(self.bonds, start=1):
-            ends = frozenset((bond.atom1, bond.atom2))
-            if ends in seen:
-                found = f"{bond.atom1} - {bond.atom2}"
-                raise InputError("the bond is given twice", key=f"bonds[{place}]", found=found)
-            seen.add(ends)
 
     def _check_chain(self, chain_id: str, key: str | None) -> None:
         if chain_id not in self.chain_ids:

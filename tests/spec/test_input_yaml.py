@@ -237,7 +237,6 @@ def test_unwritable_output(tmp_path):
         ("bond: {atom1: [A, 5, OH], atom2: [L, 1, PX]}", r"residue 1 of chain L \(ATP\) has no such atom .*'PX'.* PG"),
         ("contact: {token1: [A, 3], token2: [L, PX]}", r"residue 1 of chain L \(ATP\) has no such atom .*'PX'.* PG"),
         ("bond: {atom1: [A, 2, NX], atom2: [L, 1, PG]}", r"residue 2 of chain A \(SEP\) has no such atom .*'NX'"),
-        ("bond: {atom1: [L, 1, PG], atom2: [A, 5, OH]}", r"bonds\[2\]: the bond is given twice"),
         ("pocket: {binder: L, contacts: [[A, 3]], max_distance: 0.5}", "max_distance: .*found 0.5; allowed: 1 Å"),
     ],
 )
