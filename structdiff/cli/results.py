@@ -59,6 +59,8 @@ def check_folder(folder: Path) -> None:
 
     Reports and tables name it, and are UTF-8: its name must be that too.
     """
+    from structdiff.structure.files import check_path_is_utf8
+
     there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), Path.cwd())
     if not there.is_dir():
         raise InputError("cannot be written: this is a file, not a folder", path=there, key="out")
