@@ -16,7 +16,6 @@ from structdiff.campaign.finished_files import is_whole
 from structdiff.campaign.work import difference
 from structdiff.cli.console import table_console
 from structdiff.errors import InputError
-from structdiff.structure.files import check_path_is_utf8
 
 if TYPE_CHECKING:
     from structdiff.campaign.results import DesignResult
