@@ -21,8 +21,8 @@ from structdiff.typing import Int
 SHORTEST_HELIX = 3
 #: Unpaired nucleotides of both strands through which a helix goes on, the likeliest first.
 _CONTINUED = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 2), (1, 2), (2, 1), (2, 2), (3, 3))
-#: Nucleotides (of chains of which no pairs are given) up to which pairs are predicted: some 30 s.
-MOST_FOLDED = 400
+#: Nucleotides (of chains of which no pairs are given) up to which pairs are predicted: some 15 s.
+MOST_FOLDED = 600
 _NOTHING = np.zeros(0, np.int64)
 
 

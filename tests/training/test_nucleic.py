@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,29 +12,21 @@ from structdiff.structure.base_pairs import base_letters, base_pairs
 from structdiff.structure.tables import ChainKind
 from structdiff.training.base_pairs import other_pairs
 from structdiff.training.batches import BatchConfig, TrainingBatches
-from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
 from structdiff.training.run import train
 from structdiff.training.tasks import TaskMix
+from tests.training.test_dataset import path  # noqa: F401
 from tests.training.test_training import config_for
 
-COLLECTION = Path(__file__).parent / "data" / "collection"
 _NUCLEIC = (ChainKind.DNA, ChainKind.RNA)
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    out = tmp_path_factory.mktemp("set") / "out"
-    convert_structures(COLLECTION, out, progress=False)
-    return out
-
-
-@pytest.fixture(scope="module")
-def structures(path):
+def structures(path):  # noqa: F811
     return StructureSet(path, "train")
 
 
-def test_entries_with_nucleic_acids_are_known(path):
+def test_entries_with_nucleic_acids_are_known(path):  # noqa: F811
     for split in ("train", "val", "test"):
         own = StructureSet(path, split)
         for index in range(len(own)):
@@ -87,7 +78,7 @@ def test_nucleic_acids_are_drawn_as_often_as_asked(structures):
     assert (same.batch(3).atom.positions == same.batch(3).atom.positions).all()
 
 
-def test_a_set_without_nucleic_acids_is_an_error(path, tmp_path, monkeypatch):
+def test_a_set_without_nucleic_acids_is_an_error(path, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(StructureSet, "nucleic", property(lambda own: np.zeros(len(own), bool), lambda *_: None), False)
     config = replace(config_for(path, tmp_path / "run", max_steps=1), batches=BatchConfig(nucleic=0.5))
     with pytest.raises(InputError, match="no structure with DNA or RNA"):
