@@ -2,12 +2,13 @@
 
 RNA: Xia et al., Biochemistry 37, 14719 (1998), Mathews et al., PNAS 101, 7287 (2004). DNA: SantaLucia & Hicks, Annu.
 Rev. Biophys. 33, 415 (2004). Hybrids: Sugimoto et al., Biochemistry 34, 11211 (1995). Mismatches beside loops have one
-mean value, and loops of special sequence none of their own.
+mean value.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,13 +68,32 @@ MULTILOOP, BRANCH = 3.4, 0.4
 PAIRING = frozenset(("AU", "UA", "GC", "CG", "GU", "UG"))
 MOST_UNPAIRED = 16  # in an internal loop
 _SHORTEST_HAIRPIN = 3
+#: A base before the first of a pair, and one after the second, that stack on it from outside (Turner 2004). Not of DNA,
+#: whose last pairs would open for them.
+_DANGLE_5 = {
+    "CG": {"A": -0.5, "C": -0.3, "G": -0.2, "U": -0.1}, "GC": {"A": -0.2, "C": -0.3},
+    "GU": {"A": -0.3, "C": -0.3, "G": -0.4, "U": -0.2}, "UG": {"A": -0.3, "C": -0.1, "G": -0.2, "U": -0.2},
+    "AU": {"A": -0.3, "C": -0.3, "G": -0.4, "U": -0.2}, "UA": {"A": -0.3, "C": -0.1, "G": -0.2, "U": -0.2},
+}  # fmt: skip
+_DANGLE_3 = {
+    "CG": {"A": -1.1, "C": -0.4, "G": -1.3, "U": -0.6}, "GC": {"A": -1.7, "C": -0.8, "G": -1.7, "U": -1.2},
+    "GU": {"A": -0.7, "C": -0.1, "G": -0.7, "U": -0.1}, "UG": {"A": -0.8, "C": -0.5, "G": -0.8, "U": -0.6},
+    "AU": {"A": -0.7, "C": -0.1, "G": -0.7, "U": -0.1}, "UA": {"A": -0.8, "C": -0.5, "G": -0.8, "U": -0.6},
+}  # fmt: skip
+#: What hairpins of four with the sequences GNRA (N any, R A or G) and UUCG gain: about the mean of measured ones.
+_TETRALOOP, _STABLE_LOOP = -1.5, re.compile("G[ACGU][AG]A|UUCG")
 
 
 class Energies:
-    """Energies of one set of strands written one after the other: letters (ACGU, T as U), and which are DNA."""
+    """Energies of strands written one after the other.
 
-    def __init__(self, letters: str, dna: Sequence[bool]) -> None:
+    letters: ACGU, T as U; dna: which of them are DNA; breaks: the last nucleotides of the strands but the last.
+    """
+
+    def __init__(self, letters: str, dna: Sequence[bool], breaks: Sequence[int] = ()) -> None:
         self.letters, self.dna = letters, tuple(dna)
+        # Whether a nucleotide follows another of its own strand; what would come after the last does not.
+        self.joined = [0 < row < len(letters) and row - 1 not in breaks for row in range(len(letters) + 1)]
 
     def pairs(self, i: int, j: int) -> bool:
         """Whether two bases pair; G pairs with U in RNA alone."""
@@ -89,6 +109,17 @@ class Energies:
         """What the end of a helix costs."""
         return 0.0 if self._strong(i, j) else self._costs(i, j).end
 
+    def branch(self, i: int, j: int) -> float:
+        """What a helix that ends with a pair costs in the loop outside of it: its end, and bases that dangle on it."""
+        pair, cost = self.letters[i] + self.letters[j], self.end(i, j)
+        if self.dna[i] and self.dna[j]:
+            return cost
+        if self.joined[i]:
+            cost += _DANGLE_5[pair].get(self.letters[i - 1], 0.0)
+        if self.joined[j + 1]:
+            cost += _DANGLE_3[pair].get(self.letters[j + 1], 0.0)
+        return cost
+
     def hairpin(self, i: int, j: int) -> float:
         """Pair (i, j) with nothing but unpaired nucleotides inside; infinite where there are too few."""
         length = j - i - 1
@@ -97,6 +128,8 @@ class Energies:
         costs = self._costs(i, j)
         # In a loop of three there is no room for a mismatch.
         own = costs.mismatch if length > _SHORTEST_HAIRPIN else self.end(i, j)
+        if not self.dna[i] and _STABLE_LOOP.fullmatch(self.letters[i + 1 : j]):
+            own += _TETRALOOP
         return _by_length(costs.hairpin, length) + own
 
     def interior(self, i: int, j: int, p: int, q: int) -> float:

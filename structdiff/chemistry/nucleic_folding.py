@@ -26,7 +26,8 @@ def least_energy_pairs(strands: Sequence[str], dna: Sequence[bool]) -> list[Pair
     letters = "".join(strands).upper().replace("T", "U")
     kinds = [kind for strand, kind in zip(strands, dna, strict=True) for _ in strand]
     ends = np.cumsum([len(strand) for strand in strands])[:-1].tolist()
-    return sorted(_Folding(Energies(letters, kinds), [end - 1 for end in ends]).pairs()) if letters else []
+    breaks = [end - 1 for end in ends]
+    return sorted(_Folding(Energies(letters, kinds, breaks), breaks).pairs()) if letters else []
 
 
 class _Folding:
@@ -56,7 +57,7 @@ class _Folding:
                 j = i + length - 1
                 if self.energies.pairs(i, j):
                     self.paired[i, j] = self._pair(i, j)
-                    self.ended[i, j] = self.paired[i, j] + self.energies.end(i, j)
+                    self.ended[i, j] = self.paired[i, j] + self.energies.branch(i, j)
                 self.branches[i, j] = self._branches(i, j)
                 self.open[i, j + 1] = self._open(i, j)
         for j in range(self.size):
@@ -107,6 +108,8 @@ class _Folding:
         if not len(breaks):
             return np.inf, i
         costs = self.open[i + 1, breaks + 1] + self.open[breaks + 1, j]
+        # A strand that ends, or begins, right at the pair's other side is held there too.
+        costs += self.meet * ((self.broken[i] & (breaks > i)) + 1.0 * (self.broken[j - 1] & (breaks < j - 1)))
         best = int(costs.argmin())
         return float(costs[best]) + self.energies.meeting(i, j) + self.energies.end(i, j), int(breaks[best])
 

@@ -65,20 +65,20 @@ def energy(energies, breaks, pairs):
     for pair in pairs:
         around = [each for each in pairs if each[0] < pair[0] and pair[1] < each[1]]
         (inside[max(around)] if around else outer).append(pair)
-    total = sum(energies.end(*pair) for pair in outer)
+    total = sum(energies.branch(*pair) for pair in outer)
     for (i, j), branches in inside.items():
         open_breaks = [
             each for each in breaks if i <= each < j and not any(p <= each < q for p, q in branches)
         ]  # fmt: skip
         if open_breaks:
             meetings = energies.meeting(i, j) + (len(open_breaks) - 1) * energies.meeting(0, 0)
-            total += meetings + energies.end(i, j) + sum(energies.end(*pair) for pair in branches)
+            total += meetings + energies.end(i, j) + sum(energies.branch(*pair) for pair in branches)
         elif not branches:
             total += energies.hairpin(i, j)
         elif len(branches) == 1:
             total += energies.interior(i, j, *branches[0])
         else:
-            ends = sum(energies.end(*pair) for pair in [(i, j), *branches])
+            ends = energies.end(i, j) + sum(energies.branch(*pair) for pair in branches)
             total += MULTILOOP + BRANCH * (1 + len(branches)) + ends
     return total
 
@@ -92,7 +92,7 @@ def test_least_energy_is_that_of_the_best_of_all_structures(number):
     letters = "".join(strands)
     kinds = [kind for kind, strand in zip(dna, strands, strict=True) for _ in strand]
     breaks = [place - 1 for place in itertools.accumulate(lengths)][:-1]
-    energies = Energies(letters, kinds)
+    energies = Energies(letters, kinds, breaks)
     folding = _Folding(energies, breaks)
     best = min(energy(energies, breaks, pairs) for pairs in every_structure(energies, tuple(range(len(letters)))))
     found = energy(energies, breaks, folding.pairs())
@@ -109,7 +109,7 @@ def test_the_energy_of_a_long_structure_is_that_of_its_loops(number):
     strands = ["".join(source.choice("ACGU") for _ in range(length)) for length in lengths]
     kinds = [kind for kind, strand in zip(dna, strands, strict=True) for _ in strand]
     breaks = [place - 1 for place in itertools.accumulate(lengths)][:-1]
-    energies = Energies("".join(strands), kinds)
+    energies = Energies("".join(strands), kinds, breaks)
     folding = _Folding(energies, breaks)
     assert energy(energies, breaks, folding.pairs()) == pytest.approx(folding.outer[-1], abs=1e-9)
     assert folding.outer[-1] < 0
