@@ -26,7 +26,8 @@ from structdiff.model.heads import ConfidenceHead
 from structdiff.model.network import mini
 from structdiff.model.trunk import Trunk
 from structdiff.nn.vectors import PointAttention, VectorTransition
-from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
 
 PARTS = {
     "trunk": (Trunk, "forward"),

@@ -32,7 +32,8 @@ from structdiff.options import RunOptions
 from structdiff.output.prediction import Prediction
 from structdiff.pipeline import load_engine, predict
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.base_pairs import base_pairs
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import ChainKind, Structure

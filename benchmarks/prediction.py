@@ -42,7 +42,8 @@ from structdiff.jobs import complex_job
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import Prediction
 from structdiff.pipeline import load_engine
-from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.files import write_atomically
 from structdiff.training.dataset import StructureSet
 

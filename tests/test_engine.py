@@ -10,7 +10,8 @@ from structdiff.engine import Engine, check_memory
 from structdiff.errors import ResourceError
 from structdiff.jobs import complex_job
 from structdiff.model.library import load_named_weights
-from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
 
 SAMPLING = SamplingConfig(steps=2, sigma_max=50.0)
 

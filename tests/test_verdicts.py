@@ -10,7 +10,8 @@ from structdiff.features.problem import completed
 from structdiff.features.requests import complex_bonds
 from structdiff.geometry.point_groups import point_group
 from structdiff.output.symmetric import symmetry_verdicts
-from structdiff.spec.complex import BondSpec, ChainSpec, ComplexSpec, Site
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import BondSpec, ComplexSpec, Site
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.build import ChainSequence, build_structure

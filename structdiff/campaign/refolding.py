@@ -16,8 +16,9 @@ import numpy as np
 
 from structdiff.campaign.plan import Campaign
 from structdiff.errors import StructdiffError
-from structdiff.spec.complex import ChainKind as ChainWord
-from structdiff.spec.complex import ChainSpec, ComplexSpec, Modification, TemplateSpec
+from structdiff.spec.chain import ChainKind as ChainWord
+from structdiff.spec.chain import ChainSpec, Modification
+from structdiff.spec.complex import ComplexSpec, TemplateSpec
 from structdiff.structure.build import chain_letters
 from structdiff.structure.tables import ChainKind, Structure
 

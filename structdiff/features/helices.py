@@ -12,7 +12,8 @@ from structdiff.chemistry.nucleic_folding import least_energy_pairs
 from structdiff.chemistry.nucleic_helices import Form, helix, helix_axis
 from structdiff.features.templates import Templates
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.complex import UNKNOWN_LETTER, ComplexSpec
+from structdiff.spec.chain import UNKNOWN_LETTER
+from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.base_pairs import PairAtoms, pair_atoms
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Int

@@ -1,16 +1,8 @@
 """What is asked: complexes to predict and designs to make, as plain data, and the files they are written in."""
 
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.complex import (
-    BondSpec,
-    ChainSpec,
-    ComplexSpec,
-    ContactSpec,
-    Modification,
-    PocketSpec,
-    Site,
-    TemplateSpec,
-)
+from structdiff.spec.chain import ChainSpec, Modification
+from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, PocketSpec, Site, TemplateSpec
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId
 from structdiff.spec.design import DesignSpec, read_design, write_design

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
-from structdiff.spec.complex import BondSpec, ChainKind, ChainSpec, ComplexSpec, Modification, Site, chain_letters
+from structdiff.spec.chain import ChainKind, ChainSpec, Modification, chain_letters
+from structdiff.spec.complex import BondSpec, ComplexSpec, Site
 from structdiff.spec.document import Node, parse_json_document, read_text
 
 _TOP_KEYS = (

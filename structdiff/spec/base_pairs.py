@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from structdiff.chemistry.nearest_neighbours import PAIRING
 from structdiff.errors import InputError
 
 _BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
@@ -53,6 +54,18 @@ class BasePairsSpec:
             if places:
                 raise _without_partner(sign, places[-1])
         return tuple(sorted(found))
+
+    def check_letters(self, letters: str, key: str) -> None:
+        """Raises InputError where signs and letters (of all the chains) are not equally many, or bases cannot pair."""
+        if len(letters) != len(self.signs):
+            named = " and ".join(self.chains)
+            raise InputError(f"one sign is needed for each nucleotide of {named}", key=key, found=str(len(self.signs)),
+                             allowed=str(len(letters)))  # fmt: skip
+        for pair in self.pairs():
+            bases = "".join(letters[place] for place in pair)
+            if bases.replace("T", "U") not in PAIRING:
+                message = f"nucleotides {pair[0] + 1} and {pair[1] + 1} cannot pair as Watson and Crick say, or wobble"
+                raise InputError(message, key=key, found="-".join(bases), allowed="A-U, A-T, G-C or G-U")
 
 
 def _without_partner(sign: str, place: int) -> InputError:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from structdiff.errors import InputError
-from structdiff.spec.complex import chain_letters
+from structdiff.spec.chain import chain_letters
 from structdiff.spec.lengths import LengthRange, format_length, sample_rows
 
 #: What a chain may be called where a colon ends its name, as a pattern: all but the marks of the grammar itself.

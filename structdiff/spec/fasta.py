@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from structdiff.errors import InputError, nearest_match
-from structdiff.spec.complex import (
+from structdiff.spec.chain import (
     LETTERS,
     UNKNOWN_LETTER,
     ChainKind,
     ChainSpec,
-    ComplexSpec,
     Modification,
     chain_letters,
     parent_letter,
 )
+from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import name_from, read_text, relocated
 
 HEADER_KINDS = ("protein", "dna", "rna", "ccd", "smiles", "sdf")

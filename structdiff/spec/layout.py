@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from structdiff.errors import InputError
-from structdiff.spec.complex import chain_letters
+from structdiff.spec.chain import chain_letters
 from structdiff.spec.contig_grammar import parse_residues
 from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, Segment, is_fixed, kept_chain
 from structdiff.spec.lengths import LengthRange

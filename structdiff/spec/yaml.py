@@ -13,18 +13,8 @@ import yaml
 
 from structdiff.errors import InputError
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.complex import (
-    BondSpec,
-    ChainKind,
-    ChainSpec,
-    ComplexSpec,
-    ConstraintSpec,
-    ContactSpec,
-    Modification,
-    PocketSpec,
-    Site,
-    TemplateSpec,
-)
+from structdiff.spec.chain import ChainKind, ChainSpec, Modification
+from structdiff.spec.complex import BondSpec, ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site, TemplateSpec
 from structdiff.spec.document import Node, document_from_data, name_from, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_inline_modifications
 

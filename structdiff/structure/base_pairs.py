@@ -96,10 +96,10 @@ def base_pairs(structure: Structure) -> Int[np.ndarray, "pair 2"]:
     """Pairs of a structure: every hydrogen bond within FORMED of its length, each residue in its best pair alone."""
     possible = possible_pairs(structure)
     error = possible.errors(structure)
-    return possible.residues[exclusive(possible.residues, error, FORMED)]
+    return possible.residues[_exclusive(possible.residues, error, FORMED)]
 
 
-def exclusive(residues: Int[np.ndarray, "pair 2"], cost: Float[np.ndarray, " pair"], most: float) -> np.ndarray:
+def _exclusive(residues: Int[np.ndarray, "pair 2"], cost: Float[np.ndarray, " pair"], most: float) -> np.ndarray:
     """Rows of pairs that cost at most so much, the cheapest first, none with a residue of one before; ascending."""
     taken: set[int] = set()
     kept = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from structdiff.chemistry.components import Component, component_from_sdf, component_from_smiles
-from structdiff.spec.complex import ChainSpec, ComplexSpec, Site
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec, Site
 from structdiff.structure.bond_valence import atoms_that_leave
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind, Structure

@@ -3,7 +3,8 @@ import pytest
 
 from structdiff.campaign.allowed_letters import allowed_by_row, check_allowed, check_layout, parse_allowed
 from structdiff.errors import InputError
-from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.layout import sample_layout
 from structdiff.structure.complex import build_complex

@@ -24,7 +24,8 @@ from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.output.prediction import chain_sequences
-from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import every_chain
 from structdiff.spec.rebuilding import parse_noise, parse_part

@@ -13,7 +13,8 @@ from structdiff.chemistry.elements import SYMBOLS, atomic_number, element_symbol
 from structdiff.chemistry.ligands import ConformerWarning, OpenStereoWarning, to_rdkit, with_conformer
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError
-from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.complex import build_complex
 from structdiff.verdicts import handedness_verdicts
 

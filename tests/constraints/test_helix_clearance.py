@@ -11,7 +11,8 @@ from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.features.helices import helix_bodies, pairs_of_complex, with_helices
 from structdiff.features.templates import read_templates
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.complex import ChainSpec, ComplexSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.complex import build_complex
 
 LENGTH = 10

@@ -18,7 +18,8 @@ from structdiff.features.templates import read_templates
 from structdiff.output.files import write_prediction
 from structdiff.pipeline import load_engine, predict
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.complex import ChainSpec, ComplexSpec, Modification
+from structdiff.spec.chain import ChainSpec, Modification
+from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.yaml import read_yaml, write_yaml
 from structdiff.structure.base_pairs import base_pairs
 from structdiff.structure.complex import build_complex

@@ -16,7 +16,8 @@ from structdiff.features.templates import read_templates
 from structdiff.features.tokens import tokenise
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
-from structdiff.spec.complex import ChainSpec, ComplexSpec, TemplateSpec
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec, TemplateSpec
 from structdiff.spec.yaml import read_yaml, write_yaml
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure

@@ -12,7 +12,8 @@ from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.features.guidance import CONDITIONS
 from structdiff.options import RunOptions
 from structdiff.pipeline import design, load_engine, predict
-from structdiff.spec.complex import ChainSpec, ComplexSpec, ContactSpec, Site
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec, ContactSpec, Site
 from structdiff.spec.design import design_from_dict
 
 ZIPPER = Path(__file__).parents[2] / "examples" / "problems" / "zipper.pdb"

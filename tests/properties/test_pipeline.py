@@ -17,7 +17,8 @@ from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.options import RunOptions
 from structdiff.output.files import write_design
 from structdiff.pipeline import best_of, design, layouts, predict, score
-from structdiff.spec.complex import ChainSpec, ComplexSpec, ContactSpec, PocketSpec, Site
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec

@@ -4,7 +4,8 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.spec.af3_json import read_af3_json
-from structdiff.spec.complex import BondSpec, ChainSpec, Modification, Site
+from structdiff.spec.chain import ChainSpec, Modification
+from structdiff.spec.complex import BondSpec, Site
 
 JOB = {
     "name": "Job 1/2",

@@ -1,7 +1,7 @@
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.spec.complex import ChainSpec, Modification
+from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.fasta import guess_kind, parse_fasta, read_fasta
 
 

@@ -10,18 +10,8 @@ from hypothesis import strategies as st
 
 from structdiff.chemistry.components import component, is_known
 from structdiff.errors import InputError
-from structdiff.spec.complex import (
-    LETTERS,
-    BondSpec,
-    ChainSpec,
-    ComplexSpec,
-    ContactSpec,
-    Modification,
-    PocketSpec,
-    Site,
-    TemplateSpec,
-    chain_letters,
-)
+from structdiff.spec.chain import LETTERS, ChainSpec, Modification, chain_letters
+from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, PocketSpec, Site, TemplateSpec
 from structdiff.spec.read import read_complex, read_complexes
 from structdiff.spec.yaml import from_dict, to_dict, to_json, write_yaml
 

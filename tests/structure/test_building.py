@@ -8,7 +8,8 @@ import pytest
 from structdiff.chemistry.components import component_from_smiles
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE, RESIDUE_ATOMS
 from structdiff.errors import InputError
-from structdiff.spec.complex import BondSpec, ChainSpec, ComplexSpec, Site
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import BondSpec, ComplexSpec, Site
 from structdiff.structure.build import ChainSequence, build_structure, chain_letters
 from structdiff.structure.complex import build_complex
 from structdiff.structure.tables import ChainKind
