@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from structdiff.constraints.chain_poses import ChainPoses, PieceContact
 from structdiff.constraints.energy_terms import AskedDistance
 from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.constraints.of_design import DesignConstraints
@@ -82,7 +83,7 @@ class Job:
     templates: Templates | None = None
     bonds: tuple[tuple[str, tuple[int, int]], ...] = ()
     base_pairs: PairsOfComplex | None = None
-    clearance: HelixClearance | None = None
+    clearance: tuple[SamplingConstraint, ...] = ()
     whole: WholeTarget | None = None
     start: Tensor | None = None
 
@@ -110,9 +111,7 @@ class Job:
     def constraints(self) -> tuple[list[SamplingConstraint], Tensor]:
         """What the sampler follows beside contacts and motif, and the atoms (token, slot) that this sees."""
         own = self.asked.sampling() if self.asked is not None else []
-        if self.clearance is not None:
-            own = [*own, self.clearance]
-        return own, torch.from_numpy(self._places()[self.visible])
+        return [*own, *self.clearance], torch.from_numpy(self._places()[self.visible])
 
     @property
     def seen_tokens(self) -> int:
@@ -180,19 +179,33 @@ def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
     templates = with_helices(read_templates(spec, structure), structure, pairs)
     condition = templates.told(complex_condition(spec, structure, tokens), tokens)
     known = structure.with_positions(templates.positions, resolved=templates.group > 0)
+    proximities = tuple(complex_proximities(spec, structure))
     return Job(
         name=spec.name,
         structure=structure,
         tokens=tokens,
         features=build_features(known, condition, tokens=tokens),
         templates=templates,
-        proximities=tuple(complex_proximities(spec, structure)),
+        proximities=proximities,
         bonds=tuple(complex_bonds(spec, structure)),
         base_pairs=pairs,
-        clearance=HelixClearance(structure, bodies) if (bodies := helix_bodies(templates, structure, pairs)) else None,
+        clearance=_clearance(structure, templates, pairs, proximities),
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
     )
+
+
+def _clearance(
+    structure: Structure, templates: Templates, pairs: PairsOfComplex, proximities: Sequence[Proximity]
+) -> tuple[SamplingConstraint, ...]:
+    """What keeps chains, and helices of nucleic acids, out of each other, and brings chains to what they touch."""
+    contacts = [
+        PieceContact(first=each.first, second=each.second, bound=each.bound, avoid=each.avoid) for each in proximities
+    ]
+    group = np.where(templates.fixed, templates.group, 0)
+    poses = ChainPoses(structure, group, contacts)
+    bodies = helix_bodies(templates, structure, pairs)
+    return (poses, HelixClearance(structure, bodies)) if bodies else (poses,)
 
 
 def _refuse_unsupported(spec: ComplexSpec, weights: Weights) -> None:

@@ -56,15 +56,27 @@ def pairs_of_complex(spec: ComplexSpec, structure: Structure) -> PairsOfComplex:
     """
     free = _free_chains(spec)
     count = sum(len(spec.chain(name)) for name in free)
-    predicted = _predicted(spec, structure, free) if count <= MOST_FOLDED else _rows_of_pairs([])
+    letters = np.array([letter for name in spec.chain_ids for letter in _letters(spec, name)], "U1")
+    strands = [_residues(structure, name) for name in free] if count <= MOST_FOLDED else []
     return PairsOfComplex(
         asked=_rows_of_pairs([pair for asked in spec.base_pairs for pair in _asked(asked, structure)]),
-        predicted=_rows_of_pairs(
-            [pair for own in helices(predicted, structure, shortest=SHORTEST_HELIX) for pair in own.pairs]
-        ),
-        letters=np.array([letter for name in spec.chain_ids for letter in _letters(spec, name)], "U1"),
+        predicted=predicted_pairs(structure, strands, letters),
+        letters=letters,
         unfolded=count if count > MOST_FOLDED else 0,
     )
+
+
+def predicted_pairs(
+    structure: Structure, strands: Sequence[np.ndarray], letters: np.ndarray
+) -> Int[np.ndarray, "pair 2"]:
+    """Rows of the residues that pair by least free energy, in and between strands; those in helices alone.
+
+    strands: rows of the residues of each, 5' to 3'. letters: the base of each residue of the structure.
+    """
+    rows = np.concatenate([_NOTHING, *strands])
+    dna = [structure.chains.kind[structure.residues.chain[strand[0]]] == ChainKind.DNA for strand in strands]
+    pairs = rows[_rows_of_pairs(least_energy_pairs(["".join(letters[strand]) for strand in strands], dna))]
+    return _rows_of_pairs([pair for own in helices(pairs, structure, shortest=SHORTEST_HELIX) for pair in own.pairs])
 
 
 def _rows_of_pairs(pairs: Sequence[tuple[int, int]]) -> Int[np.ndarray, "pair 2"]:
@@ -80,14 +92,6 @@ def _free_chains(spec: ComplexSpec) -> list[str]:
     """Chains of nucleic acid of whose base pairs nothing is said."""
     said = {name for asked in spec.base_pairs for name in asked.chains}
     return [name for name in spec.chain_ids if spec.chain(name).kind in ("dna", "rna") and name not in said]
-
-
-def _predicted(spec: ComplexSpec, structure: Structure, chains: Sequence[str]) -> Int[np.ndarray, "pair 2"]:
-    """Rows of the residues that pair by least free energy, in and between these chains."""
-    rows = np.concatenate([_NOTHING, *(_residues(structure, name) for name in chains)])
-    strands = [spec.chain(name).sequence for name in chains]
-    pairs = least_energy_pairs(strands, [spec.chain(name).kind == "dna" for name in chains])
-    return rows[_rows_of_pairs(pairs)]
 
 
 def _residues(structure: Structure, chain: str) -> np.ndarray:

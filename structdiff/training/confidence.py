@@ -38,7 +38,9 @@ from structdiff.training.confidence_validation import (
     validate_confidence,
     well_resolved,
 )
+from structdiff.training.dataset import StructureSet
 from structdiff.training.decoys import KINDS
+from structdiff.training.held_helices import HeldHelices
 from structdiff.training.history import rounds_in_all
 from structdiff.training.tasks import TaskMix
 
@@ -62,6 +64,7 @@ class ConfidenceTraining:
     samples: int = 1
     decoys: Sequence[str] = tuple(KINDS)
     drawn_share: float = 0.65
+    held_helices: float = 0.2
     reuse: int = 24
     pool: int = 160
     learning_rate: float = 2e-3
@@ -159,6 +162,7 @@ class _Run:
         """Draws and learns in turn until a limit is met; saves a checkpoint now and then and in the end."""
         structures = well_resolved(self.data, "train")
         batches = TrainingBatches(structures, self.settings.batches, self.settings.tasks, seed=self.seed)
+        nucleic = self._nucleic(structures)
         began = saved = time.monotonic()
         first, limit = self.round, self.settings.max_rounds
         try:
@@ -168,7 +172,7 @@ class _Run:
                 if passed >= 1:
                     break
                 done = passed if limit is None else max(passed, self.round / limit)
-                terms = self._round(batches, done)
+                terms = self._round(batches, nucleic, done)
                 if self.round % 5 == 1:
                     text = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
                     minutes = (time.monotonic() - began) / 60
@@ -182,12 +186,27 @@ class _Run:
             if self.round > first:
                 self._save_checkpoint()
 
-    def _round(self, batches: TrainingBatches, done: float) -> dict[str, float]:
+    def _nucleic(self, structures: StructureSet) -> HeldHelices | None:
+        if not self.settings.held_helices:
+            return None
+        if not structures.nucleic.any():
+            print("note: no structure has DNA or RNA; nothing is learned of them", flush=True)
+            return None
+        return HeldHelices(structures, self.settings.batches, seed=self.seed)
+
+    def _round(self, batches: TrainingBatches, nucleic: HeldHelices | None, done: float) -> dict[str, float]:
         """One batch drawn, some steps learned; the mean losses."""
-        source = self._source(self.round)
-        batch = batches.batch(self.round)
-        self.pool.append(draw_batch(self.network, batch, source, seed=self.seed, number=self.round))
         rng = np.random.default_rng([self.seed, self.round])
+        if nucleic is not None and rng.random() < self.settings.held_helices:
+            held = nucleic.batch(self.round)
+            features, apart = held.features, held.constraint
+        else:
+            features, apart = batches.batch(self.round), None
+        self.pool.append(
+            draw_batch(
+                self.network, features, self._source(self.round), seed=self.seed, number=self.round, constraint=apart
+            )
+        )
         total: dict[str, float] = {}
         for _ in range(self.settings.reuse):
             item = self.pool[int(rng.integers(len(self.pool)))]

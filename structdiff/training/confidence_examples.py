@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -19,7 +19,9 @@ from structdiff.confidence.targets import (
     lddt_bins,
     token_lddt,
 )
+from structdiff.constraints.combined import Combined
 from structdiff.constraints.motif import MotifHold
+from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.sampler import SamplingConfig, sample, sample_generator
 from structdiff.features.schema import Features
 from structdiff.model.denoiser import DenoiserCondition
@@ -30,6 +32,9 @@ from structdiff.structure.tables import ChainKind
 from structdiff.training.decoys import decoy, examples
 
 _LDDT_WEIGHT = 4.0
+
+#: A constraint of so many samples of each structure of a batch.
+OfSamples = Callable[[int], SamplingConstraint]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +90,15 @@ class Source:
     truth: bool = False
 
 
-def draw_batch(network: StructureNetwork, batch: Features, source: Source, *, seed: int, number: int) -> DrawnBatch:
+def draw_batch(
+    network: StructureNetwork,
+    batch: Features,
+    source: Source,
+    *,
+    seed: int,
+    number: int,
+    constraint: OfSamples | None = None,
+) -> DrawnBatch:
     """Structures for each example, drawn with the network as it is or made otherwise, beside the experiment's.
 
     Args:
@@ -93,14 +106,16 @@ def draw_batch(network: StructureNetwork, batch: Features, source: Source, *, se
         batch: training examples; their atoms are the resolved ones, motifs are held.
         source: which structures; the axis of samples is in its order, truth last.
         seed, number: decide the noise; number is that of the batch.
+        constraint: what is followed beside the motifs, for so many samples of each example.
     """
     shape = (batch.num_tokens, batch.num_slots)
     truth = batch.atom.positions.unflatten(1, shape)[:, None]
     with torch.no_grad():
         trunk = network.trunk(batch)
-        drawn = [_sampled(network, batch, trunk, source.samplings, seed, number, None)] if source.samplings else []
-        if source.restarts:
-            drawn.append(_sampled(network, batch, trunk, source.restarts, seed, number, batch.atom.positions))
+        drawn = []
+        for ways, start in ((source.samplings, None), (source.restarts, batch.atom.positions)):
+            if ways:
+                drawn.append(_sampled(network, batch, trunk, ways, seed, number, start, constraint))
         if source.decoys:
             drawn.append(_decoys(batch, source.decoys, np.random.default_rng([seed, number])))
         if source.truth:
@@ -117,6 +132,7 @@ def _sampled(
     seed: int,
     number: int,
     start: Tensor | None,
+    constraint: OfSamples | None,
 ) -> Tensor:
     """One structure [batch, sample, token, slot, 3] for each sampling; those that follow and are equal in one go."""
     size = len(batch.token.mask)
@@ -125,12 +141,13 @@ def _sampled(
         samples = len(list(group))
         condition = network.denoiser.condition(batch, trunk).repeat(samples)
         rows = [sample_generator(seed, generator + row) for row in range(size * samples)]
+        parts = [] if constraint is None else [constraint(samples)]
         positions = sample(
             partial(_denoised, network, condition),
             batch.atom.mask.repeat_interleave(samples, 0),
             generators=rows,
             config=sampling,
-            constraints=MotifHold.from_features(batch).repeat(samples),
+            constraints=Combined([*parts, MotifHold.from_features(batch).repeat(samples)]),
             start=None if start is None else start.repeat_interleave(samples, 0),
         )
         drawn.append(positions.unflatten(1, (batch.num_tokens, batch.num_slots)).unflatten(0, (size, samples)))

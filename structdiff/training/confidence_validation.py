@@ -23,10 +23,12 @@ from structdiff.model.checkpoint import load_weights
 from structdiff.model.network import StructureNetwork
 from structdiff.options import recommended_sampling
 from structdiff.structure.files import write_atomically
+from structdiff.structure.tables import ChainKind
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.confidence_examples import DrawnBatch, Source, draw_batch
 from structdiff.training.dataset import StructureSet
 from structdiff.training.decoys import KINDS
+from structdiff.training.held_helices import HeldHelices
 from structdiff.training.tasks import TaskMix
 
 _SEED = 1
@@ -99,19 +101,21 @@ def validate_confidence(
 
     rollouts: drawn under the training's tasks, in all ways of :func:`samplings`. mixed: those, and of the same examples
     the experiment's structure, decoys of each kind, and the experiment's structure noised and denoised. predictions:
-    drawn from sequences alone with the recommended sampling. truths: the experiment's structures, part of mixed. Of
+    drawn from sequences alone with the recommended sampling. truths: the experiment's structures, part of mixed.
+    nucleic: the nucleotides of structures with DNA or RNA, drawn so with their helices held, where there are any. Of
     each set the figures of :func:`agreement`.
     """
     config = config or crops()
     ways = samplings(recommended)
     mixed = list(_judged(network, structures, task_mix(), batches, config, ways, mixed=True))
     predictions = list(_judged(network, structures, _prediction(), batches, config, ways[:1], mixed=False))
+    nucleic = list(_judged_nucleotides(network, structures, batches, config, recommended))
     return {
         "rollouts": agreement([one for one in mixed if one.kind == "rollout"]),
         "mixed": agreement(mixed),
         "truths": agreement([one for one in mixed if one.kind == "truth"]),
         "predictions": agreement(predictions),
-    }
+    } | ({"nucleic": agreement(nucleic)} if nucleic else {})
 
 
 def _judged(
@@ -139,13 +143,35 @@ def _judged(
             yield from judge_sample(network, item, place, kind)
 
 
-def judge_sample(network: StructureNetwork, item: DrawnBatch, place: int, kind: str) -> Iterator[Judged]:
-    """What the head says of one sample of each structure of a batch, and what is true; none where nothing is."""
+def _judged_nucleotides(
+    network: StructureNetwork, structures: StructureSet, count: int, config: BatchConfig, sampling: SamplingConfig
+) -> Iterator[Judged]:
+    if not structures.nucleic.any():
+        return
+    batches = HeldHelices(structures, config, seed=_SEED, natural=True)
+    source = Source(samplings=(sampling,) * _SAMPLES)
+    for number in range(count):
+        held = batches.batch(number)
+        item = draw_batch(network, held.features, source, seed=_SEED, number=number, constraint=held.constraint)
+        for place in range(_SAMPLES):
+            yield from judge_sample(network, item, place, "nucleic", only=(ChainKind.DNA, ChainKind.RNA))
+
+
+def judge_sample(
+    network: StructureNetwork, item: DrawnBatch, place: int, kind: str, *, only: Sequence[ChainKind] = ()
+) -> Iterator[Judged]:
+    """What the head says of one sample of each structure of a batch, and what is true; none where nothing is.
+
+    only: of the tokens of these kinds of chains.
+    """
     index = torch.full((len(item.positions),), place)
     with torch.no_grad():
         logits = item.logits(network, index)
     truth = item.truth.pick(index)
-    for row, mask in enumerate(truth.plddt_mask):
+    counted = truth.plddt_mask
+    if only:
+        counted = counted & torch.isin(item.features.token.kind, torch.tensor(only))
+    for row, mask in enumerate(counted):
         if mask.any():
             yield Judged(
                 kind=kind,
