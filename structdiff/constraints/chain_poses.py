@@ -13,15 +13,16 @@ from torch import Tensor
 
 from structdiff.geometry.rotations import random_rotation, rotation_from_vector
 from structdiff.structure.tables import ChainKind, Structure
-from structdiff.typing import Float, Int
+from structdiff.typing import Bool, Float, Int
 
-_LARGEST_SIGMA = 40.0  # Å of noise, above which chains have no shape
+_LARGEST_SIGMA = 40.0  # Å of noise, above which nothing has a place
+_SHAPED = 8.0  # Å of noise, above which chains that nothing holds have no shape that could overlap
 _SEARCHED = 2.0  # Å of noise, above which a chain may still turn right round
 _AIMED = 0.85  # of the distance of a contact: what is aimed at
 #: Å from atoms that stand for residues to where others begin: CA atoms of different chains are 5.5 Å apart and more.
 _RADIUS = {"CA": 2.75, "P": 2.4, "C1'": 2.4, "N1": 2.2}
-_LIGAND_RADIUS = 1.7
-_OVERLAP, _CONTACT, _STAYING = 0.3, 1.0, 0.002  # weights of Å²
+_LIGAND_CLEARANCE = 3.3  # Å between the atoms of a ligand and those of others
+_OVERLAP, _CONTACT, _STAYING = 0.3, 1.0, 0.01  # weights of Å²
 _GOOD = 0.3  # weighted Å², which is left where chains stand well
 _ROUNDS, _FIRST_STEP, _LAST_STEP = 60, 2.0, 0.1  # of a descent, Å
 _MOST = 400  # points that are looked at while other poses are tried
@@ -58,6 +59,12 @@ class ChainPoses:
         self.count = int(piece.max(initial=-1)) + 1
         self.contacts = [each for each in contacts if not set(piece[each.first]) & set(piece[each.second])]
         self.points, self.radius = _points(structure)
+        ligand = (structure.chains.kind == ChainKind.LIGAND)[structure.atom_chain]
+        self.ligand = torch.from_numpy(np.flatnonzero(ligand))
+        solid = np.ones(self.count, bool)
+        solid[piece[~ligand]] = False
+        solid[piece[group > 0]] = True
+        self.solid = torch.from_numpy(solid)
 
     def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
         """Positions with the pieces moved, while noise leaves them a shape."""
@@ -65,21 +72,22 @@ class ChainPoses:
             return positions
         with torch.inference_mode(False), torch.enable_grad():
             own = positions.detach().clone().cpu()
-            done = torch.stack([self._moved(each, search=sigma > _SEARCHED) for each in own])
+            done = torch.stack([self._moved(each, sigma) for each in own])
         return done.to(positions)
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:
         """Nothing is preferred of single atoms."""
         return positions.new_zeros(positions.shape[0])
 
-    def _moved(self, positions: Float[Tensor, "atom 3"], *, search: bool) -> Float[Tensor, "atom 3"]:
-        fine = _Pieces(self, positions)
+    def _moved(self, positions: Float[Tensor, "atom 3"], sigma: float) -> Float[Tensor, "atom 3"]:
+        shaped = self.solid | (sigma <= _SHAPED)
+        fine = _Pieces(self, positions, shaped)
         still = Poses.still(1, self.count)
         if float(fine.cost(still)) <= _GOOD:
             return positions
         poses, cost = fine.descended(still)
-        if search and float(cost) > _GOOD:
-            coarse = _Pieces(self, positions, most=_MOST)
+        if sigma > _SEARCHED and float(cost) > _GOOD:
+            coarse = _Pieces(self, positions, shaped, most=_MOST)
             tried, costs = coarse.descended(coarse.starts(turned=bool(self.contacts)))
             other, other_cost = fine.descended(tried.of(int(costs.argmin())))
             if float(other_cost) < float(cost):
@@ -109,45 +117,53 @@ class Poses:
 
 
 class _Pieces:
-    """The points of one structure's pieces, and what poses of these cost.
+    """The atoms of one structure's pieces that count, and what poses of the pieces cost.
 
-    most: points at most, where some suffice.
+    shaped: which pieces may overlap with others that are so. most: points at most, where some suffice.
     """
 
-    def __init__(self, asked: ChainPoses, positions: Float[Tensor, "atom 3"], most: int | None = None) -> None:
+    def __init__(
+        self, asked: ChainPoses, positions: Float[Tensor, "atom 3"], shaped: Bool[Tensor, " piece"],
+        most: int | None = None,
+    ) -> None:  # fmt: skip
         points = torch.from_numpy(asked.points)
         chosen = torch.arange(0, len(points), 1 if most is None else -(-len(points) // most))
         ends = [torch.from_numpy(rows) for each in asked.contacts for rows in (each.first, each.second)]
-        self.contacts = asked.contacts
-        rows = torch.cat([points[chosen], *ends])
-        self.piece, self.number = asked.piece[rows], len(chosen)
-        weight = positions.new_zeros(asked.count).index_add(0, asked.piece, torch.ones(len(positions)))
+        around = torch.arange(len(positions)) if len(asked.ligand) else asked.ligand
+        parts = [points[chosen], asked.ligand, around, *ends]
+        rows = torch.cat(parts)
+        self.contacts, self.piece = asked.contacts, asked.piece[rows]
+        self.sections = np.cumsum([len(part) for part in parts])[:-1].tolist()
+        ones = torch.ones(len(positions))
+        weight = positions.new_zeros(asked.count).index_add(0, asked.piece, ones)
         self.middle = positions.new_zeros(asked.count, 3).index_add(0, asked.piece, positions) / weight[:, None]
         self.arrow = positions[rows] - self.middle[self.piece]
-        own = self.piece[: self.number]
-        spread = self.arrow[: self.number].square().sum(-1)
-        size = positions.new_zeros(asked.count).index_add(0, own, spread)
-        self.size = (size / torch.bincount(own, minlength=asked.count).clamp(min=1)).sqrt().clamp(min=2.0)
+        spread = (positions - self.middle[asked.piece]).square().sum(-1)
+        size = positions.new_zeros(asked.count).index_add(0, asked.piece, spread) / weight
+        self.size = size.sqrt().clamp(min=1.0)
         radius = torch.from_numpy(asked.radius)[chosen]
-        self.clearance = (radius[:, None] + radius[None]) * (own[:, None] != own[None])
-        self.sections = np.cumsum([self.number, *(len(end) for end in ends)])[:-1].tolist()
+        self.clearance = (radius[:, None] + radius[None]) * _apart(self.piece[: len(chosen)], None, shaped)
+        self.of_ligands = _LIGAND_CLEARANCE * _apart(asked.piece[asked.ligand], asked.piece[around], shaped)
 
     def cost(self, poses: Poses) -> Float[Tensor, " pose"]:
-        """Overlaps, what is missing to contacts, and how far the pieces have gone (weighted Å²)."""
+        """Overlaps and what is missing to contacts (weighted Å²)."""
         turned = torch.einsum("spij,pj->spi", poses.turn[:, self.piece], self.arrow)
         placed = turned + (poses.shift + self.middle)[:, self.piece]
-        points, *ends = placed.tensor_split(self.sections, dim=1)
-        overlap = (self.clearance - torch.cdist(points, points)).clamp(min=0.0).square().sum((1, 2)) / 2
-        gone = (points - (self.arrow + self.middle[self.piece])[: self.number]).square().sum(-1).mean(1)
-        total = _OVERLAP * overlap + _STAYING * gone
+        points, ligands, around, *ends = placed.tensor_split(self.sections, dim=1)
+        total = _overlap(points, points, self.clearance) / 2 + _overlap(ligands, around, self.of_ligands)
         for each, first, second in zip(self.contacts, ends[::2], ends[1::2], strict=True):
             nearest = torch.cdist(first, second).flatten(1).amin(1)
             wrong = each.bound / _AIMED - nearest if each.avoid else nearest - _AIMED * each.bound
             total = total + _CONTACT * wrong.clamp(min=0.0).square()
         return total
 
+    def gone(self, poses: Poses) -> Float[Tensor, " pose"]:
+        """How far the pieces are from where they were (weighted Å²), turning counted by their size."""
+        turned = (poses.turn - torch.eye(3)).square().sum((-1, -2)) / 2
+        return _STAYING * (poses.shift.square().sum(-1) + self.size.square() * turned).sum(-1)
+
     def descended(self, poses: Poses) -> tuple[Poses, Float[Tensor, " pose"]]:
-        """Poses moved downhill, each to where its cost was least, and these costs.
+        """Poses moved downhill, each to where all was least, and what that was, with how far the pieces have gone.
 
         Steps of about one length, which falls from round to round (Adam; Kingma and Ba 2015).
         """
@@ -156,14 +172,16 @@ class _Pieces:
         best, least = poses, torch.full((len(poses.shift),), torch.inf)
         for number in range(_ROUNDS + 1):
             by = torch.zeros(*poses.shift.shape[:2], 6, requires_grad=True)
-            cost = self.cost(poses.moved(by * scale))
+            here = poses.moved(by * scale)
+            wrong = self.cost(here)
+            cost = wrong + self.gone(here)
             better = cost.detach() < least
             least = torch.where(better, cost.detach(), least)
             best = Poses(
                 torch.where(better[:, None, None, None], poses.turn, best.turn),
                 torch.where(better[:, None, None], poses.shift, best.shift),
             )
-            if number == _ROUNDS or bool((least <= _GOOD).all()):
+            if number == _ROUNDS or bool((wrong <= _GOOD).all()):
                 break
             (slope,) = torch.autograd.grad(cost.sum(), by)
             mean, square = 0.8 * mean + 0.2 * slope, 0.95 * square + 0.05 * slope.square()
@@ -195,6 +213,18 @@ class _Pieces:
         return (turned + (poses.shift[0] + self.middle)[piece]).detach()
 
 
+def _apart(own: Int[Tensor, " m"], other: Int[Tensor, " n"] | None, shaped: Bool[Tensor, " piece"]) -> Tensor:
+    """Which atoms, by their pieces, are to keep apart [m, n]: of different ones, both of some shape."""
+    other = own if other is None else other
+    return (own[:, None] != other[None]) & shaped[own][:, None] & shaped[other][None]
+
+
+def _overlap(
+    first: Float[Tensor, "pose m 3"], second: Float[Tensor, "pose n 3"], clearance: Float[Tensor, "m n"]
+) -> Float[Tensor, " pose"]:
+    return _OVERLAP * (clearance - torch.cdist(first, second)).clamp(min=0.0).square().sum((1, 2))
+
+
 def _pieces(structure: Structure, group: np.ndarray) -> np.ndarray:
     """The piece of each chain: chains that a bond or a group joins are in one."""
     chain, count = structure.atom_chain, len(structure.chains)
@@ -208,9 +238,8 @@ def _pieces(structure: Structure, group: np.ndarray) -> np.ndarray:
 
 
 def _points(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the atoms that stand for residues and ligands, and their radii (Å)."""
+    """Rows of the atoms that stand for residues of polymers, and their radii (Å)."""
     ligand = (structure.chains.kind == ChainKind.LIGAND)[structure.atom_chain]
     radius = np.array([_RADIUS.get(name, 0.0) for name in structure.atoms.name.tolist()], np.float32)
-    radius = np.where(ligand, np.float32(_LIGAND_RADIUS), radius)
-    rows = np.flatnonzero(radius > 0)
+    rows = np.flatnonzero((radius > 0) & ~ligand)
     return rows, radius[rows]
