@@ -167,6 +167,21 @@ def test_what_a_kernel_does_not_take_is_no_failure(checked, calls):
     assert attend(torch.float64).dtype == torch.float64
 
 
+def test_tensors_on_another_device_are_left_to_pytorch(calls, monkeypatch, caplog):
+    """Their addresses would be read as those of the device where the first tensor is."""
+    native._say_once.cache_clear()
+    monkeypatch.setattr(native, "_index", lambda device: 0)  # as if it were a GPU: all tensors here are on the CPU
+    assert torch.equal(attend(), attend_by_reference())
+    assert not calls
+    assert "one of its tensors is on cpu" in caplog.text
+    kernels.set_mode("native")
+    try:
+        with pytest.raises(KernelError, match="one of its tensors is on cpu"):
+            attend()
+    finally:
+        kernels.set_mode(None)
+
+
 @needs_native
 def test_a_kernel_for_one_gpu_gives_way_to_that_for_every_gpu(checked, calls, monkeypatch):
     monkeypatch.setattr(native.Kernel, "_made_for", lambda kernel, device: native.special())

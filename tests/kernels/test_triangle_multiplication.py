@@ -56,6 +56,21 @@ class Contract(OperatorContract):
         return inputs["z"], inputs["mask"], [inputs[name] for name in WEIGHTS], self.outgoing, 1e-5
 
 
+@needs_native
+def test_a_mask_of_other_sizes_is_left_to_pytorch():
+    """A native kernel would read past its end."""
+    inputs = draw(hidden=0)
+    weights = [inputs[name] for name in WEIGHTS]
+
+    def update(*sizes):  # not by the function, whose annotations the tests check
+        mask = torch.ones(sizes, dtype=torch.bool)
+        return torch.ops.structdiff.triangle_multiplication(inputs["z"], mask, weights, True, 1e-5)
+
+    assert_close(update(1, 1, 1), update(2, 5, 5), rtol=1e-4, atol=1e-4)
+    with pytest.raises(RuntimeError, match="size"):
+        update(2, 5, 4)
+
+
 class TestOutgoing(Contract):
     outgoing = True
 
