@@ -149,6 +149,8 @@ class Kernel:
 
         def run(arguments: tuple) -> bool:
             status = self._run(function, arguments, device)
+            if status == 3:
+                raise torch.OutOfMemoryError(f"{self.name}: {_REASONS[status]}")
             if status > 1:
                 raise RuntimeError(cuda_error() if status == 4 else _REASONS[status])
             return status == 0

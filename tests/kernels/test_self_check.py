@@ -132,6 +132,25 @@ def test_infinite_where_it_should_be():
     assert self_check.mistake(torch.tensor([1.0, 2.0]), expected, 2e-5) is not None
 
 
+@pytest.mark.parametrize("status", [3, None])
+def test_no_memory_for_the_check_is_no_failure(checked, calls, status):
+    """Checks are made at the first call, in the midst of the step that does not fit; a smaller one follows."""
+
+    def no_memory(*arguments):
+        if status is None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return status
+
+    calls.does = no_memory
+    with pytest.raises(torch.OutOfMemoryError):
+        attend()
+    assert not checked.failed
+    assert not checked.passed
+    calls.does = lambda *arguments: 1
+    assert torch.equal(attend(), attend_by_reference())
+    assert not checked.failed
+
+
 def test_an_error_of_the_device_fails_the_check(checked, calls, monkeypatch):
     monkeypatch.setattr(native, "cuda_error", lambda: "cudaErrorLaunchFailure: unspecified launch failure")
     calls.does = lambda *arguments: 4
