@@ -5,8 +5,8 @@ there is nvcc. What cannot be compiled is left out with a line that says so: the
 
 Environment: CXX the C++ compiler, CXXFLAGS more flags; STRUCTDIFF_NATIVE=0 builds nothing; STRUCTDIFF_CUDA=0 leaves out
 CUDA, NVCC is its compiler, STRUCTDIFF_CUDA_ARCHITECTURES its architectures: "all", or some (80;90a, say). By default
-those of the GPUs in this machine; where there are none, or newer ones than nvcc knows, 80 and its PTX, which every later
-GPU takes.
+those of the GPUs in this machine; where there are none 80 and its PTX, which every later GPU takes; for those that nvcc
+does not know yet PTX.
 """
 
 from __future__ import annotations
