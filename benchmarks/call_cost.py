@@ -33,13 +33,14 @@ def microseconds(kernel: native.Kernel, arguments: tuple, result: int) -> list[f
     device, function = torch.device("cuda", 0), _no_work(kernel, result)
     kind = kernel.check.kind(arguments) if kernel.check else ()
     self_check.VERDICTS.passed.add((kernel.name, device, kind))
-    words = [x if x is None or isinstance(x, (int, float)) else native._packed(x) for x in arguments]
+    words = [x if x is None or isinstance(x, (int, float)) else native._packed(x, -1) for x in arguments]
     found = []
     stream = SimpleNamespace(cuda_stream=0)
     with (  # plain functions: a mock with `return_value` would take longer than what is measured
         mock.patch.object(native, "_function", lambda *_: function),  # noqa: PT008
         mock.patch.object(native, "_workspace_function", lambda _: lambda *_: 0),  # noqa: PT008
         mock.patch.object(native, "_capability", lambda _: (9, 0)),  # noqa: PT008
+        mock.patch.object(native, "_index", lambda _: -1),  # noqa: PT008
         mock.patch.object(torch.cuda, "current_stream", lambda _: stream),  # noqa: PT008
     ):
         for _ in range(_ROUNDS):

@@ -5,7 +5,8 @@ there is nvcc. What cannot be compiled is left out with a line that says so: the
 
 Environment: CXX the C++ compiler, CXXFLAGS more flags; STRUCTDIFF_NATIVE=0 builds nothing; STRUCTDIFF_CUDA=0 leaves out
 CUDA, NVCC is its compiler, STRUCTDIFF_CUDA_ARCHITECTURES its architectures: "all", or some (80;90a, say). By default
-those of the GPUs in this machine; where there are none 80 and its PTX, which every later GPU takes.
+those of the GPUs in this machine; where there are none 80 and its PTX, which every later GPU takes; for those that nvcc
+does not know yet PTX.
 """
 
 from __future__ import annotations
@@ -116,9 +117,12 @@ def cuda_architectures() -> list[tuple[str, str]]:
     asked = os.environ.get("STRUCTDIFF_CUDA_ARCHITECTURES", "")
     if asked and asked != "all":
         return [(each, f"sm_{each}") for each in asked.replace(",", ";").split(";")]
+    ptx = ("80", "compute_80")
     if not asked and (here := _architectures_here()):
-        return [(each, f"sm_{each}") for each in here]
-    return [*((each, f"sm_{each}") for each in (_ARCHITECTURES if asked else ("80",))), ("80", "compute_80")]
+        known = _architectures_of_compiler()
+        taken = [(each, f"sm_{each}") for each in here if not known or each.rstrip("a") in known]
+        return taken if len(taken) == len(here) else [*taken, ptx]
+    return [*((each, f"sm_{each}") for each in (_ARCHITECTURES if asked else ("80",))), ptx]
 
 
 def _architectures_here() -> list[str]:
@@ -132,6 +136,15 @@ def _architectures_here() -> list[str]:
     # Instructions of Hopper alone (wgmma) are in 9.0a only.
     usable = sorted((each for each in found if each.isdigit() and int(each) >= 80), key=int)
     return ["90a" if each == "90" else each for each in usable]
+
+
+def _architectures_of_compiler() -> set[str]:
+    """Those that nvcc knows, nothing where it does not say: a GPU may be newer than it, and takes PTX then."""
+    command = nvcc()
+    if command is None:
+        return set()
+    said = subprocess.run([command, "--list-gpu-code"], capture_output=True, text=True, check=False)
+    return {line.strip().removeprefix("sm_") for line in said.stdout.split() if said.returncode == 0}
 
 
 def cuda_compilations(command: str, folder: Path, *, strict: bool) -> Iterator[Compilation]:

@@ -1,6 +1,7 @@
 // Attention with pair bias on CUDA: triangle attention's kernels, with the samples that share a bias as its rows.
 #include "attention_pair_bias/contract.h"
 
+#include "common/tensors.h"
 #include "triangle_attention/cuda_call.h"
 
 namespace structdiff::gpu {
@@ -22,10 +23,26 @@ TokensView tokens_view(const structdiff_tensor* tensor, bool rows) {
   return view;
 }
 
+bool sizes_fit(
+    const structdiff_tensor& q, const structdiff_tensor& k, const structdiff_tensor* v, const structdiff_tensor& bias,
+    const structdiff_tensor* mask) {
+  if (q.rank != 4 || k.rank != 4) return false;
+  const int64_t batch = q.size[0], keys = k.size[1], heads = q.size[2];
+  return has_sizes(k, {batch, keys, heads, q.size[3]}) && (v == nullptr || same_sizes(*v, k)) &&
+         has_sizes(bias, {batch, heads, q.size[1], keys}) &&
+         (mask == nullptr || (mask->dtype == STRUCTDIFF_BOOL && has_sizes(*mask, {batch, keys})));
+}
+
+bool is_lse(const structdiff_tensor& lse, const structdiff_tensor& q) {
+  return is_contiguous(lse, STRUCTDIFF_FLOAT32) && has_sizes(lse, {q.size[0], q.size[2], q.size[1]});
+}
+
 // What both directions have in common.
 int32_t call_of(
     AttentionCall& call, const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v,
     const structdiff_tensor* bias, const structdiff_tensor* mask, double scale) {
+  if (mask != nullptr && mask->data == nullptr) mask = nullptr;
+  if (!sizes_fit(*q, *k, v, *bias, mask)) return STRUCTDIFF_BAD_ARGUMENT;
   const bool rows = shares_bias(q, bias);
   call.batch = rows ? 1 : q->size[0];
   call.rows = rows ? q->size[0] : 1;
@@ -41,7 +58,7 @@ int32_t call_of(
   call.bias = bias->data;
   for (int axis = 0; axis < 4; ++axis) call.bias_stride[axis] = bias->stride[axis];
   call.bias_is_float = bias->dtype == STRUCTDIFF_FLOAT32;
-  if (mask != nullptr && mask->data != nullptr) {
+  if (mask != nullptr) {
     call.mask = mask->data;
     call.mask_stride[0] = rows ? 0 : mask->stride[0];
     call.mask_stride[1] = rows ? mask->stride[0] : 0;
@@ -56,6 +73,7 @@ int32_t call_of(
 
 }  // namespace structdiff::gpu
 
+using namespace structdiff;
 using namespace structdiff::gpu;
 
 int64_t structdiff_attention_pair_bias_forward_workspace_cuda(
@@ -73,6 +91,7 @@ int32_t structdiff_attention_pair_bias_forward_cuda(
   AttentionCall call{};
   const int32_t status = call_of(call, q, k, v, bias, mask, scale);
   if (status != STRUCTDIFF_OK) return status;
+  if (!alike(*out, *q) || (lse != nullptr && !is_lse(*lse, *q))) return STRUCTDIFF_BAD_ARGUMENT;
   call.out = tokens_view(out, call.batch == 1);
   call.lse = lse == nullptr ? nullptr : static_cast<float*>(lse->data);
   call.scratch = workspace;
@@ -99,6 +118,11 @@ int32_t structdiff_attention_pair_bias_backward_cuda(
   AttentionCall call{};
   const int32_t status = call_of(call, q, k, v, bias, mask, scale);
   if (status != STRUCTDIFF_OK) return status;
+  const bool fits = alike(*grad_out, *q) && alike(*out, *q) && is_lse(*lse, *q) && alike(*grad_q, *q) &&
+                    alike(*grad_k, *k) && alike(*grad_v, *v) &&
+                    has_sizes(*grad_bias, {call.grad_bias_batches, call.heads, call.queries, call.keys}) &&
+                    is_contiguous(*grad_bias, STRUCTDIFF_FLOAT32);
+  if (!fits) return STRUCTDIFF_BAD_ARGUMENT;
   call.out = tokens_view(out, call.batch == 1);
   call.grad_out = tokens_view(grad_out, call.batch == 1);
   call.grad_q = tokens_view(grad_q, call.batch == 1);

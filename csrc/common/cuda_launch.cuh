@@ -34,8 +34,9 @@ int32_t launch(
   if (blocks == 0) return STRUCTDIFF_OK;
   if (blocks > 0x7fffffff || shared_bytes > shared_limit) return STRUCTDIFF_UNSUPPORTED;
   if (shared_bytes > 48 * 1024) {
+    // Always the same number: another thread may launch the same kernel with less between this call and the next.
     const cudaError_t error = cudaFuncSetAttribute(
-        entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+        entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_limit));
     if (error != cudaSuccess) return remember(error);
   }
   entry<Kernel><<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), static_cast<size_t>(shared_bytes),

@@ -67,7 +67,7 @@ inline bool describe(TensorMap& map, const TableShape& table) {
 }
 
 // Whether this device is a Hopper and the library holds the kernel for it: elsewhere its body is empty and needs next to
-// no registers.
+// no registers. With fewer than those that warpgroups share out, one would wait for ever for what is not there.
 template <class Kernel>
 bool hopper_can_run(int32_t device) {
   constexpr int kDevices = 64;
@@ -79,7 +79,8 @@ bool hopper_can_run(int32_t device) {
     const bool can = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
                      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess &&
                      major == 9 && minor == 0 &&
-                     cudaFuncGetAttributes(&attributes, entry<Kernel>) == cudaSuccess && attributes.numRegs >= 64;
+                     cudaFuncGetAttributes(&attributes, entry<Kernel>) == cudaSuccess &&
+                     attributes.numRegs >= Kernel::kStartRegisters;
     if (!can) cudaGetLastError();  // not an error of the caller's
     known[device] = can ? 1 : -1;
   }

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "common/parallel.h"
+#include "common/tensors.h"
 #include "pair_geometry/cpu_row.h"
 
 namespace structdiff {
@@ -136,14 +137,7 @@ void gather(const Problem& p, const Row& row, float* gathered, float* arrows) {
 }
 
 bool is_plain(const structdiff_tensor& tensor, int64_t dtype, std::initializer_list<int64_t> sizes) {
-  if (tensor.data == nullptr || tensor.dtype != dtype || tensor.rank != static_cast<int64_t>(sizes.size())) return false;
-  int64_t expected = 1;
-  for (int64_t axis = tensor.rank - 1; axis >= 0; --axis) {
-    if (tensor.size[axis] != sizes.begin()[axis]) return false;
-    if (tensor.size[axis] != 1 && tensor.stride[axis] != expected) return false;
-    expected *= tensor.size[axis];
-  }
-  return true;
+  return is_contiguous(tensor, dtype) && has_sizes(tensor, sizes);
 }
 
 }  // namespace

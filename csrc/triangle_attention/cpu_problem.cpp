@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "common/parallel.h"
+#include "common/tensors.h"
 
 namespace structdiff {
 namespace attention {
@@ -12,12 +13,6 @@ namespace {
 constexpr int64_t kMaxChannels = 128;
 constexpr int64_t kKeptFloats = int64_t{1} << 22;  // scratch memory of up to 16 MiB a thread is kept
 constexpr int64_t kSmallTable = 1 << 14;           // below, a bias is not worth waking other threads for
-
-bool same_sizes(const structdiff_tensor& a, const structdiff_tensor& b) {
-  bool same = a.rank == b.rank;
-  for (int axis = 0; same && axis < a.rank; ++axis) same = a.size[axis] == b.size[axis];
-  return same;
-}
 
 float* aligned_floats(int64_t count) {
   return static_cast<float*>(::operator new[](sizeof(float) * count, std::align_val_t(64)));

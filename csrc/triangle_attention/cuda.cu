@@ -2,6 +2,7 @@
 #include "triangle_attention/contract.h"
 
 #include "common/cuda_device.cuh"
+#include "common/tensors.h"
 #include "triangle_attention/cuda_call.h"
 
 namespace structdiff::gpu {
@@ -16,10 +17,26 @@ TokensView tokens_view(const structdiff_tensor* tensor) {
   return view;
 }
 
+bool sizes_fit(
+    const structdiff_tensor& q, const structdiff_tensor& k, const structdiff_tensor* v, const structdiff_tensor& bias,
+    const structdiff_tensor* mask) {
+  if (q.rank != 5 || k.rank != 5) return false;
+  const int64_t batch = q.size[0], rows = q.size[1], keys = k.size[2], heads = q.size[3];
+  return has_sizes(k, {batch, rows, keys, heads, q.size[4]}) && (v == nullptr || same_sizes(*v, k)) &&
+         has_sizes(bias, {batch, heads, q.size[2], keys}) &&
+         (mask == nullptr || (mask->dtype == STRUCTDIFF_BOOL && has_sizes(*mask, {batch, rows, keys})));
+}
+
+bool is_lse(const structdiff_tensor& lse, const structdiff_tensor& q) {
+  return is_contiguous(lse, STRUCTDIFF_FLOAT32) && has_sizes(lse, {q.size[0], q.size[1], q.size[3], q.size[2]});
+}
+
 // What both directions have in common.
 int32_t call_of(
     AttentionCall& call, const structdiff_tensor* q, const structdiff_tensor* k, const structdiff_tensor* v,
     const structdiff_tensor* bias, const structdiff_tensor* mask, double scale) {
+  if (mask != nullptr && mask->data == nullptr) mask = nullptr;
+  if (!sizes_fit(*q, *k, v, *bias, mask)) return STRUCTDIFF_BAD_ARGUMENT;
   call.batch = q->size[0];
   call.rows = q->size[1];
   call.queries = q->size[2];
@@ -34,7 +51,7 @@ int32_t call_of(
   call.bias = bias->data;
   for (int axis = 0; axis < 4; ++axis) call.bias_stride[axis] = bias->stride[axis];
   call.bias_is_float = bias->dtype == STRUCTDIFF_FLOAT32;
-  if (mask != nullptr && mask->data != nullptr) {
+  if (mask != nullptr) {
     call.mask = mask->data;
     for (int axis = 0; axis < 3; ++axis) call.mask_stride[axis] = mask->stride[axis];
   }
@@ -61,6 +78,7 @@ int32_t attention_backward(const AttentionCall& call, int64_t dtype, int64_t* sc
 
 }  // namespace structdiff::gpu
 
+using namespace structdiff;
 using namespace structdiff::gpu;
 
 namespace {
@@ -82,6 +100,7 @@ int32_t run_forward(
   AttentionCall call{};
   const int32_t status = call_of(call, q, k, v, bias, mask, scale);
   if (status != STRUCTDIFF_OK) return status;
+  if (!alike(*out, *q) || (lse != nullptr && !is_lse(*lse, *q))) return STRUCTDIFF_BAD_ARGUMENT;
   call.out = tokens_view(out);
   call.lse = lse == nullptr ? nullptr : static_cast<float*>(lse->data);
   call.scratch = workspace;
@@ -136,6 +155,10 @@ int32_t structdiff_triangle_attention_backward_cuda(
   AttentionCall call{};
   const int32_t status = call_of(call, q, k, v, bias, mask, scale);
   if (status != STRUCTDIFF_OK) return status;
+  const bool fits = alike(*grad_out, *q) && alike(*out, *q) && is_lse(*lse, *q) && alike(*grad_q, *q) &&
+                    alike(*grad_k, *k) && alike(*grad_v, *v) && same_sizes(*grad_bias, *bias) &&
+                    is_contiguous(*grad_bias, STRUCTDIFF_FLOAT32);
+  if (!fits) return STRUCTDIFF_BAD_ARGUMENT;
   call.out = tokens_view(out);
   call.grad_out = tokens_view(grad_out);
   call.grad_q = tokens_view(grad_q);

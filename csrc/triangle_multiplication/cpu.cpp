@@ -12,16 +12,6 @@
 namespace structdiff {
 namespace trimul {
 
-bool is_contiguous(const structdiff_tensor& tensor, int64_t dtype) {
-  if (tensor.data == nullptr || tensor.dtype != dtype) return false;
-  int64_t expected = 1;
-  for (int64_t axis = tensor.rank - 1; axis >= 0; --axis) {
-    if (tensor.size[axis] != 1 && tensor.stride[axis] != expected) return false;
-    expected *= tensor.size[axis];
-  }
-  return true;
-}
-
 int32_t read_problem(const structdiff_tensor* z, const structdiff_tensor* mask,
                      const structdiff_triangle_multiplication_weights* weights, int32_t outgoing, double epsilon,
                      int32_t num_threads, Problem* out) {
@@ -38,6 +28,7 @@ int32_t read_problem(const structdiff_tensor* z, const structdiff_tensor* mask,
     if (!is_contiguous(weight, STRUCTDIFF_FLOAT32)) return STRUCTDIFF_UNSUPPORTED;
   }
   const bool masked = mask != nullptr && mask->data != nullptr;
+  if (masked && !has_sizes(*mask, {z->size[0], z->size[1], z->size[2]})) return STRUCTDIFF_BAD_ARGUMENT;
   if (c % kChannelStep || h % kChannelStep || c > 512 || h > 512 || !is_contiguous(*z, STRUCTDIFF_FLOAT32) ||
       (masked && !is_contiguous(*mask, STRUCTDIFF_BOOL)))
     return STRUCTDIFF_UNSUPPORTED;

@@ -7,6 +7,7 @@
 
 #include "common/dense.h"
 #include "common/floats.h"
+#include "common/tensors.h"
 #include "triangle_multiplication/contract.h"
 
 namespace structdiff {
@@ -193,8 +194,6 @@ inline std::vector<float> transposed(const float* from, int rows, int columns) {
 int32_t read_problem(const structdiff_tensor* z, const structdiff_tensor* mask,
                      const structdiff_triangle_multiplication_weights* weights, int32_t outgoing, double epsilon,
                      int32_t num_threads, Problem* out);
-
-bool is_contiguous(const structdiff_tensor& tensor, int64_t dtype);
 
 }  // namespace trimul
 }  // namespace structdiff

@@ -116,6 +116,8 @@ class Kernel:
             status = self._run(function, arguments, device)
         except KeyError as unknown:
             return self._cannot(device, f"it does not take {unknown}")
+        except _ElsewhereError as elsewhere:  # PyTorch says what is wrong with that
+            return self._cannot(device, str(elsewhere))
         if status == 1 and self.capability is not None:
             return False
         return status == 0 or self._cannot(device, _REASONS[status])
@@ -147,6 +149,8 @@ class Kernel:
 
         def run(arguments: tuple) -> bool:
             status = self._run(function, arguments, device)
+            if status == 3:
+                raise torch.OutOfMemoryError(f"{self.name}: {_REASONS[status]}")
             if status > 1:
                 raise RuntimeError(cuda_error() if status == 4 else _REASONS[status])
             return status == 0
@@ -155,7 +159,8 @@ class Kernel:
         return None if why is None else f"it failed its check ({why})"
 
     def _run(self, function: Callable[..., int], arguments: Sequence, device: torch.device) -> int:
-        words = [x if x is None or isinstance(x, (int, float)) else _packed(x) for x in arguments]
+        index = _index(device)
+        words = [x if x is None or isinstance(x, (int, float)) else _packed(x, index) for x in arguments]
         if device.type == "cpu":
             return function(*words, torch.get_num_threads())
         return self._on_stream(function, words, device)
@@ -213,8 +218,21 @@ def set_special(wanted: bool | None) -> None:
 _special: bool | None = None
 
 
-def _packed(x: Tensor | Sequence[Tensor]) -> bytes:
-    return view(x) if isinstance(x, Tensor) else b"".join([view(each) for each in x])
+def _index(device: torch.device) -> int:
+    """What ``Tensor.get_device`` says of tensors on that device."""
+    return -1 if device.type == "cpu" else _with_index(device).index
+
+
+class _ElsewhereError(Exception):
+    """A tensor that is on another device than the first: its address means nothing there, or something else."""
+
+
+def _packed(x: Tensor | Sequence[Tensor], index: int) -> bytes:
+    if not isinstance(x, Tensor):
+        return b"".join([_packed(each, index) for each in x])
+    if x.get_device() != index:
+        raise _ElsewhereError(f"one of its tensors is on {x.device}")
+    return view(x)
 
 
 @cache

@@ -71,7 +71,8 @@ def is_proven(name: str, device: torch.device, kind: tuple[Any, ...]) -> bool:
 def failure(name: str, check: SelfCheck, device: torch.device, kind: tuple[Any, ...], run: Run) -> str | None:
     """Why the kernel called ``name`` may not be used for calls of that kind; None where it may.
 
-    The first time, ``run`` is given the problem and the device is waited for.
+    The first time, ``run`` is given the problem and the device is waited for. Raises torch.OutOfMemoryError where the
+    device has no memory left for it, which says nothing of the kernel.
     """
     key = (name, device, kind)
     with VERDICTS.lock:
@@ -118,6 +119,8 @@ def _tried(check: SelfCheck, device: torch.device, kind: tuple[Any, ...], run: R
             found = [x.cpu() for x in problem.outputs]
     except KeyError:
         return None  # a dtype that no kernel takes
+    except torch.OutOfMemoryError:
+        raise  # no fault of the kernel's: whoever called it has less to do, or gives up, and tries again
     except RuntimeError as error:
         return str(error).strip().split("\n")[0]
     bound = BOUNDS[kind[0]]

@@ -34,14 +34,24 @@ def triangle_multiplication(
     Outgoing combines (i, k) with (j, k), incoming (k, i) with (k, j). Edges outside ``mask`` contribute nothing. The
     whole update is one operator, from the first layer norm to the gated projection. The first half of
     ``project_in_weight`` and ``gate_in_weight`` makes the first edge, the second half the second. Inputs may have any
-    strides; the output is contiguous and of z's dtype. AlphaFold 3, Algorithms 12 and 13.
+    strides; the output is contiguous and of z's dtype, which under autocast on a GPU is autocast's. AlphaFold 3,
+    Algorithms 12 and 13.
     """
+    z = _as_autocast_has_it(z)
     weights = [norm_in_weight, norm_in_bias, project_in_weight, gate_in_weight]
     weights += [norm_out_weight, norm_out_bias, project_out_weight, gate_out_weight]
     differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in (z, *weights))
     if differentiated and z.device.type != "cpu" and not available(z.device.type):
         return reference(z, mask, weights, outgoing, eps)  # autograd keeps what the formula would compute again
     return _operator(z, mask, weights, outgoing, eps)
+
+
+def _as_autocast_has_it(z: Tensor) -> Tensor:
+    # Autocast does not look into the operator. Residual streams are float32, in which products take six times as long.
+    # CPUs compute in float32 in any case.
+    if z.device.type != "cuda" or z.dtype != torch.float32 or not torch.is_autocast_enabled("cuda"):
+        return z
+    return z.to(torch.get_autocast_dtype("cuda"))
 
 
 def reference(z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps: float) -> Tensor:

@@ -24,6 +24,8 @@ from structdiff.training.module import TrainingModule
 #: Relative difference of losses and gradients under which a compiled step counts as the same.
 _TOLERANCE = 0.05
 _TIMED_STEPS = 3
+#: Of a GPU's memory, what the trial may take: the optimiser's moments come with the first step that is learnt from.
+_SHARE_OF_MEMORY = 0.92
 
 
 class Trial(Callback):
@@ -41,8 +43,10 @@ class Trial(Callback):
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tries and decides; Lightning calls it, with the network on its device."""
         assert isinstance(pl_module, TrainingModule)
-        devices = [pl_module.device] if pl_module.device.type == "cuda" else []
-        with torch.random.fork_rng(devices, device_type="cuda" if devices else "cpu"):
+        device = pl_module.device
+        devices = [device] if device.type == "cuda" else []
+        random_numbers = torch.random.fork_rng(devices, device_type="cuda" if devices else "cpu")
+        with random_numbers, _less_memory(device):
             self._run(pl_module, trainer.precision_plugin.forward_context)
         pl_module.network.zero_grad()
 
@@ -88,6 +92,19 @@ class Trial(Callback):
             size //= 2
             module.network.zero_grad()
             torch.cuda.empty_cache()
+
+
+@contextmanager
+def _less_memory(device: torch.device) -> Iterator[None]:
+    """Leaves room on a GPU for what a trial has not, so that a batch which just fits is not the end of the run."""
+    if device.type != "cuda":
+        yield
+        return
+    torch.cuda.set_per_process_memory_fraction(_SHARE_OF_MEMORY, device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
 
 
 @contextmanager

@@ -28,10 +28,15 @@ def architectures(build, tmp_path, monkeypatch):
     monkeypatch.delenv("STRUCTDIFF_CUDA_ARCHITECTURES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    def chosen(said):
-        program = tmp_path / "nvidia-smi"
-        program.write_text("#!/bin/sh\n" + "".join(f"echo {line}\n" for line in said))
+    def says(name, lines):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\n" + "".join(f"echo {line}\n" for line in lines))
         program.chmod(0o755)
+        return str(program)
+
+    def chosen(said, known=()):
+        says("nvidia-smi", said)
+        monkeypatch.setenv("NVCC", says("nvcc", known))
         return build.cuda_architectures()
 
     return chosen
@@ -47,6 +52,19 @@ def architectures(build, tmp_path, monkeypatch):
 )
 def test_hopper_is_compiled_with_the_instructions_that_only_it_has(architectures, said, chosen):
     assert architectures(said) == chosen
+
+
+@pytest.mark.parametrize(
+    ("said", "chosen"),
+    [
+        (["12.0"], [("80", "compute_80")]),
+        (["8.9", "12.0"], [("89", "sm_89"), ("80", "compute_80")]),
+        (["9.0"], [("90a", "sm_90a")]),
+    ],
+)
+def test_gpus_that_are_newer_than_the_compiler_take_ptx(architectures, said, chosen):
+    """Of an nvcc before 12.8, say: it refuses the name, and there were no kernels for CUDA at all."""
+    assert architectures(said, ["sm_80", "sm_86", "sm_89", "sm_90"]) == chosen
 
 
 def test_libraries_are_those_of_the_machine_that_is_built_for(build, monkeypatch, tmp_path):

@@ -236,6 +236,46 @@ def test_what_is_not_taken_is_left_alone(library):
     assert out.isnan().all()
 
 
+BAD_ARGUMENT = 2
+
+
+def test_sizes_that_do_not_fit_are_refused(library):
+    """Nothing is known of memory beyond a tensor: what the CPU's kernels refuse, a GPU would read past its end."""
+    q, k, v, bias, mask, grad_out = draw(2, 3, 5, 6, 2, 16, torch.float32)
+    given = {"q": q, "k": k, "v": v, "bias": bias, "mask": mask}
+    wrong = {
+        "a bias for one batch entry": {"bias": bias[:1]},
+        "a bias for fewer keys": {"bias": bias[..., :5]},
+        "a bias for fewer heads": {"bias": bias[:, :1]},
+        "fewer rows of keys": {"k": k[:, :2], "v": v[:, :2]},
+        "fewer values": {"v": v[:, :, :5]},
+        "fewer channels": {"k": k[..., :8]},
+        "a mask for fewer keys": {"mask": mask[..., :5]},
+        "a mask for one batch entry": {"mask": mask[:1]},
+        "a mask of numbers": {"mask": mask.float()},
+    }
+    launches = library.structdiff_emulation_launches()
+    for name, changes in wrong.items():
+        q, k, v, bias, mask = (given | changes).values()
+        out, lse = nothing(*q.shape), nothing(2, 3, 2, 5)
+        arguments = (q, k, v, bias, mask, 1.0, out, lse)
+        assert run(library, "triangle_attention", "forward", arguments, (q, k, bias)) == BAD_ARGUMENT, name
+        assert run(library, "triangle_attention", "forward_hopper", arguments, (q, k, bias)) == BAD_ARGUMENT, name
+        grads = [torch.full_like(x, math.nan) for x in (q, k, v, bias)]
+        arguments = (grad_out, q, k, v, bias, mask, out, lse, 1.0, *grads)
+        assert run(library, "triangle_attention", "backward", arguments, (q, k, bias)) == BAD_ARGUMENT, name
+    q, k, v, bias, mask = given.values()
+    for out, lse in ((nothing(2, 3, 5, 2, 8), None), (nothing(*q.shape), nothing(2, 3, 2, 4))):
+        arguments = (q, k, v, bias, mask, 1.0, out, lse)
+        assert run(library, "triangle_attention", "forward", arguments, (q, k, bias)) == BAD_ARGUMENT
+    for changes in ({"bias": bias[:1]}, {"mask": mask[:, 0, :5]}, {"v": v[:, 0, :5]}):
+        samples = {name: x if name == "bias" else x[:, 0] for name, x in given.items()} | changes
+        q, k, v, bias, mask = samples.values()
+        arguments = (q, k, v, bias, mask, 1.0, nothing(*q.shape), None)
+        assert run(library, "attention_pair_bias", "forward", arguments, (q, k, bias)) == BAD_ARGUMENT
+    assert library.structdiff_emulation_launches() == launches
+
+
 def test_the_emulation_sees_what_is_out_of_bounds(library):
     q, k, v, bias, mask, _ = draw(1, 2, 5, 5, 1, 8, torch.float32)
     out = nothing(*q.shape)
@@ -296,6 +336,23 @@ def test_triangle_multiplication(library, batch, n, outgoing, dtype):
     found = slopes(library, grad, z, mask, weights, outgoing)
     for index, (gradient, leaf) in enumerate(zip(found, leaves, strict=True)):
         assert_near(gradient, leaf.grad, TOLERANCE[dtype], f"gradient {index}")
+
+
+def test_triangle_multiplication_refuses_sizes_that_do_not_fit(library):
+    z, mask, weights, grad = draw_pairs(2, 7, 32, 16, torch.float32)
+    for given in (
+        (z[:, :, :6], mask, weights),
+        (z, mask[:1], weights),
+        (z, mask[..., :6], weights),
+        (z, mask.float(), weights),
+        (z, mask, [*weights[:2], weights[2][:16], *weights[3:]]),
+        (z, mask, [*weights[:7], weights[7][:, :16]]),
+    ):
+        arguments = (*given, 1, 1e-5, nothing(*z.shape))
+        workspace_of = (given[0], given[2])
+        assert run(library, "triangle_multiplication", "forward", arguments, workspace_of) == BAD_ARGUMENT
+        arguments = (grad, *given, 1, 1e-5, nothing(*z.shape), [nothing(*x.shape) for x in weights])
+        assert run(library, "triangle_multiplication", "backward", arguments, workspace_of) == BAD_ARGUMENT
 
 
 def test_triangle_multiplication_beyond_one_tile(library):

@@ -10,6 +10,8 @@ import math
 import pytest
 import torch
 
+from structdiff.kernels.attention_problem import hopper_check
+from structdiff.kernels.self_check import BOUNDS, mistake
 from tests.kernels.emulation.build import compiler, opened, sabotaged
 from tests.kernels.test_cuda_emulation import TOLERANCE, assert_near, draw, expected, normal, nothing, run
 
@@ -150,6 +152,17 @@ def test_what_is_not_taken_is_left_alone(library):
         assert status == UNSUPPORTED
         assert out.isnan().all()
     assert library.structdiff_emulation_launches() == launches
+
+
+@pytest.mark.parametrize("kind", [kind for kind in hopper_check().kinds if kind[2] == 32])
+def test_the_check_that_a_gpu_must_pass(library, kind):
+    problem = hopper_check().problem(torch.device("cpu"), kind)
+    q, k, v, bias, *_ = problem.arguments
+    assert k.stride(1) < k.stride(2), "keys as the ending node has them"
+    assert v.stride(1) > v.stride(2), "values as the starting node has them"
+    assert run(library, "triangle_attention", "forward_hopper", problem.arguments, (q, k, bias)) == 0
+    for found, wanted in zip(problem.outputs, problem.expected, strict=True):
+        assert mistake(found, wanted, BOUNDS[kind[0]] / 4) is None
 
 
 KERNEL, WORDS = "triangle_attention/cuda_hopper_forward.cuh", "common/cuda_hopper.cuh"

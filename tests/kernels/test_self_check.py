@@ -132,6 +132,25 @@ def test_infinite_where_it_should_be():
     assert self_check.mistake(torch.tensor([1.0, 2.0]), expected, 2e-5) is not None
 
 
+@pytest.mark.parametrize("status", [3, None])
+def test_no_memory_for_the_check_is_no_failure(checked, calls, status):
+    """Checks are made at the first call, in the midst of the step that does not fit; a smaller one follows."""
+
+    def no_memory(*arguments):
+        if status is None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return status
+
+    calls.does = no_memory
+    with pytest.raises(torch.OutOfMemoryError):
+        attend()
+    assert not checked.failed
+    assert not checked.passed
+    calls.does = lambda *arguments: 1
+    assert torch.equal(attend(), attend_by_reference())
+    assert not checked.failed
+
+
 def test_an_error_of_the_device_fails_the_check(checked, calls, monkeypatch):
     monkeypatch.setattr(native, "cuda_error", lambda: "cudaErrorLaunchFailure: unspecified launch failure")
     calls.does = lambda *arguments: 4
@@ -165,6 +184,21 @@ def test_what_a_kernel_does_not_take_is_no_failure(checked, calls):
     assert torch.equal(attend(), attend_by_reference())
     assert not checked.failed
     assert attend(torch.float64).dtype == torch.float64
+
+
+def test_tensors_on_another_device_are_left_to_pytorch(calls, monkeypatch, caplog):
+    """Their addresses would be read as those of the device where the first tensor is."""
+    native._say_once.cache_clear()
+    monkeypatch.setattr(native, "_index", lambda device: 0)  # as if it were a GPU: all tensors here are on the CPU
+    assert torch.equal(attend(), attend_by_reference())
+    assert not calls
+    assert "one of its tensors is on cpu" in caplog.text
+    kernels.set_mode("native")
+    try:
+        with pytest.raises(KernelError, match="one of its tensors is on cpu"):
+            attend()
+    finally:
+        kernels.set_mode(None)
 
 
 @needs_native

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import layer_norm
 from torch.testing import assert_close
 
@@ -54,6 +57,38 @@ class Contract(OperatorContract):
 
     def opcheck_arguments(self, inputs):
         return inputs["z"], inputs["mask"], [inputs[name] for name in WEIGHTS], self.outgoing, 1e-5
+
+
+@needs_native
+def test_a_mask_of_other_sizes_is_left_to_pytorch():
+    """A native kernel would read past its end."""
+    inputs = draw(hidden=0)
+    weights = [inputs[name] for name in WEIGHTS]
+
+    def update(*sizes):  # not by the function, whose annotations the tests check
+        mask = torch.ones(sizes, dtype=torch.bool)
+        return torch.ops.structdiff.triangle_multiplication(inputs["z"], mask, weights, True, 1e-5)
+
+    assert_close(update(1, 1, 1), update(2, 5, 5), rtol=1e-4, atol=1e-4)
+    with pytest.raises(RuntimeError, match="size"):
+        update(2, 5, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_under_autocast_a_gpu_multiplies_in_half_precision(dtype, monkeypatch):
+    """Without a GPU: fake tensors. The pair table, a sum over layers, is float32 under autocast."""
+    monkeypatch.setattr(sys.modules[kernels.triangle_multiplication.__module__], "available", lambda device: True)
+    before = torch.get_autocast_dtype("cuda")
+    torch.set_autocast_enabled("cuda", True)  # torch.autocast declines without a GPU
+    torch.set_autocast_dtype("cuda", dtype)
+    try:
+        with FakeTensorMode():
+            inputs = {name: torch.empty(x.shape, dtype=x.dtype, device="cuda") for name, x in draw().items()}
+            out = kernels.triangle_multiplication(**inputs, outgoing=True)
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+        torch.set_autocast_dtype("cuda", before)
+    assert out.dtype == dtype
 
 
 class TestOutgoing(Contract):
