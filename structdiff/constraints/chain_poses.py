@@ -21,7 +21,7 @@ _SEARCHED = 2.0  # Å of noise, above which a chain may still turn right round
 _AIMED = 0.85  # of the distance of a contact: what is aimed at
 #: Å from atoms that stand for residues to where others begin: CA atoms of different chains are 5.5 Å apart and more.
 _RADIUS = {"CA": 2.75, "P": 2.4, "C1'": 2.4, "N1": 2.2}
-_LIGAND_CLEARANCE = 3.3  # Å between the atoms of a ligand and those of others
+_LIGAND_CLEARANCE, _LIGAND_CONTACT = 3.3, 4.5  # Å between the atoms of a ligand and those of others
 _OVERLAP, _CONTACT, _STAYING = 0.3, 1.0, 0.01  # weights of Å²
 _GOOD = 0.3  # weighted Å², which is left where chains stand well
 _ROUNDS, _FIRST_STEP, _LAST_STEP = 60, 2.0, 0.1  # of a descent, Å
@@ -50,14 +50,16 @@ class ChainPoses:
     Args:
         structure: the molecules, all of whose atoms are seen.
         group: the template or helix of each atom, 0 for none.
-        contacts: what is asked; those within a piece are the chain's own affair.
+        contacts: what is asked; those within a piece are the chain's own affair. Ligands of which nothing is asked
+            are to lie against a polymer, if there is any.
     """
 
     def __init__(self, structure: Structure, group: np.ndarray, contacts: Sequence[PieceContact]) -> None:
         piece = _pieces(structure, group)[structure.atom_chain]
         self.piece = torch.from_numpy(piece)
         self.count = int(piece.max(initial=-1)) + 1
-        self.contacts = [each for each in contacts if not set(piece[each.first]) & set(piece[each.second])]
+        asked = [each for each in contacts if not set(piece[each.first]) & set(piece[each.second])]
+        self.contacts = [*asked, *_beside_polymers(structure, piece, asked)]
         self.points, self.radius = _points(structure)
         ligand = (structure.chains.kind == ChainKind.LIGAND)[structure.atom_chain]
         self.ligand = torch.from_numpy(np.flatnonzero(ligand))
@@ -235,6 +237,19 @@ def _pieces(structure: Structure, group: np.ndarray) -> np.ndarray:
     joined = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
     _, label = connected_components(joined, directed=False)
     return np.unique(label[:count], return_inverse=True)[1].astype(np.int64)
+
+
+def _beside_polymers(structure: Structure, piece: np.ndarray, asked: Sequence[PieceContact]) -> list[PieceContact]:
+    """A contact with any polymer for each piece of ligands of which no contact is asked."""
+    ligand = (structure.chains.kind == ChainKind.LIGAND)[structure.atom_chain]
+    polymers = np.flatnonzero(~ligand & (structure.chains.kind != ChainKind.WATER)[structure.atom_chain])
+    known = {int(row) for each in asked if not each.avoid for end in (each.first, each.second) for row in piece[end]}
+    free = sorted(set(piece[ligand].tolist()) - set(piece[polymers].tolist()) - known)
+    if not len(polymers):
+        return []
+    return [
+        PieceContact(first=np.flatnonzero(piece == number), second=polymers, bound=_LIGAND_CONTACT) for number in free
+    ]
 
 
 def _points(structure: Structure) -> tuple[np.ndarray, np.ndarray]:

@@ -113,6 +113,33 @@ def test_chains_in_one_template_or_joined_by_a_bond_are_one_piece(zipper):
         assert ChainPoses(joined, np.zeros(len(joined.atoms), np.int32), ()).count == pieces
 
 
+def test_ligands_lie_against_a_polymer_and_not_in_it():
+    specs = (
+        ChainSpec(ids=("A",), kind="protein", sequence=LETTERS),
+        *(ChainSpec(ids=(name,), kind="ligand", smiles="c1ccccc1O") for name in "LM"),
+    )
+    structure = build_complex(ComplexSpec(chains=specs))
+    given = read_structure(ZIPPER)
+    first = np.flatnonzero((given.atom_chain == 0) & given.atoms.resolved)
+    place = {(int(given.atoms.residue[row]), str(given.atoms.name[row])): row for row in first}
+    protein = of_chain(structure, 0)
+    rows = [place.get((int(structure.atoms.residue[row]), str(structure.atoms.name[row])), -1) for row in protein]
+    protein, rows = protein[np.array(rows) >= 0], [row for row in rows if row >= 0]
+    structure = structure.select(np.isin(np.arange(len(structure.atoms)), protein) | (structure.atom_chain > 0))
+    protein, near, far = (of_chain(structure, row) for row in range(3))
+    positions = torch.zeros(len(structure.atoms), 3)
+    positions[protein] = torch.from_numpy(given.atoms.positions[rows])
+    ring = torch.tensor([[np.cos(a), np.sin(a), 0.0] for a in np.arange(6) * np.pi / 3] + [[2.0, 0.0, 0.0]])
+    middle = positions[protein].mean(0)
+    positions[near], positions[far] = middle + 1.4 * ring.float(), middle + 1.4 * ring.float() + 40.0
+    held = np.where(structure.atom_chain == 0, 1, 0)
+    done = moved(structure, positions, group=held)
+    for ligand in (near, far):
+        assert not 2.6 < cdist(positions[protein], positions[ligand]).min() < 5.0
+        assert 2.6 < cdist(done[protein], done[ligand]).min() < 5.0
+    rigid(structure, positions, done)
+
+
 def test_nothing_moves_while_noise_leaves_no_shape_or_there_is_one_chain(zipper):
     structure, positions = zipper
     far = [PieceContact(first=of_chain(structure, 0), second=of_chain(structure, 1), bound=30.0, avoid=True)]
