@@ -9,8 +9,12 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from structdiff.constraints.chain_poses import ChainPoses, PieceContact
+from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.evaluation.accuracy import accuracy
+from structdiff.options import RunOptions
+from structdiff.pipeline import predict
 from structdiff.spec.chain import ChainSpec
-from structdiff.spec.complex import BondSpec, ComplexSpec, Site
+from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, Site, TemplateSpec
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
 from tests.features.test_templates import LETTERS, ZIPPER
@@ -158,3 +162,22 @@ def test_the_same_comes_of_any_batch(zipper):
     both = poses.project(torch.stack([positions, into]), 8.0)
     assert torch.equal(both[1], poses.project(into[None], 8.0)[0])
     assert torch.equal(both[0], positions)
+
+
+def test_known_structures_are_docked_by_contacts():
+    templates = tuple(
+        TemplateSpec(path=ZIPPER, chains=(name,), template_chains=(name,), force=True, threshold=1.0) for name in "AB"
+    )
+    contacts = tuple(
+        ContactSpec(token1=Site(chain="A", residue=one), token2=Site(chain="B", residue=other), force=True)
+        for one, other in ((2, 2), (9, 13), (16, 16), (23, 27), (30, 30))
+    )
+    chains = tuple(ChainSpec(ids=(name,), kind="protein", sequence=LETTERS) for name in "AB")
+    spec = ComplexSpec(chains=chains, templates=templates, constraints=contacts)
+    (found,) = predict(spec, seed=1, options=RunOptions(sampling=SamplingConfig(steps=10)))
+    asked = [each for each in found.verdicts if each.name.startswith(("contact", "template"))]
+    assert len(asked) == 7
+    assert all(each.met for each in asked)
+    values = accuracy(found.structure, read_structure(ZIPPER))
+    assert values["dockq"] > 0.23
+    assert cdist(*alphas(found.structure, torch.from_numpy(found.structure.atoms.positions))).min() > 4.4
