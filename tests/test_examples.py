@@ -109,6 +109,7 @@ def test_the_notebook_of_a_trimer_around_a_motif(monkeypatch):
     said = executed("symmetry.ipynb", monkeypatch)
     assert "symmetry: 0.0" in said
     assert "(met; asked: C3: 3 copies of one sequence" in said
+    assert "not met" not in said
     assert said.count("['A']") == said.count("['B']") == said.count("['C']") == 1
 
 
