@@ -1,7 +1,8 @@
 """Asks for a bundle of two helices with more and more weight, and counts how much of it is helix.
 
 Guidance contrasts the network's answer with and without a condition: at weight 0 the condition is not heard, at 1 as in
-training, above 1 it is exaggerated.
+training, above 1 it is exaggerated. What is asked is laid out as ideal helices at any weight (docs/design.md, Folds),
+so that most of it is helix even at 0.
 
 python examples/guidance.py --out designs
 """
@@ -9,9 +10,11 @@ python examples/guidance.py --out designs
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import structdiff
+from structdiff.errors import StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.model.library import load_named_weights
@@ -54,4 +57,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except StructdiffError as error:  # one line that names what to mend
+        sys.exit(f"error: {error}")

@@ -6,9 +6,11 @@ python examples/predict.py --out predictions
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import structdiff
+from structdiff.errors import StructdiffError
 from structdiff.model.library import load_named_weights
 from structdiff.options import recommended_sampling
 from structdiff.output.files import write_prediction
@@ -33,4 +35,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except StructdiffError as error:  # one line that names what to mend
+        sys.exit(f"error: {error}")

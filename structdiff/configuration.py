@@ -45,7 +45,10 @@ def from_dict(
             place = f"{key}.{name}" if key else str(name)
             raise InputError("unknown key", path=path, key=place, found=name, allowed=names, suggest_from=names)
     values = {name: _typed(hints[name], value, path, f"{key}.{name}" if key else name) for name, value in data.items()}
-    return kind(**values)
+    try:
+        return kind(**values)
+    except InputError as error:  # of a check of its own, which knows neither file nor table
+        raise InputError(f"{key}.{error}" if key and error.key else str(error), path=path) from None
 
 
 def _typed(hint: Any, value: object, path: str | Path | None, key: str) -> object:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from structdiff.constraints.energy_terms import build_term, kept_clash_term
+from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.errors import StructdiffError
 from structdiff.jobs import Job
 from structdiff.output.prediction import Verdict
 from structdiff.output.symmetric import symmetry_verdicts
-from structdiff.structure.keys import atom_keys
+from structdiff.spec.energies import Clash
+from structdiff.structure.keys import atom_keys, residue_keys
 from structdiff.structure.tables import Structure
 from structdiff.verdicts import (
     CROP,
@@ -27,10 +31,10 @@ from structdiff.verdicts import (
 )
 
 
-def unit_verdicts(job: Job, structure: Structure) -> list[Verdict]:
+def unit_verdicts(job: Job, structure: Structure, built: Structure | None = None) -> list[Verdict]:
     """Verdicts on one finished design, of a symmetric one on its first copy, the motif's first.
 
-    structure: the job's molecules, with what was placed.
+    structure: the job's molecules, with what was placed. built: the same with all its side chains, where it has them.
     """
     assert job.spec is not None
     assert job.layout is not None
@@ -51,7 +55,9 @@ def unit_verdicts(job: Job, structure: Structure) -> list[Verdict]:
     # Interfaces and clashes are judged with all of the target, energies on what was drawn.
     placed = torch.from_numpy(structure.atoms.positions[structure.atoms.resolved].astype(np.float64))
     layout, whole = (job.layout, structure) if job.whole is None else (job.whole.layout, job.whole.completed(structure))
-    return found + design_verdicts(job.spec, layout, whole, user=user, terms=terms, placed=placed, motif=job.motif)
+    return found + design_verdicts(
+        job.spec, layout, whole, user=user, terms=terms, placed=placed, motif=job.motif, built=built
+    )
 
 
 def assembly_verdicts(job: Job, whole: Structure, unit: Structure, found: Sequence[Verdict]) -> tuple[Verdict, ...]:
@@ -67,16 +73,38 @@ def finished_verdicts(job: Job, finished: Structure) -> tuple[Verdict, ...]:
     finished: all of it, all copies and the whole of a target that was cropped. Raises StructdiffError where atoms that
     the job places are not in it.
     """
-    unit = unit_of(job, finished)
-    found = [_with_side_chains(job, finished, verdict) for verdict in unit_verdicts(job, unit)]
+    unit, built = unit_of(job, finished), _first_copy(job, finished)
+    found = [_with_side_chains(job, built, verdict) for verdict in unit_verdicts(job, unit, built)]
     return tuple(found) if job.symmetry is None else assembly_verdicts(job, finished, unit, found)
 
 
-def _with_side_chains(job: Job, finished: Structure, verdict: Verdict) -> Verdict:
-    """The verdict on what a crop left out with the side chains of the finished design, which the job does not place."""
-    if verdict.name != CROP or job.whole is None or job.spec is None or job.motif is None:
+def _first_copy(job: Job, finished: Structure) -> Structure:
+    """A symmetric design's first copy, of others all of it, with the side chains that were built."""
+    copies = 1 if job.symmetry is None else len(job.symmetry.operators)
+    return finished.select(finished.atoms.resolved & (finished.atom_chain < len(finished.chains) // copies))
+
+
+def _with_side_chains(job: Job, built: Structure, verdict: Verdict) -> Verdict:
+    """A verdict on clashes, with the side chains of the finished design, which the job does not place."""
+    assert job.spec is not None
+    if verdict.name == CROP and job.whole is not None and job.motif is not None:
+        return crop_verdict(job.spec, job.whole.layout, built, job.motif)
+    if job.asked is None or "clash" not in verdict.name:
         return verdict
-    return crop_verdict(job.spec, job.whole.layout, finished, job.motif)
+    new = dict(zip(residue_keys(job.asked.placed.structure), job.asked.placed.new.tolist(), strict=True))
+    there = np.array([key in new for key in residue_keys(built)])
+    drawn = built.select(there[built.atoms.residue])
+    placed = PlacedAtoms(
+        structure=drawn,
+        new=np.array([new[key] for key in residue_keys(drawn)]),
+        held=np.zeros(len(drawn.atoms), np.int64),
+    )
+    for term in (*(build_term(each, placed) for each in job.spec.energies if isinstance(each, Clash)),
+                 kept_clash_term(placed)):  # fmt: skip
+        if (term.name, term.asked) == (verdict.name, verdict.asked) and term.reached is not None:
+            reached = term.reached(torch.from_numpy(drawn.atoms.positions.astype(np.float64)))
+            return dataclasses.replace(verdict, reached=reached.text, met=reached.met)
+    return verdict
 
 
 def unit_of(job: Job, finished: Structure) -> Structure:

@@ -144,17 +144,19 @@ def design_verdicts(
     terms: Iterable[Term],
     placed: torch.Tensor,
     motif: Structure | None,
+    built: Structure | None = None,
 ) -> list[Verdict]:
     """Verdicts on a design's fold, its bonds, its target and its energies.
 
     structure: the design in the motif's frame with all of its target, atoms that are not built unresolved. user: what
     was asked for, to which ``spec`` adds the fold plan that was drawn where there is one. terms: those of the energies
-    in their order, then others; they see ``placed`` [atom, 3] (Å), what was drawn.
+    in their order, then others; they see ``placed`` [atom, 3] (Å), what was drawn. built: the structure with the side
+    chains of new residues, once it has them.
     """
     planned = user.secondary_structure is None
     found = _fold_verdicts(spec, layout, structure, planned=planned) + _bond_verdicts(spec, layout, structure)
     found += backbone_verdicts(structure, layout)
-    found += handedness_verdicts(structure) + double_bond_verdicts(structure, layout)
+    found += handedness_verdicts(structure if built is None else built) + double_bond_verdicts(structure, layout)
     if is_binder(layout) and any(_polymer_target(layout, spec)):
         found.append(_target_verdict(spec, layout, structure))
     if spec.left_out and motif is not None:

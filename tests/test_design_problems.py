@@ -26,6 +26,7 @@ PROBLEMS = [
     for name in (
         "unconditional", "motif_groups", "motif_tip", "motif_unindexed", "motif_ligand", "ligand_target", "binder",
         "binder_epitope", "macrocycle", "disulfide", "fold", "fold_of", "burial", "energies", "two_chains_in_contact",
+        "symmetry_around_motif", "symmetry_dihedral", "symmetry_fibre", "partial_diffusion", "inpaint_loop", "fusion",
     )
 ]  # fmt: skip
 

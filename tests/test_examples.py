@@ -78,6 +78,29 @@ def test_the_motif_file_is_a_cut(tmp_path):
     assert read_structure(tmp_path / "motif.pdb").residues.author_seq_id.tolist() == list(range(163, 182))
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["cut_motif.py", EXAMPLES / "5tpn_site_v.pdb", "A", "200", "300", "m.pdb"], "no residues 200 to 300"),
+        (["cut_motif.py", EXAMPLES / "5tpn_site_v.pdb", "Z", "163", "181", "m.pdb"], "Chain Z not found"),
+        (["design_motif.py", "--weights", "nope"], "no such weights"),
+        (["design_unconditional.py", "--length", "70-50"], "the range is reversed"),
+        (["guidance.py", "--num-designs", "0"], "at least one design"),
+        (["predict.py", "--fasta", "nope.fasta"], "no such file"),
+    ],
+)
+def test_wrong_arguments_are_told_in_a_line(command, says, tmp_path):
+    script = [sys.executable, EXAMPLES / command[0], *command[1:]]
+    done = subprocess.run(
+        script, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_notebook_runs(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat")
@@ -109,6 +132,7 @@ def test_the_notebook_of_a_trimer_around_a_motif(monkeypatch):
     said = executed("symmetry.ipynb", monkeypatch)
     assert "symmetry: 0.0" in said
     assert "(met; asked: C3: 3 copies of one sequence" in said
+    assert "not met" not in said
     assert said.count("['A']") == said.count("['B']") == said.count("['C']") == 1
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
+from structdiff.errors import InputError
 from structdiff.features.collate import collate
 from structdiff.features.schema import Features
 from structdiff.training.base_pairs import other_pairs
@@ -38,6 +39,19 @@ class BatchConfig:
     nucleic: float = 0.0
     fixed_size: bool = False
 
+    def __post_init__(self) -> None:
+        crops = self.crops if isinstance(self.crops, Sequence) else ()
+        if not crops or not all(map(_is_crop, crops)) or not sum(share for _, _, share in crops):
+            raise InputError("must be a list of crops, one of them drawn", key="crops", found=self.crops,
+                             allowed="[tokens, structures in a batch, how often], such as [64, 4, 0.75]")  # fmt: skip
+
+
+def _is_crop(crop: object) -> bool:
+    if not isinstance(crop, Sequence) or len(crop) != 3:
+        return False
+    whole = all(isinstance(number, int) and number >= 1 for number in crop[:2])
+    return whole and isinstance(crop[2], int | float) and crop[2] >= 0
+
 
 class TrainingBatches(IterableDataset):
     """Batches drawn from a StructureSet; batch number k depends on the seed and k alone, so a run resumes exactly.
@@ -45,6 +59,8 @@ class TrainingBatches(IterableDataset):
     designs: a second set, of which ``config.designs`` says how often it is drawn from.
     With several processes (``rank`` of ``ranks``) each draws its own share of the numbers; so do the workers of a data
     loader, which hands their batches out in turn, so that the stream is the same with any number of them.
+
+    Raises InputError where there is no structure to draw.
     """
 
     def __init__(
@@ -61,6 +77,8 @@ class TrainingBatches(IterableDataset):
         ranks: int = 1,
     ) -> None:
         super().__init__()
+        if not structures.weight.any():
+            raise InputError(f"no structure to draw in the {structures.split} split", path=structures.path)
         self.structures, self.config, self.mix, self.designs = structures, config, mix, designs
         self.seed, self.start, self.count, self.rank, self.ranks = seed, start, count, rank, ranks
         self._cumulative: dict[tuple[Path, int], np.ndarray] = {}

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from structdiff.errors import InputError
 from structdiff.structure.files import write_atomically
-from structdiff.training.run import CHECKPOINT_FILE
+from structdiff.training.resuming import CHECKPOINT_FILE
 
 _BLOCK = 64
 _PIECE = 15 * 2**20

@@ -22,13 +22,14 @@ import torch
 
 from structdiff.configuration import to_dict
 from structdiff.diffusion.sampler import SamplingConfig
-from structdiff.errors import InputError, StructdiffError
+from structdiff.errors import InputError
 from structdiff.model.checkpoint import Weights, is_half, load_weights, save_weights
 from structdiff.model.heads import ConfidenceHead
 from structdiff.model.network import StructureNetwork
 from structdiff.options import recommended_sampling
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
+from structdiff.training.command import run_command
 from structdiff.training.confidence_examples import DrawnBatch, Source, confidence_loss, draw_batch
 from structdiff.training.confidence_validation import (
     crops,
@@ -107,7 +108,8 @@ def train_confidence(
         fresh: begin with an untrained head, whatever head the weights hold.
         settings: everything else.
 
-    Raises InputError for folders that hold no weights or no structures, and for a checkpoint of other weights.
+    Raises InputError for folders that hold no weights or no structures, for a set without validation structures, and
+    for a checkpoint of other weights.
     """
     settings = settings or ConfidenceTraining()
     if max_minutes is None and settings.max_rounds is None:
@@ -118,6 +120,8 @@ def train_confidence(
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     source = load_weights(Path(weights), fresh_confidence=fresh)
+    if not len(StructureSet(data, "val")):
+        raise InputError("the set has no structures for validation, by which the head is judged", path=data)
     run = _Run(source, Path(data), Path(out), seed, settings)
     run.rounds_before = 0 if fresh else rounds_in_all(source)
     run.resume()
@@ -298,13 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="begin with an untrained head")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads")
     chosen: Mapping[str, object] = vars(parser.parse_args(arguments))
-    try:
-        folder = train_confidence(**chosen)  # type: ignore[arg-type]
-    except StructdiffError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"weights written to {folder}")
-    return 0
+    return run_command(lambda: f"weights written to {train_confidence(**chosen)}")  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

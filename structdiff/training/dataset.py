@@ -218,7 +218,7 @@ def _read_description(path: Path) -> dict:
     try:
         description = json.loads((path / "set.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        message = "no training set, set.json is missing (`python -m structdiff.training.converter` makes one)"
+        message = "no training set, set.json is missing (`structdiff prepare` makes one)"
         raise InputError(message, path=path) from None
     except (OSError, ValueError) as error:
         raise InputError(f"set.json cannot be read: {error}", path=path) from None

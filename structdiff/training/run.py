@@ -13,12 +13,11 @@ import pytorch_lightning as lightning
 import torch
 import yaml
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from structdiff.configuration import from_dict, to_dict
 from structdiff.errors import InputError
-from structdiff.model.checkpoint import Weights, load_weights, save_weights
+from structdiff.model.checkpoint import Weights, save_weights
 from structdiff.model.network import ModelConfig, grown, preset, take_over
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
@@ -28,10 +27,11 @@ from structdiff.training.history import handed_on, with_run
 from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
 from structdiff.training.packed import pack
 from structdiff.training.redesign import recorded
+from structdiff.training.resuming import CHECKPOINT_FILE, beginning, last_step
 from structdiff.training.tasks import TaskMix
+from structdiff.training.trainer import lightning_trainer
 from structdiff.training.trial import Trial
 
-CHECKPOINT_FILE = "last.ckpt"
 _COMPILING_SHARE = 0.3  # of a call's minutes, at most
 
 
@@ -43,8 +43,9 @@ class TrainConfig:
     designs: folder made by ``structdiff.training.designs``, of which ``batches.designs`` of the structures are drawn.
     out: folder for checkpoints, logs and weights.
     model: preset of sizes: tiny, mini, small or base.
-    start_from: weights folder to begin with (a fresh network if none); a checkpoint in ``out`` wins over it. Its sizes
-        win over those of the preset; a sequence encoder that it lacks is added, which changes nothing until it learns.
+    start_from: weights to begin with, by name or folder (a fresh network if none); a checkpoint in ``out`` wins over
+        it. Its sizes win over those of the preset; a sequence encoder that it lacks is added, which changes nothing
+        until it learns.
     max_steps: training steps in all, those of earlier calls included.
     max_minutes: wall-clock limit of this call, after which the run saves and ends.
     seed: of the first parameters, the order of the data and the noise.
@@ -117,7 +118,7 @@ def train(config: TrainConfig) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     module, source = _module(config)
-    start, checkpoint = _resume(config, module)
+    start, checkpoint = last_step(config.out, module)
     structures = StructureSet(config.data, "train")
     designs = _designs(config)
     if config.tasks.redesigned and not (structures.has_redesigned or designs is not None):
@@ -131,32 +132,11 @@ def train(config: TrainConfig) -> Path:
     batches = TrainingBatches(
         structures, config.batches, config.tasks, seed=config.seed, designs=designs, start=start, rank=rank, ranks=ranks
     )
-    held_out = TrainingBatches(
-        StructureSet(config.data, "val"), replace(config.batches, nucleic=0.0), config.tasks, seed=1,
-        count=config.validation_batches,
-    )  # fmt: skip
     limit = 600.0 if config.max_minutes is None else _COMPILING_SHARE * 60 * config.max_minutes
     trial = Trial(batches, seconds=limit) if config.compile else None
     recorder = RunRecorder(config, trial, source)
     module.passed = recorder.passed
-    trainer = lightning.Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        # Not every step uses every parameter: recycling is drawn, the confidence head is trained elsewhere.
-        strategy="ddp_find_unused_parameters_true" if config.devices > 1 else "auto",
-        precision=config.precision,  # type: ignore[arg-type]
-        max_steps=config.max_steps,
-        gradient_clip_val=config.optimiser.clip_norm,
-        logger=CSVLogger(config.out, name="logs"),
-        log_every_n_steps=config.log_steps,
-        val_check_interval=config.validate_steps,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[*([trial] if trial else []), recorder],
-    )
+    trainer = lightning_trainer(config, [*([trial] if trial else []), recorder])
     ahead = DataLoader(
         batches,
         batch_size=None,
@@ -165,13 +145,23 @@ def train(config: TrainConfig) -> Path:
         pin_memory=bool(config.workers) and torch.cuda.is_available(),
         prefetch_factor=4 if config.workers else None,
     )
-    loaders = (ahead, DataLoader(held_out, batch_size=None))
     try:
-        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(module, ahead, _held_out(config), ckpt_path=checkpoint, weights_only=True)
     finally:
         if trainer.global_step > start:
             recorder.save(trainer, module)
     return config.out / "weights"
+
+
+def _held_out(config: TrainConfig) -> DataLoader | None:
+    """Batches of the validation split; none, with a note, where a small set has no entries in it."""
+    structures = StructureSet(config.data, "val")
+    if not len(structures):
+        print(f"note: {config.data} has no structures for validation, so none takes place", flush=True)
+        return None
+    settings = replace(config.batches, nucleic=0.0)
+    batches = TrainingBatches(structures, settings, config.tasks, seed=1, count=config.validation_batches)
+    return DataLoader(batches, batch_size=None)
 
 
 def _designs(config: TrainConfig) -> StructureSet | None:
@@ -199,7 +189,7 @@ def fresh_module(config: TrainConfig, sizes: ModelConfig) -> TrainingModule:
 def _module(config: TrainConfig) -> tuple[TrainingModule, Weights | None]:
     """What is trained, and the weights that it begins with."""
     torch.manual_seed(config.seed)
-    source = None if config.start_from is None else load_weights(config.start_from)
+    source = beginning(config.start_from)
     sizes = preset(config.model) if source is None else grown(source.network.config, preset(config.model))
     if config.losses.sequence_alone and sizes.trunk.sequence is None:
         raise InputError("local_distogram alone trains a sequence encoder, and this model has none", key="losses",
@@ -210,14 +200,6 @@ def _module(config: TrainConfig) -> tuple[TrainingModule, Weights | None]:
     for network in (module.network, module.ema):
         take_over(network, source.network)
     return module, source
-
-
-def _resume(config: TrainConfig, module: TrainingModule) -> tuple[int, str | None]:
-    path = config.out / CHECKPOINT_FILE
-    if not path.is_file():
-        return 0, None
-    step = int(torch.load(path, map_location="cpu", weights_only=True)["global_step"])
-    return step, str(path)
 
 
 class RunRecorder(Callback):
@@ -268,7 +250,7 @@ class RunRecorder(Callback):
         self.config.out.mkdir(parents=True, exist_ok=True)
         path = self.config.out / CHECKPOINT_FILE
         temporary = path.with_suffix(".part")
-        trainer.save_checkpoint(temporary)  # all processes meet here, the first one writes
+        trainer.save_checkpoint(temporary, weights_only=False)  # all processes meet here, the first one writes
         if trainer.global_rank != 0:
             return
         os.replace(temporary, path)

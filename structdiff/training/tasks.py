@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.features.build import build_features
@@ -66,6 +67,16 @@ class TaskMix:
     fold_adjacency: float = 0.1
     hotspots: float = 0.7
     contiguous_crop: float = 0.6
+
+    def __post_init__(self) -> None:
+        for name, weight in self.weights.items():
+            if name not in _TASKS:
+                raise InputError("no such task", key="weights", found=name, allowed=_TASKS, suggest_from=_TASKS)
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
+                raise InputError("must be how often the task is drawn", key=f"weights.{name}", found=weight,
+                                 allowed="0 or more")  # fmt: skip
+        if not sum(self.weights.values()):
+            raise InputError("no task is drawn", key="weights", found=dict(self.weights), allowed=_TASKS)
 
 
 def drawn_task(mix: TaskMix, rng: np.random.Generator) -> str:

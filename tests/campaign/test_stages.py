@@ -23,7 +23,7 @@ from structdiff.campaign.run import Listener, Run, Selection, folder_results, wr
 from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
-from structdiff.output.prediction import chain_sequences
+from structdiff.output.prediction import Verdict, chain_sequences
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.contig_grammar import parse_contigs
@@ -32,6 +32,7 @@ from structdiff.spec.rebuilding import parse_noise, parse_part
 from structdiff.spec.symmetry import Symmetry
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
+from structdiff.verdicts import handedness_verdicts
 
 MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
 COPY = "import shutil, sys; assert open(sys.argv[1]).read()[0] == '>'; shutil.copy(sys.argv[2], sys.argv[3])"
@@ -391,6 +392,33 @@ def test_copies_of_a_symmetric_design_get_one_sequence(planned, published_weight
         if model == "proteinmpnn":  # which has its side chains, of all copies, and judges again
             told = {verdict["name"]: verdict for verdict in each.verdicts}
             assert told["symmetry"]["met"], told["symmetry"]["reached"]
+
+
+@pytest.mark.parametrize("symmetry", [None, Symmetry(group="C3")])
+def test_side_chains_that_were_built_are_judged_too(planned, published_weights, tmp_path, symmetry) -> None:
+    """Hands and clashes are those of the file; they were told of the backbone that was drawn alone."""
+    asked = {"contigs": parse_contigs("8 A168-172"), "symmetry": symmetry}
+    campaign = planned(1, asked=asked, refold="none", judge="none", sequence_model="proteinmpnn", avoid="GP")
+    (one,) = made(campaign, tmp_path)
+    structure = read_structure(tmp_path / f"{one.name}.cif")
+    job = pipeline.job_of(campaign.spec, 0)
+    first = structure.select(structure.atom_chain < 2)
+    new, kept = (structure.atom_chain == chain for chain in (0, 1))
+    if structure.chains.name[0] == "A":  # the kept chain's name
+        new, kept = kept, new
+    (hands,) = handedness_verdicts(first)
+    assert [each["reached"] for each in one.verdicts if each["name"] == "handedness"] == [hands.reached]
+    (row, *_) = np.flatnonzero(new & (structure.atoms.name == "CB"))
+    (beside, *_) = np.flatnonzero(kept & (structure.atoms.name == "CA"))
+
+    def clash(position: np.ndarray) -> Verdict:
+        positions = structure.atoms.positions.copy()
+        positions[row] = position
+        moved = structure.with_positions(positions, resolved=structure.atoms.resolved)
+        return {each.name: each for each in judgement.finished_verdicts(job, moved)}["clash with what is kept"]
+
+    assert not clash(structure.atoms.positions[beside] + np.array([1.5, 0, 0], np.float32)).met
+    assert clash(structure.atoms.positions[beside] + 90.0).reached != clash(structure.atoms.positions[beside]).reached
 
 
 def test_sequences_of_another_kind_are_refused_where_the_networks_own_are_part_of_the_designs(

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -20,11 +21,13 @@ from structdiff.model.network import StructureNetwork, tiny
 from structdiff.structure.tables import ChainKind
 from structdiff.training import losses
 from structdiff.training.batches import BatchConfig, TrainingBatches
+from structdiff.training.confidence import train_confidence
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
 from structdiff.training.history import parts_of
 from structdiff.training.module import LossWeights, OptimiserConfig, TrainingModule, _representatives, _targets
 from structdiff.training.packed import pack
+from structdiff.training.resuming import beginning
 from structdiff.training.run import TrainConfig, read_train_config, train
 from structdiff.training.tasks import _TASKS, TaskMix, draw_condition, training_example
 from tests.features.examples import mixed
@@ -329,6 +332,45 @@ def test_a_run_starts_from_weights(data, tmp_path):
     assert str(tmp_path) not in (tmp_path / "second" / "weights" / "config.json").read_text()
 
 
+def test_a_checkpoint_of_other_sizes_or_cut_short_is_told_in_a_line(data, tmp_path):
+    run(config_for(data, tmp_path / "run", max_steps=1))
+    with pytest.raises(InputError, match="other sizes") as caught:
+        train(dataclasses.replace(config_for(data, tmp_path / "run", max_steps=2), model="mini"))
+    assert len(str(caught.value)) < 400
+    checkpoint = tmp_path / "run" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:20_000])
+    with pytest.raises(InputError, match=r"last.ckpt: this checkpoint cannot be read"):
+        train(config_for(data, tmp_path / "run", max_steps=2))
+
+
+def test_installed_weights_are_begun_with_by_name(tmp_path):
+    begun = beginning(Path("mini"))
+    assert begun is not None
+    assert begun.path.name == "mini"
+    with pytest.raises(InputError, match="start_from: no such weights"):
+        beginning(tmp_path / "mini")
+
+
+@pytest.mark.parametrize("asked", [{"accelerator": "gpux"}, {"devices": 0}, {"precision": "7"}])
+def test_a_device_that_is_not_there_is_told_in_a_line(data, tmp_path, asked):
+    with pytest.raises(InputError, match="accelerator, devices, precision: "):
+        train(dataclasses.replace(config_for(data, tmp_path, max_steps=1), **asked))
+
+
+def test_a_set_without_structures_for_validation_trains_without(data, tmp_path, capsys):
+    part = tmp_path / "set"
+    shutil.copytree(data, part)
+    description = json.loads((part / "set.json").read_text())
+    description["splits"]["val"] = [description["splits"]["val"][0]] * 2
+    (part / "set.json").write_text(json.dumps(description))
+    run(dataclasses.replace(config_for(part, tmp_path / "run", max_steps=2), validate_steps=1))
+    assert "no structures for validation" in capsys.readouterr().out
+    with pytest.raises(InputError, match="no structure to draw in the val split"):
+        TrainingBatches(StructureSet(part, "val"), BatchConfig(), TaskMix(), seed=1)
+    with pytest.raises(InputError, match="no structures for validation"):
+        train_confidence(tmp_path / "run" / "weights", part, tmp_path / "judged")
+
+
 def test_a_wall_clock_limit_saves_and_ends(data, tmp_path):
     _, state = run(config_for(data, tmp_path, max_steps=100_000, max_minutes=0.001))
     assert 1 <= state["global_step"] < 1000
@@ -340,6 +382,11 @@ def test_a_wall_clock_limit_saves_and_ends(data, tmp_path):
         ("data: x\nout: y\nmodle: mini\n", ["modle", "did you mean 'model'"]),
         ("data: x\nout: y\nmax_steps: many\n", ["max_steps", "'many'", "int"]),
         ("data: x\nout: y\noptimiser: {learning_rat: 1}\n", ["optimiser.learning_rat", "learning_rate"]),
+        ("data: x\nout: y\ntasks: {weights: {predikt: 1}}\n", [": tasks.weights: ", "did you mean 'predict'"]),
+        ("data: x\nout: y\ntasks: {weights: {predict: -1}}\n", ["tasks.weights.predict", "-1", "0 or more"]),
+        ("data: x\nout: y\ntasks: {weights: {predict: 0}}\n", ["tasks.weights", "no task is drawn"]),
+        ("data: x\nout: y\nbatches: {crops: 64}\n", [": batches.crops: ", "64", "[64, 4, 0.75]"]),
+        ("data: x\nout: y\nbatches: {crops: [[64, 0, 1.0]]}\n", ["batches.crops", "[64, 4, 0.75]"]),
         ("- data\n", ["table of settings"]),
         ("data: [x\n", ["YAML"]),
     ],
