@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from structdiff.chemistry.elements import SYMBOLS
+from structdiff.chemistry.elements import element_symbol
 from structdiff.structure.files import write_structure
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -39,7 +39,7 @@ def checks_passed(model: Structure) -> float:
         if polymer.any():
             receptor = write_structure(model.select(polymer & model.atoms.resolved), Path(folder) / "receptor.pdb")
         shares = [
-            float(np.mean(checker.bust([_molecule(model, rows)], None, receptor).to_numpy(bool))) for rows in ligands
+            float(np.mean(checker.bust([molecule_of(model, rows)], None, receptor).to_numpy(bool))) for rows in ligands
         ]
     return float(np.mean(shares))
 
@@ -54,14 +54,15 @@ def _is_bonded(model: Structure, rows: np.ndarray) -> bool:
     return bool((np.isin(model.bonds.atom_1, rows) & np.isin(model.bonds.atom_2, rows)).any())
 
 
-def _molecule(model: Structure, rows: np.ndarray):  # noqa: ANN202 - an RDKit molecule, loaded late
+def molecule_of(model: Structure, rows: np.ndarray):  # noqa: ANN201 - an RDKit molecule, loaded late
+    """Some atoms of a model, by rows, as an RDKit molecule with their places, charges and bonds; not sanitized."""
     from rdkit import Chem
     from rdkit.Geometry import Point3D
 
     molecule = Chem.RWMol()
     place = {}
     for row in rows.tolist():
-        atom = Chem.Atom(SYMBOLS[int(model.atoms.element[row]) - 1])
+        atom = Chem.Atom(element_symbol(int(model.atoms.element[row])))
         atom.SetFormalCharge(int(model.atoms.charge[row]))
         place[row] = molecule.AddAtom(atom)
     bonds = zip(model.bonds.atom_1.tolist(), model.bonds.atom_2.tolist(), model.bonds.order.tolist(), strict=True)

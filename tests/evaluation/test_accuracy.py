@@ -15,7 +15,7 @@ from structdiff.evaluation.dockq import dockq
 from structdiff.evaluation.evaluation import evaluate
 from structdiff.evaluation.ligand_pose import ADDITIVES, LigandPose
 from structdiff.evaluation.measures import ligand_values
-from structdiff.evaluation.posebusters import checks_passed
+from structdiff.evaluation.posebusters import checks_passed, molecule_of
 from structdiff.evaluation.subject import Given, Subject
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure
@@ -211,6 +211,13 @@ def test_posebusters_or_nothing(with_ligands):
     assert np.isnan(share) if importlib.util.find_spec("posebusters") is None else 0.5 < share <= 1
     given = Subject(name="4i39", path=Path("4i39.cif"), structure=with_ligands)
     assert ligand_values(given) == ({} if np.isnan(share) else {"posebusters": share})
+
+
+def test_posebusters_sees_the_elements_of_a_ligand(with_ligands):
+    rows = ligand_atoms(with_ligands, "HC4")
+    seen = [atom.GetAtomicNum() for atom in molecule_of(with_ligands, np.flatnonzero(rows)).GetAtoms()]
+    assert seen == with_ligands.atoms.element[rows].tolist()
+    assert sorted(set(seen)) == [6, 8]
 
 
 def test_ligands_whose_bonds_nothing_tells_are_not_checked(with_ligands):
