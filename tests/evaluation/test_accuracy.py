@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from structdiff.errors import InputError
 from structdiff.evaluation.accuracy import accuracy, accuracy_values, averaged_poses
@@ -218,6 +219,15 @@ def test_posebusters_sees_the_elements_of_a_ligand(with_ligands):
     seen = [atom.GetAtomicNum() for atom in molecule_of(with_ligands, np.flatnonzero(rows)).GetAtoms()]
     assert seen == with_ligands.atoms.element[rows].tolist()
     assert sorted(set(seen)) == [6, 8]
+
+
+@pytest.mark.parametrize("code", ["TRP", "ADE", "HIS", "XAN", "IPH"])
+def test_aromatic_ligands_are_sound_molecules(code):
+    chain = ChainSequence(name="L", kind=ChainKind.LIGAND, residues=(code,))
+    built = build_structure([chain])
+    molecule = molecule_of(built, np.arange(len(built.atoms)))
+    Chem.SanitizeMol(molecule)
+    assert any(atom.GetIsAromatic() for atom in molecule.GetAtoms())
 
 
 def test_ligands_whose_bonds_nothing_tells_are_not_checked(with_ligands):
