@@ -238,10 +238,24 @@ def _embedded(mol: Chem.Mol, settings: rdDistGeom.EmbedParameters) -> bool:
 
 def _relax(mol: Chem.Mol) -> None:
     """Brings bonds and angles to MMFF94's (UFF's) values; a molecule without parameters stays as embedded."""
-    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol) and not _has_guessed_bond(mol):
         rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=500)
     elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
         rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=500)
+
+
+def _has_guessed_bond(mol: Chem.Mol) -> bool:
+    """Whether a double, triple or aromatic bond is not in MMFF94's tables.
+
+    RDKit then takes the sum of the radii of single bonds: 1.40 Å in CO2, 1.80 for C=S of isothiocyanates, 1.54 between
+    the pyrroles of porphyrins. The tables give force constants with three decimals, the rule gives others.
+    """
+    known = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
+    for bond in mol.GetBonds():
+        found = known.GetMMFFBondStretchParams(mol, bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
+        if found and bond.GetBondTypeAsDouble() > 1 and abs(found[1] - round(found[1], 3)) > 1e-6:
+            return True
+    return False
 
 
 def _numbered_names(mol: Chem.Mol) -> list[str]:

@@ -1,7 +1,7 @@
 """Ligands drawn wrong: mirrored where most centres are inverted, turned about bonds that are E for Z, or laid anew.
 
 Centres that rings fuse cannot be turned over one at a time: the rings hold them. The same holds for double bonds within
-rings.
+rings, and for cages that were drawn inside out.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Float
 
 _FEWEST_MIRRORED = 2  # centres: a single one is moved less by turning it over
+_STRAINED = 0.15  # Å by which a bond is off that a cage holds so; relaxed ones are off by 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,32 +94,35 @@ def turned_back(positions: Float[torch.Tensor, "atom 3"], bonds: list[TurnableBo
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class HandedLigand:
-    """One component of a ligand: its atoms, its ideal conformer (Å), and its handed quadruples and double bonds."""
+class FreeLigand:
+    """One component of a ligand: its atoms, its ideal conformer (Å), its bonds, handed quadruples and double bonds."""
 
     rows: Bool[torch.Tensor, " atom"]
     ideal: Float[torch.Tensor, "own 3"]
+    bonds: Bool[torch.Tensor, " bond"]
     handed: Bool[torch.Tensor, " quadruple"]
     double_bonds: tuple[TurnableBond, ...]
 
 
-def handed_ligands(
+def free_ligands(
     structure: Structure,
     model: Stereochemistry,
     free: Bool[torch.Tensor, " atom"],
     double_bonds: Sequence[TurnableBond] = (),
-) -> list[HandedLigand]:
-    """The components of ligands that have handed centres or such bonds, and of which every atom may move."""
-    return list(_handed_ligands(structure, model, free, double_bonds))
+) -> list[FreeLigand]:
+    """The components of ligands that have bonds, and of which every atom may move."""
+    return list(_free_ligands(structure, model, free, double_bonds))
 
 
-def _handed_ligands(
+def _free_ligands(
     structure: Structure, model: Stereochemistry, free: torch.Tensor, double_bonds: Sequence[TurnableBond]
-) -> Iterator[HandedLigand]:
+) -> Iterator[FreeLigand]:
     centres = structure.atoms.residue[model.quadruples[: model.num_handed, 0].numpy()]
-    bonded = [int(structure.atoms.residue[bond.atoms[0]]) for bond in double_bonds]
+    isomers = [int(structure.atoms.residue[bond.atoms[0]]) for bond in double_bonds]
+    first, second = structure.atoms.residue[model.pairs[: model.num_bonds].numpy()].T
+    bonded = np.where(first == second, first, -1)
     kinds = structure.chains.kind[structure.residues.chain]
-    for residue in sorted({*centres.tolist(), *bonded}):
+    for residue in np.unique(bonded[bonded >= 0]).tolist():
         span = structure.residue_atoms(residue)
         if kinds[residue] != ChainKind.LIGAND or not bool(free[span].all()):
             continue
@@ -127,16 +131,17 @@ def _handed_ligands(
         ideal = whole.ideal_positions[[place[name] for name in structure.atoms.name[span].tolist()]]
         rows = torch.zeros(len(structure.atoms), dtype=torch.bool)
         rows[span] = True
-        yield HandedLigand(
+        yield FreeLigand(
             rows=rows,
             ideal=torch.from_numpy(ideal).double(),
+            bonds=torch.from_numpy(bonded == residue),
             handed=torch.from_numpy(centres == residue),
-            double_bonds=tuple(bond for bond, own in zip(double_bonds, bonded, strict=True) if own == residue),
+            double_bonds=tuple(bond for bond, own in zip(double_bonds, isomers, strict=True) if own == residue),
         )
 
 
 def mirrored_back(
-    model: Stereochemistry, positions: Float[torch.Tensor, "atom 3"], ligands: list[HandedLigand]
+    model: Stereochemistry, positions: Float[torch.Tensor, "atom 3"], ligands: list[FreeLigand]
 ) -> Float[torch.Tensor, "atom 3"]:
     """Positions (Å) with each ligand of which most centres are inverted reflected through its own flattest plane."""
     positions, wrong = positions.clone(), inverted(model, positions)
@@ -152,14 +157,16 @@ def mirrored_back(
 
 
 def stuck_ligands(
-    model: Stereochemistry, positions: Float[torch.Tensor, "atom 3"], ligands: list[HandedLigand]
-) -> list[HandedLigand]:
-    """The ligands of which a centre or a double bond is wrong at positions (Å)."""
+    model: Stereochemistry, positions: Float[torch.Tensor, "atom 3"], ligands: list[FreeLigand]
+) -> list[FreeLigand]:
+    """The ligands of which a centre, a double bond or the length of a bond is wrong at relaxed positions (Å)."""
     wrong = inverted(model, positions)
+    strained = model.pair_errors(positions[None])[0, : model.num_bonds].abs() > _STRAINED
     return [
         ligand
         for ligand in ligands
-        if bool(wrong[ligand.handed].any()) or any(bond.is_wrong(positions) for bond in ligand.double_bonds)
+        if bool(wrong[ligand.handed].any() or strained[ligand.bonds].any())
+        or any(bond.is_wrong(positions) for bond in ligand.double_bonds)
     ]
 
 
@@ -169,7 +176,7 @@ def inverted(model: Stereochemistry, positions: Float[torch.Tensor, "atom 3"]) -
     return volumes * model.volume[: model.num_handed] <= 0
 
 
-def laid_anew(positions: Float[torch.Tensor, "atom 3"], ligand: HandedLigand) -> Float[torch.Tensor, "atom 3"]:
+def laid_anew(positions: Float[torch.Tensor, "atom 3"], ligand: FreeLigand) -> Float[torch.Tensor, "atom 3"]:
     """Positions (Å) with the ligand's ideal conformer laid where it was drawn, by least squares over its atoms."""
     positions = positions.clone()
     positions[ligand.rows] = superposed(ligand.ideal, positions[ligand.rows])

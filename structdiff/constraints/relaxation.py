@@ -11,9 +11,9 @@ from torch import Tensor
 
 from structdiff.constraints.descent import Descent
 from structdiff.constraints.ligand_repair import (
-    HandedLigand,
+    FreeLigand,
     TurnableBond,
-    handed_ligands,
+    free_ligands,
     laid_anew,
     mirrored_back,
     stuck_ligands,
@@ -119,7 +119,7 @@ def relax(
     source = positions.detach().cpu().double()
     settings = settings or Relaxation()
     double_bonds = turnable_bonds(structure, free)
-    ligands = handed_ligands(structure, model, free, double_bonds)
+    ligands = free_ligands(structure, model, free, double_bonds)
     done = torch.stack([_relax_right(model, own, free, settings, images, ligands, double_bonds) for own in source])
     finished = torch.where(free.to(positions.device)[:, None], done.to(positions), positions.detach())
     return _report(model, source, finished, free)
@@ -131,7 +131,7 @@ def _relax_right(
     free: Bool[Tensor, " atom"],
     settings: Relaxation,
     images: Images | None,
-    ligands: list[HandedLigand],
+    ligands: list[FreeLigand],
     double_bonds: list[TurnableBond],
 ) -> Float[Tensor, "atom 3"]:
     """Relaxed positions (Å); ligands that stay wrong somewhere are laid anew, and relaxed from there."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
-from structdiff.chemistry.elements import SYMBOLS
+from structdiff.chemistry.elements import element_symbol
 from structdiff.errors import InputError
 from structdiff.evaluation.motif import ResidueKey
 from structdiff.structure.tables import ChainKind, Structure
@@ -56,7 +56,7 @@ def _surface(structure: Structure, rows: np.ndarray) -> float:
 
     atoms = AtomArray(len(rows))
     atoms.coord = structure.atoms.positions[rows]
-    atoms.element = np.array([SYMBOLS[number - 1].upper() for number in structure.atoms.element[rows].tolist()])
+    atoms.element = np.array([element_symbol(number).upper() for number in structure.atoms.element[rows].tolist()])
     atoms.atom_name = structure.atoms.name[rows].astype("U6")
     atoms.res_name = structure.residues.name[structure.atoms.residue[rows]].astype("U5")
     return float(np.nansum(sasa(atoms, probe_radius=_PROBE, point_number=200, vdw_radii="Single")))

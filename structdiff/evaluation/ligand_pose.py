@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from structdiff.chemistry.elements import SYMBOLS
+from structdiff.chemistry.elements import element_symbol
 from structdiff.evaluation.superposition import superpose
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -148,7 +148,7 @@ def _graph(structure: Structure, rows: np.ndarray):  # noqa: ANN202 - an RDKit m
     molecule = Chem.RWMol()
     place = {}
     for row in rows.tolist():
-        atom = Chem.Atom(SYMBOLS[int(structure.atoms.element[row]) - 1])
+        atom = Chem.Atom(element_symbol(int(structure.atoms.element[row])))
         atom.SetNoImplicit(True)
         place[row] = molecule.AddAtom(atom)
     for one, two in zip(structure.bonds.atom_1.tolist(), structure.bonds.atom_2.tolist(), strict=True):

@@ -181,10 +181,11 @@ def checked_sequence(sequence: str, kind: str) -> str:
     'ACGT'
     """
     allowed = LETTERS[kind]
-    for position, letter in enumerate(sequence.upper(), start=1):
-        if letter not in allowed:
+    for position, given in enumerate(sequence, start=1):
+        letter = given.upper()  # one for one: that of 'ß' is two letters, and no amino acids
+        if letter not in allowed or not given.isascii():
             raise InputError(
-                f"letter {sequence[position - 1]!r} at position {position} is not one of {kind}{_hint(letter, kind)}",
+                f"letter {given!r} at position {position} is not one of {kind}{_hint(letter, kind)}",
                 key="sequence", allowed="".join(allowed),
             )  # fmt: skip
     return sequence.upper()

@@ -16,6 +16,8 @@ from structdiff.spec.file_name import check_file_name
 LIGAND_NAMES = ("LIG", "DRG", "INH", *(f"{number:02d}" for number in range(1, 100)))
 
 _NEAREST = 1.0  # Å; no bond between heavy atoms is shorter
+_FARTHEST = 30.0  # Å; what networks are told of contacts ends there
+_RANGE = f"{_NEAREST:g} to {_FARTHEST:g} Å"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,10 @@ class BondSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ContactSpec:
-    """Two residues or atoms of which some atoms come within ``max_distance`` (Å); ``force`` asks for enforcement."""
+    """Two residues or atoms of which some atoms come within ``max_distance`` (Å).
+
+    ``force`` is kept for programs that follow a constraint only then; ours follows all.
+    """
 
     token1: Site
     token2: Site
@@ -61,7 +66,7 @@ class ContactSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PocketSpec:
-    """Residues that a chain (``binder``) lies against, within ``max_distance`` (Å); ``force`` asks for enforcement."""
+    """Residues that a chain (``binder``) lies against, within ``max_distance`` (Å); ``force`` as in contacts."""
 
     binder: str
     contacts: tuple[Site, ...]
@@ -137,6 +142,7 @@ class ComplexSpec:
         for key, sites in self._references():
             for site in sites:
                 self._check_site(site, key)
+        self._check_asked_once()
         for place, template in enumerate(self.templates, start=1):
             for chain in template.chains:
                 self._check_chain(chain, f"templates[{place}]")
@@ -190,6 +196,19 @@ class ComplexSpec:
             else:
                 yield key, (constraint.token1, constraint.token2)
 
+    def _check_asked_once(self) -> None:
+        """Raises InputError for two places whose distance is asked for twice: one of both would be told to none."""
+        asked: set[tuple[str, ...]] = set()
+        for place, each in enumerate(self.constraints, start=1):
+            if isinstance(each, PocketSpec):
+                pairs = [(f"pocket {each.binder}", str(site)) for site in each.contacts]
+            else:
+                pairs = [("contact", *sorted((str(each.token1), str(each.token2))))]
+            for pair in pairs:
+                if pair in asked:
+                    raise InputError("this is asked for twice", key=f"constraints[{place}]", found=" - ".join(pair))
+                asked.add(pair)
+
     def _check_base_pairs(self, asked: BasePairsSpec, key: str) -> None:
         letters = ""
         for chain_id in asked.chains:
@@ -227,5 +246,6 @@ def _check_distance(distance: float) -> None:
     if not (distance > 0 and math.isfinite(distance)):
         raise InputError("a distance must be above 0 Å", key="max_distance", found=distance)
     if distance < _NEAREST:
-        raise InputError("no two atoms come so near", key="max_distance", found=distance,
-                         allowed=f"{_NEAREST:g} Å or more")  # fmt: skip
+        raise InputError("no two atoms come so near", key="max_distance", found=distance, allowed=_RANGE)
+    if distance > _FARTHEST:
+        raise InputError("what is so far apart is no contact", key="max_distance", found=distance, allowed=_RANGE)

@@ -94,7 +94,7 @@ def _records(text: str, path: Path | None) -> list[_Record]:
             return
         if not body:
             raise InputError(f"the record {'>' + header[0]!r} has no sequence", path=path, line=header[1])
-        joined = "".join(part for _, part in body)
+        joined = "\n".join(part for _, part in body)
         records.append(_Record(header=header[0], line=header[1], body=joined, body_line=body[0][0]))
 
     for number, raw in enumerate(text.splitlines(), start=1):
@@ -187,7 +187,7 @@ def _chain(record: _Record, header: _Header, ids: tuple[str, ...], path: Path | 
         codes = tuple(code for code in re.split(r"[\s,]+", record.body) if code)
         return ChainSpec(ids=ids, kind="ligand", ccd=codes, description=description)
     if header.kind == "smiles":
-        return ChainSpec(ids=ids, kind="ligand", smiles=record.body, description=description)
+        return ChainSpec(ids=ids, kind="ligand", smiles=record.body.replace("\n", ""), description=description)
     if header.kind == "sdf":
         file = _existing_file(record.body, record.body_line, path)
         return ChainSpec(ids=ids, kind="ligand", sdf=file, description=description)

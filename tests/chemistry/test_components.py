@@ -132,6 +132,22 @@ def test_smiles_conformer_shows_the_molecule(smiles):
 
 
 @pytest.mark.parametrize(
+    ("smiles", "ends", "length"),
+    [
+        ("O=C=O", "C1 O1", 1.16),
+        ("N#N", "N1 N2", 1.10),
+        ("C[N]=C=S", "C2 S1", 1.56),
+        ("[N-]=[N+]=[N-]", "N1 N2", 1.18),
+        ("C1=CC2=CC3=CC=C(N3)C=C4C=CC(=N4)C=C5C=CC(=N5)C=C1N2", "C3 C4", 1.39),
+    ],
+)
+def test_multiple_bonds_that_mmff_does_not_know_are_not_long(smiles, ends, length):
+    whole = component_from_smiles(smiles, "LIG")
+    one, other = (whole.ideal_positions[whole.atom_index[name]] for name in ends.split())
+    assert np.linalg.norm(one - other) == pytest.approx(length, abs=0.09)
+
+
+@pytest.mark.parametrize(
     ("smiles", "message"),
     [
         ("C1CC", "cannot be parsed"),

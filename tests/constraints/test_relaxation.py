@@ -133,6 +133,18 @@ def test_fused_rings_get_their_own_hand_back(code, sigma, bond, hand):
     assert float(result.worst.bond.max()) < bond
 
 
+@pytest.mark.parametrize("smiles", ["C12C3C4C1C5C2C3C45", "C1C[C@H]2CC[C@@H]1C2"])
+def test_cages_that_were_drawn_inside_out_are_laid_anew(smiles):
+    """Cubane and norbornane: every centre may be right, and the lengths of bonds tell that rings lie wrong."""
+    ligand = build_structure(
+        [ChainSequence(name="L", kind=ChainKind.LIGAND, residues=("LIG",))],
+        components={"LIG": component_from_smiles(smiles, "LIG")},
+    )
+    ideal = torch.tensor(ligand.components["LIG"].ideal_positions)
+    result = relax(ligand, ideal + jolted(ligand, 2.5, samples=12))
+    assert float(result.worst.bond.max()) < 0.05
+
+
 def test_glycosidic_bonds_keep_their_anomer():
     chains = [
         ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ASN",)),

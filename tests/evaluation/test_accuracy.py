@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from structdiff.errors import InputError
 from structdiff.evaluation.accuracy import accuracy, accuracy_values, averaged_poses
@@ -15,7 +16,7 @@ from structdiff.evaluation.dockq import dockq
 from structdiff.evaluation.evaluation import evaluate
 from structdiff.evaluation.ligand_pose import ADDITIVES, LigandPose
 from structdiff.evaluation.measures import ligand_values
-from structdiff.evaluation.posebusters import checks_passed
+from structdiff.evaluation.posebusters import checks_passed, molecule_of
 from structdiff.evaluation.subject import Given, Subject
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure
@@ -211,6 +212,22 @@ def test_posebusters_or_nothing(with_ligands):
     assert np.isnan(share) if importlib.util.find_spec("posebusters") is None else 0.5 < share <= 1
     given = Subject(name="4i39", path=Path("4i39.cif"), structure=with_ligands)
     assert ligand_values(given) == ({} if np.isnan(share) else {"posebusters": share})
+
+
+def test_posebusters_sees_the_elements_of_a_ligand(with_ligands):
+    rows = ligand_atoms(with_ligands, "HC4")
+    seen = [atom.GetAtomicNum() for atom in molecule_of(with_ligands, np.flatnonzero(rows)).GetAtoms()]
+    assert seen == with_ligands.atoms.element[rows].tolist()
+    assert sorted(set(seen)) == [6, 8]
+
+
+@pytest.mark.parametrize("code", ["TRP", "ADE", "HIS", "XAN", "IPH"])
+def test_aromatic_ligands_are_sound_molecules(code):
+    chain = ChainSequence(name="L", kind=ChainKind.LIGAND, residues=(code,))
+    built = build_structure([chain])
+    molecule = molecule_of(built, np.arange(len(built.atoms)))
+    Chem.SanitizeMol(molecule)
+    assert any(atom.GetIsAromatic() for atom in molecule.GetAtoms())
 
 
 def test_ligands_whose_bonds_nothing_tells_are_not_checked(with_ligands):

@@ -82,6 +82,17 @@ def test_the_interface_of_a_coiled_coil(coiled_coil, ubiquitin):
     assert interface(ubiquitin) is None
 
 
+def test_the_buried_surface_of_two_carbons_is_that_of_their_caps(coiled_coil):
+    _, first = np.unique(coiled_coil.atom_chain, return_index=True)
+    carbons = first + 1  # CA of the first residue of each chain
+    pair = coiled_coil.select(np.isin(np.arange(len(coiled_coil.atoms)), carbons))
+    apart = np.array([[0, 0, 0], [4, 0, 0]], np.float32)
+    radius, height = 1.7 + 1.4, 1.7 + 1.4 - 4 / 2  # Å: carbon and probe; the cap cut off halfway
+    found = interface(pair.with_positions(apart, resolved=np.ones(2, bool)))
+    assert found is not None
+    assert found.area == pytest.approx(2 * np.pi * radius * height, rel=0.05)
+
+
 def test_hotspots_are_touched_when_they_lie_in_the_interface(coiled_coil):
     core, outside = ("A", 16, ""), ("A", 10, "")  # Asn 16 faces its partner
     assert hotspots_touched(coiled_coil, [core]) == 1

@@ -109,6 +109,23 @@ def site(chain, residue, atom=None):
         (lambda: ContactSpec(token1=site("A", 1), token2=site("A", 1)), ["two different", "A/1"]),
         (lambda: ContactSpec(token1=site("A", 1), token2=site("A", 2), max_distance=0), ["max_distance", "above 0"]),
         (lambda: ContactSpec(token1=site("A", 1), token2=site("A", 2), max_distance=float("nan")), ["above 0"]),
+        (lambda: ContactSpec(token1=site("A", 1), token2=site("A", 2), max_distance=900), ["found 900", "1 to 30 Å"]),
+        (
+            lambda: ComplexSpec(
+                chains=(PROTEIN,), constraints=(PocketSpec(binder="B", contacts=(site("A", 1), site("A", 1))),)
+            ),
+            ["constraints[1]", "twice", "pocket B - A/1"],
+        ),
+        (
+            lambda: ComplexSpec(
+                chains=(PROTEIN,),
+                constraints=(
+                    ContactSpec(token1=site("A", 1), token2=site("B", 2)),
+                    ContactSpec(token1=site("B", 2), token2=site("A", 1), max_distance=9),
+                ),
+            ),
+            ["constraints[2]", "twice", "contact - A/1 - B/2"],
+        ),
         (lambda: PocketSpec(binder="L", contacts=()), ["at least one"]),
         (lambda: PocketSpec(binder="L", contacts=(site("L", 1),)), ["own pocket", "L/1"]),
         (lambda: TemplateSpec(path="x.cif", force=True), ["force", "threshold"]),

@@ -237,7 +237,7 @@ def test_unwritable_output(tmp_path):
         ("bond: {atom1: [A, 5, OH], atom2: [L, 1, PX]}", r"residue 1 of chain L \(ATP\) has no such atom .*'PX'.* PG"),
         ("contact: {token1: [A, 3], token2: [L, PX]}", r"residue 1 of chain L \(ATP\) has no such atom .*'PX'.* PG"),
         ("bond: {atom1: [A, 2, NX], atom2: [L, 1, PG]}", r"residue 2 of chain A \(SEP\) has no such atom .*'NX'"),
-        ("pocket: {binder: L, contacts: [[A, 3]], max_distance: 0.5}", "max_distance: .*found 0.5; allowed: 1 Å"),
+        ("pocket: {binder: L, contacts: [[A, 3]], max_distance: 0.5}", "max_distance: .*found 0.5; allowed: 1 to 30 Å"),
     ],
 )
 def test_what_a_constraint_cannot_mean_is_told_with_its_line(tmp_path, constraint, message):

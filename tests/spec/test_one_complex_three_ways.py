@@ -167,11 +167,11 @@ def complexes(draw):
         names = draw(st.lists(st.sampled_from(atoms_of(ligands[0], 1)), min_size=2, max_size=2, unique=True))
         atoms = [Site(chain=ligands[0], residue=1, atom=name) for name in names]
         bonds.append(BondSpec(atom1=atoms[0], atom2=atoms[1]))
-    distance = draw(st.floats(1, 50))
+    distance = draw(st.floats(1, 30))
     first, second = site(True), site(True)
     if first != second:
         constraints.append(ContactSpec(token1=first, token2=second, max_distance=distance, force=draw(st.booleans())))
-    contacts = tuple(each for each in (first, second) if each.chain != made[0].ids[0])
+    contacts = tuple(dict.fromkeys(each for each in (first, second) if each.chain != made[0].ids[0]))
     if contacts:
         constraints.append(PocketSpec(binder=made[0].ids[0], contacts=contacts, max_distance=distance))
     templates = draw(
