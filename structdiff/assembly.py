@@ -16,10 +16,10 @@ from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
 from structdiff.constraints.hydrogen_bonds import with_base_pairs
 from structdiff.constraints.of_design import DesignConstraints, with_asked_distances
-from structdiff.constraints.relaxation import Relaxation, relax
+from structdiff.constraints.relaxation import PREDICTION_RELAXATION, PREDICTION_SPREADS, relax
 from structdiff.constraints.residue_torsions import glycine_and_proline
 from structdiff.constraints.sequenced import relaxed_unit
-from structdiff.constraints.stereochemistry import Spreads, Stereochemistry
+from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.features.copies import side_by_side
@@ -56,9 +56,6 @@ if TYPE_CHECKING:
 _AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letter]] for letter in AMINO_ACIDS])
 #: Random numbers of sequences are those of samples no run reaches, so that they have nothing to do with positions.
 _SEQUENCE_STREAM = 1_000_000_000
-#: How predictions are relaxed: as loosely as it takes for side chains to find room, and no more (docs/log.md).
-_RELAXATION = Relaxation(restraint=1.0)
-_SPREADS = Spreads(torsion_preference=2.0, overlap=0.05)
 
 
 def finished_prediction(
@@ -219,14 +216,14 @@ def _relaxed(
 
 def _relaxed_prediction(job: Job, positions: np.ndarray) -> np.ndarray:
     """Positions after a minimisation near the network's, which keeps contacts asked for and base pairs as they are."""
-    model = Stereochemistry.from_structure(job.structure, spreads=_SPREADS)
+    model = Stereochemistry.from_structure(job.structure, spreads=PREDICTION_SPREADS)
     contacts = job.contacts_at(positions)
     if contacts:
         model = with_asked_distances(model, contacts, positions.astype(np.float64), np.flatnonzero(job.visible))
     if job.base_pairs is not None:
         model = with_base_pairs(model, job.base_pairs.atoms(job.structure))
     drawn = torch.from_numpy(positions)[None]
-    return relax(job.structure, drawn, stereochemistry=model, settings=_RELAXATION).positions[0].numpy()
+    return relax(job.structure, drawn, stereochemistry=model, settings=PREDICTION_RELAXATION).positions[0].numpy()
 
 
 def _relaxed_with_sequence(

@@ -54,6 +54,11 @@ class Relaxation:
     iterations: int = 400
 
 
+#: How predictions are relaxed: as loosely as it takes for side chains to find room, and no more (docs/log.md).
+PREDICTION_RELAXATION = Relaxation(restraint=1.0)
+PREDICTION_SPREADS = Spreads(torsion_preference=2.0, overlap=0.05)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Violations:
     """The worst that is left in each sample: bond (Å), angle (radian), overlap of atoms that are not bonded (Å).

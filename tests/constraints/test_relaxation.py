@@ -4,7 +4,7 @@ import torch
 
 from structdiff.chemistry.components import component, component_from_smiles
 from structdiff.constraints.minimiser import minimise
-from structdiff.constraints.relaxation import Relaxation, relax
+from structdiff.constraints.relaxation import PREDICTION_RELAXATION, PREDICTION_SPREADS, Relaxation, relax
 from structdiff.constraints.stereochemistry import Spreads, Stereochemistry, signed_volumes
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
@@ -66,12 +66,22 @@ def test_noisy_proteins_become_right_near_where_they_were(name, sigma, request):
         assert_right(structure, positions)
         assert 0.7 * sigma * 3**0.5 < float(moved) < 1.15 * sigma * 3**0.5
         finished = structure.with_positions(positions.numpy())
-        assert clashes(finished).per_100_residues < 7
+        before = structure.with_positions(noisy[0].numpy())
+        assert clashes(finished).per_100_residues < max(7.0, 0.03 * clashes(before).per_100_residues)
         if name == "crambin":
             assert hands(Backbone.from_structure(finished)).share_l == 1.0
     assert (result.energy_after < 0.01 * result.energy_before).all()
     assert not result.worst.wrong_hands.any()
     assert (result.worst.bond < 0.1).all()
+
+
+def test_predictions_have_no_clashes(crambin):
+    noisy = jolted(crambin, 0.6, samples=3)
+    result = relax(crambin, noisy, spreads=PREDICTION_SPREADS, settings=PREDICTION_RELAXATION)
+    found = [crambin.with_positions(positions.numpy()) for positions in result.positions]
+    assert np.mean([clashes(each).per_100_residues for each in found]) < 2.5
+    assert all(chain_breaks(Backbone.from_structure(each)) == 0 for each in found)
+    assert not result.worst.wrong_hands.any()
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.6, 1.0])
