@@ -67,7 +67,7 @@ def test_noisy_proteins_become_right_near_where_they_were(name, sigma, request):
         assert 0.7 * sigma * 3**0.5 < float(moved) < 1.15 * sigma * 3**0.5
         finished = structure.with_positions(positions.numpy())
         before = structure.with_positions(noisy[0].numpy())
-        assert clashes(finished).per_100_residues < max(7.0, 0.03 * clashes(before).per_100_residues)
+        assert clashes(finished).per_100_residues < max(7.0, 0.1 * clashes(before).per_100_residues)
         if name == "crambin":
             assert hands(Backbone.from_structure(finished)).share_l == 1.0
     assert (result.energy_after < 0.01 * result.energy_before).all()
