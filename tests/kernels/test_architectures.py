@@ -26,6 +26,7 @@ def build(monkeypatch):
 def architectures(build, tmp_path, monkeypatch):
     """What is chosen on a machine whose nvidia-smi says so."""
     monkeypatch.delenv("STRUCTDIFF_CUDA_ARCHITECTURES", raising=False)
+    monkeypatch.delenv("STRUCTDIFF_CUDA", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
     def says(name, lines):
