@@ -14,7 +14,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from structdiff.constraints.chain_poses import ChainPoses, PieceContact
+from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.constraints.energy_terms import AskedDistance
 from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.constraints.of_design import DesignConstraints
@@ -199,11 +199,7 @@ def _clearance(
     structure: Structure, templates: Templates, pairs: PairsOfComplex, proximities: Sequence[Proximity]
 ) -> tuple[SamplingConstraint, ...]:
     """What keeps chains, and helices of nucleic acids, out of each other, and brings chains to what they touch."""
-    contacts = [
-        PieceContact(first=each.first, second=each.second, bound=each.bound, avoid=each.avoid) for each in proximities
-    ]
-    group = np.where(templates.fixed, templates.group, 0)
-    poses = ChainPoses(structure, group, contacts)
+    poses = ChainPoses(structure, np.where(templates.fixed, templates.group, 0), proximities)
     bodies = helix_bodies(templates, structure, pairs)
     return (poses, HelixClearance(structure, bodies)) if bodies else (poses,)
 

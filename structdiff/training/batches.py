@@ -45,6 +45,12 @@ class BatchConfig:
             raise InputError("must be a list of crops, one of them drawn", key="crops", found=self.crops,
                              allowed="[tokens, structures in a batch, how often], such as [64, 4, 0.75]")  # fmt: skip
 
+    def drawn_crop(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Tokens of a crop, and structures in its batch."""
+        shares = np.array([share for _, _, share in self.crops])
+        tokens, size, _ = self.crops[rng.choice(len(shares), p=shares / shares.sum())]
+        return tokens, size
+
 
 def _is_crop(crop: object) -> bool:
     if not isinstance(crop, Sequence) or len(crop) != 3:
@@ -94,9 +100,7 @@ class TrainingBatches(IterableDataset):
     def batch(self, number: int) -> Features:
         """Batch number ``number`` of the stream."""
         rng = np.random.default_rng([self.seed, number])
-        shares = np.array([share for _, _, share in self.config.crops])
-        tokens, size, _ = self.config.crops[rng.choice(len(shares), p=shares / shares.sum())]
-        return self.draw(tokens, size, rng)
+        return self.draw(*self.config.drawn_crop(rng), rng)
 
     def draw(self, tokens: int, size: int, rng: np.random.Generator) -> Features:
         """A batch of ``size`` structures, each cropped to ``tokens`` tokens."""

@@ -86,8 +86,7 @@ class HeldHelices:
     def batch(self, number: int) -> HeldBatch:
         """Batch number ``number``."""
         rng = np.random.default_rng([self.seed, number, 1])
-        shares = np.array([share for _, _, share in self.config.crops])
-        tokens, size, _ = self.config.crops[rng.choice(len(shares), p=shares / shares.sum())]
+        tokens, size = self.config.drawn_crop(rng)
         items: list[HeldExample] = []
         while len(items) < size:
             item = self._example(tokens, rng)

@@ -8,9 +8,10 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
-from structdiff.constraints.chain_poses import ChainPoses, PieceContact
+from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.evaluation.accuracy import accuracy
+from structdiff.features.requests import Proximity
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.spec.chain import ChainSpec
@@ -87,7 +88,7 @@ def test_chains_turn_to_what_they_are_to_touch(zipper):
     pairs = {(int(residue[first[i]]), int(residue[second[j]])) for i, j in np.argwhere(near < 4.5)}
     told = sorted(pairs)[:: max(1, len(pairs) // 4)]
     contacts = [
-        PieceContact(first=np.flatnonzero(residue == i), second=np.flatnonzero(residue == j), bound=6.0)
+        Proximity(name="asked", first=np.flatnonzero(residue == i), second=np.flatnonzero(residue == j), bound=6.0)
         for i, j in told
     ]
     done = moved(structure, turned, contacts)
@@ -102,13 +103,13 @@ def test_places_to_keep_away_from_are_left(zipper):
     structure, positions = zipper
     first, second = (of_chain(structure, row) for row in (0, 1))
     assert cdist(positions[first], positions[second]).min() < 5.0
-    done = moved(structure, positions, [PieceContact(first=first, second=second, bound=10.0, avoid=True)])
+    done = moved(structure, positions, [Proximity(name="asked", first=first, second=second, bound=10.0, avoid=True)])
     assert cdist(done[first], done[second]).min() >= 10.0
 
 
 def test_chains_in_one_template_or_joined_by_a_bond_are_one_piece(zipper):
     structure, positions = zipper
-    far = [PieceContact(first=of_chain(structure, 0), second=of_chain(structure, 1), bound=30.0, avoid=True)]
+    far = [Proximity(name="asked", first=of_chain(structure, 0), second=of_chain(structure, 1), bound=30.0, avoid=True)]
     held = np.ones(len(structure.atoms), np.int32)
     assert torch.equal(moved(structure, positions, far, group=held), positions)
     bond = BondSpec(atom1=Site(chain="A", residue=1, atom="SG"), atom2=Site(chain="B", residue=1, atom="SG"))
@@ -146,7 +147,7 @@ def test_ligands_lie_against_a_polymer_and_not_in_it():
 
 def test_nothing_moves_while_noise_leaves_no_shape_or_there_is_one_chain(zipper):
     structure, positions = zipper
-    far = [PieceContact(first=of_chain(structure, 0), second=of_chain(structure, 1), bound=30.0, avoid=True)]
+    far = [Proximity(name="asked", first=of_chain(structure, 0), second=of_chain(structure, 1), bound=30.0, avoid=True)]
     assert torch.equal(moved(structure, positions, far, sigma=100.0), positions)
     alone = chains(LETTERS)
     crowd = torch.zeros(len(alone.atoms), 3)

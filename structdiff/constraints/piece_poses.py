@@ -1,0 +1,165 @@
+"""Poses of the rigid pieces of a complex: what they cost in overlaps and contacts, and where they cost least."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.features.requests import Proximity
+from structdiff.geometry.rotations import random_rotation, rotation_from_vector
+from structdiff.typing import Bool, Float, Int
+
+#: Weighted Å², which are left where pieces stand well.
+GOOD = 0.3
+_OVERLAP, _CONTACT, _STAYING = 0.3, 1.0, 0.01  # weights of Å²
+_AIMED = 0.85  # of the distance of a contact: what is aimed at
+_LIGAND_CLEARANCE = 3.3  # Å between the atoms of a ligand and those of other pieces
+_ROUNDS, _FIRST_STEP, _LAST_STEP = 60, 2.0, 0.1  # of a descent, Å
+_SPREAD = (1.25, 1.6, 2.2)  # of the pieces' middles about their own, where they part
+_TURNED = 12  # orientations that are tried
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PieceAtoms:
+    """Which atoms count in a complex of ``count`` pieces.
+
+    piece: of each atom. points: rows of the atoms that stand for residues of polymers, with the radius (Å) of each.
+    ligand: rows of the atoms of ligands. contacts: what is asked between pieces.
+    """
+
+    piece: Int[Tensor, " atom"]
+    count: int
+    points: Int[Tensor, " point"]
+    radius: Float[Tensor, " point"]
+    ligand: Int[Tensor, " ligand_atom"]
+    contacts: tuple[Proximity, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """Turns [pose, piece, 3, 3] about each piece's own middle, and shifts [pose, piece, 3] (Å)."""
+
+    turn: Tensor
+    shift: Tensor
+
+    @classmethod
+    def still(cls, poses: int, pieces: int) -> Poses:
+        """Everything where it is."""
+        return cls(torch.eye(3).expand(poses, pieces, 3, 3), torch.zeros(poses, pieces, 3))
+
+    def of(self, number: int) -> Poses:
+        """One of them."""
+        return Poses(self.turn[number : number + 1], self.shift[number : number + 1])
+
+    def moved(self, by: Float[Tensor, "pose piece 6"]) -> Poses:
+        """Shifted and turned on, by a shift in Å and a rotation vector each."""
+        return Poses(rotation_from_vector(by[..., 3:]) @ self.turn, self.shift + by[..., :3])
+
+
+class Pieces:
+    """The atoms of one structure's pieces that count, and what poses of the pieces cost.
+
+    shaped: which pieces may overlap with others that are so. most: points at most, where some suffice.
+    """
+
+    def __init__(
+        self, atoms: PieceAtoms, positions: Float[Tensor, "atom 3"], shaped: Bool[Tensor, " piece"],
+        most: int | None = None,
+    ) -> None:  # fmt: skip
+        chosen = torch.arange(0, len(atoms.points), 1 if most is None else -(-len(atoms.points) // most))
+        ends = [torch.from_numpy(rows) for each in atoms.contacts for rows in (each.first, each.second)]
+        around = torch.arange(len(positions)) if len(atoms.ligand) else atoms.ligand
+        parts = [atoms.points[chosen], atoms.ligand, around, *ends]
+        rows = torch.cat(parts)
+        self.atoms, self.piece = atoms, atoms.piece[rows]
+        self.sections = np.cumsum([len(part) for part in parts])[:-1].tolist()
+        ones = torch.ones(len(positions))
+        weight = positions.new_zeros(atoms.count).index_add(0, atoms.piece, ones)
+        self.middle = positions.new_zeros(atoms.count, 3).index_add(0, atoms.piece, positions) / weight[:, None]
+        self.arrow = positions[rows] - self.middle[self.piece]
+        spread = (positions - self.middle[atoms.piece]).square().sum(-1)
+        size = positions.new_zeros(atoms.count).index_add(0, atoms.piece, spread) / weight
+        self.size = size.sqrt().clamp(min=1.0)
+        radius, own = atoms.radius[chosen], self.piece[: len(chosen)]
+        self.clearance = (radius[:, None] + radius[None]) * _apart(own, own, shaped)
+        self.of_ligands = _LIGAND_CLEARANCE * _apart(atoms.piece[atoms.ligand], atoms.piece[around], shaped)
+
+    def cost(self, poses: Poses) -> Float[Tensor, " pose"]:
+        """Overlaps and what is missing to contacts (weighted Å²)."""
+        turned = torch.einsum("spij,pj->spi", poses.turn[:, self.piece], self.arrow)
+        placed = turned + (poses.shift + self.middle)[:, self.piece]
+        points, ligands, around, *ends = placed.tensor_split(self.sections, dim=1)
+        total = _overlap(points, points, self.clearance) / 2 + _overlap(ligands, around, self.of_ligands)
+        for each, first, second in zip(self.atoms.contacts, ends[::2], ends[1::2], strict=True):
+            nearest = torch.cdist(first, second).flatten(1).amin(1)
+            wrong = each.bound / _AIMED - nearest if each.avoid else nearest - _AIMED * each.bound
+            total = total + _CONTACT * wrong.clamp(min=0.0).square()
+        return total
+
+    def gone(self, poses: Poses) -> Float[Tensor, " pose"]:
+        """How far the pieces are from where they were (weighted Å²), turning counted by their size."""
+        turned = (poses.turn - torch.eye(3)).square().sum((-1, -2)) / 2
+        return _STAYING * (poses.shift.square().sum(-1) + self.size.square() * turned).sum(-1)
+
+    def descended(self, poses: Poses) -> tuple[Poses, Float[Tensor, " pose"]]:
+        """Poses moved downhill, each to where all was least, and what that was, with how far the pieces have gone.
+
+        Steps of about one length, which falls from round to round (Adam; Kingma and Ba 2015).
+        """
+        scale = torch.cat([torch.ones(len(self.size), 3), 1 / self.size[:, None].expand(-1, 3)], -1)
+        mean = square = torch.zeros(1)
+        best, least = poses, torch.full((len(poses.shift),), torch.inf)
+        for number in range(_ROUNDS + 1):
+            by = torch.zeros(*poses.shift.shape[:2], 6, requires_grad=True)
+            here = poses.moved(by * scale)
+            wrong = self.cost(here)
+            cost = wrong + self.gone(here)
+            better = cost.detach() < least
+            least = torch.where(better, cost.detach(), least)
+            best = Poses(
+                torch.where(better[:, None, None, None], poses.turn, best.turn),
+                torch.where(better[:, None, None], poses.shift, best.shift),
+            )
+            if number == _ROUNDS or bool((wrong <= GOOD).all()):
+                break
+            (slope,) = torch.autograd.grad(cost.sum(), by)
+            mean, square = 0.8 * mean + 0.2 * slope, 0.95 * square + 0.05 * slope.square()
+            fraction = number / _ROUNDS
+            step = _FIRST_STEP ** (1 - fraction) * _LAST_STEP**fraction
+            unit = mean / (1 - 0.8 ** (number + 1)) / (square / (1 - 0.95 ** (number + 1))).sqrt().clamp(min=1e-9)
+            poses = poses.moved((-step * unit * scale).detach())
+        return best, least
+
+    def starts(self, *, turned: bool) -> Poses:
+        """The pieces as they are, further apart, and, with ``turned``, all but the largest in other orientations."""
+        count = len(self.size)
+        outwards = self.middle - self.middle.mean(0)
+        apart = torch.stack([(factor - 1) * outwards for factor in (1.0, *_SPREAD)])
+        eye = torch.eye(3).expand(len(apart), count, 3, 3)
+        if not turned:
+            return Poses(eye, apart)
+        other = random_rotation(_TURNED, count, generator=torch.Generator().manual_seed(0))
+        other[:, int(self.size.argmax())] = torch.eye(3)
+        shift = apart[1:2].expand(_TURNED, -1, -1)
+        return Poses(torch.cat([eye, other]), torch.cat([apart, shift]))
+
+    def placed(self, poses: Poses, positions: Float[Tensor, "atom 3"]) -> Float[Tensor, "atom 3"]:
+        """All atoms in the first of the poses."""
+        piece = self.atoms.piece
+        arrow = positions - self.middle[piece]
+        turned = torch.einsum("aij,aj->ai", poses.turn[0][piece], arrow)
+        return (turned + (poses.shift[0] + self.middle)[piece]).detach()
+
+
+def _apart(own: Int[Tensor, " m"], other: Int[Tensor, " n"], shaped: Bool[Tensor, " piece"]) -> Tensor:
+    """Which atoms, by their pieces, are to keep apart [m, n]: of different ones, both of some shape."""
+    return (own[:, None] != other[None]) & shaped[own][:, None] & shaped[other][None]
+
+
+def _overlap(
+    first: Float[Tensor, "pose m 3"], second: Float[Tensor, "pose n 3"], clearance: Float[Tensor, "m n"]
+) -> Float[Tensor, " pose"]:
+    return _OVERLAP * (clearance - torch.cdist(first, second)).clamp(min=0.0).square().sum((1, 2))
