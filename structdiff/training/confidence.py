@@ -32,6 +32,7 @@ from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.command import run_command
 from structdiff.training.confidence_examples import DrawnBatch, Source, confidence_loss, draw_batch
 from structdiff.training.confidence_validation import (
+    chain_crops,
     crops,
     restarts,
     samplings,
@@ -41,6 +42,7 @@ from structdiff.training.confidence_validation import (
 )
 from structdiff.training.dataset import StructureSet
 from structdiff.training.decoys import KINDS
+from structdiff.training.held_chains import HeldChains
 from structdiff.training.held_helices import HeldHelices
 from structdiff.training.history import rounds_in_all
 from structdiff.training.tasks import TaskMix
@@ -55,7 +57,10 @@ class ConfidenceTraining:
     samplings: ways to draw structures, taken in turn; none: the recommended one and two of fewer steps. samples:
     structures drawn for each example. Beside these each batch holds the experiment's structures, the same noised and
     denoised twice, and decoys of these kinds (structdiff.training.decoys). drawn_share: how often a training step
-    takes a drawn structure rather than one of the others. reuse: training steps for each batch. pool: batches kept to
+    takes a drawn structure rather than one of the others. held_helices, held_chains: how often a batch is of structures
+    with nucleic acids whose helices are held (structdiff.training.held_helices), or of complexes whose chains are
+    (structdiff.training.held_chains; cropped by chain_crops, with wrong_poses structures of each whose chains stand
+    elsewhere, in place of decoys). reuse: training steps for each batch. pool: batches kept to
     train on. warmup_steps: of the learning rate, which falls to a tenth in the last half of the run. max_rounds:
     batches to make, those of earlier calls included, None for as many as the time allows. validation_batches: made in
     the end, from held-out structures cropped by validation_crops. save_minutes: time between two checkpoints.
@@ -65,7 +70,8 @@ class ConfidenceTraining:
     samples: int = 1
     decoys: Sequence[str] = tuple(KINDS)
     drawn_share: float = 0.65
-    held_helices: float = 0.2
+    held_helices: float = 0.15
+    held_chains: float = 0.35
     reuse: int = 24
     pool: int = 160
     learning_rate: float = 2e-3
@@ -78,7 +84,16 @@ class ConfidenceTraining:
     save_minutes: float = 5.0
     batches: BatchConfig = field(default_factory=crops)
     validation_crops: BatchConfig = field(default_factory=crops)
+    chain_crops: BatchConfig = field(default_factory=chain_crops)
+    wrong_poses: int = 3
     tasks: TaskMix = field(default_factory=task_mix)
+
+    def __post_init__(self) -> None:
+        for name in ("held_helices", "held_chains"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1 or self.held_helices + self.held_chains > 1:
+                raise InputError("must be how often a batch is one of these", key=name, found=share,
+                                 allowed="0 to 1, both together too")  # fmt: skip
 
 
 def train_confidence(
@@ -166,7 +181,7 @@ class _Run:
         """Draws and learns in turn until a limit is met; saves a checkpoint now and then and in the end."""
         structures = well_resolved(self.data, "train")
         batches = TrainingBatches(structures, self.settings.batches, self.settings.tasks, seed=self.seed)
-        nucleic = self._nucleic(structures)
+        held = self._held(structures)
         began = saved = time.monotonic()
         first, limit = self.round, self.settings.max_rounds
         try:
@@ -176,7 +191,7 @@ class _Run:
                 if passed >= 1:
                     break
                 done = passed if limit is None else max(passed, self.round / limit)
-                terms = self._round(batches, nucleic, done)
+                terms = self._round(batches, held, done)
                 if self.round % 5 == 1:
                     text = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
                     minutes = (time.monotonic() - began) / 60
@@ -190,27 +205,33 @@ class _Run:
             if self.round > first:
                 self._save_checkpoint()
 
-    def _nucleic(self, structures: StructureSet) -> HeldHelices | None:
-        if not self.settings.held_helices:
-            return None
-        if not structures.nucleic.any():
+    def _held(self, structures: StructureSet) -> dict[str, tuple[float, HeldHelices | HeldChains]]:
+        """The batches of structures of which parts are held, each with how often it is drawn."""
+        settings, found = self.settings, {}
+        if settings.held_helices and not structures.nucleic.any():
             print("note: no structure has DNA or RNA; nothing is learned of them", flush=True)
-            return None
-        return HeldHelices(structures, self.settings.batches, seed=self.seed)
+        elif settings.held_helices:
+            found["helices"] = (settings.held_helices, HeldHelices(structures, settings.batches, seed=self.seed))
+        if settings.held_chains and not structures.several_chains.any():
+            print("note: no structure has several chains; nothing is learned of complexes", flush=True)
+        elif settings.held_chains:
+            chains = HeldChains(structures, settings.chain_crops, seed=self.seed, wrong=settings.wrong_poses)
+            found["chains"] = (settings.held_chains, chains)
+        return found
 
-    def _round(self, batches: TrainingBatches, nucleic: HeldHelices | None, done: float) -> dict[str, float]:
+    def _round(
+        self, batches: TrainingBatches, held: Mapping[str, tuple[float, HeldHelices | HeldChains]], done: float
+    ) -> dict[str, float]:
         """One batch drawn, some steps learned; the mean losses."""
         rng = np.random.default_rng([self.seed, self.round])
-        if nucleic is not None and rng.random() < self.settings.held_helices:
-            held = nucleic.batch(self.round)
-            features, apart = held.features, held.constraint
-        else:
-            features, apart = batches.batch(self.round), None
-        self.pool.append(
-            draw_batch(
-                self.network, features, self._source(self.round), seed=self.seed, number=self.round, constraint=apart
-            )
-        )
+        shares = [share for share, _ in held.values()]
+        kind = str(rng.choice([*held, "any"], p=[*shares, 1 - sum(shares)]))
+        parts = held[kind][1].batch(self.round) if kind in held else None
+        source = self._source(self.round)
+        if kind == "chains":  # the shapes of decoys are none that held chains could have
+            source = replace(source, decoys=())
+        features = batches.batch(self.round) if parts is None else parts.features
+        self.pool.append(draw_batch(self.network, features, source, seed=self.seed, number=self.round, held=parts))
         total: dict[str, float] = {}
         for _ in range(self.settings.reuse):
             item = self.pool[int(rng.integers(len(self.pool)))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -21,7 +21,6 @@ from structdiff.confidence.targets import (
 )
 from structdiff.constraints.combined import Combined
 from structdiff.constraints.motif import MotifHold
-from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.sampler import SamplingConfig, sample, sample_generator
 from structdiff.features.schema import Features
 from structdiff.model.denoiser import DenoiserCondition
@@ -30,11 +29,9 @@ from structdiff.model.network import StructureNetwork
 from structdiff.model.trunk import TrunkOutput
 from structdiff.structure.tables import ChainKind
 from structdiff.training.decoys import decoy, examples
+from structdiff.training.held import HeldBatch
 
 _LDDT_WEIGHT = 4.0
-
-#: A constraint of so many samples of each structure of a batch.
-OfSamples = Callable[[int], SamplingConstraint]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +94,7 @@ def draw_batch(
     *,
     seed: int,
     number: int,
-    constraint: OfSamples | None = None,
+    held: HeldBatch | None = None,
 ) -> DrawnBatch:
     """Structures for each example, drawn with the network as it is or made otherwise, beside the experiment's.
 
@@ -106,7 +103,7 @@ def draw_batch(
         batch: training examples; their atoms are the resolved ones, motifs are held.
         source: which structures; the axis of samples is in its order, truth last.
         seed, number: decide the noise; number is that of the batch.
-        constraint: what is followed beside the motifs, for so many samples of each example.
+        held: what the examples follow beside their motifs; its wrong structures are there too, before the truth.
     """
     shape = (batch.num_tokens, batch.num_slots)
     truth = batch.atom.positions.unflatten(1, shape)[:, None]
@@ -115,9 +112,11 @@ def draw_batch(
         drawn = []
         for ways, start in ((source.samplings, None), (source.restarts, batch.atom.positions)):
             if ways:
-                drawn.append(_sampled(network, batch, trunk, ways, seed, number, start, constraint))
+                drawn.append(_sampled(network, batch, trunk, ways, seed, number, start, held))
         if source.decoys:
             drawn.append(_decoys(batch, source.decoys, np.random.default_rng([seed, number])))
+        if held is not None:
+            drawn.append(held.wrong)
         if source.truth:
             drawn.append(truth)
         positions = torch.cat(drawn, 1)
@@ -132,7 +131,7 @@ def _sampled(
     seed: int,
     number: int,
     start: Tensor | None,
-    constraint: OfSamples | None,
+    held: HeldBatch | None,
 ) -> Tensor:
     """One structure [batch, sample, token, slot, 3] for each sampling; those that follow and are equal in one go."""
     size = len(batch.token.mask)
@@ -141,7 +140,7 @@ def _sampled(
         samples = len(list(group))
         condition = network.denoiser.condition(batch, trunk).repeat(samples)
         rows = [sample_generator(seed, generator + row) for row in range(size * samples)]
-        parts = [] if constraint is None else [constraint(samples)]
+        parts = [] if held is None else [held.constraint(samples)]
         positions = sample(
             partial(_denoised, network, condition),
             batch.atom.mask.repeat_interleave(samples, 0),

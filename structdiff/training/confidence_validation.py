@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.stats import spearmanr
+from torch.nn import functional
 
-from structdiff.confidence.scores import plddt_from_logits
+from structdiff.confidence.scores import expected_tm_terms, iptm_from_terms, plddt_from_logits
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import StructdiffError
 from structdiff.model.checkpoint import load_weights
+from structdiff.model.heads import NUM_ERROR_BINS
 from structdiff.model.network import StructureNetwork
 from structdiff.options import recommended_sampling
 from structdiff.structure.files import write_atomically
@@ -28,6 +30,7 @@ from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.confidence_examples import DrawnBatch, Source, draw_batch
 from structdiff.training.dataset import StructureSet
 from structdiff.training.decoys import KINDS
+from structdiff.training.held_chains import HeldChains
 from structdiff.training.held_helices import HeldHelices
 from structdiff.training.tasks import TaskMix
 
@@ -60,6 +63,11 @@ def _prediction() -> TaskMix:
 def crops() -> BatchConfig:
     """Smaller crops than in the training of the rest: nearly all the time goes into drawing structures."""
     return BatchConfig(crops=((64, 4, 0.85), (96, 2, 0.1), (128, 1, 0.05)))
+
+
+def chain_crops() -> BatchConfig:
+    """Larger crops of complexes: of small ones little is left of each chain."""
+    return BatchConfig(crops=((96, 3, 0.5), (128, 2, 0.5)))
 
 
 def well_resolved(data: Path, split: str) -> StructureSet:
@@ -96,6 +104,7 @@ def validate_confidence(
     batches: int,
     recommended: SamplingConfig,
     config: BatchConfig | None = None,
+    complexes: BatchConfig | None = None,
 ) -> dict[str, dict[str, float]]:
     """How well pLDDT foretells lDDT on structures made for given experimental ones, by set.
 
@@ -103,19 +112,23 @@ def validate_confidence(
     the experiment's structure, decoys of each kind, and the experiment's structure noised and denoised. predictions:
     drawn from sequences alone with the recommended sampling. truths: the experiment's structures, part of mixed.
     nucleic: the nucleotides of structures with DNA or RNA, drawn so with their helices held, where there are any. Of
-    each set the figures of :func:`agreement`.
+    each set the figures of :func:`agreement`. chains: complexes drawn with their chains held, others whose chains stand
+    elsewhere, and the experiment's, where there are any, with the figures of :func:`interface_agreement`.
     """
     config = config or crops()
     ways = samplings(recommended)
     mixed = list(_judged(network, structures, task_mix(), batches, config, ways, mixed=True))
     predictions = list(_judged(network, structures, _prediction(), batches, config, ways[:1], mixed=False))
     nucleic = list(_judged_nucleotides(network, structures, batches, config, recommended))
+    chains = list(_judged_interfaces(network, structures, batches, complexes or chain_crops(), recommended))
+    more = {"nucleic": agreement(nucleic)} if nucleic else {}
+    more |= {"chains": interface_agreement(chains)} if chains else {}
     return {
         "rollouts": agreement([one for one in mixed if one.kind == "rollout"]),
         "mixed": agreement(mixed),
         "truths": agreement([one for one in mixed if one.kind == "truth"]),
         "predictions": agreement(predictions),
-    } | ({"nucleic": agreement(nucleic)} if nucleic else {})
+    } | more
 
 
 def _judged(
@@ -152,9 +165,41 @@ def _judged_nucleotides(
     source = Source(samplings=(sampling,) * _SAMPLES)
     for number in range(count):
         held = batches.batch(number)
-        item = draw_batch(network, held.features, source, seed=_SEED, number=number, constraint=held.constraint)
+        item = draw_batch(network, held.features, source, seed=_SEED, number=number, held=held)
         for place in range(_SAMPLES):
             yield from judge_sample(network, item, place, "nucleic", only=(ChainKind.DNA, ChainKind.RNA))
+
+
+def _judged_interfaces(
+    network: StructureNetwork, structures: StructureSet, count: int, config: BatchConfig, sampling: SamplingConfig
+) -> Iterator[tuple[float, float]]:
+    """ipTM of complexes as the head has it, and as their errors have it."""
+    if not structures.several_chains.any():
+        return
+    batches = HeldChains(structures, config, seed=_SEED, wrong=_SAMPLES)
+    source = Source(samplings=(sampling,) * _SAMPLES, truth=True)
+    for number in range(count):
+        held = batches.batch(number)
+        item = draw_batch(network, held.features, source, seed=_SEED, number=number, held=held)
+        for place in range(item.positions.shape[1]):
+            yield from judge_interfaces(network, item, place)
+
+
+def judge_interfaces(network: StructureNetwork, item: DrawnBatch, place: int) -> Iterator[tuple[float, float]]:
+    """ipTM of one sample of each structure of a batch, by what the head says and by what is true."""
+    index = torch.full((len(item.positions),), place)
+    with torch.no_grad():
+        logits = item.logits(network, index)
+    truth, token = item.truth.pick(index), item.features.token
+    for row, exists in enumerate(token.mask.numpy()):
+        size, frames = int(exists.sum()), truth.pae_mask[row].any(1).numpy()
+        true = functional.one_hot(truth.pae_bin[row].long(), NUM_ERROR_BINS).float().clamp(min=1e-9).log()
+        told, known = (
+            iptm_from_terms(expected_tm_terms(each, size), token.asym_id[row].numpy(), exists, frames)
+            for each in (logits.pae[row], true)
+        )
+        if not np.isnan(known):
+            yield told, known
 
 
 def judge_sample(
@@ -194,6 +239,18 @@ def agreement(judged: Sequence[Judged]) -> dict[str, float]:
         "mean_absolute_error_0_to_100": float(np.abs(all_told - all_true).mean()),
         "mean_lddt_0_to_100": float(all_true.mean()),
         "mean_plddt_0_to_100": float(all_told.mean()),
+    }
+
+
+def interface_agreement(judged: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Spearman's correlation of told and true ipTM over structures, their mean absolute difference, and the means."""
+    told, true = np.array(judged).T
+    return {
+        "structures": len(judged),
+        "spearman_iptm": _spearman(told, true),
+        "mean_absolute_error_iptm": float(np.abs(told - true).mean()),
+        "mean_true_iptm": float(true.mean()),
+        "mean_iptm": float(told.mean()),
     }
 
 

@@ -70,7 +70,8 @@ class StructureSet:
     Arrays, one row an entry: names; num_residues (with ligands); num_tokens (a standard residue is one token, anything
     else one per atom); num_atoms (stored, that is resolved); weight, for drawing entries: 1 / (entries of the split in
     its rarest 90 % cluster), times clip(residues, 32, 256) / 256, times 0.1 for antibodies and T-cell receptors,
-    whose folds are all alike; atoms_kind ("all" or "backbone"); antibody, nucleic (bool: has DNA or RNA); cluster
+    whose folds are all alike; atoms_kind ("all" or "backbone"); antibody, nucleic (bool: has DNA or RNA),
+    several_chains (bool); cluster
     (size).
     has_redesigned: whether entries have designed sequences beside their own.
 
@@ -103,6 +104,7 @@ class StructureSet:
         self.antibody = np.array(self._data["entry_antibody"][rows])
         self.cluster = np.array(self._data["entry_cluster"][rows])
         nucleic = np.isin(self._data["chain_kind"], (ChainKind.DNA, ChainKind.RNA))
+        self.several_chains = np.diff(bounds["chain"])[rows] > 1
         self.nucleic = np.diff(np.concatenate([[0], np.cumsum(nucleic)])[bounds["chain"]])[rows] > 0
         self.weight = (
             np.clip(self.num_residues, _SHORT, _LONG) / _LONG

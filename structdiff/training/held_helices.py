@@ -3,63 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.constraints.helix_clearance import HelixClearance
-from structdiff.constraints.per_sample import PerSample
+from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
-from structdiff.features.collate import collate
 from structdiff.features.condition import Condition
 from structdiff.features.crop import crop_spatial
 from structdiff.features.helices import PairsOfComplex, helix_bodies, predicted_pairs, with_helices
-from structdiff.features.schema import Features
 from structdiff.features.templates import Templates
-from structdiff.features.tokens import TokenTable, tokenise
+from structdiff.features.tokens import tokenise
 from structdiff.spec.chain import UNKNOWN_LETTER
 from structdiff.structure.base_pairs import base_letters
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.base_pairs import other_pairs
 from structdiff.training.batches import BatchConfig
 from structdiff.training.dataset import StructureSet
+from structdiff.training.held import HeldBatch, HeldExample, atom_places, centred
 
 #: How often nothing pairs, and how often the base pairs of the structure are drawn anew.
 _NO_PAIRS, _OTHER_PAIRS = 0.2, 0.5
 #: Nucleotides of an entry at most: energies of 300 take some 3 s.
 _MOST = 300
 _NUCLEIC = (ChainKind.DNA, ChainKind.RNA)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldExample:
-    """A crop whose helices are told and held, and what keeps them out of each other.
-
-    features: positions are the experiment's, those of the motif the ideal helices'. clearance: of the atoms of these
-    rows (token, slot).
-    """
-
-    features: Features
-    clearance: tuple[HelixClearance, ...]
-    rows: np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldBatch:
-    """Several examples padded together; clearances and rows as in the examples."""
-
-    features: Features
-    clearances: tuple[tuple[HelixClearance, ...], ...]
-    rows: tuple[np.ndarray, ...]
-
-    def constraint(self, samples: int) -> PerSample:
-        """What keeps the helices apart, of each example ``samples`` times in a row."""
-        slots = self.features.num_slots
-        atoms = [torch.from_numpy(rows[:, 0] * slots + rows[:, 1]) for rows in self.rows]
-        parts = [own for own in self.clearances for _ in range(samples)]
-        return PerSample(parts, [rows for rows in atoms for _ in range(samples)])
 
 
 class HeldHelices:
@@ -92,11 +62,7 @@ class HeldHelices:
             item = self._example(tokens, rng)
             if int(item.features.token.mask.sum()) >= 8:
                 items.append(item)
-        return HeldBatch(
-            features=collate([item.features for item in items]),
-            clearances=tuple(item.clearance for item in items),
-            rows=tuple(item.rows for item in items),
-        )
+        return HeldBatch.of(items)
 
     def _fits(self, index: int) -> bool:
         return self.structures.weight[index] > 0 and sum(map(len, _strands(self.structures.structure(index)))) <= _MOST
@@ -143,9 +109,9 @@ def held_example(structure: Structure, pairs: np.ndarray, max_tokens: int, rng: 
     Of each helix the atoms that the experiment saw are laid as in an ideal one.
     """
     nucleic = np.isin(structure.chains.kind[structure.residues.chain], _NUCLEIC)
-    centre = int(rng.choice(np.flatnonzero(nucleic & _centred(structure))))
+    centre = int(rng.choice(np.flatnonzero(nucleic & centred(structure))))
     crop = crop_spatial(structure, max_tokens, rng, centre)
-    crop = crop.select(_centred(crop)[crop.atoms.residue])
+    crop = crop.select(centred(crop)[crop.atoms.residue])
     own = PairsOfComplex(
         asked=np.zeros((0, 2), np.int64), predicted=_of_crop(pairs, structure, crop), letters=_letters(crop)
     )
@@ -165,14 +131,12 @@ def held_example(structure: Structure, pairs: np.ndarray, max_tokens: int, rng: 
     features = dataclasses.replace(features, condition=told.condition)
     visible = np.zeros(count, bool)
     visible[tokens.atoms[seen]] = True
-    return HeldExample(features=features, clearance=_clearance(crop, laid, own, visible), rows=_rows(tokens, seen))
-
-
-def _centred(structure: Structure) -> np.ndarray:
-    """Residues of which CA, or C1', or (of ligands) anything was seen."""
-    ligand = (structure.chains.kind == ChainKind.LIGAND)[structure.atom_chain]
-    seen = structure.atoms.resolved & (ligand | np.isin(structure.atoms.name, ("CA", "C1'")))
-    return np.bincount(structure.atoms.residue[seen], minlength=len(structure.residues)) > 0
+    return HeldExample(
+        features=features,
+        constraints=_clearance(crop, laid, own, visible),
+        rows=atom_places(tokens, seen),
+        wrong=torch.zeros(0, int(seen.sum()), 3),
+    )
 
 
 def _of_crop(pairs: np.ndarray, structure: Structure, crop: Structure) -> np.ndarray:
@@ -190,15 +154,10 @@ def _keys(structure: Structure) -> list[tuple[str, int]]:
 
 def _clearance(
     crop: Structure, laid: Templates, pairs: PairsOfComplex, visible: np.ndarray
-) -> tuple[HelixClearance, ...]:
-    """What keeps the helices of a crop apart: nothing where there are none; by rows of visible atoms."""
+) -> tuple[SamplingConstraint, ...]:
+    """What keeps the chains and helices of a crop apart, by rows of visible atoms."""
     shown = crop.select(visible)
     own = Templates(asked=(), positions=laid.positions[visible], group=laid.group[visible], fixed=laid.fixed[visible])
+    poses = ChainPoses(shown, np.where(own.fixed, own.group, 0), ())
     bodies = helix_bodies(own, shown, pairs)
-    return (HelixClearance(shown, bodies),) if bodies else ()
-
-
-def _rows(tokens: TokenTable, seen: np.ndarray) -> np.ndarray:
-    """Token and slot of each atom that is seen, in the order of the structure's atoms."""
-    places = np.argwhere(seen)
-    return places[np.argsort(tokens.atoms[seen], kind="stable")]
+    return (poses, HelixClearance(shown, bodies)) if bodies else (poses,)
