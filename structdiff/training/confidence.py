@@ -42,7 +42,7 @@ from structdiff.training.confidence_validation import (
 )
 from structdiff.training.dataset import StructureSet
 from structdiff.training.decoys import KINDS
-from structdiff.training.held_chains import HeldChains
+from structdiff.training.held_chains import HeldChains, has_interfaces
 from structdiff.training.held_helices import HeldHelices
 from structdiff.training.history import rounds_in_all
 from structdiff.training.tasks import TaskMix
@@ -212,8 +212,8 @@ class _Run:
             print("note: no structure has DNA or RNA; nothing is learned of them", flush=True)
         elif settings.held_helices:
             found["helices"] = (settings.held_helices, HeldHelices(structures, settings.batches, seed=self.seed))
-        if settings.held_chains and not structures.several_chains.any():
-            print("note: no structure has several chains; nothing is learned of complexes", flush=True)
+        if settings.held_chains and not has_interfaces(structures):
+            print("note: no structure has chains that touch; nothing is learned of complexes", flush=True)
         elif settings.held_chains:
             chains = HeldChains(structures, settings.chain_crops, seed=self.seed, wrong=settings.wrong_poses)
             found["chains"] = (settings.held_chains, chains)
@@ -293,6 +293,7 @@ class _Run:
             batches=self.settings.validation_batches,
             recommended=recommended_sampling(self.source),
             config=self.settings.validation_crops,
+            complexes=self.settings.chain_crops,
         )
         for name, values in figures.items():
             print(f"validation {name} " + " ".join(f"{key} {value:.3f}" for key, value in values.items()), flush=True)

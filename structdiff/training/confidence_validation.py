@@ -30,7 +30,7 @@ from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.confidence_examples import DrawnBatch, Source, draw_batch
 from structdiff.training.dataset import StructureSet
 from structdiff.training.decoys import KINDS
-from structdiff.training.held_chains import HeldChains
+from structdiff.training.held_chains import HeldChains, has_interfaces
 from structdiff.training.held_helices import HeldHelices
 from structdiff.training.tasks import TaskMix
 
@@ -174,7 +174,7 @@ def _judged_interfaces(
     network: StructureNetwork, structures: StructureSet, count: int, config: BatchConfig, sampling: SamplingConfig
 ) -> Iterator[tuple[float, float]]:
     """ipTM of complexes as the head has it, and as their errors have it."""
-    if not structures.several_chains.any():
+    if not has_interfaces(structures):
         return
     batches = HeldChains(structures, config, seed=_SEED, wrong=_SAMPLES)
     source = Source(samplings=(sampling,) * _SAMPLES, truth=True)

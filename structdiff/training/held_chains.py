@@ -55,9 +55,8 @@ class HeldChains:
 
     def __init__(self, structures: StructureSet, config: BatchConfig, *, seed: int, wrong: int = 0) -> None:
         self.structures, self.config, self.seed, self.wrong = structures, config, seed, wrong
-        fit = structures.several_chains & ~structures.nucleic & (structures.atoms_kind == "all")
-        self.weight = structures.weight * fit
-        if not self.weight.any():
+        self.weight = structures.weight * _may_touch(structures)
+        if not has_interfaces(structures):
             raise self._no_chains()
         self.weight /= self.weight.sum()
         self._interfaces: dict[int, list[Interface]] = {}
@@ -83,6 +82,16 @@ class HeldChains:
     def _no_chains(self) -> InputError:
         message = f"no structure of the {self.structures.split!r} split has chains that touch each other"
         return InputError(message, path=self.structures.path)
+
+
+def has_interfaces(structures: StructureSet) -> bool:
+    """Whether chains of any structure that may be drawn touch."""
+    rows = np.flatnonzero(_may_touch(structures) & (structures.weight > 0)).tolist()
+    return any(interfaces(structures.structure(row)) for row in rows)
+
+
+def _may_touch(structures: StructureSet) -> np.ndarray:
+    return structures.several_chains & ~structures.nucleic & (structures.atoms_kind == "all")
 
 
 def interfaces(structure: Structure) -> list[Interface]:

@@ -40,6 +40,7 @@ PREDICT = TaskMix(weights={"predict": 1.0}, nothing_told=1.0)
 QUICK = ConfidenceTraining(
     samplings=(SAMPLING,), reuse=2, pool=2, max_rounds=2, validation_batches=1,
     batches=BatchConfig(crops=((16, 2, 1.0),)), validation_crops=BatchConfig(crops=((16, 2, 1.0),)),
+    chain_crops=BatchConfig(crops=((48, 1, 1.0),)),
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.constraints.motif import MotifHold
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
@@ -66,7 +67,7 @@ def test_without_pairs_nothing_is_held(paired):
     structure, pairs = paired
     item = held_example(structure, pairs[:0], 64, np.random.default_rng(0))
     assert not bool(item.features.condition.structure_fixed.any())
-    assert item.clearance == ()
+    assert [type(each) for each in item.constraints] == [ChainPoses]
 
 
 def test_batches_depend_on_seed_and_number_alone(structures):
@@ -81,12 +82,16 @@ def test_batches_depend_on_seed_and_number_alone(structures):
 def test_what_keeps_helices_apart_sees_the_atoms_of_its_own_structure(structures):
     batch = HeldHelices(structures, CROPS, seed=3, natural=True).batch(1)
     seen = batch.constraint(1)
-    assert any(batch.clearances)
+    assert any(len(own) == 2 for own in batch.constraints)
     for row, (rows, mask) in enumerate(zip(seen.rows, batch.features.atom.mask, strict=True)):
         assert sorted(rows.tolist()) == torch.nonzero(mask)[:, 0].tolist()
-        for own in batch.clearances[row]:
-            elements = batch.features.atom.element[row, rows]
-            assert len(own.residue) == len(elements)
+        count = len(batch.features.atom.element[row, rows])
+        assert [len(each) for each in _rows_of(batch.constraints[row])] == [count] * len(batch.constraints[row])
+
+
+def _rows_of(constraints):
+    """What each constraint knows of its atoms, one row an atom."""
+    return [each.atoms.piece if isinstance(each, ChainPoses) else each.residue for each in constraints]
 
 
 def test_drawn_structures_hold_the_helices_and_are_compared_with_the_experiment(structures):
@@ -94,7 +99,7 @@ def test_drawn_structures_hold_the_helices_and_are_compared_with_the_experiment(
     network = StructureNetwork(tiny()).eval()
     batch = HeldHelices(structures, CROPS, seed=3, natural=True).batch(1)
     source = Source(samplings=(QUICK,), truth=True)
-    item = draw_batch(network, batch.features, source, seed=0, number=1, constraint=batch.constraint)
+    item = draw_batch(network, batch.features, source, seed=0, number=1, held=batch)
     drawn, true = item.positions[:, 0].flatten(1, 2), item.positions[:, 1].flatten(1, 2)
     assert torch.equal(true, batch.features.atom.positions)
     hold = MotifHold.from_features(batch.features)
