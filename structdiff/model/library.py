@@ -23,14 +23,17 @@ def weights_folders() -> dict[str, Path]:
     return folders
 
 
-def load_named_weights(name: str | Path, *, key: str = "weights") -> Weights:
-    """Weights by name or folder; raises InputError under key with the names at hand when there are none such."""
+def load_named_weights(name: str | Path, *, key: str = "weights", fresh_confidence: bool = False) -> Weights:
+    """Weights by name or folder (fresh_confidence: see ``load_weights``).
+
+    Raises InputError under key, with the names at hand, when there are none such.
+    """
     as_path(name, key, "a name, or the path of a folder")
     folders = weights_folders()
     if str(name) in folders:
-        return load_weights(folders[str(name)])
+        return load_weights(folders[str(name)], fresh_confidence=fresh_confidence)
     if Path(name).is_dir():
-        return load_weights(Path(name))
+        return load_weights(Path(name), fresh_confidence=fresh_confidence)
     raise InputError(
         "no such weights, neither by name nor as a folder", key=key, found=str(name),
         allowed=list(folders) or "none are installed", suggest_from=folders,

@@ -23,8 +23,9 @@ import torch
 from structdiff.configuration import to_dict
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
-from structdiff.model.checkpoint import Weights, is_half, load_weights, save_weights
+from structdiff.model.checkpoint import Weights, is_half, save_weights
 from structdiff.model.heads import ConfidenceHead
+from structdiff.model.library import load_named_weights
 from structdiff.model.network import StructureNetwork
 from structdiff.options import recommended_sampling
 from structdiff.structure.files import write_atomically
@@ -97,7 +98,7 @@ class ConfidenceTraining:
 
 
 def train_confidence(
-    weights: Path,
+    weights: str | Path,
     data: Path,
     out: Path,
     *,
@@ -114,7 +115,7 @@ def train_confidence(
     whose figures go into the new config.json under training.confidence.
 
     Args:
-        weights: folder to start from; not changed, unless it is ``out``.
+        weights: name or folder to start from; not changed, unless it is ``out``.
         data: folder of a StructureSet; its training split is learned from, its validation split is judged.
         out: folder of the new weights.
         max_minutes: wall-clock limit of this call; None where ``settings.max_rounds`` is the limit.
@@ -134,7 +135,7 @@ def train_confidence(
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    source = load_weights(Path(weights), fresh_confidence=fresh)
+    source = load_named_weights(weights, fresh_confidence=fresh)
     if not len(StructureSet(data, "val")):
         raise InputError("the set has no structures for validation, by which the head is judged", path=data)
     run = _Run(source, Path(data), Path(out), seed, settings)
@@ -316,7 +317,7 @@ class _Run:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Trains the confidence head from the command line."""
     parser = argparse.ArgumentParser(prog="python -m structdiff.training.confidence", description=__doc__)
-    parser.add_argument("weights", type=Path, help="weights folder to start from")
+    parser.add_argument("weights", help="name or folder of the weights to start from")
     parser.add_argument("data", type=Path, help="folder of the training set")
     parser.add_argument("out", type=Path, help="folder for the new weights")
     parser.add_argument("--max-minutes", type=float, default=10.0, help="wall-clock limit (default 10)")

@@ -20,8 +20,8 @@ from torch.nn import functional
 from structdiff.confidence.scores import expected_tm_terms, iptm_from_terms, plddt_from_logits
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import StructdiffError
-from structdiff.model.checkpoint import load_weights
 from structdiff.model.heads import NUM_ERROR_BINS
+from structdiff.model.library import load_named_weights
 from structdiff.model.network import StructureNetwork
 from structdiff.options import recommended_sampling
 from structdiff.structure.files import write_atomically
@@ -264,13 +264,13 @@ def _spearman(told: Sequence[float] | np.ndarray, true: Sequence[float] | np.nda
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judges the confidence head of a weights folder from the command line."""
     parser = argparse.ArgumentParser(prog="python -m structdiff.training.confidence_validation", description=__doc__)
-    parser.add_argument("weights", type=Path, help="weights folder")
+    parser.add_argument("weights", help="name or folder of the weights")
     parser.add_argument("data", type=Path, help="folder of the training set, whose validation split is taken")
     parser.add_argument("--batches", type=int, default=20, help="of about four structures each (default 20)")
     parser.add_argument("--json", type=Path, default=None, help="file for the figures")
     chosen = parser.parse_args(arguments)
     try:
-        weights = load_weights(chosen.weights)
+        weights = load_named_weights(chosen.weights)
         figures = validate_confidence(
             weights.network,
             well_resolved(chosen.data, "val"),
