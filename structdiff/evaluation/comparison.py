@@ -121,7 +121,9 @@ def _keys(structure: Structure, numbering: str) -> list[tuple[str, int, str, str
     residues, row = structure.residues, structure.atoms.residue
     number = residues.label_seq_id if numbering == "label" else residues.author_seq_id
     code = residues.insertion_code if numbering == "author" else np.full(len(residues), "")
-    columns = (structure.chains.name[structure.atom_chain], number[row], code[row], structure.atoms.name)
+    # Selenomethionine stands for methionine in crystals, and its selenium for the sulphur.
+    names = np.where((residues.name[row] == "MSE") & (structure.atoms.name == "SE"), "SD", structure.atoms.name)
+    columns = (structure.chains.name[structure.atom_chain], number[row], code[row], names)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
