@@ -263,5 +263,5 @@ def _kept(placed: np.ndarray, reach: np.ndarray, polymer: _Pairing) -> np.ndarra
     for atom, distance in enumerate(reach.T):
         near = np.flatnonzero(distance <= _REACH)
         off = np.abs(np.linalg.norm(polymer.model[near] - placed[:, None], axis=-1) - distance[near])
-        kept[:, atom] = sum((off <= threshold).sum(-1) for threshold in _THRESHOLDS) / len(_THRESHOLDS)
+        kept[:, atom] = np.mean([off <= threshold for threshold in _THRESHOLDS], axis=0).sum(-1)
     return kept
