@@ -243,7 +243,8 @@ def _deviation(
     if number >= 3:
         moved[has] = superpose(points, goal, weights)[number:]
     # Of a ligand that lacks atoms, the naming with the most of them comes first.
-    squares = np.where(has[:, None], np.sum((moved[:, None] - target) ** 2, -1), _LACKING)
+    squares = np.sum((moved[:, None] - target) ** 2, -1)
+    squares[~has] = _LACKING
     squares[:, ~there] = 0
     if number < 3:
         squares[np.isnan(squares)] = 0
