@@ -39,9 +39,10 @@ def read_bundled_component(code: str) -> ComponentRecord | None:
     return None if packed is None else _unpack(packed)
 
 
-def bundled_codes() -> tuple[str, ...]:
-    """The codes of the components in the file."""
-    return tuple(_packed())
+@lru_cache(maxsize=1)
+def bundled_codes() -> frozenset[str]:
+    """The codes of the components in the file that have atoms: UNL, the unknown ligand, has none."""
+    return frozenset(code for code, packed in _packed().items() if packed["atom_names"])
 
 
 def write_bundled_components(codes: Iterable[str], path: str | Path) -> int:

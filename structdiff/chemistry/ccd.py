@@ -37,8 +37,8 @@ _ORDERS = {"SING": 1, "DOUB": 2, "TRIP": 3, "QUAD": 3, "AROM": 1, "DELO": 1, "PI
 
 
 def has_component(code: str) -> bool:
-    """Whether the dictionary holds a code."""
-    return code in _rows("chem_comp")
+    """Whether the dictionary holds a code and atoms of it: UNL, the unknown ligand, has none."""
+    return code in _rows("chem_comp_atom")
 
 
 def component_codes() -> tuple[str, ...]:

@@ -22,6 +22,9 @@ from structdiff.errors import InputError, nearest_match
 PEPTIDE, DNA, RNA, OTHER = "peptide", "dna", "rna", "other"
 AROMATIC = 4
 
+#: CCD codes that the wwPDB reserves for ligands which are not in the dictionary.
+FREE_CODES = ("LIG", "DRG", "INH", *(f"{number:02d}" for number in range(1, 100)))
+
 #: Atoms by which residues of polymers are linked.
 _LINKED = {PEPTIDE: ("N", "C"), DNA: ("P", "O3'"), RNA: ("P", "O3'"), OTHER: ()}
 #: Heavy atoms that they lose then, beside what the CCD says, and those that stay where it lets several of one atom go.
@@ -120,7 +123,7 @@ def component_from_sdf(path: str | Path, name: str, called: str = "") -> Compone
 
 
 def is_known(code: str, extra: Mapping[str, Component] | None = None) -> bool:
-    """Whether a code is in the CCD or in ``extra``."""
+    """Whether a code is in the CCD, with atoms, or in ``extra``."""
     return bool(extra and code in extra) or code in bundled_codes() or has_component(code)
 
 

@@ -7,6 +7,7 @@ the others go to the nearest of their own kind (as AlphaFold 3, section 4.2). Th
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -105,15 +106,20 @@ def _paired_residues(model: Structure, reference: Structure, own: int, true: int
     """Rows of residues that belong together: by place in the sequence, by author's number, or by alignment."""
     rows = [np.arange(*each.chain_residues(chain).indices(len(each.residues)))
             for each, chain in ((model, own), (reference, true))]  # fmt: skip
-    tables = (model.residues, reference.residues)
-    for key in ("label_seq_id", "author_seq_id"):
-        one, two = (getattr(table, key)[part] for table, part in zip(tables, rows, strict=True))
-        _, first, second = np.intersect1d(one, two, return_indices=True)
-        pairs = np.stack([rows[0][first], rows[1][second]], -1)
+    for columns in (("label_seq_id",), ("author_seq_id", "insertion_code")):
+        place = dict(_numbered(model, rows[0], columns))
+        shared = [(place[key], row) for key, row in _numbered(reference, rows[1], columns) if key in place]
+        pairs = np.array(shared, np.int64).reshape(-1, 2)
         if _alike(model, reference, pairs, min(map(len, rows)), strict=True):
             return pairs
     pairs = aligned_residues(model, reference, rows[0], rows[1])
     return pairs if _alike(model, reference, pairs, min(map(len, rows)), strict=False) else None
+
+
+def _numbered(structure: Structure, rows: np.ndarray, columns: tuple[str, ...]) -> Iterator[tuple[tuple, int]]:
+    """What residues are called by these columns of their table, and their rows."""
+    values = (getattr(structure.residues, column)[rows].tolist() for column in columns)
+    return zip(zip(*values, strict=True), rows.tolist(), strict=True)
 
 
 def _alike(model: Structure, reference: Structure, pairs: np.ndarray, shorter: int, *, strict: bool) -> bool:

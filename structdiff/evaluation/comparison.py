@@ -10,7 +10,7 @@ import numpy as np
 from structdiff.errors import InputError
 from structdiff.evaluation.lddt import INCLUSION_RADIUS, lddt
 from structdiff.evaluation.superposition import rmsd
-from structdiff.evaluation.tm_score import gdt_ha, gdt_ts, tm_score
+from structdiff.evaluation.tm_score import gdt_ts_and_ha, tm_score
 from structdiff.structure.tables import ChainKind, Structure
 
 #: Atoms that chemistry cannot tell apart and files name by chance; each residue may exchange them all at once.
@@ -102,6 +102,7 @@ def compare(model: Structure, reference: Structure, *, numbering: Literal["label
     if found.sum() < 3:
         raise InputError("fewer than three residues of the model are in the reference")
     mobile, target = paired.positions[found], paired.reference[found]
+    ts, ha = gdt_ts_and_ha(mobile, target)
     per_residue = np.full(len(reference.residues), np.nan)
     per_residue[: len(whole.per_group)] = whole.per_group
     return Comparison(
@@ -110,8 +111,8 @@ def compare(model: Structure, reference: Structure, *, numbering: Literal["label
         lddt_interface=between.score,
         lddt_residue=per_residue,
         tm=tm_score(mobile, target, length=int(centre.sum())).score,
-        gdt_ts=gdt_ts(mobile, target),
-        gdt_ha=gdt_ha(mobile, target),
+        gdt_ts=ts,
+        gdt_ha=ha,
         rmsd_ca=rmsd(mobile, target),
         coverage=float(found.sum() / centre.sum()),
     )
@@ -121,7 +122,9 @@ def _keys(structure: Structure, numbering: str) -> list[tuple[str, int, str, str
     residues, row = structure.residues, structure.atoms.residue
     number = residues.label_seq_id if numbering == "label" else residues.author_seq_id
     code = residues.insertion_code if numbering == "author" else np.full(len(residues), "")
-    columns = (structure.chains.name[structure.atom_chain], number[row], code[row], structure.atoms.name)
+    # Selenomethionine stands for methionine in crystals, and its selenium for the sulphur.
+    names = np.where((residues.name[row] == "MSE") & (structure.atoms.name == "SE"), "SD", structure.atoms.name)
+    columns = (structure.chains.name[structure.atom_chain], number[row], code[row], names)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from structdiff.chemistry.elements import element_symbol
 from structdiff.evaluation.superposition import superpose
@@ -15,7 +18,8 @@ from structdiff.structure.tables import ChainKind, Structure
 _POCKET = 10.0  # Å about the true ligand, of CA and C1' that are superposed
 _REACH = 6.0  # Å, of lDDT-PLI
 _THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # Å
-_NAMINGS = 2000  # symmetric namings tried at most
+_NAMINGS = 2000  # symmetric namings tried at most, not counting the orders of equal ends
+_LACKING = 1e9  # Å², of an atom that the model lacks
 _SMALLEST = 4  # heavy atoms: ions and waters have no pose
 
 
@@ -85,7 +89,7 @@ def ligand_poses(
         for other, own in enumerate(own_ligands):
             namings = _namings(model, own, reference, true)
             if namings is not None:
-                found[row, other] = _pose(model, namings.own, reference, namings.true, polymer)
+                found[row, other] = _pose(model, namings, reference, polymer)
     assigned: dict[int, _Fit] = {}
     taken: set[int] = set()
     for row, other in sorted(found, key=lambda key: found[key].rmsd):
@@ -111,18 +115,32 @@ def _described(reference: Structure, true: np.ndarray, fit: _Fit | None) -> Liga
 
 
 def _ligands(structure: Structure) -> Iterator[np.ndarray]:
-    """Rows of the atoms, seen or not, of each ligand chain."""
-    for chain in np.flatnonzero(structure.chains.kind == ChainKind.LIGAND).tolist():
-        rows = np.flatnonzero(structure.atom_chain == chain)
+    """Rows of the atoms, seen or not, of each ligand: a chain, or several that are bonded to each other.
+
+    A glycan is one chain in mmCIF files, and one for each sugar in PDB files.
+    """
+    chain = structure.atom_chain
+    is_ligand = structure.chains.kind == ChainKind.LIGAND
+    ends = np.stack([chain[structure.bonds.atom_1], chain[structure.bonds.atom_2]])
+    one, other = ends[:, is_ligand[ends].all(0)]
+    number = len(structure.chains)
+    _, ligand = connected_components(coo_matrix((np.ones(len(one)), (one, other)), shape=(number, number)), False)
+    for first in np.unique(ligand[is_ligand]).tolist():
+        rows = np.flatnonzero(ligand[chain] == first)
         if structure.atoms.resolved[rows].sum() >= _SMALLEST:
             yield rows
 
 
 class _Namings(NamedTuple):
-    """Rows of the model's atoms (naming, atom), one naming for each symmetry, and of the true atoms they stand for."""
+    """Rows of the model's atoms (naming, atom), one naming for each symmetry, and of the true atoms they stand for.
+
+    ends: places of atoms that hang on one atom, such as the oxygens of a phosphate; every order of a group is as good,
+    and the namings have one of them.
+    """
 
     own: np.ndarray
     true: np.ndarray
+    ends: list[np.ndarray]
 
 
 def _namings(model: Structure, own: np.ndarray, reference: Structure, true: np.ndarray) -> _Namings | None:
@@ -134,15 +152,32 @@ def _namings(model: Structure, own: np.ndarray, reference: Structure, true: np.n
     for one, two in ((own, true), seen):
         if len(one) != len(two) or sorted(model.atoms.element[one]) != sorted(reference.atoms.element[two]):
             continue
-        own_graph, true_graph = _graph(model, one), _graph(reference, two)
-        matches = own_graph.GetSubstructMatches(true_graph, uniquify=False, maxMatches=_NAMINGS)
+        ends = _equal_ends(reference, two)
+        own_graph = _graph(model, one, _equal_ends(model, one))
+        matches = own_graph.GetSubstructMatches(_graph(reference, two, ends), uniquify=False, maxMatches=_NAMINGS)
         if matches:
-            return _Namings(one[np.array(matches)], two)
+            return _Namings(one[np.array(matches)], two, ends)
     return None
 
 
-def _graph(structure: Structure, rows: np.ndarray):  # noqa: ANN202 - an RDKit molecule, loaded late
-    """Elements and bonds, all single: bond orders differ between files and do not matter for who is who."""
+def _equal_ends(structure: Structure, rows: np.ndarray) -> list[np.ndarray]:
+    """Places among the rows of atoms with one bond, grouped by element and the atom that they hang on."""
+    one, other = structure.bonds.atom_1, structure.bonds.atom_2
+    inside = np.isin(one, rows) & np.isin(other, rows)
+    one, other = np.concatenate([one[inside], other[inside]]), np.concatenate([other[inside], one[inside]])
+    groups: dict[tuple[int, int], list[int]] = {}
+    for place, row in enumerate(rows.tolist()):
+        partners = other[one == row].tolist()
+        if len(partners) == 1:
+            groups.setdefault((partners[0], int(structure.atoms.element[row])), []).append(place)
+    return [np.array(group) for group in groups.values() if len(group) > 1]
+
+
+def _graph(structure: Structure, rows: np.ndarray, ends: list[np.ndarray]):  # noqa: ANN202 - an RDKit molecule, loaded late
+    """Elements and bonds, all single: bond orders differ between files and do not matter for who is who.
+
+    Equal ends are told apart as isotopes: their orders are too many to be listed (46656 in inositol hexaphosphate).
+    """
     from rdkit import Chem
 
     molecule = Chem.RWMol()
@@ -154,47 +189,80 @@ def _graph(structure: Structure, rows: np.ndarray):  # noqa: ANN202 - an RDKit m
     for one, two in zip(structure.bonds.atom_1.tolist(), structure.bonds.atom_2.tolist(), strict=True):
         if one in place and two in place:
             molecule.AddBond(place[one], place[two], Chem.BondType.SINGLE)
+    for group in ends:
+        for number, end in enumerate(group.tolist(), 1):
+            molecule.GetAtomWithIdx(end).SetIsotope(number)
     return molecule.GetMol()
 
 
-def _pose(model: Structure, namings: np.ndarray, reference: Structure, true: np.ndarray, polymer: _Pairing) -> _Fit:
+def _pose(model: Structure, namings: _Namings, reference: Structure, polymer: _Pairing) -> _Fit:
     """Lowest RMSD (Å) and highest lDDT-PLI over the namings of a ligand, by the atoms seen in the reference."""
-    there = reference.atoms.resolved[true]
-    namings, true = namings[:, there], true[there]
-    target = reference.atoms.positions[true].astype(np.float64)
-    placed = np.where(model.atoms.resolved[:, None], model.atoms.positions.astype(np.float64), np.nan)[namings]
-    most = int(np.isfinite(placed).all(-1).sum(-1).max())
+    there = reference.atoms.resolved[namings.true]
+    target = reference.atoms.positions[namings.true].astype(np.float64)
+    own, atom = np.unique(namings.own, return_inverse=True)
+    numbered = namings._replace(own=atom.reshape(namings.own.shape))
+    placed = np.where(model.atoms.resolved[own, None], model.atoms.positions[own].astype(np.float64), np.nan)
     reach = np.linalg.norm(polymer.reference[:, None] - target, axis=-1)
-    near, atom = np.nonzero(reach <= _REACH)
-    kept = [_kept(polymer.model[near], each[atom], reach[near, atom]) for each in placed] if len(near) else []
-    return _Fit(rmsd=_deviation(placed, target, reach, polymer), lddt_pli=max(kept, default=float("nan")), atoms=most)
+    reach[:, ~there] = np.inf
+    kept = _kept(placed, reach, polymer)
+    near = int((reach <= _REACH).sum())
+    rmsd, most = _deviation(placed, target, there, reach, numbered, polymer)
+    best = _assigned(kept, numbered, maximize=True).sum(-1).max() / near if near else float("nan")
+    return _Fit(rmsd=rmsd, lddt_pli=float(best), atoms=most)
 
 
-def _deviation(placed: np.ndarray, target: np.ndarray, reach: np.ndarray, polymer: _Pairing) -> float:
-    """RMSD (Å) of the naming that agrees best, by the atoms that the model has; NaN where nothing can be superposed.
+def _assigned(table: np.ndarray, namings: _Namings, *, maximize: bool = False) -> np.ndarray:
+    """What a table (own atom, true atom) says of the atoms (naming, atom), equal ends in their best order."""
+    chosen = table[namings.own, np.arange(len(namings.true))]
+    for group in namings.ends:
+        for row, own in enumerate(namings.own[:, group]):
+            part = table[np.ix_(own, group)]
+            first, second = linear_sum_assignment(part, maximize=maximize)
+            chosen[row, group[second]] = part[first, second]
+    return chosen
 
-    placed (naming, atom, 3): NaN for atoms that the model lacks. reach (polymer atom, atom): true distances.
+
+def _deviation(
+    placed: np.ndarray, target: np.ndarray, there: np.ndarray, reach: np.ndarray, namings: _Namings, polymer: _Pairing
+) -> tuple[float, int]:
+    """RMSD (Å) of the naming that agrees best by the atoms that both have, and their number; NaN where nothing can be
+    superposed.
+
+    placed (own atom, 3): NaN for atoms that the model lacks. target (true atom, 3) and which of them were seen. reach
+    (polymer atom, true atom): true distances.
     """
+    has = np.isfinite(placed).all(-1)
     pocket = polymer.centre & (reach.min(1) <= _POCKET)
     if pocket.sum() < 3:
         pocket = polymer.centre
     number = int(pocket.sum())
-    if number < 3:
-        return float("nan")
-    flat = placed.reshape(-1, 3)
-    has = np.isfinite(flat).all(-1)
-    points = np.concatenate([polymer.model[pocket], flat[has]])
+    points = np.concatenate([polymer.model[pocket], placed[has]])
     goal = np.concatenate([polymer.reference[pocket], np.zeros((int(has.sum()), 3))])
     weights = np.r_[np.ones(number), np.zeros(int(has.sum()))]
-    moved = np.full_like(flat, np.nan)
-    moved[has] = superpose(points, goal, weights)[number:]
-    squares = np.sum((moved.reshape(placed.shape) - target) ** 2, -1)
+    moved = np.full_like(placed, np.nan)
+    if number >= 3:
+        moved[has] = superpose(points, goal, weights)[number:]
     # Of a ligand that lacks atoms, the naming with the most of them comes first.
-    found = np.isfinite(squares).sum(-1)
-    return float(np.sqrt(np.min(np.nanmean(squares[found == found.max()], -1))))
+    squares = np.sum((moved[:, None] - target) ** 2, -1)
+    squares[~has] = _LACKING
+    squares[:, ~there] = 0
+    if number < 3:
+        squares[np.isnan(squares)] = 0
+    chosen = _assigned(squares, namings)[:, there]
+    found = (chosen < _LACKING).sum(-1)
+    best = chosen[found == found.max()]
+    total = np.where(best < _LACKING, best, 0).sum(-1).min()
+    most = int(found.max())
+    return (float(np.sqrt(total / most)) if number >= 3 and most else float("nan")), most
 
 
-def _kept(polymer: np.ndarray, ligand: np.ndarray, true_distance: np.ndarray) -> float:
-    """Share of distances kept; those to atoms that the model lacks (NaN) are not."""
-    off = np.abs(np.linalg.norm(polymer - ligand, axis=-1) - true_distance)
-    return float(np.mean([off <= threshold for threshold in _THRESHOLDS]))
+def _kept(placed: np.ndarray, reach: np.ndarray, polymer: _Pairing) -> np.ndarray:
+    """Number of true distances to near atoms of the polymer that are kept, were an atom of the model the true one:
+    (own atom, true atom). Those to atoms that the model lacks (NaN) are not.
+    """
+    kept = np.zeros((len(placed), reach.shape[1]))
+    for atom, distance in enumerate(reach.T):
+        near = np.flatnonzero(distance <= _REACH)
+        off = np.abs(np.linalg.norm(polymer.model[near] - placed[:, None], axis=-1) - distance[near])
+        kept[:, atom] = np.mean([off <= threshold for threshold in _THRESHOLDS], axis=0).sum(-1)
+    return kept

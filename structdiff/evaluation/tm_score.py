@@ -59,13 +59,14 @@ def gdt(mobile: np.ndarray, target: np.ndarray, *, cutoffs: tuple[float, ...] = 
 
     Every cutoff has its own best superposition; the default is GDT_TS. In [0, 1].
     """
-    mobile, target = np.asarray(mobile, np.float64), np.asarray(target, np.float64)
-    superpose(mobile, target)
-    shares = []
-    for cutoff in cutoffs:
-        found = _superpositions(mobile, target, (max(cutoff, 1.5), cutoff))
-        shares.append(max(float(np.max(np.mean(distance <= cutoff, -1))) for _, distance in found))
-    return float(np.mean(shares))
+    return float(np.mean(list(_shares(mobile, target, cutoffs).values())))
+
+
+def gdt_ts_and_ha(mobile: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """GDT_TS and GDT_HA of paired CA positions (residue, 3), in [0, 1]: three of their cutoffs are the same."""
+    shares = _shares(mobile, target, (*GDT_HA_CUTOFFS, *GDT_TS_CUTOFFS))
+    ts, ha = (np.mean([shares[cutoff] for cutoff in cutoffs]) for cutoffs in (GDT_TS_CUTOFFS, GDT_HA_CUTOFFS))
+    return float(ts), float(ha)
 
 
 def gdt_ts(mobile: np.ndarray, target: np.ndarray) -> float:
@@ -78,12 +79,24 @@ def gdt_ha(mobile: np.ndarray, target: np.ndarray) -> float:
     return gdt(mobile, target, cutoffs=GDT_HA_CUTOFFS)
 
 
+def _shares(mobile: np.ndarray, target: np.ndarray, cutoffs: tuple[float, ...]) -> dict[float, float]:
+    """The largest share of residues within each of some cutoffs (Å)."""
+    mobile, target = np.asarray(mobile, np.float64), np.asarray(target, np.float64)
+    superpose(mobile, target)  # refuses what cannot be paired
+    found = {cutoff: _superpositions(mobile, target, (max(cutoff, 1.5), cutoff)) for cutoff in dict.fromkeys(cutoffs)}
+    return {
+        cutoff: max(float(np.max(np.mean(distance <= cutoff, -1))) for _, distance in tries)
+        for cutoff, tries in found.items()
+    }
+
+
 def _superpositions(mobile: np.ndarray, target: np.ndarray, reach: tuple[float, float]):  # noqa: ANN202 - generator
     """All superpositions tried, in batches: moved positions (try, residue, 3) and their distances (try, residue).
 
     reach: cutoffs (Å) that select residues for the first repeat and for the later ones.
     """
     starts = _fragments(len(mobile))
+    tried: set[bytes] = set()
     for first in range(0, len(starts), _BATCH):
         selected = starts[first : first + _BATCH]
         for iteration in range(_ITERATIONS + 1):
@@ -91,10 +104,9 @@ def _superpositions(mobile: np.ndarray, target: np.ndarray, reach: tuple[float, 
             distance = np.linalg.norm(moved - target, axis=-1)
             yield moved, distance
             again = _near(distance, reach[0] if iteration == 0 else reach[1])
-            changed = (again != selected).any(-1)
-            if not changed.any():
+            selected = _untried(again[(again != selected).any(-1)], tried)
+            if not len(selected):
                 break
-            selected = again[changed]
 
 
 def _fragments(count: int) -> np.ndarray:
@@ -110,6 +122,19 @@ def _fragments(count: int) -> np.ndarray:
         if size == smallest:
             return np.array(rows)
         size = max(size // 2, smallest)
+
+
+def _untried(selections: np.ndarray, tried: set[bytes]) -> np.ndarray:
+    """The selections (try, residue) from which nothing was superposed yet; they then count as tried.
+
+    From many starts the same residues are found, and from there on everything repeats.
+    """
+    new = []
+    for row, key in enumerate(np.packbits(selections, axis=-1)):
+        if (text := key.tobytes()) not in tried:
+            tried.add(text)
+            new.append(row)
+    return selections[new]
 
 
 def _near(distance: np.ndarray, cutoff: float) -> np.ndarray:

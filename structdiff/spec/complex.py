@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from structdiff.chemistry.components import FREE_CODES
 from structdiff.errors import InputError
 from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.chain import LETTERS, ChainSpec, atom_names
 from structdiff.spec.file_name import check_file_name
-
-#: CCD codes that the wwPDB reserves for ligands which are not in the dictionary.
-LIGAND_NAMES = ("LIG", "DRG", "INH", *(f"{number:02d}" for number in range(1, 100)))
 
 _NEAREST = 1.0  # Å; no bond between heavy atoms is shorter
 _FARTHEST = 30.0  # Å; what networks are told of contacts ends there
@@ -179,7 +177,7 @@ class ComplexSpec:
             return chain.ccd
         own = list(dict.fromkeys((each.smiles, each.sdf) for each in self.chains if each.smiles or each.sdf))
         taken = {code for each in self.chains for code in each.ccd}
-        free = [code for code in LIGAND_NAMES if code not in taken]
+        free = [code for code in FREE_CODES if code not in taken]
         place = own.index((chain.smiles, chain.sdf))
         if place >= len(free):
             raise InputError("too many different ligands without a CCD code", found=len(own), allowed=str(len(free)))

@@ -30,7 +30,8 @@ def read_structure(
     model: its number in the file; the first there is if None. assembly: the id of a biological assembly, whose further
     copies of a chain get chain ids that are free; the asymmetric unit if None. Hydrogens are dropped, waters too unless
     kept. Missing residues and atoms are there with ``resolved`` False. Of alternate locations the one of the highest
-    occupancy is taken, by residue. Raises InputError, naming the file, where it is missing, damaged, empty, or lacks
+    occupancy is taken, by residue. Of several molecules of one code those after the first get codes that are free for
+    ligands. Raises InputError, naming the file, where it is missing, damaged, empty, or lacks
     the model or assembly.
     """
     from structdiff.structure.assembly import build_assembly

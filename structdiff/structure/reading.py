@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 import gemmi
 import numpy as np
 
-from structdiff.chemistry.components import OTHER, Component, component, is_known
+from structdiff.chemistry.components import Component, component, is_known
 from structdiff.errors import InputError
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure, chain_letters
-from structdiff.structure.observed_components import ObservedAtom, observed_component
+from structdiff.structure.file_components import chosen_atoms, unknown_components
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
 BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
-_DICTIONARY_BOND = 2.6  # Å; a ligand with a fifth of its dictionary bonds longer is another molecule of that code
 _RING_CLOSURE = 1.65  # Å; the two ends of a chain nearer than this are bonded
 _POLYMERS = {
     gemmi.PolymerType.PeptideL: ChainKind.PROTEIN,
@@ -70,7 +69,7 @@ def structure_of(parsed: ParsedFile, *, model: int | None, keep_waters: bool) ->
         raise InputError("no atoms in this file")
     if len({residues[0].subchain for _, residues in groups}) < len(groups):
         parsed = dataclasses.replace(parsed, labelled=False)
-    components = _unknown_components(parsed.structure, groups, parsed.components) | parsed.components
+    components = unknown_components(parsed.structure, groups, parsed.components) | parsed.components
     chains = [_chain(parsed, row, auth, residues) for row, (auth, residues) in enumerate(groups)]
     chains = [_closed(chain) for chain in chains]
     structure = build_structure(
@@ -276,64 +275,6 @@ def _conect_bonds(
     return bonds
 
 
-def _unknown_components(
-    structure: gemmi.Structure, groups: list[tuple[str, list[gemmi.Residue]]], defined: Mapping[str, Component]
-) -> dict[str, Component]:
-    """Components for codes that the dictionary does not hold, or holds as another molecule, from the file's atoms."""
-    instances: dict[str, list[gemmi.Residue]] = defaultdict(list)
-    for _, residues in groups:
-        for residue in residues:
-            instances[residue.name].append(residue)
-    unknown = {}
-    for code, residues in instances.items():
-        if code not in defined and (not is_known(code) or not _matches_dictionary(code, residues[0])):
-            fullest = max(residues, key=len)
-            atoms = [
-                ObservedAtom(
-                    atom.name,
-                    atom.element.atomic_number,
-                    atom.charge,
-                    (atom.pos.x, atom.pos.y, atom.pos.z),
-                    atom.serial,
-                )
-                for atom in _chosen_atoms(fullest)
-            ]
-            unknown[code] = observed_component(code, atoms, structure.conect_map or {})
-    return unknown
-
-
-def _point(atom: gemmi.Atom) -> tuple[float, float, float]:
-    return atom.pos.x, atom.pos.y, atom.pos.z
-
-
-def _matches_dictionary(code: str, residue: gemmi.Residue) -> bool:
-    try:
-        whole = component(code)
-    except InputError:
-        return False
-    names = set(whole.atom_names.tolist())
-    seen = {atom.name: np.array(_point(atom)) for atom in _chosen_atoms(residue)}
-    if whole.kind != OTHER:
-        return 2 * len(seen.keys() & names) >= len(seen)
-    ends = [(str(whole.atom_names[i]), str(whole.atom_names[j])) for i, j in whole.bonds.tolist()]
-    lengths = [float(np.linalg.norm(seen[a] - seen[b])) for a, b in ends if a in seen and b in seen]
-    return seen.keys() <= names and sum(length > _DICTIONARY_BOND for length in lengths) <= 0.2 * len(lengths)
-
-
-def _chosen_atoms(residue: gemmi.Residue) -> list[gemmi.Atom]:
-    """The atoms of one conformation of a residue: the alternate location of the highest occupancy, or the first."""
-    totals: dict[str, list[float]] = defaultdict(list)
-    for atom in residue:
-        if atom.altloc != "\0":
-            totals[atom.altloc].append(atom.occ)
-    best = max(totals, key=lambda letter: sum(totals[letter]) / len(totals[letter]), default="\0")
-    chosen: dict[str, gemmi.Atom] = {}
-    for atom in residue:
-        if atom.altloc in ("\0", best):
-            chosen.setdefault(atom.name, atom)
-    return list(chosen.values())
-
-
 def _place(structure: Structure, chains: list[_Chain]) -> Structure:
     """The structure with the file's atoms at their positions."""
     rows, values, kept = [], [], structure.atoms
@@ -343,7 +284,7 @@ def _place(structure: Structure, chains: list[_Chain]) -> Structure:
         for place, residue in chain.residues.items():
             start, stop = starts[first + place], starts[first + place + 1]
             row_of = {name: row for row, name in enumerate(names[start:stop], start)}
-            for atom in _chosen_atoms(residue):
+            for atom in chosen_atoms(residue):
                 row = row_of.get(atom.name)
                 if row is not None:
                     rows.append(row)

@@ -19,7 +19,7 @@ from structdiff.evaluation.measures import ligand_values
 from structdiff.evaluation.posebusters import checks_passed, molecule_of
 from structdiff.evaluation.subject import Given, Subject
 from structdiff.structure.build import ChainSequence, build_structure
-from structdiff.structure.files import read_structure
+from structdiff.structure.files import read_structure, write_structure
 from structdiff.structure.tables import ChainKind
 
 
@@ -69,6 +69,20 @@ def test_residues_are_paired_by_alignment_where_numbers_differ(ubiquitin):
     found = accuracy(cut, ubiquitin)
     assert found["coverage"] == pytest.approx((len(residues) - 10) / len(residues), abs=1e-6)
     assert found["rmsd_ca"] < 1e-5
+
+
+def test_residues_of_insertion_codes_are_paired(ubiquitin):
+    """Residues 20 to 24 are 20, 20A ... 20D in both files, and one of them lacks the first three residues."""
+    number, code = ubiquitin.residues.author_seq_id.copy(), ubiquitin.residues.insertion_code.copy()
+    number[19:24], code[19:24] = 20, ["", "A", "B", "C", "D"]
+    whole = dataclasses.replace(ubiquitin, residues=dataclasses.replace(
+        ubiquitin.residues, author_seq_id=number, insertion_code=code))  # fmt: skip
+    cut = whole.select(whole.atoms.residue >= 3)
+    cut = dataclasses.replace(cut, residues=dataclasses.replace(
+        cut.residues, label_seq_id=np.arange(1, len(cut.residues) + 1, dtype=np.int32)))  # fmt: skip
+    (pair,) = match_chains(cut, whole)
+    np.testing.assert_array_equal(pair.residues[:, 1], np.arange(3, len(whole.residues)))
+    assert accuracy(whole, cut)["coverage"] == 1
 
 
 def test_another_protein_is_refused(ubiquitin, crambin):
@@ -198,6 +212,41 @@ def test_of_two_equal_ligands_the_nearest_stands_for_the_true_one_though_it_lack
 def pose(name, rmsd):
     return LigandPose(name=name, chain="A", number=1, atoms=5, atoms_found=5 * np.isfinite(rmsd), rmsd=rmsd,
                       lddt_pli=1.0, is_additive=name in ADDITIVES)  # fmt: skip
+
+
+def in_place_of(structure, taken):
+    """The structure with each atom where another of its atoms is."""
+    return structure.with_positions(structure.atoms.positions[taken], resolved=structure.atoms.resolved)
+
+
+def test_phosphates_may_have_their_oxygens_in_any_order(generator):
+    """Of inositol hexaphosphate there are 559872 namings: 12 of the ring, 6 orders of each phosphate's oxygens."""
+    chains = [ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("GLY",) * 6),
+              ChainSequence(name="L", kind=ChainKind.LIGAND, residues=("IHP",))]  # fmt: skip
+    structure = build_structure(chains)
+    true = structure.with_positions(generator.normal(size=(len(structure.atoms), 3)) * 4)
+    ligand = true.atom_chain == 1
+    taken = np.arange(len(ligand))
+    for number in "123456":
+        ends = np.flatnonzero(ligand & np.isin(true.atoms.name, [f"O{place}{number}" for place in "234"]))
+        taken[ends] = np.roll(ends, 1 + int(number) % 2)
+    found = accuracy(in_place_of(true, taken), true)
+    assert found["ligand_rmsd"] == pytest.approx(0, abs=1e-4)
+    assert found["lddt_pli"] == 1
+    lost = np.isin(np.arange(len(ligand)), np.flatnonzero(ligand & (true.atoms.name == "O21")))
+    lacking = accuracy(without(in_place_of(true, taken), lost), true)
+    assert lacking["ligand_rmsd"] == pytest.approx(0, abs=1e-4)
+    assert lacking["lddt_pli"] < 1
+
+
+def test_a_glycan_is_one_ligand_whether_its_sugars_are_chains_or_not(tmp_path):
+    glycan = read_structure("tests/data/1gya_1_model.cif.gz")
+    as_pdb = read_structure(write_structure(glycan, tmp_path / "glycan.pdb"))
+    assert (as_pdb.chains.kind == ChainKind.LIGAND).sum() == 9
+    for model, reference in ((as_pdb, glycan), (glycan, as_pdb)):
+        found = accuracy(model, reference)
+        assert found["ligands_found"] == found["lddt_pli"] == 1
+        assert found["ligand_rmsd"] == pytest.approx(0, abs=1e-3)
 
 
 def test_what_a_crystal_was_grown_in_is_not_averaged():

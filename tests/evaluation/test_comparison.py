@@ -3,6 +3,8 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.evaluation.comparison import compare, pair_atoms
+from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.tables import ChainKind
 
 
 def test_a_structure_is_like_itself(coiled_coil):
@@ -32,6 +34,16 @@ def test_names_that_chance_gave_do_not_count(ubiquitin):
     positions = ubiquitin.atoms.positions.copy()
     positions[leucine], positions[leucine + 1] = positions[leucine + 1], positions[leucine].copy()
     assert compare(ubiquitin.with_positions(positions), ubiquitin).lddt < 1  # these two do differ
+
+
+def test_selenium_stands_for_the_sulphur_of_methionine(generator):
+    sequences = [("GLY", "ALA", code, "SER", "LEU") for code in ("MSE", "MET")]
+    crystal, model = (
+        build_structure([ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=each)]) for each in sequences
+    )
+    positions = generator.normal(size=(len(model.atoms), 3)) * 4
+    crystal, model = crystal.with_positions(positions), model.with_positions(positions)
+    assert compare(model, crystal).lddt == compare(crystal, model).lddt == 1
 
 
 def test_part_of_a_model_is_paired_by_number(ubiquitin):

@@ -1,5 +1,7 @@
 """Scores against independent implementations: biotite's lDDT and TM-score, tmtools (TM-align)."""
 
+import sys
+
 import biotite.structure as struc
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from structdiff.errors import InputError
 from structdiff.evaluation.lddt import lddt
 from structdiff.evaluation.superposition import rmsd, superpose
-from structdiff.evaluation.tm_score import gdt_ha, gdt_ts, tm_d0, tm_score
+from structdiff.evaluation.tm_score import gdt, gdt_ha, gdt_ts, gdt_ts_and_ha, tm_d0, tm_score
 
 
 def bent(ca, degrees, start):
@@ -139,6 +141,28 @@ def test_gdt_counts_each_cutoff_by_itself(ca):
     in_place, at_best = np.mean([72, 73, 74, 75]) / 76, 75 / 76
     assert in_place <= gdt_ts(moved, ca) < at_best
     assert np.mean([72, 72, 73, 74]) / 76 <= gdt_ha(moved, ca) < gdt_ts(moved, ca)
+
+
+def test_gdt_ts_and_ha_together_are_what_they_are_apart(ca, generator):
+    moved = ca + generator.normal(size=ca.shape)
+    assert gdt_ts_and_ha(moved, ca) == (gdt_ts(moved, ca), gdt_ha(moved, ca))
+
+
+def test_no_selection_is_superposed_twice(ca, generator, monkeypatch):
+    """From many starts the same residues are found: a large complex took minutes."""
+    module = sys.modules["structdiff.evaluation.tm_score"]
+    tried = []
+
+    def counted(mobile, target, weights=None):
+        tried.extend([] if weights is None else [row.tobytes() for row in weights])
+        return superpose(mobile, target, weights)
+
+    monkeypatch.setattr(module, "superpose", counted)
+    gdt(ca + 0.2 * generator.normal(size=ca.shape), ca, cutoffs=(4.0,))
+    starts = {row.tobytes() for row in module._fragments(len(ca))}
+    found = [row for row in tried if row not in starts]
+    assert len(found) == len(set(found))
+    assert len(tried) < 2 * len(starts)
 
 
 def test_unpaired_positions_are_refused(ca):

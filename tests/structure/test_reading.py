@@ -271,6 +271,47 @@ def test_code_that_means_another_molecule_in_the_dictionary(tmp_path):
     assert len(structure.bonds) == 1
 
 
+def test_two_molecules_of_one_code_are_both_whole(tmp_path):
+    """Programs call every ligand LIG: the second molecule gets the next code that is free, also where it is linked."""
+    lines = [
+        "LINK         CB  SER A   9                 C1  LIG M   1     1555   1555  1.50",
+        "ATOM      1  CB  SER A   9       0.000   1.500   5.000  1.00 10.00           C",
+        "HETATM    2  C1  LIG L   1       0.000   0.000   0.000  1.00 10.00           C",
+        "HETATM    3  C2  LIG L   1       1.530   0.000   0.000  1.00 10.00           C",
+        "HETATM    4  O1  LIG L   1       2.100   1.300   0.000  1.00 10.00           O",
+        "HETATM    5  C1  LIG M   1       0.000   0.000   5.000  1.00 10.00           C",
+        "HETATM    6  N9  LIG M   1       1.470   0.000   5.000  1.00 10.00           N",
+        "HETATM    7  C1  LIG N   1       0.000   0.000   9.000  1.00 10.00           C",
+        "HETATM    8  C2  LIG N   1       1.530   0.000   9.000  1.00 10.00           C",
+    ]
+    path = tmp_path / "ligands.pdb"
+    path.write_text("\n".join(lines) + "\nEND\n")
+    structure = read_structure(path)
+    assert structure.residues.name.tolist() == ["SER", "LIG", "DRG", "LIG"]
+    ligand = structure.residues.name[structure.atoms.residue] != "SER"
+    seen = structure.atoms.resolved & ligand
+    assert structure.atoms.name[seen].tolist() == ["C1", "C2", "O1", "C1", "N9", "C1", "C2"]
+    bonds = {(one[4], other[4]) for one, other, _ in named_bonds(structure)}
+    assert {("C1", "N9"), ("CB", "C1")} <= bonds | {(b, a) for a, b in bonds}
+
+
+def test_one_code_for_molecules_of_the_same_atom_names(tmp_path):
+    lines = [
+        "HETATM    1  C1  UNL L   1       0.000   0.000   0.000  1.00 10.00           C",
+        "HETATM    2  C2  UNL L   1       1.530   0.000   0.000  1.00 10.00           C",
+        "HETATM    3  C3  UNL L   1       2.100   1.300   0.000  1.00 10.00           C",
+        "HETATM    4  O1  UNL L   1       3.500   1.300   0.000  1.00 10.00           O",
+        "HETATM    5  C1  UNL M   1       0.000   0.000   5.000  1.00 10.00           C",
+        "HETATM    6  O1  UNL M   1       1.430   0.000   5.000  1.00 10.00           O",
+        "HETATM    7  C2  UNL M   1       2.100   1.300   5.000  1.00 10.00           C",
+        "HETATM    8  C3  UNL M   1       3.500   1.300   5.000  1.00 10.00           C",
+    ]
+    path = tmp_path / "isomers.pdb"
+    path.write_text("\n".join(lines) + "\nEND\n")
+    bonds = sorted((one[4], other[4]) for one, other, _ in named_bonds(read_structure(path)))
+    assert bonds == [("C1", "C2"), ("C1", "O1"), ("C2", "C3"), ("C2", "C3"), ("C2", "O1"), ("C3", "O1")]
+
+
 def test_names_of_force_fields_and_old_files(tmp_path):
     lines = [
         "ATOM      1  N   HIE A   1       0.000   0.000   0.000  1.00 10.00           N",
