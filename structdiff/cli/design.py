@@ -107,9 +107,8 @@ def design(
     if dry_run:
         planned = plan_run(spec, given)  # an option that the run would refuse is refused here
         _draw(spec)
-        print(
-            estimated(planned.campaign, planned.weights, planned.numbers), "nothing was computed or written", sep="\n"
-        )
+        print(estimated(planned.campaign, planned.weights, planned.numbers))
+        print("nothing was computed or written")
         caution(planned.campaign, quiet=given["quiet"])
         return 0
     return run_design(spec, out, given, overwrite=overwrite)
