@@ -85,7 +85,7 @@ def design(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the designs.")] = Path("designs"),
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Draw the layout that was understood, say what it will need, and compute nothing.")
+        bool, typer.Option("--dry-run", help="Draw the layout that was understood, say what it needs, compute nothing.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace designs of another run in the same folder.")
