@@ -124,6 +124,14 @@ def is_known(code: str, extra: Mapping[str, Component] | None = None) -> bool:
     return bool(extra and code in extra) or code in bundled_codes() or has_component(code)
 
 
+def has_atoms(code: str) -> bool:
+    """Whether a code is in the CCD with atoms: that of an unknown ligand, UNL, has none."""
+    try:
+        return is_known(code) and len(component(code)) > 0
+    except InputError:
+        return False
+
+
 def take_atoms(whole: Component, keep: np.ndarray) -> Component:
     """The component with only the atoms of a boolean mask; bonds are re-indexed."""
     new_row = np.cumsum(keep) - 1

@@ -7,7 +7,7 @@ from collections import Counter
 import gemmi
 import numpy as np
 
-from structdiff.chemistry.components import AROMATIC, Component, component, is_known, kind_of_type
+from structdiff.chemistry.components import AROMATIC, Component, component, has_atoms, kind_of_type
 from structdiff.chemistry.elements import atomic_number
 from structdiff.errors import InputError
 from structdiff.structure.reading import ParsedFile
@@ -171,7 +171,7 @@ def _defined_components(block: gemmi.cif.Block) -> dict[str, Component]:
     smiles = {row.str(0): row.str(1) for row in block.find("_pdbx_chem_comp_descriptor.", ["comp_id", "descriptor"])}
     defined = {}
     for code, rows in atoms.items():
-        if is_known(code) and {row[1] for row in rows} == set(component(code).atom_names.tolist()):
+        if has_atoms(code) and {row[1] for row in rows} == set(component(code).atom_names.tolist()):
             defined[code] = component(code)
         else:
             named = types.get(code, ("", ""))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import gemmi
 import numpy as np
 
-from structdiff.chemistry.components import OTHER, Component, component, is_known
+from structdiff.chemistry.components import OTHER, Component, component, has_atoms
 from structdiff.errors import InputError
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure, chain_letters
 from structdiff.structure.observed_components import ObservedAtom, observed_component
@@ -88,7 +88,7 @@ def structure_of(parsed: ParsedFile, *, model: int | None, keep_waters: bool) ->
 
 
 def _is_dictionary_component(code: str, whole: Component) -> bool:
-    return is_known(code) and component(code) is whole
+    return has_atoms(code) and component(code) is whole
 
 
 def _model(structure: gemmi.Structure, number: int | None) -> gemmi.Model:
@@ -158,7 +158,7 @@ def _kind_and_sequence(structure: gemmi.Structure, residues: list[gemmi.Residue]
 
 def _kind_by_residues(residues: Iterable[gemmi.Residue]) -> ChainKind:
     kinds = {"peptide": ChainKind.PROTEIN, "dna": ChainKind.DNA, "rna": ChainKind.RNA}
-    votes = [component(residue.name).kind for residue in residues if is_known(residue.name)]
+    votes = [component(residue.name).kind for residue in residues if has_atoms(residue.name)]
     known = [kinds[kind] for kind in votes if kind in kinds]
     return max(set(known), key=known.count) if known else ChainKind.LIGAND
 
@@ -286,7 +286,7 @@ def _unknown_components(
             instances[residue.name].append(residue)
     unknown = {}
     for code, residues in instances.items():
-        if code not in defined and (not is_known(code) or not _matches_dictionary(code, residues[0])):
+        if code not in defined and (not has_atoms(code) or not _matches_dictionary(code, residues[0])):
             fullest = max(residues, key=len)
             atoms = [
                 ObservedAtom(
@@ -307,10 +307,7 @@ def _point(atom: gemmi.Atom) -> tuple[float, float, float]:
 
 
 def _matches_dictionary(code: str, residue: gemmi.Residue) -> bool:
-    try:
-        whole = component(code)
-    except InputError:
-        return False
+    whole = component(code)
     names = set(whole.atom_names.tolist())
     seen = {atom.name: np.array(_point(atom)) for atom in _chosen_atoms(residue)}
     if whole.kind != OTHER:

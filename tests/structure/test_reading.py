@@ -271,6 +271,23 @@ def test_code_that_means_another_molecule_in_the_dictionary(tmp_path):
     assert len(structure.bonds) == 1
 
 
+@pytest.mark.parametrize("kind", ["pdb", "cif"])
+def test_the_code_of_an_unknown_ligand_which_has_no_atoms_in_the_dictionary(tmp_path, kind):
+    """UNL is what RDKit and Open Babel call a ligand, and what the Protein Data Bank calls one that was not identified."""
+    lines = [
+        "HETATM    1  C1  UNL L   1       0.000   0.000   0.000  1.00 10.00           C",
+        "HETATM    2  O1  UNL L   1       1.430   0.000   0.000  1.00 10.00           O",
+    ]
+    path = tmp_path / "ligand.pdb"
+    path.write_text("\n".join(lines) + "\nEND\n")
+    if kind == "cif":
+        write_structure(read_structure(path), tmp_path / "ligand.cif")
+    structure = read_structure(tmp_path / f"ligand.{kind}")
+    assert structure.chains.kind.tolist() == [ChainKind.LIGAND]
+    assert structure.atoms.name.tolist() == ["C1", "O1"]
+    assert len(structure.bonds) == 1
+
+
 def test_names_of_force_fields_and_old_files(tmp_path):
     lines = [
         "ATOM      1  N   HIE A   1       0.000   0.000   0.000  1.00 10.00           N",
