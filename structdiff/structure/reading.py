@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gemmi
@@ -17,7 +17,7 @@ import numpy as np
 from structdiff.chemistry.components import OTHER, Component, component, has_atoms
 from structdiff.errors import InputError
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure, chain_letters
-from structdiff.structure.observed_components import ObservedAtom, observed_component
+from structdiff.structure.observed_components import ComponentBond, ObservedAtom, observed_component
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
 BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
@@ -38,9 +38,10 @@ _POLYMERS = {
 class ParsedFile:
     """What a format's reader hands on: gemmi's structure and what gemmi does not keep.
 
-    components: those that the file defines. numbering: author number and insertion code of a residue, by label chain id
-    and place, also of residues that were not seen. labelled: the label chain ids are the file's own. confident: the
-    file says that its B-factors are a prediction's confidence.
+    components: those that the file defines. component_bonds: what it tells of bonds inside components, by their code.
+    numbering: author number and insertion code of a residue, by label chain id and place, also of residues that were
+    not seen. labelled: the label chain ids are the file's own. confident: the file says that its B-factors are a
+    prediction's confidence.
     """
 
     structure: gemmi.Structure
@@ -48,6 +49,7 @@ class ParsedFile:
     labelled: bool
     confident: bool = False
     components: dict[str, Component] = field(default_factory=dict)
+    component_bonds: Mapping[str, Sequence[ComponentBond]] = field(default_factory=dict)
     numbering: Mapping[str, Mapping[int, tuple[int, str]]] = field(default_factory=dict)
     metadata: dict[str, object] = field(default_factory=dict)
 
@@ -70,7 +72,7 @@ def structure_of(parsed: ParsedFile, *, model: int | None, keep_waters: bool) ->
         raise InputError("no atoms in this file")
     if len({residues[0].subchain for _, residues in groups}) < len(groups):
         parsed = dataclasses.replace(parsed, labelled=False)
-    components = _unknown_components(parsed.structure, groups, parsed.components) | parsed.components
+    components = _unknown_components(parsed, groups) | parsed.components
     chains = [_chain(parsed, row, auth, residues) for row, (auth, residues) in enumerate(groups)]
     chains = [_closed(chain) for chain in chains]
     structure = build_structure(
@@ -276,9 +278,7 @@ def _conect_bonds(
     return bonds
 
 
-def _unknown_components(
-    structure: gemmi.Structure, groups: list[tuple[str, list[gemmi.Residue]]], defined: Mapping[str, Component]
-) -> dict[str, Component]:
+def _unknown_components(parsed: ParsedFile, groups: list[tuple[str, list[gemmi.Residue]]]) -> dict[str, Component]:
     """Components for codes that the dictionary does not hold, or holds as another molecule, from the file's atoms."""
     instances: dict[str, list[gemmi.Residue]] = defaultdict(list)
     for _, residues in groups:
@@ -286,7 +286,7 @@ def _unknown_components(
             instances[residue.name].append(residue)
     unknown = {}
     for code, residues in instances.items():
-        if code not in defined and (not has_atoms(code) or not _matches_dictionary(code, residues[0])):
+        if code not in parsed.components and (not has_atoms(code) or not _matches_dictionary(code, residues[0])):
             fullest = max(residues, key=len)
             atoms = [
                 ObservedAtom(
@@ -298,7 +298,9 @@ def _unknown_components(
                 )
                 for atom in _chosen_atoms(fullest)
             ]
-            unknown[code] = observed_component(code, atoms, structure.conect_map or {})
+            unknown[code] = observed_component(
+                code, atoms, parsed.structure.conect_map or {}, parsed.component_bonds.get(code, ())
+            )
     return unknown
 
 
