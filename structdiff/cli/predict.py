@@ -109,8 +109,8 @@ class _Run:
     def all(self, inputs: Sequence[Path]) -> tuple[list[Result], list[str], int]:
         """Predicts complex after complex, of which a file may hold several.
 
-        All results, the files of what failed, once for each complex, and how many complexes were asked for; a file that
-        cannot be read is one.
+        All results, the best of each complex first, the files of what failed, once for each complex, and how many
+        complexes were asked for; a file that cannot be read is one.
         """
         results: list[Result] = []
         failed: list[str] = []
@@ -120,8 +120,10 @@ class _Run:
             place = f" ({number} of {len(inputs)})" if len(inputs) > 1 else ""
             for job in self._jobs(path, taken, place):
                 asked += 1
-                if not self._succeeds(job, path, results):
+                made: list[Result] = []
+                if not self._succeeds(job, path, made, results):
                     failed.append(str(path))
+                results += sorted(made, key=lambda result: result.merit, reverse=True)
         return results, failed, asked
 
     def _jobs(self, path: Path, taken: dict[str, Path], place: str) -> list[Iterator[Result]]:
@@ -157,13 +159,14 @@ class _Run:
     def _seeds(self, spec: ComplexSpec) -> tuple[int, ...]:
         return (self.seed,) if self.seed is not None else spec.seeds or (0,)
 
-    def _succeeds(self, job: Iterator[Result], path: Path, results: list[Result]) -> bool:
-        """Does a piece of work, and says why if it fails."""
+    def _succeeds(self, job: Iterator[Result], path: Path, made: list[Result], before: Sequence[Result]) -> bool:
+        """Does a piece of work after those before, collects what is made, and says why if it fails."""
         try:
             for result in job:
-                results.append(result)
+                made.append(result)
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted: {_counted(len(results), 'finished structure')} in {self.out}") from None
+            finished = _counted(len(before) + len(made), "finished structure")
+            raise Interrupted(f"interrupted: {finished} in {self.out}") from None
         except Exception as error:
             if self.debug:
                 traceback.print_exc()

@@ -106,6 +106,19 @@ def test_samples_and_seeds(command, weights, tmp_path) -> None:
     assert abs(first - read_structure(tmp_path / "predictions" / "x_3.cif").atoms.positions).max() < 2e-3
 
 
+def test_the_best_of_a_complex_is_shown_first(command, weights, tmp_path) -> None:
+    (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    command(*predict(weights, "x.fasta", "--samples", 4))
+    changes = {1: (False, 0.9), 2: (True, 0.1), 3: (True, 0.3), 4: (False, 0.2)}  # whether met, ranking score
+    for number, (met, score) in changes.items():
+        path = tmp_path / "predictions" / f"x_{number}.confidence.json"
+        facts = json.loads(path.read_text())
+        facts["verdicts"] = [{**each, "met": met} for each in facts["verdicts"]]
+        path.write_text(json.dumps({**facts, "ranking_score": score}))
+    _, shown, _ = command(*predict(weights, "x.fasta", "--samples", 4))
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith("x_")] == ["x_3", "x_2", "x_1", "x_4"]
+
+
 def test_formats(command, weights, tmp_path) -> None:
     (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
     for name, suffixes in (("cif", {".cif"}), ("pdb", {".pdb"}), ("both", {".cif", ".pdb"})):
