@@ -156,6 +156,10 @@ class Engine:
             for row, item in enumerate(items)
         ]
 
+    def check_size(self, tokens: int) -> None:
+        """Raises ResourceError with the numbers where not even one structure of so many tokens fits into memory."""
+        check_memory(self.network.config, tokens, 1, self.device)
+
     def judge(self, item: Features) -> ConfidenceLogits:
         """Confidence in the positions that the features themselves hold."""
         batch = collate([item]).to(self.device)

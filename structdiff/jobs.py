@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,8 @@ from structdiff.typing import Float
 _CONTACT_MARGIN, _LEAST_CONTACT = 0.5, 4.0
 
 ContactRows = tuple[str, Tensor, Tensor, float, bool]
+#: Raises ResourceError where a structure of so many tokens does not fit into memory.
+CheckSize = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ class Job:
     @property
     def seen_tokens(self) -> int:
         """How many tokens the network sees: of a symmetric assembly those of the copies beside one too."""
-        return len(self.tokens) * (1 if self.symmetry is None else 1 + self.symmetry.seen)
+        return _seen_tokens(self.tokens, self.symmetry)
 
     def _places(self) -> np.ndarray:
         """Token and slot of each atom of the structure."""
@@ -171,11 +173,21 @@ class Job:
         return visible
 
 
-def complex_job(spec: ComplexSpec, weights: Weights) -> Job:
-    """The job of predicting a complex; raises InputError for what these weights cannot honour."""
+def _seen_tokens(tokens: TokenTable, symmetry: Symmetry | None) -> int:
+    return len(tokens) * (1 if symmetry is None else 1 + symmetry.seen)
+
+
+def complex_job(spec: ComplexSpec, weights: Weights, check_size: CheckSize | None = None) -> Job:
+    """The job of predicting a complex; raises InputError for what these weights cannot honour.
+
+    check_size: asked before tables of pairs are made, which may not fit into memory themselves.
+    """
     _refuse_unsupported(spec, weights)
     structure = build_complex(spec)
-    tokens, pairs = tokenise(structure), pairs_of_complex(spec, structure)
+    tokens = tokenise(structure)
+    if check_size is not None:
+        check_size(len(tokens))
+    pairs = pairs_of_complex(spec, structure)
     templates = with_helices(read_templates(spec, structure), structure, pairs)
     condition = templates.told(complex_condition(spec, structure, tokens), tokens)
     known = structure.with_positions(templates.positions, resolved=templates.group > 0)
@@ -213,14 +225,18 @@ def _refuse_unsupported(spec: ComplexSpec, weights: Weights) -> None:
             )  # fmt: skip
 
 
-def design_job(spec: DesignSpec, layout: Layout, motif: Structure | None, index: int) -> Job:
-    """The job of one design; raises InputError where the motif cannot be held."""
+def design_job(
+    spec: DesignSpec, layout: Layout, motif: Structure | None, index: int, check_size: CheckSize | None = None
+) -> Job:
+    """The job of one design; raises InputError where the motif cannot be held. check_size: as for a complex."""
     name = f"{spec.name}_{index:04d}"
     scaffold = build_scaffold(
         layout, motif, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec),
         retyped=retyped(spec, layout), name=name,
     )  # fmt: skip
     structure, tokens = scaffold.structure, tokenise(scaffold.structure)
+    if check_size is not None:
+        check_size(_seen_tokens(tokens, spec.symmetry))
     features = build_features(structure, design_condition(spec, layout, scaffold, tokens), tokens=tokens)
     held = np.where(structure.atoms.resolved, scaffold.residue_group[structure.atoms.residue], 0)
     job = Job(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -21,7 +21,7 @@ from structdiff.features.motif_anchors import motif_anchors
 from structdiff.features.problem import completed
 from structdiff.features.symmetric_motif import in_frame
 from structdiff.features.tokens import tokenise
-from structdiff.jobs import Job, complex_job, design_job, design_request
+from structdiff.jobs import CheckSize, Job, complex_job, design_job, design_request
 from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
 from structdiff.output.prediction import Design, Prediction
@@ -49,6 +49,7 @@ def predict(
     options: RunOptions | None = None,
     engine: Engine | None = None,
     places: Iterable[int] | None = None,
+    on_job: Callable[[Job], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Iterator[Prediction]:
     """Predicts the structure of a complex; yields each sample as it is finished.
@@ -61,6 +62,7 @@ def predict(
         engine: these weights where they are loaded already (``load_engine``).
         places: which of all samples to make, from 0, seed after seed; all if None. Each comes out the same whatever
             else is made.
+        on_job: called before anything is drawn with what will be.
         on_progress: called after every sampling step.
 
     Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
@@ -69,7 +71,9 @@ def predict(
     spec = complex_ if isinstance(complex_, ComplexSpec) else read_complex(complex_)
     check_whole_number(samples, "samples", 1)
     options, engine = _run(options, engine)
-    job = complex_job(spec, engine.weights)
+    job = complex_job(spec, engine.weights, engine.check_size)
+    if on_job is not None:
+        on_job(job)
     seeds = (seed,) if seed is not None else spec.seeds or (0,)
     every = [Wanted(job=job, seed=each, index=index) for each in seeds for index in range(samples)]
     wanted = every if places is None else [every[place] for place in _chosen(places, "places", len(every))]
@@ -93,7 +97,7 @@ def predict_each(
     Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
     """
     options, engine = _run(options, engine)
-    wanted = (Wanted(job=complex_job(spec, engine.weights), seed=seed, index=0) for spec in specs)
+    wanted = (Wanted(job=complex_job(spec, engine.weights, engine.check_size), seed=seed, index=0) for spec in specs)
     for drawn in draw_all(engine, wanted, len(specs), options, on_progress):
         yield finished_prediction(
             drawn.wanted.job, drawn.draw, engine, options, seed=seed, index=0, trajectory=drawn.trajectory
@@ -129,7 +133,7 @@ def design(
     options, engine = _run(options, engine)
     chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")
     wanted = (
-        Wanted(job=_job(spec, motif, number, draw), seed=spec.seed, index=number, draw=draw)
+        Wanted(job=_job(spec, motif, number, draw, engine.check_size), seed=spec.seed, index=number, draw=draw)
         for number in chosen
         for draw in range(spec.draws)
     )
@@ -175,10 +179,13 @@ def best_of(tries: Sequence[Design]) -> Design:
     return max(tries, key=merit)
 
 
-def job_of(spec: DesignSpec, number: int) -> Job:
-    """The job of one design, before anything is drawn; raises InputError for what cannot be designed."""
+def job_of(spec: DesignSpec, number: int, check_size: CheckSize | None = None) -> Job:
+    """The job of one design, before anything is drawn; raises InputError for what cannot be designed.
+
+    check_size: asked for the number of tokens before tables of pairs are made.
+    """
     spec, motif = resolve_design(spec)
-    return _job(spec, motif, number, 0)
+    return _job(spec, motif, number, 0, check_size)
 
 
 def layout_of(spec: DesignSpec, number: int) -> tuple[DesignSpec, Layout, Structure | None]:
@@ -224,10 +231,10 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
         raise error if error.path is not None else InputError(str(error), path=spec.motif) from None
 
 
-def _job(spec: DesignSpec, motif: Structure | None, number: int, draw: int) -> Job:
+def _job(spec: DesignSpec, motif: Structure | None, number: int, draw: int, check_size: CheckSize | None) -> Job:
     """The job of one draw of a design: what was asked, and the fold plan that was drawn for it where there is one."""
     layout = sampled_layout(spec, number)
     anchors = {} if motif is None else motif_anchors(spec, layout, motif)
     stream = [spec.seed, number, 1] + ([draw] if draw else [])
     planned = with_fold_plan(spec, layout, np.random.default_rng(stream), anchors)
-    return replace(design_job(planned, layout, motif, number), request=design_request(spec), user=spec)
+    return replace(design_job(planned, layout, motif, number, check_size), request=design_request(spec), user=spec)

@@ -1,4 +1,4 @@
-"""What a campaign will need before it starts: residues, tokens, peak memory, time."""
+"""What a campaign or a prediction will need before it starts: residues, tokens, peak memory, time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from structdiff.cost import estimated_cost, estimated_memory
 from structdiff.engine import check_memory, choose_device, free_memory, guidance_passes
 from structdiff.evaluation.trrosetta import LONGEST, SHORTEST
 from structdiff.features.guidance import present_conditions
-from structdiff.options import recommended_sampling
+from structdiff.options import RunOptions, recommended_sampling
+from structdiff.structure.tables import ChainKind
 
 if TYPE_CHECKING:
+    import torch
+
+    from structdiff.engine import Engine
+    from structdiff.jobs import Job
     from structdiff.model.checkpoint import Weights
+    from structdiff.model.network import ModelConfig
     from structdiff.spec.layout import Layout
 
 #: How many layouts are drawn to know the lengths of all.
@@ -31,15 +37,18 @@ _JUDGE_SECONDS = 2e-4
 class Estimate:
     """residues, tokens: least and most of a design, as the network sees it. batch: structures drawn together.
 
-    memory: peak in bytes, of one process. design_seconds: one backbone with all its sequences. seconds: everything.
+    memory: peak in bytes, of one process. each_seconds: one of them, a backbone with all its sequences. seconds:
+    everything. what: what is counted.
     """
+
+    what: str = "backbone"
 
     count: int
     residues: tuple[int, int]
     tokens: tuple[int, int]
     batch: int
     memory: float
-    design_seconds: float
+    each_seconds: float
     seconds: float
 
     @property
@@ -49,8 +58,9 @@ class Estimate:
         many = f"{low}" if low == high else f"{low} to {high}"
         tokens = "" if self.tokens == self.residues else f" ({self.tokens[1]} tokens)"
         return (
-            f"{_counted(self.count)} of {many} residues{tokens}: about {self.memory / 2**20:.0f} MiB with "
-            f"{self.batch} at a time, {self.design_seconds:.1f} s a backbone, {_duration(self.seconds)} in all"
+            f"{self.count} {self.what}{'' if self.count == 1 else 's'} of {many} residues{tokens}: about "
+            f"{self.memory / 2**20:.0f} MiB with {self.batch} at a time, {self.each_seconds:.1f} s a {self.what}, "
+            f"{_duration(self.seconds)} in all"
         )
 
 
@@ -59,22 +69,21 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
 
     Raises InputError where the first design cannot be built, ResourceError where one alone does not fit into memory.
     """
-    options, spec = campaign.options, campaign.spec
+    options, spec, config = campaign.options, campaign.spec, weights.network.config
     device = choose_device(options.device)
     layouts = _some_layouts(campaign)
     lengths = [len(layout) for layout in layouts]
     began = time.perf_counter()
-    first = pipeline.job_of(spec, numbers[0] if len(numbers) else 0)
+    first = pipeline.job_of(
+        spec, numbers[0] if len(numbers) else 0, lambda tokens: check_memory(config, tokens, 1, device)
+    )
     # The measured cost is that of designs without a motif, around which a fold is looked for first.
     planned = time.perf_counter() - began if spec.motif is not None else 0.0
     extra = first.seen_tokens - lengths[0]
     tokens = max(lengths) + extra
     passes = guidance_passes(options.guidance, present_conditions(first.features))
-    config = weights.network.config
     check_memory(config, tokens, 1, device, passes=passes)
-    batch = 1 if options.trajectory else min(options.batch_size, max(len(numbers), 1))
-    while batch > 1 and estimated_memory(config, tokens, batch, passes=passes) > free_memory(device):
-        batch = (batch + 1) // 2
+    batch = _batch(config, tokens, len(numbers), options, device, passes)
     steps = (options.sampling or recommended_sampling(weights)).steps
     mean = int(np.mean(lengths)) + extra
     drawn = estimated_cost(config, mean, batch, steps=steps, passes=passes, relax=options.relax)
@@ -87,8 +96,33 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     peak = estimated_cost(config, tokens, batch, steps=steps, passes=passes).memory
     return Estimate(
         count=len(numbers), residues=(min(lengths), max(lengths)), tokens=(min(lengths) + extra, tokens), batch=batch,
-        memory=peak, design_seconds=seconds, seconds=seconds * len(numbers),
+        memory=peak, each_seconds=seconds, seconds=seconds * len(numbers),
     )  # fmt: skip
+
+
+def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: int) -> Estimate:
+    """What so many structures of a complex will need. Raises ResourceError where one alone does not fit into memory."""
+    config, tokens = engine.weights.network.config, job.seen_tokens
+    passes = guidance_passes(options.guidance, present_conditions(job.features))
+    check_memory(config, tokens, 1, engine.device, passes=passes)
+    batch = _batch(config, tokens, count, options, engine.device, passes)
+    steps = (options.sampling or recommended_sampling(engine.weights)).steps
+    cost = estimated_cost(config, tokens, batch, steps=steps, passes=passes, relax=options.relax)
+    polymers = np.flatnonzero(job.structure.chains.kind < ChainKind.LIGAND).tolist()
+    spans = [job.structure.chain_residues(chain) for chain in polymers]
+    residues = sum(span.stop - span.start for span in spans)
+    return Estimate(
+        what="structure", count=count, residues=(residues, residues), tokens=(tokens, tokens), batch=batch,
+        memory=cost.memory, each_seconds=cost.seconds / batch, seconds=count * cost.seconds / batch,
+    )  # fmt: skip
+
+
+def _batch(config: ModelConfig, tokens: int, count: int, options: RunOptions, device: torch.device, passes: int) -> int:
+    """How many structures are drawn together: as many as are asked for, halved until they fit into memory."""
+    batch = 1 if options.trajectory else min(options.batch_size, max(count, 1))
+    while batch > 1 and estimated_memory(config, tokens, batch, passes=passes) > free_memory(device):
+        batch = (batch + 1) // 2
+    return batch
 
 
 def _judge_seconds(layout: Layout) -> float:
@@ -100,10 +134,6 @@ def _some_layouts(campaign: Campaign) -> list[Layout]:
     """Layouts of the first designs: lengths are drawn from the same distribution for all."""
     spec = campaign.spec
     return pipeline.layouts(dataclasses.replace(spec, num_designs=min(spec.num_designs, _LAYOUTS)))
-
-
-def _counted(count: int) -> str:
-    return "1 backbone" if count == 1 else f"{count} backbones"
 
 
 def _duration(seconds: float) -> str:

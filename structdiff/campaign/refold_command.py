@@ -75,7 +75,9 @@ class CommandRefolder:
                              found=words[0]) from None  # fmt: skip
         if done.returncode:
             said = " ".join((done.stderr.strip() or done.stdout.strip()).split())[-_SHOWN:]
-            raise StructdiffError(f"refold_command: {words[0]} ended with {done.returncode}: {said}")
+            raise StructdiffError(
+                f"refold_command: {words[0]} ended with {done.returncode}: {said or 'it printed nothing'}"
+            )
 
 
 def command_words(command: str, values: Mapping[str, str]) -> list[str]:

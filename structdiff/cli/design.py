@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from structdiff.cli.design_run import campaign_options, caution, plan_run, run_design
+from structdiff.cli.design_run import campaign_options, caution, estimated, plan_run, run_design
 from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, run_options, sampling_options, with_options
 from structdiff.cli.problem import asked_problem, problem_options, read_values
@@ -85,7 +85,7 @@ def design(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the designs.")] = Path("designs"),
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Draw the layout that was understood, and compute nothing.")
+        bool, typer.Option("--dry-run", help="Draw the layout that was understood, say what it needs, compute nothing.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace designs of another run in the same folder.")
@@ -107,6 +107,8 @@ def design(
     if dry_run:
         planned = plan_run(spec, given)  # an option that the run would refuse is refused here
         _draw(spec)
+        print(estimated(planned.campaign, planned.weights, planned.numbers))
+        print("nothing was computed or written")
         caution(planned.campaign, quiet=given["quiet"])
         return 0
     return run_design(spec, out, given, overwrite=overwrite)
@@ -140,17 +142,14 @@ def asked_design(path: Path | None, options: Mapping[str, Any]) -> DesignSpec:
 
 def _draw(spec: DesignSpec) -> None:
     """Prints the layouts of the first designs."""
-    from structdiff.pipeline import job_of, layouts
+    from structdiff.pipeline import layouts
 
-    job_of(spec, 0)  # what is wrong with the request is told now, not when it is run
     drawn = layouts(dataclasses.replace(spec, num_designs=min(spec.num_designs, _DRAWN_AT_MOST)))
     width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 120))
     for number, layout in enumerate(drawn, start=1):
         print(f"{spec.name}_{number}", layout.draw(width), "", sep="\n")
     if spec.num_designs > len(drawn):
-        print(f"... and {spec.num_designs - len(drawn)} more; nothing was computed or written")
-    else:
-        print("nothing was computed or written")
+        print(f"... and {spec.num_designs - len(drawn)} more", "", sep="\n")
 
 
 def register(app: typer.Typer) -> None:

@@ -106,7 +106,7 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
             print(f"note: the manifest could not be used and is {aside} now", file=sys.stderr)
     else:
         run.check_folder()
-    estimate = _estimate(campaign, weights, planned.numbers)
+    estimate = estimated(campaign, weights, planned.numbers)
     engine = Engine(weights, device=choose_device(campaign.options.device))
     quiet = given["quiet"]
     with Manifest(out) as manifest:
@@ -221,7 +221,8 @@ def _summary(run: Run, manifest: Manifest, failures: list, *, quiet: bool) -> in
         for line in run.histogram(manifest):
             print(line)
         if failures:
-            print(f"{len(failures)} pieces of work failed; the same command again tries them anew")
+            many = "1 piece of work" if len(failures) == 1 else f"{len(failures)} pieces of work"
+            print(f"{many} failed; the same command again tries what failed anew")
     if not failures:
         return 0
     return 1 if any(not isinstance(error, StructdiffError) for _, error in failures) else 2
@@ -256,7 +257,7 @@ def _tell_of_trajectories(run: Run, manifest: Manifest, quiet: bool) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def _estimate(campaign: Campaign, weights: Weights, numbers: range) -> str:
+def estimated(campaign: Campaign, weights: Weights, numbers: range) -> str:
     """What the run will need, in words. Raises ResourceError with numbers when not even one design fits."""
     from structdiff.campaign.estimate import estimate_campaign
 

@@ -29,6 +29,7 @@ from structdiff.errors import InputError, StructdiffError
 
 if TYPE_CHECKING:
     from structdiff.engine import Engine
+    from structdiff.jobs import Job
     from structdiff.model.checkpoint import Weights
     from structdiff.options import RunOptions
     from structdiff.spec.complex import ComplexSpec
@@ -45,12 +46,17 @@ def predict(
         int | None,
         typer.Option(help="The same seed gives the same structures.", show_default="those of the input, else 0"),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what was understood, atom names of ligands too, and what it will need; "
+                     "compute nothing."),
+    ] = False,
     file_format: Annotated[str, typer.Option("--format", help="both, cif or pdb.")] = "both",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace predictions of another run in the same folder.")
     ] = False,
     **given: Any,
-) -> int:
+) -> int:  # fmt: skip
     """Predict the structures of complexes of proteins, DNA, RNA and ligands.
 
     An input that fails is reported and the others go on. Finished predictions in the folder are kept.
@@ -69,14 +75,19 @@ def predict(
     run = _Run(
         weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed,
         formats=_FORMATS[file_format], overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
+        dry_run=dry_run,
     )  # fmt: skip
-    results, done, asked = run.all(inputs)
-    if not given["quiet"]:
+    results, failed, asked = run.all(inputs)
+    if dry_run:
+        print("nothing was computed or written")
+    elif not given["quiet"]:
         if results:
             show_results(results)
-        whole = f"{done} of {_counted(asked, 'input')} predicted"
+        whole = f"{asked - len(failed)} of {_counted(asked, 'input')} predicted"
         print(f"{whole}: {_counted(len(results), 'structure')} in {out}")
-    return 0 if done == asked else 2
+    if failed and asked > 1 and not given["quiet"]:
+        print(f"failed: {', '.join(dict.fromkeys(failed))}")
+    return 2 if failed else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,21 +104,27 @@ class _Run:
     overwrite: bool
     quiet: bool
     debug: bool
+    dry_run: bool
 
-    def all(self, inputs: Sequence[Path]) -> tuple[list[Result], int, int]:
+    def all(self, inputs: Sequence[Path]) -> tuple[list[Result], list[str], int]:
         """Predicts complex after complex, of which a file may hold several.
 
-        All results, how many complexes were predicted, and how many were asked for; a file that cannot be read is one.
+        All results, the best of each complex first, the files of what failed, once for each complex, and how many
+        complexes were asked for; a file that cannot be read is one.
         """
         results: list[Result] = []
+        failed: list[str] = []
         taken: dict[str, Path] = {}
-        done = asked = 0
+        asked = 0
         for number, path in enumerate(inputs, start=1):
             place = f" ({number} of {len(inputs)})" if len(inputs) > 1 else ""
             for job in self._jobs(path, taken, place):
                 asked += 1
-                done += self._succeeds(job, path, results)
-        return results, done, asked
+                made: list[Result] = []
+                if not self._succeeds(job, path, made, results):
+                    failed.append(str(path))
+                results += sorted(made, key=lambda result: result.merit, reverse=True)
+        return results, failed, asked
 
     def _jobs(self, path: Path, taken: dict[str, Path], place: str) -> list[Iterator[Result]]:
         """What there is to do of a file, complex by complex; one that fails where the file cannot be read."""
@@ -123,15 +140,33 @@ class _Run:
             message = f"two inputs have this name, the other is in {taken[spec.name]}"
             raise InputError(message, path=path, key="name", found=spec.name)
         taken[spec.name] = path
-        yield from self._complex(spec, place)
+        yield from self._told(spec) if self.dry_run else self._complex(spec, place)
 
-    def _succeeds(self, job: Iterator[Result], path: Path, results: list[Result]) -> bool:
-        """Does a piece of work, and says why if it fails."""
+    def _told(self, spec: ComplexSpec) -> Iterator[Result]:
+        """Says what was understood of a complex; makes nothing."""
+        from structdiff.cli.understood import understood
+        from structdiff.jobs import complex_job
+
+        job = complex_job(spec, self.weights, self.engine.check_size)
+        print(understood(spec, job), self._estimate(job, len(self._seeds(spec)) * self.samples), "", sep="\n")
+        yield from ()
+
+    def _estimate(self, job: Job, count: int) -> str:
+        from structdiff.campaign.estimate import estimate_prediction
+
+        return f"  {estimate_prediction(job, self.engine, self.options, count).text}"
+
+    def _seeds(self, spec: ComplexSpec) -> tuple[int, ...]:
+        return (self.seed,) if self.seed is not None else spec.seeds or (0,)
+
+    def _succeeds(self, job: Iterator[Result], path: Path, made: list[Result], before: Sequence[Result]) -> bool:
+        """Does a piece of work after those before, collects what is made, and says why if it fails."""
         try:
             for result in job:
-                results.append(result)
+                made.append(result)
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted: {_counted(len(results), 'finished structure')} in {self.out}") from None
+            finished = _counted(len(before) + len(made), "finished structure")
+            raise Interrupted(f"interrupted: {finished} in {self.out}") from None
         except Exception as error:
             if self.debug:
                 traceback.print_exc()
@@ -142,7 +177,7 @@ class _Run:
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
         from structdiff.output.trajectory import without_trajectory
 
-        seeds = (self.seed,) if self.seed is not None else spec.seeds or (0,)
+        seeds = self._seeds(spec)
         names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
         kept = set() if self.overwrite else self._finished(names, seeds, spec)
         if kept and not self.quiet:
@@ -163,11 +198,15 @@ class _Run:
         from structdiff.output.files import remove_structures, write_prediction
         from structdiff.output.trajectory import write_trajectory
 
+        def on_job(job: Job) -> None:
+            if left and not self.quiet:
+                print(spec.name, self._estimate(job, len(left)), sep="\n")
+
         there = names_there(self.out, spec.name) if self.overwrite else []
         with shown_progress(f"predicting {spec.name}{place}", quiet=self.quiet) as report:
             drawn = pipeline.predict(
                 spec, samples=self.samples, seed=self.seed, options=self.options, engine=self.engine, places=left,
-                on_progress=report,
+                on_job=on_job, on_progress=report,
             )  # fmt: skip
             for row, prediction in zip(left, drawn, strict=True):
                 remove_structures(self.out, there)

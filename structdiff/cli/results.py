@@ -36,8 +36,16 @@ class Result:
     name: str
     file: Path
     plddt: float | None
+    ranking_score: float
     verdicts: Sequence[Mapping[str, Any]]
     provenance: Mapping[str, Any]
+
+    @property
+    def merit(self) -> tuple[int, float]:
+        """The higher the better: what misses least of what was asked, and of these what the network trusts most."""
+        from structdiff.output.prediction import requested
+
+        return -sum(not each["met"] for each in requested(self.verdicts)), self.ranking_score
 
     @property
     def met(self) -> str:
@@ -84,6 +92,7 @@ def read_result(folder: Path, name: str) -> Result | None:
             name=name,
             file=structure,
             plddt=data["mean_plddt_0_to_100"],
+            ranking_score=data["ranking_score"],
             verdicts=data["verdicts"],
             provenance=data["provenance"],
         )

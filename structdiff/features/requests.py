@@ -214,13 +214,13 @@ def complex_proximities(spec: ComplexSpec, structure: Structure) -> list[Proximi
     for constraint in spec.constraints:
         if isinstance(constraint, ContactSpec):
             name = f"contact {constraint.token1} - {constraint.token2}"
-            pairs = [(name, constraint.token1, site_atoms(structure, constraint.token2))]
+            pairs = [(name, constraint.token1, site_atoms(structure, constraint.token2, name))]
         else:
             chain = int(np.flatnonzero(structure.chains.name == constraint.binder)[0])
             binder = np.flatnonzero(structure.atom_chain == chain)
             pairs = [(f"pocket {constraint.binder} - {site}", site, binder) for site in constraint.contacts]
         for name, site, others in pairs:
-            first = site_atoms(structure, site)
+            first = site_atoms(structure, site, name)
             asked.append(Proximity(name=name, first=first, second=others, bound=constraint.max_distance))
     return asked
 
@@ -232,8 +232,9 @@ def complex_bonds(spec: ComplexSpec, structure: Structure) -> list[tuple[str, tu
     """
     found: dict[tuple[int, int], str] = {}
     for bond in spec.bonds:
-        one, other = (int(site_atoms(structure, site)[0]) for site in (bond.atom1, bond.atom2))
-        found.setdefault((min(one, other), max(one, other)), f"bond {bond.atom1} - {bond.atom2}")
+        name = f"bond {bond.atom1} - {bond.atom2}"
+        one, other = (int(site_atoms(structure, site, name)[0]) for site in (bond.atom1, bond.atom2))
+        found.setdefault((min(one, other), max(one, other)), name)
     for chain in np.flatnonzero(structure.chains.cyclic).tolist():
         span = structure.chain_residues(chain)
         first, last = _atoms_of(structure, span.start), _atoms_of(structure, span.stop - 1)
@@ -244,15 +245,18 @@ def complex_bonds(spec: ComplexSpec, structure: Structure) -> list[tuple[str, tu
     return [(name, ends) for ends, name in found.items()]
 
 
-def site_atoms(structure: Structure, site: Site) -> np.ndarray:
-    """Rows of the atoms of a residue, or of the one atom named; raises InputError when it is not there."""
+def site_atoms(structure: Structure, site: Site, asked: str | None = None) -> np.ndarray:
+    """Rows of the atoms of a residue, or of the one atom named.
+
+    Raises InputError when it is not there, which begins with what is asked of it.
+    """
     chain = int(np.flatnonzero(structure.chains.name == site.chain)[0])
     rows = structure.residue_atoms(structure.chain_residues(chain).start + site.residue - 1)
     names = structure.atoms.name[rows].tolist()
     if site.atom is None:
         return np.arange(rows.start, rows.stop)
     if site.atom not in names:
-        raise InputError(f"{site.chain}/{site.residue} has no such atom", found=site.atom, allowed=names,
+        raise InputError(f"{site.chain}/{site.residue} has no such atom", key=asked, found=site.atom, allowed=names,
                          suggest_from=names)  # fmt: skip
     return np.array([rows.start + names.index(site.atom)])
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from structdiff.chemistry.components import FREE_CODES, OTHER, Component, component, is_known
 from structdiff.errors import InputError
-from structdiff.structure.observed_components import ObservedAtom, observed_component
+from structdiff.structure.observed_components import ComponentBond, ObservedAtom, observed_component
 
 #: Å; a ligand with a fifth of its component's bonds longer is another molecule of that code. Beside the dictionary's a
 #: bad model is still one; two molecules of a file may have the same names, with bonds where the other has angles.
@@ -18,13 +18,17 @@ _LONGEST_LISTED, _LONGEST_OBSERVED = 2.6, 2.2
 
 
 def unknown_components(
-    structure: gemmi.Structure, groups: Iterable[tuple[str, Sequence[gemmi.Residue]]], defined: Mapping[str, Component]
+    structure: gemmi.Structure,
+    groups: Iterable[tuple[str, Sequence[gemmi.Residue]]],
+    defined: Mapping[str, Component],
+    told: Mapping[str, Sequence[ComponentBond]],
 ) -> dict[str, Component]:
     """Components for codes that the dictionary does not hold, or holds as another molecule, from the file's atoms.
 
     groups: author chain name and residues of each chain. Where several molecules of a file have one code (two ligands
     that are both called LIG), those after the fullest are renamed, in the groups and in the links of the structure, by
-    codes that are free for ligands. defined: components that the file defines. Raises InputError where these run out.
+    codes that are free for ligands. defined: components that the file defines. told: bonds that it tells of others.
+    Raises InputError where codes run out.
     """
     instances: dict[str, list[tuple[str, gemmi.Residue]]] = defaultdict(list)
     for chain, residues in groups:
@@ -45,7 +49,7 @@ def unknown_components(
                 if not name:
                     raise InputError("too many different molecules have this code", found=code)
             _, fullest = max(rest, key=lambda each: len(each[1]))
-            whole = observed_component(name, _observed(fullest), structure.conect_map or {})
+            whole = observed_component(name, _observed(fullest), structure.conect_map or {}, told.get(code, ()))
             same = [
                 each
                 for each in rest

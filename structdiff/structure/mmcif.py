@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import gemmi
 import numpy as np
 
-from structdiff.chemistry.components import AROMATIC, Component, component, is_known, kind_of_type
+from structdiff.chemistry.components import Component, component, is_known, kind_of_type
 from structdiff.chemistry.elements import atomic_number
 from structdiff.errors import InputError
+from structdiff.structure.observed_components import ComponentBond, rows_of_bonds
 from structdiff.structure.reading import ParsedFile
 
 _COLUMNS = ("id", "type_symbol", "label_asym_id", "Cartn_y", "Cartn_z")
@@ -37,12 +39,14 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
         raise InputError(f"the atoms of this mmCIF file cannot be read: {_reason(error)}") from None
     structure.remove_hydrogens()
     structure.setup_entities()
+    bonds = _component_bonds(block)
     return ParsedFile(
         structure=structure,
         name=structure.name or name,
         labelled=bool(block.find_loop("_atom_site.label_asym_id")),
         confident=bool(block.find_mmcif_category("_ma_qa_metric.")),
-        components=_defined_components(block),
+        components=_defined_components(block, bonds),
+        component_bonds=bonds,
         numbering=_numbering(block),
         metadata=metadata_of(structure) | _provenance(block),
     )
@@ -151,7 +155,18 @@ def _numbering(block: gemmi.cif.Block) -> dict[str, dict[int, tuple[int, str]]]:
     return table
 
 
-def _defined_components(block: gemmi.cif.Block) -> dict[str, Component]:
+def _component_bonds(block: gemmi.cif.Block) -> dict[str, list[ComponentBond]]:
+    """The bonds inside components that the file tells, by the component's code."""
+    bonds: dict[str, list[ComponentBond]] = {}
+    items = ["comp_id", "atom_id_1", "atom_id_2", "?value_order", "?pdbx_aromatic_flag"]
+    for row in block.find("_chem_comp_bond.", items):
+        order, aromatic = (row.str(column) if row.has(column) else "" for column in (3, 4))
+        bond = ComponentBond((row.str(1), row.str(2)), _ORDER_NUMBERS.get(order.upper(), 1), aromatic == "Y")
+        bonds.setdefault(row.str(0), []).append(bond)
+    return bonds
+
+
+def _defined_components(block: gemmi.cif.Block, bonds: Mapping[str, Sequence[ComponentBond]]) -> dict[str, Component]:
     """Components that the file itself defines; the CCD's own where it has the same atoms."""
     items = [
         "comp_id", "atom_id", "type_symbol", "?charge", "?pdbx_leaving_atom_flag", "?structdiff_stereo",
@@ -162,11 +177,6 @@ def _defined_components(block: gemmi.cif.Block) -> dict[str, Component]:
         cells = [row.str(column) if row.has(column) else "" for column in range(len(items))]
         if atomic_number(cells[2]) != 1:
             atoms.setdefault(cells[0], []).append(cells)
-    bonds: dict[str, list[list[str]]] = {}
-    bond_items = ["comp_id", "atom_id_1", "atom_id_2", "value_order", "?pdbx_aromatic_flag"]
-    for row in block.find("_chem_comp_bond.", bond_items):
-        cells = [row.str(column) if row.has(column) else "" for column in range(len(bond_items))]
-        bonds.setdefault(cells[0], []).append(cells)
     types = {row.str(0): (row.str(1), row.str(2)) for row in block.find("_chem_comp.", ["id", "type", "name"])}
     smiles = {row.str(0): row.str(1) for row in block.find("_pdbx_chem_comp_descriptor.", ["comp_id", "descriptor"])}
     defined = {}
@@ -180,14 +190,10 @@ def _defined_components(block: gemmi.cif.Block) -> dict[str, Component]:
 
 
 def _defined_component(
-    code: str, atoms: list[list[str]], bonds: list[list[str]], type_and_name: tuple[str, str], smiles: str
+    code: str, atoms: list[list[str]], bonds: Sequence[ComponentBond], type_and_name: tuple[str, str], smiles: str
 ) -> Component:
     names = [row[1] for row in atoms]
-    row_of = {name: row for row, name in enumerate(names)}
-    listed = [row for row in bonds if row[1] in row_of and row[2] in row_of]
-    pairs = [sorted((row_of[row[1]], row_of[row[2]])) for row in listed]
-    kekule = np.array([_ORDER_NUMBERS.get(row[3].upper(), 1) for row in listed], np.uint8)
-    aromatic = np.array([row[4] == "Y" for row in listed], bool)
+    pairs, orders, kekule = rows_of_bonds(bonds, names)
     positions = np.array([[gemmi.cif.as_number(cell) for cell in row[7:10]] for row in atoms], np.float32)
     return Component(
         name=code,
@@ -199,8 +205,8 @@ def _defined_component(
         elements=np.array([atomic_number(row[2]) for row in atoms], np.uint8),
         charges=np.array([gemmi.cif.as_int(row[3] or "0", 0) for row in atoms], np.int8),
         ideal_positions=np.nan_to_num(positions),
-        bonds=np.array(pairs, np.int32).reshape(-1, 2),
-        bond_orders=np.where(aromatic, AROMATIC, kekule).astype(np.uint8),
+        bonds=pairs,
+        bond_orders=orders,
         kekule_orders=kekule,
         leaving=np.array([row[4] == "Y" for row in atoms], bool),
         hydrogens=np.array([gemmi.cif.as_int(row[6] or "0", 0) for row in atoms], np.uint8),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from structdiff.chemistry.components import DNA, OTHER, PEPTIDE, RNA, Component
+from structdiff.chemistry.components import AROMATIC, DNA, OTHER, PEPTIDE, RNA, Component
 
 #: Covalent radii (Å), Cordero et al. 2008, Dalton Trans. 2832; 1.5 for the rest, mostly metals.
 _RADII = {
@@ -28,20 +28,46 @@ class ObservedAtom(NamedTuple):
     serial: int
 
 
-def observed_component(
-    code: str, atoms: Sequence[ObservedAtom], conect: Mapping[int, Sequence[int]] | None = None
-) -> Component:
-    """A component with the atoms of a file; bonds from CONECT records where they reach all atoms, else from distances.
+class ComponentBond(NamedTuple):
+    """A bond inside a component as an mmCIF file tells it: names of its atoms, order, and whether it is aromatic."""
 
-    Every bond is single, because distances do not tell orders safely. The conformer in the file is its ideal one.
+    names: tuple[str, str]
+    order: int
+    aromatic: bool
+
+
+def rows_of_bonds(bonds: Sequence[ComponentBond], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bonds between atoms of these names: rows [bond, 2], orders with aromatic ones, and orders without."""
+    row_of = {name: row for row, name in enumerate(names)}
+    listed = [bond for bond in bonds if all(name in row_of for name in bond.names)]
+    pairs = [sorted(row_of[name] for name in bond.names) for bond in listed]
+    kekule = np.array([bond.order for bond in listed], np.uint8)
+    aromatic = np.array([bond.aromatic for bond in listed], bool)
+    orders = np.where(aromatic, AROMATIC, kekule).astype(np.uint8)
+    return np.array(pairs, np.int32).reshape(-1, 2), orders, kekule
+
+
+def observed_component(
+    code: str,
+    atoms: Sequence[ObservedAtom],
+    conect: Mapping[int, Sequence[int]] | None = None,
+    told: Sequence[ComponentBond] = (),
+) -> Component:
+    """A component with the atoms of a file.
+
+    Its bonds are those told of it, or those of CONECT records, where they reach all atoms; else they come from
+    distances and are single, because distances do not tell orders safely. The conformer in the file is its ideal one.
     """
     positions = np.array([atom.position for atom in atoms], np.float32).reshape(-1, 3)
     elements = np.array([atom.element for atom in atoms], np.uint8)
-    bonds, orders = _conect_bonds(atoms, conect or {})
+    names = np.array([atom.name for atom in atoms])
+    bonds, orders, kekule = rows_of_bonds(told, names.tolist())
+    if len(np.unique(bonds)) < len(atoms):
+        bonds, orders = _conect_bonds(atoms, conect or {})
+        kekule = orders
     if len(np.unique(bonds)) < len(atoms):
         bonds = _bonds_by_distance(elements, positions)
-        orders = np.ones(len(bonds), np.uint8)
-    names = np.array([atom.name for atom in atoms])
+        orders = kekule = np.ones(len(bonds), np.uint8)
     return Component(
         name=code,
         description="as in the file",
@@ -54,7 +80,7 @@ def observed_component(
         ideal_positions=np.nan_to_num(positions),
         bonds=bonds,
         bond_orders=orders,
-        kekule_orders=orders.copy(),
+        kekule_orders=kekule.copy(),
         leaving=np.isin(names, ("OXT", "OP3")),
         hydrogens=np.zeros(len(atoms), np.uint8),
         stereo=np.zeros(len(atoms), bool),

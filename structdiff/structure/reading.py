@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gemmi
@@ -18,6 +18,7 @@ from structdiff.chemistry.components import Component, component, is_known
 from structdiff.errors import InputError
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure, chain_letters
 from structdiff.structure.file_components import chosen_atoms, unknown_components
+from structdiff.structure.observed_components import ComponentBond
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
 BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
@@ -37,9 +38,10 @@ _POLYMERS = {
 class ParsedFile:
     """What a format's reader hands on: gemmi's structure and what gemmi does not keep.
 
-    components: those that the file defines. numbering: author number and insertion code of a residue, by label chain id
-    and place, also of residues that were not seen. labelled: the label chain ids are the file's own. confident: the
-    file says that its B-factors are a prediction's confidence.
+    components: those that the file defines. component_bonds: what it tells of bonds inside components, by their code.
+    numbering: author number and insertion code of a residue, by label chain id and place, also of residues that were
+    not seen. labelled: the label chain ids are the file's own. confident: the file says that its B-factors are a
+    prediction's confidence.
     """
 
     structure: gemmi.Structure
@@ -47,6 +49,7 @@ class ParsedFile:
     labelled: bool
     confident: bool = False
     components: dict[str, Component] = field(default_factory=dict)
+    component_bonds: Mapping[str, Sequence[ComponentBond]] = field(default_factory=dict)
     numbering: Mapping[str, Mapping[int, tuple[int, str]]] = field(default_factory=dict)
     metadata: dict[str, object] = field(default_factory=dict)
 
@@ -69,7 +72,9 @@ def structure_of(parsed: ParsedFile, *, model: int | None, keep_waters: bool) ->
         raise InputError("no atoms in this file")
     if len({residues[0].subchain for _, residues in groups}) < len(groups):
         parsed = dataclasses.replace(parsed, labelled=False)
-    components = unknown_components(parsed.structure, groups, parsed.components) | parsed.components
+    components = (
+        unknown_components(parsed.structure, groups, parsed.components, parsed.component_bonds) | parsed.components
+    )
     chains = [_chain(parsed, row, auth, residues) for row, (auth, residues) in enumerate(groups)]
     chains = [_closed(chain) for chain in chains]
     structure = build_structure(

@@ -193,6 +193,8 @@ def test_a_dry_run_draws_every_layout_and_writes_nothing(command, motif, weights
     assert "6-24 = A163-181" in shown
     assert "design_5" in shown
     assert "and 2 more" in shown
+    assert "7 backbones of" in shown
+    assert shown.endswith("nothing was computed or written\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["motif.pdb"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from structdiff import pipeline
+from structdiff import jobs, pipeline
 from structdiff.kernels import native
 from structdiff.structure.files import read_structure
 
@@ -57,6 +57,7 @@ def test_the_others_go_on_when_one_input_fails(command, weights, tmp_path) -> No
     assert len(errors) == 1
     assert errors[0].startswith("error: bad.fasta")
     assert "2 of 3 inputs predicted: 2 structures" in shown
+    assert "failed: bad.fasta" in shown.splitlines()
     assert {"good_1.cif", "also_1.cif"} < set(files(tmp_path / "predictions"))
 
 
@@ -103,6 +104,19 @@ def test_samples_and_seeds(command, weights, tmp_path) -> None:
     command(*predict(weights, "x.yaml", "--seed", 8, "--out", "alone"))
     first = read_structure(tmp_path / "alone" / "x_1.cif").atoms.positions
     assert abs(first - read_structure(tmp_path / "predictions" / "x_3.cif").atoms.positions).max() < 2e-3
+
+
+def test_the_best_of_a_complex_is_shown_first(command, weights, tmp_path) -> None:
+    (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
+    command(*predict(weights, "x.fasta", "--samples", 4))
+    changes = {1: (False, 0.9), 2: (True, 0.1), 3: (True, 0.3), 4: (False, 0.2)}  # whether met, ranking score
+    for number, (met, score) in changes.items():
+        path = tmp_path / "predictions" / f"x_{number}.confidence.json"
+        facts = json.loads(path.read_text())
+        facts["verdicts"] = [{**each, "met": met} for each in facts["verdicts"]]
+        path.write_text(json.dumps({**facts, "ranking_score": score}))
+    _, shown, _ = command(*predict(weights, "x.fasta", "--samples", 4))
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith("x_")] == ["x_3", "x_2", "x_1", "x_4"]
 
 
 def test_formats(command, weights, tmp_path) -> None:
@@ -202,3 +216,52 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(command, weights, tm
     code, _, errors = command(*predict(weights, "a/x.fasta", "b/x.fasta"))
     assert code == 2
     assert "b/x.fasta: name: two inputs have this name, the other is in a/x.fasta" in errors[0]
+
+
+def test_before_a_run_it_says_what_it_will_need(command, weights, tmp_path) -> None:
+    (tmp_path / "small.fasta").write_text(FASTA)
+    _, shown, _ = command(*predict(weights, "small.fasta", "-n", 2))
+    assert shown.startswith("small\n  2 structures of 12 residues (18 tokens): about ")
+    assert "small\n  2 structures" not in command(*predict(weights, "small.fasta", "-n", 2))[1]  # all are there
+
+
+def test_a_dry_run_names_what_constraints_may_name(command, weights, tmp_path) -> None:
+    (tmp_path / "asked.yaml").write_text(
+        "sequences:\n  - protein: {id: A, sequence: MKTAYM, modifications: [{position: 1, ccd: MSE}]}\n"
+        "  - ligand: {id: L, smiles: CCO}\nconstraints:\n"
+        "  - pocket: {binder: L, contacts: [[A, 3]], max_distance: 5}\n"
+    )
+    code, shown, errors = command(*predict(weights, "asked.yaml", "--dry-run"))
+    assert (code, errors) == (0, [])
+    assert shown.splitlines()[:4] == [
+        "asked", "  A  protein of 6 residues, modified: MSE 1", "  L  ligand LIG, atoms C1 C2 O1",
+        "  pocket L - A/3, within 5 Å",
+    ]  # fmt: skip
+    assert "1 structure of 6 residues" in shown
+    assert [path.name for path in tmp_path.iterdir()] == ["asked.yaml"]
+
+
+def test_what_cannot_fit_is_refused_before_its_tables_are_made(command, weights, tmp_path, monkeypatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("tables of pairs were made")
+
+    monkeypatch.setattr(jobs, "build_features", never)
+    monkeypatch.setenv("STRUCTDIFF_MEMORY_GIB", "0.0001")
+    (tmp_path / "large.fasta").write_text(">A|protein\n" + "MKTAYIAK" * 40)
+    for more in ((), ("--dry-run",)):
+        code, _, errors = command(*predict(weights, "large.fasta", *more))
+        assert code == 2
+        assert errors[0].startswith("error: large.fasta: 320 tokens need about")
+    code, _, errors = command("design", "--length", 320, "--weights", weights)
+    assert code == 2
+    assert errors[0].startswith("error: 320 tokens need about")
+
+
+def test_an_atom_that_a_ligand_has_not_is_told_with_what_asks_for_it(command, weights, tmp_path) -> None:
+    (tmp_path / "asked.yaml").write_text(
+        "sequences:\n  - protein: {id: A, sequence: MKTAYM}\n  - ligand: {id: L, smiles: CCO}\nconstraints:\n"
+        "  - contact: {token1: [A, 3], token2: [L, C9]}\n"
+    )
+    code, _, errors = command(*predict(weights, "asked.yaml"))
+    assert code == 2
+    assert errors == ["error: asked.yaml: contact A/3 - L/1/C9: L/1 has no such atom (found 'C9'; allowed: C1, C2, O1)"]

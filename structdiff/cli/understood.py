@@ -1,0 +1,46 @@
+"""What was understood of a complex, in words: ``structdiff predict --dry-run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from structdiff.structure.tables import ChainKind
+
+if TYPE_CHECKING:
+    from structdiff.jobs import Job
+    from structdiff.spec.complex import ComplexSpec
+    from structdiff.structure.tables import Structure
+
+
+def understood(spec: ComplexSpec, job: Job) -> str:
+    """Chain by chain what a complex is made of, by the names that constraints take, and what is asked of it."""
+    return "\n".join([spec.name, *(f"  {line}" for line in (*_chains(spec, job.structure), *_asked(spec, job)))])
+
+
+def _chains(spec: ComplexSpec, structure: Structure) -> Iterator[str]:
+    for row, name in enumerate(structure.chains.name.tolist()):
+        span = structure.chain_residues(row)
+        components = structure.residues.name[span].tolist()
+        if structure.chains.kind[row] == ChainKind.LIGAND:
+            for number, component in enumerate(components, start=1):
+                atoms = structure.atoms.name[structure.residue_atoms(span.start + number - 1)].tolist()
+                place = name if len(components) == 1 else f"{name}/{number}"
+                yield f"{place}  ligand {component}, atoms {' '.join(atoms)}"
+            continue
+        chain = spec.chain(name)
+        modified = [f"{each.ccd} {each.position}" for each in chain.modifications]
+        more = [*([f"modified: {', '.join(modified)}"] if modified else []), *(["cyclic"] if chain.cyclic else [])]
+        yield ", ".join([f"{name}  {chain.kind} of {len(components)} residues", *more])
+
+
+def _asked(spec: ComplexSpec, job: Job) -> Iterator[str]:
+    yield from (name for name, _ in job.bonds if name.startswith("bond "))
+    yield from (f"{each.name}, within {each.bound:g} Å" for each in job.proximities if each.told)
+    for template in spec.templates:
+        chains = f" for {', '.join(template.chains)}" if template.chains else ""
+        held = f", held within {template.threshold:g} Å" if template.force else ""
+        yield f"template {template.path}{chains}{held}"
+    pairs = job.base_pairs
+    if pairs is not None and len(pairs.every):
+        yield f"{len(pairs.asked)} base pairs asked for, {len(pairs.predicted)} predicted from the sequences"
