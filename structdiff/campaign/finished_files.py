@@ -30,8 +30,8 @@ def files_of(folder: Path, names: Iterable[str]) -> list[Path]:
 def is_whole(path: Path) -> bool:
     """Whether a file that is there can be read.
 
-    mmCIF is read for its grammar, and may not end before the last residues that it lists; of JSON, whose tables of pairs
-    are long, and of PDB only both ends are looked at.
+    mmCIF is read for its grammar, and may not end before the last residues that it lists; of JSON, whose tables of
+    pairs are long, and of PDB only both ends are looked at.
     """
     try:
         if path.suffix == ".cif":
