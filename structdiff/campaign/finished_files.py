@@ -30,25 +30,33 @@ def files_of(folder: Path, names: Iterable[str]) -> list[Path]:
 def is_whole(path: Path) -> bool:
     """Whether a file that is there can be read.
 
-    mmCIF is read for its grammar; of JSON, whose tables of pairs are long, and of PDB only both ends are looked at.
+    mmCIF is read for its grammar, and may not end before the last residues that it lists; of JSON, whose tables of
+    pairs are long, and of PDB only both ends are looked at.
     """
     try:
         if path.suffix == ".cif":
-            return _has_atoms(path)
+            return _has_all_atoms(path)
         first, last = _ENDS[path.suffix]
         with path.open("rb") as file:
             head = file.read(len(first))
             file.seek(max(0, path.stat().st_size - _TAIL))
             return head == first and file.read().rstrip().endswith(last)
-    except (OSError, ValueError, RuntimeError):
+    except (InputError, OSError, ValueError, RuntimeError):
         return False
 
 
-def _has_atoms(path: Path) -> bool:
-    """Whether an mmCIF file lists atoms; raises what its grammar or the disk has against it."""
+def _has_all_atoms(path: Path) -> bool:
+    """Whether an mmCIF file has the atoms it should; raises what its grammar, its end or the disk has against it."""
     import gemmi  # not with the module: what only shows help is to start at once
 
-    return any(len(block.find_values("_atom_site.id")) > 0 for block in gemmi.cif.read(str(path)))
+    from structdiff.structure.mmcif import require_all_listed
+
+    text = path.read_text(encoding="utf-8")
+    block = next((each for each in gemmi.cif.read_string(text) if len(each.find_values("_atom_site.id"))), None)
+    if block is None:
+        return False
+    require_all_listed(block, ends_in_mark=text.rstrip().endswith("#"))
+    return text.endswith("\n")
 
 
 def damage_note(paths: Sequence[Path]) -> str:

@@ -32,7 +32,7 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
         raise InputError("no atoms in this file (no _atom_site category)")
     _complete(block.find_loop("_atom_site.Cartn_x").get_loop())
     _number_residues(block)
-    _require_all_listed(block, ends_in_mark=text.rstrip().endswith("#"))
+    require_all_listed(block, ends_in_mark=text.rstrip().endswith("#"))
     try:
         structure = gemmi.make_structure_from_block(block)
     except (ValueError, RuntimeError) as error:
@@ -90,7 +90,7 @@ def _number_residues(block: gemmi.cif.Block) -> None:
         row[0] = row[1] if row[1] not in "?." else str(seen[atom])
 
 
-def _require_all_listed(block: gemmi.cif.Block, *, ends_in_mark: bool) -> None:
+def require_all_listed(block: gemmi.cif.Block, *, ends_in_mark: bool) -> None:
     """Raises InputError where the chains or residues listed last have no atoms: the file was cut, between two lines.
 
     ends_in_mark: its last line is the ``#`` that ends a category, so that this was its end. Where another category

@@ -15,6 +15,7 @@ import pytest
 from structdiff import judgement, pipeline
 from structdiff.campaign import sequences, stages
 from structdiff.campaign.columns import campaign_columns
+from structdiff.campaign.finished_files import is_whole
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.plan import PACKING_WEIGHTS
 from structdiff.campaign.refolding import complex_of, named_as_designed
@@ -293,6 +294,16 @@ def test_a_damaged_file_of_a_finished_design_is_made_again(planned, tmp_path, se
     assert not failures
     assert path.read_bytes() == whole
     assert not prepared(campaign, tmp_path)
+
+
+def test_a_structure_that_is_cut_between_two_lines_is_damaged(planned, tmp_path) -> None:
+    path = tmp_path / f"{made(planned(1, refold='none', judge='none'), tmp_path)[0].name}.cif"
+    lines = path.read_text().splitlines(keepends=True)
+    assert is_whole(path)
+    path.write_text("".join(lines[:-12]))
+    assert not is_whole(path)
+    path.write_text("".join(lines)[:-1])
+    assert not is_whole(path)
 
 
 def test_a_design_and_what_was_made_of_it_are_made_again_in_their_order(planned, published_weights, tmp_path) -> None:
