@@ -28,6 +28,7 @@ from structdiff.cli import (
 )
 from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted, described
+from structdiff.cli.interrupts import heeded_signals, interrupted_code
 from structdiff.errors import StructdiffError
 from structdiff.version import __version__
 
@@ -72,26 +73,27 @@ def _program(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit code: 0, 2 refused, 1 unexpected, 130 interrupted."""
+    """Runs the command line and returns its exit code: 0, 2 refused, 1 unexpected, 130 interrupted, 143 ended."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _print_whatever_the_encoding()
     with warnings.catch_warnings():
         if "--debug" not in arguments:
             _silence_libraries()
         try:
-            code = typer.main.get_command(app).main(args=arguments, prog_name="structdiff", standalone_mode=False)
+            with heeded_signals():
+                code = typer.main.get_command(app).main(args=arguments, prog_name="structdiff", standalone_mode=False)
         except StructdiffError as error:
             return _say(f"error: {error}", REFUSED)
         except _CommandError as error:
             return _refuse_usage(error)
         except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
-            return _say(str(error) or "interrupted", INTERRUPTED)
+            return _say(str(error) or "interrupted", interrupted_code())
         except Exception as error:
             if "--debug" in arguments:
                 traceback.print_exc()
             return _say(f"error: {described(error, hint='--debug' not in arguments)}", FAILED)
     if code == INTERRUPTED:
-        return _say("interrupted", INTERRUPTED)
+        return _say("interrupted", interrupted_code())
     return code if isinstance(code, int) else 0
 
 

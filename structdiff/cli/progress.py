@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from structdiff.cli.interrupts import stop_if_asked
+
 if TYPE_CHECKING:
     from structdiff.drawing import Progress
 
@@ -22,7 +24,21 @@ _PLAIN_SECONDS = 10.0
 
 @contextmanager
 def shown_progress(text: str, *, quiet: bool) -> Iterator[OnProgress]:
-    """Shows on the error stream how far a run is, text being what is done; gives the function to call at each step."""
+    """Shows on the error stream how far a run is, text being what is done; gives the function to call at each step.
+
+    There a run also stops where it was asked to and has not yet.
+    """
+    with _shown(text, quiet=quiet) as show:
+
+        def report(progress: Progress) -> None:
+            stop_if_asked()
+            show(progress)
+
+        yield report
+
+
+@contextmanager
+def _shown(text: str, *, quiet: bool) -> Iterator[OnProgress]:
     clock = Clock()
     if quiet:
         yield lambda progress: None
@@ -30,13 +46,13 @@ def shown_progress(text: str, *, quiet: bool) -> Iterator[OnProgress]:
         with _bar() as bar:
             task = bar.add_task(text, total=None, left="")
 
-            def report(progress: Progress) -> None:
+            def show(progress: Progress) -> None:
                 clock.update(progress)
                 bar.update(
                     task, total=progress.total, completed=clock.share * progress.total, left=f"{clock.left_text} left"
                 )
 
-            yield report
+            yield show
             bar.update(task, completed=bar.tasks[0].total, left="done")
     else:
         yield _PlainLines(text, clock)

@@ -83,7 +83,8 @@ def test_the_same_command_goes_on_where_it_stopped(command, motif, weights, tmp_
     assert contents(tmp_path / "in_two") == contents(tmp_path / "at_once")
 
 
-def test_ctrl_c_leaves_whole_files_only(motif, weights, tmp_path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_leave_whole_files_only(motif, weights, tmp_path, number) -> None:
     run = subprocess.Popen(
         [sys.executable, "-m", "structdiff", *map(str, designs(motif, weights, "-n", 5000, "--batch-size", 1))],
         cwd=tmp_path,
@@ -98,10 +99,10 @@ def test_ctrl_c_leaves_whole_files_only(motif, weights, tmp_path) -> None:
     deadline = time.monotonic() + 120
     while not (folder / "designs.csv").exists() and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     shown, errors = run.communicate(timeout=60)
     made = names(folder)
-    assert run.returncode == 130
+    assert run.returncode == 128 + number
     assert shown.startswith("5000 backbones of 29 to 32 residues: about ")
     said = f"interrupted: {len(made)} of 5000 designs are finished in designs; the same command again goes on"
     assert errors.splitlines()[-1] == said
