@@ -12,6 +12,15 @@ from structdiff.cli.progress import shown_progress
 from structdiff.drawing import Progress
 
 
+@pytest.fixture(autouse=True)
+def as_started_by_a_shell():
+    """Signals as a program has them that a user starts; what starts the tests may have told them to ignore some."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def dropped(number: int) -> None:
     """A signal whose exception is lost."""
     with pytest.raises(KeyboardInterrupt):
@@ -32,16 +41,13 @@ def test_a_run_stops_at_the_next_step(number, quiet):
 
 
 def test_handlers_are_put_back_and_what_is_ignored_stays_so():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with heeded_signals():
-            signal.raise_signal(signal.SIGINT)
-            stop_if_asked()
-            assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with heeded_signals():
+        signal.raise_signal(signal.SIGINT)
+        stop_if_asked()
+        assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_other_threads_run_commands_too():
