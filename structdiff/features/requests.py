@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,16 +94,27 @@ def tokens_of(block: Block, tokens: TokenTable) -> np.ndarray:
 
 def complex_condition(spec: ComplexSpec, structure: Structure, tokens: TokenTable) -> Condition:
     """The contacts and pockets that a complex asks for, as upper bounds and hotspots."""
-    bound = np.zeros((len(tokens), len(tokens)), np.float32)
-    hotspot = np.zeros(len(tokens), np.int8)
+    contacts, pocket = [], []
     for constraint in spec.constraints:
         if isinstance(constraint, ContactSpec):
             first, second = (site_tokens(structure, tokens, site) for site in (constraint.token1, constraint.token2))
-            bound[np.ix_(first, second)] = bound[np.ix_(second, first)] = constraint.max_distance
+            contacts.append((first, second, constraint.max_distance))
         elif isinstance(constraint, PocketSpec):
-            for site in constraint.contacts:
-                hotspot[site_tokens(structure, tokens, site)] = HOTSPOT
-    return Condition.unknown(len(tokens)).replace(contact_bound=bound, hotspot=hotspot)
+            pocket += [site_tokens(structure, tokens, site) for site in constraint.contacts]
+    return contact_condition(len(tokens), contacts, pocket)
+
+
+def contact_condition(
+    count: int, contacts: Iterable[tuple[np.ndarray, np.ndarray, float]], pocket: Iterable[np.ndarray]
+) -> Condition:
+    """What so many tokens are told of contacts, pairs of rows and an upper bound (Å), and of rows of pockets."""
+    bound = np.zeros((count, count), np.float32)
+    hotspot = np.zeros(count, np.int8)
+    for first, second, distance in contacts:
+        bound[np.ix_(first, second)] = bound[np.ix_(second, first)] = distance
+    for rows in pocket:
+        hotspot[rows] = HOTSPOT
+    return Condition.unknown(count).replace(contact_bound=bound, hotspot=hotspot)
 
 
 @dataclass(frozen=True, kw_only=True)

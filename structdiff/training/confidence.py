@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -145,6 +146,14 @@ def train_confidence(
     return run.finish()
 
 
+class _Stream(NamedTuple):
+    """Batches of one kind: how often one is drawn, and the kinds of decoys that are made for it."""
+
+    share: float
+    batches: HeldHelices | HeldChains | TrainingBatches
+    decoys: Sequence[str]
+
+
 class _Run:
     """The head under training, its moving average, and the drawn structures it learns from."""
 
@@ -181,8 +190,7 @@ class _Run:
     def train(self, max_minutes: float | None) -> None:
         """Draws and learns in turn until a limit is met; saves a checkpoint now and then and in the end."""
         structures = well_resolved(self.data, "train")
-        batches = TrainingBatches(structures, self.settings.batches, self.settings.tasks, seed=self.seed)
-        held = self._held(structures)
+        streams = self._streams(structures)
         began = saved = time.monotonic()
         first, limit = self.round, self.settings.max_rounds
         try:
@@ -192,7 +200,7 @@ class _Run:
                 if passed >= 1:
                     break
                 done = passed if limit is None else max(passed, self.round / limit)
-                terms = self._round(batches, held, done)
+                terms = self._round(streams, done)
                 if self.round % 5 == 1:
                     text = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
                     minutes = (time.monotonic() - began) / 60
@@ -206,33 +214,31 @@ class _Run:
             if self.round > first:
                 self._save_checkpoint()
 
-    def _held(self, structures: StructureSet) -> dict[str, tuple[float, HeldHelices | HeldChains]]:
-        """The batches of structures of which parts are held, each with how often it is drawn."""
-        settings, found = self.settings, {}
+    def _streams(self, structures: StructureSet) -> list[_Stream]:
+        """Where batches come from: structures of which parts are held, and all others."""
+        settings, held = self.settings, []
         if settings.held_helices and not structures.nucleic.any():
             print("note: no structure has DNA or RNA; nothing is learned of them", flush=True)
         elif settings.held_helices:
-            found["helices"] = (settings.held_helices, HeldHelices(structures, settings.batches, seed=self.seed))
+            helices = HeldHelices(structures, settings.batches, seed=self.seed)
+            held.append(_Stream(settings.held_helices, helices, settings.decoys))
         if settings.held_chains and not has_interfaces(structures):
             print("note: no structure has chains that touch; nothing is learned of complexes", flush=True)
         elif settings.held_chains:
             chains = HeldChains(structures, settings.chain_crops, seed=self.seed, wrong=settings.wrong_poses)
-            found["chains"] = (settings.held_chains, chains)
-        return found
+            held.append(
+                _Stream(settings.held_chains, chains, ())
+            )  # the shapes of decoys are none that these could have
+        others = TrainingBatches(structures, settings.batches, settings.tasks, seed=self.seed)
+        return [*held, _Stream(1 - sum(stream.share for stream in held), others, settings.decoys)]
 
-    def _round(
-        self, batches: TrainingBatches, held: Mapping[str, tuple[float, HeldHelices | HeldChains]], done: float
-    ) -> dict[str, float]:
+    def _round(self, streams: Sequence[_Stream], done: float) -> dict[str, float]:
         """One batch drawn, some steps learned; the mean losses."""
         rng = np.random.default_rng([self.seed, self.round])
-        shares = [share for share, _ in held.values()]
-        kind = str(rng.choice([*held, "any"], p=[*shares, 1 - sum(shares)]))
-        parts = held[kind][1].batch(self.round) if kind in held else None
-        source = self._source(self.round)
-        if kind == "chains":  # the shapes of decoys are none that held chains could have
-            source = replace(source, decoys=())
-        features = batches.batch(self.round) if parts is None else parts.features
-        self.pool.append(draw_batch(self.network, features, source, seed=self.seed, number=self.round, held=parts))
+        stream = streams[rng.choice(len(streams), p=[each.share for each in streams])]
+        source = self._source(self.round, stream.decoys)
+        batch = stream.batches.batch(self.round)
+        self.pool.append(draw_batch(self.network, batch, source, seed=self.seed, number=self.round))
         total: dict[str, float] = {}
         for _ in range(self.settings.reuse):
             item = self.pool[int(rng.integers(len(self.pool)))]
@@ -241,12 +247,10 @@ class _Run:
         self.round += 1
         return total
 
-    def _source(self, number: int) -> Source:
+    def _source(self, number: int, decoys: Sequence[str]) -> Source:
         settings = self.settings
         sampling = self.ways[number % len(self.ways)]
-        return Source(
-            samplings=(sampling,) * settings.samples, restarts=restarts(number), decoys=settings.decoys, truth=True
-        )
+        return Source(samplings=(sampling,) * settings.samples, restarts=restarts(number), decoys=decoys, truth=True)
 
     def _learn(self, item: DrawnBatch, rng: np.random.Generator, done: float) -> dict[str, float]:
         settings = self.settings

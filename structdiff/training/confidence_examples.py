@@ -89,22 +89,23 @@ class Source:
 
 def draw_batch(
     network: StructureNetwork,
-    batch: Features,
+    batch: Features | HeldBatch,
     source: Source,
     *,
     seed: int,
     number: int,
-    held: HeldBatch | None = None,
 ) -> DrawnBatch:
     """Structures for each example, drawn with the network as it is or made otherwise, beside the experiment's.
 
     Args:
         network: trunk and denoiser are used, nothing is learned.
-        batch: training examples; their atoms are the resolved ones, motifs are held.
+        batch: training examples; their atoms are the resolved ones, motifs are held. Held ones follow their constraints
+            too, and their wrong structures are there, before the truth.
         source: which structures; the axis of samples is in its order, truth last.
         seed, number: decide the noise; number is that of the batch.
-        held: what the examples follow beside their motifs; its wrong structures are there too, before the truth.
     """
+    held = batch if isinstance(batch, HeldBatch) else None
+    batch = batch.features if isinstance(batch, HeldBatch) else batch
     shape = (batch.num_tokens, batch.num_slots)
     truth = batch.atom.positions.unflatten(1, shape)[:, None]
     with torch.no_grad():

@@ -164,8 +164,7 @@ def _judged_nucleotides(
     batches = HeldHelices(structures, config, seed=_SEED, natural=True)
     source = Source(samplings=(sampling,) * _SAMPLES)
     for number in range(count):
-        held = batches.batch(number)
-        item = draw_batch(network, held.features, source, seed=_SEED, number=number, held=held)
+        item = draw_batch(network, batches.batch(number), source, seed=_SEED, number=number)
         for place in range(_SAMPLES):
             yield from judge_sample(network, item, place, "nucleic", only=(ChainKind.DNA, ChainKind.RNA))
 
@@ -179,8 +178,7 @@ def _judged_interfaces(
     batches = HeldChains(structures, config, seed=_SEED, wrong=_SAMPLES)
     source = Source(samplings=(sampling,) * _SAMPLES, truth=True)
     for number in range(count):
-        held = batches.batch(number)
-        item = draw_batch(network, held.features, source, seed=_SEED, number=number, held=held)
+        item = draw_batch(network, batches.batch(number), source, seed=_SEED, number=number)
         for place in range(item.positions.shape[1]):
             yield from judge_interfaces(network, item, place)
 

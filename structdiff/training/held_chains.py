@@ -15,9 +15,9 @@ from torch import Tensor
 from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
-from structdiff.features.condition import HOTSPOT, Condition
+from structdiff.features.condition import Condition
 from structdiff.features.crop import crop_spatial
-from structdiff.features.requests import Proximity
+from structdiff.features.requests import Proximity, contact_condition
 from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.geometry.rotations import rotation_from_vector
 from structdiff.structure.tables import ChainKind, Structure
@@ -163,20 +163,19 @@ def _contacts(crop: Structure, touching: Sequence[Interface], rng: np.random.Gen
 
 
 def _condition(crop: Structure, tokens: TokenTable, group: np.ndarray, contacts: Sequence[Proximity]) -> Condition:
-    """What the network is told, as :func:`structdiff.features.requests.complex_condition` tells it."""
-    bound = np.zeros((len(tokens), len(tokens)), np.float32)
-    hotspot = np.zeros(len(tokens), np.int8)
+    """Which chains are held, and the contacts and pockets that are told."""
     ligand = crop.chains.kind == ChainKind.LIGAND
+    pairs, pocket = [], []
     for each in contacts:
-        ends = [np.flatnonzero(tokens.residue == crop.atoms.residue[rows[0]]) for rows in (each.first, each.second)]
+        first, second = (
+            np.flatnonzero(tokens.residue == crop.atoms.residue[rows[0]]) for rows in (each.first, each.second)
+        )
         if ligand[crop.atom_chain[each.second[0]]]:
-            hotspot[ends[0]] = HOTSPOT
+            pocket.append(first)
         else:
-            bound[np.ix_(*ends)] = bound[np.ix_(*ends[::-1])] = each.bound
+            pairs.append((first, second, each.bound))
     own = group[tokens.chain].astype(np.int32)
-    return Condition.unknown(len(tokens)).replace(
-        motif_group=own, structure_fixed=own > 0, contact_bound=bound, hotspot=hotspot
-    )
+    return contact_condition(len(tokens), pairs, pocket).replace(motif_group=own, structure_fixed=own > 0)
 
 
 def _misplaced(crop: Structure, touching: Sequence[Interface], rng: np.random.Generator, count: int) -> Tensor:

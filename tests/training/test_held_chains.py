@@ -107,7 +107,7 @@ def test_drawn_chains_are_held_and_their_interfaces_judged(structures):
     chains = HeldChains(structures, CROPS, seed=3, wrong=2)
     batch = next(each for each in map(chains.batch, range(9)) if bool(each.features.condition.structure_fixed.any()))
     source = Source(samplings=(QUICK,), truth=True)
-    item = draw_batch(network, batch.features, source, seed=0, number=1, held=batch)
+    item = draw_batch(network, batch, source, seed=0, number=1)
     assert item.positions.shape[1] == 1 + 2 + 1
     assert torch.equal(item.positions[:, 1:3], batch.wrong)
     drawn = item.positions[:, 0].flatten(1, 2)

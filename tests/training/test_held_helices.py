@@ -99,7 +99,7 @@ def test_drawn_structures_hold_the_helices_and_are_compared_with_the_experiment(
     network = StructureNetwork(tiny()).eval()
     batch = HeldHelices(structures, CROPS, seed=3, natural=True).batch(1)
     source = Source(samplings=(QUICK,), truth=True)
-    item = draw_batch(network, batch.features, source, seed=0, number=1, held=batch)
+    item = draw_batch(network, batch, source, seed=0, number=1)
     drawn, true = item.positions[:, 0].flatten(1, 2), item.positions[:, 1].flatten(1, 2)
     assert torch.equal(true, batch.features.atom.positions)
     hold = MotifHold.from_features(batch.features)
