@@ -23,12 +23,10 @@ from structdiff.training.confidence import ConfidenceTraining, main, train_confi
 from structdiff.training.confidence_examples import Source, compare, confidence_loss, draw_batch
 from structdiff.training.confidence_validation import Judged, agreement
 from structdiff.training.confidence_validation import main as validate
-from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
 from structdiff.training.decoys import KINDS
 from structdiff.training.tasks import TaskMix
 
-COLLECTION = Path(__file__).parent / "data" / "collection"
 SAMPLING = SamplingConfig(steps=2, solver="dpm-solver-2m")
 EVERYTHING = Source(
     samplings=(SAMPLING, SAMPLING),
@@ -42,13 +40,6 @@ QUICK = ConfidenceTraining(
     batches=BatchConfig(crops=((16, 2, 1.0),)), validation_crops=BatchConfig(crops=((16, 2, 1.0),)),
     chain_crops=BatchConfig(crops=((48, 1, 1.0),)),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("set") / "out"
-    convert_structures(COLLECTION, out, progress=False)
-    return out
 
 
 @pytest.fixture(scope="module")

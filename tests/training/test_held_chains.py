@@ -21,15 +21,9 @@ from structdiff.training.confidence_examples import Source, draw_batch
 from structdiff.training.confidence_validation import interface_agreement, judge_interfaces, validate_confidence
 from structdiff.training.dataset import StructureSet
 from structdiff.training.held_chains import HeldChains, held_chains, interfaces
-from tests.training.test_confidence import data  # noqa: F401
 
 CROPS = BatchConfig(crops=((48, 2, 1.0),))
 QUICK = SamplingConfig(steps=2, solver="dpm-solver-2m")
-
-
-@pytest.fixture(scope="module")
-def structures(data):  # noqa: F811
-    return StructureSet(data, "train")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +121,7 @@ def test_agreement_of_interfaces():
     assert figures["structures"] == 3
 
 
-def test_validation_tells_of_complexes(data):  # noqa: F811
+def test_validation_tells_of_complexes(data):
     torch.manual_seed(0)
     figures = validate_confidence(
         StructureNetwork(tiny()), StructureSet(data, "train"), batches=1, recommended=QUICK, config=CROPS,

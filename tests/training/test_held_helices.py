@@ -18,15 +18,9 @@ from structdiff.training.confidence_examples import Source, draw_batch
 from structdiff.training.confidence_validation import validate_confidence
 from structdiff.training.dataset import StructureSet
 from structdiff.training.held_helices import HeldHelices, energy_pairs, held_example
-from tests.training.test_confidence import data  # noqa: F401
 
 CROPS = BatchConfig(crops=((48, 2, 1.0),))
 QUICK = SamplingConfig(steps=2, solver="dpm-solver-2m")
-
-
-@pytest.fixture(scope="module")
-def structures(data):  # noqa: F811
-    return StructureSet(data, "train")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +104,7 @@ def test_drawn_structures_hold_the_helices_and_are_compared_with_the_experiment(
     assert float(item.truth.lddt[:, 0][mask[:, 0]].mean()) < 0.9
 
 
-def test_validation_tells_of_nucleic_acids(data):  # noqa: F811
+def test_validation_tells_of_nucleic_acids(data):
     torch.manual_seed(0)
     figures = validate_confidence(
         StructureNetwork(tiny()), StructureSet(data, "train"), batches=1, recommended=QUICK, config=CROPS

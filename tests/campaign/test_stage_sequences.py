@@ -1,0 +1,153 @@
+"""Sequences of a run: which letters residues may have, chains that are alike, more of them later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from structdiff import pipeline
+from structdiff.campaign.run import Run, Selection
+from structdiff.errors import InputError
+from structdiff.output.prediction import chain_sequences
+from structdiff.spec.contig_grammar import parse_contigs
+from structdiff.spec.contigs import every_chain
+from structdiff.spec.rebuilding import parse_noise, parse_part
+from structdiff.spec.symmetry import Symmetry
+from structdiff.structure.files import read_structure
+from tests.campaign.making import MOTIF, made
+
+
+def files(folder: Path, *names: str) -> dict[str, bytes]:
+    """The structures and scores of these designs, and what was refolded of them."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for name in names
+        for path in (folder / f"{name}.cif", folder / f"{name}.confidence.json", folder / f"refolded/{name}.cif")
+    }
+
+
+@pytest.mark.parametrize("settings", [{}, {"avoid": "C", "temperature": 1.0}])
+@pytest.mark.parametrize("begun", [1, 2])
+def test_more_sequences_and_more_backbones_are_added_to_what_is_there(planned, tmp_path, settings, begun) -> None:
+    made(planned(2, sequences=begun, **settings), tmp_path / "grown")
+    last = ["design_1", "design_2"] if begun == 1 else ["design_1_2", "design_2_1"]
+    before = {name: (tmp_path / "grown" / name).stat().st_mtime_ns for name in files(tmp_path / "grown", *last)}
+    results = made(planned(3, sequences=4, **settings), tmp_path / "grown")
+    first = "" if begun == 1 else "_1"
+    names = {f"design_{n}{tail}" for n in (1, 2, 3) for tail in (first, "_2", "_3", "_4")}
+    assert {each.name for each in results if each.complete} == names
+    assert len(results) == 12
+    assert before == {name: (tmp_path / "grown" / name).stat().st_mtime_ns for name in before}
+    # What was added later is what it would have been at once.
+    made(planned(3, sequences=4, **settings), tmp_path / "whole")
+    added = [f"design_{n}_{k}" for n in (1, 2, 3) for k in (2, 3, 4)]
+    assert files(tmp_path / "grown", *added) == files(tmp_path / "whole", *added)
+    # Fewer change nothing, and the same again finds nothing to do.
+    assert len(made(planned(3, sequences=2, **settings), tmp_path / "grown")) == 12
+    assert {name: (tmp_path / "grown" / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_single_residues_are_what_they_may_be(planned, tmp_path) -> None:
+    results = made(planned(1, sequences=3, allow_at="A1-2=PG,A10=W", refold="none", judge="none"), tmp_path)
+    letters = [each.sequences["A"][1] for each in results]
+    assert len(letters) == 3
+    assert all(set(each[:2]) <= set("PG") and each[9] == "W" for each in letters)
+
+
+@pytest.mark.parametrize(
+    ("allow_at", "contigs", "says"),
+    [
+        ("A5=W", "3/A168-172/3-4", "keeps its type"),
+        ("A1-5=W", "3/A168-172/3", "keeps its type"),
+        ("A30=W", "3/A168-172/3-4", "no such residue"),
+        ("A3-1=W", "3/A168-172/3-4", "runs backwards"),
+    ],
+)
+def test_letters_that_no_design_can_have_are_refused_before_any_is_drawn(planned, allow_at, contigs, says) -> None:
+    with pytest.raises(InputError, match=says):
+        planned(9, allow_at=allow_at, contigs=contigs)
+
+
+def test_letters_that_one_of_the_designs_cannot_have_are_refused_before_it_is_drawn(
+    planned, tmp_path, monkeypatch
+) -> None:
+    campaign = planned(6, contigs="3/A168-172/1-3", allow_at="A10=W", refold="none", judge="none")
+    lengths = [len(layout) for layout in pipeline.layouts(campaign.spec)]
+    drawn, failures = [], []
+    plain = pipeline.design
+
+    def noted(*given, numbers, **more):
+        drawn.extend(numbers)
+        return plain(*given, numbers=numbers, **more)
+
+    monkeypatch.setattr(pipeline, "design", noted)
+    results = made(campaign, tmp_path, failures=failures)
+    able = [number for number, length in enumerate(lengths) if length >= 10]
+    assert 0 < len(able) < 6
+    assert sorted(drawn) == sorted(each.number for each in results) == able
+    assert len(failures) == 6 - len(able)
+    assert all("no such residue" in each for each in failures)
+    assert all(each.sequences["A"][1][9] == "W" for each in results)
+
+
+def test_a_sequence_that_is_kept_altogether_needs_no_network(planned, published_weights, tmp_path) -> None:
+    asked = {"contigs": every_chain(), "noise": parse_noise("1"), "keep_sequence": "all"}
+    failures: list = []
+    (first, second) = made(planned(1, asked=asked, sequences=2, refold="none"), tmp_path, failures=failures)
+    assert not failures
+    given = chain_sequences(read_structure(MOTIF))["A"]
+    for each in (first, second):
+        assert each.sequences["A"][1] == given
+        assert each.complete
+        structure = read_structure(tmp_path / f"{each.name}.cif")
+        assert "NZ" in structure.atoms.name[structure.atoms.resolved]  # side chains are there
+
+
+@pytest.mark.parametrize("model", ["own", "proteinmpnn"])
+@pytest.mark.parametrize("settings", [{}, {"temperature": 2.0, "sequences": 2}])
+def test_chains_that_are_alike_in_the_file_get_one_sequence(
+    planned, published_weights, dimer, tmp_path, model, settings
+) -> None:
+    asked = {"motif": str(dimer), "contigs": every_chain(), "noise": parse_noise("1")}
+    campaign = planned(2, asked=asked, refold="none", judge="none", sequence_model=model, **settings)
+    results = made(campaign, tmp_path)
+    assert len(results) == 2 * campaign.settings.sequences
+    for each in results:
+        one, other = (letters for _, letters in each.sequences.values())
+        assert one == other
+
+
+def test_chains_of_which_other_residues_are_open_are_not_alike(planned, dimer, tmp_path) -> None:
+    keep = {"keep_sequence": parse_part("A168-170", "keep_sequence")}
+    asked = {"motif": str(dimer), "contigs": every_chain(), "noise": parse_noise("1"), **keep}
+    (result,) = made(planned(1, asked=asked, refold="none", judge="none"), tmp_path)
+    one, other = (letters for _, letters in result.sequences.values())
+    assert one[:3] == "KSA"
+    assert one != other
+
+
+@pytest.mark.parametrize("model", ["own", "proteinmpnn"])
+def test_copies_of_a_symmetric_design_get_one_sequence(planned, published_weights, tmp_path, model) -> None:
+    asked = {"motif": None, "contigs": parse_contigs("8 6"), "symmetry": Symmetry(group="C3"), "fold_plan": "none"}
+    settings = {"sequences": 2, "temperature": 2.0, "allow_at": "A2=W"}
+    campaign, failures = planned(1, asked=asked, refold="none", judge="none", sequence_model=model, **settings), []
+    results = made(campaign, tmp_path, failures=failures)
+    assert not failures
+    assert len(results) == 2
+    for each in results:
+        letters = [text for _, text in each.sequences.values()]
+        assert len(letters) == 6
+        assert letters == letters[:2] * 3
+        assert letters[0][1] == "W"
+        if model == "proteinmpnn":  # which has its side chains, of all copies, and judges again
+            told = {verdict["name"]: verdict for verdict in each.verdicts}
+            assert told["symmetry"]["met"], told["symmetry"]["reached"]
+
+
+def test_sequences_of_another_kind_are_refused_where_the_networks_own_are_part_of_the_designs(
+    planned, tmp_path
+) -> None:
+    made(planned(1, refold="none"), tmp_path)
+    with pytest.raises(InputError, match="begun with the network's own sequences"):
+        Run(planned(1, refold="none", avoid="C"), tmp_path, Selection(), range(1)).check_folder()
