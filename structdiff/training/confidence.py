@@ -14,7 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from structdiff.configuration import to_dict
-from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import Weights, is_half, save_weights
 from structdiff.model.heads import ConfidenceHead
@@ -30,72 +29,17 @@ from structdiff.model.library import load_named_weights
 from structdiff.model.network import StructureNetwork
 from structdiff.options import recommended_sampling
 from structdiff.structure.files import write_atomically
-from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.command import run_command
 from structdiff.training.confidence_examples import DrawnBatch, Source, confidence_loss, draw_batch
-from structdiff.training.confidence_validation import (
-    chain_crops,
-    crops,
-    restarts,
-    samplings,
-    task_mix,
-    validate_confidence,
-    well_resolved,
-)
+from structdiff.training.confidence_judge import Judge
+from structdiff.training.confidence_sets import validation_halves, well_resolved
+from structdiff.training.confidence_streams import ConfidenceTraining, Stream, drawn_stream, mixed_streams, streams
+from structdiff.training.confidence_validation import restarts, samplings, validate_confidence
 from structdiff.training.dataset import StructureSet
-from structdiff.training.decoys import KINDS
-from structdiff.training.held_chains import HeldChains, has_interfaces
-from structdiff.training.held_helices import HeldHelices
 from structdiff.training.history import rounds_in_all
-from structdiff.training.tasks import TaskMix
 
 MODEL_CARD = "MODEL_CARD.md"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfidenceTraining:
-    """How the confidence head is trained.
-
-    samplings: ways to draw structures, taken in turn; none: the recommended one and two of fewer steps. samples:
-    structures drawn for each example. Beside these each batch holds the experiment's structures, the same noised and
-    denoised twice, and decoys of these kinds (structdiff.training.decoys). drawn_share: how often a training step
-    takes a drawn structure rather than one of the others. held_helices, held_chains: how often a batch is of structures
-    with nucleic acids whose helices are held (structdiff.training.held_helices), or of complexes whose chains are
-    (structdiff.training.held_chains; cropped by chain_crops, with wrong_poses structures of each whose chains stand
-    elsewhere, in place of decoys). reuse: training steps for each batch. pool: batches kept to
-    train on. warmup_steps: of the learning rate, which falls to a tenth in the last half of the run. max_rounds:
-    batches to make, those of earlier calls included, None for as many as the time allows. validation_batches: made in
-    the end, from held-out structures cropped by validation_crops. save_minutes: time between two checkpoints.
-    """
-
-    samplings: Sequence[SamplingConfig] = ()
-    samples: int = 1
-    decoys: Sequence[str] = tuple(KINDS)
-    drawn_share: float = 0.65
-    held_helices: float = 0.15
-    held_chains: float = 0.35
-    reuse: int = 24
-    pool: int = 160
-    learning_rate: float = 2e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    ema_decay: float = 0.998
-    max_rounds: int | None = None
-    validation_batches: int = 20
-    save_minutes: float = 5.0
-    batches: BatchConfig = field(default_factory=crops)
-    validation_crops: BatchConfig = field(default_factory=crops)
-    chain_crops: BatchConfig = field(default_factory=chain_crops)
-    wrong_poses: int = 3
-    tasks: TaskMix = field(default_factory=task_mix)
-
-    def __post_init__(self) -> None:
-        for name in ("held_helices", "held_chains"):
-            share = getattr(self, name)
-            if not 0 <= share <= 1 or self.held_helices + self.held_chains > 1:
-                raise InputError("must be how often a batch is one of these", key=name, found=share,
-                                 allowed="0 to 1, both together too")  # fmt: skip
+JUDGE_SEED = 2  # of structures to judge by: the same in every run, so that runs can be compared
 
 
 def train_confidence(
@@ -113,11 +57,13 @@ def train_confidence(
 
     Trunk, denoiser and distogram come out as they were, bit for bit. A checkpoint beside ``out`` is continued, so an
     interrupted call loses at most some minutes. The call ends after max_minutes of wall-clock time plus a validation
-    whose figures go into the new config.json under training.confidence.
+    whose figures go into the new config.json under training.confidence. The head that is written is the one that judged
+    best in the course of it, the one to begin with among them unless it was fresh.
 
     Args:
         weights: name or folder to start from; not changed, unless it is ``out``.
-        data: folder of a StructureSet; its training split is learned from, its validation split is judged.
+        data: folder of a StructureSet; its training split and one half of its validation split are learned from, the
+            other half judges (structdiff.training.confidence_sets).
         out: folder of the new weights.
         max_minutes: wall-clock limit of this call; None where ``settings.max_rounds`` is the limit.
         seed: of structures, crops and noise.
@@ -146,12 +92,12 @@ def train_confidence(
     return run.finish()
 
 
-class _Stream(NamedTuple):
-    """Batches of one kind: how often one is drawn, and the kinds of decoys that are made for it."""
+class _Best(NamedTuple):
+    """The averaged head that judged best so far, after which round, and its losses (none: nothing was judged)."""
 
-    share: float
-    batches: HeldHelices | HeldChains | TrainingBatches
-    decoys: Sequence[str]
+    round: int
+    losses: dict[str, float]
+    head: dict[str, torch.Tensor]
 
 
 class _Run:
@@ -159,6 +105,7 @@ class _Run:
 
     def __init__(self, source: Weights, data: Path, out: Path, seed: int, settings: ConfidenceTraining) -> None:
         self.source, self.data, self.out, self.seed, self.settings = source, data, out, seed, settings
+        self.unlearnt, self.judged = validation_halves(data)
         self.ways = tuple(settings.samplings) or samplings(recommended_sampling(source))
         self.network: StructureNetwork = source.network
         self.head: ConfidenceHead = self.network.confidence
@@ -170,6 +117,7 @@ class _Run:
         self.checkpoint = out.parent / f"{out.name}-confidence.ckpt"
         self.pool: deque[DrawnBatch] = deque(maxlen=settings.pool)
         self.round = self.step = self.rounds_before = 0
+        self.best = _Best(round=0, losses={}, head=copy.deepcopy(self.head.state_dict()))
 
     def resume(self) -> None:
         """Goes on from the checkpoint if there is one; the pool of drawn structures is filled anew."""
@@ -186,11 +134,13 @@ class _Run:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.round, self.step = state["round"], state["step"]
+        self.best = _Best(**state["best"])
 
     def train(self, max_minutes: float | None) -> None:
         """Draws and learns in turn until a limit is met; saves a checkpoint now and then and in the end."""
-        structures = well_resolved(self.data, "train")
-        streams = self._streams(structures)
+        structures, settings = well_resolved(self.data, "train"), self.settings
+        kinds = mixed_streams(structures, self.unlearnt, settings, seed=self.seed)
+        judge = self._judge()
         began = saved = time.monotonic()
         first, limit = self.round, self.settings.max_rounds
         try:
@@ -200,42 +150,48 @@ class _Run:
                 if passed >= 1:
                     break
                 done = passed if limit is None else max(passed, self.round / limit)
-                terms = self._round(streams, done)
+                terms = self._round(kinds, done)
                 if self.round % 5 == 1:
                     text = " ".join(f"{name} {value:.3f}" for name, value in terms.items())
                     minutes = (time.monotonic() - began) / 60
                     ends = [] if max_minutes is None else [max_minutes - minutes]
                     ends += [] if limit is None else [minutes / (self.round - first) * (limit - self.round)]
                     print(f"round {self.round} step {self.step} ({min(ends):.1f} min left) {text}", flush=True)
+                if self.round % settings.judge_rounds == 0:
+                    self._judged(judge)
                 if time.monotonic() - saved > 60 * self.settings.save_minutes:
                     self._save_checkpoint()
                     saved = time.monotonic()
+            if self.round > first and self.round % settings.judge_rounds:
+                self._judged(judge)
         finally:
             if self.round > first:
                 self._save_checkpoint()
 
-    def _streams(self, structures: StructureSet) -> list[_Stream]:
-        """Where batches come from: structures of which parts are held, and all others."""
-        settings, held = self.settings, []
-        if settings.held_helices and not structures.nucleic.any():
-            print("note: no structure has DNA or RNA; nothing is learned of them", flush=True)
-        elif settings.held_helices:
-            helices = HeldHelices(structures, settings.batches, seed=self.seed)
-            held.append(_Stream(settings.held_helices, helices, settings.decoys))
-        if settings.held_chains and not has_interfaces(structures):
-            print("note: no structure has chains that touch; nothing is learned of complexes", flush=True)
-        elif settings.held_chains:
-            chains = HeldChains(structures, settings.chain_crops, seed=self.seed, wrong=settings.wrong_poses)
-            held.append(
-                _Stream(settings.held_chains, chains, ())
-            )  # the shapes of decoys are none that these could have
-        others = TrainingBatches(structures, settings.batches, settings.tasks, seed=self.seed)
-        return [*held, _Stream(1 - sum(stream.share for stream in held), others, settings.decoys)]
+    def _judge(self) -> Judge:
+        """What heads are measured by; the one to begin with is measured at once, unless a checkpoint did."""
+        settings = self.settings
+        print("drawing structures to judge by", flush=True)
+        judge = Judge(
+            self.network, streams(self.judged, settings, seed=JUDGE_SEED), recommended_sampling(self.source),
+            count=settings.judge_batches, seed=JUDGE_SEED,
+        )  # fmt: skip
+        if not self.best.losses:
+            self._judged(judge)
+        return judge
 
-    def _round(self, streams: Sequence[_Stream], done: float) -> dict[str, float]:
+    def _judged(self, judge: Judge) -> None:
+        """Measures the averaged head and keeps it if it is the best so far."""
+        losses = judge.losses(self.average)
+        text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        if not self.best.losses or losses["all"] < self.best.losses["all"]:
+            self.best = _Best(round=self.round, losses=losses, head=copy.deepcopy(self.average.state_dict()))
+        print(f"judged after round {self.round}: {text} (best after round {self.best.round})", flush=True)
+
+    def _round(self, kinds: Sequence[Stream], done: float) -> dict[str, float]:
         """One batch drawn, some steps learned; the mean losses."""
         rng = np.random.default_rng([self.seed, self.round])
-        stream = streams[rng.choice(len(streams), p=[each.share for each in streams])]
+        stream = drawn_stream(kinds, rng)
         source = self._source(self.round, stream.decoys)
         batch = stream.batches.batch(self.round)
         self.pool.append(draw_batch(self.network, batch, source, seed=self.seed, number=self.round))
@@ -284,17 +240,18 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "round": self.round,
             "step": self.step,
+            "best": self.best._asdict(),
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_atomically(self.checkpoint, buffer.getvalue())
 
     def finish(self) -> Path:
-        """Judges the averaged head on held-out structures and writes the new weights."""
-        self.network.confidence.load_state_dict(self.average.state_dict())
+        """Says how much the head that judged best knows of held-out structures, and writes the new weights."""
+        self.network.confidence.load_state_dict(self.best.head)
         figures = validate_confidence(
             self.network,
-            well_resolved(self.data, "val"),
+            self.judged,
             batches=self.settings.validation_batches,
             recommended=recommended_sampling(self.source),
             config=self.settings.validation_crops,
@@ -304,6 +261,7 @@ class _Run:
             print(f"validation {name} " + " ".join(f"{key} {value:.3f}" for key, value in values.items()), flush=True)
         record: dict[str, object] = {"steps": self.step, "rounds": self.round, "seed": self.seed}
         record |= {"rounds_in_all": self.rounds_before + self.round, "from_sha256": self.source.sha256}
+        record |= {"kept_after_round": self.best.round, "judged": self.best.losses}
         record |= {"validation": figures, "settings": to_dict(replace(self.settings, samplings=self.ways))}
         card = self.source.path / MODEL_CARD
         save_weights(

@@ -28,15 +28,15 @@ from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import ChainKind
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.confidence_examples import DrawnBatch, Source, draw_batch
+from structdiff.training.confidence_sets import validation_halves
 from structdiff.training.dataset import StructureSet
 from structdiff.training.decoys import KINDS
 from structdiff.training.held_chains import HeldChains, has_interfaces
-from structdiff.training.held_helices import HeldHelices
+from structdiff.training.held_helices import HeldHelices, has_nucleic_acids
 from structdiff.training.tasks import TaskMix
 
 _SEED = 1
 _SAMPLES = 2
-_WORST_RESOLUTION = 4.0  # Å; errors beside a blurred structure say little (AlphaFold 3, section 4.3)
 #: Noise levels (Å) from which an experimental structure is denoised in one step, or in some.
 NOISE_ON_TRUTH = (1.0, 2.0, 4.0, 8.0, 16.0)
 _FEW_STEPS = (SamplingConfig(steps=10, solver="dpm-solver-2m"), SamplingConfig(steps=16, solver="stochastic"))
@@ -61,21 +61,13 @@ def _prediction() -> TaskMix:
 
 
 def crops() -> BatchConfig:
-    """Smaller crops than in the training of the rest: nearly all the time goes into drawing structures."""
-    return BatchConfig(crops=((64, 4, 0.85), (96, 2, 0.1), (128, 1, 0.05)))
+    """Mostly smaller crops, as nearly all the time goes into drawing structures; chains of users are larger."""
+    return BatchConfig(crops=((64, 4, 0.6), (96, 2, 0.2), (128, 1, 0.2)))
 
 
 def chain_crops() -> BatchConfig:
     """Larger crops of complexes: of small ones little is left of each chain."""
     return BatchConfig(crops=((96, 3, 0.5), (128, 2, 0.5)))
-
-
-def well_resolved(data: Path, split: str) -> StructureSet:
-    """A split of a training set in which structures of known poor resolution are never drawn."""
-    structures = StructureSet(data, split)
-    blurred = [float(str(entry.get("resolution", 0.0))) > _WORST_RESOLUTION for entry in structures.metadata]
-    structures.weight = structures.weight * ~np.array(blurred, bool)
-    return structures
 
 
 def restarts(number: int) -> tuple[SamplingConfig, SamplingConfig]:
@@ -159,7 +151,7 @@ def _judged(
 def _judged_nucleotides(
     network: StructureNetwork, structures: StructureSet, count: int, config: BatchConfig, sampling: SamplingConfig
 ) -> Iterator[Judged]:
-    if not structures.nucleic.any():
+    if not has_nucleic_acids(structures):
         return
     batches = HeldHelices(structures, config, seed=_SEED, natural=True)
     source = Source(samplings=(sampling,) * _SAMPLES)
@@ -263,7 +255,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Judges the confidence head of a weights folder from the command line."""
     parser = argparse.ArgumentParser(prog="python -m structdiff.training.confidence_validation", description=__doc__)
     parser.add_argument("weights", help="name or folder of the weights")
-    parser.add_argument("data", type=Path, help="folder of the training set, whose validation split is taken")
+    parser.add_argument(
+        "data",
+        type=Path,
+        help="folder of the training set; of its validation split the half that no head learns from",
+    )
     parser.add_argument("--batches", type=int, default=20, help="of about four structures each (default 20)")
     parser.add_argument("--json", type=Path, default=None, help="file for the figures")
     chosen = parser.parse_args(arguments)
@@ -271,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         weights = load_named_weights(chosen.weights)
         figures = validate_confidence(
             weights.network,
-            well_resolved(chosen.data, "val"),
+            validation_halves(chosen.data)[1],
             batches=chosen.batches,
             recommended=recommended_sampling(weights),
         )

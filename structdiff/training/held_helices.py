@@ -42,9 +42,7 @@ class HeldHelices:
     def __init__(self, structures: StructureSet, config: BatchConfig, *, seed: int, natural: bool = False) -> None:
         self.structures, self.config, self.seed = structures, config, seed
         self.others, self.unpaired = (0.0, 0.0) if natural else (_OTHER_PAIRS, _NO_PAIRS)
-        self.entries = np.array(
-            [index for index in np.flatnonzero(structures.nucleic).tolist() if self._fits(index)], np.int64
-        )
+        self.entries = _entries(structures)
         if not len(self.entries):
             raise InputError(
                 f"no structure of the {structures.split!r} split has DNA or RNA (of at most {_MOST} nucleotides)",
@@ -64,9 +62,6 @@ class HeldHelices:
                 items.append(item)
         return HeldBatch.of(items)
 
-    def _fits(self, index: int) -> bool:
-        return self.structures.weight[index] > 0 and sum(map(len, _strands(self.structures.structure(index)))) <= _MOST
-
     def _example(self, tokens: int, rng: np.random.Generator) -> HeldExample:
         index = int(rng.choice(self.entries, p=self.weight))
         structure = self.structures.structure(index)
@@ -85,6 +80,17 @@ class HeldHelices:
         if index not in self._pairs:
             self._pairs[index] = energy_pairs(structure)
         return self._pairs[index]
+
+
+def has_nucleic_acids(structures: StructureSet) -> bool:
+    """Whether any structure that may be drawn has DNA or RNA, of few enough nucleotides."""
+    return len(_entries(structures)) > 0
+
+
+def _entries(structures: StructureSet) -> np.ndarray:
+    rows = np.flatnonzero(structures.nucleic & (structures.weight > 0)).tolist()
+    fitting = [row for row in rows if sum(map(len, _strands(structures.structure(row)))) <= _MOST]
+    return np.array(fitting, np.int64)
 
 
 def energy_pairs(structure: Structure) -> np.ndarray:

@@ -23,7 +23,8 @@ from structdiff.model.checkpoint import Weights, is_half, load_weights, save_wei
 from structdiff.model.library import load_named_weights
 from structdiff.model.network import preset
 from structdiff.training.command import run_command
-from structdiff.training.confidence import ConfidenceTraining, train_confidence
+from structdiff.training.confidence import train_confidence
+from structdiff.training.confidence_streams import ConfidenceTraining
 from structdiff.training.designs import DrawnDesigns, draw_designs
 from structdiff.training.history import Record, parts_of, rounds_in_all
 from structdiff.training.module import OptimiserConfig

@@ -19,8 +19,9 @@ from structdiff.model.checkpoint import load_weights, save_weights
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.model.network import StructureNetwork, tiny
 from structdiff.training.batches import BatchConfig, TrainingBatches
-from structdiff.training.confidence import ConfidenceTraining, main, train_confidence
+from structdiff.training.confidence import main, train_confidence
 from structdiff.training.confidence_examples import Source, compare, confidence_loss, draw_batch
+from structdiff.training.confidence_streams import ConfidenceTraining
 from structdiff.training.confidence_validation import Judged, agreement
 from structdiff.training.confidence_validation import main as validate
 from structdiff.training.dataset import StructureSet
@@ -36,7 +37,7 @@ EVERYTHING = Source(
 )
 PREDICT = TaskMix(weights={"predict": 1.0}, nothing_told=1.0)
 QUICK = ConfidenceTraining(
-    samplings=(SAMPLING,), reuse=2, pool=2, max_rounds=2, validation_batches=1,
+    samplings=(SAMPLING,), reuse=2, pool=2, max_rounds=2, validation_batches=1, judge_batches=2,
     batches=BatchConfig(crops=((16, 2, 1.0),)), validation_crops=BatchConfig(crops=((16, 2, 1.0),)),
     chain_crops=BatchConfig(crops=((48, 1, 1.0),)),
 )  # fmt: skip
@@ -128,8 +129,10 @@ def test_the_head_learns_to_look(weights, data, tmp_path, capsys):
         samplings=(SAMPLING,), reuse=150, pool=1, max_rounds=1, validation_batches=1, warmup_steps=5,
         batches=QUICK.batches, validation_crops=QUICK.batches, tasks=PREDICT, learning_rate=5e-3, decoys=("fragments",),
     )  # fmt: skip
-    first = train_confidence(weights, data, tmp_path / "a", settings=settings)
-    network, old = load_weights(first).network, load_weights(weights).network
+    found = train_confidence(weights, data, tmp_path / "a", settings=settings)
+    network, old = (load_weights(weights).network for _ in range(2))
+    learned = torch.load(tmp_path / "a-confidence.ckpt", weights_only=True)["average"]
+    network.confidence.load_state_dict(learned)
     batch = TrainingBatches(StructureSet(data, "train"), QUICK.batches, PREDICT, seed=0).batch(0)
     item = draw_batch(old, batch, Source(samplings=(SAMPLING,), truth=True), seed=0, number=0)
 
@@ -145,6 +148,10 @@ def test_the_head_learns_to_look(weights, data, tmp_path, capsys):
     assert true > drawn + 30
     assert abs(plddt(old, 1) - plddt(old, 0)) < 10  # untrained, it could not know
     assert "validation mixed" in capsys.readouterr().out
+    # Of other structures it knows less than before, having seen one batch: what was there before is kept.
+    kept = load_weights(found)
+    assert kept.training["confidence"]["kept_after_round"] == 0
+    assert torch.equal(kept.network.confidence.plddt[1].weight, old.confidence.plddt[1].weight)
 
 
 def test_a_second_call_goes_on_and_other_weights_are_refused(weights, data, tmp_path):
