@@ -19,14 +19,8 @@ from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome, desi
 from structdiff.campaign.work import DESIGN_STAGES, Share, Work
 from structdiff.campaign.worker import Worker
 from structdiff.errors import InputError
-from structdiff.output.files import (
-    as_text,
-    finished_names,
-    remove_structures,
-    tables_alone,
-    verdict_cells,
-    write_design_tables,
-)
+from structdiff.output.files import finished_names, remove_structures, write_design_tables
+from structdiff.output.tables import as_text, tables_alone, verdict_cells
 
 if TYPE_CHECKING:
     from structdiff.drawing import OnProgress

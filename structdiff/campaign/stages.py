@@ -27,8 +27,9 @@ from structdiff.campaign.refolding import Refolder, complex_of, named_as_designe
 from structdiff.campaign.sequences import BackboneFiles, Sequenced, read_backbone, renamed_tokens, sequences_for
 from structdiff.campaign.work import Work
 from structdiff.errors import InputError
-from structdiff.output.files import json_text, ready_folder, score_columns, write_design_files
+from structdiff.output.files import json_text, ready_folder, write_design_files
 from structdiff.output.prediction import chain_sequences, polymer_kinds, requested
+from structdiff.output.tables import score_columns
 from structdiff.output.trajectory import write_trajectory
 from structdiff.output.whole_target import drawn_part
 from structdiff.structure.files import read_structure, write_atomically, write_structure

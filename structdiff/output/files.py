@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, polymer_kinds
+from structdiff.output.tables import (
+    DESIGNS_TABLE,
+    PREDICTIONS_TABLE,
+    read_if_there,
+    read_table,
+    table_row,
+    tables_alone,
+    write_row,
+    write_table,
+)
 from structdiff.structure.files import read_structure, write_atomically, write_structure
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
 
-PREDICTIONS_TABLE, DESIGNS_TABLE, SEQUENCES_FILE = "predictions.csv", "designs.csv", "sequences.fasta"
+SEQUENCES_FILE = "sequences.fasta"
 FORMATS = ("cif", "pdb")
 _SUFFIXES = (".cif", ".pdb", ".confidence.json", ".residue_map.json", ".trajectory.cif")
 _FASTA_WIDTH = 80
@@ -62,7 +63,7 @@ def write_prediction(
     folder = ready_folder(folder, name)
     structure, pdb, note = _write_structures(prediction, folder, name, formats)
     confidence = _write_confidence(prediction, folder, name)
-    table = _write_row(folder / PREDICTIONS_TABLE, table_row(prediction, name))
+    table = write_row(folder / PREDICTIONS_TABLE, table_row(prediction, name))
     return WrittenFiles(
         structure=structure, pdb=pdb, confidence=confidence, residue_map=None, sequences=None, table=table, note=note
     )
@@ -80,7 +81,7 @@ def write_design(
     written = write_design_files(design, folder, name, residue_map)
     folder = Path(folder)
     sequences = _write_sequences(folder / SEQUENCES_FILE, name, design)
-    table = _write_row(folder / DESIGNS_TABLE, table_row(design, name))
+    table = write_row(folder / DESIGNS_TABLE, table_row(design, name))
     return dataclasses.replace(written, sequences=sequences, table=table)
 
 
@@ -118,7 +119,7 @@ def write_design_tables(
         for chain, (kind, letters) in chains.items()
     ]
     write_atomically(folder / SEQUENCES_FILE, "".join(blocks))
-    _write_table(folder / DESIGNS_TABLE, rows)
+    write_table(folder / DESIGNS_TABLE, rows)
 
 
 def ready_folder(folder: str | Path, name: str) -> Path:
@@ -154,7 +155,7 @@ def finish_formats(
 def finished_names(folder: str | Path) -> set[str]:
     """The structures of a folder of which all files were written: those that its tables list."""
     tables = (Path(folder) / PREDICTIONS_TABLE, Path(folder) / DESIGNS_TABLE)
-    return {row["name"] for table in tables for row in _read_table(table)}
+    return {row["name"] for table in tables for row in read_table(table)}
 
 
 def remove_structures(folder: str | Path, names: Collection[str]) -> None:
@@ -162,10 +163,10 @@ def remove_structures(folder: str | Path, names: Collection[str]) -> None:
     folder = Path(folder)
     with tables_alone(folder):
         for path in (folder / PREDICTIONS_TABLE, folder / DESIGNS_TABLE):
-            rows = _read_table(path)
+            rows = read_table(path)
             kept = [row for row in rows if row["name"] not in names]
             if len(kept) < len(rows):
-                _write_table(path, kept)
+                write_table(path, kept)
         blocks = _sequence_blocks(folder / SEQUENCES_FILE)
         kept_blocks = [block for block in blocks if _design_of(block) not in names]
         if len(kept_blocks) < len(blocks):
@@ -259,101 +260,6 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False, separators=(", ", ": "))
 
 
-def table_row(prediction: Prediction, name: str) -> dict[str, str]:
-    """A row of the table: what to sort and to choose by; a verdict a column."""
-    verdicts = verdict_cells([each.as_data() for each in prediction.verdicts])
-    return as_text({"name": name, **score_columns(prediction), **verdicts})
-
-
-def score_columns(prediction: Prediction) -> dict[str, Any]:
-    """What a table says of every structure: where it comes from, the network's scores, and what was met."""
-    summary = prediction.confidence.summary()
-    return {
-        "seed": prediction.provenance.seed,
-        "sample": prediction.provenance.sample,
-        "polymer_residues": sum(map(len, prediction.sequences.values())),
-        "ranking_score": summary["ranking_score"],
-        "plddt": summary["mean_plddt_0_to_100"],
-        "ptm": summary["ptm"],
-        "iptm": summary["iptm"],
-        "pae": summary["mean_pae_angstrom"],
-        "has_clash": summary["has_clash"],
-        "all_met": prediction.all_met,
-    }
-
-
-def verdict_cells(verdicts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """A column for each verdict (plain data); of a fold plan that was drawn, only what was reached."""
-    return {
-        f"verdict: {each['name']}": f"{each['reached']} ({'met' if each['met'] else 'not met'})"
-        if each.get("requested", True) else str(each["reached"])
-        for each in verdicts
-    }  # fmt: skip
-
-
-def as_text(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row of a table as text: nothing for what is not defined, true and false in small letters."""
-    return {key: "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-            for key, value in row.items()}  # fmt: skip
-
-
-def _write_row(path: Path, row: Mapping[str, str]) -> Path:
-    """The table with this row in the place of the one of the same name, or at its end; other columns are kept."""
-    with tables_alone(path.parent):
-        rows = _read_table(path)
-        kept = [row if old["name"] == row["name"] else old for old in rows]
-        kept += [] if any(old["name"] == row["name"] for old in rows) else [row]
-        return _write_table(path, kept)
-
-
-@contextmanager
-def tables_alone(folder: Path) -> Iterator[None]:
-    """No other process changes the tables of a folder meanwhile: each reads them, and writes them anew.
-
-    The lock is on the folder itself, so that nothing is left behind, whatever ends the process. Where there are no such
-    locks (some network disks, Windows) nothing is kept apart.
-    """
-    if fcntl is None or not folder.is_dir():
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
-    columns = list(dict.fromkeys(key for each in rows for key in each)) or ["name"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return write_atomically(path, text.getvalue())
-
-
-def _read_table(path: Path) -> list[dict[str, str]]:
-    text = _read_if_there(path)
-    if not text.strip():
-        return []
-    reader = csv.DictReader(io.StringIO(text))
-    if "name" not in (reader.fieldnames or ()):
-        raise InputError("there is a table here that structdiff did not write; move it or choose another folder",
-                         path=path, found=", ".join(reader.fieldnames or ())[:60])  # fmt: skip
-    return [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
-
-
-def _read_if_there(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", path=path) from None
-
-
 def _write_sequences(path: Path, name: str, design: Design) -> Path:
     """The FASTA file with this design's chains; headers read ``NAME_CHAIN|kind``."""
     kinds = polymer_kinds(design.structure)
@@ -372,7 +278,7 @@ def _fasta_block(header: str, sequence: str) -> str:
 
 
 def _sequence_blocks(path: Path) -> list[str]:
-    return [block.rstrip() for block in _read_if_there(path).split(">") if block.strip()]
+    return [block.rstrip() for block in read_if_there(path).split(">") if block.strip()]
 
 
 def _design_of(block: str) -> str:

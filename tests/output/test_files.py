@@ -19,8 +19,9 @@ from structdiff.confidence import compute_confidence
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
 from structdiff.model.heads import ConfidenceLogits
-from structdiff.output.files import PREDICTIONS_TABLE, _write_row, finished_names, write_design, write_prediction
+from structdiff.output.files import finished_names, write_design, write_prediction
 from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
+from structdiff.output.tables import PREDICTIONS_TABLE, write_row
 from structdiff.output.view import find_residue_map
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind
@@ -234,7 +235,7 @@ def test_every_file_has_the_same_mean_plddt(tmp_path):
 
 def _rows(folder: Path, first: int) -> None:
     for number in range(first, first + 30):
-        _write_row(folder / PREDICTIONS_TABLE, {"name": f"x_{number}"})
+        write_row(folder / PREDICTIONS_TABLE, {"name": f"x_{number}"})
 
 
 def test_rows_of_processes_that_write_into_one_folder_are_all_there(tmp_path):
