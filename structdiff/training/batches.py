@@ -18,6 +18,8 @@ from structdiff.training.tasks import TaskMix, drawn_task, training_example
 
 #: How often the base pairs of a nucleic acid are drawn anew.
 _OTHER_PAIRS = 0.5
+#: What is told of a trace: neither its motifs nor its fold could be seen.
+_SEQUENCE_ALONE = TaskMix(weights={"predict": 1.0}, partial_sequence=0.0, nothing_told=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class BatchConfig:
     never in validation.
     nucleic: how often a structure with DNA or RNA is drawn instead, cropped around one of its nucleotides; half of them
     with other base pairs, of which the backbone alone is known. Never in validation.
+    traces: how often a structure is drawn of which one atom a residue is known (the split "traces"), and predicted from
+    its sequence alone: it teaches distances and, coarsely, positions. Never in validation.
     fixed_size: pad to the size of the crop, rather than to the largest structure of the batch, for compilers.
     """
 
@@ -37,6 +41,7 @@ class BatchConfig:
     small_share: float = 0.6
     designs: float = 0.0
     nucleic: float = 0.0
+    traces: float = 0.0
     fixed_size: bool = False
 
     def __post_init__(self) -> None:
@@ -62,7 +67,7 @@ def _is_crop(crop: object) -> bool:
 class TrainingBatches(IterableDataset):
     """Batches drawn from a StructureSet; batch number k depends on the seed and k alone, so a run resumes exactly.
 
-    designs: a second set, of which ``config.designs`` says how often it is drawn from.
+    designs, traces: further sets, of which ``config.designs`` and ``config.traces`` say how often they are drawn from.
     With several processes (``rank`` of ``ranks``) each draws its own share of the numbers; so do the workers of a data
     loader, which hands their batches out in turn, so that the stream is the same with any number of them.
 
@@ -77,6 +82,7 @@ class TrainingBatches(IterableDataset):
         *,
         seed: int,
         designs: StructureSet | None = None,
+        traces: StructureSet | None = None,
         start: int = 0,
         count: int | None = None,
         rank: int = 0,
@@ -85,9 +91,10 @@ class TrainingBatches(IterableDataset):
         super().__init__()
         if not structures.weight.any():
             raise InputError(f"no structure to draw in the {structures.split} split", path=structures.path)
-        self.structures, self.config, self.mix, self.designs = structures, config, mix, designs
+        self.structures, self.config, self.mix = structures, config, mix
+        self.designs, self.traces = designs, traces
         self.seed, self.start, self.count, self.rank, self.ranks = seed, start, count, rank, ranks
-        self._cumulative: dict[tuple[Path, int], np.ndarray] = {}
+        self._cumulative: dict[tuple[Path, str, int], np.ndarray] = {}
 
     def __iter__(self) -> Iterator[Features]:
         worker = get_worker_info()
@@ -114,6 +121,9 @@ class TrainingBatches(IterableDataset):
     def _example(self, tokens: int, rng: np.random.Generator) -> Features:
         if self.config.nucleic and rng.random() < self.config.nucleic:
             return self._nucleic_example(tokens, rng)
+        if self.traces is not None and rng.random() < self.config.traces:
+            structure = self.traces.structure(self._draw(self.traces, tokens, rng))
+            return training_example(structure, tokens, _SEQUENCE_ALONE, rng, "predict")
         source = self.structures
         if self.designs is not None and rng.random() < self.config.designs:
             source = self.designs
@@ -137,7 +147,7 @@ class TrainingBatches(IterableDataset):
 
     def _cumulative_weight(self, source: StructureSet, tokens: int) -> np.ndarray:
         """Running sums of the weights of all entries (tokens 0), or of those that just fit into such a crop."""
-        key = (source.path, tokens)
+        key = (source.path, source.split, tokens)
         if key not in self._cumulative:
             number, weight = source.num_tokens, source.weight
             fits = (number <= tokens) & (number >= 0.6 * tokens)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from structdiff.errors import InputError, StructdiffError
 from structdiff.training.collection import Collection, TemplateList
-from structdiff.training.dataset import SPLITS
+from structdiff.training.dataset import SPLITS, TRACES
 from structdiff.training.folder import convert_folder
 from structdiff.training.progress import shown
 from structdiff.training.set_writer import SetSummary, SetWriter
@@ -24,6 +24,8 @@ EXCLUDED_SOURCES = ("RosettaCommons/demos", "Acellera/moleculekit")
 _MEBIBYTE = 2**20
 #: What a set needs, measured: bytes for each atom with its share of the residues, and for names and templates.
 _BYTES_AN_ATOM, _BYTES_FIXED = 6.35, 1.0 * _MEBIBYTE
+#: The same for traces, whose atoms are residues.
+_BYTES_A_TRACE_ATOM = 8.5
 _UNKNOWN_RESOLUTION = 2.8  # Å, ranks entries without one
 
 
@@ -38,24 +40,34 @@ def convert_structures(
 ) -> SetSummary:
     """Turns a structure collection into a compact training set; returns where it is, its size and counts.
 
-    All-atom and backbone-only entries are taken, CA traces are not. Redundant entries of the training split are
-    thinned (see ``choose``); validation and test are kept as they are, and no entry changes its split. Of
-    entries of more than max_residues residues a compact part is kept. The same collection gives the same bytes.
+    All-atom and backbone-only entries are taken; traces (CA or P alone) of the training split become a split of their
+    own, ``traces``, as far as there is room, those of validation and test are left out. Redundant entries of the
+    training split are thinned (see ``choose``); validation and test are kept as they are, and no entry changes its
+    split. Of entries of more than max_residues residues a compact part is kept. The same collection gives the same
+    bytes.
 
     Raises InputError when the source is no collection, the set does not fit or the output cannot be written.
     """
     collection = Collection(source)
     excluded = set(excluded_sources)
-    usable = [r for r in collection.records if r["atoms"] != "ca" and r["source"] not in excluded]
-    chosen = {split: [r for r in usable if collection.split_of.get(r["id"]) == split] for split in SPLITS}
+    usable = [r for r in collection.records if r["source"] not in excluded]
+    chosen = {
+        split: [r for r in usable if r["atoms"] != "ca" and collection.split_of.get(r["id"]) == split]
+        for split in SPLITS
+    }
     held_out = sum(atoms_kept(r, max_residues) for split in SPLITS[1:] for r in chosen[split])
     room = (max_mebibytes * _MEBIBYTE - _BYTES_FIXED) / _BYTES_AN_ATOM - held_out
     if room <= 0:
         raise InputError("validation and test alone are larger", key="max_mebibytes", found=max_mebibytes)
     chosen["train"] = choose(chosen["train"], max_atoms=room, max_residues=max_residues)
+    room -= sum(atoms_kept(r, max_residues) for r in chosen["train"])
+    traces = [r for r in usable if r["atoms"] == "ca" and collection.split_of.get(r["id"]) == "train"]
+    traces = [r for r in traces if any(chain["kind"] == "protein" for chain in r["chains"])]
+    trace_room = room * _BYTES_AN_ATOM / _BYTES_A_TRACE_ATOM
+    chosen[TRACES] = choose(traces, max_atoms=trace_room, max_residues=max_residues)
     templates = TemplateList()
     writer = SetWriter(templates, max_residues=max_residues)
-    for split in SPLITS:
+    for split in chosen:
         sizes = cluster_sizes(chosen[split])
         raw = collection.entries(chosen[split], templates)
         for entry in shown(raw, len(chosen[split]), f"Converting {split}", progress):
@@ -139,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for reason in summary.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{summary.path}: {summary.mebibytes} MiB, {summary.atoms} atoms")
-    for split in SPLITS:
+    for split in (*SPLITS, TRACES):
         print(f"  {split}: {summary.entries.get(split, 0)} entries, {summary.residues.get(split, 0)} residues")
     return 0
 

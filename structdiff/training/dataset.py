@@ -25,6 +25,8 @@ from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS
 from structdiff.structure.tables import AtomTable, BondTable, ChainKind, ChainTable, ResidueTable, Structure
 
 SPLITS = ("train", "val", "test")
+#: Entries to learn from of which one atom a residue is known: apart, since most of what is made of entries needs more.
+TRACES = "traces"
 FORMAT = 1
 #: Name of the file of designed sequences, where a set has one (``structdiff.training.redesign``).
 REDESIGNED = "redesigned"
@@ -70,9 +72,8 @@ class StructureSet:
     Arrays, one row an entry: names; num_residues (with ligands); num_tokens (a standard residue is one token, anything
     else one per atom); num_atoms (stored, that is resolved); weight, for drawing entries: 1 / (entries of the split in
     its rarest 90 % cluster), times clip(residues, 32, 256) / 256, times 0.1 for antibodies and T-cell receptors,
-    whose folds are all alike; atoms_kind ("all" or "backbone"); antibody, nucleic (bool: has DNA or RNA),
-    several_chains (bool); cluster
-    (size).
+    whose folds are all alike; atoms_kind ("all", "backbone", or "trace": one atom a residue, in the split "traces"
+    alone); antibody, nucleic (bool: has DNA or RNA), several_chains (bool); cluster (size).
     has_redesigned: whether entries have designed sequences beside their own.
 
     Raises InputError when the folder is no such set. Pickling (data loader workers) opens the folder anew.
@@ -80,11 +81,12 @@ class StructureSet:
 
     def __init__(self, path: str | Path, split: str = "train") -> None:
         self.path, self.split = Path(path), split
-        if split not in SPLITS:
-            raise InputError("unknown split", key="split", found=split, allowed=SPLITS, suggest_from=SPLITS)
+        known = (*SPLITS, TRACES)
+        if split not in known:
+            raise InputError("unknown split", key="split", found=split, allowed=known, suggest_from=known)
         description = _read_description(self.path)
         self._data = {name: _open(self.path, name) for name in _ARRAYS}
-        self._first, self._stop = description["splits"][split]
+        self._first, self._stop = description["splits"].get(split, (0, 0))  # sets of before have no traces
         rows = slice(self._first, self._stop)
         self.names: list[str] = description["names"][rows]
         self.metadata: list[dict[str, object]] = description["metadata"][rows]
@@ -100,7 +102,8 @@ class StructureSet:
         self.num_atoms = np.diff(bounds["atom"])[rows]
         tokens = np.where(self._templates.standard, 1, self._templates.listed)[self._data["residue_template"]]
         self.num_tokens = np.diff(np.concatenate([[0], np.cumsum(tokens)])[bounds["residue"]])[rows]
-        self.atoms_kind = np.where(self._data["entry_backbone"][rows], "backbone", "all")
+        known = np.where(self._data["entry_backbone"][rows], "backbone", "all")
+        self.atoms_kind = np.full(len(known), "trace") if split == TRACES else known
         self.antibody = np.array(self._data["entry_antibody"][rows])
         self.cluster = np.array(self._data["entry_cluster"][rows])
         nucleic = np.isin(self._data["chain_kind"], (ChainKind.DNA, ChainKind.RNA))

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pytorch_lightning as lightning
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from structdiff.constraints.motif import MotifHold
 from structdiff.diffusion.preconditioning import Preconditioning
-from structdiff.features.schema import Features
+from structdiff.features.schema import Features, TokenFeatures
 from structdiff.features.token_frames import atom_of_token
-from structdiff.geometry.virtual_cb import virtual_cb
+from structdiff.geometry.virtual_cb import trace_cb, virtual_cb
 from structdiff.model.denoiser import DenoiserCondition
 from structdiff.model.heads import LOCAL_OFFSETS
 from structdiff.model.network import ModelConfig, StructureNetwork
@@ -25,6 +26,7 @@ from structdiff.training.packed import PackedBatch
 from structdiff.training.tasks import MOTIF_GROUPS
 
 _DROPOUT = 1 << 32  # from the seed of the noise to that of dropout: the same one would draw both alike
+_BONDED_CA = 4.2  # Å between the CA of bonded residues, at most
 _FINE_SIGMA = 4.0  # Å; below it bonds and clashes are worth a loss of their own
 
 
@@ -196,9 +198,7 @@ class TrainingModule(lightning.LightningModule):
         centre = token.centre.repeat_interleave(repeat, 0)[..., None]
         here, there = (torch.take_along_dim(x, centre[..., None], 2)[:, :, 0] for x in (denoised, target))
         seen = torch.take_along_dim(resolved, centre, 2)[..., 0]
-        follows = (token.residue_index[:, 1:] - token.residue_index[:, :-1] == 1) & token.standard[:, 1:]
-        follows &= (token.asym_id[:, 1:] == token.asym_id[:, :-1]) & (token.kind[:, 1:] == ChainKind.PROTEIN)
-        linked = torch.nn.functional.pad(follows, (0, 1)).repeat_interleave(repeat, 0)
+        linked = pad(_follows(token), (0, 1)).repeat_interleave(repeat, 0)
         protein = (token.kind == ChainKind.PROTEIN).repeat_interleave(repeat, 0)
         fine = (sigma < _FINE_SIGMA).to(denoised)
         fine = fine / fine.mean().clamp(min=0.05)
@@ -271,18 +271,36 @@ class TrainingModule(lightning.LightningModule):
 def _representatives(batch: Features) -> tuple[Tensor, Tensor]:
     """Positions (Å) of the representative atoms of all tokens, and which of them are known.
 
-    Where a residue's CB was not seen it is where the backbone has it: of many entries there is nothing but backbones,
-    whose glycines alone would else teach distances.
+    Where a residue's CB was not seen it is where the backbone has it, or else where three neighbouring CA have it: of
+    many entries there is nothing but backbones or traces, whose glycines alone would else teach distances.
     """
     token, shape = batch.token, (batch.num_tokens, batch.num_slots)
     positions, resolved = batch.atom.positions.unflatten(1, shape), batch.atom.resolved.unflatten(1, shape)
     seen = torch.take_along_dim(resolved, token.representative[..., None], 2)[..., 0]
+    amino_acid = token.standard & (token.kind == ChainKind.PROTEIN)
     slots = token.frame.clamp(min=0)
     n, ca, c = torch.take_along_dim(positions, slots[..., None], 2).unbind(2)
-    backbone = (torch.take_along_dim(resolved, slots, 2) & (token.frame >= 0)).all(-1)
-    backbone = backbone & token.standard & (token.kind == ChainKind.PROTEIN)
+    backbone = (torch.take_along_dim(resolved, slots, 2) & (token.frame >= 0)).all(-1) & amino_acid
     here = torch.where(seen[..., None], atom_of_token(positions, token.representative), virtual_cb(n, ca, c))
-    return here, seen | backbone
+    trace, known = _by_trace(batch, atom_of_token(positions, token.centre), amino_acid & ~seen & ~backbone)
+    return torch.where(known[..., None], trace, here), seen | backbone | known
+
+
+def _by_trace(batch: Features, ca: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """CB (Å) of the wanted residues by their CA and their neighbours', and of which these were seen and are bonded."""
+    shape = (batch.num_tokens, batch.num_slots)
+    there = torch.take_along_dim(batch.atom.resolved.unflatten(1, shape), batch.token.centre[..., None], 2)[..., 0]
+    near = torch.linalg.vector_norm(ca[:, 1:] - ca[:, :-1], dim=-1) < _BONDED_CA
+    linked = near & there[:, 1:] & there[:, :-1] & _follows(batch.token)
+    cb = torch.zeros_like(ca)
+    cb[:, 1:-1] = trace_cb(ca[:, :-2], ca[:, 1:-1], ca[:, 2:])
+    return cb, wanted & pad(linked, (1, 0)) & pad(linked, (0, 1))
+
+
+def _follows(token: TokenFeatures) -> Tensor:
+    """Of each residue but the first: whether it is the next one of the same protein chain."""
+    follows = (token.residue_index[:, 1:] - token.residue_index[:, :-1] == 1) & token.standard[:, 1:]
+    return follows & (token.asym_id[:, 1:] == token.asym_id[:, :-1]) & (token.kind[:, 1:] == ChainKind.PROTEIN)
 
 
 def _targets(batch: Features) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,7 +21,7 @@ from structdiff.model.checkpoint import Weights, save_weights
 from structdiff.model.network import ModelConfig, grown, preset, take_over
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
-from structdiff.training.dataset import StructureSet
+from structdiff.training.dataset import TRACES, StructureSet
 from structdiff.training.designs import designs_set, recorded_designs
 from structdiff.training.history import handed_on, with_run
 from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
@@ -127,11 +127,16 @@ def train(config: TrainConfig) -> Path:
     if config.batches.nucleic and not structures.nucleic.any():
         message = "the set has no structure with DNA or RNA"
         raise InputError(message, path=config.data, key="batches.nucleic", found=config.batches.nucleic)
+    traces = StructureSet(config.data, TRACES) if config.batches.traces else None
+    if traces is not None and not len(traces):
+        message = "the set has no structure of which one atom a residue is known (collections alone give some)"
+        raise InputError(message, path=config.data, key="batches.traces", found=config.batches.traces)
     # Under torchrun RANK is set; processes that Lightning starts itself know their LOCAL_RANK.
     rank, ranks = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))), config.devices
     batches = TrainingBatches(
-        structures, config.batches, config.tasks, seed=config.seed, designs=designs, start=start, rank=rank, ranks=ranks
-    )
+        structures, config.batches, config.tasks, seed=config.seed, designs=designs, traces=traces,
+        start=start, rank=rank, ranks=ranks,
+    )  # fmt: skip
     limit = 600.0 if config.max_minutes is None else _COMPILING_SHARE * 60 * config.max_minutes
     trial = Trial(batches, seconds=limit) if config.compile else None
     recorder = RunRecorder(config, trial, source)
@@ -159,7 +164,7 @@ def _held_out(config: TrainConfig) -> DataLoader | None:
     if not len(structures):
         print(f"note: {config.data} has no structures for validation, so none takes place", flush=True)
         return None
-    settings = replace(config.batches, nucleic=0.0)
+    settings = replace(config.batches, nucleic=0.0, traces=0.0)
     batches = TrainingBatches(structures, settings, config.tasks, seed=1, count=config.validation_batches)
     return DataLoader(batches, batch_size=None)
 

@@ -16,9 +16,10 @@ from structdiff.chemistry.elements import SYMBOLS
 from structdiff.errors import InputError
 from structdiff.training import entry as entries
 from structdiff.training.collection import RawEntry, ResidueTemplate, TemplateList, known_component
-from structdiff.training.dataset import FORMAT, SPLITS
+from structdiff.training.dataset import FORMAT, SPLITS, TRACES
 
 _MEBIBYTE = 2**20
+_ORDER = (*SPLITS, TRACES)
 _SYMBOLS = {symbol.upper() for symbol in SYMBOLS}
 #: Covalent radii (Å, Cordero et al. 2008) of what ligands are made of; atoms of other elements get no bonds.
 _RADIUS = {"B": 0.84, "C": 0.76, "N": 0.71, "O": 0.66, "F": 0.57, "P": 1.07, "S": 1.05, "CL": 1.02, "SE": 1.20,
@@ -51,8 +52,8 @@ class SetWriter:
         self._split_residues: Counter[str] = Counter()
 
     def add(self, entry: RawEntry, split: str, *, cluster: float) -> None:
-        """Adds one entry, unless it is unsound; the splits must come one after another in the order of SPLITS."""
-        if any(self._split_entries[later] for later in SPLITS[SPLITS.index(split) + 1 :]):
+        """Adds one entry, unless it is unsound; splits must come one after another: those of SPLITS, then TRACES."""
+        if any(self._split_entries[later] for later in _ORDER[_ORDER.index(split) + 1 :]):
             raise ValueError(f"entries of {split} must be added before those of later splits")
         if not entries.has_sound_backbone(entry, self.templates):
             return
@@ -108,12 +109,12 @@ class SetWriter:
         if len(self.templates.rows) <= np.iinfo(np.uint16).max:
             arrays["residue_template"] = arrays["residue_template"].astype(np.uint16)
         arrays.update(_template_bonds(self.templates, arrays))
-        counts = [self._split_entries[split] for split in SPLITS]
+        counts = [self._split_entries[split] for split in _ORDER]
         stops = np.cumsum(counts).tolist()
         description = {
             "format": FORMAT,
             "source": source,
-            "splits": {split: [stop - count, stop] for split, count, stop in zip(SPLITS, counts, stops, strict=True)},
+            "splits": {split: [stop - count, stop] for split, count, stop in zip(_ORDER, counts, stops, strict=True)},
             "names": self._names,
             "metadata": self._metadata,
             "templates": [

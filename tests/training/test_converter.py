@@ -60,7 +60,7 @@ def find(path: Path, name: str):
     raise AssertionError(f"{name} is in no split")
 
 
-def test_splits_are_those_of_the_collection_and_traces_are_left_out(converted):
+def test_splits_are_those_of_the_collection_without_traces(converted):
     wanted = json.loads((COLLECTION / "splits.json").read_text())
     for split in SPLITS:
         assert set(StructureSet(converted, split).names) == set(wanted[split]) - CA_ONLY
