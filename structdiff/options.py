@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from structdiff.arguments import check_kind, check_whole_number
+from structdiff.arguments import check_kind, check_whole_number, checked_names
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import Weights
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How structures are drawn, the same for prediction and design.

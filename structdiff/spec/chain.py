@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from structdiff.arguments import checked_names
 from structdiff.chemistry.components import component, is_known
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
 from structdiff.errors import InputError
@@ -36,6 +37,7 @@ _AMBIGUOUS = {
 _JOINS = {"protein": ("N", "C"), "dna": ("P", "O3'"), "rna": ("P", "O3'")}
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Modification:
     """A residue of a polymer that is not a standard one: its place in the chain, counted from 1, and its CCD code."""
@@ -49,6 +51,7 @@ class Modification:
         object.__setattr__(self, "ccd", checked_ccd(self.ccd, key="modifications"))
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class ChainSpec:
     """One molecule and the names of its copies: a protein, DNA or RNA chain, or a ligand or ion.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from structdiff.arguments import checked_names
 from structdiff.chemistry.components import FREE_CODES
 from structdiff.errors import InputError
 from structdiff.spec.base_pairs import BasePairsSpec
@@ -18,6 +19,7 @@ _FARTHEST = 30.0  # Å; what networks are told of contacts ends there
 _RANGE = f"{_NEAREST:g} to {_FARTHEST:g} Å"
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """A place in the complex: a residue of a chain, counted from 1, or one atom of it."""
@@ -30,6 +32,7 @@ class Site:
         return f"{self.chain}/{self.residue}" + (f"/{self.atom}" if self.atom else "")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class BondSpec:
     """A covalent bond between two atoms, beside those that the chains' own chemistry implies."""
@@ -44,6 +47,7 @@ class BondSpec:
             raise InputError("an atom cannot be bound to itself", found=str(self.atom1))
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class ContactSpec:
     """Two residues or atoms of which some atoms come within ``max_distance`` (Å).
@@ -62,6 +66,7 @@ class ContactSpec:
             raise InputError("a contact joins two different places", found=str(self.token1))
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class PocketSpec:
     """Residues that a chain (``binder``) lies against, within ``max_distance`` (Å); ``force`` as in contacts."""
@@ -80,6 +85,7 @@ class PocketSpec:
                 raise InputError("the binder cannot be part of its own pocket", found=str(site))
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class TemplateSpec:
     """A known structure to lean on: its file, which chains it serves (none: all proteins) and which of its chains.
@@ -108,6 +114,7 @@ class TemplateSpec:
 ConstraintSpec = ContactSpec | PocketSpec
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class ComplexSpec:
     """A complex to predict: its molecules, extra bonds, known contacts and base pairs, templates and random seeds.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from structdiff.arguments import as_path, check_kind
+from structdiff.arguments import as_path, check_kind, checked_names
 from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
 
@@ -22,6 +22,7 @@ PDB_SUFFIXES = (".pdb", ".ent")
 _ALLOWED = ", ".join((*CIF_SUFFIXES, *PDB_SUFFIXES)) + ", each also with .gz"
 
 
+@checked_names
 def read_structure(
     path: str | Path, *, model: int | None = None, assembly: str | None = None, keep_waters: bool = False
 ) -> Structure:
@@ -65,6 +66,7 @@ def parsed_file(path: Path) -> ParsedFile:
         raise InputError(str(error), path=path) from None
 
 
+@checked_names
 def write_structure(
     structure: Structure,
     path: str | Path,
