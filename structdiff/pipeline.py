@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.arguments import check_kind, check_whole_number, checked_names
+from structdiff.arguments import check_kind, check_seed, check_whole_number, checked_names
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.confidence import Confidence
 from structdiff.drawing import OnProgress, Wanted, draw_all
@@ -77,6 +77,8 @@ def predict(
     check_kind(complex_, (ComplexSpec, str, PathLike), "complex_", "ComplexSpec, or a path (FASTA, YAML, JSON)")
     spec = complex_ if isinstance(complex_, ComplexSpec) else read_complex(complex_)
     check_whole_number(samples, "samples", 1)
+    if seed is not None:
+        check_seed(seed)
     options, engine = _run(options, engine)
     job = complex_job(spec, engine.weights, engine.check_size)
     seeds = (seed,) if seed is not None else spec.seeds or (0,)

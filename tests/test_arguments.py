@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import structdiff
 import structdiff.spec
 from structdiff.arguments import check_whole_number
 from structdiff.errors import InputError
+from structdiff.spec import ChainSpec, ComplexSpec, Site, TemplateSpec
 
 FASTA = "examples/metj.fasta"
 MOTIF = "examples/5tpn_site_v.pdb"
+PROTEIN = ChainSpec(ids="A", kind="protein", sequence="MKV")
 SPEC = structdiff.DesignSpec(contigs="12")
 
 
@@ -39,6 +42,15 @@ SPEC = structdiff.DesignSpec(contigs="12")
         (lambda: structdiff.read_complex(3), "path: .*FASTA, YAML or JSON"),
         (lambda: structdiff.read_design(3), "path: .*YAML or JSON"),
         (lambda: structdiff.parse_contigs(30), "contigs: .*found 30; allowed: a text"),
+        (lambda: structdiff.predict(FASTA, seed="x"), "seed: a seed is a whole number .found 'x'"),
+        (lambda: structdiff.RunOptions(guidance={"motf": 2.0}), "guidance: unknown condition .*did you mean 'motif'"),
+        (lambda: structdiff.RunOptions(guidance={"motif": "2"}), "guidance.motif: must be a finite number .found '2'"),
+        (lambda: structdiff.RunOptions(guidance="motif=2"), "guidance: must be a finite number"),
+        (lambda: ChainSpec(ids=(1,), kind="protein", sequence="MKV"), "ids: .*found 1; allowed: str"),
+        (lambda: ChainSpec(ids="A", kind="protein", sequence="MKV", cyclic="no"), "cyclic: .*found 'no'"),
+        (lambda: Site(chain="A", residue="3"), "residue: .*found '3'; allowed: int"),
+        (lambda: ComplexSpec(chains="MKV"), "chains: .*found 'MKV'; allowed: ChainSpec"),
+        (lambda: ComplexSpec(chains=PROTEIN, constraints=["A/1"]), "constraints: .*ContactSpec or PocketSpec"),
         (lambda: structdiff.RunOptions(sampling=20), "sampling: .*found 20; allowed: SamplingConfig"),
     ],
 )
@@ -98,6 +110,15 @@ def test_what_a_design_keeps_for_itself_is_not_told_as_allowed():
         structdiff.DesignSpec(contig="12")
     assert "did you mean 'contigs'" in str(caught.value)
     assert "unindexed_gaps" not in str(caught.value)
+
+
+def test_one_text_is_one_name_and_not_its_letters():
+    """Chain AB was two chains A and B, and ATP the three components A, T and P."""
+    assert ChainSpec(ids="AB", kind="protein", sequence="MKV").ids == ("AB",)
+    assert ChainSpec(ids=["L"], kind="ligand", ccd="ATP") == ChainSpec(ids=("L",), kind="ligand", ccd=("ATP",))
+    assert ChainSpec(ids="L", kind="ligand", sdf=Path("x.sdf")).sdf == "x.sdf"
+    assert TemplateSpec(path="x.cif", chains="AB").chains == ("AB",)
+    assert ComplexSpec(chains=PROTEIN, seeds=[np.int64(3)]).seeds == (3,)
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from structdiff.arguments import check_seed
 from structdiff.campaign.finished_files import damage_note
 from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted, described
@@ -65,8 +66,8 @@ def predict(
         raise InputError("unknown format", key="format", found=file_format, allowed=_FORMATS, suggest_from=_FORMATS)
     if samples < 1:
         raise InputError("at least one sample is needed", key="samples", found=samples, allowed="1 or more")
-    if seed is not None and not 0 <= seed < 2**32:
-        raise InputError("a seed is a whole number", key="seed", found=seed, allowed="0 to 4294967295")
+    if seed is not None:
+        check_seed(seed)
     from structdiff.engine import Engine, choose_device
 
     check_folder(out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from structdiff.arguments import checked_names
+from structdiff.arguments import checked_names, settle_fields
 from structdiff.chemistry.nearest_neighbours import PAIRING
 from structdiff.errors import InputError
 
@@ -26,6 +26,7 @@ class BasePairsSpec:
     structure: str
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if not self.chains:
             raise InputError("base pairs need at least one chain", key="chains")
         if len(set(self.chains)) < len(self.chains):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from structdiff.arguments import checked_names
+from structdiff.arguments import check_seed, checked_names, settle_fields
 from structdiff.chemistry.components import FREE_CODES
 from structdiff.errors import InputError
 from structdiff.spec.base_pairs import BasePairsSpec
@@ -28,6 +28,9 @@ class Site:
     residue: int
     atom: str | None = None
 
+    def __post_init__(self) -> None:
+        settle_fields(self)
+
     def __str__(self) -> str:
         return f"{self.chain}/{self.residue}" + (f"/{self.atom}" if self.atom else "")
 
@@ -41,6 +44,7 @@ class BondSpec:
     atom2: Site
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if self.atom1.atom is None or self.atom2.atom is None:
             raise InputError("a bond joins atoms: name both", found=f"{self.atom1} and {self.atom2}")
         if self.atom1 == self.atom2:
@@ -61,6 +65,7 @@ class ContactSpec:
     force: bool = False
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         _check_distance(self.max_distance)
         if self.token1 == self.token2:
             raise InputError("a contact joins two different places", found=str(self.token1))
@@ -77,6 +82,7 @@ class PocketSpec:
     force: bool = False
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         _check_distance(self.max_distance)
         if not self.contacts:
             raise InputError("a pocket needs at least one contact")
@@ -100,6 +106,7 @@ class TemplateSpec:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if self.template_chains and len(self.template_chains) != len(self.chains):
             raise InputError(
                 "chain_id and template_id must name equally many chains", key="template_id",
@@ -131,6 +138,7 @@ class ComplexSpec:
     seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if not self.chains:
             raise InputError("there are no chains", key="sequences")
         check_file_name(self.name)
@@ -138,8 +146,7 @@ class ComplexSpec:
             if count > 1:
                 raise InputError("two chains have the same name", key=f"chain {name}", found=name)
         for seed in self.seeds:
-            if not 0 <= seed < 2**32:
-                raise InputError("a seed is a whole number", key="seeds", found=seed, allowed="0 to 4294967295")
+            check_seed(seed, "seeds")
         for seed, count in Counter(self.seeds).items():
             if count > 1:
                 message = "a seed is given more than once, which would give the same structures again"
