@@ -14,7 +14,7 @@ import typer
 from structdiff.arguments import check_seed
 from structdiff.campaign.finished_files import damage_note
 from structdiff.cli.examples import example_lines
-from structdiff.cli.failures import Interrupted, described
+from structdiff.cli.failures import Interrupted, described, warn_of_size
 from structdiff.cli.options import build_run_options, message_options, run_options, sampling_options, with_options
 from structdiff.cli.progress import shown_progress
 from structdiff.cli.results import (
@@ -26,7 +26,7 @@ from structdiff.cli.results import (
     read_result,
     show_results,
 )
-from structdiff.errors import InputError, StructdiffError
+from structdiff.errors import InputError, ResourceError, StructdiffError
 
 if TYPE_CHECKING:
     from structdiff.engine import Engine
@@ -147,9 +147,15 @@ class _Run:
         """Says what was understood of a complex; makes nothing."""
         from structdiff.cli.understood import understood
         from structdiff.jobs import complex_job
+        from structdiff.structure.complex import build_complex
 
-        job = complex_job(spec, self.weights, self.engine.check_size)
-        print(understood(spec, job), self._estimate(job, len(self._seeds(spec)) * self.samples), "", sep="\n")
+        try:
+            job = complex_job(spec, self.weights, self.engine.check_size)
+            needs = self._estimate(job, len(self._seeds(spec)) * self.samples)
+            print(understood(spec, job.structure, job.base_pairs), needs, "", sep="\n")
+        except ResourceError as error:
+            print(understood(spec, build_complex(spec), None), "", sep="\n")
+            warn_of_size(error)
         yield from ()
 
     def _estimate(self, job: Job, count: int) -> str:
