@@ -20,6 +20,7 @@ from structdiff.cli.progress import shown_progress
 from structdiff.cli.results import (
     Result,
     check_folder,
+    clear_folder,
     damaged_files,
     finished_before,
     names_there,
@@ -78,6 +79,8 @@ def predict(
         formats=_FORMATS[file_format], overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
         dry_run=dry_run,
     )  # fmt: skip
+    if not dry_run:
+        clear_folder(out)
     results, failed, asked = run.all(inputs)
     if dry_run:
         print("nothing was computed or written")

@@ -66,7 +66,12 @@ def draw_designs(out: Path, settings: DrawnDesigns, *, weights: str | Path = "mi
         _convert(out / _DRAWN, out / _SET)
     chains = len(designs_set(out))
     if not chains:
-        raise InputError("all designs are held out; draw more of them", path=out, found=settings.designs)
+        raise InputError(
+            "all designs are held out; draw more of them (of a training that is "
+            "repeated a larger share, in another folder)",
+            path=out,
+            found=settings.designs,
+        )
     redesign(out / _SET, Redesign(seed=settings.seed, done=settings.sequences * chains))
     return chains
 

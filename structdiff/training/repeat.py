@@ -130,8 +130,9 @@ def _designs(out: Path, config: TrainConfig, part: Record, share: float, source:
     except StructdiffError as error:
         if share == 1 or config.start_from is None:
             raise
-        raise StructdiffError(f"{error}; a network that was trained for so few steps may throw atoms out of reach: "
-                              f"give a larger share than {share:g}, and another folder") from None  # fmt: skip
+        raise StructdiffError(f"{error}, but if atoms were thrown out of reach it will fail again: the network has "
+                              f"learnt too little for that in a share of {share:g} of the steps, and a larger one and "
+                              "another folder are needed") from None  # fmt: skip
 
 
 def _scaled(config: TrainConfig, part: Record, share: float) -> TrainConfig:
