@@ -130,9 +130,9 @@ def _designs(out: Path, config: TrainConfig, part: Record, share: float, source:
     except StructdiffError as error:
         if share == 1 or config.start_from is None:
             raise
-        raise StructdiffError(f"{error}, but if atoms were thrown out of reach it will fail again: the network has "
-                              f"learnt too little for that in a share of {share:g} of the steps, and a larger one and "
-                              "another folder are needed") from None  # fmt: skip
+        # Why is told by the command that drew them; only one reason has to do with the share.
+        raise StructdiffError(f"{error}; if atoms were thrown out of reach, the network has been trained for too few "
+                              f"steps: give a larger share than {share:g}, and another folder") from None  # fmt: skip
 
 
 def _scaled(config: TrainConfig, part: Record, share: float) -> TrainConfig:
