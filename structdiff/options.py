@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
-from structdiff.arguments import check_kind, check_whole_number
+from structdiff.arguments import check_kind, check_whole_number, checked_names, shown
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
+from structdiff.features.guidance import CONDITIONS
 from structdiff.model.checkpoint import Weights
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How structures are drawn, the same for prediction and design.
@@ -37,6 +41,17 @@ class RunOptions:
             check_whole_number(getattr(self, key), key, least)
         check_kind(self.sampling, SamplingConfig | None, "sampling", "SamplingConfig(steps=20), say")
         check_kind(self.relax, bool, "relax", "True or False")
+        self._check_guidance()
+
+    def _check_guidance(self) -> None:
+        weights = self.guidance if isinstance(self.guidance, Mapping) else {None: self.guidance}
+        for name, weight in weights.items():
+            if name is not None and name not in CONDITIONS:
+                raise InputError("unknown condition", key="guidance", found=shown(name), allowed=CONDITIONS,
+                                 suggest_from=CONDITIONS)  # fmt: skip
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight):
+                key = "guidance" if name is None else f"guidance.{name}"
+                raise InputError("must be a finite number", key=key, found=shown(weight), allowed="2, or by name")
 
 
 def recommended_sampling(weights: Weights, **changes: object) -> SamplingConfig:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from structdiff.arguments import check_kind, check_whole_number
+from structdiff.arguments import check_kind, check_seed, check_whole_number, checked_names
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.confidence import Confidence
 from structdiff.drawing import OnProgress, Wanted, draw_all
@@ -35,12 +36,16 @@ from structdiff.spec.read import read_complex
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import Structure
 
+#: Arguments of ``design`` that are no keys of a design.
+_DESIGN_ARGUMENTS = ("options", "engine", "numbers", "on_progress")
+
 
 def load_engine(options: RunOptions) -> Engine:
     """The weights of a run on its device, to be given to several runs. Raises InputError."""
     return Engine(load_named_weights(options.weights), device=choose_device(options.device))
 
 
+@checked_names
 def predict(
     complex_: ComplexSpec | str | Path,
     *,
@@ -53,6 +58,8 @@ def predict(
     on_progress: OnProgress | None = None,
 ) -> Iterator[Prediction]:
     """Predicts the structure of a complex; yields each sample as it is finished.
+
+    Arguments are checked and the input is read at the call; samples are drawn when they are asked for.
 
     Args:
         complex_: what to predict, or the path of a FASTA, YAML or AlphaFold 3 JSON file.
@@ -70,18 +77,16 @@ def predict(
     check_kind(complex_, (ComplexSpec, str, PathLike), "complex_", "ComplexSpec, or a path (FASTA, YAML, JSON)")
     spec = complex_ if isinstance(complex_, ComplexSpec) else read_complex(complex_)
     check_whole_number(samples, "samples", 1)
+    if seed is not None:
+        check_seed(seed)
     options, engine = _run(options, engine)
     job = complex_job(spec, engine.weights, engine.check_size)
-    if on_job is not None:
-        on_job(job)
     seeds = (seed,) if seed is not None else spec.seeds or (0,)
     every = [Wanted(job=job, seed=each, index=index) for each in seeds for index in range(samples)]
     wanted = every if places is None else [every[place] for place in _chosen(places, "places", len(every))]
-    for drawn in draw_all(engine, wanted, len(wanted), options, on_progress):
-        own = drawn.wanted
-        yield finished_prediction(
-            job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory
-        )
+    if on_job is not None:
+        on_job(job)
+    return _predictions(engine, wanted, len(wanted), options, on_progress)
 
 
 def predict_each(
@@ -98,9 +103,16 @@ def predict_each(
     """
     options, engine = _run(options, engine)
     wanted = (Wanted(job=complex_job(spec, engine.weights, engine.check_size), seed=seed, index=0) for spec in specs)
-    for drawn in draw_all(engine, wanted, len(specs), options, on_progress):
+    return _predictions(engine, wanted, len(specs), options, on_progress)
+
+
+def _predictions(
+    engine: Engine, wanted: Iterable[Wanted], total: int, options: RunOptions, on_progress: OnProgress | None
+) -> Iterator[Prediction]:
+    for drawn in draw_all(engine, wanted, total, options, on_progress):
+        own = drawn.wanted
         yield finished_prediction(
-            drawn.wanted.job, drawn.draw, engine, options, seed=seed, index=0, trajectory=drawn.trajectory
+            own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory
         )
 
 
@@ -118,6 +130,8 @@ def design(
     Sequences are those of the network's own, weak, head: ``structdiff.inverse_folding.design_sequences`` writes others
     for a design's ``structure`` (docs/sequences.md), as the command line does by itself where their weights are there.
 
+    Arguments are checked and files are read at the call; designs are drawn when they are asked for.
+
     Args:
         problem: what to design: a request, or parts of one (``Motif(...) + Hotspots(...)``).
         options: weights, sampling and the rest.
@@ -129,7 +143,7 @@ def design(
 
     Raises InputError for what cannot be designed, ResourceError for what does not fit into memory.
     """
-    spec, motif = resolve_design(asked_spec(problem, asked))
+    spec, motif = resolve_design(asked_spec(problem, asked, also=_DESIGN_ARGUMENTS))
     options, engine = _run(options, engine)
     chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")
     wanted = (
@@ -137,15 +151,25 @@ def design(
         for number in chosen
         for draw in range(spec.draws)
     )
+    # The first job is made at the call, which refuses what no layout can be drawn of, or is too large for memory.
+    first = list(islice(wanted, 1))
+    return _designs(engine, chain(first, wanted), len(chosen) * spec.draws, spec.draws, options, on_progress)
+
+
+def _designs(
+    engine: Engine, wanted: Iterable[Wanted], total: int, draws: int, options: RunOptions,
+    on_progress: OnProgress | None,
+) -> Iterator[Design]:  # fmt: skip
+    """The best of every ``draws`` structures that follow each other."""
     tries: list[Design] = []
-    for drawn in draw_all(engine, wanted, len(chosen) * spec.draws, options, on_progress):
+    for drawn in draw_all(engine, wanted, total, options, on_progress):
         own = drawn.wanted
         finished = finished_design(
             own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, number=own.draw,
             trajectory=drawn.trajectory,
         )  # fmt: skip
         tries.append(finished)
-        if len(tries) == spec.draws:
+        if len(tries) == draws:
             yield best_of(tries)
             tries = []
 
@@ -200,6 +224,7 @@ def layouts(problem: DesignSpec | Part | None = None, **asked: Any) -> list[Layo
     return [sampled_layout(spec, index) for index in range(spec.num_designs)]
 
 
+@checked_names
 def score(structure: Structure | str | Path, *, weights: str | Path = "mini", device: str = "auto") -> Confidence:
     """How much the network believes in a given structure, from its sequence and coordinates."""
     allowed = "a Structure (of a design: its .structure), or a path"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from structdiff.campaign.finished_files import CHECKED, is_whole
 from structdiff.campaign.manifest import MANIFEST, Manifest
 from structdiff.campaign.results import read_results
 from structdiff.errors import InputError
+from structdiff.structure.files import write_atomically
 
 #: What is written anew for the whole, and what belongs to a manifest.
 _NOT_COPIED = ("designs.csv", "sequences.fasta", "report.html")
@@ -56,11 +56,5 @@ def _copy(part: Path, out: Path) -> list[Path]:
                 continue
             target = out / place
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.merged")
-            try:
-                shutil.copy2(path, temporary)
-                temporary.replace(target)
-            except OSError as error:
-                temporary.unlink(missing_ok=True)
-                raise InputError(f"cannot be written: {error.strerror or error}", path=target) from None
+            write_atomically(target, path.read_bytes())
     return damaged

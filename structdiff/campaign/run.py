@@ -21,13 +21,11 @@ from structdiff.campaign.worker import Worker
 from structdiff.errors import InputError
 from structdiff.output.files import finished_names, remove_structures, write_design_tables
 from structdiff.output.tables import as_text, tables_alone, verdict_cells
+from structdiff.structure.files import remove_unfinished
 
 if TYPE_CHECKING:
     from structdiff.drawing import OnProgress
     from structdiff.engine import Engine
-
-#: Beginnings of files that a write which was cut short may leave behind.
-_UNFINISHED = re.compile(r"\..+\.(cif|pdb|json|csv|fasta|html)\.\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +119,7 @@ class Run:
         if next(iter(manifest.rows(state="running", results=False)), None) is not None:
             return
         for folder in (self.folder, self.folder / BACKBONES, self.folder / REFOLDED):
-            for path in folder.glob(".*"):
-                if _UNFINISHED.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+            remove_unfinished(folder)
 
     def _done(self, manifest: Manifest, stage: str) -> list[Work]:
         """Finished work of a stage; with results only where these say what was made."""

@@ -12,9 +12,10 @@ import typer
 
 from structdiff.cli.design_run import campaign_options, caution, estimated, plan_run, run_design
 from structdiff.cli.examples import example_lines
+from structdiff.cli.failures import warn_of_size
 from structdiff.cli.options import message_options, run_options, sampling_options, with_options
 from structdiff.cli.problem import asked_problem, problem_options, read_values
-from structdiff.errors import InputError
+from structdiff.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
     from structdiff.spec.design import DesignSpec
@@ -107,7 +108,10 @@ def design(
     if dry_run:
         planned = plan_run(spec, given)  # an option that the run would refuse is refused here
         _draw(spec)
-        print(estimated(planned.campaign, planned.weights, planned.numbers))
+        try:
+            print(estimated(planned.campaign, planned.weights, planned.numbers))
+        except ResourceError as error:
+            warn_of_size(error)
         print("nothing was computed or written")
         caution(planned.campaign, quiet=given["quiet"])
         return 0

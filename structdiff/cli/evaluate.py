@@ -13,7 +13,7 @@ from rich.table import Table
 from structdiff.cli.console import table_console
 from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, with_options
-from structdiff.cli.results import check_folder
+from structdiff.cli.results import check_folder, clear_folder
 from structdiff.cli.stages import shown_stages
 from structdiff.errors import InputError
 from structdiff.version import __version__
@@ -101,6 +101,7 @@ def evaluate(
         raise InputError("refolded structures are judged with --motifbench", key="refolded", found=str(refolded))
     files = structure_files(paths)
     check_folder(out)
+    clear_folder(out)
     provenance = {
         "program": f"structdiff {__version__}",
         "files": [str(path) for path in paths],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from structdiff.errors import FaultElsewhere, StructdiffError
+import sys
+
+from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError
 
 
 class Interrupted(Exception):
@@ -18,3 +20,8 @@ def described(error: BaseException, *, hint: bool = True) -> str:
     what = str(error) if isinstance(error, FaultElsewhere) else f"{type(error).__name__}: {error}"
     text = " ".join(f"unexpected {what}".split())
     return f"{text} (--debug shows where)" if hint else text
+
+
+def warn_of_size(error: ResourceError) -> None:
+    """Says in a dry run, which may be of a job for another machine, that the run would be refused on this one."""
+    print(f"warning: this machine has too little memory for it: {error}", file=sys.stderr, flush=True)

@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from structdiff.arguments import check_seed
 from structdiff.campaign.finished_files import damage_note
 from structdiff.cli.examples import example_lines
-from structdiff.cli.failures import Interrupted, described
+from structdiff.cli.failures import Interrupted, described, warn_of_size
 from structdiff.cli.options import build_run_options, message_options, run_options, sampling_options, with_options
 from structdiff.cli.progress import shown_progress
 from structdiff.cli.results import (
     Result,
     check_folder,
+    clear_folder,
     damaged_files,
     finished_before,
     names_there,
     read_result,
     show_results,
 )
-from structdiff.errors import InputError, StructdiffError
+from structdiff.errors import InputError, ResourceError, StructdiffError
 
 if TYPE_CHECKING:
     from structdiff.engine import Engine
@@ -65,8 +67,8 @@ def predict(
         raise InputError("unknown format", key="format", found=file_format, allowed=_FORMATS, suggest_from=_FORMATS)
     if samples < 1:
         raise InputError("at least one sample is needed", key="samples", found=samples, allowed="1 or more")
-    if seed is not None and not 0 <= seed < 2**32:
-        raise InputError("a seed is a whole number", key="seed", found=seed, allowed="0 to 4294967295")
+    if seed is not None:
+        check_seed(seed)
     from structdiff.engine import Engine, choose_device
 
     check_folder(out)
@@ -77,6 +79,8 @@ def predict(
         formats=_FORMATS[file_format], overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
         dry_run=dry_run,
     )  # fmt: skip
+    if not dry_run:
+        clear_folder(out)
     results, failed, asked = run.all(inputs)
     if dry_run:
         print("nothing was computed or written")
@@ -146,9 +150,15 @@ class _Run:
         """Says what was understood of a complex; makes nothing."""
         from structdiff.cli.understood import understood
         from structdiff.jobs import complex_job
+        from structdiff.structure.complex import build_complex
 
-        job = complex_job(spec, self.weights, self.engine.check_size)
-        print(understood(spec, job), self._estimate(job, len(self._seeds(spec)) * self.samples), "", sep="\n")
+        try:
+            job = complex_job(spec, self.weights, self.engine.check_size)
+            needs = self._estimate(job, len(self._seeds(spec)) * self.samples)
+            print(understood(spec, job.structure, job.base_pairs), needs, "", sep="\n")
+        except ResourceError as error:
+            print(understood(spec, build_complex(spec), None), "", sep="\n")
+            warn_of_size(error)
         yield from ()
 
     def _estimate(self, job: Job, count: int) -> str:

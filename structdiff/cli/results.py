@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from structdiff.campaign.results import DesignResult
 
 _SHOWN_AT_MOST = 40
+#: Seconds after which nobody is writing a file any more.
+_ABANDONED = 3600.0
 #: The columns of a terminal's table, and their headings.
 _SHOWN = {
     "plddt": "pLDDT", "motif_rmsd": "motif RMSD", "sc_rmsd": "scRMSD", "sc_tm": "scTM",
@@ -74,6 +76,13 @@ def check_folder(folder: Path) -> None:
     check_path_is_utf8(folder, "folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError("cannot be written: no permission", path=there, key="out")
+
+
+def clear_folder(folder: Path) -> None:
+    """Removes what killed runs have left half written in a folder, in which others may be writing now."""
+    from structdiff.structure.files import remove_unfinished
+
+    remove_unfinished(folder, age=_ABANDONED)
 
 
 def read_result(folder: Path, name: str) -> Result | None:

@@ -16,7 +16,7 @@ from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted
 from structdiff.cli.options import Option, message_options, setting_option, with_options
 from structdiff.cli.progress import counted_progress
-from structdiff.cli.results import check_folder
+from structdiff.cli.results import check_folder, clear_folder
 from structdiff.cli.settings import settings_of
 from structdiff.errors import InputError, StructdiffError
 
@@ -85,6 +85,7 @@ def sequence(
     from structdiff.inverse_folding.packing import load_packer
 
     check_folder(out)
+    clear_folder(out)
     config = SequenceConfig(model=model, **{name: given[name] for name in _DRAWN})
     wishes: dict[str, Any] = {name: given[name] if given[name] is not None else [] for name in _WISHES}
     chosen = str(choose_device(device))

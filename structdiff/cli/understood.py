@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from structdiff.structure.tables import ChainKind
 
 if TYPE_CHECKING:
-    from structdiff.jobs import Job
+    from structdiff.features.helices import PairsOfComplex
     from structdiff.spec.complex import ComplexSpec
     from structdiff.structure.tables import Structure
 
 
-def understood(spec: ComplexSpec, job: Job) -> str:
-    """Chain by chain what a complex is made of, by the names that constraints take, and what is asked of it."""
-    return "\n".join([spec.name, *(f"  {line}" for line in (*_chains(spec, job.structure), *_asked(spec, job)))])
+def understood(spec: ComplexSpec, structure: Structure, pairs: PairsOfComplex | None) -> str:
+    """Chain by chain what a complex is made of, by the names that constraints take, and what is asked of it.
+
+    structure: what was built of it; pairs: its base pairs, None where they are not known.
+    """
+    lines = (*_chains(spec, structure), *_asked(spec, structure, pairs))
+    return "\n".join([spec.name, *(f"  {line}" for line in lines)])
 
 
 def _chains(spec: ComplexSpec, structure: Structure) -> Iterator[str]:
@@ -34,13 +38,14 @@ def _chains(spec: ComplexSpec, structure: Structure) -> Iterator[str]:
         yield ", ".join([f"{name}  {chain.kind} of {len(components)} residues", *more])
 
 
-def _asked(spec: ComplexSpec, job: Job) -> Iterator[str]:
-    yield from (name for name, _ in job.bonds if name.startswith("bond "))
-    yield from (f"{each.name}, within {each.bound:g} Å" for each in job.proximities if each.told)
+def _asked(spec: ComplexSpec, structure: Structure, pairs: PairsOfComplex | None) -> Iterator[str]:
+    from structdiff.features.requests import complex_bonds, complex_proximities
+
+    yield from (name for name, _ in complex_bonds(spec, structure) if name.startswith("bond "))
+    yield from (f"{each.name}, within {each.bound:g} Å" for each in complex_proximities(spec, structure) if each.told)
     for template in spec.templates:
         chains = f" for {', '.join(template.chains)}" if template.chains else ""
         held = f", held within {template.threshold:g} Å" if template.force else ""
         yield f"template {template.path}{chains}{held}"
-    pairs = job.base_pairs
     if pairs is not None and len(pairs.every):
         yield f"{len(pairs.asked)} base pairs asked for, {len(pairs.predicted)} predicted from the sequences"

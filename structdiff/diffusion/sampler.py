@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from structdiff.arguments import checked_names
 from structdiff.diffusion.constraint_protocol import SamplingConstraint, followed_energy
 from structdiff.diffusion.guidance import Denoiser
 from structdiff.diffusion.schedule import SIGMA_MAX, SIGMA_MIN, check_schedule, noise_levels
@@ -28,6 +29,7 @@ OnStep = Callable[[int, int, Tensor], None]
 """Called after each step with its number from 1, the number of steps, and the positions [sample, atom, 3]."""
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """How structures are drawn: how many steps, by which solver, with how much randomness.

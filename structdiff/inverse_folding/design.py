@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from structdiff.arguments import check_kind, check_whole_number
+from structdiff.arguments import check_kind, check_whole_number, checked_names
 from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, letters_text, residue_name
 from structdiff.inverse_folding.backbone import Backbone, letter_of, protein_backbone
@@ -33,6 +33,7 @@ _WHOLE_CHAIN = ("membrane_mpnn_global", "global_label_membrane_mpnn_v_48_020")
 _ROWS_AT_ONCE = 4096
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class SequenceConfig:
     """How sequences are drawn.
@@ -89,6 +90,7 @@ class DesignedSequence:
     provenance: Mapping[str, object]
 
 
+@checked_names
 def design_sequences(
     structure: Structure,
     *,

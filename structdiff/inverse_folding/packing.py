@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from structdiff.arguments import checked_names
 from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.errors import InputError
 from structdiff.geometry.frames import backbone_frames
@@ -52,6 +53,7 @@ _PACKER_RENAMED = (
 )
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class PackingConfig:
     """How side chains are packed.
@@ -71,6 +73,7 @@ class PackingConfig:
                 raise InputError("must be at least 1", key=name, found=getattr(self, name))
 
 
+@checked_names
 def pack_side_chains(
     structure: Structure,
     *,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from structdiff.arguments import checked_names
 from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS
 from structdiff.inverse_folding.backbone import Backbone
@@ -16,6 +17,7 @@ from structdiff.structure.tables import ChainKind, Structure
 _AMINO_ACIDS = LETTERS[:NUM_AMINO_ACIDS]
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Restrictions:
     """What is asked of the sequences of one structure; rows are those of its residue table.

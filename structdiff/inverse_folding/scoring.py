@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from structdiff.arguments import checked_names
 from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import UNKNOWN
 from structdiff.inverse_folding.backbone import protein_backbone
@@ -38,6 +39,7 @@ class SequenceScore:
         return float(np.exp(self.negative_log_likelihood))
 
 
+@checked_names
 @torch.no_grad()
 def score_sequence(
     structure: Structure,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from structdiff.arguments import as_path
+from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
 from structdiff.output.scene import Scene, build_scene
 from structdiff.structure.files import write_atomically
@@ -31,6 +31,7 @@ ResidueMap = str | Path | Mapping[str, object]
 Trajectory = str | Path | np.ndarray | Sequence[np.ndarray]
 
 
+@checked_names
 def view(
     structure: str | Path | Structure,
     *,
@@ -67,6 +68,7 @@ def view(
     return shown
 
 
+@checked_names
 def write_view_html(
     structure: str | Path | Structure,
     out: str | Path,

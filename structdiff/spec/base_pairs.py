@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from structdiff.arguments import checked_names, settle_fields
 from structdiff.chemistry.nearest_neighbours import PAIRING
 from structdiff.errors import InputError
 
@@ -11,6 +12,7 @@ _BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 _UNPAIRED, _BETWEEN = ".", "&+"
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class BasePairsSpec:
     """The base pairs of some chains of DNA or RNA, in place of those that are predicted.
@@ -24,6 +26,7 @@ class BasePairsSpec:
     structure: str
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if not self.chains:
             raise InputError("base pairs need at least one chain", key="chains")
         if len(set(self.chains)) < len(self.chains):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from structdiff.arguments import checked_names, settle_fields
 from structdiff.chemistry.components import component, is_known
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
 from structdiff.errors import InputError
@@ -36,6 +37,7 @@ _AMBIGUOUS = {
 _JOINS = {"protein": ("N", "C"), "dna": ("P", "O3'"), "rna": ("P", "O3'")}
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Modification:
     """A residue of a polymer that is not a standard one: its place in the chain, counted from 1, and its CCD code."""
@@ -44,11 +46,13 @@ class Modification:
     ccd: str
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if self.position < 1:
             raise InputError("positions are counted from 1", key="modifications", found=self.position)
         object.__setattr__(self, "ccd", checked_ccd(self.ccd, key="modifications"))
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class ChainSpec:
     """One molecule and the names of its copies: a protein, DNA or RNA chain, or a ligand or ion.
@@ -71,6 +75,7 @@ class ChainSpec:
     description: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if self.kind not in CHAIN_KINDS:
             raise InputError("unknown kind of molecule", found=self.kind, allowed=CHAIN_KINDS, suggest_from=CHAIN_KINDS)
         self._check_ids()

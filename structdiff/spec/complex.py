@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from structdiff.arguments import check_seed, checked_names, settle_fields
 from structdiff.chemistry.components import FREE_CODES
 from structdiff.errors import InputError
 from structdiff.spec.base_pairs import BasePairsSpec
@@ -18,6 +19,7 @@ _FARTHEST = 30.0  # Å; what networks are told of contacts ends there
 _RANGE = f"{_NEAREST:g} to {_FARTHEST:g} Å"
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """A place in the complex: a residue of a chain, counted from 1, or one atom of it."""
@@ -26,10 +28,14 @@ class Site:
     residue: int
     atom: str | None = None
 
+    def __post_init__(self) -> None:
+        settle_fields(self)
+
     def __str__(self) -> str:
         return f"{self.chain}/{self.residue}" + (f"/{self.atom}" if self.atom else "")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class BondSpec:
     """A covalent bond between two atoms, beside those that the chains' own chemistry implies."""
@@ -38,12 +44,14 @@ class BondSpec:
     atom2: Site
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if self.atom1.atom is None or self.atom2.atom is None:
             raise InputError("a bond joins atoms: name both", found=f"{self.atom1} and {self.atom2}")
         if self.atom1 == self.atom2:
             raise InputError("an atom cannot be bound to itself", found=str(self.atom1))
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class ContactSpec:
     """Two residues or atoms of which some atoms come within ``max_distance`` (Å).
@@ -57,11 +65,13 @@ class ContactSpec:
     force: bool = False
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         _check_distance(self.max_distance)
         if self.token1 == self.token2:
             raise InputError("a contact joins two different places", found=str(self.token1))
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class PocketSpec:
     """Residues that a chain (``binder``) lies against, within ``max_distance`` (Å); ``force`` as in contacts."""
@@ -72,6 +82,7 @@ class PocketSpec:
     force: bool = False
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         _check_distance(self.max_distance)
         if not self.contacts:
             raise InputError("a pocket needs at least one contact")
@@ -80,6 +91,7 @@ class PocketSpec:
                 raise InputError("the binder cannot be part of its own pocket", found=str(site))
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class TemplateSpec:
     """A known structure to lean on: its file, which chains it serves (none: all proteins) and which of its chains.
@@ -94,6 +106,7 @@ class TemplateSpec:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if self.template_chains and len(self.template_chains) != len(self.chains):
             raise InputError(
                 "chain_id and template_id must name equally many chains", key="template_id",
@@ -108,6 +121,7 @@ class TemplateSpec:
 ConstraintSpec = ContactSpec | PocketSpec
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class ComplexSpec:
     """A complex to predict: its molecules, extra bonds, known contacts and base pairs, templates and random seeds.
@@ -124,6 +138,7 @@ class ComplexSpec:
     seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        settle_fields(self)
         if not self.chains:
             raise InputError("there are no chains", key="sequences")
         check_file_name(self.name)
@@ -131,8 +146,7 @@ class ComplexSpec:
             if count > 1:
                 raise InputError("two chains have the same name", key=f"chain {name}", found=name)
         for seed in self.seeds:
-            if not 0 <= seed < 2**32:
-                raise InputError("a seed is a whole number", key="seeds", found=seed, allowed="0 to 4294967295")
+            check_seed(seed, "seeds")
         for seed, count in Counter(self.seeds).items():
             if count > 1:
                 message = "a seed is given more than once, which would give the same structures again"

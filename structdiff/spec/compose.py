@@ -11,10 +11,11 @@ Every part stands for keys of a design's file, with the same names and the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from structdiff.arguments import checked_names
 from structdiff.errors import InputError
 from structdiff.spec.contigs import every_chain
 from structdiff.spec.design import DesignSpec
@@ -32,6 +33,7 @@ class Problem(Part):
     """
 
     def __init__(self, **asked: Any) -> None:
+        check_keys(asked)
         self.asked: dict[str, Any] = read_values({key: value for key, value in asked.items() if value is not None})
 
     def as_problem(self) -> Problem:
@@ -73,6 +75,7 @@ class Problem(Part):
         return DesignSpec(**{"contigs": every_chain(), **asked})
 
 
+@checked_names
 class Motif(Problem):
     """Parts of a known structure that a design keeps: its file, contigs, and how much of which residue is held."""
 
@@ -96,6 +99,7 @@ class Motif(Problem):
         )  # fmt: skip
 
 
+@checked_names
 class Hotspots(Problem):
     """Residues of the target to be touched, by name or as those that a bound chain of the same file touches."""
 
@@ -103,6 +107,7 @@ class Hotspots(Problem):
         super().__init__(hotspots=residues, epitope=epitope, target_crop=crop)
 
 
+@checked_names
 class KeepAway(Problem):
     """Residues of the target not to be touched."""
 
@@ -110,6 +115,7 @@ class KeepAway(Problem):
         super().__init__(keep_away=residues)
 
 
+@checked_names
 class Fold(Problem):
     """Helices and strands, which of them lie side by side, and how buried residues are; or all as in a structure."""
 
@@ -127,6 +133,7 @@ class Fold(Problem):
         )
 
 
+@checked_names
 class Ring(Problem):
     """Closed chains: joined head to tail (``chains``), or by disulfides between residues of the design."""
 
@@ -134,19 +141,26 @@ class Ring(Problem):
         super().__init__(cyclic=chains, disulfides=disulfides)
 
 
-def read_values(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as `DesignSpec` has them, from texts or already such. Raises InputError for keys that do not exist."""
+def check_keys(asked: Iterable[str], also: Iterable[str] = ()) -> None:
+    """Raises InputError, with the nearest of the keys and of what ``also`` names, for keys that no design has."""
     known = {field.name for field in fields(DesignSpec)} & KEYS.keys()
-    found = {}
-    for key, value in asked.items():
+    for key in asked:
         if key not in known:
-            raise InputError("unknown key of a design", key=key, found=key, allowed=sorted(known), suggest_from=known)
-        found[key] = as_value(key, value)
-    return found
+            allowed = sorted(known) + list(also)
+            raise InputError("unknown key of a design", key=key, found=key, allowed=allowed, suggest_from=allowed)
 
 
-def asked_spec(problem: DesignSpec | Part | None, more: Mapping[str, Any]) -> DesignSpec:
-    """The request that a function of Python was given: whole, in parts, or by keys alone. Raises InputError."""
+def read_values(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as `DesignSpec` has them, from texts or already such. Raises InputError."""
+    return {key: as_value(key, value) for key, value in asked.items()}
+
+
+def asked_spec(problem: DesignSpec | Part | None, more: Mapping[str, Any], also: Iterable[str] = ()) -> DesignSpec:
+    """The request that a function of Python was given: whole, in parts, or by keys alone. Raises InputError.
+
+    also: further arguments of that function, which a misspelt key may have meant.
+    """
+    check_keys(more, also)
     if isinstance(problem, DesignSpec):
         return replace(problem, **read_values(more)) if more else problem
     if problem is not None and not isinstance(problem, Part):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from structdiff.arguments import check_kind
+from structdiff.arguments import check_kind, checked_names
 from structdiff.errors import InputError
 from structdiff.spec.contigs import (
     CHAIN_NAME,
@@ -33,6 +33,7 @@ _WHOLE = re.compile(rf"([A-Za-z]+)|({CHAIN_NAME}):")
 _LONGEST = 100_000
 
 
+@checked_names
 def parse_contigs(text: str) -> Contigs:
     """Reads a contig string such as ``10-40/A163-181/10-40 B1-100``; raises InputError that names the wrong piece.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.arguments import as_path
+from structdiff.arguments import as_path, checked_names
 from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain, with_insertions
 from structdiff.spec.design_checks import check_design
 from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
@@ -38,6 +38,7 @@ _MAY_BE_NONE = ("motif", "length", "secondary_structure", "burial", "fold_of", "
 _NAMED_IN_STRETCHES = ("hotspots", "keep_away", "tip", "backbone_only", "redesign")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class DesignSpec:
     """A design to make: which parts of a known structure to keep and what to build around them. Raises InputError.
@@ -178,6 +179,7 @@ class DesignSpec:
 _RECORDED = ("motif_sha256", "energies_sha256")
 
 
+@checked_names
 def read_design(path: str | Path) -> DesignSpec:
     """Reads a design from a YAML or JSON file; paths in it are relative to the file.
 

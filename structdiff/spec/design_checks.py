@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from structdiff.arguments import check_seed
 from structdiff.errors import InputError
 from structdiff.spec.contigs import CHAIN_NAME, Contigs, is_fixed
 from structdiff.spec.file_name import check_file_name
@@ -52,8 +53,7 @@ def _check_plain(spec: DesignSpec) -> None:
         raise InputError("there must be at least one design", key="num_designs", found=spec.num_designs)
     if spec.draws < 1:
         raise InputError("a design is drawn at least once", key="draws", found=spec.draws)
-    if not 0 <= spec.seed < 2**32:
-        raise InputError("a seed is a whole number", key="seed", found=spec.seed, allowed="0 to 4294967295")
+    check_seed(spec.seed)
 
 
 def _check_sources(spec: DesignSpec) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, NoReturn
 
+from structdiff.arguments import checked_names
 from structdiff.configuration import from_dict
 from structdiff.errors import InputError
 from structdiff.spec.contigs import CHAIN_NAME
@@ -78,6 +79,7 @@ class Energy(Part):
                 self._fail(field, value, "more than 0")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class RadiusOfGyration(Energy):
     """How far the CA atoms lie from their centre: towards ``target`` (Å), or, without one, as small as can be.
@@ -100,6 +102,7 @@ class PlannedSize(RadiusOfGyration):
     """The size of a fold plan: followed as one that is asked for, but nobody asked for it."""
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Contacts(Energy):
     """Pairs of residues whose CA atoms come within ``distance`` (Å): within one chain, or between two.
@@ -120,6 +123,7 @@ class Contacts(Energy):
             self._fail("chains", list(self.chains), "one chain, or two")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Clash(Energy):
     """New residues keep off all that is not bonded to them: no two backbone atoms nearer than ``distance`` (Å)."""
@@ -132,6 +136,7 @@ class Clash(Energy):
         self._positive("distance")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Distance(Energy):
     """The distance of two atoms, from ``at_least`` to ``at_most`` Å.
@@ -153,6 +158,7 @@ class Distance(Energy):
             self._fail("at_most", self.at_most, "a distance in Å; or give at_least")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Angle(Energy):
     """The angle (degrees) at the second of three atoms, within ``tolerance`` of ``value``; atoms as for a distance."""
@@ -170,6 +176,7 @@ class Angle(Energy):
             self._fail("value", self.value, "0 to 180 degrees")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Shape(Energy):
     """The CA atoms fill a cloud of points, wherever that lies and however it is turned (never mirrored).
@@ -188,6 +195,7 @@ class Shape(Energy):
         self._positive("within")
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Function(Energy):
     """A function of your own: it gets positions (Å, a tensor [atom, 3]) and the structure, and gives an energy in kT.

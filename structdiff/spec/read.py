@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from structdiff.arguments import as_path
+from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
 from structdiff.spec.af3_json import parse_af3_document
 from structdiff.spec.complex import ComplexSpec
@@ -18,6 +18,7 @@ JSON_SUFFIXES = (".json",)
 INPUT_SUFFIXES = (*FASTA_SUFFIXES, *YAML_SUFFIXES, *JSON_SUFFIXES)
 
 
+@checked_names
 def read_complex(path: str | Path) -> ComplexSpec:
     """Reads the one complex of a FASTA, YAML or JSON file; raises InputError when it holds several or is unclear."""
     first, *more = read_complexes(path)
@@ -26,6 +27,7 @@ def read_complex(path: str | Path) -> ComplexSpec:
     return first
 
 
+@checked_names
 def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
     """Reads all complexes of a file; only JSON of the AlphaFold Server can hold more than one.
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from structdiff.arguments import checked_names
 from structdiff.errors import InputError
 from structdiff.geometry.point_groups import SymmetryGroup, helix, point_group
 from structdiff.spec.parts import Part
@@ -20,6 +21,7 @@ _PLACES = ("free", "placed", "copies")
 _NEIGHBOURS, _RING_NEIGHBOURS = 4, 2
 
 
+@checked_names
 @dataclass(frozen=True, kw_only=True)
 class Symmetry(Part):
     """The symmetry of a design. Its contigs then describe one copy, the asymmetric unit.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
+import re
 import tempfile
+import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from structdiff.arguments import as_path, check_kind
+from structdiff.arguments import as_path, check_kind, checked_names
 from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
 
@@ -19,9 +22,12 @@ if TYPE_CHECKING:
 
 CIF_SUFFIXES = (".cif", ".mmcif")
 PDB_SUFFIXES = (".pdb", ".ent")
+#: What a file is called while it is written.
+_UNFINISHED = re.compile(r"\..+\.\w{8}\.part")
 _ALLOWED = ", ".join((*CIF_SUFFIXES, *PDB_SUFFIXES)) + ", each also with .gz"
 
 
+@checked_names
 def read_structure(
     path: str | Path, *, model: int | None = None, assembly: str | None = None, keep_waters: bool = False
 ) -> Structure:
@@ -65,6 +71,7 @@ def parsed_file(path: Path) -> ParsedFile:
         raise InputError(str(error), path=path) from None
 
 
+@checked_names
 def write_structure(
     structure: Structure,
     path: str | Path,
@@ -145,7 +152,9 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
         raise InputError("cannot be written: it is a folder", path=path)
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
+        ) as handle:
             temporary = Path(handle.name)
             handle.write(data)
         temporary.chmod(0o666 & ~_umask())
@@ -159,6 +168,18 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
             temporary.unlink(missing_ok=True)
         raise
     return path
+
+
+def remove_unfinished(folder: Path, *, age: float = 0.0) -> None:
+    """Removes what ``write_atomically`` left in a folder where its process was killed.
+
+    age: seconds for which nothing may have been written into such a file. A write takes seconds, so that an hour spares
+    those of other processes that write into the folder now.
+    """
+    for path in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):  # gone already, or somebody else's
+            if _UNFINISHED.fullmatch(path.name) and time.time() - path.stat().st_mtime >= age:
+                path.unlink()
 
 
 def _umask() -> int:

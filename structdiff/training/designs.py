@@ -66,7 +66,8 @@ def draw_designs(out: Path, settings: DrawnDesigns, *, weights: str | Path = "mi
         _convert(out / _DRAWN, out / _SET)
     chains = len(designs_set(out))
     if not chains:
-        raise InputError("all designs are held out; draw more of them", path=out, found=settings.designs)
+        message = "all designs are held out; draw more of them, or repeat a larger share of a training in a new folder"
+        raise InputError(message, path=out, found=settings.designs)
     redesign(out / _SET, Redesign(seed=settings.seed, done=settings.sequences * chains))
     return chains
 

@@ -131,8 +131,9 @@ def _designs(out: Path, config: TrainConfig, part: Record, share: float, source:
     except StructdiffError as error:
         if share == 1 or config.start_from is None:
             raise
-        raise StructdiffError(f"{error}; a network that was trained for so few steps may throw atoms out of reach: "
-                              f"give a larger share than {share:g}, and another folder") from None  # fmt: skip
+        # Why is told by the command that drew them; only one reason has to do with the share.
+        raise StructdiffError(f"{error}; if atoms were thrown out of reach, the network has been trained for too few "
+                              f"steps: give a larger share than {share:g}, and another folder") from None  # fmt: skip
 
 
 def _scaled(config: TrainConfig, part: Record, share: float) -> TrainConfig:

@@ -203,7 +203,7 @@ def test_a_run_does_what_was_asked_of_it_and_leaves_the_rest_to_others(planned, 
 
 def test_nothing_that_is_being_written_is_taken_for_a_leftover(planned, tmp_path) -> None:
     run = Run(planned(2), tmp_path, Selection(), range(2))
-    leftovers = [tmp_path / folder / ".design_1.cif.abc" for folder in (".", BACKBONES, REFOLDED)]
+    leftovers = [tmp_path / folder / ".design_1.cif.abcdefgh.part" for folder in (".", BACKBONES, REFOLDED)]
     for path in leftovers:
         path.parent.mkdir(exist_ok=True)
         path.touch()

@@ -248,13 +248,17 @@ def test_what_cannot_fit_is_refused_before_its_tables_are_made(command, weights,
     monkeypatch.setattr(jobs, "build_features", never)
     monkeypatch.setenv("STRUCTDIFF_MEMORY_GIB", "0.0001")
     (tmp_path / "large.fasta").write_text(">A|protein\n" + "MKTAYIAK" * 40)
-    for more in ((), ("--dry-run",)):
-        code, _, errors = command(*predict(weights, "large.fasta", *more))
+    free = ("design", "--length", 320, "--weights", weights)
+    for asked, name in ((predict(weights, "large.fasta"), "large.fasta: "), (free, "")):
+        code, _, errors = command(*asked)
         assert code == 2
-        assert errors[0].startswith("error: large.fasta: 320 tokens need about")
-    code, _, errors = command("design", "--length", 320, "--weights", weights)
-    assert code == 2
-    assert errors[0].startswith("error: 320 tokens need about")
+        assert errors[0].startswith(f"error: {name}320 tokens need about")
+    for asked, told in ((predict(weights, "large.fasta"), "A  protein of 320 residues"), (free, "1-320 new")):
+        code, shown, errors = command(*asked, "--dry-run")
+        assert code == 0
+        assert told in shown
+        assert len(errors) == 1
+        assert errors[0].startswith("warning: this machine has too little memory for it: 320 tokens need about")
 
 
 def test_an_atom_that_a_ligand_has_not_is_told_with_what_asks_for_it(command, weights, tmp_path) -> None:

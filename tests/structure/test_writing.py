@@ -2,6 +2,9 @@
 
 import dataclasses
 import gzip
+import os
+import subprocess
+import sys
 
 import gemmi
 import numpy as np
@@ -13,7 +16,7 @@ from structdiff.chemistry.components import component_from_smiles
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
 from structdiff.structure.build import ChainSequence, build_structure
-from structdiff.structure.files import read_structure, write_atomically, write_structure
+from structdiff.structure.files import read_structure, remove_unfinished, write_atomically, write_structure
 from structdiff.structure.tables import ChainKind
 from tests.structure.comparison import CIF_FILES, DATA, PDB_FILES, assert_same, named_bonds
 
@@ -269,8 +272,6 @@ def test_atomic_writing(tmp_path):
 
 
 def _umask():
-    import os
-
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -287,6 +288,25 @@ def test_failed_writing_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    script = f"""
+import os, pathlib
+from structdiff.structure.files import write_atomically
+pathlib.Path.replace = lambda *_: os._exit(9)
+write_atomically({str(tmp_path / "a.cif")!r}, "new")
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    [left] = tmp_path.iterdir()
+    others = ["b.cif", ".a.cif.swp", ".notes.json.bak", "x.part"]
+    for name in others:
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path, age=60)
+    assert left.exists()
+    os.utime(left, (0, 0))
+    remove_unfinished(tmp_path, age=60)
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
 
 
 @pytest.mark.parametrize(("name", "message"), [("none/x.cif", "cannot be written"), (".", "folder")])

@@ -115,7 +115,7 @@ def test_designs_that_a_network_of_few_steps_cannot_draw_are_told(monkeypatch, t
     monkeypatch.setattr(repeat, "draw_designs", failed)
     source = SimpleNamespace(path=tmp_path)
     config = TrainConfig(data=tmp_path, out=tmp_path, start_from=tmp_path)
-    with pytest.raises(StructdiffError, match=r"not drawn .* give a larger share than 0.01"):
+    with pytest.raises(StructdiffError, match=r"not drawn .*; if atoms .* give a larger share than 0.01"):
         repeat._designs(tmp_path, config, {"designs": {}}, 0.01, source)
 
 
