@@ -11,17 +11,20 @@ from scipy.spatial import KDTree
 
 from structdiff import pipeline
 from structdiff.campaign.plan import Campaign
+from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.features.requests import HOTSPOT_DISTANCE
 from structdiff.spec.contigs import ResidueId
+from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
 from structdiff.structure.open_residues import open_residues
 from structdiff.structure.reading import BROKEN_LINK
-from structdiff.structure.scaffold import motif_residues
+from structdiff.structure.scaffold import BACKBONE, ligand_residues, motif_residues, partly_held, retyped
 from structdiff.structure.tables import Structure
 from structdiff.typing import Float
 
 #: Å that atoms of new chains mostly keep from a target, and between points at which is looked whether there is room.
 CLEARANCE, _SPACING = 4.0, 1.0
+_NAMED = 4  # residues of which a caution says what they lack
 
 
 def cautions(campaign: Campaign) -> list[str]:
@@ -35,6 +38,11 @@ def cautions(campaign: Campaign) -> list[str]:
         found += [f"residues are missing between {before} and {after} of the structure, which will be bonded to each "
                   "other; contigs can put new ones there, as in A1-30/5/A36-80"
                   for before, after in closed_gaps(layout, motif)]  # fmt: skip
+    unseen = dict(unseen_atoms(spec, layout, motif)) if motif is not None else {}
+    if unseen:
+        named = [f"{residue} ({', '.join(atoms)})" for residue, atoms in list(unseen.items())[:_NAMED]]
+        named += [f"{len(unseen) - _NAMED} residues more"] if len(unseen) > _NAMED else []
+        found.append(f"the structure lacks atoms of what is kept, and they are drawn anew: {', '.join(named)}")
     if motif is not None and spec.hotspots:
         whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
         deep = [str(residue) for residue in out_of_reach(spec.hotspots, whole, motif)]
@@ -60,6 +68,25 @@ def closed_gaps(layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, R
             ends = place(before, "C"), place(after, "N")
             if all(map(len, ends)) and np.linalg.norm(ends[0][0] - ends[1][0]) > BROKEN_LINK:
                 yield before, after
+
+
+def unseen_atoms(spec: DesignSpec, layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, list[str]]]:
+    """Kept residues and ligands with atoms that the structure has not, and the names of those.
+
+    Of residues that get a new amino acid, or that are held by their backbone, only the backbone counts; those of which
+    a tip or named atoms are held are not looked at.
+    """
+    rows = motif_residues(motif) | ligand_residues(motif)
+    atoms, part, new = motif.atoms, partly_held(spec), retyped(spec, layout)
+    for residue in dict.fromkeys(each.origin for each in layout.residues if each.origin in rows):
+        held = part.get(residue, BACKBONE if residue in new else None)
+        if held is not None and held != BACKBONE:
+            continue
+        span = motif.residue_atoms(rows[residue])
+        lost = atoms.name[span][~atoms.resolved[span]].tolist()
+        lost = [name for name in lost if held is None or name in BACKBONE_ATOMS]
+        if lost:
+            yield residue, lost
 
 
 def out_of_reach(hotspots: Sequence[ResidueId], layout: Layout, motif: Structure) -> Iterator[ResidueId]:

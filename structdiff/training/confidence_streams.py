@@ -44,11 +44,11 @@ class ConfidenceTraining:
     held_helices: float = 0.15
     held_chains: float = 0.35
     unlearnt: float = 0.4
-    reuse: int = 24
+    reuse: int = 8
     pool: int = 160
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     warmup_steps: int = 100
-    weight_decay: float = 0.01
+    weight_decay: float = 0.1
     clip_norm: float = 1.0
     ema_decay: float = 0.998
     max_rounds: int | None = None

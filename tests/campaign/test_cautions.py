@@ -14,9 +14,11 @@ BARREL = Path(__file__).parents[1] / "data" / "1o1z.cif.gz"
 def test_hotspots_deep_in_their_target_are_told(planned) -> None:
     asked = {"motif": str(BARREL), "contigs": parse_contigs("12 A"), "hotspots": ["A20", "A95", "A1"]}
     for crop in ("auto", "none"):
-        (told,) = cautions(planned(1, asked={**asked, "target_crop": crop}))
+        missing, told = cautions(planned(1, asked={**asked, "target_crop": crop}))
+        assert missing.startswith("the structure lacks atoms of what is kept")
         assert told.startswith("hotspots A95 lie deep")
-    assert not cautions(planned(1, asked={**asked, "hotspots": ["A20", "A1"]}))
+    (missing,) = cautions(planned(1, asked={**asked, "hotspots": ["A20", "A1"]}))
+    assert missing.startswith("the structure lacks atoms of what is kept")
 
 
 def test_sequences_that_will_all_be_equal_are_told(planned) -> None:
@@ -40,3 +42,21 @@ def test_gaps_that_partial_diffusion_closes_are_told(planned, tmp_path) -> None:
     assert not cautions(planned(1, asked={**asked, "contigs": parse_contigs("A150-169/4/A174-194")}))
     assert not cautions(planned(1, asked={**asked, "motif": "examples/5tpn_site_v.pdb"}))
     assert not cautions(planned(1, asked={"motif": str(gapped), "contigs": parse_contigs("12 A")}))
+
+
+def test_atoms_that_are_missing_in_what_is_kept_are_told(planned, tmp_path) -> None:
+    """Of the motif's side chains and of its ligand; not of side chains that nothing holds."""
+    lines = Path("examples/problems/chromophore.pdb").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if line[17:26] not in ("HC4 A 201", "GLU A  46") or line[12:16].strip() in
+            ("N", "CA", "C", "O", "C1", "C2", "C3", "O1", "C1'")]  # fmt: skip
+    cut = tmp_path / "cut.pdb"
+    cut.write_text("".join(kept))
+    asked = {"motif": str(cut), "contigs": parse_contigs("8 A42-52 8"), "ligands": ("HC4",)}
+    (told,) = cautions(planned(1, asked=asked))
+    assert told.startswith(
+        "the structure lacks atoms of what is kept, and they are drawn anew: A46 (CB, CG, CD, OE1, OE2)"
+    )
+    assert "A201 (" in told
+    (told,) = cautions(planned(1, asked={**asked, "backbone_only": ["A46"]}))
+    assert "A46" not in told
+    assert not cautions(planned(1, asked={**asked, "motif": "examples/problems/chromophore.pdb"}))
