@@ -20,6 +20,9 @@ using Stream = cudaStream_t;
 // Keeps CUDA's words for structdiff_cuda_error().
 int32_t remember(cudaError_t error);
 
+// The same for words of our own, with the number of an error that the driver gave if it is not 0.
+int32_t remember(const char* words, int number = 0);
+
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads, Kernel::kMinBlocks)
     entry(const __grid_constant__ typename Kernel::Problem problem) {

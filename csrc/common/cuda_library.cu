@@ -17,6 +17,15 @@ int32_t remember(cudaError_t error) {
   std::snprintf(last_error, sizeof(last_error), "%s: %s", cudaGetErrorName(error), cudaGetErrorString(error));
   return error == cudaErrorMemoryAllocation ? STRUCTDIFF_OUT_OF_MEMORY : STRUCTDIFF_DEVICE_ERROR;
 }
+
+int32_t remember(const char* words, int number) {
+  if (number == 0) {
+    std::snprintf(last_error, sizeof(last_error), "%s", words);
+  } else {
+    std::snprintf(last_error, sizeof(last_error), "%s (driver error %d)", words, number);
+  }
+  return STRUCTDIFF_DEVICE_ERROR;
+}
 #endif
 
 }  // namespace structdiff::gpu

@@ -41,9 +41,10 @@ inline CUresult (*encode_tiled())(
   return reinterpret_cast<decltype(encode_tiled())>(function);
 }
 
-inline bool describe(TensorMap& map, const TableShape& table) {
+// STRUCTDIFF_OK, or STRUCTDIFF_DEVICE_ERROR where the driver has no such function or will not describe this table.
+inline int32_t describe(TensorMap& map, const TableShape& table) {
   const auto encode = encode_tiled();
-  if (encode == nullptr) return false;
+  if (encode == nullptr) return remember("this driver has no cuTensorMapEncodeTiled");
   cuuint64_t size[5], stride[4];
   cuuint32_t box[5], step[5];
   for (int axis = 0; axis < 5; ++axis) {
@@ -59,11 +60,12 @@ inline bool describe(TensorMap& map, const TableShape& table) {
                                      : row_bytes == 64 ? CU_TENSOR_MAP_SWIZZLE_64B
                                                        : CU_TENSOR_MAP_SWIZZLE_32B;
   static_assert(sizeof(CUtensorMap) == sizeof(TensorMap), "a tensor map has 128 bytes");
-  return encode(
-             reinterpret_cast<CUtensorMap*>(&map),
-             table.bfloat ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 5,
-             const_cast<void*>(table.data), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+  const CUresult result = encode(
+      reinterpret_cast<CUtensorMap*>(&map),
+      table.bfloat ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 5,
+      const_cast<void*>(table.data), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
+      CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  return result == CUDA_SUCCESS ? STRUCTDIFF_OK : remember("cuTensorMapEncodeTiled refused a table", result);
 }
 
 // Whether this device is a Hopper and the library holds the kernel for it: elsewhere its body is empty and needs next to
@@ -89,7 +91,7 @@ bool hopper_can_run(int32_t device) {
 
 #else
 
-inline bool describe(TensorMap& map, const TableShape& table) {
+inline int32_t describe(TensorMap& map, const TableShape& table) {
   map = {};
   map.data = table.data;
   for (int axis = 0; axis < 5; ++axis) {
@@ -99,7 +101,7 @@ inline bool describe(TensorMap& map, const TableShape& table) {
   }
   map.box[0] = table.box_channels;
   map.box[table.box_axis] = table.box_rows;
-  return emulation::takes(map);
+  return emulation::takes(map) ? STRUCTDIFF_OK : STRUCTDIFF_DEVICE_ERROR;
 }
 
 template <class Kernel>

@@ -10,9 +10,11 @@ namespace structdiff::gpu {
 
 namespace {
 
-// The table as the copy engine takes it; false where it does not. Axes of one element have no stride that matters.
+// The table as the copy engine takes it; STRUCTDIFF_UNSUPPORTED where it has strides that no such table has. Axes of one
+// element have no stride that matters.
 template <class T>
-bool describe_tokens(TensorMap& map, AxesOrder& order, const TokensView& view, const AttentionCall& call, int width, int keys) {
+int32_t describe_tokens(
+    TensorMap& map, AxesOrder& order, const TokensView& view, const AttentionCall& call, int width, int keys) {
   const int64_t sizes[4] = {call.keys, call.heads, call.rows, call.batch};
   const int64_t strides[4] = {view.stride[2], view.stride[3], view.stride[1], view.stride[0]};
   int axes[4] = {0, 1, 2, 3};
@@ -41,7 +43,7 @@ bool describe_tokens(TensorMap& map, AxesOrder& order, const TokensView& view, c
     const int axis = axes[place - 1];
     table.size[place] = sizes[axis];
     table.stride[place] = sizes[axis] == 1 ? divide_up<int64_t>(whole, 8) * 8 : strides[axis];
-    if (table.stride[place] <= 0 || table.stride[place] % 8 != 0) return false;
+    if (table.stride[place] <= 0 || table.stride[place] % 8 != 0) return STRUCTDIFF_UNSUPPORTED;
     whole = table.stride[place] * sizes[axis];
     *places[axis] = place;
     if (axis == 0) table.box_axis = place;
@@ -59,15 +61,16 @@ int32_t start(const AttentionCall& call, const AttentionScratch<T>& scratch) {
   p.out = tokens_of<T>(call.out, call, call.queries);
   const bool vectors = p.q.vectors && p.out.vectors && tokens_of<T>(call.k, call, call.keys).vectors &&
                        tokens_of<T>(call.v, call, call.keys).vectors;
-  if (!vectors || !describe_tokens<T>(p.k_map, p.k_axes, call.k, call, Channels, Kernel::kKeys) ||
-      !describe_tokens<T>(p.v_map, p.v_axes, call.v, call, Channels, Kernel::kKeys)) {
-    return STRUCTDIFF_UNSUPPORTED;
-  }
+  if (!vectors) return STRUCTDIFF_UNSUPPORTED;
+  int32_t status = describe_tokens<T>(p.k_map, p.k_axes, call.k, call, Channels, Kernel::kKeys);
+  if (status != STRUCTDIFF_OK) return status;
+  status = describe_tokens<T>(p.v_map, p.v_axes, call.v, call, Channels, Kernel::kKeys);
+  if (status != STRUCTDIFF_OK) return status;
   p.bias = packed_bias(call, scratch.packed, call.queries, call.keys);
   p.mask = {scratch.words, static_cast<int>(divide_up<int64_t>(call.keys, kWordKeys))};
   p.lse = call.lse;
   p.scale = call.scale;
-  const int32_t status = prepare<T>(call, scratch);
+  status = prepare<T>(call, scratch);
   if (status != STRUCTDIFF_OK) return status;
   const int64_t blocks = call.batch * call.heads * divide_up<int64_t>(call.rows, Kernel::kRows) *
                          divide_up<int64_t>(call.queries, Kernel::kQueries);

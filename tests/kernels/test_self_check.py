@@ -233,3 +233,19 @@ def test_every_kernel_with_a_form_for_cuda_has_a_check():
     declared = re.findall(r"structdiff_(\w+)_cuda\(", "".join(x.read_text() for x in sources.glob("*/contract.h")))
     wanted = {name for name in declared if not name.endswith("_workspace")}
     assert {kernel.name for kernel in native._CHECKED_KERNELS} == wanted
+
+
+def test_a_kernel_for_one_gpu_passes_on_what_it_does_not_take_and_tells_what_the_driver_refuses(
+    calls, checked, monkeypatch, caplog
+):
+    monkeypatch.setattr(native, "cuda_error", lambda: "cuTensorMapEncodeTiled refused a table (driver error 1)")
+    special = native.Kernel("attention_for_one_gpu", "t", capability=(9, 0))
+    monkeypatch.setattr(special, "_made_for", lambda device: True)
+    calls.does = lambda *arguments: 1
+    assert not special(DEVICE, torch.zeros(2))
+    assert not caplog.text
+    calls.does = lambda *arguments: 4
+    assert not special(DEVICE, torch.zeros(2))
+    assert not special(DEVICE, torch.zeros(2))
+    assert caplog.text.count("cuTensorMapEncodeTiled refused a table (driver error 1)") == 1
+    assert "the kernel for every GPU runs it" in caplog.text
