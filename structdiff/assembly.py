@@ -35,18 +35,17 @@ from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, Verdict
 from structdiff.output.symmetric import finished_assembly, whole_map, whole_trajectory
-from structdiff.structure.assembly import symmetric_assembly
-from structdiff.structure.open_residues import alike_chains, rows_alike
-from structdiff.structure.tables import ChainKind, Structure
-from structdiff.verdicts import (
+from structdiff.soundness import (
     backbone_verdicts,
     base_pair_verdicts,
     bond_verdicts,
     double_bond_verdicts,
     handedness_verdicts,
-    proximity_verdict,
-    template_verdicts,
 )
+from structdiff.structure.assembly import symmetric_assembly
+from structdiff.structure.open_residues import alike_chains, rows_alike
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.verdicts import proximity_verdict, template_verdicts
 from structdiff.version import __version__
 
 if TYPE_CHECKING:

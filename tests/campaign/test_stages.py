@@ -23,13 +23,13 @@ from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.output.prediction import Verdict, chain_sequences
+from structdiff.soundness import handedness_verdicts
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.symmetry import Symmetry
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
-from structdiff.verdicts import handedness_verdicts
 from tests.campaign.making import made, recorded_of
 
 COPY = "import shutil, sys; assert open(sys.argv[1]).read()[0] == '>'; shutil.copy(sys.argv[2], sys.argv[3])"

@@ -13,10 +13,10 @@ from structdiff.chemistry.elements import SYMBOLS, atomic_number, element_symbol
 from structdiff.chemistry.ligands import ConformerWarning, OpenStereoWarning, to_rdkit, with_conformer
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError
+from structdiff.soundness import handedness_verdicts
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.complex import build_complex
-from structdiff.verdicts import handedness_verdicts
 
 FULLERENE = (
     "c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2c7c3c3c8c4c4c9"

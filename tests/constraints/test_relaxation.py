@@ -20,9 +20,9 @@ from structdiff.evaluation.covalent import (
 from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.geometry.rotations import random_rotation
 from structdiff.geometry.superposition import superposed_rmsd
+from structdiff.soundness import double_bond_verdicts
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
-from structdiff.verdicts import double_bond_verdicts
 from tests.constraints.real_structures import resolved
 
 

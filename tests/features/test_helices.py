@@ -17,13 +17,13 @@ from structdiff.features.helices import SHORTEST_HELIX, helices, pairs_of_comple
 from structdiff.features.templates import read_templates
 from structdiff.output.files import write_prediction
 from structdiff.pipeline import load_engine, predict
+from structdiff.soundness import base_pair_verdicts
 from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.yaml import read_yaml, write_yaml
 from structdiff.structure.base_pairs import base_pairs
 from structdiff.structure.complex import build_complex
-from structdiff.verdicts import base_pair_verdicts
 
 HAIRPIN = "GGGCGAAAGCCC"
 
