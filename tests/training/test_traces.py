@@ -11,6 +11,7 @@ import torch
 from structdiff.errors import InputError
 from structdiff.geometry.virtual_cb import trace_cb
 from structdiff.structure.tables import ChainKind
+from structdiff.training import dataset
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import SPLITS, TRACES, StructureSet
 from structdiff.training.module import _representatives
@@ -38,8 +39,6 @@ def test_traces_of_the_training_split_are_a_split_of_their_own(data, traces):
 
 
 def test_sets_of_before_have_none(data, monkeypatch):
-    from structdiff.training import dataset
-
     plain = dataset._read_description
     without = {split: plain(data)["splits"][split] for split in SPLITS}
     monkeypatch.setattr(dataset, "_read_description", lambda path: plain(path) | {"splits": without})
