@@ -58,7 +58,7 @@ def train_confidence(
     Trunk, denoiser and distogram come out as they were, bit for bit. A checkpoint beside ``out`` is continued, so an
     interrupted call loses at most some minutes. The call ends after max_minutes of wall-clock time plus a validation
     whose figures go into the new config.json under training.confidence. The head that is written is the one that judged
-    best in the course of it, the one to begin with among them unless it was fresh.
+    best in the course of it, the one to begin with among them.
 
     Args:
         weights: name or folder to start from; not changed, unless it is ``out``.
