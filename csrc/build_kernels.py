@@ -1,7 +1,7 @@
 """Compiles csrc/ into shared libraries inside structdiff/kernels/, with nothing but the compilers that are there.
 
-One library for each level of the processor (structdiff/kernels/native.py picks one at run time), and one for CUDA where
-there is nvcc. What cannot be compiled is left out with a line that says so: the operators then run in PyTorch.
+One library for each level of the processor (structdiff/kernels/libraries.py picks one at run time), and one for CUDA
+where there is nvcc. What cannot be compiled is left out with a line that says so: the operators then run in PyTorch.
 
 Environment: CXX the C++ compiler, CXXFLAGS more flags; STRUCTDIFF_NATIVE=0 builds nothing; STRUCTDIFF_CUDA=0 leaves out
 CUDA, NVCC is its compiler, STRUCTDIFF_CUDA_ARCHITECTURES its architectures: "all", or some (80;90a, say). By default
@@ -11,7 +11,6 @@ does not know yet PTX.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shlex
@@ -27,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from setuptools import Command
+from source_hash import SOURCES, source_hash
 
-SOURCES = Path(__file__).parent
 PACKAGE = Path("structdiff") / "kernels"
 CUDA_LIBRARY = "libstructdiff_cuda.so"
 
@@ -93,18 +92,10 @@ def nvcc() -> str | None:
     return shutil.which(os.environ.get("NVCC", "nvcc")) or shutil.which(str(Path(home) / "bin" / "nvcc"))
 
 
-def source_hash() -> str:
-    """Tells one state of csrc/ from another; structdiff/kernels/native.py computes the same in a checkout."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in SOURCES.rglob("*") if path.suffix in (".h", ".cpp", ".cu", ".cuh")):
-        digest.update(path.relative_to(SOURCES).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def cpu_compilations(command: list[str], folder: Path, *, strict: bool) -> Iterator[Compilation]:
     """Every C++ source at every level of this processor."""
     flags = [*_FLAGS, *_WARNINGS, *(["-Werror"] if strict else []), *shlex.split(os.environ.get("CXXFLAGS", ""))]
-    flags += [f"-I{SOURCES}", f'-DSTRUCTDIFF_SOURCE_HASH="{source_hash()}"']
+    flags += [f"-I{SOURCES}", f'-DSTRUCTDIFF_SOURCE_HASH="{source_hash("cpu")}"']
     for level, level_flags in _LEVELS[machine()].items():
         for source in sorted(SOURCES.glob("*/*.cpp")):
             object_file = folder / f"{level}_{source.parent.name}_{source.stem}.o"
@@ -151,7 +142,7 @@ def cuda_compilations(command: str, folder: Path, *, strict: bool) -> Iterator[C
     """Every CUDA source, for all architectures in one object."""
     flags = [f"-gencode=arch=compute_{each},code={code}" for each, code in cuda_architectures()]
     flags += ["-std=c++17", "-O3", "-Xcompiler=-fPIC,-fvisibility=hidden", "-cudart=static", f"-I{SOURCES}"]
-    flags += [f'-DSTRUCTDIFF_SOURCE_HASH="{source_hash()}"', *(["-Werror=all-warnings"] if strict else [])]
+    flags += [f'-DSTRUCTDIFF_SOURCE_HASH="{source_hash("cuda")}"', *(["-Werror=all-warnings"] if strict else [])]
     for source in sorted(SOURCES.glob("*/*.cu")):
         object_file = folder / f"cuda_{source.parent.name}_{source.stem}.o"
         full = [command, *flags, "-c", str(source), "-o", str(object_file)]

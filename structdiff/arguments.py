@@ -44,6 +44,13 @@ def check_kind(value: object, kinds: type | UnionType | tuple[type, ...], key: s
         raise InputError("this cannot be", key=key, found=shown(value), allowed=allowed)
 
 
+def check_called(**functions: object) -> None:
+    """Raises InputError under the argument's name for what is to be called, is there, and cannot be called."""
+    for key, function in functions.items():
+        if function is not None and not callable(function):
+            raise InputError("this cannot be called", key=key, found=shown(function), allowed="a function, or None")
+
+
 def settle_fields(made: Any) -> None:
     """Brings the fields of a dataclass to the types that it declares, in its ``__post_init__``.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,8 @@ class Engine:
         each item, further ones and the (token, slot) rows of the atoms that they see. guidance: weight
         of all conditions, or of each by name. symmetry: items are single copies of symmetric assemblies. start: for
         each item, positions [token, slot, 3] (Å) to which noise is added, instead of drawing from nothing. Raises
-        ResourceError before starting when memory will not do.
+        ResourceError before starting when memory will not do, InputError where guidance names a condition that
+        nobody asks.
         """
         units = collate(items).to(self.device)
         copies, batch = None, units
@@ -169,12 +171,13 @@ class Engine:
             return _cut(self._confidence(batch, trunk, batch.atom.positions), 0, item.num_tokens)
 
     def _guided(self, batch: Features, conditional: _Asked, guidance: float | Mapping[str, float], recycles: int):  # noqa: ANN202
+        if guidance == 1.0:
+            return conditional
         present = present_conditions(batch)
         if not present:
+            _tell_unguided(guidance)
             return conditional
         if not isinstance(guidance, Mapping):
-            if guidance == 1.0:
-                return conditional
             return guided(self._asked(batch, (), recycles), {"all": conditional}, guidance)
         weights = dict.fromkeys(present, 1.0) | dict(guidance)
         alone = {name: self._asked(batch, (name,), recycles) for name in present}
@@ -258,6 +261,15 @@ def _cut(confidence: ConfidenceLogits, row: int, tokens: int) -> ConfidenceLogit
         pae=confidence.pae[row, :tokens, :tokens].cpu(),
         pde=confidence.pde[row, :tokens, :tokens].cpu(),
     )
+
+
+def _tell_unguided(guidance: float | Mapping[str, float]) -> None:
+    """What is wrong with guidance where nothing is asked: an error where conditions are named, else a warning."""
+    if not isinstance(guidance, Mapping):
+        warnings.warn(f"guidance {guidance:g} changes nothing: no condition is asked that it could weigh", stacklevel=2)
+    elif guidance:
+        raise InputError("no such condition is asked, nor any other that guidance could weigh", key="guidance",
+                         found=", ".join(guidance), allowed="a number for all conditions, or leave it out")  # fmt: skip
 
 
 def guidance_passes(guidance: float | Mapping[str, float], present: Collection[str]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.arguments import check_kind, check_seed, check_whole_number, checked_names
+from structdiff.arguments import check_called, check_kind, check_seed, check_whole_number, checked_names
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.confidence import Confidence
 from structdiff.drawing import OnProgress, Wanted, draw_all
@@ -77,6 +77,7 @@ def predict(
     check_kind(complex_, (ComplexSpec, str, PathLike), "complex_", "ComplexSpec, or a path (FASTA, YAML, JSON)")
     spec = complex_ if isinstance(complex_, ComplexSpec) else read_complex(complex_)
     check_whole_number(samples, "samples", 1)
+    check_called(on_job=on_job, on_progress=on_progress)
     if seed is not None:
         check_seed(seed)
     options, engine = _run(options, engine)
@@ -143,6 +144,7 @@ def design(
 
     Raises InputError for what cannot be designed, ResourceError for what does not fit into memory.
     """
+    check_called(on_progress=on_progress)
     spec, motif = resolve_design(asked_spec(problem, asked, also=_DESIGN_ARGUMENTS))
     options, engine = _run(options, engine)
     chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")

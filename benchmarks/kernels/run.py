@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 
 from structdiff import kernels
-from structdiff.kernels import native
+from structdiff.kernels import libraries
 
 RESULTS = Path(__file__).resolve().parent.parent / "reference_results.csv"
 COLUMNS = ("device", "operator", "case", "pass", "against", "times_as_fast", "lowest", "highest", "milliseconds",
@@ -185,7 +185,7 @@ def report(case: Case, passed: str, taken: dict[str, list[float]], options: argp
             "device": options.device, "operator": case.operator, "case": case.name, "pass": passed, "against": who,
             "times_as_fast": f"{statistics.median(ratios):.2f}", "lowest": f"{min(ratios):.2f}",
             "highest": f"{max(ratios):.2f}", "milliseconds": f"{native_ms:.2f}", "threads": options.threads,
-            "clock": options.clock, "machine": f"{platform.machine()} {native.cpu_level()}",
+            "clock": options.clock, "machine": f"{platform.machine()} {libraries.cpu_level()}",
             "torch": torch.__version__,
         })  # fmt: skip
         print("  ".join(f"{rows[-1][name]!s:>{width}}" for name, width in _WIDTHS.items()), flush=True)

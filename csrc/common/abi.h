@@ -9,7 +9,7 @@
 #define STRUCTDIFF_API __attribute__((visibility("default")))
 #endif
 
-// Raised by one whenever a contract changes; structdiff/kernels/native.py holds the same number and takes no other.
+// Raised by one whenever a contract changes; structdiff/kernels/libraries.py holds the same number and takes no other.
 #define STRUCTDIFF_ABI_VERSION 1
 
 typedef enum structdiff_dtype {
@@ -43,7 +43,7 @@ typedef struct structdiff_tensor {
 
 // Every library exports these.
 STRUCTDIFF_API int64_t structdiff_abi_version(void);
-// A hash of csrc/ as it was when the library was built.
+// A hash of its sources as they were when the library was built (csrc/source_hash.py).
 STRUCTDIFF_API const char* structdiff_source_hash(void);
 
 // CPU libraries: the best x86-64 level this processor has (2, 3 or 4), or 0 where there are no levels (arm64).

@@ -1,8 +1,8 @@
-"""The native kernels: finds their libraries, hands tensors over, and says what runs where.
+"""The native kernels: hands tensors over to their libraries, and says what runs where.
 
-The libraries are made of csrc/ by ``csrc/build_kernels.py`` and lie beside this file. They know nothing of PyTorch: a
-tensor is handed over as address, dtype, sizes and strides (csrc/common/abi.h). Where there is no library, or it cannot
-take an input, the operators run in PyTorch, with the same results up to rounding.
+The libraries know nothing of PyTorch: a tensor is handed over as address, dtype, sizes and strides
+(csrc/common/abi.h). Where there is no library, or it cannot take an input, the operators run in PyTorch, with the same
+results up to rounding.
 """
 
 from __future__ import annotations
@@ -11,19 +11,16 @@ import ctypes
 import logging
 import os
 import struct
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from structdiff.errors import InputError, StructdiffError
-from structdiff.kernels import self_check
+from structdiff.kernels import libraries, self_check
 from structdiff.kernels.self_check import SelfCheck
 
-ABI_VERSION = 1
 MODES = ("auto", "native", "reference")
 MODE_VARIABLE = "STRUCTDIFF_KERNELS"
 #: 0 leaves out the kernels made for one GPU: those for every GPU run in their place.
@@ -32,8 +29,6 @@ SPECIAL_VARIABLE = "STRUCTDIFF_CUDA_SPECIAL"
 CHECKED_DEVICES = {"cuda"}
 
 _LOG = logging.getLogger(__name__)
-_FOLDER = Path(__file__).parent
-_LEVELS = ("x86_64_v2", "x86_64_v3", "x86_64_v4")
 _DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.bool: 3}
 _MAX_RANK = 5
 _REASONS = {
@@ -52,10 +47,7 @@ _ENDINGS = {
     "cuda": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p],
 }
 
-
 _CHECKED_KERNELS: list[Kernel] = []
-# OpenMP's threads are not there in a child that was forked, and it waits for them for ever.
-_IMPORTED_IN = os.getpid()
 
 
 class KernelError(StructdiffError):
@@ -105,7 +97,7 @@ class Kernel:
         function = _function(self, device.type)
         if function is None:
             if self.capability is None and mode() == "native":
-                raise KernelError(f"{self.name}: {missing(device.type) or 'there is no native kernel'}")
+                raise KernelError(f"{self.name}: {libraries.missing(device.type) or 'there is no native kernel'}")
             return False
         if self.check is not None and device.type in CHECKED_DEVICES:
             device = _with_index(device)
@@ -152,7 +144,7 @@ class Kernel:
             if status == 3:
                 raise torch.OutOfMemoryError(f"{self.name}: {_REASONS[status]}")
             if status > 1:
-                raise RuntimeError(cuda_error() if status == 4 else _REASONS[status])
+                raise RuntimeError(libraries.cuda_error() if status == 4 else _REASONS[status])
             return status == 0
 
         why = self_check.failure(self.name, check, device, kind, run)
@@ -180,7 +172,7 @@ class Kernel:
         return function(*words, address, size, index, torch.cuda.current_stream(index).cuda_stream)
 
     def _cannot(self, device: torch.device, reason: str) -> bool:
-        reason = reason.removesuffix("CUDA refused") + cuda_error() if reason == _REASONS[4] else reason
+        reason = reason.removesuffix("CUDA refused") + libraries.cuda_error() if reason == _REASONS[4] else reason
         message = f"{self.name}: the native kernel for {device.type} was not used, since {reason}"
         if mode() == "native":
             raise KernelError(message)
@@ -275,7 +267,7 @@ def _checked(name: str, key: str) -> str:
 @cache
 def _function(kernel: Kernel, device: str) -> Callable[..., int] | None:
     """The library's function, or None where PyTorch does the work."""
-    library = None if mode() == "reference" else load(device)
+    library = None if mode() == "reference" else libraries.load(device)
     function = None if library is None else getattr(library, f"structdiff_{kernel.name}_{device}", None)
     if function is not None:
         function.argtypes = [_ARGUMENTS[letter] for letter in kernel.arguments] + _ENDINGS[device]
@@ -285,7 +277,7 @@ def _function(kernel: Kernel, device: str) -> Callable[..., int] | None:
 
 @cache
 def _workspace_function(kernel: Kernel) -> Callable[..., int]:
-    function = getattr(load("cuda"), f"structdiff_{kernel.name}_workspace_cuda")
+    function = getattr(libraries.load("cuda"), f"structdiff_{kernel.name}_workspace_cuda")
     function.argtypes = [_ARGUMENTS[kernel.arguments[each]] for each in kernel.workspace] + [ctypes.c_int32]
     function.restype = ctypes.c_int64
     return function
@@ -293,107 +285,18 @@ def _workspace_function(kernel: Kernel) -> Callable[..., int]:
 
 def available(device: str) -> bool:
     """Whether there are native kernels for that kind of device and they are wanted."""
-    return mode() != "reference" and load(device) is not None
+    return mode() != "reference" and libraries.load(device) is not None
 
 
 # What `torch.compiler.assume_constant_result` sets; calling it would import the compiler, half of a command's start.
 available._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-@cache
-def load(device: str) -> ctypes.CDLL | None:
-    """The library for that kind of device, or None where there is none."""
-    return _open(device)[0]
-
-
-def missing(device: str) -> str | None:
-    """Why there are no native kernels for that kind of device; None where there are."""
-    return _open(device)[1]
-
-
-def cpu_level() -> str:
-    """The instruction set that the CPU library was compiled for."""
-    return _open("cpu")[2]
-
-
-@cache
-def _open(device: str) -> tuple[ctypes.CDLL | None, str | None, str]:
-    if device == "cpu":
-        return _open_cpu()
-    if device == "cuda":
-        path = _FOLDER / "libstructdiff_cuda.so"
-        if not path.exists():
-            return None, "the package was installed without nvcc", ""
-        return *_opened(path), ""
-    return None, f"there are none for {device}", ""
-
-
-def _open_cpu() -> tuple[ctypes.CDLL | None, str | None, str]:
-    built = [level for level in ("arm64", *_LEVELS) if cpu_library(level).exists()]
-    if not built:
-        return None, "the package was installed without a C++ compiler", ""
-    lowest, problem = _opened(cpu_library(built[0]))
-    if lowest is None:
-        return None, problem, ""
-    best = lowest.structdiff_cpu_level()
-    usable = [level for level in built if level == "arm64" or int(level[-1]) <= best]
-    if not usable:
-        return None, "the processor is older than the kernels", ""
-    library, problem = _opened(cpu_library(usable[-1]))
-    # Libraries without it write the bias's gradient axis after axis, however it lies. CUDA's contract is as it was.
-    if library is not None and not hasattr(library, "structdiff_share_threads"):
-        return None, f"{cpu_library(usable[-1]).name} is of another version: install structdiff again", ""
-    if library is not None:
-        share_threads(library, team())
-    return library, problem, usable[-1]
-
-
-def team() -> ctypes.c_void_p | None:
-    """How PyTorch's threads are called together, where those are OpenMP's and this process has them."""
-    if sys.platform == "win32" or not torch.backends.openmp.is_available() or os.getpid() != _IMPORTED_IN:
-        return None
-    function = getattr(ctypes.CDLL(None), "GOMP_parallel", None)
-    return None if function is None else ctypes.cast(function, ctypes.c_void_p)
-
-
-def share_threads(library: ctypes.CDLL, team: ctypes.c_void_p | None) -> None:
-    """Lets kernels run on that team, or on threads of their own: see csrc/common/parallel.h."""
-    share = library.structdiff_share_threads
-    share.argtypes, share.restype = [ctypes.c_void_p], None
-    share(team)
-
-
-def cpu_library(level: str) -> Path:
-    """Where the library for that instruction set lies, if it was built."""
-    return _FOLDER / f"libstructdiff_cpu_{level}.so"
-
-
-def _opened(path: Path) -> tuple[ctypes.CDLL | None, str | None]:
-    try:
-        library = ctypes.CDLL(str(path))
-        library.structdiff_abi_version.restype = ctypes.c_int64
-        version = library.structdiff_abi_version()
-    except (OSError, AttributeError) as error:
-        return None, f"{path.name} cannot be loaded: {error}"
-    if version != ABI_VERSION:
-        return None, f"{path.name} is of another version: install structdiff again"
-    return library, None
-
-
-def cuda_error() -> str:
-    """What CUDA said last, in its own words."""
-    library = load("cuda")
-    if library is None:
-        return "no CUDA library"
-    library.structdiff_cuda_error.restype = ctypes.c_char_p
-    return library.structdiff_cuda_error().decode()
-
-
 def kind(device: str) -> str:
     """What decides the last digits on that kind of device: ``native (x86_64_v4)``, ``native`` or ``reference``."""
     if not available(device):
         return "reference"
-    return f"native ({cpu_level()})" if device == "cpu" else "native"
+    return f"native ({libraries.cpu_level()})" if device == "cpu" else "native"
 
 
 def where(operator: str) -> str:
@@ -405,15 +308,16 @@ def where(operator: str) -> str:
 def _runs(operator: str, device: str) -> str:
     if mode() == "reference":
         return "reference (PyTorch), as asked for"
-    library = load(device)
+    library = libraries.load(device)
     if library is None:
-        return f"reference (PyTorch), since {missing(device)}"
+        return f"reference (PyTorch), since {libraries.missing(device)}"
     if not hasattr(library, f"structdiff_{operator}_forward_{device}"):
         return "reference (PyTorch)"
     state = self_check.state(operator, device)
     if state is not None and state != "checked":
         return f"reference (PyTorch), since the native kernel {state}"
-    level = [cpu_level()] if device == "cpu" else []
+    level = [libraries.cpu_level()] if device == "cpu" else []
     known = [state or "to be checked at its first use"] if state or device in CHECKED_DEVICES else []
-    notes = ", ".join(level + known)
+    old = ["not of the present csrc/: install again"] if libraries.outdated(device) else []
+    notes = ", ".join(level + known + old)
     return f"native ({notes})" if notes else "native"

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.kernels.native import KernelError, load, missing, mode
+from structdiff.kernels import libraries
+from structdiff.kernels.native import KernelError, mode
 
 _COUNTS = ("atoms", "pairs", "volumes", "torsions", "virtuals", "bins")
 _ARRAYS = {
@@ -35,9 +36,9 @@ def available() -> bool:
     """Whether the native kernel is there, and wanted. Raises KernelError where it is insisted on and missing."""
     if mode() == "reference":
         return False
-    there = hasattr(load("cpu"), "structdiff_relaxation_energy_forward_cpu")
+    there = hasattr(libraries.load("cpu"), "structdiff_relaxation_energy_forward_cpu")
     if not there and mode() == "native":
-        raise KernelError(f"relaxation_energy: {missing('cpu') or 'there is no native kernel'}")
+        raise KernelError(f"relaxation_energy: {libraries.missing('cpu') or 'there is no native kernel'}")
     return there
 
 
@@ -127,7 +128,7 @@ _SIGNATURES = {
 
 @cache
 def _function(name: str) -> Any:
-    function = getattr(load("cpu"), f"structdiff_relaxation_energy_{name}_cpu")
+    function = getattr(libraries.load("cpu"), f"structdiff_relaxation_energy_{name}_cpu")
     function.argtypes = _SIGNATURES[name]
     function.restype = _N if name == "neighbours" else ctypes.c_int32
     return function

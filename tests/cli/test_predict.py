@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from structdiff import jobs, pipeline
-from structdiff.kernels import native
+from structdiff.kernels import libraries, native
 from structdiff.structure.files import read_structure
 
 FASTA = ">A|protein\nMKTAYIAK\n>B|dna\nGATC\n>L|ccd\nGOL\n"
@@ -40,7 +40,7 @@ def test_provenance_names_the_kernels(command, weights, tmp_path, mode: str) -> 
     native.set_mode(mode)
     try:
         assert command(*predict(weights, "small.fasta"))[0] == 0
-        expected = f"native ({native.cpu_level()})" if native.available("cpu") else "reference"
+        expected = f"native ({libraries.cpu_level()})" if native.available("cpu") else "reference"
     finally:
         native.set_mode(None)
     facts = json.loads((tmp_path / "predictions/small_1.confidence.json").read_text())

@@ -15,20 +15,20 @@ import torch
 from torch.testing import assert_close
 
 from structdiff import kernels
-from structdiff.kernels import native
+from structdiff.kernels import libraries, native
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SIZES = (1, 7, 33, 129)
 WORST_RATIO = 3.0
 
-needs_native = pytest.mark.skipif(native.load("cpu") is None, reason="built without a C++ compiler")
+needs_native = pytest.mark.skipif(libraries.load("cpu") is None, reason="built without a C++ compiler")
 
 
 def levels_here() -> list[str]:
     """The instruction sets that this processor has, each with a library of its own."""
-    library = native.load("cpu")
+    library = libraries.load("cpu")
     best = 0 if library is None else library.structdiff_cpu_level()
-    return [f"x86_64_v{level}" for level in range(2, best + 1)] or [native.cpu_level()]
+    return [f"x86_64_v{level}" for level in range(2, best + 1)] or [libraries.cpu_level()]
 
 
 @pytest.fixture
@@ -169,8 +169,8 @@ class OperatorContract(ABC):
     def test_without_a_library_pytorch_does_the_work(self, monkeypatch):
         inputs = self.draw(7)
         expected = self.call(**inputs)
-        monkeypatch.setattr(native, "_FOLDER", native._FOLDER / "nowhere")
-        caches = (native._open, native.load, native._function)
+        monkeypatch.setattr(libraries, "_FOLDER", libraries._FOLDER / "nowhere")
+        caches = (libraries._open, libraries.load, native._function)
         for each in caches:
             each.cache_clear()
         try:
@@ -184,11 +184,11 @@ class OperatorContract(ABC):
     @needs_native
     @pytest.mark.parametrize("level", levels_here())
     def test_every_instruction_set_agrees(self, level, native_only, monkeypatch):
-        lowest, problem = native._opened(native.cpu_library(level))
+        lowest, problem = libraries._opened(libraries.cpu_library(level))
         assert lowest is not None, problem
         inputs = {dtype: cast(self.draw(33), dtype) for dtype in DTYPES}
         expected = {dtype: self.results(self.call, x) for dtype, x in inputs.items()}
-        monkeypatch.setattr(native, "load", lambda device: lowest)
+        monkeypatch.setattr(libraries, "load", lambda device: lowest)
         native._function.cache_clear()
         try:
             for dtype, by_name in expected.items():

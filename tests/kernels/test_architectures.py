@@ -18,6 +18,7 @@ def build(monkeypatch):
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
+    monkeypatch.syspath_prepend(path.parent)  # for the modules beside it
     spec.loader.exec_module(module)
     return module
 

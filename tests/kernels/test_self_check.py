@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from structdiff import kernels
-from structdiff.kernels import native, self_check
+from structdiff.kernels import libraries, native, self_check
 from structdiff.kernels.attention_problem import hopper_check
 from structdiff.kernels.native import KernelError
 from tests.kernels.contract import needs_native
@@ -94,7 +94,7 @@ def test_a_kernel_that_writes_nothing_is_given_up(checked, calls, caplog, monkey
     assert len(said) == 1
     assert "failed its check (output 0: not finite" in said[0]
     library = SimpleNamespace(structdiff_triangle_attention_forward_cpu=None)
-    monkeypatch.setattr(native, "load", lambda device: library)  # as where there is a compiler
+    monkeypatch.setattr(libraries, "load", lambda device: library)  # as where there is a compiler
     assert "failed its check" in native.where("triangle_attention")
 
 
@@ -152,7 +152,7 @@ def test_no_memory_for_the_check_is_no_failure(checked, calls, status):
 
 
 def test_an_error_of_the_device_fails_the_check(checked, calls, monkeypatch):
-    monkeypatch.setattr(native, "cuda_error", lambda: "cudaErrorLaunchFailure: unspecified launch failure")
+    monkeypatch.setattr(libraries, "cuda_error", lambda: "cudaErrorLaunchFailure: unspecified launch failure")
     calls.does = lambda *arguments: 4
     assert torch.equal(attend(), attend_by_reference())
     (why,) = checked.failed.values()
@@ -206,7 +206,7 @@ def test_a_kernel_for_one_gpu_gives_way_to_that_for_every_gpu(checked, calls, mo
     monkeypatch.setattr(native.Kernel, "_made_for", lambda kernel, device: native.special())
     by_name = []
     monkeypatch.setattr(native, "_function", functools.cache(lambda kernel, device: does(kernel.name)))
-    forward = native.load("cpu").structdiff_triangle_attention_forward_cpu
+    forward = libraries.load("cpu").structdiff_triangle_attention_forward_cpu
     forward.argtypes = [native._ARGUMENTS[letter] for letter in "tttttdtt"] + native._ENDINGS["cpu"]
 
     def does(name):
@@ -238,7 +238,7 @@ def test_every_kernel_with_a_form_for_cuda_has_a_check():
 def test_a_kernel_for_one_gpu_passes_on_what_it_does_not_take_and_tells_what_the_driver_refuses(
     calls, checked, monkeypatch, caplog
 ):
-    monkeypatch.setattr(native, "cuda_error", lambda: "cuTensorMapEncodeTiled refused a table (driver error 1)")
+    monkeypatch.setattr(libraries, "cuda_error", lambda: "cuTensorMapEncodeTiled refused a table (driver error 1)")
     special = native.Kernel("attention_for_one_gpu", "t", capability=(9, 0))
     monkeypatch.setattr(special, "_made_for", lambda device: True)
     calls.does = lambda *arguments: 1

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from structdiff import kernels
-from structdiff.kernels import native
+from structdiff.kernels import libraries
 from tests.kernels.contract import native_only, needs_native  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
-needs_openmp = pytest.mark.skipif(native.team() is None, reason="PyTorch is here without OpenMP")
+needs_openmp = pytest.mark.skipif(libraries.team() is None, reason="PyTorch is here without OpenMP")
 
 _START = """
 import os, signal, threading, torch
@@ -68,13 +68,13 @@ def test_own_threads_and_those_of_pytorch_give_the_same_bits(native_only, two_th
     q, k, v = torch.randn(3, 1, 40, 40, 2, 8)
     bias = torch.randn(1, 2, 40, 40)
     shared = kernels.triangle_attention(q, k, v, bias)
-    library = native.load("cpu")
+    library = libraries.load("cpu")
     assert library is not None
-    native.share_threads(library, None)
+    libraries.share_threads(library, None)
     try:
         own = kernels.triangle_attention(q, k, v, bias)
     finally:
-        native.share_threads(library, native.team())
+        libraries.share_threads(library, libraries.team())
     assert torch.equal(shared, own)
 
 

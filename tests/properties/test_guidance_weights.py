@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.errors import InputError
 from structdiff.features.guidance import CONDITIONS
 from structdiff.options import RunOptions
 from structdiff.pipeline import design, load_engine, predict
@@ -26,6 +27,9 @@ COMPLEX = ComplexSpec(
     chains=(ChainSpec(ids=("A",), kind="protein", sequence="MKTAYIAKQRWLE"),),
     constraints=(ContactSpec(token1=Site(chain="A", residue=2), token2=Site(chain="A", residue=12)),),
 )
+
+
+ALONE = ComplexSpec(chains=COMPLEX.chains)
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +59,18 @@ def test_every_name_changes_what_is_drawn(name, engine, plain):
     without = plain["contacts" if name == "contacts" else "rest"]
     assert np.abs(drawn(engine, weights | {name: 3.0}) - without).max() > 1e-3
     assert np.abs(drawn(engine, weights) - without).max() == 0
+
+
+def test_a_condition_that_nobody_asks_cannot_be_weighed(engine):
+    options = dataclasses.replace(QUICK, guidance={"motif": 2.0})
+    with pytest.raises(InputError, match=r"guidance.*motif|motif.*guidance"):
+        list(predict(ALONE, options=options, engine=engine))
+    with pytest.raises(InputError, match=r"motif.*contacts"):
+        list(predict(COMPLEX, options=options, engine=engine))
+
+
+def test_guidance_without_conditions_says_that_it_changes_nothing(engine):
+    (plain,) = predict(ALONE, options=QUICK, engine=engine)
+    with pytest.warns(UserWarning, match="guidance 2 changes nothing"):
+        (same,) = predict(ALONE, options=dataclasses.replace(QUICK, guidance=2.0), engine=engine)
+    assert np.array_equal(plain.structure.atoms.positions, same.structure.atoms.positions, equal_nan=True)
