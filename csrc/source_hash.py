@@ -1,4 +1,4 @@
-"""Tells one state of csrc/ from another: libraries say what they were made of, ``structdiff info`` if that still holds."""
+"""Tells one state of csrc/ from another: libraries say what they were made of, ``info`` whether that still holds."""
 
 from __future__ import annotations
 
