@@ -20,6 +20,7 @@ from structdiff.structure.build import AtomAddress, ChainSequence, build_structu
 from structdiff.structure.file_components import chosen_atoms, unknown_components
 from structdiff.structure.observed_components import ComponentBond
 from structdiff.structure.tables import BondTable, ChainKind, Structure
+from structdiff.structure.unstated_bonds import SeenResidue, unstated_bonds
 
 BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
 _RING_CLOSURE = 1.65  # Å; the two ends of a chain nearer than this are bonded
@@ -214,7 +215,7 @@ def _closed(chain: _Chain) -> _Chain:
 def _extra_bonds(
     parsed: ParsedFile, chains: list[_Chain], components: Mapping[str, Component]
 ) -> list[tuple[AtomAddress, AtomAddress]]:
-    """Covalent bonds between residues that the file states and the sequences do not imply.
+    """Covalent bonds between residues that the sequences do not imply: what the file states, and what it left out.
 
     In a file of ours, a metal within a ligand (haem) that is linked was asked to be bonded.
     """
@@ -239,7 +240,14 @@ def _extra_bonds(
         codes = {partner.res_id.name for partner in (link.partner1, link.partner2)}
         if len(ends) == 2 and ends[0] != ends[1] and not any(_is_metal_ion(code, components) for code in codes):
             bonds.append((ends[0], ends[1]))
-    return bonds + _conect_bonds(structure, chains, components)
+    bonds += _conect_bonds(structure, chains, components)
+    seen = [
+        SeenResidue(chain=chain.sequence.label_id, place=place + 1, residue=residue,
+                    component=component(residue.name, components))
+        for chain in chains if chain.sequence.kind != ChainKind.WATER
+        for place, residue in chain.residues.items()
+    ]  # fmt: skip
+    return bonds + unstated_bonds(seen, bonds)
 
 
 def _has_atom(code: str, atom_name: str, components: Mapping[str, Component]) -> bool:
