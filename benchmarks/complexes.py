@@ -11,7 +11,8 @@ of each interface three pairs of residues that touch, drawn at random, of each l
 with ``force``), with the structure of each protein chain held as a template, as docking of known structures has it
 ("structures"; they are those of the complex, so that docking is easier than it is in life), and with both. DockQ and
 ligand RMSD (after superposition of the pocket) are means over an entry's interfaces and ligands. Of several samples the
-first is judged, as without; a second table says how good the one is that the ranking score takes, and which there were.
+first is judged, as without; a second table says how good the one is that the ranking score takes, and which there are.
+A last table says what ipTM and pLDDT know, with and without the validation entries that the confidence head has learnt.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from foretelling import correlated, correlation_text, learnt_entries, mean_error, told_apart
 from prediction import identity
 from scipy.spatial import KDTree
 
@@ -189,9 +191,10 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 def measured(arguments: argparse.Namespace) -> list[dict]:
     options = RunOptions(weights=arguments.weights)
     engine: Engine = load_engine(options)
-    rows = []
+    rows, learnt = [], learnt_entries(arguments.data)
     for entry in held_out(arguments.data, arguments.tokens):
-        row: dict = {"name": entry.name, "kind": entry.kind, "residues": len(entry.structure.residues)}
+        row: dict = {"name": entry.name, "kind": entry.kind, "residues": len(entry.structure.residues),
+                     "learnt": entry.name in learnt}  # fmt: skip
         with TemporaryDirectory() as folder:
             held = templates(entry, Path(folder))
             for system in SYSTEMS:
@@ -250,6 +253,30 @@ def ranked_table(rows: Sequence[dict]) -> str:
     return "\n".join(lines)
 
 
+def confidence_table(rows: Sequence[dict]) -> str:
+    """What ipTM says of interfaces and ligands, and pLDDT of chains, of all entries and of those not learnt from."""
+    lines = [
+        "| chains | entries | cases | ipTM and DockQ, Spearman | acceptable told apart (means) | ipTM and lDDT-PLI "
+        "| pLDDT and lDDT of CA | mean error of 100 |",
+        "|---" * 8 + "|",
+    ]
+    for label, systems in (("held", ("structures", "both")), ("not held", ("nothing told", "contacts"))):
+        for name, own in (("all", rows), ("not learnt", [row for row in rows if not row["learnt"]])):
+            cases = [row[system] for row in own for system in systems]
+            docked, ligands, chains = (
+                [(case[told], case[true]) for case in cases if np.isfinite(case.get(true, np.nan))]
+                for told, true in (("iptm", "dockq"), ("iptm", "lddt_pli"), ("plddt", "lddt_ca"))
+            )
+            apart = told_apart([told for told, _ in docked], [true >= _ACCEPTABLE for _, true in docked])
+            cells = [
+                label, f"{len(own)}, {name}", f"{len(docked)}, {len(ligands)}, {len(chains)}",
+                correlation_text(correlated(docked)), apart, correlation_text(correlated(ligands)),
+                correlation_text(correlated(chains)), mean_error(chains),
+            ]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _mean(rows: Sequence[dict], key: str, digits: int) -> str:
     values = [row[key] for row in rows if np.isfinite(row.get(key, np.nan))]
     if not values:
@@ -283,6 +310,7 @@ def _show(rows: Sequence[dict]) -> None:
     print(table(rows))
     if all("samples" in row[system] for row in rows for system in SYSTEMS):
         print("\n" + ranked_table(rows))
+    print("\n" + confidence_table(rows))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ DATA is a set made by ``structdiff prepare``; of its validation and test splits 
 most so many residues, all of them standard, are predicted without their ligands. lDDT of C1' atoms (radius 15 Å, all
 chains of nucleic acid together, copies in their best order), and the base pairs (Watson-Crick and wobble, every
 hydrogen bond within 0.6 Å of its length): how many of the true ones are found, and how many of those drawn are true.
-Beside each stands the network alone, told that nothing pairs, and the same with the nucleotides of each chain shuffled.
+Beside each stands the network alone, told that nothing pairs, and as it is with the nucleotides of each chain shuffled.
+A line below says how pLDDT goes with lDDT, with and without the validation entries that the confidence head has learnt.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from foretelling import correlated, correlation_text, learnt_entries, mean_error
 from prediction import identity, shuffled
 
 from structdiff.chemistry.residues import DNA_NAMES, PROTEIN_THREE_TO_ONE, RNA_NAMES
@@ -134,9 +136,10 @@ def _rows(structure: Structure, order: tuple[int, ...]) -> np.ndarray:
 
 def measured(arguments: argparse.Namespace) -> list[dict]:
     options = RunOptions(weights=arguments.weights)
-    engine, rows = load_engine(options), []
+    engine, rows, learnt = load_engine(options), [], learnt_entries(arguments.data)
     for entry in held_out(arguments.data, arguments.tokens):
-        row: dict[str, Any] = {"name": entry.name, "kind": entry.kind, "residues": len(entry.structure.residues)}
+        row: dict[str, Any] = {"name": entry.name, "kind": entry.kind, "residues": len(entry.structure.residues),
+                               "learnt": entry.name in learnt}  # fmt: skip
         for system in SYSTEMS:
             found = predicted(entry, engine, options, system)
             values = judged(found.structure, entry, np.asarray(found.confidence.plddt))
@@ -173,7 +176,16 @@ def table(rows: Sequence[dict]) -> str:
             f"{np.mean([row['prediction']['plddt'] for row in own]):.2f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", confidence(rows)])
+
+
+def confidence(rows: Sequence[dict]) -> str:
+    """How pLDDT goes with lDDT, over all entries and over those that the confidence head has not learnt from."""
+    parts = []
+    for name, own in (("all", rows), ("not learnt", [row for row in rows if not row["learnt"]])):
+        pairs = [(row["prediction"]["plddt"], row["prediction"]["lddt"]) for row in own]
+        parts.append(f"{name} {len(own)}: {correlation_text(correlated(pairs))}, mean error {mean_error(pairs)} of 100")
+    return f"Spearman correlation of pLDDT with lDDT: {'; '.join(parts)}."
 
 
 def main() -> None:

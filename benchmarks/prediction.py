@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from foretelling import correlated, correlation_text
 from held_out_chains import CLASSES, Chain, TrainingSequences, held_out_chains
-from scipy.stats import spearmanr
 
 from structdiff.assembly import finished_prediction
 from structdiff.diffusion.partial import partial_sampling
@@ -162,8 +162,8 @@ def confidence(entries: Sequence[dict]) -> dict[str, Any]:
     wrong, right = ([row for row in rows if (row["lddt"] < WRONG) == low] for low in (True, False))
     return {
         "drawn": len(rows),
-        "spearman": correlated(rows),
-        "spearman_predictions_alone": correlated([row for row in rows if row["kind"] == "prediction"]),
+        "spearman": correlated(told_and_true(rows)),
+        "spearman_predictions_alone": correlated(told_and_true([row for row in rows if row["kind"] == "prediction"])),
         "mean_plddt_where_lddt_under_0.5": rounded_mean(wrong, "plddt"),
         "mean_plddt_elsewhere": rounded_mean(right, "plddt"),
         "share_of_wrong_with_plddt_over_0.7": rounded_mean([{"high": row["plddt"] > 0.7} for row in wrong], "high"),
@@ -175,21 +175,12 @@ def confidence(entries: Sequence[dict]) -> dict[str, Any]:
     }
 
 
+def told_and_true(rows: Sequence[dict]) -> list[tuple[float, float]]:
+    return [(row["plddt"], row["lddt"]) for row in rows]
+
+
 def rounded_mean(rows: Sequence[dict], key: str) -> float | None:
     return round(float(np.mean([row[key] for row in rows])), 4) if rows else None
-
-
-def correlated(rows: Sequence[dict], resamples: int = 500) -> dict[str, float] | None:
-    """Spearman correlation of pLDDT with lDDT, and its bootstrap 95 % interval."""
-    if len(rows) < 4:
-        return None
-    pairs = np.array([(row["plddt"], row["lddt"]) for row in rows])
-    rng = np.random.default_rng(0)
-    draws = [pairs[rng.integers(len(pairs), size=len(pairs))] for _ in range(resamples)]
-    values = [spearmanr(*own.T).statistic for own in draws if (np.ptp(own, axis=0) > 0).all()]
-    low, high = np.quantile(values, (0.025, 0.975))
-    return {"value": round(float(spearmanr(*pairs.T).statistic), 3), "low": round(float(low), 3),
-            "high": round(float(high), 3)}  # fmt: skip
 
 
 def report(entries: Sequence[dict], weights: str) -> dict[str, Any]:
@@ -221,8 +212,8 @@ def table(result: dict[str, Any]) -> str:
         label = labels.get(kind, f"the true structure and {kind.removeprefix('noise ')} of noise")
         lines.append(f"| {label} | {values['lddt']:.2f} | {values['plddt']:.2f} |")
     every, alone = (found[key] for key in ("spearman", "spearman_predictions_alone"))
-    text = f"Spearman correlation of pLDDT with lDDT over all {found['drawn']}: {_correlation(every)}; over the "
-    text += f"predictions alone {_correlation(alone)}. "
+    text = f"Spearman correlation of pLDDT with lDDT over all {found['drawn']}: {correlation_text(every)}; over the "
+    text += f"predictions alone {correlation_text(alone)}. "
     if found["mean_plddt_where_lddt_under_0.5"] is not None:
         text += f"Where lDDT is under {WRONG}, pLDDT is {100 * found['mean_plddt_where_lddt_under_0.5']:.0f} in the "
         text += f"mean and over 70 in {100 * found['share_of_wrong_with_plddt_over_0.7']:.0f} %"
@@ -239,10 +230,6 @@ def table(result: dict[str, Any]) -> str:
 
 def _cell(value: dict[str, float]) -> str:
     return f"{value['mean']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
-
-
-def _correlation(value: dict[str, float] | None) -> str:
-    return "too few" if value is None else f"{value['value']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
 
 
 def measured(arguments: argparse.Namespace, keep: Callable[[list[dict]], None]) -> list[dict]:
