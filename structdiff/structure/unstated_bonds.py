@@ -94,5 +94,6 @@ def _hydroxyls_and_amides(seen: SeenResidue) -> Iterator[_Seen]:
 def _of_names(seen: SeenResidue, names: set[str]) -> Iterator[_Seen]:
     if names:
         for atom in chosen_atoms(seen.residue):
-            if atom.name in names:
-                yield (seen.chain, seen.place, atom.name), (atom.pos.x, atom.pos.y, atom.pos.z)
+            place = (atom.pos.x, atom.pos.y, atom.pos.z)
+            if atom.name in names and np.isfinite(place).all():
+                yield (seen.chain, seen.place, atom.name), place

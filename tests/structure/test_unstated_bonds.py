@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 
+import gemmi
 import numpy as np
 import pytest
 
@@ -82,6 +83,19 @@ def glycan(tmp_path: Path, *, length: float, with_hydroxyl: bool) -> Path:
 def test_a_sugar_without_its_hydroxyl_is_bonded_to_what_is_there_instead(tmp_path, length, with_hydroxyl, bonded):
     found = crossing(read_structure(glycan(tmp_path, length=length, with_hydroxyl=with_hydroxyl)))
     assert found == ({frozenset({(1, "ND2"), (2, "C1")})} if bonded else set())
+
+
+def test_sulphurs_without_a_place_are_not_asked(tmp_path):
+    document = gemmi.cif.read(str(DATA / "1dix.cif.gz"))
+    block = document.sole_block()
+    block.find_mmcif_category("_struct_conn.").erase()
+    table = block.find("_atom_site.", ["label_atom_id", "Cartn_x"])
+    next(row for row in table if row[0] == "SG")[1] = "?"
+    path = tmp_path / "unplaced.cif"
+    document.write_file(str(path))
+    structure = read_structure(path)
+    assert not structure.atoms.resolved[np.flatnonzero(structure.atoms.name == "SG")[0]]
+    assert len(crossing(structure)) == 4
 
 
 def test_a_bond_that_is_stated_is_not_made_twice():
