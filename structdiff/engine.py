@@ -123,7 +123,9 @@ class Engine:
             placed = symmetry is not None and symmetry.motif_placed
             held = hold.groups.any(1)
             parts += (
-                [PlacedMotif(hold.reference, held), CopyClearance(copies, held)] if placed else [AssemblyPose(copies)]
+                [PlacedMotif(hold.reference, held), CopyClearance(copies, held)]
+                if placed
+                else [AssemblyPose(copies, held)]
             )
         with torch.inference_mode():
             trunk, condition = self._understood(batch, recycles)

@@ -13,6 +13,7 @@ from structdiff.typing import Bool, Float
 
 _LARGEST_SIGMA = 16.0  # Å; noisier predictions have no surface yet
 _CLEARANCE = 5.5  # Å between centre atoms (CA) of different copies, of which no two should be nearer
+_HELD_CLEARANCE, _HELD_TO_CENTRE = 3.4, 4.5  # Å between held atoms of different copies, and from these to centre atoms
 _SOFTNESS = 1.5  # Å
 _CONTACT = 3.0  # Å, smooth shortest distance of a good interface: some 15 pairs of centre atoms at 7 Å
 _OVERLAP_WEIGHT = 10.0  # of clearance, beside that of contacts, when units are moved from or to the axis
@@ -28,11 +29,12 @@ class AssemblyPose:
 
     Which copies must touch: in the order of their distance, as many kinds of contact as it takes for the contacts to
     lead from every copy to every other. Shape and size of the unit are the network's; only its place and orientation
-    to the axes change, by less than 0.5 Å and 0.04 radians a round.
+    to the axes change, by less than 0.5 Å and 0.04 radians a round. held: atoms of a motif [sample, atom], whose side
+    chains are there before any other.
     """
 
-    def __init__(self, copies: SymmetricCopies) -> None:
-        self.copies = copies
+    def __init__(self, copies: SymmetricCopies, held: Bool[Tensor, "sample atom"]) -> None:
+        self.copies, self.held = copies, held
 
     def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
         """Positions moved rigidly, while the noise is low enough for the unit to have a surface."""
@@ -48,13 +50,18 @@ class AssemblyPose:
         copies = self.copies
         exists = copies.token_mask[row]
         place = copies.centre[row][exists]
-        near, wanted = self._partners(positions[place])
-        shift = self._radial_shift(positions[place], near, wanted)
+        count = len(place)
+        held = self.held[row] & (positions != 0).any(-1)
+        held[place] = False
+        place = torch.cat([place, torch.nonzero(held)[:, 0]])
+        clearance = _clearances(count, len(place), positions)
+        near, wanted = self._partners(positions[place[:count]])
+        shift = self._radial_shift(positions[place], clearance, count, near, wanted)
         positions = torch.where((positions != 0).any(-1, keepdim=True), positions + shift, positions)
         for _ in range(_ROUNDS):
-            centres = positions[place]
-            middle = centres.mean(0)
-            push, pull = self._forces(centres, near, wanted)
+            points = positions[place]
+            middle = points[:count].mean(0)
+            push, pull = self._forces(points, clearance, count, near, wanted)
             # A few atoms that clash must move the whole unit, so that they count by their own number.
             pushed = (push != 0).any(-1).sum().clamp(min=1)
             force = push / pushed + pull
@@ -62,26 +69,29 @@ class AssemblyPose:
                 break
             shift = force.sum(0)
             shift = _limited(shift - copies.unmoved @ shift, _LARGEST_SHIFT)
-            extent = (centres - middle).square().sum(-1).mean().clamp(min=1.0)
-            turn = torch.linalg.cross(centres - middle, force).sum(0) / extent
+            extent = (points[:count] - middle).square().sum(-1).mean().clamp(min=1.0)
+            turn = torch.linalg.cross(points - middle, force).sum(0) / extent
             turn = rotation_from_vector(_limited(turn, _LARGEST_TURN))
             moved = (positions - middle) @ turn.T + middle + shift
             positions = torch.where((positions != 0).any(-1, keepdim=True), moved, positions)
         return positions
 
-    def _radial_shift(self, centres: Tensor, near: Tensor, wanted: Tensor) -> Float[Tensor, " 3"]:
+    def _radial_shift(
+        self, points: Tensor, clearance: Tensor, count: int, near: Tensor, wanted: Tensor
+    ) -> Float[Tensor, " 3"]:
         """How far to go from the axis or centre, or to it: entangled copies are not parted by forces, which cancel."""
-        middle = centres.mean(0)
+        middle = points[:count].mean(0)
         outwards = middle - self.copies.unmoved @ middle
         outwards = outwards / norm(outwards).clamp(min=1e-6)
-        costs = torch.stack([self._cost(centres + far * outwards, near, wanted) for far in _RADIAL_SHIFTS])
-        return _RADIAL_SHIFTS[int(costs.argmin())] * outwards
+        costs = [self._cost(points + far * outwards, clearance, count, near, wanted) for far in _RADIAL_SHIFTS]
+        return _RADIAL_SHIFTS[int(torch.stack(costs).argmin())] * outwards
 
-    def _cost(self, centres: Tensor, near: Tensor, wanted: Tensor) -> Float[Tensor, ""]:
-        smooth, distance, _ = self._smooth_distance(centres, near)
-        overlap = (_CLEARANCE - distance).clamp(min=0.0).square().sum()
+    def _cost(self, points: Tensor, clearance: Tensor, count: int, near: Tensor, wanted: Tensor) -> Float[Tensor, ""]:
+        distance = norm(self._arrows(points, near)).clamp(min=1e-3)
+        overlap = (clearance - distance).clamp(min=0.0).square().sum()
+        smooth = _smooth_shortest(distance[:, :count, :count])
         missing = torch.where(wanted, (smooth - _CONTACT).clamp(min=0.0), 0.0).square().sum()
-        return _OVERLAP_WEIGHT * overlap + len(centres) * missing
+        return _OVERLAP_WEIGHT * overlap + count * missing
 
     def _partners(self, centres: Float[Tensor, "token 3"]) -> tuple[Tensor, Bool[Tensor, " near"]]:
         """Rows of ``relatives`` that may come near, and which of them must touch."""
@@ -91,7 +101,7 @@ class AssemblyPose:
         apart = (copies.rotations @ middle + copies.translations - middle).norm(dim=-1)
         near = torch.nonzero(apart < reach)[:, 0]
         smooth = torch.full((len(copies.rotations),), _FAR)
-        smooth[near.cpu()] = self._smooth_distance(centres, near)[0].cpu()
+        smooth[near.cpu()] = _smooth_shortest(norm(self._arrows(centres, near)).clamp(min=1e-3)).cpu()
         touching = np.zeros(len(smooth), bool)
         for each in torch.argsort(torch.minimum(smooth, smooth[group.inverses]), stable=True).tolist():
             if group.joined(touching):
@@ -101,25 +111,41 @@ class AssemblyPose:
         near = torch.unique(torch.cat([near, torch.nonzero(chosen)[:, 0]]))
         return near, chosen[near]
 
-    def _smooth_distance(self, centres: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Smooth shortest distance to each copy, all distances [relative, token, token], and the arrows."""
-        image = torch.einsum("kij,tj->kti", self.copies.rotations[rows], centres) + self.copies.translations[rows, None]
-        arrow = centres[None, :, None] - image[:, None]
-        distance = norm(arrow).clamp(min=1e-3)
-        return -_SOFTNESS * torch.logsumexp(-distance.flatten(1) / _SOFTNESS, 1), distance, arrow
+    def _arrows(self, points: Float[Tensor, "point 3"], rows: Tensor) -> Float[Tensor, "relative point point 3"]:
+        """From each point of each copy to each of the unit's."""
+        image = torch.einsum("kij,tj->kti", self.copies.rotations[rows], points) + self.copies.translations[rows, None]
+        return points[None, :, None] - image[:, None]
 
-    def _forces(self, centres: Tensor, rows: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """What clearance and contacts ask of each centre atom [token, 3] (Å): overlaps, shares of what is missing."""
-        smooth, distance, arrow = self._smooth_distance(centres, rows)
+    def _forces(
+        self, points: Tensor, clearance: Tensor, count: int, rows: Tensor, wanted: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What clearance and contacts ask of each point [point, 3] (Å): overlaps, shares of what is missing."""
+        arrow = self._arrows(points, rows)
+        distance = norm(arrow).clamp(min=1e-3)
         direction = arrow / distance[..., None]
-        between = arrow.mean((1, 2))
+        between = arrow[:, :count, :count].mean((1, 2))
         # Of entangled chains the arrows between atoms cancel, those between their middles do not.
         apart = direction + (between / norm(between).clamp(min=1e-6)[:, None])[:, None, None]
-        push = (_CLEARANCE - distance).clamp(min=0.0)
-        missing = torch.where(wanted, (smooth - _CONTACT).clamp(min=0.0, max=5.0), 0.0)
-        share = torch.softmax(-distance.flatten(1) / _SOFTNESS, 1).view_as(distance)
-        pull = -missing[:, None, None] * share
+        push = (clearance - distance).clamp(min=0.0)
+        centres = distance[:, :count, :count]
+        missing = torch.where(wanted, (_smooth_shortest(centres) - _CONTACT).clamp(min=0.0, max=5.0), 0.0)
+        share = torch.softmax(-centres.flatten(1) / _SOFTNESS, 1).view_as(centres)
+        pull = torch.zeros_like(distance)
+        pull[:, :count, :count] = -missing[:, None, None] * share
         return (push[..., None] * apart).sum((0, 2)), (pull[..., None] * direction).sum((0, 2))
+
+
+def _clearances(count: int, points: int, like: Tensor) -> Float[Tensor, "point point"]:
+    """How far points of two copies stay apart (Å), the first so many of which are centre atoms, the others held ones."""
+    clearance = like.new_full((points, points), _HELD_CLEARANCE)
+    clearance[:count], clearance[:, :count] = _HELD_TO_CENTRE, _HELD_TO_CENTRE
+    clearance[:count, :count] = _CLEARANCE
+    return clearance
+
+
+def _smooth_shortest(distance: Float[Tensor, "relative token token"]) -> Float[Tensor, " relative"]:
+    """The shortest distance to each copy, smoothly (Å)."""
+    return -_SOFTNESS * torch.logsumexp(-distance.flatten(1) / _SOFTNESS, 1)
 
 
 class CopyClearance:

@@ -35,6 +35,10 @@ def unit(seed: int = 0, residues: int = RESIDUES, radius: float = 12.0):
     return structure, collate([build_features(structure)])
 
 
+def nothing_held(units):
+    return torch.zeros_like(units.atom.mask)
+
+
 @pytest.mark.parametrize("name", ["C2", "C3", "C7", "D3", "T", "I"])
 def test_the_nearest_copies_are_those_that_are_nearest(name):
     group, (_, units) = point_group(name), unit()
@@ -105,7 +109,7 @@ def test_entangled_copies_are_parted_and_stray_ones_brought_back(name):
         copies = SymmetricCopies(group, min(4, len(group) - 1), units)
         positions = units.atom.positions
         for _ in range(12):
-            positions = AssemblyPose(copies).project(positions, 1.0)
+            positions = AssemblyPose(copies, nothing_held(units)).project(positions, 1.0)
         near = copies.distances(positions)[0]
         assert float(near.min()) > 3.5
         assert group.joined((near < 8.5).numpy())
@@ -116,10 +120,34 @@ def test_entangled_copies_are_parted_and_stray_ones_brought_back(name):
         assert torch.allclose(shape[0][mask][:, mask], shape[1][mask][:, mask], atol=1e-2)
 
 
+def test_held_side_chains_keep_clear_of_copies():
+    group = point_group("C3")
+    _, units = unit(seed=5, residues=20, radius=14.0)
+    copies = SymmetricCopies(group, 2, units)
+    held = nothing_held(units)
+    places = torch.nonzero(units.atom.mask[0])[:, 0]
+    tip = places[-1] if places[-1] not in copies.centre[0] else places[-2]
+    held[0, tip] = True
+    begun = units.atom.positions.clone()
+    begun[0, tip] += torch.tensor([-10.0, 0.0, 0.0])  # a long side chain, which points at the axis
+
+    def nearest(mask) -> float:
+        positions = begun
+        for _ in range(12):
+            positions = AssemblyPose(copies, mask).project(positions, 1.0)
+        everything = torch.cat([copies.centres(positions)[0], positions[0, tip][None]])
+        image = everything @ copies.rotations[0].T + copies.translations[0]
+        return float((image - positions[0, tip]).norm(dim=-1).min())
+
+    assert nearest(nothing_held(units)) < 2.5
+    assert nearest(held) > 3.0
+
+
 def test_nothing_is_moved_while_there_is_no_surface():
     _, units = unit(radius=1.0)
     copies = SymmetricCopies(point_group("C3"), 2, units)
-    assert torch.equal(AssemblyPose(copies).project(units.atom.positions, 100.0), units.atom.positions)
+    pose = AssemblyPose(copies, nothing_held(units))
+    assert torch.equal(pose.project(units.atom.positions, 100.0), units.atom.positions)
 
 
 def test_a_placed_motif_is_brought_to_its_place_and_the_rest_makes_room():
