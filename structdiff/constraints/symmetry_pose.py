@@ -136,7 +136,7 @@ class AssemblyPose:
 
 
 def _clearances(count: int, points: int, like: Tensor) -> Float[Tensor, "point point"]:
-    """How far points of two copies stay apart (Å), the first so many of which are centre atoms, the others held ones."""
+    """How far points of two copies stay apart (Å): the first so many are centre atoms, the others held ones."""
     clearance = like.new_full((points, points), _HELD_CLEARANCE)
     clearance[:count], clearance[:, :count] = _HELD_TO_CENTRE, _HELD_TO_CENTRE
     clearance[:count, :count] = _CLEARANCE
