@@ -68,7 +68,7 @@ def parsed_file(path: Path) -> ParsedFile:
     try:
         return parse(text, _stem(path))
     except InputError as error:
-        raise InputError(str(error), path=path) from None
+        raise InputError(str(error).removeprefix(f"line {error.line}: "), path=path, line=error.line) from None
 
 
 @checked_names

@@ -11,6 +11,7 @@ import numpy as np
 from structdiff.chemistry.components import Component, component, is_known, kind_of_type
 from structdiff.chemistry.elements import atomic_number
 from structdiff.errors import InputError
+from structdiff.structure.foreign_names import rename_foreign
 from structdiff.structure.observed_components import ComponentBond, rows_of_bonds
 from structdiff.structure.reading import ParsedFile
 
@@ -38,6 +39,7 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
     except (ValueError, RuntimeError) as error:
         raise InputError(f"the atoms of this mmCIF file cannot be read: {_reason(error)}") from None
     structure.remove_hydrogens()
+    rename_foreign(structure)
     structure.setup_entities()
     bonds = _component_bonds(block)
     return ParsedFile(
