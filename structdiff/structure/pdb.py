@@ -14,7 +14,8 @@ from structdiff.structure.reading import ParsedFile
 def parse_pdb(text: str, name: str) -> ParsedFile:
     """What a PDB file holds, hydrogens dropped; each chain of a polymer has an id of its own.
 
-    Raises InputError for text that is no PDB file or has no atoms."""
+    Raises InputError for text that is no PDB file or has no atoms.
+    """
     try:
         structure = _read(with_own_chain_ids(text))
     except (ValueError, RuntimeError) as error:

@@ -15,7 +15,10 @@ _ID_COLUMNS = {"SEQRES": (11,), "SSBOND": (15, 29), "LINK  ": (21, 51), "CISPEP"
 
 @dataclass
 class _Residue:
-    """Consecutive lines of one residue: rows, chain id, segment, number with insertion code; is it of a polymer."""
+    """Consecutive lines of one residue: rows, chain id, segment, number with insertion code; is it of a polymer.
+
+    alternate: all its atoms have alternate locations, so that it may be another conformation of one that was before.
+    """
 
     rows: list[int]
     chain_id: str
@@ -23,6 +26,7 @@ class _Residue:
     place: str
     polymer: bool
     hetero: bool
+    alternate: bool
 
 
 @dataclass
@@ -84,7 +88,7 @@ def _joined(part: _Part, residue: _Residue, lines: list[str]) -> _Part:
         ended = part.ter is not None
         segments = {residue.segment, last.segment} - {""}
         another = (
-            (residue.place in part.places and residue.place != last.place)
+            (residue.place in part.places and residue.place != last.place and not residue.alternate)
             or (ended and (unnamed or _number(residue) < _number(last)))
             or (unnamed and len(segments) == 2)
         )
@@ -135,7 +139,8 @@ def _residue(own: list[str], rows: list[int]) -> _Residue:
     alpha = "CA" in names and first[17:20].strip() != "CA"
     polymer = {"N", "CA"} <= names if hetero else alpha or bool({"C4'", "C4*"} & names) or names == {"P"}
     segment = first[72:76].strip()
-    return _Residue(rows, _chain_id(first), segment, first[22:27], polymer, hetero)
+    alternate = all(line[16:17].strip() for line in own)
+    return _Residue(rows, _chain_id(first), segment, first[22:27], polymer, hetero, alternate)
 
 
 def _chain_id(line: str) -> str:

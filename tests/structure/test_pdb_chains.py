@@ -60,3 +60,9 @@ def test_coordinates_that_are_no_numbers_are_told(tmp_path, text):
     lines[5] = f"{lines[5][:30]}{text}{lines[5][38:]}"
     with pytest.raises(InputError, match=r"model\.pdb:6: the coordinates of this atom are no numbers"):
         read(tmp_path, lines)
+
+
+def test_conformations_in_blocks_are_one_chain(tmp_path):
+    one = chain(1, 0, chain_id="A")
+    other = [f"{line[:16]}B{line[17:]}" for line in chain(2, 3.5, chain_id="A", residues=2)]
+    assert read(tmp_path, one + other) == [("A", 4)]
