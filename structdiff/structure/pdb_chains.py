@@ -44,7 +44,7 @@ def with_own_chain_ids(text: str) -> str:
 
     Chains of one id are told apart by residue numbers that come again, or go back after TER; those without an id by
     TER and segment names too. The second and later ones get ids that are free; ligands and waters stay with the chain
-    before them. Raises InputError, with the line, for coordinates that are no numbers.
+    before them. Raises InputError, with the line, for coordinates that are no numbers and letters that are not ASCII.
     """
     lines = text.splitlines()
     end = next((row for row, line in enumerate(lines) if line.rstrip() == "END"), len(lines))
@@ -116,7 +116,7 @@ def _residues_and_marks(lines: Sequence[str]) -> Iterator[_Residue | int]:
     key = ""
     for row, line in enumerate(lines):
         if line.startswith(_ATOMS):
-            _check_coordinates(line, row)
+            _check_atom(line, row)
             own = line[17:27] + line[72:76]
             if rows and own != key:
                 yield _residue([lines[at] for at in rows], rows)
@@ -148,7 +148,10 @@ def _chain_id(line: str) -> str:
     return line[20:22].strip() if line[21:22].strip() else ""
 
 
-def _check_coordinates(line: str, row: int) -> None:
+def _check_atom(line: str, row: int) -> None:
+    if not line.isascii():  # it takes more than one byte, so that columns are not where they seem to be
+        found = next(letter for letter in line if not letter.isascii())
+        raise InputError("lines of atoms are plain ASCII", line=row + 1, found=found)
     if len(line) < 54:
         return  # gemmi tells of lines that are too short
     for start in (30, 38, 46):

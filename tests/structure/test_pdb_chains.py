@@ -66,3 +66,10 @@ def test_conformations_in_blocks_are_one_chain(tmp_path):
     one = chain(1, 0, chain_id="A")
     other = [f"{line[:16]}B{line[17:]}" for line in chain(2, 3.5, chain_id="A", residues=2)]
     assert read(tmp_path, one + other) == [("A", 4)]
+
+
+def test_letters_that_are_not_ascii_are_told(tmp_path):
+    lines = chain(1, 0, chain_id="A")
+    lines[2] = lines[2].replace("GLY", "GLé")
+    with pytest.raises(InputError, match=r"model\.pdb:3: lines of atoms are plain ASCII .found 'é'"):
+        read(tmp_path, lines)
