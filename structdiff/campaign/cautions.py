@@ -43,6 +43,10 @@ def cautions(campaign: Campaign) -> list[str]:
         named = [f"{residue} ({', '.join(atoms)})" for residue, atoms in list(unseen.items())[:_NAMED]]
         named += [f"{len(unseen) - _NAMED} residues more"] if len(unseen) > _NAMED else []
         found.append(f"the structure lacks atoms of what is kept, and they are drawn anew: {', '.join(named)}")
+    cut = list(cut_bonds(spec, layout, motif)) if motif is not None else []
+    if cut:
+        named = cut[:_NAMED] + ([f"{len(cut) - _NAMED} more"] if len(cut) > _NAMED else [])
+        found.append(f"bonds of what is kept lead to what is not, and are left out: {', '.join(named)}")
     if motif is not None and spec.hotspots:
         whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
         deep = [str(residue) for residue in out_of_reach(spec.hotspots, whole, motif)]
@@ -87,6 +91,25 @@ def unseen_atoms(spec: DesignSpec, layout: Layout, motif: Structure) -> Iterator
         lost = [name for name in lost if held is None or name in BACKBONE_ATOMS]
         if lost:
             yield residue, lost
+
+
+def cut_bonds(spec: DesignSpec, layout: Layout, motif: Structure) -> Iterator[str]:
+    """Bonds beside a chain's own links (disulfides, of glycans) of which one end alone is kept with its side chain."""
+    names = {row: residue for residue, row in (motif_residues(motif) | ligand_residues(motif)).items()}
+    part, new = partly_held(spec), retyped(spec, layout)
+    kept = {each.origin for each in layout.residues if each.origin is not None}
+    atoms, bonds = motif.atoms, motif.bonds
+    first, second = atoms.residue[bonds.atom_1], atoms.residue[bonds.atom_2]
+    for bond in np.flatnonzero(first != second).tolist():
+        ends = [
+            (names.get(int(atoms.residue[row])), str(atoms.name[row]))
+            for row in (bonds.atom_1[bond], bonds.atom_2[bond])
+        ]
+        own = [residue in kept and residue not in new and residue not in part for residue, _ in ends]
+        gone = [residue is not None and residue not in kept for residue, _ in ends]
+        links = all(name in (*BACKBONE_ATOMS, "O3'", "P") for _, name in ends)
+        if not links and ((own[0] and gone[1]) or (own[1] and gone[0])):
+            yield " - ".join(f"{residue} {name}" for residue, name in ends)
 
 
 def out_of_reach(hotspots: Sequence[ResidueId], layout: Layout, motif: Structure) -> Iterator[ResidueId]:

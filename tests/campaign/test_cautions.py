@@ -52,11 +52,26 @@ def test_atoms_that_are_missing_in_what_is_kept_are_told(planned, tmp_path) -> N
     cut = tmp_path / "cut.pdb"
     cut.write_text("".join(kept))
     asked = {"motif": str(cut), "contigs": parse_contigs("8 A42-52 8"), "ligands": ("HC4",)}
-    (told,) = cautions(planned(1, asked=asked))
+    told, bond = cautions(planned(1, asked=asked))
+    assert bond.endswith("A69 SG - A201 C1")
     assert told.startswith(
         "the structure lacks atoms of what is kept, and they are drawn anew: A46 (CB, CG, CD, OE1, OE2)"
     )
     assert "A201 (" in told
-    (told,) = cautions(planned(1, asked={**asked, "backbone_only": ["A46"]}))
+    told, _ = cautions(planned(1, asked={**asked, "backbone_only": ["A46"]}))
     assert "A46" not in told
-    assert not cautions(planned(1, asked={**asked, "motif": "examples/problems/chromophore.pdb"}))
+    assert cautions(planned(1, asked={**asked, "motif": "examples/problems/chromophore.pdb"})) == [bond]
+
+
+def test_bonds_to_what_is_not_kept_are_told(planned) -> None:
+    """Half of a disulfide is a cysteine; both halves, a backbone alone and another amino acid lose nothing."""
+    asked = {"motif": str(BARREL.parent / "1dix.cif.gz"), "contigs": parse_contigs("8 A20-30 8")}
+
+    def cut(**more) -> list[str]:
+        told = cautions(planned(1, asked={**asked, **more}))
+        return [each for each in told if each.startswith("bonds of what is kept")]
+
+    (told,) = cut()
+    assert told.endswith("lead to what is not, and are left out: A18 SG - A24 SG, A25 SG - A81 SG")
+    assert cut(backbone_only=["A24"], redesign=["A25"]) == []
+    assert cut(contigs=parse_contigs("8 A18-24 8")) == []
