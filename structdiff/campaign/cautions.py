@@ -24,7 +24,7 @@ from structdiff.typing import Float
 
 #: Å that atoms of new chains mostly keep from a target, and between points at which is looked whether there is room.
 CLEARANCE, _SPACING = 4.0, 1.0
-_NAMED = 4  # residues of which a caution says what they lack
+_NAMED = 4  # residues or bonds that a caution names
 
 
 def cautions(campaign: Campaign) -> list[str]:
@@ -40,13 +40,11 @@ def cautions(campaign: Campaign) -> list[str]:
                   for before, after in closed_gaps(layout, motif)]  # fmt: skip
     unseen = dict(unseen_atoms(spec, layout, motif)) if motif is not None else {}
     if unseen:
-        named = [f"{residue} ({', '.join(atoms)})" for residue, atoms in list(unseen.items())[:_NAMED]]
-        named += [f"{len(unseen) - _NAMED} residues more"] if len(unseen) > _NAMED else []
-        found.append(f"the structure lacks atoms of what is kept, and they are drawn anew: {', '.join(named)}")
+        named = _first([f"{residue} ({', '.join(atoms)})" for residue, atoms in unseen.items()], "residues more")
+        found.append(f"the structure lacks atoms of what is kept, and they are drawn anew: {named}")
     cut = list(cut_bonds(spec, layout, motif)) if motif is not None else []
     if cut:
-        named = cut[:_NAMED] + ([f"{len(cut) - _NAMED} more"] if len(cut) > _NAMED else [])
-        found.append(f"bonds of what is kept lead to what is not, and are left out: {', '.join(named)}")
+        found.append(f"bonds of what is kept lead to what is not, and are left out: {_first(cut, 'more')}")
     if motif is not None and spec.hotspots:
         whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
         deep = [str(residue) for residue in out_of_reach(spec.hotspots, whole, motif)]
@@ -55,6 +53,12 @@ def cautions(campaign: Campaign) -> list[str]:
                          f"{HOTSPOT_DISTANCE:g} Å of them only where it is nearer than {CLEARANCE:g} Å to that, and "
                          "may miss them")  # fmt: skip
     return found
+
+
+def _first(items: Sequence[str], more: str) -> str:
+    """The first few by name, and how many there are beside them."""
+    left = len(items) - _NAMED
+    return ", ".join([*items[:_NAMED], *([f"{left} {more}"] if left > 0 else [])])
 
 
 def closed_gaps(layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, ResidueId]]:

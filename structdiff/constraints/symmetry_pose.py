@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,6 +24,19 @@ _CARRIED = 4.0  # Å, how far residues carry their surroundings along
 _LARGEST_SHIFT, _LARGEST_TURN = 0.5, 0.04  # Å, radians in a round
 _RADIAL_SHIFTS = tuple(float(far) for far in sorted(range(-8, 25), key=abs))  # Å
 _FAR = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is asked of the points of a unit: the first ``count`` are centre atoms, the others held ones.
+
+    clearance: how far points of two copies stay apart (Å). near: rows of the copies that count; wanted: those to touch.
+    """
+
+    count: int
+    clearance: Float[Tensor, "point point"]
+    near: Tensor
+    wanted: Bool[Tensor, " near"]
 
 
 class AssemblyPose:
@@ -53,15 +68,15 @@ class AssemblyPose:
         count = len(place)
         held = self.held[row] & (positions != 0).any(-1)
         held[place] = False
+        near, wanted = self._partners(positions[place])
         place = torch.cat([place, torch.nonzero(held)[:, 0]])
-        clearance = _clearances(count, len(place), positions)
-        near, wanted = self._partners(positions[place[:count]])
-        shift = self._radial_shift(positions[place], clearance, count, near, wanted)
+        asked = _Asked(count=count, clearance=_clearances(count, len(place), positions), near=near, wanted=wanted)
+        shift = self._radial_shift(positions[place], asked)
         positions = torch.where((positions != 0).any(-1, keepdim=True), positions + shift, positions)
         for _ in range(_ROUNDS):
             points = positions[place]
             middle = points[:count].mean(0)
-            push, pull = self._forces(points, clearance, count, near, wanted)
+            push, pull = self._forces(points, asked)
             # A few atoms that clash must move the whole unit, so that they count by their own number.
             pushed = (push != 0).any(-1).sum().clamp(min=1)
             force = push / pushed + pull
@@ -76,22 +91,20 @@ class AssemblyPose:
             positions = torch.where((positions != 0).any(-1, keepdim=True), moved, positions)
         return positions
 
-    def _radial_shift(
-        self, points: Tensor, clearance: Tensor, count: int, near: Tensor, wanted: Tensor
-    ) -> Float[Tensor, " 3"]:
+    def _radial_shift(self, points: Float[Tensor, "point 3"], asked: _Asked) -> Float[Tensor, " 3"]:
         """How far to go from the axis or centre, or to it: entangled copies are not parted by forces, which cancel."""
-        middle = points[:count].mean(0)
+        middle = points[: asked.count].mean(0)
         outwards = middle - self.copies.unmoved @ middle
         outwards = outwards / norm(outwards).clamp(min=1e-6)
-        costs = [self._cost(points + far * outwards, clearance, count, near, wanted) for far in _RADIAL_SHIFTS]
+        costs = [self._cost(points + far * outwards, asked) for far in _RADIAL_SHIFTS]
         return _RADIAL_SHIFTS[int(torch.stack(costs).argmin())] * outwards
 
-    def _cost(self, points: Tensor, clearance: Tensor, count: int, near: Tensor, wanted: Tensor) -> Float[Tensor, ""]:
-        distance = norm(self._arrows(points, near)).clamp(min=1e-3)
-        overlap = (clearance - distance).clamp(min=0.0).square().sum()
-        smooth = _smooth_shortest(distance[:, :count, :count])
-        missing = torch.where(wanted, (smooth - _CONTACT).clamp(min=0.0), 0.0).square().sum()
-        return _OVERLAP_WEIGHT * overlap + count * missing
+    def _cost(self, points: Float[Tensor, "point 3"], asked: _Asked) -> Float[Tensor, ""]:
+        distance = norm(self._arrows(points, asked.near)).clamp(min=1e-3)
+        overlap = (asked.clearance - distance).clamp(min=0.0).square().sum()
+        smooth = _smooth_shortest(distance[:, : asked.count, : asked.count])
+        missing = torch.where(asked.wanted, (smooth - _CONTACT).clamp(min=0.0), 0.0).square().sum()
+        return _OVERLAP_WEIGHT * overlap + asked.count * missing
 
     def _partners(self, centres: Float[Tensor, "token 3"]) -> tuple[Tensor, Bool[Tensor, " near"]]:
         """Rows of ``relatives`` that may come near, and which of them must touch."""
@@ -116,19 +129,18 @@ class AssemblyPose:
         image = torch.einsum("kij,tj->kti", self.copies.rotations[rows], points) + self.copies.translations[rows, None]
         return points[None, :, None] - image[:, None]
 
-    def _forces(
-        self, points: Tensor, clearance: Tensor, count: int, rows: Tensor, wanted: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _forces(self, points: Float[Tensor, "point 3"], asked: _Asked) -> tuple[Tensor, Tensor]:
         """What clearance and contacts ask of each point [point, 3] (Å): overlaps, shares of what is missing."""
-        arrow = self._arrows(points, rows)
+        count = asked.count
+        arrow = self._arrows(points, asked.near)
         distance = norm(arrow).clamp(min=1e-3)
         direction = arrow / distance[..., None]
         between = arrow[:, :count, :count].mean((1, 2))
         # Of entangled chains the arrows between atoms cancel, those between their middles do not.
         apart = direction + (between / norm(between).clamp(min=1e-6)[:, None])[:, None, None]
-        push = (clearance - distance).clamp(min=0.0)
+        push = (asked.clearance - distance).clamp(min=0.0)
         centres = distance[:, :count, :count]
-        missing = torch.where(wanted, (_smooth_shortest(centres) - _CONTACT).clamp(min=0.0, max=5.0), 0.0)
+        missing = torch.where(asked.wanted, (_smooth_shortest(centres) - _CONTACT).clamp(min=0.0, max=5.0), 0.0)
         share = torch.softmax(-centres.flatten(1) / _SOFTNESS, 1).view_as(centres)
         pull = torch.zeros_like(distance)
         pull[:, :count, :count] = -missing[:, None, None] * share
