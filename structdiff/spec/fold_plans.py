@@ -29,9 +29,10 @@ _STRETCH, _STRETCH_RESIDUES = 0.15, 5
 _SHORTEST_LOOP = 2
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
-_SHAPE_SPREADS = np.array([0.10, 0.10, 0.03, 0.05])
-#: Ideal folds of which one is taken.
-_CANDIDATES = 16
+_SHAPE_SPREADS = np.array([0.10, 0.10, 0.02, 0.05])
+#: Ideal folds of which one is taken, and what an Å a residue that loops bridge counts beside the squared distance of
+#: shapes: chains whose loops have little to bridge are the designable ones, and nature's (docs/log.md).
+_CANDIDATES, _BRIDGED = 64, 50.0
 _TRIES = 30  # to draw a natural plan of a kind
 
 
@@ -126,17 +127,19 @@ def draw_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
 def ideal_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
     """The plan of an ideal fold of that length, with its sketch; None where there is none.
 
-    Of several of one kind the one most like a natural chain of that kind, drawn at random, in its shares of helix and
-    strand, its size and how far apart in the sequence neighbours are: so that many together are distributed as natural
-    chains are.
+    Of many of one kind the one most like a natural chain of that kind, drawn at random, in its shares of helix and
+    strand, its size and how far apart in the sequence neighbours are, so that many together are distributed as natural
+    chains are; and rather one whose loops have little to bridge.
     """
     kind = draw_kind(rng)
     natural = _natural_of(kind, length, rng)
-    plans = [_plan_of(fold) for fold in draw_ideal_folds(length, rng, _CANDIDATES, kind)]
-    if natural is None or not plans:
-        return plans[0] if plans else None
-    aim = natural.shape()
-    return min(plans, key=lambda plan: float(np.square(plan.shape() - aim).sum()))
+    folds = draw_ideal_folds(length, rng, _CANDIDATES, kind)
+    if not folds:
+        return None
+    plans = [_plan_of(fold) for fold in folds]
+    bridged = np.array([_BRIDGED * fold.bridged() for fold in folds])
+    unlike = 0.0 if natural is None else np.square([plan.shape() - natural.shape() for plan in plans]).sum(-1)
+    return plans[int(np.argmin(unlike + bridged))]
 
 
 def _natural_of(kind: str, length: int, rng: np.random.Generator) -> FoldPlan | None:

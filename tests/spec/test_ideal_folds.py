@@ -124,6 +124,24 @@ def test_content_and_size_are_spread_about_those_of_natural_chains():
     assert (ideal.std(0) > 0.4 * natural.std(0)).all()
 
 
+def test_what_loops_bridge_lies_between_elements_and_counts_a_residue():
+    up, side = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
+    one = element("E", 5, np.zeros(3), up, side)
+    other = element("E", 5, np.array([0.0, 4.8, 0.0]), -up, side)
+    fold = IdealFold(elements=(one, other), loops=(1, 3, 2), adjacent=((1, 2),))
+    assert fold.bridged() == pytest.approx(4.8 / 16)
+
+
+def test_loops_of_plans_have_less_to_bridge_than_those_of_any_fold():
+    found = [plan for seed in range(30) if (plan := ideal_fold_plan(100, np.random.default_rng(seed)))]
+    spans = [
+        sum(np.linalg.norm(after[0] - before[-1]) for before, after in pairwise(plan.sketch.clouds)) / 100
+        for plan in found
+    ]
+    assert len({plan.letters for plan in found}) > 25
+    assert np.mean(spans) < 0.9 * np.mean([fold.bridged() for fold in folds(100)])
+
+
 def test_loops_of_hairpins_go_with_the_side_their_strands_are_bonded_on():
     loops: dict[bool, list[int]] = {True: [], False: []}
     for fold in folds(100, 80):
