@@ -48,7 +48,7 @@ def test_hydras_configuration_of_a_run_is_read_with_the_fields_that_rfdiffusion3
         "inference: {input_pdb: /far/away.pdb, symmetry: null, num_designs: 3, output_prefix: out/site}\n"
         "contigmap: {contigs: [5/A163-170/5], inpaint_seq: null, length: null}\ndiffuser: {T: 50, partial_T: null}\n"
     )
-    code, output, _ = command("import", "config.yaml", "--pdb", "motif.pdb")
+    code, _, _ = command("import", "config.yaml", "--pdb", "motif.pdb")
     assert code == 0
     spec = read_design(tmp_path / "site.yaml")
     assert (str(spec.contigs), spec.num_designs) == ("5/A163-170/5", 3)
