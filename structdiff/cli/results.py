@@ -191,10 +191,15 @@ def show_designs(results: Sequence[DesignResult], folder: Path) -> None:
     for each in shown:
         cells = [str(each.rank), each.name, met_text(each.verdicts)]
         cells += [_cell(each.columns.get(name)) for name in columns]
-        table.add_row(*cells, *[str(len(each.reasons) or "-") for _ in rejected])
+        table.add_row(*cells, *[_rejection(each) for _ in rejected])
     console.print(table)
     more = f"... and {len(results) - _SHOWN_AT_MOST} more; " if len(results) > _SHOWN_AT_MOST else ""
     console.print(f"{more}all are in {folder}: report.html, designs.csv, NAME.cif", soft_wrap=True)
+
+
+def _rejection(result: DesignResult) -> str:
+    """How many conditions of the filter a design does not meet; the tables and the report say which."""
+    return "-" if not result.reasons else str(len(result.reasons)) if result.complete else "failed"
 
 
 def _column_width(heading: str) -> int:

@@ -33,3 +33,15 @@ def test_names_and_numbers_are_whole_at_any_width(width, capsys, monkeypatch):
     assert "all are in a/folder" in shown
     if width == 120:
         assert lines[0][3:-1] == ["78.07", "0.00", "10.81", "0.28", "-3.43", "0.46", "2.09", "46.59"]
+
+
+def test_a_design_that_failed_is_told_from_one_that_is_rejected(capsys):
+    kinds = {"good": {}, "poor": {"reasons": ("plddt > 90 (plddt is 78)",)},
+             "lost": {"reasons": ("not refolded: no such program",), "complete": False}}  # fmt: skip
+    rows = [
+        DesignResult(run="x", name=name, backbone=name, number=number, columns=_COLUMNS, rank=number + 1, **kind)
+        for number, (name, kind) in enumerate(kinds.items())
+    ]
+    show_designs(rows, Path("x"))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert {line[1]: line[-1] for line in lines if line[1] in kinds} == {"good": "-", "poor": "1", "lost": "failed"}
