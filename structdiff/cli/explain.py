@@ -10,9 +10,6 @@ from rich.table import Table
 from structdiff.cli.console import table_console
 from structdiff.cli.examples import example_lines
 
-#: The unit of tables and filters; terminals and pages show such values times 100.
-_SHARE = "share, 0 to 1"
-
 
 def explain(
     metrics: Annotated[
@@ -30,14 +27,13 @@ def explain(
         table.add_column(heading, overflow="fold")
     for each in CATALOGUE.values():
         better = "-" if each.better == "none" else each.better
-        table.add_row(each.name, each.label, _SHARE if each.unit == "%" else each.unit or "-", better, each.group)
+        table.add_row(each.name, each.label, each.stored_unit or "-", better, each.group)
     table_console().print(table)
 
 
 def _text(metric) -> str:  # noqa: ANN001 - its class would be imported for the command line to start
     lines = [f"{metric.name}: {metric.label}", f"  formula  {metric.formula}"]
-    unit = f"{_SHARE} (shown in %)" if metric.unit == "%" else metric.unit or "none"
-    lines += [f"  unit     {unit}"]
+    lines += [f"  unit     {metric.stored_unit or 'none'}"]
     if metric.better != "none":
         lines.append(f"  better   {metric.better}")
     if metric.natural is not None:
