@@ -41,9 +41,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         for key, least in (("batch_size", 1), ("recycles", 0), ("trajectory", 0)):
             check_whole_number(getattr(self, key), key, least)
-        check_kind(
-            self.sampling, SamplingConfig | None, "sampling", "what recommended_sampling gives, or a SamplingConfig"
-        )
+        check_kind(self.sampling, SamplingConfig | None, "sampling", "a SamplingConfig, as recommended_sampling gives")
         check_kind(self.relax, bool, "relax", "True or False")
         self._check_guidance()
 
