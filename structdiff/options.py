@@ -21,7 +21,9 @@ from structdiff.model.checkpoint import Weights
 class RunOptions:
     """How structures are drawn, the same for prediction and design.
 
-    weights: name (``structdiff info`` lists them) or folder. sampling: None takes what the weights recommend.
+    weights: name (``structdiff info`` lists them) or folder. sampling: None takes what the weights recommend, and
+    ``recommended_sampling(load_named_weights("mini"), steps=50)`` the same but for the steps; a SamplingConfig of your
+    own takes nothing from the weights, and its defaults are not what these were tried with.
     guidance: weight of the conditions, 1 as trained, or one by name. recycles: further passes of the trunk.
     relax: minimise bonds, angles, chirality and clashes in the end, near the drawn structure. batch_size: structures
     drawn together, which changes memory and speed but no result. trajectory: keep every k-th step, 0 for none.
@@ -39,7 +41,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         for key, least in (("batch_size", 1), ("recycles", 0), ("trajectory", 0)):
             check_whole_number(getattr(self, key), key, least)
-        check_kind(self.sampling, SamplingConfig | None, "sampling", "SamplingConfig(steps=20), say")
+        check_kind(self.sampling, SamplingConfig | None, "sampling", "a SamplingConfig, as recommended_sampling gives")
         check_kind(self.relax, bool, "relax", "True or False")
         self._check_guidance()
 

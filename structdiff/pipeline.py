@@ -66,7 +66,7 @@ def predict(
         samples: structures for each seed.
         seed: random seed; by default those the input names, else 0.
         options: weights, sampling and the rest.
-        engine: these weights where they are loaded already (``load_engine``).
+        engine: these weights where they are loaded already (``structdiff.pipeline.load_engine``).
         places: which of all samples to make, from 0, seed after seed; all if None. Each comes out the same whatever
             else is made.
         on_job: called before anything is drawn with what will be.
@@ -128,15 +128,16 @@ def design(
 ) -> Iterator[Design]:
     """Designs proteins around a motif, a target, or from nothing; yields each design as it is finished.
 
-    Sequences are those of the network's own, weak, head: ``structdiff.inverse_folding.design_sequences`` writes others
-    for a design's ``structure`` (docs/sequences.md), as the command line does by itself where their weights are there.
+    Sequences are those of the network's own, weak, head: ``design_sequences`` of ``structdiff.inverse_folding`` writes
+    others for a design's ``structure`` (docs/sequences.md), the motif's too unless ``fixed`` names it. The command line
+    does so by itself where their weights are there, and keeps the motif.
 
     Arguments are checked and files are read at the call; designs are drawn when they are asked for.
 
     Args:
         problem: what to design: a request, or parts of one (``Motif(...) + Hotspots(...)``).
         options: weights, sampling and the rest.
-        engine: these weights where they are loaded already (``load_engine``).
+        engine: these weights where they are loaded already (``structdiff.pipeline.load_engine``).
         numbers: which designs to make, from 0; all of ``spec.num_designs`` if None. Each comes out the same whatever
             else is made.
         on_progress: called after every sampling step.

@@ -54,7 +54,7 @@ SPEC = structdiff.DesignSpec(contigs="12")
         (lambda: Site(chain="A", residue="3"), "residue: .*found '3'; allowed: int"),
         (lambda: ComplexSpec(chains="MKV"), "chains: .*found 'MKV'; allowed: ChainSpec"),
         (lambda: ComplexSpec(chains=PROTEIN, constraints=["A/1"]), "constraints: .*ContactSpec or PocketSpec"),
-        (lambda: structdiff.RunOptions(sampling=20), "sampling: .*found 20; allowed: SamplingConfig"),
+        (lambda: structdiff.RunOptions(sampling=20), "sampling: .*found 20; allowed: a SamplingConfig"),
     ],
 )
 def test_arguments_of_another_kind(call, message):

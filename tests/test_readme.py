@@ -45,6 +45,14 @@ def test_python_in_the_readme_uses_public_names():
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_calls_in_the_text_are_of_public_names(document):
+    import structdiff
+
+    text = document.read_text(encoding="utf-8")
+    assert set(re.findall(r"`structdiff\.(\w+)[\w.]*\(", text)) <= set(structdiff.__all__)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_files_named_are_there(document):
     text = document.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):

@@ -55,9 +55,9 @@ def write_campaign_report(
         notes += _notes(run, facts, own, folder)
         lines += _histogram(facts, own)
     columns = [
-        {"name": name, "label": CATALOGUE[name].heading, "better": CATALOGUE[name].better,
-         "scale": CATALOGUE[name].scale, "formula": CATALOGUE[name].formula}
-        for name in known
+        {"name": each.name, "label": f"{each.label} ({each.stored_unit})" if each.unit else each.label,
+         "better": each.better, "formula": each.formula}
+        for each in map(CATALOGUE.__getitem__, known)
     ]  # fmt: skip
     title = ", ".join(manifest.runs()) or folder.name
     errors = [f"{each.name} ({each.stage}): {last_line(each.error)}" for each in manifest.errors()]

@@ -44,7 +44,7 @@ def evaluate(
         ),
     ] = None,
     motif: Annotated[
-        Path | None, typer.Option(help="The motif of designs.", show_default="the file that the designs name")
+        Path | None, typer.Option(help="The motif of designs.", show_default="the file that each design names")
     ] = None,
     residue_map: Annotated[
         Path | None,
@@ -154,12 +154,11 @@ def _given(
     files: list[Path], reference: Path | None, motif: Path | None, residue_map: Path | None, hotspots: str | None
 ) -> Given:
     """What was said of the structures, read and checked."""
-    from structdiff.evaluation.subject import Given, named_motif, read_residue_map, references_of
+    from structdiff.evaluation.subject import Given, read_residue_map, references_of
     from structdiff.spec.contig_grammar import parse_residues
     from structdiff.structure.files import read_structure
 
     spots = parse_residues(hotspots, "hotspots") if hotspots else ()
-    motif = named_motif(files) if motif is None else motif
     return Given(
         motif=None if motif is None else read_structure(motif),
         residue_map=None if residue_map is None else read_residue_map(residue_map),

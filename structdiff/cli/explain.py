@@ -23,17 +23,17 @@ def explain(
         print("\n\n".join(_text(metric(name)) for name in metrics))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("column", "what", "better", "group"):
+    for heading in ("column", "what", "unit", "better", "group"):
         table.add_column(heading, overflow="fold")
     for each in CATALOGUE.values():
-        table.add_row(each.name, each.heading, "-" if each.better == "none" else each.better, each.group)
+        better = "-" if each.better == "none" else each.better
+        table.add_row(each.name, each.label, each.stored_unit or "-", better, each.group)
     table_console().print(table)
 
 
 def _text(metric) -> str:  # noqa: ANN001 - its class would be imported for the command line to start
     lines = [f"{metric.name}: {metric.label}", f"  formula  {metric.formula}"]
-    unit = "share, 0 to 1 (shown in %)" if metric.unit == "%" else metric.unit or "none"
-    lines += [f"  unit     {unit}"]
+    lines += [f"  unit     {metric.stored_unit or 'none'}"]
     if metric.better != "none":
         lines.append(f"  better   {metric.better}")
     if metric.natural is not None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from structdiff.campaign.results import DesignResult
 
 _SHOWN_AT_MOST = 40
+#: Blanks between the columns of a table, and characters of a cell with a number or verdicts (12/12, -3.54).
+_GAP, _CELL_WIDTH = 2, 5
 #: Seconds after which nobody is writing a file any more.
 _ABANDONED = 3600.0
 #: The columns of a terminal's table, and their headings.
@@ -168,36 +170,41 @@ def show_results(results: Sequence[Result]) -> None:
 
 
 def show_designs(results: Sequence[DesignResult], folder: Path) -> None:
-    """Prints the table of designs, the best first."""
+    """Prints the table of designs, the best first, with the columns that the terminal has room for."""
     from structdiff.output.prediction import met_text
 
-    columns = [name for name in _SHOWN if any(each.columns.get(name) is not None for each in results)]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("rank", justify="right")
-    table.add_column("name")
-    for name in ["met", *columns]:
-        table.add_column(_SHOWN.get(name, name), justify="right")
-    table.add_column("file", overflow="fold")
-    rejected = any(each.reasons for each in results)
-    if rejected:
-        table.add_column("rejected by", overflow="fold")
-    for each in results[:_SHOWN_AT_MOST]:
-        cells = [
-            str(each.rank),
-            each.name,
-            met_text(each.verdicts),
-            *(_cell(each.columns.get(name)) for name in columns),
-        ]
-        table.add_row(*cells, str(folder / f"{each.name}.cif"), *([_rejected_by(each)] if rejected else []))
     console = table_console()
+    shown = results[:_SHOWN_AT_MOST]
+    name_width = max(len(each.name) for each in shown)
+    rejected = ["rejected by"] if any(each.reasons for each in results) else []
+    there = [name for name in _SHOWN if any(each.columns.get(name) is not None for each in results)]
+    headings = [_SHOWN[name] for name in there]
+    fixed = ["rank", "met", *rejected]
+    while headings and name_width + _GAP + sum(_column_width(each) for each in [*fixed, *headings]) > console.width:
+        headings.pop()
+    columns = there[: len(headings)]
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
+    table.add_column("rank", justify="right")
+    table.add_column("name", no_wrap=True, min_width=name_width)
+    for heading in ["met", *headings, *rejected]:
+        table.add_column(heading, justify="right")
+    for each in shown:
+        cells = [str(each.rank), each.name, met_text(each.verdicts)]
+        cells += [_cell(each.columns.get(name)) for name in columns]
+        table.add_row(*cells, *[_rejection(each) for _ in rejected])
     console.print(table)
-    if len(results) > _SHOWN_AT_MOST:
-        console.print(f"... and {len(results) - _SHOWN_AT_MOST} more; the tables in {folder} list all")
+    more = f"... and {len(results) - _SHOWN_AT_MOST} more; " if len(results) > _SHOWN_AT_MOST else ""
+    console.print(f"{more}all are in {folder}: report.html, designs.csv, NAME.cif", soft_wrap=True)
 
 
-def _rejected_by(result: DesignResult) -> str:
-    """The conditions that a design does not meet; the tables and the report have its values too."""
-    return "; ".join(reason.split(" (")[0] for reason in result.reasons) or "-"
+def _rejection(result: DesignResult) -> str:
+    """How many conditions of the filter a design does not meet; the tables and the report say which."""
+    return "-" if not result.reasons else str(len(result.reasons)) if result.complete else "failed"
+
+
+def _column_width(heading: str) -> int:
+    """Characters of a column at the least: headings break between words, cells do not."""
+    return max(_CELL_WIDTH, *(len(word) for word in heading.split())) + _GAP
 
 
 def _cell(value: object) -> str:

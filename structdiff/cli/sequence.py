@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,6 +94,8 @@ def sequence(
     if pack:
         load_packer(device=chosen)
     run = _Run(config=config, asked=_Asked(**wishes), out=out, pack=pack, device=chosen, overwrite=overwrite)
+    if not given["quiet"]:
+        _tell_of_kept_residues(files, run.asked)
     rows, failed = run.all(files, quiet=given["quiet"])
     if rows and not given["quiet"]:
         _show(rows, out)
@@ -212,6 +215,21 @@ class _Run:
             "source_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         }
         return json.loads(json.dumps(facts))
+
+
+def _tell_of_kept_residues(files: Sequence[Path], asked: _Asked) -> None:
+    """Tells of designs with a motif or target that nothing was said of: it gets new letters as all else does."""
+    from structdiff.evaluation.structure_files import stem
+    from structdiff.evaluation.subject import read_residue_map
+
+    if asked.fix or asked.design:
+        return
+    maps = [file.with_name(f"{stem(file)}.residue_map.json") for file in files]
+    with suppress(InputError):  # what is no residue map says nothing of residues to keep
+        count = sum(bool(read_residue_map(each).get("residues")) for each in maps if each.is_file())
+        if count:
+            print(f"note: the motif or target of {count} of {len(files)} files gets new letters too: --fix keeps "
+                  "residues, and structdiff design --sequences keeps these by itself", file=sys.stderr)  # fmt: skip
 
 
 def _difference(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -26,7 +26,10 @@ def list_weights(**given: bool) -> None:
     from structdiff.published_weights.cache import cache_folder, is_present
     from structdiff.published_weights.catalogue import CATALOGUE
 
-    table = Table("name", "here", "package", "licence", "what it is", box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("name", no_wrap=True, min_width=max(map(len, CATALOGUE.weights)))
+    for heading in ("here", "package", "licence", "what it is"):
+        table.add_column(heading, overflow="fold")
     short = {full[0]: name for name, full in CATALOGUE.short_names.items() if len(full) == 1}
     for each in CATALOGUE.weights.values():
         package = CATALOGUE.package_of(each.name)

@@ -52,8 +52,8 @@ def motif_values(subject: Subject) -> dict[str, float]:
     if not residues:
         return {}
     values = {"motif_residues": float(len(residues)), **_new_residue_values(subject)}
-    if subject.given.motif is not None:
-        found = motif_deviation(subject.structure, subject.given.motif, residues)
+    if subject.motif is not None:
+        found = motif_deviation(subject.structure, subject.motif, residues)
         values |= {"motif_rmsd": found.backbone, "motif_rmsd_all": found.all_atoms}
     return values
 

@@ -79,7 +79,10 @@ def result_data(evaluation: Evaluation, provenance: Mapping[str, Any]) -> dict[s
         ],
         "failures": [{"file": str(path), "reason": reason} for path, reason in evaluation.failures],
         "notes": list(evaluation.notes),
-        "metrics": {name: dataclasses.asdict(metric(name)) for name in dict.fromkeys(names)},
+        "metrics": {
+            each.name: dataclasses.asdict(each) | {"unit": each.stored_unit}
+            for each in map(metric, dict.fromkeys(names))
+        },
     }  # fmt: skip
 
 

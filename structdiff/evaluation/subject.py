@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from structdiff.structure.tables import ChainKind, Structure
 class Given:
     """What is said of all structures of a run.
 
-    motif: its structure. residue_map: for all structures; without it each one's own, NAME.residue_map.json beside it.
-    hotspots: in the designs' chains and numbers. references: true structures, by name, or one under "" for all.
+    motif: its structure; without it the one that each design names. residue_map: for all structures; without it each
+    one's own, NAME.residue_map.json beside it. hotspots: in the designs' chains and numbers. references: true
+    structures, by name, or one under "" for all.
     """
 
     motif: Structure | None = None
@@ -97,6 +98,17 @@ class Subject:
         """CA positions (residue, 3) of that chain."""
         return self.designed.positions[:, CA]
 
+    @cached_property
+    def motif(self) -> Structure | None:
+        """The motif's structure: what was given for all, else what the design names; None where there is neither.
+
+        Raises InputError where the file cannot be read.
+        """
+        if self.given.motif is not None:
+            return self.given.motif
+        named = _named_motif(self.path)
+        return None if named is None else _motif_structure(named.resolve(), named.stat().st_mtime_ns)
+
     @property
     def motif_residues(self) -> list[MotifResidue]:
         """Which residues come from the motif."""
@@ -161,16 +173,20 @@ def _made_from(file: Path) -> Mapping[str, Any]:
     return json.loads(file.with_name(f"{stem(file)}.confidence.json").read_text(encoding="utf-8"))["provenance"]["spec"]
 
 
-def named_motif(files: Sequence[Path]) -> Path | None:
-    """The motif that designs were made around, as their confidence files name it, where that file is still there."""
-    for file in files[:1]:
-        try:
-            named = Path(str(_made_from(file)["motif"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        places = (named, file.parent / named, file.parent.parent / named)
-        return next((place for place in places if place.is_file()), None)
-    return None
+def _named_motif(file: Path) -> Path | None:
+    """The motif that a design was made around, as its confidence file names it, where that file is still there."""
+    try:
+        named = Path(str(_made_from(file)["motif"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    places = (named, file.parent / named, file.parent.parent / named)
+    return next((place for place in places if place.is_file()), None)
+
+
+@lru_cache(maxsize=8)
+def _motif_structure(path: Path, _changed: int) -> Structure:
+    """A motif that many designs share, read once as long as its file is the same."""
+    return read_structure(path)
 
 
 def subject_names(paths: Sequence[Path]) -> list[str]:

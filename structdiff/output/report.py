@@ -44,7 +44,7 @@ def write_report(
 ) -> Path:
     """Writes the page; returns its path.
 
-    columns: of the table, each with name, label, better (higher, lower or none), scale and formula. Structures are kept
+    columns: of the table, each with name, label, better (higher, lower or none) and formula. Structures are kept
     compressed and unpacked when a row is chosen, so that a thousand designs stay quick. Raises InputError where the
     page cannot be written; a structure that cannot be read is said to be missing.
     """

@@ -126,10 +126,16 @@ class Fold(Problem):
         of: Any = None,
         adjacent: str | None = None,
         apart: str | None = None,
+        parallel: str | None = None,
         burial: str | None = None,
     ) -> None:
         super().__init__(
-            secondary_structure=secondary_structure, fold_of=of, adjacent=adjacent, apart=apart, burial=burial
+            secondary_structure=secondary_structure,
+            fold_of=of,
+            adjacent=adjacent,
+            apart=apart,
+            parallel=parallel,
+            burial=burial,
         )
 
 

@@ -141,7 +141,8 @@ class Node:
             return text
         resolved = relocated(text, self.path.parent)
         if not Path(resolved).is_file():
-            self.fail("no such file" if not Path(resolved).is_dir() else "this is a folder, not a file", found=text)
+            is_folder = Path(resolved).is_dir()
+            self.fail("this is a folder, not a file" if is_folder else missing_file(text), found=text)
         return resolved
 
     @contextmanager
@@ -159,6 +160,11 @@ class Node:
 def relocated(path: str, folder: Path) -> str:
     """A path written in a file of that folder, as seen from the working folder (``..`` and ``.`` resolved)."""
     return Path(os.path.normpath(folder / path)).as_posix()
+
+
+def missing_file(path: str) -> str:
+    """What is said of a path, as it is written in a file, that leads to nothing."""
+    return "no such file" + ("" if Path(path).is_absolute() else "; paths are relative to the file they are written in")
 
 
 def name_from(path: Path) -> str:

@@ -17,7 +17,7 @@ from structdiff.spec.chain import (
     parent_letter,
 )
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import name_from, read_text, relocated
+from structdiff.spec.document import missing_file, name_from, read_text, relocated
 
 HEADER_KINDS = ("protein", "dna", "rna", "ccd", "smiles", "sdf")
 _CHAI_KINDS = ("protein", "dna", "rna", "ligand", "glycan")
@@ -177,7 +177,7 @@ def _existing_file(text: str, line: int, path: Path | None) -> str:
         return text
     resolved = relocated(text, path.parent)
     if not Path(resolved).is_file():
-        raise InputError("no such file", path=path, line=line, found=text)
+        raise InputError(missing_file(text), path=path, line=line, found=text)
     return resolved
 
 

@@ -138,8 +138,10 @@ def without_loops(contigs: Contigs, loops: Sequence[Loop | str], present: Sequen
         if not done:
             name = loop.stretch.name
             meant = [f"{loop}: for the chain {name}"] if any(each.chain == name for each in present) else []
-            raise InputError("the loop is not part of what the contigs keep", key="inpaint", found=str(loop),
-                             allowed=[str(contigs), *meant])  # fmt: skip
+            stretches = [each.residues for row in chains for each in row if isinstance(each, FixedSegment)]
+            kept = [f"{residues[0]} to {residues[-1]}" for residues in stretches]
+            raise InputError("the loop is not part of what is kept", key="inpaint", found=str(loop),
+                             allowed=[*kept, *meant])  # fmt: skip
     closed = [_closed(row, fill=GAPS in loops) for row in chains]
     changed = Contigs(chains=tuple(tuple(row) for row in closed), asked=str(contigs))
     if all(is_fixed(row) for row in changed.chains):

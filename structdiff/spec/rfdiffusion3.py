@@ -31,6 +31,7 @@ _READ = (
     "select_hotspots", "redesign_motif_sidechains", "symmetry", "partial_t",
 )  # fmt: skip
 _STRATEGIES = ("com", "hotspots")
+_SECTIONS = ("inference", "contigmap")  # of RFdiffusion's own settings, which have fields called length and symmetry
 _KNOWN = ("dialect", "infer_ori_strategy", *_READ, *_INERT, *_REFUSED)
 
 
@@ -55,7 +56,7 @@ def read_designs(path: Path) -> dict[str, Imported]:
 
 def is_rfdiffusion3(data: object) -> bool:
     """Whether the content of a file looks like RFdiffusion3's: designs by their names, or one design."""
-    if not isinstance(data, Mapping):
+    if not isinstance(data, Mapping) or any(section in data for section in _SECTIONS):
         return False
     rows = [data, *(value for value in data.values() if isinstance(value, Mapping))]
     return any(key in _READ for row in rows for key in row)

@@ -150,8 +150,8 @@ class TrainingBatches(IterableDataset):
         key = (source.path, source.split, tokens)
         if key not in self._cumulative:
             number, weight = source.num_tokens, source.weight
-            fits = (number <= tokens) & (number >= 0.6 * tokens)
-            self._cumulative[key] = np.cumsum(weight * fits if fits.any() else weight)
+            fitting = weight * ((number <= tokens) & (number >= 0.6 * tokens))
+            self._cumulative[key] = np.cumsum(fitting if fitting.any() else weight)
         return self._cumulative[key]
 
 

@@ -75,7 +75,7 @@ def test_each_sequence_is_judged_and_the_judge_ranks(planned, tmp_path, stand_in
     with (tmp_path / "designs.csv").open() as table:
         assert set(JUDGE) <= set(next(csv.reader(table)))
     page = (tmp_path / "report.html").read_text()
-    assert "contact precision, trRosetta" in page
+    assert "contact precision, trRosetta (share, 0 to 1)" in page
     assert "trRosetta judged each sequence" in page
 
 

@@ -80,6 +80,14 @@ def test_an_output_without_the_letters_is_written_to_all_the_same(monkeypatch, m
     assert b"?" in written.getvalue()
 
 
+def test_the_list_of_columns_has_the_units_of_tables_and_filters(capsys) -> None:
+    assert main(["explain"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert "share, 0 to 1" in rows["helix"]
+    assert "%" not in rows["helix"]
+    assert " Å " in rows["sc_rmsd"]
+
+
 def test_info_tells_of_weights_and_kernels(command, weights, monkeypatch) -> None:
     broken = weights.parent / "broken"
     broken.mkdir(exist_ok=True)

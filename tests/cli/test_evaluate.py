@@ -43,6 +43,8 @@ def test_every_number_is_explained_and_every_mean_has_an_interval(judged) -> Non
         if CATALOGUE[name].scope == "structure":
             assert value["low"] <= value["mean"] <= value["high"], name
     assert data["summary"]["clusters"]["mean"] == 4
+    assert data["summary"]["helix"]["mean"] <= 1
+    assert data["metrics"]["helix"]["unit"] == "share, 0 to 1"
     assert data["provenance"]["program"].startswith("structdiff ")
 
 

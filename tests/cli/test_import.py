@@ -43,6 +43,17 @@ def test_hydras_options_and_the_program_are_read_from_the_command_line(command, 
         assert str(read_design(tmp_path / "x.yaml").contigs) == "80"
 
 
+def test_hydras_configuration_of_a_run_is_read_with_the_fields_that_rfdiffusion3_has_too(motif, command, tmp_path):
+    (tmp_path / "config.yaml").write_text(
+        "inference: {input_pdb: /far/away.pdb, symmetry: null, num_designs: 3, output_prefix: out/site}\n"
+        "contigmap: {contigs: [5/A163-170/5], inpaint_seq: null, length: null}\ndiffuser: {T: 50, partial_T: null}\n"
+    )
+    code, _, _ = command("import", "config.yaml", "--pdb", "motif.pdb")
+    assert code == 0
+    spec = read_design(tmp_path / "site.yaml")
+    assert (str(spec.contigs), spec.num_designs) == ("5/A163-170/5", 3)
+
+
 def test_structures_beside_the_json_are_found(motif, command, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "motif.pdb").rename(tmp_path / "in/motif.pdb")

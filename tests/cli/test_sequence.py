@@ -51,6 +51,19 @@ def test_what_is_written(command: Callable, backbones: tuple[Path, Path], tmp_pa
     assert [entry["name"] for entry in record["sequences"]] == ["cro_1", "cro_2"]
 
 
+def test_designs_whose_motif_gets_new_letters_are_told(
+    command: Callable, backbones: tuple[Path, Path], tmp_path: Path
+) -> None:
+    residue = {"design": {"chain": "A", "number": 7}, "motif": {"chain": "B", "number": 163}, "group": 1}
+    (tmp_path / "cro.residue_map.json").write_text(json.dumps({"residues": [residue]}))
+    options = ("-n", "1", "--no-pack", "--out", "found")
+    _, _, said = command("sequence", *backbones, *options)
+    assert len(said) == 1
+    assert said[0].startswith("note: the motif or target of 1 of 2 files gets new letters too: --fix keeps residues")
+    assert command("sequence", backbones[1], *options)[2] == []
+    assert command("sequence", backbones[0], *options, "--fix", "A7", "--overwrite")[2] == []
+
+
 def test_what_is_there_is_kept_and_another_run_refused(
     command: Callable, backbones: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -73,3 +73,12 @@ def test_refusals(command: Callable, catalogue: Published, tmp_path: Path, argum
     assert len(errors) == 1
     assert says in errors[0]
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_are_listed_whole(command: Callable, tmp_path: Path, monkeypatch, width: int) -> None:
+    monkeypatch.setattr("structdiff.cli.console._WIDTH_OUTSIDE_TERMINALS", width)
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path))
+    _, shown, _ = command("weights", "list")
+    assert "per_residue_label_membrane_mpnn_v_48_020 " in shown
+    assert "…" not in shown

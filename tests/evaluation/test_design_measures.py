@@ -1,16 +1,19 @@
 """Motifs, interfaces and hotspots: values that are known beforehand."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from structdiff.errors import InputError
+from structdiff.evaluation.evaluation import evaluate
 from structdiff.evaluation.interface import hotspots_touched, interface
 from structdiff.evaluation.measures import measured
 from structdiff.evaluation.motif import MotifResidue, motif_deviation, residues_of_map
 from structdiff.evaluation.subject import Subject
+from structdiff.structure.files import write_structure
 
 
 def residues(first, last, shift=0, group=1):
@@ -127,3 +130,23 @@ def test_what_is_new_is_judged_without_what_the_motif_brings(ubiquitin):
     whole = of(ubiquitin, 76)
     assert "new_rama_favoured" not in whole
     assert whole["motif_residues"] == 76
+
+
+def test_each_design_is_held_against_the_motif_that_it_names(ubiquitin, tmp_path):
+    rows = [{key: {"chain": "A", "number": number} for key in ("design", "motif")} for number in range(1, 11)]
+    bent = shifted(ubiquitin, slice(0, 20), 5.0)
+    files = []
+    for name, structure in (("free", None), ("straight", ubiquitin), ("bent", bent)):
+        files.append(write_structure(ubiquitin if structure is None else structure, tmp_path / f"{name}.cif"))
+        if structure is not None:
+            write_structure(structure, tmp_path / f"{name}_motif.pdb")
+            spec = {"motif": f"{name}_motif.pdb"}
+            (tmp_path / f"{name}.confidence.json").write_text(json.dumps({"provenance": {"spec": spec}}))
+            (tmp_path / f"{name}.residue_map.json").write_text(json.dumps({"residues": rows}))
+    found = evaluate(files)
+    assert not found.failures
+    assert [row.values.get("motif_rmsd") for row in found.rows] == [
+        None,
+        pytest.approx(0, abs=2e-3),
+        pytest.approx(0, abs=2e-3),
+    ]

@@ -20,10 +20,10 @@ COLUMNS = [
         "name": "sc_rmsd",
         "label": "self-consistency RMSD, Å",
         "better": "lower",
-        "scale": 1,
         "formula": "RMSD </script>",
     },
-    {"name": "plddt", "label": "pLDDT", "better": "higher", "scale": 1, "formula": "mean"},
+    {"name": "plddt", "label": "pLDDT", "better": "higher", "formula": "mean"},
+    {"name": "helix", "label": "helix (share, 0 to 1)", "better": "none", "formula": "share of residues"},
 ]
 #: What a reader does, told to the page itself; the outcome is left in the title.
 ACTS = """
@@ -35,6 +35,7 @@ ACTS = """
   const said = {};
   said.first = names().slice(0, 3);
   said.count = find("body").rows.length;
+  said.share = find("body").rows[0].cells[5].textContent;
   const began = performance.now();
   document.querySelector("th[data-name=plddt]").click();
   said.sorted = names().slice(0, 3);
@@ -77,7 +78,7 @@ def report(folder: Path, count: int, structures: Path = MOTIF) -> Path:
             ReportDesign(
                 name=f"d_{number + 1}", rank=number + 1, accepted=number % 3 == 0,
                 structure=structures if number < 300 else folder / "gone.cif",
-                columns={"sc_rmsd": value if number % 50 else None, "plddt": plddt},
+                columns={"sc_rmsd": value if number % 50 else None, "plddt": plddt, "helix": 0.25},
                 reasons=() if number % 3 == 0 else ("sc_rmsd < 2 (sc_rmsd is 9)",), sequences={"A": "MKT"},
                 verdicts=[{"name": "hotspot A170", "asked": "within 8 Å", "reached": "<b>4</b> Å", "met": True}],
                 residue_map={"chains": [], "residues": [
@@ -108,7 +109,7 @@ def test_a_reader_sorts_filters_and_looks(tmp_path) -> None:
     assert page.stat().st_size < 16e6
     content = json.loads(re.search(r'id="content">(.*?)</script>', page.read_text(), re.DOTALL)[1])  # type: ignore[index]
     rows = [(row["name"], *row["values"]) for row in content["designs"]]
-    expected = [name for name, rmsd, plddt in rows if rmsd is not None and rmsd < 2 and plddt > 60]
+    expected = [name for name, rmsd, plddt, _ in rows if rmsd is not None and rmsd < 2 and plddt > 60]
     acts = ACTS.replace("8 shown", f"{len(expected)} shown")
     page.write_text(page.read_text().replace("</body>", f"{acts}</body>"))
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu-sandbox", "--use-gl=angle",
@@ -120,6 +121,7 @@ def test_a_reader_sorts_filters_and_looks(tmp_path) -> None:
     said = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
     assert said["first"] == ["d_1", "d_2", "d_3"]
     assert said["count"] == 200  # the rest is drawn when it is scrolled to
+    assert said["share"] == "0.250"  # as the tables and a filter have it, not 25 %
     assert said["sorted"] == [name for name, *_ in sorted(rows, key=lambda row: -row[2])[:3]]
     assert said["sortMilliseconds"] < 1000
     assert said["filtered"] == sorted(expected)

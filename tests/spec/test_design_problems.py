@@ -144,6 +144,8 @@ def test_parts_compose_in_any_order():
     assert whole.spec().disulfides == parse_disulfides("B1-B5")
     assert (hot + Hotspots("A7")).asked["hotspots"] == tuple(ResidueId(chain="A", number=n) for n in (5, 7))
     assert Fold("H12").spec(contigs="12").secondary_structure == "H" * 12
+    fold = Fold("L2E6L3H12L3E6", adjacent="1-3", parallel="1-3").spec(contigs="32")
+    assert fold.parallel == ((1, 3),)
     assert Problem(length="20-30").spec().contigs.length_range() == (20, 30)
     assert RadiusOfGyration(target=12).spec(length=60).energies == (RadiusOfGyration(target=12),)
     assert (Symmetry("C3") + Contacts()).spec(length=60) == (Contacts() + Symmetry("C3")).spec(length=60)

@@ -151,7 +151,7 @@ def test_what_cannot_be_is_refused(changes, says):
         ("contigs: 100\nlenght: 5", ["x.yaml:2", "'lenght'", "did you mean 'length'"]),
         ("contigs: 100\nhotspot: A5", ["x.yaml:2", "did you mean 'hotspots'"]),
         ("name: x\ncontigs: 10-5", ["x.yaml:2", "contigs", "write 5-10"]),
-        ("contigs: 5/A1-5\nmotif: gone.pdb", ["x.yaml:2", "motif", "no such file"]),
+        ("contigs: 5/A1-5\nmotif: gone.pdb", ["x.yaml:2", "motif", "no such file; paths are relative to"]),
         ("contigs: 5/A1-5", ["x.yaml", "motif", "A1-5"]),
         ("contigs: 10-20\n\nlength: 50", ["x.yaml:3", "length", "10-20"]),
         ("contigs: 10\nlength: long", ["x.yaml:2", "length", "'long'"]),

@@ -137,7 +137,11 @@ def test_bad_input_gives_one_line_that_names_the_place(text, says):
         ("no.fasta", None, ["no.fasta: no such file"]),
         ("empty.fasta", b"\n \n", ["empty.fasta: the file is empty"]),
         ("binary.fasta", b"\x1f\x8b\x08\x00\xff", ["binary.fasta: not a text file"]),
-        ("lost.fasta", b">A|protein|gone.a3m\nMK", ["lost.fasta:1: no such file", "gone.a3m"]),
+        (
+            "lost.fasta",
+            b">A|protein|gone.a3m\nMK",
+            ["lost.fasta:1: no such file; paths are relative to the file they are written in", "gone.a3m"],
+        ),
         ("lost.fasta", b">L|sdf\ngone.sdf", ["lost.fasta:2: no such file", "gone.sdf"]),
         ("letter.fasta", b">A|protein\nMKJ", ["letter.fasta:2: sequence: letter 'J'"]),
     ],

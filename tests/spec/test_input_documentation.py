@@ -8,10 +8,11 @@ import pytest
 
 from structdiff.spec import parse_contigs, read_complex, read_design
 from structdiff.spec.design import DesignSpec
+from structdiff.spec.design_keys import KEYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "input.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-FILES = ("receptor.a3m", "known.cif", "target.pdb")
+FILES = ("known.cif", "target.pdb")
 
 
 def blocks(kind):
@@ -33,6 +34,11 @@ def test_files(kind, body, tmp_path):
         assert isinstance(read_design(path), DesignSpec)
     else:
         assert read_complex(path).chain_ids[0] == "A"
+
+
+def test_every_key_of_a_design_is_named():
+    named = re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8"))
+    assert set(KEYS) - set(named) == set()
 
 
 def test_contigs():

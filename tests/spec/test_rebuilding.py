@@ -71,6 +71,11 @@ def test_loops_that_are_none(asked, says):
         resolved(contigs="A13-20", inpaint=asked)
 
 
+def test_a_loop_that_is_not_there_is_told_what_is():
+    with pytest.raises(InputError, match="allowed: A1 to A20, B5 to B9"):
+        resolved(inpaint="A40-50")
+
+
 def test_partial_diffusion_changes_all_but_what_is_held():
     spec = resolved(noise="5", hold="A3-4, B", keep_sequence="A1-2")
     assert marks(spec) == ["bbkk" + "b" * 14, "kkkkk"]

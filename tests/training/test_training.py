@@ -133,6 +133,14 @@ def test_everything_told_can_be_dropped_at_once(data):
                 assert not getattr(condition, channel.name).any(), channel.name
 
 
+def test_entries_that_are_never_drawn_do_not_count_as_fitting(data):
+    structures = StructureSet(data, "train")
+    config = BatchConfig(crops=((int(structures.num_tokens[0]), 1, 1.0),), small_share=1.0)
+    structures.weight = structures.weight * (structures.num_tokens > 2 * structures.num_tokens[0])
+    assert structures.weight.any()
+    TrainingBatches(structures, config, TaskMix(), seed=3).batch(0)
+
+
 def test_batches_depend_on_seed_and_number_alone(data):
     structures, config = StructureSet(data, "train"), BatchConfig(crops=((24, 2, 1.0),))
     first = TrainingBatches(structures, config, TaskMix(), seed=3)

@@ -36,6 +36,11 @@ class Metric:
         """Label and unit, as a table's heading has them."""
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
+    @property
+    def stored_unit(self) -> str:
+        """The unit of its values in tables, filters and JSON: a share is one, though it is shown times 100."""
+        return "share, 0 to 1" if self.unit == "%" else self.unit
+
     def is_unusual(self, value: float) -> bool:
         """Whether a value lies outside the natural range, on the side that is worse where one is."""
         if self.natural is None:

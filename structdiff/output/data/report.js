@@ -27,12 +27,12 @@
     find(part).hidden = find(`${part}-title`).hidden = content[part].length === 0;
   }
 
-  const number = (value, column) => {
+  // As the tables have them, so that what is read here can be written into a filter.
+  const number = (value) => {
     if (value === null || value === undefined) return "–";
     if (typeof value === "boolean") return value ? "yes" : "no";
     if (typeof value === "string") return value;
-    const scaled = value * ((column && column.scale) || 1);
-    return Number.isInteger(scaled) ? String(scaled) : scaled.toPrecision(3).replace(/e.*/, (power) => power);
+    return Number.isInteger(value) ? String(value) : value.toPrecision(3);
   };
 
   // table ---------------------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@
     row.className = design.accepted ? "" : "rejected";
     row.setAttribute("aria-selected", String(chosen === design));
     const cells = [design.rank, design.name, requests(design).length ? met(design) : "–"];
-    columns.forEach((column, i) => cells.push(number(design.values[i], column)));
+    cells.push(...design.values.map(number));
     for (const text of cells) row.insertCell().textContent = text;
     if (design.reasons.length) row.title = `rejected: ${design.reasons.join("; ")}`;
     return row;
@@ -102,7 +102,7 @@
     more();
     find("box").scrollTop = 0;
     const accepted = designs.filter((design) => design.accepted).length;
-    find("summary").textContent = `${designs.length} designs, ${accepted} accepted, ${shown.length} shown`;
+    find("summary").textContent = `${designs.length} design${designs.length === 1 ? "" : "s"}, ${accepted} accepted, ${shown.length} shown`;
     plot();
   }
   find("box").addEventListener("scroll", () => {
