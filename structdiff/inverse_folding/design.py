@@ -16,7 +16,7 @@ from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, letters_text, residue_name
 from structdiff.inverse_folding.backbone import Backbone, letter_of, protein_backbone
 from structdiff.inverse_folding.decoding import Decoded, Decoder, Lane
-from structdiff.inverse_folding.library import load_network, model_name
+from structdiff.inverse_folding.library import check_membrane, load_network, model_name, seen_labels
 from structdiff.inverse_folding.mutation import with_residues
 from structdiff.inverse_folding.network import Encoding, InverseFoldingNetwork, join_encodings
 from structdiff.inverse_folding.restrictions import Plan, Restrictions, plan_of
@@ -27,8 +27,6 @@ from structdiff.version import __version__
 if TYPE_CHECKING:
     from structdiff.inverse_folding.packing import PackingConfig
 
-#: Networks that are told of a whole protein whether it is of a membrane: yes if any residue is.
-_WHOLE_CHAIN = ("membrane_mpnn_global", "global_label_membrane_mpnn_v_48_020")
 #: Residues that are decoded together; more need more memory and save little time.
 _ROWS_AT_ONCE = 4096
 
@@ -171,15 +169,15 @@ class _Task:
 
 
 def _task(structure: Structure, asked: Restrictions, network: InverseFoldingNetwork, config: SequenceConfig) -> _Task:
-    kind = network.config.kind
-    if asked.membrane is not None and kind != "membrane":
-        message = "only the membrane networks know what lies in a membrane"
-        raise InputError(message, key="membrane", found=config.model, allowed="membrane_mpnn, membrane_mpnn_global")
-    backbone = protein_backbone(structure, ca_only=kind == "ca")
+    check_membrane(config.model, network, asked.membrane)
+    backbone = protein_backbone(structure, ca_only=network.config.kind == "ca")
     plan = plan_of(structure, backbone, asked)
+    if config.side_chain_context and plan.designed.all():
+        message = "every residue is designed, so no side chain is there to be seen"
+        raise InputError(message, key="side_chain_context", allowed="with residues that are fixed")
     given = torch.from_numpy(~plan.designed) if config.side_chain_context else None
-    labels = np.full_like(plan.membrane, plan.membrane.any()) if config.model in _WHOLE_CHAIN else plan.membrane
-    encoding = network.encode(backbone, given_side_chains=given, membrane=torch.from_numpy(labels))
+    labels = torch.from_numpy(seen_labels(config.model, plan.membrane))
+    encoding = network.encode(backbone, given_side_chains=given, membrane=labels)
     return _Task(structure=structure, backbone=backbone, plan=plan, encoding=encoding)
 
 
@@ -278,12 +276,16 @@ def _packed(
 ) -> list[DesignedSequence]:
     from structdiff.inverse_folding.packing import PACKER, PackingConfig, pack_structures
 
-    settings = PackingConfig(seed=config.seed) if pack is True or pack is False else pack
+    check_kind(pack, (bool, PackingConfig), "pack", "True, False or a PackingConfig")
+    settings = PackingConfig(seed=config.seed) if isinstance(pack, bool) else pack
     packed = pack_structures(
         [(each.structure, each.designed) for each in found], settings, indices=[each.index for each in found],
         device=device,
     )  # fmt: skip
-    made = {"side_chains": full_names(PACKER)[0], "packing": dataclasses.asdict(settings)}
+    weights = CATALOGUE.weights[full_names(PACKER)[0]]
+    made = {
+        "side_chains": weights.name, "side_chains_sha256": weights.sha256, "packing": dataclasses.asdict(settings),
+    }  # fmt: skip
     return [
         dataclasses.replace(each, structure=done, provenance={**each.provenance, **made})
         for each, done in zip(found, packed, strict=True)

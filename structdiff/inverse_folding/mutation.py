@@ -25,6 +25,8 @@ def with_residues(
     Their N, CA, C and O stay where they are; their other atoms are where side_chains has them (row: atom: position in
     Å), and not resolved where it does not. All other residues stay as they are.
     """
+    if not names:
+        return structure
     rows = np.array(sorted(names), np.int64)
     templates = [_template(names[row]) for row in rows.tolist()]
     new = _new_atoms(structure, rows, templates, side_chains or {})
