@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from structdiff.inverse_folding.packing import PackingConfig
 
 #: Residues that are decoded together; more need more memory and save little time.
-_ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 4096
 
 
 @checked_names
@@ -193,7 +193,7 @@ def _batches(wanted: list[tuple[int, int]], tasks: Sequence[_Task]) -> list[list
     rows = 0
     for row, index in wanted:
         size = len(tasks[row].backbone)
-        if not batches or rows + size > _ROWS_AT_ONCE:
+        if not batches or rows + size > ROWS_AT_ONCE:
             batches.append([])
             rows = 0
         batches[-1].append((row, index))

@@ -54,6 +54,18 @@ def with_residues(
     )
 
 
+def lost_bonds(structure: Structure, changed: np.ndarray) -> np.ndarray:
+    """Bonds of side chains that are changed to residues that are not (ligands, glycans), (bond, 2): rows of atoms.
+
+    changed: (residue,) bool. ``with_residues`` leaves these bonds out.
+    """
+    atoms = structure.atoms
+    ends = np.stack([structure.bonds.atom_1, structure.bonds.atom_2], axis=1)
+    new = changed[atoms.residue[ends]]
+    side_chain = ~np.isin(atoms.name[ends], (*BACKBONE_ATOMS, "OXT"))
+    return ends[(new & side_chain).any(axis=1) & ~new.all(axis=1)]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Template:
     """The atoms of a residue inside a chain, backbone first, and the bonds between them."""

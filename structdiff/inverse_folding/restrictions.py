@@ -93,9 +93,9 @@ def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Pl
     )
 
 
-def designed_residues(structure: Structure, asked: Restrictions, *, ca_only: bool = False) -> np.ndarray:
-    """Which residues of a structure would get a new amino acid, (residue,) bool. Raises InputError as `plan_of`."""
-    backbone = protein_backbone(structure, ca_only=ca_only)
+def designed_residues(structure: Structure, asked: Restrictions) -> np.ndarray:
+    """Which residues get a new amino acid if their CA is enough, (residue,) bool. Raises InputError as `plan_of`."""
+    backbone = protein_backbone(structure, ca_only=True)
     designed = np.zeros(len(structure.residues), bool)
     designed[backbone.rows] = plan_of(structure, backbone, asked).designed
     return designed

@@ -63,7 +63,7 @@ def test_small_batches_give_the_same(cro: Structure, peptides: Structure, monkey
     config = SequenceConfig(num_sequences=3, temperature=0.3)
     tasks = [(cro, Restrictions()), (peptides, Restrictions())]
     wanted = [texts(each) for each in design_for_backbones(tasks, config)]
-    monkeypatch.setattr("structdiff.inverse_folding.design._ROWS_AT_ONCE", 70)
+    monkeypatch.setattr("structdiff.inverse_folding.design.ROWS_AT_ONCE", 70)
     seen = []
     found = design_for_backbones(tasks, config, on_progress=lambda done, total: seen.append((done, total)))
     assert [texts(each) for each in found] == wanted
