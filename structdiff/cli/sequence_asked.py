@@ -48,7 +48,10 @@ class Asked:
         membrane = np.zeros(len(structure.residues), np.int64)
         for label, selections in ((1, self.interface), (2, self.buried)):
             for selection in selections:
-                membrane[rows_in(structure, selection)] = label
+                rows = rows_in(structure, selection)
+                if (rows & (membrane == 3 - label)).any():
+                    raise InputError("residues that are at the interface too", key="buried", found=selection)
+                membrane[rows] = label
         asked = Restrictions(
             fixed=fixed,
             banned=self.ban,

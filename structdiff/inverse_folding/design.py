@@ -74,7 +74,8 @@ class DesignedSequence:
     sequences: letters of each protein chain, by its name; residues without a backbone keep their own letter.
     negative_log_likelihood: mean over the designed residues, nats, by the network at temperature 1 as they were drawn.
     recovery: share of the designed residues that are what they were; None where that is not known.
-    residue_negative_log_likelihood: (residue,) of the structure, NaN where nothing was designed. designed: (residue,).
+    residue_negative_log_likelihood: (residue,) of the structure, NaN where nothing was drawn. designed: (residue,), those
+    drawn, and those that take the amino acid of a fixed one that they are tied to (which do not count in the numbers).
     structure: with that sequence; side chains of designed residues are resolved only where they were packed.
     """
 
@@ -172,10 +173,10 @@ def _task(structure: Structure, asked: Restrictions, network: InverseFoldingNetw
     check_membrane(config.model, network, asked.membrane)
     backbone = protein_backbone(structure, ca_only=network.config.kind == "ca")
     plan = plan_of(structure, backbone, asked)
-    if config.side_chain_context and plan.designed.all():
+    if config.side_chain_context and plan.new.all():
         message = "every residue is designed, so no side chain is there to be seen"
         raise InputError(message, key="side_chain_context", allowed="with residues that are fixed")
-    given = torch.from_numpy(~plan.designed) if config.side_chain_context else None
+    given = torch.from_numpy(~plan.new) if config.side_chain_context else None
     labels = torch.from_numpy(seen_labels(config.model, plan.membrane))
     encoding = network.encode(backbone, given_side_chains=given, membrane=labels)
     return _Task(structure=structure, backbone=backbone, plan=plan, encoding=encoding)
@@ -229,11 +230,11 @@ def _finished(task: _Task, decoded: Decoded, config: SequenceConfig, index: int)
     by_residue = np.full(len(task.structure.residues), np.nan)
     by_residue[rows[plan.designed]] = chosen[plan.designed]
     designed = np.zeros(len(task.structure.residues), bool)
-    designed[rows[plan.designed]] = True
+    designed[rows[plan.new]] = True
     original = task.backbone.letters
     # A backbone of one letter throughout was written by a program that gave it no sequence.
     known = plan.designed & (original != UNKNOWN) & (len(np.unique(original)) > 1)
-    names = {int(rows[place]): residue_name(int(letters[place])) for place in np.flatnonzero(plan.designed)}
+    names = {int(rows[place]): residue_name(int(letters[place])) for place in np.flatnonzero(plan.new)}
     return DesignedSequence(
         index=index,
         sequences=_chain_letters(task, letters),

@@ -10,7 +10,7 @@ import numpy as np
 
 from structdiff.arguments import check_kind, checked_names, shown
 from structdiff.errors import InputError
-from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS
+from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS, UNKNOWN
 from structdiff.inverse_folding.backbone import Backbone, protein_backbone
 from structdiff.structure.selection import select_residues
 from structdiff.structure.tables import ChainKind, Structure
@@ -55,16 +55,23 @@ class Restrictions:
 class Plan:
     """What is asked, for the rows of a backbone.
 
-    designed: rows that get a new amino acid. letters: those given. groups: of rows, each with all its designed rows.
-    bias: (residue, 20), -inf where banned. order: places of the groups in it, or None. membrane: label of each row.
+    designed: rows whose amino acid is drawn. taken: rows that take another one from a fixed row that they are tied to.
+    letters: those given. groups: of rows, each with all its designed rows. bias: (residue, 20), -inf where banned.
+    order: places of the groups in it, or None. membrane: label of each row.
     """
 
     designed: np.ndarray
+    taken: np.ndarray
     letters: np.ndarray
     groups: list[np.ndarray]
     bias: np.ndarray
     order: list[int] | None
     membrane: np.ndarray
+
+    @property
+    def new(self) -> np.ndarray:
+        """Rows that get a new amino acid, with a side chain of its own."""
+        return self.designed | self.taken
 
 
 def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Plan:
@@ -85,6 +92,7 @@ def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Pl
             raise InputError(f"no amino acid is left for residue {named}", key="banned")
     return Plan(
         designed=designed,
+        taken=letters != backbone.letters,
         letters=letters,
         groups=groups,
         bias=bias,
@@ -199,6 +207,9 @@ def _groups(
             found = ", ".join(f"{_named(structure, int(row))}" for row in rows)
             raise InputError("tied residues are fixed to different amino acids", key="tied", found=found)
         if len(given) == 1:
+            if given[0] == UNKNOWN and designed[members].any():
+                found = ", ".join(_named(structure, int(row)) for row in rows)
+                raise InputError("a residue is tied to one that is no amino acid", key="tied", found=found)
             letters[members], designed[members] = given[0], False
         elif len(members):
             groups.append(members)

@@ -147,6 +147,10 @@ def test_all_that_is_asked_of_one_residue_holds(
         (("--allow-at", "A25=DE", "--allow-at", "A25=KR"), "no amino acid is left that is allowed before too"),
         (("--bias", "K=1,k=2"), "bias: this letter is given twice (found 'k=2')"),
         (("--bias", "K=inf"), "infinite"),
+        (
+            ("--model", "membrane_mpnn", "--buried", "A20-30", "--interface", "A30"),
+            "buried: residues that are at the inter",
+        ),
         (("--side-chain-context",), "every residue is designed"),
     ],
 )

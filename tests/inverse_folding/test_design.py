@@ -168,6 +168,22 @@ def test_a_tie_to_a_fixed_residue_fixes(peptides: Structure) -> None:
     assert not designed[kept].any()
 
 
+def test_a_residue_takes_the_amino_acid_of_the_fixed_one_it_is_tied_to(peptides: Structure) -> None:
+    row = int(np.flatnonzero(rows_in(peptides, "B2"))[0])
+    other = with_residues(peptides, {row: "TRP"})
+    fixed = rows_in(other, "A2-3")
+    found = design_sequences(other, num_sequences=1, tied=tied_rows(other, "A", "B"), fixed=fixed, pack=True)[0]
+    assert found.sequences["A"] == found.sequences["B"]
+    assert letters_at(found.structure, np.array([row])) == letters_at(peptides, np.flatnonzero(fixed)[:1])
+    assert found.designed[row]
+    assert np.isnan(found.residue_negative_log_likelihood[row])
+    assert found.structure.atoms.resolved[found.structure.residue_atoms(row)].all()
+    kept = peptides.residue_atoms(int(np.flatnonzero(rows_in(peptides, "B3"))[0]))
+    assert (
+        found.structure.atoms.positions[found.structure.residue_atoms(row + 1)] == peptides.atoms.positions[kept]
+    ).all()
+
+
 def test_the_given_order_matters_and_is_kept(cro: Structure) -> None:
     rows = protein_backbone(cro).rows.tolist()
     forward = design_sequences(cro, num_sequences=1, temperature=0.0, order=rows)[0]
