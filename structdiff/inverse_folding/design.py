@@ -74,8 +74,8 @@ class DesignedSequence:
     sequences: letters of each protein chain, by its name; residues without a backbone keep their own letter.
     negative_log_likelihood: mean over the designed residues, nats, by the network at temperature 1 as they were drawn.
     recovery: share of the designed residues that are what they were; None where that is not known.
-    residue_negative_log_likelihood: (residue,) of the structure, NaN where nothing was drawn. designed: (residue,), those
-    drawn, and those that take the amino acid of a fixed one that they are tied to, which count in no number.
+    residue_negative_log_likelihood: (residue,) of the structure, NaN where nothing was drawn. designed: (residue,),
+    those drawn, and those that take the amino acid of a fixed one that they are tied to, which count in no number.
     structure: with that sequence; side chains of designed residues are resolved only where they were packed.
     """
 
