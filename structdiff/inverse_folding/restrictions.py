@@ -84,7 +84,8 @@ def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Pl
     letters = backbone.letters.copy()
     groups = _groups(structure, place, asked.tied, designed, letters)
     if not designed.any():
-        raise InputError("every residue is fixed, so there is nothing to design", key="fixed")
+        message = "every residue is fixed, no standard amino acid or not seen, so there is nothing to design"
+        raise InputError(message, key="fixed")
     bias = _bias(asked.bias, count)[backbone.rows] + _bans(structure, asked)[backbone.rows]
     for group in groups:
         if not np.isfinite(bias[group].sum(0)).any():
