@@ -13,7 +13,7 @@ import torch
 
 from structdiff.arguments import check_kind, check_whole_number, checked_names
 from structdiff.errors import InputError
-from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, letters_text, residue_name
+from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, residue_name
 from structdiff.inverse_folding.backbone import Backbone, letter_of, protein_backbone
 from structdiff.inverse_folding.decoding import Decoded, Decoder, Lane
 from structdiff.inverse_folding.library import check_membrane, load_network, model_name, seen_labels
@@ -235,15 +235,17 @@ def _finished(task: _Task, decoded: Decoded, config: SequenceConfig, index: int)
     # A backbone of one letter throughout was written by a program that gave it no sequence.
     known = plan.designed & (original != UNKNOWN) & (len(np.unique(original)) > 1)
     names = {int(rows[place]): residue_name(int(letters[place])) for place in np.flatnonzero(plan.new)}
+    names |= {row: residue_name(int(letters[each])) for row, each in plan.followers.items() if letters[each] != UNKNOWN}
+    # What an experiment said of the backbone does not hold for another sequence.
+    structure = dataclasses.replace(with_residues(task.structure, names), metadata={})
     return DesignedSequence(
         index=index,
-        sequences=_chain_letters(task, letters),
+        sequences=_chain_letters(structure),
         negative_log_likelihood=float(np.nanmean(by_residue)),
         recovery=float((letters == original)[known].mean()) if known.any() else None,
         residue_negative_log_likelihood=by_residue,
         designed=designed,
-        # What an experiment said of the backbone does not hold for another sequence.
-        structure=dataclasses.replace(with_residues(task.structure, names), metadata={}),
+        structure=structure,
         provenance=_provenance(config, index),
     )  # fmt: skip
 
@@ -257,15 +259,13 @@ def _provenance(config: SequenceConfig, index: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _chain_letters(task: _Task, letters: np.ndarray) -> dict[str, str]:
+def _chain_letters(structure: Structure) -> dict[str, str]:
     """The letters of each protein chain; chains of one name are one."""
-    structure, found = task.structure, {}
-    drawn = dict(zip(task.backbone.rows.tolist(), letters_text(letters), strict=True))
+    found: dict[str, str] = {}
     for chain in np.flatnonzero(structure.chains.kind == ChainKind.PROTEIN).tolist():
         span = structure.chain_residues(chain)
-        text = "".join(drawn.get(row) or letter_of(structure, row) for row in range(span.start, span.stop))
         name = str(structure.chains.name[chain])
-        found[name] = found.get(name, "") + text
+        found[name] = found.get(name, "") + "".join(letter_of(structure, row) for row in range(span.start, span.stop))
     return found
 
 

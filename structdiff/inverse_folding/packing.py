@@ -19,12 +19,12 @@ from structdiff.geometry.frames import backbone_frames
 from structdiff.geometry.torsions import torsion
 from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, residue_name
 from structdiff.inverse_folding.backbone import Backbone, protein_backbone
+from structdiff.inverse_folding.columns import flags
 from structdiff.inverse_folding.context import NearbyAtoms, nearby_atoms
 from structdiff.inverse_folding.graph import with_virtual_cb
 from structdiff.inverse_folding.library import RENAMED, fill, renamed
 from structdiff.inverse_folding.mutation import with_residues
 from structdiff.inverse_folding.packer import NUM_CONTEXT_ATOMS, SideChainPacker, TorsionDistribution
-from structdiff.inverse_folding.restrictions import flags
 from structdiff.inverse_folding.rigid_groups import SLOT_ATOMS, atoms_exist, measure_chis, place_atoms
 from structdiff.published_weights import full_names, weights_path
 from structdiff.published_weights.conversion import read_safetensors

@@ -10,8 +10,9 @@ import numpy as np
 
 from structdiff.arguments import check_kind, checked_names, shown
 from structdiff.errors import InputError
-from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS, UNKNOWN
+from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS, UNKNOWN, residue_letter
 from structdiff.inverse_folding.backbone import Backbone, protein_backbone
+from structdiff.inverse_folding.columns import flags, membrane_labels
 from structdiff.structure.selection import select_residues
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -57,7 +58,8 @@ class Plan:
 
     designed: rows whose amino acid is drawn. taken: rows that take another one from a fixed row that they are tied to.
     letters: those given. groups: of rows, each with all its designed rows. bias: (residue, 20), -inf where banned.
-    order: places of the groups in it, or None. membrane: label of each row.
+    order: places of the groups in it, or None. membrane: label of each row. followers: rows of the structure without a
+    backbone, each with the row of the backbone that it is tied to.
     """
 
     designed: np.ndarray
@@ -67,6 +69,7 @@ class Plan:
     bias: np.ndarray
     order: list[int] | None
     membrane: np.ndarray
+    followers: Mapping[int, int]
 
     @property
     def new(self) -> np.ndarray:
@@ -99,6 +102,7 @@ def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Pl
         bias=bias,
         order=_order(asked.order, place, groups),
         membrane=membrane_labels(asked.membrane, count)[backbone.rows],
+        followers=_followers(structure, place, asked.tied),
     )
 
 
@@ -147,32 +151,6 @@ def _check_steps(structure: Structure, first: np.ndarray, other: np.ndarray) -> 
         raise InputError(message, key="tie", found=pair, allowed="each stretch up to there and from there by itself")
 
 
-def flags(values: object, count: int, key: str) -> np.ndarray:
-    """A column of yes and no, (residue,) bool; all no for None. Raises InputError for anything else."""
-    column = _column(values, count, key)
-    if not np.isin(column, (0, 1)).all():
-        raise InputError("true or false for each residue is needed", key=key, found=shown(column.max()))
-    return column.astype(bool)
-
-
-def membrane_labels(values: object, count: int) -> np.ndarray:
-    """Labels of a membrane, (residue,) int64; 0 for None. Raises InputError for what are none."""
-    column = _column(values, count, "membrane")
-    if not np.isin(column, (0, 1, 2)).all():
-        raise InputError("labels are 0 outside, 1 at the interface, 2 buried", key="membrane", found=column.max())
-    return column.astype(np.int64)
-
-
-def _column(values: object, count: int, key: str) -> np.ndarray:
-    if values is None:
-        return np.zeros(count, bool)
-    column = np.asarray(values)
-    if column.shape != (count,) or column.dtype.kind not in "biuf":
-        found = values if isinstance(values, str) else column.shape
-        raise InputError(f"one value for each of {count} residues is needed", key=key, found=found)
-    return column
-
-
 def _check_rows(structure: Structure, asked: Restrictions) -> None:
     """Raises InputError for rows that the structure does not have."""
     allowed = asked.allowed if isinstance(asked.allowed, Mapping) else {}
@@ -215,6 +193,18 @@ def _groups(
         elif len(members):
             groups.append(members)
     return groups + [np.array([row]) for row in np.flatnonzero(designed & ~seen)]
+
+
+def _followers(structure: Structure, place: Mapping[int, int], tied: Sequence[Sequence[int]] | None) -> dict[int, int]:
+    """Amino acids that were not seen in one chain and were in another that it is tied to: copies stay copies."""
+    found: dict[int, int] = {}
+    for rows in tied if tied is not None else ():
+        seen = [place[int(row)] for row in rows if int(row) in place]
+        unseen = [int(row) for row in rows if int(row) not in place]
+        names = structure.residues.name[unseen].tolist()
+        known = [row for row, name in zip(unseen, names, strict=True) if residue_letter(name, "") != "X"]
+        found |= dict.fromkeys(known, seen[0]) if seen else {}
+    return found
 
 
 def _bias(bias: Mapping[str, float] | np.ndarray | None, count: int) -> np.ndarray:

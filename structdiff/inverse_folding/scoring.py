@@ -11,9 +11,9 @@ from structdiff.arguments import check_kind, check_whole_number, checked_names
 from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import UNKNOWN
 from structdiff.inverse_folding.backbone import protein_backbone
+from structdiff.inverse_folding.columns import flags, membrane_labels
 from structdiff.inverse_folding.decoding import Decoder
 from structdiff.inverse_folding.library import check_membrane, load_network, model_name, seen_labels
-from structdiff.inverse_folding.restrictions import flags, membrane_labels
 from structdiff.structure.tables import Structure
 
 #: Residues that are scored together.

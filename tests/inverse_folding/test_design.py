@@ -184,6 +184,22 @@ def test_a_residue_takes_the_amino_acid_of_the_fixed_one_it_is_tied_to(peptides:
     ).all()
 
 
+def test_tied_residues_that_were_not_seen_take_the_letter_too(peptides: Structure) -> None:
+    """Else the copies of a homo-oligomer would be two sequences where one of them lacks a residue."""
+    hidden = rows_in(peptides, "B5,B8")
+    unseen = peptides.atoms.resolved & ~hidden[peptides.atoms.residue]
+    part = peptides.with_positions(peptides.atoms.positions, resolved=unseen)
+    fixed = rows_in(part, "A8")
+    found = design_sequences(
+        part, num_sequences=1, temperature=9.0, tied=tied_rows(part, "A", "B"), fixed=fixed, banned="SP", pack=True
+    )[0]
+    assert found.sequences["A"] == found.sequences["B"]
+    assert found.sequences["B"][4] != "S"
+    assert found.sequences["B"][7] == "P"
+    assert not found.designed[hidden].any()
+    assert not found.structure.atoms.resolved[hidden[found.structure.atoms.residue]].any()
+
+
 def test_the_given_order_matters_and_is_kept(cro: Structure) -> None:
     rows = protein_backbone(cro).rows.tolist()
     forward = design_sequences(cro, num_sequences=1, temperature=0.0, order=rows)[0]
