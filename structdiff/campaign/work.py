@@ -111,7 +111,7 @@ def _short(value: object, other: object = "") -> str:
     """A value in at most forty letters or so, from a little before where it differs from another."""
     text, beside = (each if isinstance(each, str) else json.dumps(each) for each in (value, other))
     if len(text) <= _SHORT:
-        return text
+        return text or '""'
     same = next(
         (place for place, pair in enumerate(zip(text, beside, strict=False)) if pair[0] != pair[1]), len(beside)
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 
 #: The twenty amino acids, and X for whatever else stands in a chain.
@@ -16,15 +14,6 @@ _INDEX = {letter: index for index, letter in enumerate(LETTERS)}
 def letter_index(letter: str) -> int:
     """The number of a letter; that of X for a letter that is no amino acid."""
     return _INDEX.get(letter, UNKNOWN)
-
-
-def letters_text(indices: np.ndarray) -> str:
-    """Numbers as text.
-
-    >>> letters_text(np.array([0, 1, 20]))
-    'ACX'
-    """
-    return "".join(LETTERS[index] for index in indices)
 
 
 def residue_letter(name: str, one_letter: str) -> str:

@@ -14,6 +14,8 @@ from structdiff.structure.tables import ChainKind, Structure
 
 #: The largest number of side-chain atoms beyond CB (tryptophan).
 MAX_SIDE_CHAIN = 9
+#: Å between the CA of two residues that are no neighbours along a chain.
+_APART = 4.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,8 @@ class Backbone:
     """The residues of all protein chains whose backbone was seen, in the order of the structure; positions in Å.
 
     rows: of the residues in the structure. positions: N, CA, C, O (zeros but for CA where ca_only). letters: numbers
-    of ``LETTERS``. residue_index: place in the full sequence. standard: one of the twenty amino acids.
+    of ``LETTERS``. residue_index: place in the full sequence, by the author's numbers where it is not known.
+    standard: one of the twenty amino acids.
     side_chains: atoms beyond CB, with side_chain_elements 0 where there is none. context: atoms that are no protein
     nor water, with context_elements (atomic numbers).
     """
@@ -52,7 +55,9 @@ def protein_backbone(structure: Structure, *, ca_only: bool = False) -> Backbone
     rows = np.flatnonzero(is_protein & (needed >= 0).all(axis=1))
     if len(rows) == 0:
         wanted = "CA" if ca_only else "N, CA, C and O"
-        raise InputError(f"no protein residue has {wanted}, so there is no backbone to design")
+        only_ca = bool((is_protein & (slots[:, 1] >= 0)).any())
+        message = f"no protein residue has {wanted}, so there is no backbone to design"
+        raise InputError(message, allowed="proteinmpnn_ca without side chains, for CA alone" if only_ca else None)
     slots = slots[rows]
     positions = np.where((slots >= 0)[..., None], structure.atoms.positions[slots], np.float32(0))
     letters = [letter_of(structure, row) for row in rows.tolist()]
@@ -63,7 +68,7 @@ def protein_backbone(structure: Structure, *, ca_only: bool = False) -> Backbone
         rows=rows,
         positions=positions.astype(np.float32),
         letters=np.array([letter_index(letter) for letter in letters], np.int64),
-        residue_index=structure.residues.label_seq_id[rows].astype(np.int64),
+        residue_index=_places(structure, rows, positions[:, 1]),
         chain=structure.residues.chain[rows].astype(np.int64),
         standard=np.array([residue_letter(name, "") != "X" or name == "UNK" for name in names]),
         side_chain_positions=side_positions,
@@ -71,6 +76,20 @@ def protein_backbone(structure: Structure, *, ca_only: bool = False) -> Backbone
         context_positions=structure.atoms.positions[context],
         context_elements=structure.atoms.element[context].astype(np.int64),
     )
+
+
+def _places(structure: Structure, rows: np.ndarray, ca: np.ndarray) -> np.ndarray:
+    """Places along the full sequences, (residue,) int64.
+
+    Where that sequence is not known (no SEQRES), what follows a missing loop is numbered as if there were none; then
+    the author's numbers tell how long it is, as in the published programs. ca: Å.
+    """
+    residues = structure.residues
+    place, number = (column[rows].astype(np.int64) for column in (residues.label_seq_id, residues.author_seq_id))
+    same = np.diff(residues.chain[rows]) == 0
+    broken = same & (np.diff(place) == 1) & (np.linalg.norm(np.diff(ca, axis=0), axis=-1) > _APART)
+    missing = np.where(broken, np.maximum(np.diff(number) - 1, 0), 0)
+    return place + np.concatenate([[0], np.cumsum(missing)])
 
 
 def _backbone_rows(structure: Structure) -> np.ndarray:

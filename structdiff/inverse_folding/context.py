@@ -19,7 +19,7 @@ _PERIOD_SIZES = (2, 8, 8, 18, 18, 32, 32)
 _NEAREST_RESIDUES = 16
 _TYPE_CHANNELS = 64
 _NUM_LAYERS = 2
-#: Each residue's surroundings are its own; all pairs of their atoms at once would need gigabytes.
+#: Each residue's surroundings are its own; all at once, and all distances to the atoms of a ribosome, need gigabytes.
 _RESIDUES_AT_ONCE = 32
 
 
@@ -39,7 +39,7 @@ def nearby_atoms(
     every = NearbyAtoms(
         positions=positions.expand(len(cb), -1, -1),
         elements=elements.expand(len(cb), -1),
-        mask=torch.ones(len(cb), len(positions), device=cb.device),
+        mask=torch.ones(1, 1, device=cb.device).expand(len(cb), len(positions)),
     )
     return _nearest(cb, every, count)
 
@@ -65,6 +65,19 @@ def with_side_chains(
 
 
 def _nearest(cb: Float[Tensor, "residue 3"], atoms: NearbyAtoms, count: int) -> NearbyAtoms:
+    parts = (each.split(_RESIDUES_AT_ONCE) for each in (cb, atoms.positions, atoms.elements, atoms.mask))
+    found = [
+        _nearest_of_some(own, NearbyAtoms(positions=positions, elements=elements, mask=mask), count)
+        for own, positions, elements, mask in zip(*parts, strict=True)
+    ]
+    return NearbyAtoms(
+        positions=torch.cat([each.positions for each in found]),
+        elements=torch.cat([each.elements for each in found]),
+        mask=torch.cat([each.mask for each in found]),
+    )
+
+
+def _nearest_of_some(cb: Float[Tensor, "residue 3"], atoms: NearbyAtoms, count: int) -> NearbyAtoms:
     distances = (cb[:, None] - atoms.positions).square().sum(-1)
     distances = torch.where(atoms.mask > 0, distances, torch.inf)
     rows = torch.topk(distances, min(count, distances.shape[1]), dim=-1, largest=False).indices

@@ -32,7 +32,7 @@ class Lane:
 
     backbone: int
     known: Int[Tensor, "known"]
-    steps: Sequence[Int[Tensor, "group"]]
+    steps: Sequence[Int[Tensor, "_"]]
     letters: Int[Tensor, "residue"]
     bias: Float[Tensor, "residue letter"]
     gumbel: Float[Tensor, "step letter"]

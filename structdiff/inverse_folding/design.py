@@ -13,10 +13,10 @@ import torch
 
 from structdiff.arguments import check_kind, check_whole_number, checked_names
 from structdiff.errors import InputError
-from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, letters_text, residue_name
+from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, residue_name
 from structdiff.inverse_folding.backbone import Backbone, letter_of, protein_backbone
 from structdiff.inverse_folding.decoding import Decoded, Decoder, Lane
-from structdiff.inverse_folding.library import load_network, model_name
+from structdiff.inverse_folding.library import check_membrane, load_network, model_name, seen_labels
 from structdiff.inverse_folding.mutation import with_residues
 from structdiff.inverse_folding.network import Encoding, InverseFoldingNetwork, join_encodings
 from structdiff.inverse_folding.restrictions import Plan, Restrictions, plan_of
@@ -27,10 +27,8 @@ from structdiff.version import __version__
 if TYPE_CHECKING:
     from structdiff.inverse_folding.packing import PackingConfig
 
-#: Networks that are told of a whole protein whether it is of a membrane: yes if any residue is.
-_WHOLE_CHAIN = ("membrane_mpnn_global", "global_label_membrane_mpnn_v_48_020")
 #: Residues that are decoded together; more need more memory and save little time.
-_ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 4096
 
 
 @checked_names
@@ -76,7 +74,8 @@ class DesignedSequence:
     sequences: letters of each protein chain, by its name; residues without a backbone keep their own letter.
     negative_log_likelihood: mean over the designed residues, nats, by the network at temperature 1 as they were drawn.
     recovery: share of the designed residues that are what they were; None where that is not known.
-    residue_negative_log_likelihood: (residue,) of the structure, NaN where nothing was designed. designed: (residue,).
+    residue_negative_log_likelihood: (residue,) of the structure, NaN where nothing was drawn. designed: (residue,),
+    those drawn, and those that take the amino acid of a fixed one that they are tied to, which count in no number.
     structure: with that sequence; side chains of designed residues are resolved only where they were packed.
     """
 
@@ -171,15 +170,15 @@ class _Task:
 
 
 def _task(structure: Structure, asked: Restrictions, network: InverseFoldingNetwork, config: SequenceConfig) -> _Task:
-    kind = network.config.kind
-    if asked.membrane is not None and kind != "membrane":
-        message = "only the membrane networks know what lies in a membrane"
-        raise InputError(message, key="membrane", found=config.model, allowed="membrane_mpnn, membrane_mpnn_global")
-    backbone = protein_backbone(structure, ca_only=kind == "ca")
+    check_membrane(config.model, network, asked.membrane)
+    backbone = protein_backbone(structure, ca_only=network.config.kind == "ca")
     plan = plan_of(structure, backbone, asked)
-    given = torch.from_numpy(~plan.designed) if config.side_chain_context else None
-    labels = np.full_like(plan.membrane, plan.membrane.any()) if config.model in _WHOLE_CHAIN else plan.membrane
-    encoding = network.encode(backbone, given_side_chains=given, membrane=torch.from_numpy(labels))
+    if config.side_chain_context and plan.new.all():
+        message = "every residue is designed, so no side chain is there to be seen"
+        raise InputError(message, key="side_chain_context", allowed="with residues that are fixed")
+    given = torch.from_numpy(~plan.new) if config.side_chain_context else None
+    labels = torch.from_numpy(seen_labels(config.model, plan.membrane))
+    encoding = network.encode(backbone, given_side_chains=given, membrane=labels)
     return _Task(structure=structure, backbone=backbone, plan=plan, encoding=encoding)
 
 
@@ -195,7 +194,7 @@ def _batches(wanted: list[tuple[int, int]], tasks: Sequence[_Task]) -> list[list
     rows = 0
     for row, index in wanted:
         size = len(tasks[row].backbone)
-        if not batches or rows + size > _ROWS_AT_ONCE:
+        if not batches or rows + size > ROWS_AT_ONCE:
             batches.append([])
             rows = 0
         batches[-1].append((row, index))
@@ -231,20 +230,22 @@ def _finished(task: _Task, decoded: Decoded, config: SequenceConfig, index: int)
     by_residue = np.full(len(task.structure.residues), np.nan)
     by_residue[rows[plan.designed]] = chosen[plan.designed]
     designed = np.zeros(len(task.structure.residues), bool)
-    designed[rows[plan.designed]] = True
+    designed[rows[plan.new]] = True
     original = task.backbone.letters
     # A backbone of one letter throughout was written by a program that gave it no sequence.
     known = plan.designed & (original != UNKNOWN) & (len(np.unique(original)) > 1)
-    names = {int(rows[place]): residue_name(int(letters[place])) for place in np.flatnonzero(plan.designed)}
+    names = {int(rows[place]): residue_name(int(letters[place])) for place in np.flatnonzero(plan.new)}
+    names |= {row: residue_name(int(letters[each])) for row, each in plan.followers.items() if letters[each] != UNKNOWN}
+    # What an experiment said of the backbone does not hold for another sequence.
+    structure = dataclasses.replace(with_residues(task.structure, names), metadata={})
     return DesignedSequence(
         index=index,
-        sequences=_chain_letters(task, letters),
+        sequences=_chain_letters(structure),
         negative_log_likelihood=float(np.nanmean(by_residue)),
         recovery=float((letters == original)[known].mean()) if known.any() else None,
         residue_negative_log_likelihood=by_residue,
         designed=designed,
-        # What an experiment said of the backbone does not hold for another sequence.
-        structure=dataclasses.replace(with_residues(task.structure, names), metadata={}),
+        structure=structure,
         provenance=_provenance(config, index),
     )  # fmt: skip
 
@@ -258,15 +259,13 @@ def _provenance(config: SequenceConfig, index: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _chain_letters(task: _Task, letters: np.ndarray) -> dict[str, str]:
+def _chain_letters(structure: Structure) -> dict[str, str]:
     """The letters of each protein chain; chains of one name are one."""
-    structure, found = task.structure, {}
-    drawn = dict(zip(task.backbone.rows.tolist(), letters_text(letters), strict=True))
+    found: dict[str, str] = {}
     for chain in np.flatnonzero(structure.chains.kind == ChainKind.PROTEIN).tolist():
         span = structure.chain_residues(chain)
-        text = "".join(drawn.get(row) or letter_of(structure, row) for row in range(span.start, span.stop))
         name = str(structure.chains.name[chain])
-        found[name] = found.get(name, "") + text
+        found[name] = found.get(name, "") + "".join(letter_of(structure, row) for row in range(span.start, span.stop))
     return found
 
 
@@ -278,12 +277,16 @@ def _packed(
 ) -> list[DesignedSequence]:
     from structdiff.inverse_folding.packing import PACKER, PackingConfig, pack_structures
 
-    settings = PackingConfig(seed=config.seed) if pack is True or pack is False else pack
+    check_kind(pack, (bool, PackingConfig), "pack", "True, False or a PackingConfig")
+    settings = PackingConfig(seed=config.seed) if isinstance(pack, bool) else pack
     packed = pack_structures(
         [(each.structure, each.designed) for each in found], settings, indices=[each.index for each in found],
         device=device,
     )  # fmt: skip
-    made = {"side_chains": full_names(PACKER)[0], "packing": dataclasses.asdict(settings)}
+    weights = CATALOGUE.weights[full_names(PACKER)[0]]
+    made = {
+        "side_chains": weights.name, "side_chains_sha256": weights.sha256, "packing": dataclasses.asdict(settings),
+    }  # fmt: skip
     return [
         dataclasses.replace(each, structure=done, provenance={**each.provenance, **made})
         for each, done in zip(found, packed, strict=True)

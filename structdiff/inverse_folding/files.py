@@ -23,34 +23,41 @@ _COLUMNS = (
 _FASTA_WIDTH = 80
 
 
-def write_designed(
-    folder: Path, name: str, designed: Sequence[DesignedSequence], provenance: Mapping[str, Any]
-) -> list[dict[str, str]]:
-    """Writes NAME_1.cif, NAME_2.cif ... and last NAME.sequences.json, which says that all are there.
+def new_record(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What NAME.sequences.json will hold, without sequences. provenance: what all of them have in common."""
+    return {"name": name, "provenance": dict(provenance), "rows": [], "sequences": []}
 
-    provenance: what all of them have in common. Gives the rows of the table.
+
+def write_designed(folder: Path, record: dict[str, Any], designed: Sequence[DesignedSequence]) -> list[dict[str, str]]:
+    """Writes NAME_1.cif, NAME_2.cif ..., then NAME.sequences.json, which lists them after those of the record.
+
+    record: changed. Gives the new rows of the table.
     """
-    rows = []
+    name, rows = record["name"], []
     for each in designed:
         own = f"{name}_{each.index + 1}"
         text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in each.provenance.items()}
         structure = dataclasses.replace(each.structure, name=own)
         file = write_structure(structure, folder / f"{own}.cif", provenance={**text, "source": name})
         rows.append(_row(own, name, each, file))
-    record = {
-        "name": name,
-        "provenance": dict(provenance),
-        "rows": rows,
-        "sequences": [_entry(row["name"], each) for row, each in zip(rows, designed, strict=True)],
-    }
-    write_atomically(folder / f"{name}{RECORD_SUFFIX}", json.dumps(record, indent=1) + "\n")
+    record["rows"] += rows
+    record["sequences"] += [_entry(row["name"], each) for row, each in zip(rows, designed, strict=True)]
+    write_record(folder, record)
     return rows
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Writes NAME.sequences.json."""
+    write_atomically(folder / f"{record['name']}{RECORD_SUFFIX}", json.dumps(record, indent=1) + "\n")
 
 
 def remove_designed(folder: Path, name: str) -> None:
     """Removes what another run wrote for a backbone: the structures that its record lists, then the record."""
-    record = read_record(folder, name) or {"rows": []}
-    for row in record["rows"]:
+    try:
+        rows = (read_record(folder, name) or {"rows": []})["rows"]
+    except InputError:  # damaged: nobody knows what it listed
+        rows = []
+    for row in rows:
         (folder / Path(row["file"]).name).unlink(missing_ok=True)
     (folder / f"{name}{RECORD_SUFFIX}").unlink(missing_ok=True)
 
@@ -62,9 +69,10 @@ def read_record(folder: Path, name: str) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if {"provenance", "rows", "sequences"} <= record.keys():
+        lists = [record[key] for key in ("rows", "sequences")]
+        if isinstance(record["provenance"], dict) and all(isinstance(each, list) for each in lists):
             return record
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     raise InputError("this file was damaged; delete it, or use --overwrite", path=path)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -59,6 +60,9 @@ _UNUSED_IN_CA = ("features.node_embedding.", "features.norm_nodes.", "W_v.")
 
 #: The short names of networks that design sequences.
 MODELS = ("proteinmpnn", "solublempnn", "ligandmpnn", "proteinmpnn_ca", "membrane_mpnn", "membrane_mpnn_global")
+
+#: Networks that are told of a whole protein whether it is of a membrane: yes if any residue is.
+_WHOLE_CHAIN = ("membrane_mpnn_global", "global_label_membrane_mpnn_v_48_020")
 
 
 def model_name(model: str) -> str:
@@ -137,3 +141,15 @@ def network_kind(name: str) -> Kind | None:
     if name.endswith("sc_v_32_002_16") or name.startswith("trrosetta"):
         return None
     return "ligand" if name.startswith("ligandmpnn") else "membrane"
+
+
+def check_membrane(model: str, network: InverseFoldingNetwork, labels: np.ndarray | None) -> None:
+    """Raises InputError for labels of a membrane where the network knows of none."""
+    if labels is not None and network.config.kind != "membrane":
+        message = "only the membrane networks know what lies in a membrane"
+        raise InputError(message, key="membrane", found=model, allowed="membrane_mpnn, membrane_mpnn_global")
+
+
+def seen_labels(model: str, labels: np.ndarray) -> np.ndarray:
+    """The labels of a membrane (residue,) as a network of that name is told of them."""
+    return np.full_like(labels, labels.any()) if model in _WHOLE_CHAIN else labels

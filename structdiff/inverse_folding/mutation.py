@@ -25,6 +25,8 @@ def with_residues(
     Their N, CA, C and O stay where they are; their other atoms are where side_chains has them (row: atom: position in
     Å), and not resolved where it does not. All other residues stay as they are.
     """
+    if not names:
+        return structure
     rows = np.array(sorted(names), np.int64)
     templates = [_template(names[row]) for row in rows.tolist()]
     new = _new_atoms(structure, rows, templates, side_chains or {})
@@ -50,6 +52,18 @@ def with_residues(
         bonds=_bonds(structure, moved, rows, starts, templates),
         chains=_with_entities(renamed, structure.chains),
     )
+
+
+def lost_bonds(structure: Structure, changed: np.ndarray) -> np.ndarray:
+    """Bonds of side chains that are changed to residues that are not (ligands, glycans), (bond, 2): rows of atoms.
+
+    changed: (residue,) bool. ``with_residues`` leaves these bonds out.
+    """
+    atoms = structure.atoms
+    ends = np.stack([structure.bonds.atom_1, structure.bonds.atom_2], axis=1)
+    new = changed[atoms.residue[ends]]
+    side_chain = ~np.isin(atoms.name[ends], (*BACKBONE_ATOMS, "OXT"))
+    return ends[(new & side_chain).any(axis=1) & ~new.all(axis=1)]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

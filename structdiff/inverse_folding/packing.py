@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from structdiff.arguments import checked_names
+from structdiff.arguments import check_kind, check_whole_number, checked_names
 from structdiff.chemistry.residues import BACKBONE_ATOMS
-from structdiff.errors import InputError
 from structdiff.geometry.frames import backbone_frames
 from structdiff.geometry.torsions import torsion
 from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, residue_name
 from structdiff.inverse_folding.backbone import Backbone, protein_backbone
+from structdiff.inverse_folding.columns import flags
 from structdiff.inverse_folding.context import NearbyAtoms, nearby_atoms
 from structdiff.inverse_folding.graph import with_virtual_cb
 from structdiff.inverse_folding.library import RENAMED, fill, renamed
@@ -68,9 +68,9 @@ class PackingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "num_samples"):
-            if getattr(self, name) < 1:
-                raise InputError("must be at least 1", key=name, found=getattr(self, name))
+        for name, least in (("num_steps", 1), ("num_samples", 1), ("seed", 0)):
+            check_whole_number(getattr(self, name), name, least)
+        check_kind(self.ligands, bool, "ligands", "True or False")
 
 
 @checked_names
@@ -90,10 +90,10 @@ def pack_side_chains(
     whose side chain is bonded to another residue. The backbone stays.
     The options are those of ``PackingConfig``. Raises InputError when the weights have not been fetched.
     """
+    check_kind(structure, Structure, "structure", "a Structure: read_structure(file), or a design's .structure")
     config = PackingConfig(num_steps=num_steps, num_samples=num_samples, ligands=ligands, seed=seed)
-    chosen = np.ones(len(structure.residues), bool) if only is None else np.asarray(only, bool)
-    if chosen.shape != (len(structure.residues),):
-        raise InputError("one value for each residue is needed", key="only", found=chosen.shape)
+    count = len(structure.residues)
+    chosen = np.ones(count, bool) if only is None else flags(only, count, "only")
     return pack_structures([(structure, chosen)], config, device=device)[0]
 
 

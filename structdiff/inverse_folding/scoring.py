@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from structdiff.arguments import checked_names
+from structdiff.arguments import check_kind, check_whole_number, checked_names
 from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import UNKNOWN
 from structdiff.inverse_folding.backbone import protein_backbone
+from structdiff.inverse_folding.columns import flags, membrane_labels
 from structdiff.inverse_folding.decoding import Decoder
-from structdiff.inverse_folding.library import load_network, model_name
+from structdiff.inverse_folding.library import check_membrane, load_network, model_name, seen_labels
 from structdiff.structure.tables import Structure
 
 #: Residues that are scored together.
@@ -57,16 +58,18 @@ def score_sequence(
     first and not scored, (residue,) bool. membrane: labels, as for ``design_sequences``. Residues that are no amino
     acid are not scored. Raises InputError when nothing can be scored or the weights have not been fetched.
     """
-    if num_orders < 1:
-        raise InputError("at least one order is needed", key="num_orders", found=num_orders)
+    check_kind(structure, Structure, "structure", "a Structure: read_structure(file), or a design's .structure")
+    check_whole_number(num_orders, "num_orders", 1)
+    check_whole_number(seed, "seed", 0)
     network = load_network(model, device=device)
+    check_membrane(model, network, membrane)
     backbone = protein_backbone(structure, ca_only=network.config.kind == "ca")
-    known = np.zeros(len(backbone), bool) if given is None else np.asarray(given, bool)[backbone.rows]
+    known = flags(given, len(structure.residues), "given")[backbone.rows]
     scored = ~known & (backbone.letters != UNKNOWN)
     if not scored.any():
         raise InputError("no residue is left to be scored", key="given")
-    labels = None if membrane is None else torch.from_numpy(np.asarray(membrane, np.int64)[backbone.rows])
-    decoder = Decoder(network, network.encode(backbone, membrane=labels))
+    labels = seen_labels(model, membrane_labels(membrane, len(structure.residues))[backbone.rows])
+    decoder = Decoder(network, network.encode(backbone, membrane=torch.from_numpy(labels)))
     letters = torch.from_numpy(backbone.letters)
     ranks = torch.from_numpy(np.stack([_ranks(known, seed, number) for number in range(num_orders)]))
     at_once = max(1, _ROWS_AT_ONCE // len(backbone))

@@ -62,6 +62,8 @@ def parsed_file(path: Path) -> ParsedFile:
     from structdiff.structure.mmcif import parse_mmcif
     from structdiff.structure.pdb import parse_pdb
 
+    if path.is_dir():
+        raise InputError("this is a folder, not a file of a structure", path=path)
     suffix, _ = _format(path)
     text = _read_text(path)
     parse = parse_mmcif if suffix in CIF_SUFFIXES else parse_pdb

@@ -63,7 +63,7 @@ def test_small_batches_give_the_same(cro: Structure, peptides: Structure, monkey
     config = SequenceConfig(num_sequences=3, temperature=0.3)
     tasks = [(cro, Restrictions()), (peptides, Restrictions())]
     wanted = [texts(each) for each in design_for_backbones(tasks, config)]
-    monkeypatch.setattr("structdiff.inverse_folding.design._ROWS_AT_ONCE", 70)
+    monkeypatch.setattr("structdiff.inverse_folding.design.ROWS_AT_ONCE", 70)
     seen = []
     found = design_for_backbones(tasks, config, on_progress=lambda done, total: seen.append((done, total)))
     assert [texts(each) for each in found] == wanted
@@ -166,6 +166,38 @@ def test_a_tie_to_a_fixed_residue_fixes(peptides: Structure) -> None:
     designed = found.designed[rows[:, 1]]
     assert set(letters_at(found.structure, rows[designed, 1])) == {"W"}
     assert not designed[kept].any()
+
+
+def test_a_residue_takes_the_amino_acid_of_the_fixed_one_it_is_tied_to(peptides: Structure) -> None:
+    row = int(np.flatnonzero(rows_in(peptides, "B2"))[0])
+    other = with_residues(peptides, {row: "TRP"})
+    fixed = rows_in(other, "A2-3")
+    found = design_sequences(other, num_sequences=1, tied=tied_rows(other, "A", "B"), fixed=fixed, pack=True)[0]
+    assert found.sequences["A"] == found.sequences["B"]
+    assert letters_at(found.structure, np.array([row])) == letters_at(peptides, np.flatnonzero(fixed)[:1])
+    assert found.designed[row]
+    assert np.isnan(found.residue_negative_log_likelihood[row])
+    assert found.structure.atoms.resolved[found.structure.residue_atoms(row)].all()
+    kept = peptides.residue_atoms(int(np.flatnonzero(rows_in(peptides, "B3"))[0]))
+    assert (
+        found.structure.atoms.positions[found.structure.residue_atoms(row + 1)] == peptides.atoms.positions[kept]
+    ).all()
+
+
+def test_tied_residues_that_were_not_seen_take_the_letter_too(peptides: Structure) -> None:
+    """Else the copies of a homo-oligomer would be two sequences where one of them lacks a residue."""
+    hidden = rows_in(peptides, "B5,B8")
+    unseen = peptides.atoms.resolved & ~hidden[peptides.atoms.residue]
+    part = peptides.with_positions(peptides.atoms.positions, resolved=unseen)
+    fixed = rows_in(part, "A8")
+    found = design_sequences(
+        part, num_sequences=1, temperature=9.0, tied=tied_rows(part, "A", "B"), fixed=fixed, banned="SP", pack=True
+    )[0]
+    assert found.sequences["A"] == found.sequences["B"]
+    assert found.sequences["B"][4] != "S"
+    assert found.sequences["B"][7] == "P"
+    assert not found.designed[hidden].any()
+    assert not found.structure.atoms.resolved[hidden[found.structure.atoms.residue]].any()
 
 
 def test_the_given_order_matters_and_is_kept(cro: Structure) -> None:

@@ -122,5 +122,12 @@ def test_the_most_likely_of_many_draws_is_near_the_highest_peak() -> None:
 def test_refusals(cro: Structure) -> None:
     with pytest.raises(InputError, match="num_steps"):
         PackingConfig(num_steps=0)
-    with pytest.raises(InputError, match="only: one value for each residue"):
+    with pytest.raises(InputError, match="only: one value for each of 71 residues"):
         pack_side_chains(cro, only=np.ones(2, bool))
+    with pytest.raises(InputError, match="seed"):
+        pack_side_chains(cro, seed=-1)
+
+
+def test_nothing_to_pack_changes_nothing(cro: Structure) -> None:
+    packed = pack_side_chains(cro, only=np.zeros(71, bool))
+    assert (packed.atoms.positions == cro.atoms.positions).all()

@@ -48,8 +48,9 @@ def test_absent_file_and_folder(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_structure(tmp_path / "none.cif")
     (tmp_path / "folder.cif").mkdir()
-    with pytest.raises(InputError, match="cannot be read"):
-        read_structure(tmp_path / "folder.cif")
+    for folder in (tmp_path, tmp_path / "folder.cif"):
+        with pytest.raises(InputError, match="this is a folder, not a file of a structure"):
+            read_structure(folder)
 
 
 def test_only_waters(tmp_path):
