@@ -30,8 +30,9 @@ _SHORTEST_LOOP = 2
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
 _SHAPE_SPREADS = np.array([0.10, 0.10, 0.02, 0.05])
-#: Ideal folds of which one is taken; Å a residue that loops bridge beyond a natural chain's, as much as one in shape.
-_CANDIDATES, _BRIDGED_SPREAD = 64, 0.04
+#: Ideal folds of which one is taken, and what an Å a residue that loops bridge counts beside the squared distance of
+#: shapes: chains whose loops have little to bridge are the designable ones, and nature's (docs/log.md).
+_CANDIDATES, _BRIDGED = 64, 50.0
 _TRIES = 30  # to draw a natural plan of a kind
 
 
@@ -41,8 +42,7 @@ class FoldPlan:
 
     parallel: those pairs of strands that run the same way. radius_of_gyration: of the CA atoms (Å), None if it does not
     matter. sketch: where the blocks stand, if that is known. registers: how pairs of strands are shifted and bonded, if
-    that is known. bridged: Å that loops bridge per residue of the chain (see `IdealFold.bridged`), None if it does not
-    matter. origin: the natural chain it is that of.
+    that is known. origin: the natural chain it is that of.
     """
 
     letters: str
@@ -51,7 +51,6 @@ class FoldPlan:
     radius_of_gyration: float | None = None
     sketch: Sketch | None = field(default=None, compare=False)
     registers: tuple[tuple[BlockPair, Register], ...] = field(default=(), compare=False)
-    bridged: float | None = None
     origin: str = ""
 
     def to_row(self) -> list[str]:
@@ -59,13 +58,13 @@ class FoldPlan:
         runs = "".join(f"{letter}{len(list(run))}" for letter, run in groupby(self.letters))
         same_way = set(self.parallel)
         pairs = [f"{low}-{high}" + "p" * ((low, high) in same_way) for low, high in self.adjacent]
-        sizes = ["" if size is None else str(size) for size in (self.radius_of_gyration, self.bridged)]
-        return [self.origin, runs, " ".join(pairs), *sizes]
+        size = "" if self.radius_of_gyration is None else str(self.radius_of_gyration)
+        return [self.origin, runs, " ".join(pairs), size]
 
     @classmethod
     def from_row(cls, row: Sequence[str]) -> FoldPlan:
         """The plan of the short strings that `to_row` makes."""
-        origin, runs, pairs, size, bridged = row
+        origin, runs, pairs, size = row
         letters = "".join(letter * int(count) for letter, count in re.findall(r"([HEL])(\d+)", runs))
         found = [(int(low), int(high), way) for low, high, way in re.findall(r"(\d+)-(\d+)(p?)", pairs)]
         return cls(
@@ -73,7 +72,6 @@ class FoldPlan:
             adjacent=tuple((low, high) for low, high, _ in found),
             parallel=tuple((low, high) for low, high, way in found if way),
             radius_of_gyration=float(size) if size else None,
-            bridged=float(bridged) if bridged else None,
             origin=origin,
         )
 
@@ -130,21 +128,18 @@ def ideal_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
     """The plan of an ideal fold of that length, with its sketch; None where there is none.
 
     Of many of one kind the one most like a natural chain of that kind, drawn at random, in its shares of helix and
-    strand, its size and how far apart in the sequence neighbours are, and whose loops bridge no more: so that many
-    together are distributed as natural chains are. The less loops have to bridge, the more designable is a fold.
+    strand, its size and how far apart in the sequence neighbours are, so that many together are distributed as natural
+    chains are; and rather one whose loops have little to bridge.
     """
     kind = draw_kind(rng)
     natural = _natural_of(kind, length, rng)
-    plans = [_plan_of(fold) for fold in draw_ideal_folds(length, rng, _CANDIDATES, kind)]
-    if natural is None or not plans:
-        return plans[0] if plans else None
-    return min(plans, key=lambda plan: _unlike(plan, natural))
-
-
-def _unlike(plan: FoldPlan, natural: FoldPlan) -> float:
-    """Squared distance of the shapes of two plans, and of what loops bridge where those of the first bridge more."""
-    beyond = max(0.0, (plan.bridged or 0.0) - (natural.bridged or 0.0)) / _BRIDGED_SPREAD
-    return float(np.square(plan.shape() - natural.shape()).sum()) + beyond**2
+    folds = draw_ideal_folds(length, rng, _CANDIDATES, kind)
+    if not folds:
+        return None
+    plans = [_plan_of(fold) for fold in folds]
+    bridged = np.array([_BRIDGED * fold.bridged() for fold in folds])
+    unlike = 0.0 if natural is None else np.square([plan.shape() - natural.shape() for plan in plans]).sum(-1)
+    return plans[int(np.argmin(unlike + bridged))]
 
 
 def _natural_of(kind: str, length: int, rng: np.random.Generator) -> FoldPlan | None:
@@ -166,7 +161,6 @@ def _plan_of(fold: IdealFold) -> FoldPlan:
         radius_of_gyration=fold.radius_of_gyration(),
         sketch=Sketch(clouds=sketch),
         registers=fold.registers,
-        bridged=fold.bridged(),
         origin=fold.name,
     )
 

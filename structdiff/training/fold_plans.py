@@ -10,7 +10,6 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -91,14 +90,11 @@ def plan_of(backbone: Backbone, *, origin: str = "") -> FoldPlan | None:
         return None
     alphas = backbone.positions[start:stop, CA]
     size = float(np.sqrt(np.square(alphas - alphas.mean(0)).sum(-1).mean()))
-    gaps = [backbone.positions[after.start, CA] - backbone.positions[before.stop - 1, CA]
-            for before, after in pairwise(blocks)]  # fmt: skip
     return FoldPlan(
         letters=letters[start:stop],
         adjacent=pairs.adjacent,
         parallel=pairs.parallel,
         radius_of_gyration=round(size, 1),
-        bridged=round(float(np.linalg.norm(gaps, axis=-1).sum()) / (stop - start), 2),
         origin=origin,
     )
 

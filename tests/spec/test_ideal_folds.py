@@ -132,17 +132,14 @@ def test_what_loops_bridge_lies_between_elements_and_counts_a_residue():
     assert fold.bridged() == pytest.approx(4.8 / 16)
 
 
-@pytest.mark.parametrize("length", [64, 100])
-def test_loops_of_plans_bridge_less_than_those_of_any_fold_and_as_much_as_nature_s(length):
-    found = [plan for seed in range(40) if (plan := ideal_fold_plan(length, np.random.default_rng(seed)))]
-    for plan in found:
-        assert plan.sketch is not None
-        spans = [np.linalg.norm(after[0] - before[-1]) for before, after in pairwise(plan.sketch.clouds)]
-        assert plan.bridged == pytest.approx(sum(spans) / length)
-    natural = [plan for seed in range(200) if (plan := draw_fold_plan(length, np.random.default_rng(seed)))]
-    planned, nature = (np.mean([plan.bridged for plan in plans]) for plans in (found, natural))
-    assert planned < np.mean([fold.bridged() for fold in folds(length)])
-    assert planned < nature + 0.06
+def test_loops_of_plans_have_less_to_bridge_than_those_of_any_fold():
+    found = [plan for seed in range(30) if (plan := ideal_fold_plan(100, np.random.default_rng(seed)))]
+    spans = [
+        sum(np.linalg.norm(after[0] - before[-1]) for before, after in pairwise(plan.sketch.clouds)) / 100
+        for plan in found
+    ]
+    assert len({plan.letters for plan in found}) > 25
+    assert np.mean(spans) < 0.9 * np.mean([fold.bridged() for fold in folds(100)])
 
 
 def test_loops_of_hairpins_go_with_the_side_their_strands_are_bonded_on():
