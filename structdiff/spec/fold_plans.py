@@ -30,9 +30,11 @@ _SHORTEST_LOOP = 2
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
 _SHAPE_SPREADS = np.array([0.10, 0.10, 0.02, 0.05])
-#: Ideal folds of which one is taken, and what an Å a residue that loops bridge counts beside the squared distance of
-#: shapes: chains whose loops have little to bridge are the designable ones, and nature's (docs/log.md).
-_CANDIDATES, _BRIDGED = 64, 50.0
+#: Ideal folds of which one is taken.
+_CANDIDATES = 64
+#: What an Å a residue that loops bridge counts beside the squared distance of shapes, in chains of so many residues and
+#: the less the longer they are: folds with little to bridge are designable, and in long chains few (docs/log.md).
+_BRIDGED, _BRIDGED_LENGTH = 50.0, 64
 _TRIES = 30  # to draw a natural plan of a kind
 
 
@@ -137,7 +139,7 @@ def ideal_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
     if not folds:
         return None
     plans = [_plan_of(fold) for fold in folds]
-    bridged = np.array([_BRIDGED * fold.bridged() for fold in folds])
+    bridged = _BRIDGED * (_BRIDGED_LENGTH / length) ** 2 * np.array([fold.bridged() for fold in folds])
     unlike = 0.0 if natural is None else np.square([plan.shape() - natural.shape() for plan in plans]).sum(-1)
     return plans[int(np.argmin(unlike + bridged))]
 
