@@ -40,11 +40,11 @@ def import_designs(
     found = _read(source, pdb)
     if len(found) > 1 and out is not None and out.suffix:
         raise InputError("the source holds several designs: name a folder", key="out", found=out)
-    for name, imported in found.items():
+    paths = _places(list(found), out, source)
+    for imported, path in zip(found.values(), paths, strict=True):
         design = design_from_dict(imported.data)
         if pdb is not None:
             design = dataclasses.replace(design, motif=str(pdb)) if design.motif is not None else design
-        path = out if out is not None and out.suffix else (out or Path()) / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_design(design, path)
         if given["quiet"]:
@@ -57,21 +57,41 @@ def import_designs(
         print(f"{path}: structdiff design {path}{options}")
 
 
+def _places(names: list[str], out: Path | None, source: list[str]) -> list[Path]:
+    """Where the design of each name is written.
+
+    Raises InputError where that would replace the source, or a file that was not named by --out.
+    """
+    named = out is not None and bool(out.suffix)
+    places = [out] if out is not None and named else [(out or Path()) / f"{name}.yaml" for name in names]
+    read = _file(source)
+    for path in places:
+        if read is not None and path.resolve() == read.resolve():
+            raise InputError("the design would take the place of what it is read from: name another --out", path=path)
+        if path.exists() and not named:
+            raise InputError("a file of the design's name is here already: --out names a file to replace", path=path)
+    return places
+
+
+def _file(source: list[str]) -> Path | None:
+    """The file that is read, None for settings."""
+    return Path(source[0]) if len(source) == 1 and Path(source[0]).suffix and "=" not in source[0] else None
+
+
 def _read(source: list[str], pdb: Path | None) -> dict[str, Imported]:
     """The designs of a file or of settings, by their names."""
     from structdiff.spec.rfdiffusion import design_from_rfdiffusion
     from structdiff.spec.rfdiffusion3 import is_rfdiffusion3, read_designs
     from structdiff.spec.rfdiffusion_command import parse_command, parse_overrides, read_settings
 
-    if len(source) == 1 and Path(source[0]).suffix and "=" not in source[0]:
-        path = Path(source[0])
+    path = _file(source)
+    if path is not None:
         if path.suffix.lower() == ".json" or (
             path.suffix.lower() in (".yaml", ".yml") and is_rfdiffusion3(_data(path))
         ):
             return _beside(read_designs(path), path.parent)
         settings = read_settings(path)
     else:
-        path = None
         plain = any("run_inference.py" in word for word in source)
         command = source[0] if len(source) == 1 else shlex.join(source)
         settings = parse_command(command) if plain else parse_overrides(source)

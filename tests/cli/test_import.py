@@ -54,6 +54,19 @@ def test_hydras_configuration_of_a_run_is_read_with_the_fields_that_rfdiffusion3
     assert (str(spec.contigs), spec.num_designs) == ("5/A163-170/5", 3)
 
 
+def test_neither_the_source_nor_a_file_that_was_not_named_is_replaced(command, tmp_path):
+    text = "inference: {output_prefix: out/site}\ncontigmap: {contigs: ['40']}\n"
+    (tmp_path / "site.yaml").write_text(text)
+    for words, told in ((["site.yaml"], "read from"), (["site.yaml", "--out", "site.yaml"], "read from"),
+                        (["inference.output_prefix=site", "contigmap.contigs=[45]"], "here already")):  # fmt: skip
+        code, _, error = command("import", *words)
+        assert (code, told in " ".join(error)) == (2, True)
+        assert (tmp_path / "site.yaml").read_text() == text
+    for length in (45, 50):  # a file that is named is replaced
+        assert command("import", f"contigmap.contigs=[{length}]", "--out", "x.yaml")[0] == 0
+    assert str(read_design(tmp_path / "x.yaml").contigs) == "50"
+
+
 def test_structures_beside_the_json_are_found(motif, command, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "motif.pdb").rename(tmp_path / "in/motif.pdb")
