@@ -17,8 +17,9 @@ BlockPair = tuple[int, int]
 #: `register` and `bonded` of a `StrandPair`.
 Register = tuple[int, int | None]
 
-#: Where the fold of new chains comes from when nothing is said: an ideal one, a natural chain's, the network alone.
-FOLD_PLANS = ("ideal", "natural", "none")
+#: Where the fold of new chains comes from when nothing is said: an ideal one, one of these that is easier to find
+#: sequences for, a natural chain's, the network alone.
+FOLD_PLANS = ("ideal", "designable", "natural", "none")
 _PAIR = re.compile(r"(\d+)\s*[-:]\s*(\d+)")
 _SHORTEST_STRAND = 2
 

@@ -29,12 +29,11 @@ _STRETCH, _STRETCH_RESIDUES = 0.15, 5
 _SHORTEST_LOOP = 2
 _SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
-_SHAPE_SPREADS = np.array([0.10, 0.10, 0.02, 0.05])
-#: Ideal folds of which one is taken.
-_CANDIDATES = 64
-#: What an Å a residue that loops bridge counts beside the squared distance of shapes, in chains of so many residues and
-#: the less the longer they are: folds with little to bridge are designable, and in long chains few (docs/log.md).
-_BRIDGED, _BRIDGED_LENGTH = 50.0, 64
+_SHAPE_SPREADS = np.array([0.10, 0.10, 0.03, 0.05])
+#: Ideal folds of which one is taken, and of how many the one whose loops have little to bridge: what an Å of that a
+#: residue counts beside the squared distance of shapes.
+_CANDIDATES = 16
+_DESIGNABLE_OF, _BRIDGED = 64, 100.0
 _TRIES = 30  # to draw a natural plan of a kind
 
 
@@ -126,22 +125,24 @@ def draw_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
     return None
 
 
-def ideal_fold_plan(length: int, rng: np.random.Generator) -> FoldPlan | None:
+def ideal_fold_plan(length: int, rng: np.random.Generator, *, designable: bool = False) -> FoldPlan | None:
     """The plan of an ideal fold of that length, with its sketch; None where there is none.
 
-    Of many of one kind the one most like a natural chain of that kind, drawn at random, in its shares of helix and
-    strand, its size and how far apart in the sequence neighbours are, so that many together are distributed as natural
-    chains are; and rather one whose loops have little to bridge.
+    Of several of one kind the one most like a natural chain of that kind, drawn at random, in its shares of helix and
+    strand, its size and how far apart in the sequence neighbours are: so that many together are distributed as natural
+    chains are. designable: of more, and rather one whose loops have little to bridge, which sequences fold into more
+    often (docs/log.md); many together are less varied.
     """
     kind = draw_kind(rng)
     natural = _natural_of(kind, length, rng)
-    folds = draw_ideal_folds(length, rng, _CANDIDATES, kind)
-    if not folds:
-        return None
+    folds = draw_ideal_folds(length, rng, _DESIGNABLE_OF if designable else _CANDIDATES, kind)
     plans = [_plan_of(fold) for fold in folds]
-    bridged = _BRIDGED * (_BRIDGED_LENGTH / length) ** 2 * np.array([fold.bridged() for fold in folds])
-    unlike = 0.0 if natural is None else np.square([plan.shape() - natural.shape() for plan in plans]).sum(-1)
-    return plans[int(np.argmin(unlike + bridged))]
+    if natural is None or not plans:
+        return plans[0] if plans else None
+    unlike = np.square([plan.shape() - natural.shape() for plan in plans]).sum(-1)
+    if designable:
+        unlike += _BRIDGED * np.array([fold.bridged() for fold in folds])
+    return plans[int(np.argmin(unlike))]
 
 
 def _natural_of(kind: str, length: int, rng: np.random.Generator) -> FoldPlan | None:
@@ -208,7 +209,7 @@ def with_fold_plan(
         # What partial diffusion begins with has a fold already.
         new = all(residue.origin is None and residue.instead_of is None for residue in chain)
         plan = draw(len(chain), rng) if new else None
-        if anchors and name in anchors and draw is _ideal_or_natural:
+        if anchors and name in anchors and draw is not draw_fold_plan:
             plan = plan_around(len(chain), anchors[name], rng)
         plans[name] = plan or FoldPlan(letters="?" * len(chain), adjacent=())
     if not any(set(plan.letters) - {"?"} for plan in plans.values()):
@@ -253,7 +254,12 @@ def _ideal_or_natural(length: int, rng: np.random.Generator) -> FoldPlan | None:
     return ideal_fold_plan(length, rng) or draw_fold_plan(length, rng)
 
 
-_PLANS = {"ideal": _ideal_or_natural, "natural": draw_fold_plan}
+def _designable_or_natural(length: int, rng: np.random.Generator) -> FoldPlan | None:
+    """The same, of ideal folds one whose loops have little to bridge."""
+    return ideal_fold_plan(length, rng, designable=True) or draw_fold_plan(length, rng)
+
+
+_PLANS = {"ideal": _ideal_or_natural, "designable": _designable_or_natural, "natural": draw_fold_plan}
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from structdiff.constraints.ideal_pieces import ideal_pair
-from structdiff.spec import fold_plans
 from structdiff.spec.fold import blocks_of, check_block_pairs, strand_pairs
 from structdiff.spec.fold_elements import IdealFold, element, faces_bonded
 from structdiff.spec.fold_plans import draw_fold_plan, ideal_fold_plan
@@ -133,16 +132,16 @@ def test_what_loops_bridge_lies_between_elements_and_counts_a_residue():
     assert fold.bridged() == pytest.approx(4.8 / 16)
 
 
-def test_loops_of_plans_have_less_to_bridge_than_if_nothing_were_said(monkeypatch):
-    def bridged() -> float:
-        plans = [plan for seed in range(30) if (plan := ideal_fold_plan(64, np.random.default_rng(seed)))]
-        clouds = [plan.sketch.clouds for plan in plans if plan.sketch]
+@pytest.mark.parametrize("length", [64, 100])
+def test_loops_of_designable_plans_have_less_to_bridge(length):
+    def bridged(*, designable: bool) -> float:
+        plans = [ideal_fold_plan(length, np.random.default_rng(seed), designable=designable) for seed in range(30)]
+        clouds = [plan.sketch.clouds for plan in plans if plan and plan.sketch]
+        assert len({plan.letters for plan in plans if plan}) > 20
         ends = [after[0] - before[-1] for each in clouds for before, after in pairwise(each)]
-        return float(np.linalg.norm(ends, axis=-1).sum() / (64 * len(plans)))
+        return float(np.linalg.norm(ends, axis=-1).sum() / (length * len(clouds)))
 
-    with_it = bridged()
-    monkeypatch.setattr(fold_plans, "_BRIDGED", 0.0)
-    assert with_it < 0.93 * bridged()
+    assert bridged(designable=True) < 0.85 * bridged(designable=False)
 
 
 def test_loops_of_hairpins_go_with_the_side_their_strands_are_bonded_on():
