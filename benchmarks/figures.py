@@ -3,10 +3,11 @@
     python benchmarks/figures.py make WEIGHTS [--designs 100 --sets motif ... --keep FOLDER --natural DATA]
                                                                  # draws designs and writes benchmarks/results/*.json
     python benchmarks/figures.py tables [--seed 2]                # prints the tables as Markdown
+    python benchmarks/figures.py tables --plan designable --seed 3   # the targets, of designs by that fold plan
 
 ``make`` draws 100 designs around the motif of examples/, 100 from nothing, the first 40 of these without relaxation,
-and 100 of 64, 100 and 128 residues each, with the settings that the weights recommend. Results of another seed than 1
-are kept beside those of seed 1.
+and 100 of 64, 100 and 128 residues each, with the settings that the weights recommend; with --sets designable_64 ...
+as many by the fold plan "designable". Results of another seed than 1 are kept beside those of seed 1.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ SETS = {
     "unconditional_unrelaxed": ([*FREE, "--no-relax"], 0.4),
     **{f"unconditional_{length}": (["--contigs", str(length)], 1.0) for length in LENGTHS},
 }
+DESIGNABLE = {
+    f"designable_{length}": (["--contigs", str(length), "--fold-plan", "designable"], 1.0) for length in LENGTHS
+}
 ROWS = (
     "residues", "bond_rms", "bond_over_4_sigma", "angle_rms", "angle_over_4_sigma", "omega_rms", "ca_neighbours",
     "chain_breaks", "backbone_clashes_per_100", "new_clashes_per_100", "helices_right_handed", "rama_favoured",
@@ -44,7 +48,7 @@ ROWS = (
 def make(weights: str, designs: int, sets: list[str], seed: int, keep: Path | None, natural: Path | None) -> None:
     reference = [] if natural is None else ["--natural", str(natural)]
     for name in sets:
-        options, share = SETS[name]
+        options, share = (SETS | DESIGNABLE)[name]
         with nullcontext(keep / name) if keep else tempfile.TemporaryDirectory() as folder:
             count = str(max(1, round(share * designs)))
             command = [sys.executable, "-m", "structdiff", "design", *options, "-n", count, "--seed", str(seed),
@@ -95,9 +99,9 @@ def tables() -> str:
     return "\n".join(lines)
 
 
-def targets(seed: int) -> str:
+def targets(plan: str, seed: int) -> str:
     """What is wanted of designs of one length, and what they reach."""
-    sets = {length: json.loads(_results(f"unconditional_{length}", seed).read_text()) for length in LENGTHS}
+    sets = {length: json.loads(_results(f"{plan}_{length}", seed).read_text()) for length in LENGTHS}
     heads = [f"{length} residues ({found['summary']['residues']['count']})" for length, found in sets.items()]
     lines = ["| mean [95 % interval] | wanted | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
     for rows in zip(*(found["targets"] for found in sets.values()), strict=True):
@@ -120,14 +124,15 @@ def main() -> None:
     parser.add_argument("what", choices=("make", "tables"))
     parser.add_argument("weights", nargs="?", default="mini")
     parser.add_argument("--designs", type=int, default=100)
-    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--sets", nargs="+", choices=[*SETS, *DESIGNABLE], default=list(SETS))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plan", choices=("unconditional", "designable"), default="unconditional")
     parser.add_argument("--keep", type=Path, help="folder where designs stay; what is there is not drawn again")
     parser.add_argument("--natural", type=Path, help="prepared set of structures, for novelty")
     options = parser.parse_args()
     if options.what == "make":
         make(options.weights, options.designs, options.sets, options.seed, options.keep, options.natural)
-    print(tables(), targets(options.seed), sep="\n\n")
+    print(tables(), targets(options.plan, options.seed), sep="\n\n")
 
 
 if __name__ == "__main__":

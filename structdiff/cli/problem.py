@@ -23,7 +23,8 @@ _HELP = {
     "epitope": "Chains of the motif's file whose place the binder takes: the residues they touch become hotspots.",
     "target_crop": "How much of a large target is drawn: auto, none (all of it), or a number of residues.",
     "fold_plan": "Where the fold of new chains comes from when nothing is said of it: ideal (a sheet with "
-    "helices, a helix bundle or two sheets), natural (that of a natural chain), or none (the network's own).",
+    "helices, a helix bundle or two sheets), designable (one of these that is easier to find sequences for), "
+    "natural (that of a natural chain), or none (the network's own).",
     "fold_of": "Structure whose helices, strands and their neighbourhood the design takes over.",
     "adjacent": "Helices and strands that lie side by side, counted from 1: 1-2,2-4.",
     "apart": "Helices and strands that do not touch: 1-3.",

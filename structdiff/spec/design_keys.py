@@ -123,7 +123,7 @@ def parse_crop(text: str) -> str:
 
 
 def parse_fold_plan(text: str) -> str:
-    """Where the fold of new chains comes from when nothing is said of it: ``ideal``, ``natural`` or ``none``."""
+    """Where the fold of new chains comes from when nothing is said of it: one of `FOLD_PLANS`."""
     word = text.strip().lower()
     if word not in FOLD_PLANS:
         raise InputError("where the fold of new chains comes from", key="fold_plan", found=text, allowed=FOLD_PLANS,

@@ -93,6 +93,12 @@ def test_ideal_plans_are_the_default_and_bring_a_sketch_of_each_block():
     assert planned(fold_plan="natural").sketches == ()
 
 
+def test_designable_plans_are_other_ideal_ones():
+    spec = planned(fold_plan="designable")
+    assert spec.sketches
+    assert spec.secondary_structure != planned().secondary_structure
+
+
 def test_a_chain_too_long_for_an_ideal_fold_gets_none_or_a_natural_plan():
     assert planned(contigs=parse_contigs("190")).secondary_structure is not None
     assert planned(contigs=parse_contigs("900")).secondary_structure is None
