@@ -26,10 +26,10 @@ from structdiff.evaluation.natural import bundled_chains
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.summary import summarise
 from structdiff.spec.fold import blocks_of
+from structdiff.spec.ideal_folds import kind_of
 from structdiff.structure.files import read_structure
 
 _SHORTEST = {"H": 5, "E": 3}
-_STRANDED = 0.08  # share of strand from which a chain is no bundle
 
 
 def bridged(backbone: Backbone) -> tuple[float, bool]:
@@ -39,7 +39,7 @@ def bridged(backbone: Backbone) -> tuple[float, bool]:
     alphas = backbone.positions[:, CA]
     spans = [float(np.linalg.norm(alphas[after.start] - alphas[before.stop - 1])) for before, after in pairwise(blocks)]
     per_residue = sum(spans) / len(letters) if spans else float("nan")
-    return per_residue, letters.count("E") >= _STRANDED * len(letters)
+    return per_residue, kind_of(letters) != "bundle"
 
 
 def report(name: str, backbones: Iterable[Backbone], judged: list[float] | None = None) -> None:

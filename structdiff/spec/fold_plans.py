@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from itertools import groupby
 
@@ -249,17 +249,16 @@ def _following(spec: DesignSpec, plans: Mapping[str, FoldPlan], *, alone: bool) 
     )
 
 
-def _ideal_or_natural(length: int, rng: np.random.Generator) -> FoldPlan | None:
+def _ideal_or_natural(length: int, rng: np.random.Generator, *, designable: bool = False) -> FoldPlan | None:
     """An ideal fold; for chains too short or too long for one the plan of a natural chain."""
-    return ideal_fold_plan(length, rng) or draw_fold_plan(length, rng)
+    return ideal_fold_plan(length, rng, designable=designable) or draw_fold_plan(length, rng)
 
 
-def _designable_or_natural(length: int, rng: np.random.Generator) -> FoldPlan | None:
-    """The same, of ideal folds one whose loops have little to bridge."""
-    return ideal_fold_plan(length, rng, designable=True) or draw_fold_plan(length, rng)
-
-
-_PLANS = {"ideal": _ideal_or_natural, "designable": _designable_or_natural, "natural": draw_fold_plan}
+_PLANS = {
+    "ideal": _ideal_or_natural,
+    "designable": partial(_ideal_or_natural, designable=True),
+    "natural": draw_fold_plan,
+}
 
 
 @lru_cache(maxsize=1)
