@@ -31,9 +31,11 @@ _HAIRPINS = {True: {2: 406, 3: 44, 4: 134, 5: 49}, False: {3: 57, 4: 110, 5: 185
 HAIRPIN_LOOPS = (2, 6)  # the shortest and the longest
 
 
-#: How much nearer elements come than they were drawn; how far (Å) the middle of a loop stands outside the line between
-#: its ends, by how much of that more for each of its residues, and how far each residue of a chain's ends goes out.
-_NEARER, _OUTSIDE, _MORE, _END_RISE = 0.95, 3.0, 0.2, 1.0
+#: How much nearer the elements of a fold come than they were drawn: helices on sheets, and others.
+_NEARER = {True: 0.957, False: 0.99}
+#: How far (Å) the middle of a loop stands outside the line between its ends, for each Å that it could bridge beyond
+#: them; how far each residue of a chain's ends goes out.
+_OUTSIDE, _END_RISE = 0.474, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +103,11 @@ class IdealFold:
     def radius_of_gyration(self) -> float:
         """Of the CA atoms (Å), as chains drawn on this fold come out: elements nearer, loops in arcs between them.
 
-        In 300 designs of 64, 100 and 128 residues to 4 % (standard deviation), in the mean of each length to 1.3 %.
+        In 400 other designs than it was fitted to: to 3.1 % (standard deviation) at 64 residues, 2.2 % at 100, in the mean to 1 %.
         """
         alphas = [each.alphas() for each in self.elements]
         centre = np.concatenate(alphas).mean(0)
-        alphas = [_NEARER * (each - centre) for each in alphas]
+        alphas = [_NEARER[len(set(self.name)) == 2] * (each - centre) for each in alphas]
         first, *between, last = self.loops
         parts = [*alphas, _end(alphas[0][0], first), _end(alphas[-1][-1], last)]
         parts += [_arc(one[-1], other[0], loop) for (one, other), loop in zip(pairwise(alphas), between, strict=True)]
@@ -118,7 +120,8 @@ def _arc(start: np.ndarray, stop: np.ndarray, loop: int) -> Float[np.ndarray, "r
     share = (np.arange(loop)[:, None] + 1) / (loop + 1)
     line = (1 - share) * start + share * stop
     outward = line / np.linalg.norm(line, axis=1, keepdims=True)
-    return line + 4 * share * (1 - share) * _OUTSIDE * (1 + _MORE * loop) * outward
+    spare = max(0.0, _REACH * (loop + 1) - _length(stop - start))
+    return line + 4 * share * (1 - share) * _OUTSIDE * spare * outward
 
 
 def _end(at: np.ndarray, residues: int) -> Float[np.ndarray, "residue 3"]:
