@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from collection import CollectionChain, read_chains, read_index
 
+from structdiff.evaluation.clashes import clashes
 from structdiff.inverse_folding import (
     Restrictions,
     SequenceConfig,
@@ -89,7 +90,7 @@ def judged_sequences(structures: list[Structure], model: str) -> dict[str, dict[
 
 
 def judged_side_chains(structures: list[Structure]) -> dict[str, object]:
-    """chi1 and chi1 with chi2 within 20 degrees, and the RMSD of side-chain atoms, by chain."""
+    """chi1 and chi1 with chi2 within 20 degrees, the RMSD of side-chain atoms, and clashes, by chain."""
     shares: dict[str, list[float]] = {"chi1_within_20": [], "chi1_and_chi2_within_20": [], "side_chain_rmsd": []}
     for structure in structures:
         backbone, packed = protein_backbone(structure), pack_side_chains(structure)
@@ -106,7 +107,10 @@ def judged_side_chains(structures: list[Structure]) -> dict[str, object]:
         side = (truth[seen] - found[seen])[:, 5:]
         there = np.abs(truth[seen][:, 5:]).sum(-1) > 0
         shares["side_chain_rmsd"].append(float(np.sqrt((side[there] ** 2).sum(-1).mean())))
-    return {name: summary(values) for name, values in shares.items()}
+        drawn = pack_side_chains(structure, relieve_clashes=False)
+        for name, each in (("natural", structure), ("packed", packed), ("packed_not_relieved", drawn)):
+            shares.setdefault(f"clashes_per_100_residues_{name}", []).append(clashes(each).per_100_residues)
+    return {name: summary(values) | {"mean": round(float(np.mean(values)), 4)} for name, values in shares.items()}
 
 
 def speed(structure: Structure) -> dict[str, object]:

@@ -6,22 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from structdiff.chemistry.contacts import POLAR, contact_radii, three_bonds_apart
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.kernels import relaxation_energy
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Float, Int
 
-#: Radii of heavy atoms with their hydrogens (Å; those of Probe); any other element is taken as a bare ion.
-_RADII = {5: 1.65, 6: 1.70, 7: 1.55, 8: 1.40, 9: 1.30, 14: 2.10, 15: 1.80, 16: 1.80, 17: 1.77, 34: 1.90, 35: 1.95,
-          53: 2.10}  # fmt: skip
-_ION_RADIUS = 0.75
-_CARBONYL_RADIUS = 1.65
+_ION_RADIUS = 0.75  # Å, of elements that have no radius of their own
 _OVERLAP = 0.30  # Å, what atoms may overlap before it costs
-_POLAR = (7, 8, 16)
 _POLAR_OVERLAP = 0.35  # two of N, O, S: as near as a short hydrogen bond
 _SULPHUR_DISTANCE = 2.0  # two sulphurs may be a disulphide that nobody stated
 #: CB of an L residue from N, CA and C: shares of b = CA - N, c = C - CA and b x c that are added to CA.
@@ -59,7 +54,7 @@ class Repulsion:
         bonds = np.concatenate([bonds, to_virtual])
         return cls(
             radius=_radii(structure, element, bonds),
-            polar=np.isin(element, _POLAR),
+            polar=np.isin(element, POLAR),
             sulphur=element == 16,
             excluded=_excluded(bonds, planes, count),
             movable=np.concatenate([movable, movable[virtual].any(axis=1)]),
@@ -166,12 +161,7 @@ class NeighbourList:
 
 def _radii(structure: Structure, element: np.ndarray, bonds: np.ndarray) -> np.ndarray:
     """Radius of each atom and virtual atom (Å), 0 for waters; flat carbons of C=O and the like are smaller."""
-    radius = np.full(256, _ION_RADIUS)
-    radius[list(_RADII)] = list(_RADII.values())
-    radius = radius[element]
-    both = np.concatenate([bonds, bonds[:, ::-1]])
-    hetero = np.bincount(both[:, 0], np.isin(element[both[:, 1]], (7, 8)), minlength=len(element))
-    radius[(element == 6) & (hetero >= 2)] = _CARBONYL_RADIUS
+    radius = contact_radii(element, bonds, other=_ION_RADIUS)
     water = structure.chains.kind[structure.atom_chain] == ChainKind.WATER
     radius[: len(water)][water] = 0.0
     return radius
@@ -189,10 +179,7 @@ def _without_cb(structure: Structure) -> np.ndarray:
 
 
 def _excluded(bonds: np.ndarray, planes: tuple[np.ndarray, ...], count: int) -> np.ndarray:
-    both = np.concatenate([bonds, bonds[:, ::-1]])
-    one = csr_array((np.ones(len(both), np.int32), (both[:, 0], both[:, 1])), shape=(count, count))
-    two = one @ one
-    near = (one + two + two @ one).tocoo()
+    near = three_bonds_apart(bonds, count).tocoo()
     i, j = near.coords
     keys = [(i * np.int64(count) + j)[i < j]]
     for plane in planes:

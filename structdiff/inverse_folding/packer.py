@@ -151,3 +151,14 @@ class SideChainPacker(nn.Module):
         of_distance, of_element = self.contact.weight.split((NUM_RADIAL, NUM_ELEMENTS), dim=1)
         contacts = linear(radial, of_distance, self.contact.bias) + of_element.T[elements][:, None]
         return self.contact_nodes(contacts.flatten(1))
+
+
+def log_density(
+    distribution: TorsionDistribution, torsions: Float[Tensor, "draw residue 4"]
+) -> Float[Tensor, "draw residue 4"]:
+    """The logarithm of the density of torsions (radian)."""
+    k = distribution.concentrations
+    shifted = torsions[..., None] - distribution.means
+    normaliser = torch.log(2 * torch.pi * torch.special.i0e(k)) + k
+    parts = k * torch.cos(shifted) - normaliser + torch.log_softmax(distribution.logits, dim=-1)
+    return torch.logsumexp(parts, dim=-1)

@@ -19,13 +19,14 @@ from structdiff.geometry.frames import backbone_frames
 from structdiff.geometry.torsions import torsion
 from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, residue_name
 from structdiff.inverse_folding.backbone import Backbone, protein_backbone
+from structdiff.inverse_folding.clash_relief import TurningSideChains, relieved
 from structdiff.inverse_folding.columns import flags
 from structdiff.inverse_folding.context import NearbyAtoms, nearby_atoms
 from structdiff.inverse_folding.graph import with_virtual_cb
 from structdiff.inverse_folding.library import RENAMED, fill, renamed
 from structdiff.inverse_folding.mutation import with_residues
-from structdiff.inverse_folding.packer import NUM_CONTEXT_ATOMS, SideChainPacker, TorsionDistribution
-from structdiff.inverse_folding.rigid_groups import SLOT_ATOMS, atoms_exist, measure_chis, place_atoms
+from structdiff.inverse_folding.packer import NUM_CONTEXT_ATOMS, SideChainPacker, TorsionDistribution, log_density
+from structdiff.inverse_folding.rigid_groups import SLOT_ATOMS, atoms_exist, measure_chis
 from structdiff.published_weights import full_names, weights_path
 from structdiff.published_weights.conversion import read_safetensors
 from structdiff.structure.tables import Structure
@@ -59,18 +60,21 @@ class PackingConfig:
     """How side chains are packed.
 
     num_steps: times that all side chains are turned. num_samples: torsions that are drawn each time, of which the most
-    likely is taken. ligands: they are seen. seed: of all draws.
+    likely is taken. ligands: they are seen. relieve_clashes: in the end all are turned out of each other; without, they
+    stay as the packer drew them. seed: of all draws.
     """
 
     num_steps: int = 3
     num_samples: int = 16
     ligands: bool = True
+    relieve_clashes: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (("num_steps", 1), ("num_samples", 1), ("seed", 0)):
             check_whole_number(getattr(self, name), name, least)
-        check_kind(self.ligands, bool, "ligands", "True or False")
+        for name in ("ligands", "relieve_clashes"):
+            check_kind(getattr(self, name), bool, name, "True or False")
 
 
 @checked_names
@@ -81,6 +85,7 @@ def pack_side_chains(
     num_steps: int = 3,
     num_samples: int = 16,
     ligands: bool = True,
+    relieve_clashes: bool = True,
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Structure:
@@ -91,7 +96,9 @@ def pack_side_chains(
     The options are those of ``PackingConfig``. Raises InputError when the weights have not been fetched.
     """
     check_kind(structure, Structure, "structure", "a Structure: read_structure(file), or a design's .structure")
-    config = PackingConfig(num_steps=num_steps, num_samples=num_samples, ligands=ligands, seed=seed)
+    config = PackingConfig(
+        num_steps=num_steps, num_samples=num_samples, ligands=ligands, relieve_clashes=relieve_clashes, seed=seed
+    )
     count = len(structure.residues)
     chosen = np.ones(count, bool) if only is None else flags(only, count, "only")
     return pack_structures([(structure, chosen)], config, device=device)[0]
@@ -137,13 +144,23 @@ def _packed(
     built = ~np.isnan(own).any(axis=(1, 2))
     movable = chosen & ~_side_chain_is_bound(structure)
     turned = standard & (movable[backbone.rows] | ~built) & backbone.standard
-    positions = _pack(packer, backbone, own, turned, config, number)
-    names, side_chains = {}, {}
-    for place in np.flatnonzero(turned & movable[backbone.rows]).tolist():
+    side_chains, chis, likely = _pack(packer, backbone, own, turned, config, number)
+    built = turned & movable[backbone.rows]
+    packed = _built(structure, backbone, built, side_chains.place(chis))
+    if not config.relieve_clashes:
+        return packed
+    chis = relieved(chis, side_chains, built, likely, packed, backbone.rows, ligands=config.ligands)
+    return _built(structure, backbone, built, side_chains.place(chis))
+
+
+def _built(structure: Structure, backbone: Backbone, built: np.ndarray, atoms: Tensor) -> Structure:
+    """The structure with these residues' side chains where atoms (residue, slot, 3) are, in Å."""
+    names, side_chains, positions = {}, {}, atoms.cpu().numpy()
+    for place in np.flatnonzero(built).tolist():
         row = int(backbone.rows[place])
         names[row] = residue_name(int(backbone.letters[place]))
-        atoms = SLOT_ATOMS[names[row]]
-        side_chains[row] = {atom: positions[place, slot] for slot, atom in enumerate(atoms) if slot >= 4}
+        slots = enumerate(SLOT_ATOMS[names[row]])
+        side_chains[row] = {atom: positions[place, slot] for slot, atom in slots if slot >= 4}
     return with_residues(structure, names, side_chains)
 
 
@@ -179,17 +196,17 @@ def _pack(
     turned: np.ndarray,
     config: PackingConfig,
     number: int,
-) -> np.ndarray:
-    """All atoms in slots (Å) after the side chains have turned."""
+) -> tuple[TurningSideChains, Tensor, TorsionDistribution]:
+    """What turns, the torsions (radian) that it has turned to, and what they were drawn from."""
     device = packer.device
     letters = torch.from_numpy(np.where(backbone.standard, backbone.letters, UNKNOWN)).to(device)
     n, ca, c, o = torch.from_numpy(backbone.positions).to(device).unbind(1)
     frames = backbone_frames(n, ca, c)
     rng = np.random.default_rng([config.seed, number, zlib.crc32(backbone.letters.tobytes())])
     chis = _measured(letters, own, turned, rng)
-    psi = torsion(n, ca, c, o)[:, None]
+    side_chains = TurningSideChains(frames=frames, letters=letters, psi=torsion(n, ca, c, o)[:, None])
     exists = atoms_exist(letters)
-    positions = place_atoms(frames, letters, torch.cat([psi, chis], dim=1))
+    positions = side_chains.place(chis)
     seen = torch.from_numpy(backbone.positions).to(device)
     context = packer.encode(
         _ideal_backbone(positions, exists, seen),
@@ -200,10 +217,10 @@ def _pack(
     )
     moving = torch.from_numpy(turned).to(device)[:, None]
     for _ in range(config.num_steps):
-        drawn = most_likely_draw(packer.decode(context, positions, exists), config.num_samples, rng)
-        chis = torch.where(moving, drawn, chis)
-        positions = place_atoms(frames, letters, torch.cat([psi, chis], dim=1))
-    return positions.cpu().numpy()
+        likely = packer.decode(context, positions, exists)
+        chis = torch.where(moving, most_likely_draw(likely, config.num_samples, rng), chis)
+        positions = side_chains.place(chis)
+    return side_chains, chis, likely
 
 
 def _near(backbone: Backbone, seen: Float[Tensor, "residue 4 3"], *, ligands: bool) -> NearbyAtoms:
@@ -241,14 +258,3 @@ def most_likely_draw(
     drawn = torch.from_numpy(rng.vonmises(np.remainder(chosen[0] + np.pi, 2 * np.pi) - np.pi, chosen[1]))
     likely = log_density(distribution, drawn.to(distribution.means)).argmax(0)
     return torch.gather(drawn.to(distribution.means), 0, likely[None])[0]
-
-
-def log_density(
-    distribution: TorsionDistribution, torsions: Float[Tensor, "draw residue 4"]
-) -> Float[Tensor, "draw residue 4"]:
-    """The logarithm of the density of torsions (radian)."""
-    k = distribution.concentrations
-    shifted = torsions[..., None] - distribution.means
-    normaliser = torch.log(2 * torch.pi * torch.special.i0e(k)) + k
-    parts = k * torch.cos(shifted) - normaliser + torch.log_softmax(distribution.logits, dim=-1)
-    return torch.logsumexp(parts, dim=-1)
