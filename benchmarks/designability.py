@@ -3,9 +3,10 @@
     python benchmarks/designability.py FOLDER... [--designs 20 --sequences 8 --json OUT] [--natural DATA --length 100]
 
 FOLDERs hold designs (``structdiff design --contigs 64 -n 100 -o FOLDER``). Of each design its best sequence counts,
-by trRosetta's log likelihood of the design's own distances; the same letters shuffled stand beside it. With --natural,
-held-out chains of a folder made by ``structdiff prepare`` are treated in the same way: of both held-out splits, a tenth
-shorter or longer than the lengths asked for, and as compact as single chains are.
+by trRosetta's log likelihood of the design's own distances; the same letters shuffled stand beside it. Residues of a
+motif (those that ``residue_map.json`` beside the design names) keep their letters. With --natural, held-out chains of a
+folder made by ``structdiff prepare`` are treated in the same way: of both held-out splits, a tenth shorter or longer
+than the lengths asked for, and as compact as single chains are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from structdiff.evaluation.descriptors import radius_of_gyration_score
 from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.trrosetta import judge_design
-from structdiff.inverse_folding import design_sequences
+from structdiff.inverse_folding import design_sequences, rows_in
 from structdiff.structure.files import read_structure, write_atomically
 from structdiff.structure.tables import Structure
 
@@ -34,9 +35,12 @@ EACH = ("log_likelihood", "contact_precision", "negative_log_likelihood")  # kep
 COMPACT = 1.5  # natural standard deviations that a chain's radius of gyration may be off
 
 
-def judged(structure: Structure, sequences: int, rng: np.random.Generator) -> dict[str, float]:
+def judged(
+    structure: Structure, sequences: int, rng: np.random.Generator, fixed: np.ndarray | None = None
+) -> dict[str, float]:
+    """trRosetta's verdict on the best sequence. fixed (residue,): bool, of residues that keep their letters."""
     backbone = Backbone.from_structure(structure)
-    found = design_sequences(structure, model="ligandmpnn", num_sequences=sequences, seed=0)
+    found = design_sequences(structure, model="ligandmpnn", num_sequences=sequences, seed=0, fixed=fixed)
     letters = ["".join(each.sequences.values()) for each in found]
     verdicts = [judge_design(backbone, each, refold=False) for each in letters]
     best = int(np.argmax([each.log_likelihood for each in verdicts]))
@@ -48,6 +52,23 @@ def judged(structure: Structure, sequences: int, rng: np.random.Generator) -> di
         "shuffled_log_likelihood": shuffled.log_likelihood,
         "shuffled_contact_precision": shuffled.contact_precision,
     }
+
+
+def motif_rows(path: Path, structure: Structure) -> np.ndarray:
+    """Which residues (residue,) of a design come from its motif; none where no map lies beside it."""
+    beside = path.with_suffix("").with_suffix(".residue_map.json")
+    found = json.loads(beside.read_text())["residues"] if beside.is_file() else []
+    rows = np.zeros(len(structure.residues), bool)
+    for each in found:
+        rows |= rows_in(structure, "{chain}{number}".format(**each["design"]))
+    return rows
+
+
+def designs_of(folder: Path) -> Iterator[tuple[Structure, np.ndarray]]:
+    """The designs of a folder in their order, each with its motif's residues."""
+    for path in sorted(folder.glob("*.cif"), key=lambda path: (len(path.stem), path.stem)):
+        structure = read_structure(path)
+        yield structure, motif_rows(path, structure)
 
 
 def natural_chains(data: Path, length: int) -> Iterator[Structure]:
@@ -88,15 +109,18 @@ def main() -> None:
     if not (arguments.folders or arguments.natural):
         parser.error("give folders of designs, or --natural DATA")
     torch.set_num_threads(arguments.threads)
-    sets: dict[str, Iterable[Structure]] = {}
+    sets: dict[str, Iterable[tuple[Structure, np.ndarray | None]]] = {}
     for folder in arguments.folders:
-        files = sorted(folder.glob("*.cif"), key=lambda path: (len(path.stem), path.stem))
-        sets[folder.name] = map(read_structure, files)
+        sets[folder.name] = designs_of(folder)
     if arguments.natural:
-        sets |= {f"natural_{length}": natural_chains(arguments.natural, length) for length in arguments.length}
+        sets |= {
+            f"natural_{length}": ((each, None) for each in natural_chains(arguments.natural, length))
+            for length in arguments.length
+        }
     rng, report = np.random.default_rng(0), {}
     for name, structures in sets.items():
-        rows = [judged(each, arguments.sequences, rng) for each in islice(structures, arguments.designs)]
+        chosen = islice(structures, arguments.designs)
+        rows = [judged(each, arguments.sequences, rng, fixed) for each, fixed in chosen]
         if not rows:
             parser.error(f"{name}: nothing to judge")
         report[name] = report_of(rows)
