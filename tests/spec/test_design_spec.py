@@ -147,7 +147,8 @@ def test_what_cannot_be_is_refused(changes, says):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("length: 5", ["x.yaml:1", "'contigs' is missing"]),
+        ("num_designs: 5", ["x.yaml:1", "contigs", "say what to design: contigs or a length"]),
+        ("length: 60\nmotif: x.yaml", ["x.yaml", "contigs", "which residues of the motif to keep"]),
         ("contigs: 100\nlenght: 5", ["x.yaml:2", "'lenght'", "did you mean 'length'"]),
         ("contigs: 100\nhotspot: A5", ["x.yaml:2", "did you mean 'hotspots'"]),
         ("name: x\ncontigs: 10-5", ["x.yaml:2", "contigs", "write 5-10"]),
