@@ -217,7 +217,7 @@ def design_from_dict(data: Mapping[str, Any]) -> DesignSpec:
 
 def parse_design(root: Node, *, name: str) -> DesignSpec:
     """A design from the tree of an input file; ``name`` is used when the file gives none. Raises InputError."""
-    found = root.fields(("version", *KEYS, *_RECORDED))
+    found = root.fields(("version", *KEYS), unlisted=_RECORDED)
     if "version" in found and found["version"].text() != "1":
         found["version"].fail("unknown version of the input", found=found["version"].text(), allowed=("1",))
     with root.located(found):

@@ -241,6 +241,14 @@ def test_what_python_cannot_give_is_named_by_its_key(key, given):
         DesignSpec(**asked)
 
 
+@pytest.mark.parametrize("text", ["[a]", "contigs: 5\nmotif_sha: x"])
+def test_errors_offer_no_key_that_nobody_can_set(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"allowed: version, .* seed\)") as caught:
+        read_design(tmp_path / "x.yaml")
+    assert "sha256" not in str(caught.value)
+
+
 def test_empty_lists_of_a_file_ask_nothing():
     asked = {"motif": "m.pdb", "contigs": "40 B1-20"}
     lists = ("hotspots", "keep_away", "held_atoms", "energies", "cyclic", "adjacent", "inpaint", "unindexed", "ligands")
