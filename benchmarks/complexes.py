@@ -12,7 +12,8 @@ with ``force``), with the structure of each protein chain held as a template, as
 ("structures"; they are those of the complex, so that docking is easier than it is in life), and with both. DockQ and
 ligand RMSD (after superposition of the pocket) are means over an entry's interfaces and ligands. Of several samples the
 first is judged, as without; a second table says how good the one is that the ranking score takes, and which there are.
-A last table says what ipTM and pLDDT know, with and without the validation entries that the confidence head has learnt.
+A last table says what ipTM, ipSAE and pLDDT know, with and without the validation entries that the confidence head has
+learnt.
 """
 
 from __future__ import annotations
@@ -181,6 +182,8 @@ def judged(found: Prediction, entry: Entry) -> dict[str, float]:
         "told": len(told), "met": sum(each.met for each in told),
         "plddt": found.confidence.mean_plddt / 100, "iptm": float(found.confidence.iptm or 0.0),
         "ranking": found.confidence.ranking_score,
+        # Of ligands alone it is not defined.
+        **({"ipsae": found.confidence.ipsae} if np.isfinite(found.confidence.ipsae) else {}),
     }  # fmt: skip
 
 
@@ -221,8 +224,8 @@ def table(rows: Sequence[dict]) -> str:
     """The table of the model card."""
     lines = [
         "| told | entries | DockQ | DockQ at least 0.23 | ligand RMSD, Å | lDDT-PLI | contacts met "
-        "| clashes between chains | lDDT of CA | ipTM |",
-        "|---" * 10 + "|",
+        "| clashes between chains | lDDT of CA | ipTM | ipSAE |",
+        "|---" * 11 + "|",
     ]
     for kind in ("proteins", "with ligands"):
         for system in SYSTEMS:
@@ -234,6 +237,7 @@ def table(rows: Sequence[dict]) -> str:
                 f"{kind}: {system}", str(len(own)), _mean(own, "dockq", 2), good, _mean(own, "ligand_rmsd", 1),
                 _mean(own, "lddt_pli", 2), f"{sum(row['met'] for row in own)} of {told}" if told else "-",
                 _mean(own, "clashes", 1), _mean(own, "lddt_ca", 2), _mean(own, "iptm", 2),
+                _mean(own, "ipsae", 2),
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -254,24 +258,35 @@ def ranked_table(rows: Sequence[dict]) -> str:
 
 
 def confidence_table(rows: Sequence[dict]) -> str:
-    """What ipTM says of interfaces and ligands, and pLDDT of chains, of all entries and of those not learnt from."""
+    """What ipTM says of interfaces and ligands, ipSAE of interfaces and pLDDT of chains, with and without those learnt.
+
+    Results of before ipSAE was measured have none of it.
+    """
     lines = [
-        "| chains | entries | cases | ipTM and DockQ, Spearman | acceptable told apart (means) | ipTM and lDDT-PLI "
-        "| pLDDT and lDDT of CA | mean error of 100 |",
-        "|---" * 8 + "|",
+        "| chains | entries | cases | ipTM and DockQ, Spearman | acceptable told apart (means) "
+        "| ipSAE and DockQ, Spearman | acceptable told apart by ipSAE | ipTM and lDDT-PLI | pLDDT and lDDT of CA "
+        "| mean error of 100 |",
+        "|---" * 10 + "|",
     ]
     for label, systems in (("held", ("structures", "both")), ("not held", ("nothing told", "contacts"))):
         for name, own in (("all", rows), ("not learnt", [row for row in rows if not row["learnt"]])):
             cases = [row[system] for row in own for system in systems]
-            docked, ligands, chains = (
-                [(case[told], case[true]) for case in cases if np.isfinite(case.get(true, np.nan))]
-                for told, true in (("iptm", "dockq"), ("iptm", "lddt_pli"), ("plddt", "lddt_ca"))
+            docked, sure, ligands, chains = (
+                [
+                    (case[told], case[true])
+                    for case in cases
+                    if np.isfinite([case.get(told, np.nan), case.get(true, np.nan)]).all()
+                ]
+                for told, true in (("iptm", "dockq"), ("ipsae", "dockq"), ("iptm", "lddt_pli"), ("plddt", "lddt_ca"))
             )
-            apart = told_apart([told for told, _ in docked], [true >= _ACCEPTABLE for _, true in docked])
+            apart, apart_by_ipsae = (
+                told_apart([told for told, _ in pairs], [true >= _ACCEPTABLE for _, true in pairs])
+                for pairs in (docked, sure)
+            )
             cells = [
                 label, f"{len(own)}, {name}", f"{len(docked)}, {len(ligands)}, {len(chains)}",
-                correlation_text(correlated(docked)), apart, correlation_text(correlated(ligands)),
-                correlation_text(correlated(chains)), mean_error(chains),
+                correlation_text(correlated(docked)), apart, correlation_text(correlated(sure)), apart_by_ipsae,
+                correlation_text(correlated(ligands)), correlation_text(correlated(chains)), mean_error(chains),
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -20,10 +20,13 @@ def learnt_entries(data: Path) -> set[str]:
 
 
 def correlated(pairs: Sequence[tuple[float, float]], resamples: int = 500) -> dict[str, float] | None:
-    """Spearman correlation of what was told with what is true, and its bootstrap 95 % interval; none of too few."""
-    if len(pairs) < _FEWEST:
-        return None
+    """Spearman correlation of what was told with what is true, and its bootstrap 95 % interval; none of too few.
+
+    None too where all were told, or are, the same.
+    """
     table = np.array(pairs)
+    if len(pairs) < _FEWEST or not (np.ptp(table, axis=0) > 0).all():
+        return None
     rng = np.random.default_rng(0)
     draws = [table[rng.integers(len(table), size=len(table))] for _ in range(resamples)]
     values = [spearmanr(*own.T).statistic for own in draws if (np.ptp(own, axis=0) > 0).all()]

@@ -31,7 +31,10 @@ def main() -> None:
     for number, prediction in enumerate(structdiff.predict(arguments.fasta, seed=1, options=options), start=1):
         written = write_prediction(prediction, arguments.out, f"{arguments.fasta.stem}_{number}")
         confidence = prediction.confidence.summary()
-        print(f"{written.structure}: mean pLDDT {confidence['mean_plddt_0_to_100']}, ipTM {confidence['iptm']}")
+        print(
+            f"{written.structure}: mean pLDDT {confidence['mean_plddt_0_to_100']}, ipTM {confidence['iptm']}, "
+            f"ipSAE {confidence['ipsae']}"
+        )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from structdiff.diffusion.sampler import sample_generator
 from structdiff.features.copies import side_by_side
 from structdiff.features.schema import Features
 from structdiff.features.token_frames import valid_frames
-from structdiff.features.tokens import TokenTable, tokenise
+from structdiff.features.tokens import TokenTable, stand_for_residues, tokenise
 from structdiff.geometry.superposition import superposition
 from structdiff.jobs import Job
 from structdiff.judgement import assembly_verdicts, started, unit_verdicts
@@ -177,6 +177,8 @@ def confidence_of(logits: ConfidenceLogits, features: Features, tokens: TokenTab
         asym_id=asym_id,
         mask=features.token.mask,
         frames=valid_frames(by_slot, features.token.frame.clamp(max=mask.shape[1] - 1), mask),
+        residues=stand_for_residues(tokens, structure),
+        nucleic=np.isin(structure.chains.kind[tokens.chain], (ChainKind.DNA, ChainKind.RNA)),
         chain_names=[str(structure.chains.name[row]) for row in present],
         has_clash=structure_has_clash(structure),
     )

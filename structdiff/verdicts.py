@@ -14,7 +14,7 @@ from structdiff.constraints.energy_descent import Term
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.tm_score import tm_score
-from structdiff.features.requests import Proximity, disulfide_sulphurs, is_binder
+from structdiff.features.requests import Proximity, drawn_disulfides, is_binder
 from structdiff.features.templates import Templates
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.geometry.superposition import superposed_rmsd
@@ -200,12 +200,9 @@ def _bond_verdicts(spec: DesignSpec, layout: Layout, structure: Structure) -> li
         last, first = structure.residue_atoms(span.stop - 1), structure.residue_atoms(span.start)
         ends = (last.start + names[last].tolist().index("C"), first.start + names[first].tolist().index("N"))
         found.append(bond_verdict(f"cyclic {chain}", structure, ends, PEPTIDE_BOND))
-    if spec.disulfides:
-        for ends in disulfide_sulphurs(structure):
-            places = [layout.residues[int(structure.atoms.residue[end])] for end in ends]
-            if all(place.origin is None for place in places):
-                label = "-".join(str(place.id) for place in places)
-                found.append(bond_verdict(f"disulfide {label}", structure, ends, DISULFIDE_BOND))
+    for ends in drawn_disulfides(layout, structure):
+        label = "-".join(str(layout.residues[int(structure.atoms.residue[end])].id) for end in ends)
+        found.append(bond_verdict(f"disulfide {label}", structure, ends, DISULFIDE_BOND))
     return found
 
 

@@ -18,7 +18,14 @@ from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
 from structdiff.structure.open_residues import open_residues
 from structdiff.structure.reading import BROKEN_LINK
-from structdiff.structure.scaffold import BACKBONE, ligand_residues, motif_residues, partly_held, retyped
+from structdiff.structure.scaffold import (
+    BACKBONE,
+    are_disulfides,
+    ligand_residues,
+    motif_residues,
+    partly_held,
+    retyped,
+)
 from structdiff.structure.tables import Structure
 from structdiff.typing import Float
 
@@ -45,6 +52,12 @@ def cautions(campaign: Campaign) -> list[str]:
     cut = list(cut_bonds(spec, layout, motif)) if motif is not None else []
     if cut:
         found.append(f"bonds of what is kept lead to what is not, and are left out: {_first(cut, 'more')}")
+    lost = list(lost_disulfides(spec, layout, motif)) if motif is not None else []
+    if lost:
+        named = _first([f"{one}-{other}" for one, other in lost], "more")
+        ends = ", ".join(str(end) for bond in lost for end in bond if end in _begun(spec, layout))
+        found.append(f"disulfides of cysteines that get a new amino acid are left out: {named}; they stay where both "
+                     f"ends keep theirs (keep_sequence: {ends})")  # fmt: skip
     if motif is not None and spec.hotspots:
         whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
         deep = [str(residue) for residue in out_of_reach(spec.hotspots, whole, motif)]
@@ -98,10 +111,14 @@ def unseen_atoms(spec: DesignSpec, layout: Layout, motif: Structure) -> Iterator
 
 
 def cut_bonds(spec: DesignSpec, layout: Layout, motif: Structure) -> Iterator[str]:
-    """Bonds beside a chain's own links (disulfides, of glycans) of which one end alone is kept with its side chain."""
+    """Bonds beside a chain's own links (disulfides, of glycans) of which one end alone is kept with its side chain.
+
+    Disulfides of which the other end is there, with another place or amino acid, are none of them.
+    """
     names = {row: residue for residue, row in (motif_residues(motif) | ligand_residues(motif)).items()}
     part, new = partly_held(spec), retyped(spec, layout)
     kept = {each.origin for each in layout.residues if each.origin is not None}
+    begun, disulfide = _begun(spec, layout), are_disulfides(motif)
     atoms, bonds = motif.atoms, motif.bonds
     first, second = atoms.residue[bonds.atom_1], atoms.residue[bonds.atom_2]
     for bond in np.flatnonzero(first != second).tolist():
@@ -109,11 +126,38 @@ def cut_bonds(spec: DesignSpec, layout: Layout, motif: Structure) -> Iterator[st
             (names.get(int(atoms.residue[row])), str(atoms.name[row]))
             for row in (bonds.atom_1[bond], bonds.atom_2[bond])
         ]
-        own = [residue in kept and residue not in new and residue not in part for residue, _ in ends]
+        own = [
+            begun.get(residue, False) or (residue in kept and residue not in new and residue not in part)
+            for residue, _ in ends
+        ]
         gone = [residue is not None and residue not in kept for residue, _ in ends]
+        if disulfide[bond]:
+            gone = [each and residue not in begun for each, (residue, _) in zip(gone, ends, strict=True)]
         links = all(name in (*BACKBONE_ATOMS, "O3'", "P") for _, name in ends)
         if not links and ((own[0] and gone[1]) or (own[1] and gone[0])):
             yield " - ".join(f"{residue} {name}" for residue, name in ends)
+
+
+def _begun(spec: DesignSpec, layout: Layout) -> dict[ResidueId | None, bool]:
+    """The residues that partial diffusion begins with and moves, and whether they keep their types."""
+    if spec.noise is None:
+        return {}
+    return {each.instead_of: each.keeps_type for each in layout.residues if each.instead_of is not None}
+
+
+def lost_disulfides(spec: DesignSpec, layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, ResidueId]]:
+    """Disulfides of a structure that partial diffusion begins with of which an end gets a new amino acid."""
+    begun = _begun(spec, layout)
+    sources = [each.origin or each.instead_of for each in layout.residues]
+    open_ = dict(zip(sources, open_residues(spec, layout, motif).tolist(), strict=True))
+    names = {row: residue for residue, row in motif_residues(motif).items()}
+    for bond in np.flatnonzero(are_disulfides(motif)).tolist():
+        rows = motif.atoms.residue[[motif.bonds.atom_1[bond], motif.bonds.atom_2[bond]]].tolist()
+        one, other = (names.get(row) for row in rows)
+        if one is None or other is None or not {one, other} <= open_.keys():
+            continue
+        if {one, other} & begun.keys() and (open_[one] or open_[other]):
+            yield one, other
 
 
 def out_of_reach(hotspots: Sequence[ResidueId], layout: Layout, motif: Structure) -> Iterator[ResidueId]:

@@ -6,15 +6,15 @@ from structdiff.campaign.plan import Campaign
 
 #: Columns by what they come from.
 BACKBONE = (
-    "seed", "sample", "polymer_residues", "ranking_score", "plddt", "ptm", "iptm", "pae", "has_clash", "all_met",
-    "verdicts_met", "bond_rms", "chain_breaks", "backbone_clashes_per_100", "rama_outlier", "helix", "strand", "loop",
-    "rg",
+    "seed", "sample", "polymer_residues", "ranking_score", "plddt", "ptm", "iptm", "ipsae", "pae", "has_clash",
+    "all_met", "verdicts_met", "bond_rms", "chain_breaks", "backbone_clashes_per_100", "rama_outlier", "helix",
+    "strand", "loop", "rg",
 )  # fmt: skip
 SEQUENCE = ("sequence_nll",)
 PUBLISHED_SEQUENCE = ("recovery",)
 JUDGE = ("judge_log_likelihood", "judge_contact_precision")
 REFOLD = ("refold_plddt", "sc_rmsd", "sc_tm")
-OWN_REFOLD = ("refold_ptm", "refold_iptm")
+OWN_REFOLD = ("refold_ptm", "refold_iptm", "refold_ipsae")
 MOTIF, MOTIF_PLACE = ("motif_rmsd",), ("motif_place_rmsd",)
 REFOLD_MOTIF = ("refold_motif_rmsd",)
 HOTSPOTS, REFOLD_HOTSPOTS = ("hotspots_met",), ("refold_hotspots_touched",)

@@ -36,6 +36,6 @@ class OwnRefolder:
         for each in found:
             summary = each.confidence.summary()
             scores = {"refold_plddt": summary["mean_plddt_0_to_100"], "refold_ptm": summary["ptm"],
-                      "refold_iptm": summary["iptm"]}  # fmt: skip
+                      "refold_iptm": summary["iptm"], "refold_ipsae": summary["ipsae"]}  # fmt: skip
             made = {key: value for key, value in each.provenance.as_text().items() if key != "spec"}
             yield Refolded(structure=each.structure, scores=scores, record={"refolder": "own", **made})

@@ -264,7 +264,7 @@ def _show(found: Evaluation, out: Path) -> None:
 
 
 def _targets_table(found: Evaluation) -> Table:
-    table = Table(title="targets for designs from nothing", title_justify="left", title_style="bold", box=None,
+    table = Table(title="targets for designs", title_justify="left", title_style="bold", box=None,
                   padding=(0, 2, 0, 0), header_style="bold")  # fmt: skip
     for heading in ("structures", "what", "reached", "wanted", ""):
         table.add_column(heading, justify="right" if heading in ("reached", "wanted") else "left")

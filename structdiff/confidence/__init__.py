@@ -1,8 +1,9 @@
-"""Confidence: from the network's logits to pLDDT, PAE, PDE, pTM, ipTM and a ranking."""
+"""Confidence: from the network's logits to pLDDT, PAE, PDE, pTM, ipTM, ipSAE and a ranking."""
 
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.confidence.scores import (
     ConfidenceLogits,
+    chain_pair_ipsae,
     chain_pair_iptm,
     chain_pair_minimum,
     expected_tm_terms,
@@ -16,6 +17,7 @@ from structdiff.confidence.scores import (
 __all__ = [
     "Confidence",
     "ConfidenceLogits",
+    "chain_pair_ipsae",
     "chain_pair_iptm",
     "chain_pair_minimum",
     "compute_confidence",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from structdiff.confidence.scores import (
     ConfidenceLogits,
+    chain_pair_ipsae,
     chain_pair_iptm,
     chain_pair_minimum,
     check_logits,
@@ -31,8 +32,9 @@ class Confidence:
     plddt [token]: 0 to 100. pae, pde [token, token]: expected errors in Å; row of pae: the token whose frame is
     aligned, column: the token whose position is judged. Both are NaN for tokens that do not exist. ptm, iptm: 0 to 1,
     NaN where undefined (iptm of a single chain). chains: their names, the order of all that follows. chain_plddt,
-    chain_ptm [chain]; chain_iptm [chain]: mean over the other chains. chain_pair_iptm and chain_pair_pae_min (Å)
-    [chain, chain]: row aligned, column judged; the diagonal of the first is chain_ptm. ranking_score: higher is better.
+    chain_ptm [chain]; chain_iptm [chain]: mean over the other chains. chain_pair_iptm, chain_pair_ipsae and
+    chain_pair_pae_min (Å) [chain, chain]: row aligned, column judged; the diagonal of the first is chain_ptm.
+    ranking_score: higher is better.
     """
 
     plddt: np.ndarray
@@ -43,6 +45,7 @@ class Confidence:
     chains: tuple[str, ...]
     chain_plddt: np.ndarray
     chain_pair_iptm: np.ndarray
+    chain_pair_ipsae: np.ndarray
     chain_pair_pae_min: np.ndarray
     has_clash: bool
     ranking_score: float
@@ -66,6 +69,20 @@ class Confidence:
         total = np.where(there, best, 0.0).sum(1)
         return np.where(there.any(1), total / np.maximum(there.sum(1), 1), np.nan)
 
+    @property
+    def chain_ipsae(self) -> np.ndarray:
+        """ipSAE of each chain's surest interface, the better direction of each pair; NaN if alone, and for ligands."""
+        best = np.fmax(self.chain_pair_ipsae, self.chain_pair_ipsae.T)
+        return np.fmax.reduce(best, axis=1, initial=np.nan)
+
+    @property
+    def ipsae(self) -> float:
+        """ipSAE of the whole, 0 to 1: that of the chain whose surest interface is the least sure; NaN if undefined.
+
+        Of two chains it is that of their pair.
+        """
+        return float(np.fmin.reduce(self.chain_ipsae, initial=np.nan))
+
     def summary(self) -> dict[str, Any]:
         """The scores of the whole structure and of its chains for JSON; None where one is undefined."""
         return {
@@ -73,6 +90,7 @@ class Confidence:
             "mean_plddt_0_to_100": _number(self.mean_plddt, 2),
             "ptm": _number(self.ptm),
             "iptm": _number(self.iptm),
+            "ipsae": _number(self.ipsae),
             "mean_pae_angstrom": _number(float(np.nanmean(self.pae)), 2),
             "mean_pde_angstrom": _number(float(np.nanmean(self.pde)), 2),
             "has_clash": self.has_clash,
@@ -80,7 +98,9 @@ class Confidence:
             "chain_mean_plddt_0_to_100": _numbers(self.chain_plddt, 2),
             "chain_ptm": _numbers(self.chain_ptm),
             "chain_iptm": _numbers(self.chain_iptm),
+            "chain_ipsae": _numbers(self.chain_ipsae),
             "chain_pair_iptm_row_aligned": [_numbers(row) for row in self.chain_pair_iptm],
+            "chain_pair_ipsae_row_aligned": [_numbers(row) for row in self.chain_pair_ipsae],
             "chain_pair_pae_min_angstrom_row_aligned": [_numbers(row, 2) for row in self.chain_pair_pae_min],
         }
 
@@ -99,6 +119,8 @@ def compute_confidence(
     asym_id: np.ndarray | Tensor,
     mask: np.ndarray | Tensor,
     frames: np.ndarray | Tensor,
+    residues: np.ndarray | None = None,
+    nucleic: np.ndarray | None = None,
     chain_names: Sequence[str] | None = None,
     has_clash: bool = False,
 ) -> Confidence:
@@ -108,6 +130,7 @@ def compute_confidence(
         logits: plddt [token, 50], pae and pde [token, token, 64].
         asym_id: chain of each token [token]. mask: tokens that exist [token].
         frames: tokens with a frame to align on [token], from `valid_frames`.
+        residues: tokens that stand for a residue of a polymer [token]; all if None. nucleic: of a nucleic acid; none.
         chain_names: of the chains in the order of their asym_id; numbers from 1 if None.
         has_clash: from `structdiff.confidence.clash.structure_has_clash`.
 
@@ -135,6 +158,14 @@ def compute_confidence(
         chains=names,
         chain_plddt=np.array([np.nanmean(plddt[asym_id == number]) for number in numbers]),
         chain_pair_iptm=chain_pair_iptm(logits.pae, asym_id, mask, frames),
+        chain_pair_ipsae=chain_pair_ipsae(
+            pae,
+            asym_id,
+            mask,
+            frames,
+            np.ones_like(mask) if residues is None else residues,
+            np.zeros_like(mask) if nucleic is None else nucleic,
+        ),
         chain_pair_pae_min=chain_pair_minimum(pae, asym_id, mask, frames),
         has_clash=bool(has_clash),
         ranking_score=ranking_score(ptm=ptm, iptm=iptm, mean_plddt=float(np.nanmean(plddt)), has_clash=has_clash),

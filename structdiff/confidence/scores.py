@@ -18,6 +18,9 @@ from structdiff.typing import Bool, Float, Int
 LARGEST_ERROR = 32.0  # Å, upper edge of the bins of PAE and PDE
 _CLASH_PENALTY = 100.0
 _IPTM_WEIGHT = 0.8
+#: ipSAE: Å, pairs of residues with a larger PAE do not count; the fewest residues that its d0 is made for; the least
+#: d0 (Å) of proteins, and of pairs with a nucleic acid.
+_IPSAE_CUTOFF, _IPSAE_FEWEST, _IPSAE_LEAST, _IPSAE_LEAST_NUCLEIC = 10.0, 27, 1.0, 2.0
 
 
 @runtime_checkable
@@ -139,6 +142,42 @@ def chain_pair_iptm(
         size = int(seen.sum()) if row == column else int(((asym_id == chains[row]) & judged).sum() + seen.sum())
         part = pae_logits[torch.from_numpy(aligned)][:, torch.from_numpy(seen)]
         scores[row, column] = expected_tm_terms(part, size).mean(1).max()
+    return scores
+
+
+def chain_pair_ipsae(
+    pae: Float[np.ndarray, "token token"],
+    asym_id: Int[np.ndarray, " token"],
+    judged: Bool[np.ndarray, " token"],
+    frames: Bool[np.ndarray, " token"],
+    residues: Bool[np.ndarray, " token"],
+    nucleic: Bool[np.ndarray, " token"],
+) -> Float[np.ndarray, "chain chain"]:
+    """How sure the network is of the interface of each ordered pair of chains, 0 to 1: ipSAE with d0 by residue.
+
+    Row: the chain that is aligned; column: the chain that is judged. From each aligned residue those residues of the
+    other chain are judged whose PAE (Å) is under 10 Å, by the mean of 1 / (1 + (PAE / d0)²) with d0 for their number;
+    the best aligned residue counts. So parts that are far from the interface, or disordered, do not lower it as they do
+    ipTM. 0 where no PAE is under 10 Å. The larger of a pair's two entries is its ipSAE.
+
+    pae: Å. judged: tokens that exist. frames: those with a frame, which alone are aligned. residues: those that stand
+    for a residue of a polymer, nucleic: of a nucleic acid, which raises the least d0 of its pairs from 1 to 2 Å. Chains
+    in the order of their asym_id; NaN for ligands and on the diagonal.
+    Dunbrack 2025, bioRxiv 10.1101/2025.02.10.637595: ipSAE, there also called ipSAE_d0res.
+    """
+    chains = np.unique(asym_id[judged])
+    scores = np.full((len(chains), len(chains)), np.nan)
+    for row, column in np.ndindex(*scores.shape):
+        one, other = ((asym_id == chains[each]) & judged & residues for each in (row, column))
+        if row == column or not (one & frames).any() or not other.any():
+            continue
+        errors = pae[one & frames][:, other]
+        near = errors < _IPSAE_CUTOFF
+        count = near.sum(1)
+        least = _IPSAE_LEAST_NUCLEIC if nucleic[one | other].any() else _IPSAE_LEAST
+        scale = np.maximum(1.24 * np.cbrt(np.maximum(count, _IPSAE_FEWEST) - 15) - 1.8, least)
+        terms = near / (1 + np.square(errors / scale[:, None]))
+        scores[row, column] = (terms.sum(1) / np.maximum(count, 1)).max()
     return scores
 
 

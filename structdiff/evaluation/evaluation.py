@@ -55,7 +55,7 @@ class Evaluation:
 
     rows: one a structure. failures: (file, reason) of those that could not be judged, or (these have a row)
     not be compared with their reference. summary: mean and interval of
-    each metric of structures, and metrics of the set. targets: lines for designs from nothing. folds (structure,
+    each metric of structures, and metrics of the set. targets: what designs should reach. folds (structure,
     dimension) and lengths (structure): places in the space of folds. natural: what was compared with. notes:
     what was left out.
     """
@@ -120,17 +120,17 @@ def evaluate(
     if found is not None and (number := foldseek_clusters([subject.path for subject in subjects])) is not None:
         of_set["foldseek_clusters"] = exactly(float(number))
     on_progress("comparing with natural chains", 1, 1)
-    # Models of true structures are not held against what designs from nothing should reach.
-    from_nothing = len(proteins) == len(rows) > 0 and not (given is not None and given.references)
-    groups = length_groups(lengths.tolist()) if from_nothing else {}
+    # Models of true structures are not held against what designs should reach.
+    held = len(proteins) == len(rows) > 0 and not (given is not None and given.references)
     targets = [
         target
-        for name, members in groups.items()
+        for name, members, from_nothing in (_groups(subjects, lengths) if held else ())
         for target in targets_of(
             name,
             [rows[member] for member in members],
             natural,
             of_set if len(members) == len(rows) else _of_set(subjects, members, lengths, folds, natural, found, seed),
+            from_nothing=from_nothing,
             seed=seed,
         )
     ]
@@ -147,6 +147,18 @@ def evaluate(
         natural=natural,
         notes=notes,
     )
+
+
+def _groups(subjects: Sequence[Subject], lengths: np.ndarray) -> list[tuple[str, np.ndarray, bool]]:
+    """Names and members of the groups that are held against targets, and whether they are designs from nothing."""
+    given = np.array([subject.has_given_parts for subject in subjects])
+    found = []
+    for kind in (False, True):
+        members = np.flatnonzero(given == kind)
+        mark = "" if len(members) == len(given) else ", around given parts" if kind else ", from nothing"
+        groups = length_groups(lengths[members].tolist()) if len(members) else {}
+        found += [(f"{name}{mark}", members[rows], not kind) for name, rows in groups.items()]
+    return found
 
 
 def _judge(

@@ -71,9 +71,10 @@ def _targets(evaluation: Evaluation) -> str:
         texts = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
         rows.append(f'<tr>{texts}<td class="{kind}">{word}</td></tr>')
     head = "<thead><tr><th>structures</th><th>what</th><th>reached</th><th>wanted</th><th></th></tr></thead>"
+    quartiles = any("quartiles" in target.text for target in evaluation.targets)
+    note = "<p class=note>Of natural chains, half lie between the quartiles.</p>" if quartiles else ""
     return (
-        "<h2>Targets for designs from nothing</h2><p class=note>Of natural chains, half lie between the quartiles.</p>"
-        f'<table class="sortable text">{head}<tbody>{"".join(rows)}</tbody></table>'
+        f'<h2>Targets for designs</h2>{note}<table class="sortable text">{head}<tbody>{"".join(rows)}</tbody></table>'
     )
 
 

@@ -114,6 +114,11 @@ class Subject:
         """Which residues come from the motif."""
         return residues_of_map(self.residue_map)
 
+    @property
+    def has_given_parts(self) -> bool:
+        """Whether it is a design around, beside or from a known structure, as far as the files beside it tell."""
+        return bool(self.motif_residues) or self.given.motif is not None or _motif_name(self.path) is not None
+
 
 def read_subject(path: Path, name: str, given: Given) -> Subject:
     """Reads a structure and what lies beside it; raises InputError where one of these files cannot be read."""
@@ -175,12 +180,19 @@ def _made_from(file: Path) -> Mapping[str, Any]:
 
 def _named_motif(file: Path) -> Path | None:
     """The motif that a design was made around, as its confidence file names it, where that file is still there."""
-    try:
-        named = Path(str(_made_from(file)["motif"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    name = _motif_name(file)
+    if name is None:
         return None
+    named = Path(name)
     places = (named, file.parent / named, file.parent.parent / named)
     return next((place for place in places if place.is_file()), None)
+
+
+def _motif_name(file: Path) -> str | None:
+    """The path of the motif as a design's confidence file names it."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return str(_made_from(file)["motif"])
+    return None
 
 
 @lru_cache(maxsize=8)

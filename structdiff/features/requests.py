@@ -27,7 +27,7 @@ from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import Block, blocks_of
 from structdiff.spec.layout import Layout
 from structdiff.structure.build import POLYMER_LINK
-from structdiff.structure.scaffold import Scaffold, retyped
+from structdiff.structure.scaffold import Scaffold, are_disulfides, retyped
 from structdiff.structure.tables import ChainKind, Structure
 
 #: A hotspot is touched when a backbone atom of the design comes this near (Å) to any of its heavy atoms.
@@ -155,7 +155,7 @@ def design_proximities(spec: DesignSpec, layout: Layout, structure: Structure, t
         whole = np.array([residue.chain_is_fixed for residue in layout.residues])
         target = np.flatnonzero(whole[structure.atoms.residue])
         asked.append(Proximity(name="target", first=target, second=designed, bound=TARGET_DISTANCE, told=False))
-    return asked + _block_proximities(spec, layout, structure) + _closures(spec, structure)
+    return asked + _block_proximities(spec, layout, structure) + _closures(spec, layout, structure)
 
 
 def _beside(place: int, layout: Layout, structure: Structure, designed: np.ndarray, key: str) -> np.ndarray:
@@ -188,7 +188,7 @@ def _block_proximities(spec: DesignSpec, layout: Layout, structure: Structure) -
     return asked
 
 
-def _closures(spec: DesignSpec, structure: Structure) -> list[Proximity]:
+def _closures(spec: DesignSpec, layout: Layout, structure: Structure) -> list[Proximity]:
     """Ends of cyclic chains, and the sulphurs of disulfides: drawn near enough for the bond to close."""
     names, chains = structure.atoms.name, structure.chains
     asked = []
@@ -197,17 +197,18 @@ def _closures(spec: DesignSpec, structure: Structure) -> list[Proximity]:
         ends = (_atoms_of(structure, span.stop - 1), _atoms_of(structure, span.start))
         last, first = (atoms[names[atoms] == name] for atoms, name in zip(ends, ("C", "N"), strict=True))
         asked.append(Proximity(name=f"cyclic {chain}", first=last, second=first, bound=1.45, told=False))
-    for one, other in disulfide_sulphurs(structure):
+    for one, other in drawn_disulfides(layout, structure):
         name = f"disulfide of residues {structure.atoms.residue[one] + 1} and {structure.atoms.residue[other] + 1}"
         asked.append(Proximity(name=name, first=np.array([one]), second=np.array([other]), bound=2.2, told=False))
-    return asked if spec.cyclic or spec.disulfides else []
+    return asked
 
 
-def disulfide_sulphurs(structure: Structure) -> list[tuple[int, int]]:
-    """Rows of the two sulphurs of each disulfide bond."""
-    bonds, names = structure.bonds, structure.atoms.name
-    both = (names[bonds.atom_1] == "SG") & (names[bonds.atom_2] == "SG")
-    return list(zip(bonds.atom_1[both].tolist(), bonds.atom_2[both].tolist(), strict=True))
+def drawn_disulfides(layout: Layout, structure: Structure) -> list[tuple[int, int]]:
+    """Rows of the two sulphurs of each disulfide bond of a design that is drawn: not both of its ends are held."""
+    bonds = structure.bonds
+    held = np.array([residue.origin is not None for residue in layout.residues])[structure.atoms.residue]
+    drawn = are_disulfides(structure) & ~(held[bonds.atom_1] & held[bonds.atom_2])
+    return list(zip(bonds.atom_1[drawn].tolist(), bonds.atom_2[drawn].tolist(), strict=True))
 
 
 def _atoms_of(structure: Structure, residue: int) -> np.ndarray:

@@ -93,6 +93,12 @@ def tokenise(structure: Structure) -> TokenTable:
     )
 
 
+def stand_for_residues(tokens: TokenTable, structure: Structure) -> np.ndarray:
+    """Which tokens (token,) stand for a residue of a polymer: standard ones, and CA or C1' of modified residues."""
+    polymer = np.isin(structure.chains.kind[tokens.chain], (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA))
+    return polymer & (tokens.standard | np.isin(structure.atoms.name[tokens.atoms[:, 0]], ("CA", "C1'")))
+
+
 def count_tokens(structure: Structure) -> int:
     """How many tokens a structure has, which decides memory and time."""
     return len(tokenise(structure))

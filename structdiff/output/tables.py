@@ -39,6 +39,7 @@ def score_columns(prediction: Prediction) -> dict[str, Any]:
         "plddt": summary["mean_plddt_0_to_100"],
         "ptm": summary["ptm"],
         "iptm": summary["iptm"],
+        "ipsae": summary["ipsae"],
         "pae": summary["mean_pae_angstrom"],
         "has_clash": summary["has_clash"],
         "all_met": prediction.all_met,

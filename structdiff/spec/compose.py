@@ -17,8 +17,7 @@ from typing import Any
 
 from structdiff.arguments import checked_names
 from structdiff.errors import InputError
-from structdiff.spec.contigs import every_chain
-from structdiff.spec.design import DesignSpec
+from structdiff.spec.design import DesignSpec, with_contigs
 from structdiff.spec.design_keys import KEYS
 from structdiff.spec.design_values import as_value
 from structdiff.spec.energies import Energy
@@ -66,13 +65,7 @@ class Problem(Part):
 
     def spec(self, **more: Any) -> DesignSpec:
         """The whole request; ``more`` keys are added. Raises InputError where something is missing or cannot be."""
-        asked = (self + Problem(**more)).asked
-        if "contigs" not in asked and not {"noise", "inpaint"} & asked.keys():
-            if "length" not in asked:
-                raise InputError("say what to design: contigs or a length", key="contigs", allowed="70-90, say")
-            asked["contigs"] = KEYS["contigs"].text(KEYS["length"].write(asked["length"]))
-        # Without contigs the whole structure is what loops are cut from, or what partial diffusion begins with.
-        return DesignSpec(**{"contigs": every_chain(), **asked})
+        return DesignSpec(**with_contigs((self + Problem(**more)).asked))
 
 
 @checked_names

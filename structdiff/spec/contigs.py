@@ -236,6 +236,11 @@ def every_chain() -> Contigs:
     return Contigs(chains=((FixedSegment(chain=EVERY_CHAIN),),))
 
 
+def one_chain(length: LengthRange) -> Contigs:
+    """Contigs of one new chain of so many residues."""
+    return Contigs(chains=((FreeSegment(minimum=length[0], maximum=length[1]),),))
+
+
 def is_fixed(chain: Sequence[Segment]) -> bool:
     """Whether a chain of the contigs holds no new residues."""
     return all(isinstance(segment, FixedSegment) for segment in chain)

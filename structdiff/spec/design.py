@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from structdiff.arguments import as_path, checked_names
-from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain, with_insertions
+from structdiff.errors import InputError
+from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain, one_chain, with_insertions
 from structdiff.spec.design_checks import check_design
 from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
 from structdiff.spec.design_values import as_value
@@ -176,6 +177,24 @@ class DesignSpec:
         return spread(self.burial, layout)
 
 
+def with_contigs(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a design by their keys, with contigs where none say what it is made of.
+
+    Loops are cut from the whole structure, and partial diffusion begins with it; else the length is that of one new
+    chain. Raises InputError where nothing says it.
+    """
+    if "contigs" in asked:
+        return dict(asked)
+    if asked.get("noise") or asked.get("inpaint"):
+        return {**asked, "contigs": every_chain()}
+    if not asked.get("length"):
+        raise InputError("say what to design: contigs or a length", key="contigs", allowed="70-90, say")
+    if asked.get("motif") and not asked.get("unindexed") and not asked.get("ligands"):
+        raise InputError("say with contigs which residues of the motif to keep", key="contigs",
+                         allowed="10-40/A163-181/10-40, say")  # fmt: skip
+    return {**asked, "contigs": one_chain(asked["length"])}
+
+
 #: What the request in a design's provenance holds beside the keys: which files it was made with.
 _RECORDED = ("motif_sha256", "energies_sha256")
 
@@ -198,15 +217,12 @@ def design_from_dict(data: Mapping[str, Any]) -> DesignSpec:
 
 def parse_design(root: Node, *, name: str) -> DesignSpec:
     """A design from the tree of an input file; ``name`` is used when the file gives none. Raises InputError."""
-    found = root.fields(("version", *KEYS, *_RECORDED))
-    if "contigs" not in found and "inpaint" not in found and "noise" not in found:
-        root.fields(("version", *KEYS), required=("contigs",))
+    found = root.fields(("version", *KEYS), unlisted=_RECORDED)
     if "version" in found and found["version"].text() != "1":
         found["version"].fail("unknown version of the input", found=found["version"].text(), allowed=("1",))
     with root.located(found):
         given = {key: reader.read(found[key]) for key, reader in KEYS.items() if key in found}
-        # Without contigs the whole structure is what loops are cut from, or what partial diffusion begins with.
-        spec = DesignSpec(**{"name": name, "contigs": every_chain(), **given})
+        spec = DesignSpec(**with_contigs({"name": name, **given}))
     if "motif_sha256" in found:
         found["motif_sha256"].check_file(spec.motif or "")
     if "energies_sha256" in found:

@@ -58,12 +58,17 @@ class Node:
             return "nothing" if self.is_null else self.value
         return "a list" if isinstance(self.value, list) else "a mapping"
 
-    def fields(self, allowed: Sequence[str], required: Sequence[str] = ()) -> dict[str, Node]:
-        """The values of a mapping by key, without empty ones; unknown and missing keys raise InputError."""
+    def fields(
+        self, allowed: Sequence[str], required: Sequence[str] = (), unlisted: Sequence[str] = ()
+    ) -> dict[str, Node]:
+        """The values of a mapping by key, without empty ones; unknown and missing keys raise InputError.
+
+        unlisted: keys that may be there too, but are not for people to write, so that no error offers them.
+        """
         if not isinstance(self.value, dict):
             self.fail("expected keys with values", found=self._described(), allowed=allowed)
         for name in self.value:
-            if name not in allowed:
+            if name not in allowed and name not in unlisted:
                 raise InputError(
                     "unknown key", path=self.path, line=self.key_lines.get(name, self.line), key=self.key or None,
                     found=name, allowed=allowed, suggest_from=allowed,

@@ -94,6 +94,7 @@ def build_scaffold(
     components = None if motif is None else motif.components
     asked = [((*one, "SG"), (*other, "SG")) for one, other in bonds]
     kept = [] if motif is None else _kept_bonds(layout, motif, rows, held or {}, retyped)
+    kept = [bond for bond in kept if cysteines.isdisjoint(end[:2] for end in bond)]
     structure = build_structure(chains, bonds=[*asked, *kept], components=components, name=name)
     structure = _without_bridged_gaps(structure, layout)
     positions = np.zeros((len(structure.atoms), 3), np.float32)
@@ -117,14 +118,20 @@ def build_scaffold(
 def _kept_bonds(
     layout: Layout, motif: Structure, rows: Mapping[ResidueId, int], held: Held, retyped: Collection[ResidueId]
 ) -> list[tuple[AtomAddress, AtomAddress]]:
-    """The motif's disulfides, ring closures and links of ligands and glycans of which the design holds both ends."""
-    places = {
-        rows[residue.origin]: (chain, place, residue.origin)
-        for chain, residues in layout.chains.items()
-        for place, residue in enumerate(residues, start=1)
-        if residue.origin is not None and residue.origin not in retyped
-    }
-    found = []
+    """The motif's disulfides, ring closures and links of ligands and glycans of which the design holds both ends.
+
+    Disulfides stay also where cysteines move, as partial diffusion lets them, and keep their types.
+    """
+    places: dict[int, tuple[str, int, ResidueId]] = {}
+    moving = set()
+    for chain, residues in layout.chains.items():
+        for place, residue in enumerate(residues, start=1):
+            if residue.origin is not None and residue.origin not in retyped:
+                places[rows[residue.origin]] = (chain, place, residue.origin)
+            elif residue.instead_of is not None and residue.keeps_type:
+                places[rows[residue.instead_of]] = (chain, place, residue.instead_of)
+                moving.add((chain, place))
+    found, disulfide = [], are_disulfides(motif)
     for row in bonds_between_residues(motif).tolist():
         ends = []
         for atom in (motif.bonds.atom_1[row], motif.bonds.atom_2[row]):
@@ -133,9 +140,16 @@ def _kept_bonds(
                 chain, place, origin = places[residue]
                 if name in _held_names(held.get(origin), str(motif.residues.name[residue]), (name,)):
                     ends.append((chain, place, name))
-        if len(ends) == 2:
+        still = moving.isdisjoint(end[:2] for end in ends)
+        if len(ends) == 2 and (still or disulfide[row]):
             found.append((ends[0], ends[1]))
     return found
+
+
+def are_disulfides(structure: Structure) -> np.ndarray:
+    """Which bonds (bond,) are between the sulphurs of two cysteines."""
+    sulphur = structure.atoms.name == "SG"
+    return sulphur[structure.bonds.atom_1] & sulphur[structure.bonds.atom_2]
 
 
 def _held_names(part: str | tuple[str, ...] | None, component: str, every: Collection[str]) -> Collection[str]:

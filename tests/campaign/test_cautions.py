@@ -75,3 +75,18 @@ def test_bonds_to_what_is_not_kept_are_told(planned) -> None:
     assert told.endswith("lead to what is not, and are left out: A18 SG - A24 SG, A25 SG - A81 SG")
     assert cut(backbone_only=["A24"], redesign=["A25"]) == []
     assert cut(contigs=parse_contigs("8 A18-24 8")) == []
+
+
+def test_disulfides_that_partial_diffusion_loses_are_told(planned) -> None:
+    """By name, where a cysteine gets another amino acid; whether its other end is held, kept or as open."""
+    asked = {"motif": str(BARREL.parent / "1dix.cif.gz"), "contigs": parse_contigs("A14-30"), "noise": parse_noise("4")}
+
+    def told(**more) -> list[str]:
+        return [each for each in cautions(planned(1, asked={**asked, **more})) if "SG" in each or "disulfide" in each]
+
+    lost = "disulfides of cysteines that get a new amino acid are left out: A18-A24; they stay where both ends keep "
+    assert told() == told(keep_sequence="A18") == [f"{lost}theirs (keep_sequence: A18, A24)"]
+    assert told(hold="A18") == [f"{lost}theirs (keep_sequence: A24)"]
+    (cut,) = told(keep_sequence="all")
+    assert cut == "bonds of what is kept lead to what is not, and are left out: A25 SG - A81 SG"
+    assert told(keep_sequence="A18,A24") == told(hold="A18", keep_sequence="A24") == told(disulfides="A5-A11") == []

@@ -242,6 +242,22 @@ def test_options_win_over_the_file(tmp_path, motif) -> None:
         asked_design(path, {"hotspots": "A150"})
 
 
+def test_a_length_alone_is_one_new_chain_in_a_file_and_on_the_command_line(tmp_path) -> None:
+    """An option replaces the file's length too; contigs that say more than a length stay and must fit it."""
+    path = tmp_path / "chain.yaml"
+    path.write_text("length: 30-40\nsymmetry: C3\n")
+    spec = asked_design(path, {})
+    assert spec == asked_design(None, {"name": "chain", "length": "30-40", "symmetry": "C3"})
+    assert (str(spec.contigs), spec.length) == ("30-40", (30, 40))
+    other = asked_design(path, {"length": "50"})
+    assert (str(other.contigs), other.length) == ("50", (50, 50))
+    path.write_text("contigs: 10-20 10-20\nlength: 30-40\n")
+    with pytest.raises(InputError, match=r"length: .*20-40"):
+        asked_design(path, {"length": "50"})
+    with pytest.raises(InputError, match=r"--contigs, --length, or a file"):
+        asked_design(None, {"seed": 1})
+
+
 def test_wishes_reach_the_request() -> None:
     spec = asked_design(
         None,

@@ -85,6 +85,34 @@ def test_models_are_held_against_references_of_the_same_name(tmp_path, capsys) -
     assert "targets" not in shown
 
 
+def test_targets_are_those_that_apply(tmp_path) -> None:
+    """One design from nothing, one with a residue map, one whose request names a structure that is gone."""
+    names = ("1ubi", "1crn", "2igd")
+    for name in names:
+        shutil.copy(DATA / f"{name}.pdb", tmp_path)
+    residues = [{"design": {"chain": "A", "number": number, "insertion_code": ""},
+                 "motif": {"chain": "A", "number": number, "insertion_code": ""}, "group": 1}
+                for number in range(5, 10)]  # fmt: skip
+    kept = {"chains": [{"chain": "A", "length": 46, "new": 41, "kept": False}], "residues": residues}
+    (tmp_path / "1crn.residue_map.json").write_text(json.dumps(kept))
+    request = {"provenance": {"spec": {"name": "design", "motif": "gone.pdb", "noise": "4"}}}
+    (tmp_path / "2igd.confidence.json").write_text(json.dumps(request))
+
+    def texts(*chosen: str) -> dict[str, set[str]]:
+        files, out = [str(tmp_path / f"{name}.pdb") for name in chosen], tmp_path / "out"
+        assert main(["evaluate", *files, "--out", str(out), "--no-clusters", "--quiet"]) == 0
+        targets = json.loads((out / "evaluation.json").read_text())["targets"]
+        assert ("quartiles.</p>" in (out / "report.html").read_text()) == ("1ubi" in chosen)
+        return {each["group"]: {line["text"] for line in targets if line["group"] == each["group"]} for each in targets}
+
+    assert "helix content within natural quartiles" in texts("1ubi")["all"]
+    assert "Ramachandran favoured, new residues" in texts("1crn")["all"]
+    assert "Ramachandran favoured" in texts("2igd")["all"]
+    found = texts(*names)
+    assert list(found) == ["all, from nothing", "all, around given parts"]
+    assert {"quartiles" in " ".join(lines) for lines in found.values()} == {True, False}
+
+
 def test_ligands_of_references_have_a_table(tmp_path) -> None:
     file, out = DATA.parents[1] / "data" / "4i39.cif.gz", tmp_path / "out"
     arguments = ["evaluate", str(file), "--out", str(out), "--no-clusters", "--quiet"]

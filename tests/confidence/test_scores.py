@@ -96,6 +96,70 @@ def test_rows_of_the_chain_matrices_are_aligned_and_columns_judged():
     np.testing.assert_allclose(found.chain_iptm, term(6.5 * BIN, 50), rtol=1e-5)
 
 
+def ipsae_by_hand(pae: np.ndarray, chain: list[str], nucleic: str = "", skipped: tuple[int, ...] = ()) -> np.ndarray:
+    """ipSAE of ordered pairs of chains, residue by residue, as Dunbrack 2025 puts it into words."""
+    names = sorted(set(chain))
+    table = np.full((len(names), len(names)), np.nan)
+    for first in names:
+        for second in names:
+            best = 0.0
+            for i in range(len(chain)):
+                if chain[i] != first or i in skipped or first == second:
+                    continue
+                errors = [pae[i][j] for j in range(len(chain)) if chain[j] == second and pae[i][j] < 10]
+                d0 = max(
+                    1.24 * (max(len(errors), 27) - 15) ** (1 / 3) - 1.8, 2.0 if {first, second} & {*nucleic} else 1
+                )
+                if errors:
+                    best = max(best, sum(1 / (1 + (error / d0) ** 2) for error in errors) / len(errors))
+            if first != second:
+                table[names.index(first), names.index(second)] = best
+    return table
+
+
+def test_ipsae_is_that_of_its_definition():
+    """Three chains, errors of every size; the last chain is a nucleic acid, and one token has no frame."""
+    chain = list("A" * 40 + "B" * 70 + "C" * 35)
+    generator = np.random.default_rng(4)
+    bins = generator.integers(8, 64, (145, 145))
+    bins[:30, 40:100] = generator.integers(0, 24, (30, 60))  # A sees most of B well; the last of it is far away
+    bins[40:60, :10] = generator.integers(0, 30, (20, 10))
+    bins[110:, 0:30] = generator.integers(0, 30, (35, 30))
+    asym, frames = [ord(name) - 65 for name in chain], np.arange(145) != 3
+    nucleic = np.array(chain) == "C"
+    found = score(bins, asym, frames=frames, nucleic=nucleic)
+    expected = ipsae_by_hand((bins + 0.5) * BIN, chain, nucleic="C", skipped=(3,))
+    np.testing.assert_allclose(found.chain_pair_ipsae, expected, rtol=1e-5)
+    pairs = np.fmax(expected, expected.T)
+    np.testing.assert_allclose(found.chain_ipsae, np.nanmax(pairs, 1), rtol=1e-5)
+    assert found.ipsae == pytest.approx(np.nanmax(pairs, 1).min(), rel=1e-5)
+    assert not np.allclose(score(bins, asym, frames=frames).chain_pair_ipsae, found.chain_pair_ipsae, equal_nan=True)
+
+
+def test_a_tail_far_from_the_interface_does_not_lower_ipsae_as_it_does_iptm():
+    bins = np.full((120, 120), 50)
+    bins[:60, :60] = 6
+    whole, tailed = score(bins[:60, :60], [0] * 30 + [1] * 30), score(bins, [0] * 30 + [1] * 90)
+    assert tailed.ipsae == pytest.approx(whole.ipsae)
+    assert tailed.chain_pair_iptm[0, 1] < 0.7 * whole.chain_pair_iptm[0, 1]
+
+
+def test_ipsae_is_of_residues_in_two_chains():
+    """None for one chain and for ligands, 0 where nothing is sure; of two chains the better direction."""
+    assert np.isnan(score(np.zeros((30, 30), int), [0] * 30).ipsae)
+    asym = [0] * 30 + [1] * 30 + [2] * 3
+    bins = np.full((63, 63), 40)
+    residues = np.arange(63) < 60
+    assert score(bins, asym, residues=residues).ipsae == 0
+    bins[30:60, :30] = 3
+    found = score(bins, asym, residues=residues)
+    assert found.ipsae == pytest.approx(1 / (1 + (3.5 * BIN / (1.24 * 15 ** (1 / 3) - 1.8)) ** 2), rel=1e-5)
+    assert np.isnan(found.chain_pair_ipsae[2]).all()
+    assert np.isnan(found.chain_pair_ipsae[:, 2]).all()
+    assert found.summary()["chain_ipsae"] == [round(found.ipsae, 4)] * 2 + [None]
+    assert found.summary()["chain_pair_ipsae_row_aligned"][0] == [None, 0.0, None]
+
+
 def test_tokens_without_a_frame_align_nothing():
     bins = np.full((30, 30), 50)
     bins[3] = 0
@@ -136,6 +200,7 @@ def test_the_summary_is_json_and_names_its_units():
     found = score(np.zeros((20, 20), int), [0] * 20, chain_names=["H"])
     read = json.loads(json.dumps(found.summary(), allow_nan=False))
     assert read["iptm"] is None
+    assert read["ipsae"] is None
     assert read["chains"] == ["H"]
     assert read["mean_pae_angstrom"] == 0.25
 

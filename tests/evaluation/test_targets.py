@@ -73,3 +73,20 @@ def test_sequences_are_a_target_where_they_were_judged():
     for text in ("own sequence as likely as the natural median", "expected by trRosetta (-3.0, half of the contacts)"):
         assert found[text].value.mean == pytest.approx(0.3)
         assert found[text].met is False
+
+
+def test_what_a_motif_settles_is_not_asked_of_designs_around_it():
+    """Nor are the motif's own torsions and clashes theirs; what partial diffusion changes is new throughout."""
+    of_set = {"clusters_per_structure": exactly(0.1), "frechet_ratio_shape": exactly(9.0)}
+
+    def around(rows):
+        found = targets_of("all", rows, bundled_chains(), of_set, from_nothing=False)
+        return {target.text: target.value.mean for target in found}
+
+    found = around(rows_of(3, new_rama_favoured=0.99, new_clashes_per_100=0.5, backbone_clashes_per_100=3.0))
+    assert found["Ramachandran favoured, new residues"] == pytest.approx(0.99)
+    assert found["clashes per 100 new residues, backbone"] == 0.5
+    others = {"Ramachandran favoured", "clashes per 100 residues, backbone", "with a beta sheet"}
+    assert not others & found.keys()
+    assert not any("quartiles" in text or "clusters" in text or "Fréchet" in text for text in found)
+    assert around(rows_of(3))["Ramachandran favoured"] == pytest.approx(0.97)

@@ -129,6 +129,17 @@ def test_bonds_of_the_motif_stay_with_it():
     assert joined(scaffold(RINGS, contigs="9 A", backbone_only="A25")[2]) == redesigned
 
 
+def test_disulfides_of_what_partial_diffusion_moves_stay_where_both_cysteines_keep_their_types():
+    """Whether both are held, or one, or none; a cysteine that is asked to be bonded to another leaves its own."""
+    both = {("18:SG", "24:SG")}
+    for asked_ in ({"keep_sequence": "all"}, {"hold": "A18", "keep_sequence": "A24"}, {"hold": "A18,A24"}):
+        assert joined(scaffold(RINGS, contigs="A14-30", noise=4, **asked_)[2]) == both
+    for asked_ in ({}, {"keep_sequence": "A24"}, {"hold": "A18"}):
+        assert joined(scaffold(RINGS, contigs="A14-30", noise=4, **asked_)[2]) == set()
+    other = scaffold(RINGS, contigs="A14-30", noise=4, keep_sequence="all", disulfides="A5-A1")[2]
+    assert joined(other) == {("14:SG", "18:SG")}
+
+
 def test_rings_have_three_residues():
     with pytest.raises(InputError, match="cyclic: too few residues"):
         scaffold(ZIPPER, contigs="2 A1-30", cyclic="B")

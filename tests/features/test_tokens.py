@@ -1,7 +1,7 @@
 import numpy as np
 
 from structdiff.chemistry.residues import RESIDUE_ATOMS, RESTYPES
-from structdiff.features.tokens import count_tokens, tokenise
+from structdiff.features.tokens import count_tokens, stand_for_residues, tokenise
 from tests.features.examples import mixed, placed, protein
 
 
@@ -13,6 +13,14 @@ def test_a_token_is_a_standard_residue_or_one_atom_of_anything_else():
     assert [list(names).count(name) for name in ("GLY", "MSE", "TRP", "DC", "GOL", "ZN")] == [1, 8, 1, 1, 6, 1]
     assert len(tokens) == 4 + 8 + 3 + 6 + 1 == count_tokens(structure)
     assert tokens.standard.sum() == 7
+
+
+def test_one_token_stands_for_each_residue_of_a_polymer():
+    structure = mixed()
+    tokens = tokenise(structure)
+    chosen = tokens.residue[stand_for_residues(tokens, structure)]
+    assert len(set(chosen.tolist())) == len(chosen) == 4 + 1 + 3
+    assert not {"GOL", "ZN"} & set(structure.residues.name[chosen].tolist())
 
 
 def test_every_atom_belongs_to_exactly_one_token():

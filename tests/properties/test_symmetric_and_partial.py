@@ -22,6 +22,7 @@ from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.files import read_structure, write_structure
 
 MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
+RINGS = Path(__file__).parents[1] / "data" / "1dix.cif.gz"
 C3 = point_group("C3")
 QUICK = RunOptions(sampling=SamplingConfig(steps=8, solver="euler", sigma_max=300.0))
 
@@ -172,6 +173,16 @@ def test_partial_diffusion_holds_and_keeps_what_it_is_told():
             for s in (one.structure, given)]  # fmt: skip
     held, known = one.structure.atoms.positions[both[0]], given.atoms.positions[both[1]]
     assert np.abs(held - known).max() < 0.05  # in the frame of the file
+
+
+@pytest.mark.parametrize("asked", [{"keep_sequence": "A18,A24"}, {"hold": "A18", "keep_sequence": "A24"}])
+def test_partial_diffusion_closes_the_disulfides_that_it_keeps(asked):
+    (one,) = designed(motif=str(RINGS), contigs="A14-30", noise="3", seed=3, **asked)
+    assert verdicts(one)["disulfide A18-A24"]
+    names, bonds = one.structure.atoms.name, one.structure.bonds
+    sulphurs = (names[bonds.atom_1] == "SG") & (names[bonds.atom_2] == "SG")
+    ends = [one.structure.atoms.positions[rows[sulphurs]] for rows in (bonds.atom_1, bonds.atom_2)]
+    assert np.linalg.norm(ends[0] - ends[1], axis=-1) == pytest.approx([2.03], abs=0.1)
 
 
 def test_a_loop_is_new_and_the_rest_stays():

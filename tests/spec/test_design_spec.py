@@ -147,7 +147,8 @@ def test_what_cannot_be_is_refused(changes, says):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("length: 5", ["x.yaml:1", "'contigs' is missing"]),
+        ("num_designs: 5", ["x.yaml:1", "contigs", "say what to design: contigs or a length"]),
+        ("length: 60\nmotif: x.yaml", ["x.yaml", "contigs", "which residues of the motif to keep"]),
         ("contigs: 100\nlenght: 5", ["x.yaml:2", "'lenght'", "did you mean 'length'"]),
         ("contigs: 100\nhotspot: A5", ["x.yaml:2", "did you mean 'hotspots'"]),
         ("name: x\ncontigs: 10-5", ["x.yaml:2", "contigs", "write 5-10"]),
@@ -238,6 +239,14 @@ def test_what_python_cannot_give_is_named_by_its_key(key, given):
     asked = {"contigs": "10-20/A5-9/10-20 B1-100", "motif": "motif.pdb", key: given}
     with pytest.raises(InputError, match=rf"^{key}"):
         DesignSpec(**asked)
+
+
+@pytest.mark.parametrize("text", ["[a]", "contigs: 5\nmotif_sha: x"])
+def test_errors_offer_no_key_that_nobody_can_set(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"allowed: version, .* seed\)") as caught:
+        read_design(tmp_path / "x.yaml")
+    assert "sha256" not in str(caught.value)
 
 
 def test_empty_lists_of_a_file_ask_nothing():

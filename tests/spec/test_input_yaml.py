@@ -220,6 +220,13 @@ def test_bad_input_gives_one_line_that_names_the_place(tmp_path, text, says):
         assert part in message
 
 
+@pytest.mark.parametrize("text", ["[a]", GOOD + "foo: 1", GOOD + "propertes: []", "name: x"])
+def test_errors_offer_no_key_that_nobody_can_set(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"allowed: version, .* templates\)$"):
+        read_yaml(tmp_path / "x.yaml")
+
+
 def test_errors_in_plain_data_name_the_key():
     with pytest.raises(InputError, match=r"sequences\[1\].protein: unknown key \(found 'seq'"):
         from_dict({"sequences": [{"protein": {"id": "A", "seq": "M"}}]})

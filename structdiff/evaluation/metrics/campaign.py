@@ -8,6 +8,7 @@ _ORIGIN, _CONFIDENCE, _ASKED = "Where a design comes from", "Confidence", "What 
 _CHOSEN = "Choosing"
 _SEQUENCE, _JUDGE, _REFOLD = "Sequence", "Judge of sequences", "Refolding"
 _AF3 = "Abramson et al., Nature 630, 493 (2024), supplement 4.3 and 5.9"
+_IPSAE = "Dunbrack, bioRxiv 10.1101/2025.02.10.637595 (2025)"
 _SC = "Trippe et al., ICLR 2023; Watson et al., Nature 620, 1089 (2023)"
 _TRROSETTA = "Yang et al., PNAS 117, 1496 (2020); Anishchenko et al., Nature 600, 547 (2021)"
 _MPNN = "Dauparas et al., Science 378, 49 (2022)"
@@ -59,6 +60,10 @@ METRICS = (
            formula="predicted TM-score of everything, 0 to 1, of the drawn backbone"),
     Metric(name="iptm", label="ipTM", group=_CONFIDENCE, better="higher", source=_AF3,
            formula="predicted TM-score of how chains lie to each other, 0 to 1; none for a single chain"),
+    Metric(name="ipsae", label="ipSAE", group=_CONFIDENCE, better="higher", source=_IPSAE,
+           formula="how sure interfaces are, 0 to 1: of a pair of chains the best mean, over residues of the one with "
+           "PAE under 10 Å from a residue of the other, of 1 / (1 + (PAE / d0)²), d0 for their number; of several "
+           "chains each one's surest interface, the least of these; none for a single chain, ligands left out"),
     Metric(name="pae", label="mean PAE", group=_CONFIDENCE, unit="Å", better="lower", source=_AF3,
            formula="mean predicted aligned error over all pairs of tokens"),
     Metric(name="has_clash", label="chains clash", group=_CONFIDENCE, better="lower", source=_AF3,
@@ -101,6 +106,8 @@ METRICS = (
            formula="pTM of the structure predicted from the sequence alone"),
     Metric(name="refold_iptm", label="ipTM, refolded", group=_REFOLD, better="higher", source=_AF3,
            formula="ipTM of the structure predicted from the sequences alone"),
+    Metric(name="refold_ipsae", label="ipSAE, refolded", group=_REFOLD, better="higher", source=_IPSAE,
+           formula="ipSAE of the structure predicted from the sequences alone"),
     Metric(name="sc_rmsd", label="self-consistency RMSD", group=_REFOLD, unit="Å", better="lower", source=_SC,
            formula="RMSD of CA atoms of the designed chains between the design and the structure predicted from its "
            "sequence, after the best superposition"),
