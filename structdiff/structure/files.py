@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import os
@@ -131,7 +132,8 @@ def _read_text(path: Path) -> str:
         raise InputError(f"cannot be read: {reason}", path=path) from None
     if not data.strip():
         raise InputError("this file is empty", path=path)
-    return data.decode("utf-8", errors="replace")
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes what is redirected
+    return data.decode("utf-16" if wide else "utf-8-sig", errors="replace")
 
 
 def check_path_is_utf8(path: Path, kind: str) -> None:

@@ -63,3 +63,17 @@ def test_waters_after_the_chain(tmp_path, code, oxygen):
     lines += residue_lines("HOH", 2, {oxygen: "O"}, code)
     assert read(tmp_path, lines, ".pdb").residues.name.tolist() == ["GLY"]
     assert read(tmp_path, lines, ".pdb", keep_waters=True).residues.name.tolist() == ["GLY", "HOH"]
+
+
+def test_methionine_with_selenium_is_selenomethionine(tmp_path):
+    structure = read(tmp_path, residue_lines("MSE", 1, own_names("MSE"), "MET"), ".pdb")
+    assert structure.residues.name.tolist() == ["MSE"]
+    assert structure.atoms.resolved.all()
+
+
+@pytest.mark.parametrize(("called", "atoms"), [("NMA", {"N": "N", "CA": "C"}), ("NME", {"N": "N", "CH3": "C"})])
+def test_caps_that_the_dictionary_calls_otherwise(tmp_path, called, atoms):
+    structure = read(tmp_path, residue_lines("NME", 1, atoms, called), ".pdb")
+    assert structure.residues.name.tolist() == ["NME"]
+    assert structure.atoms.name.tolist() == ["N", "C"]
+    assert structure.components == {}
