@@ -156,7 +156,9 @@ def _kind_and_sequence(structure: gemmi.Structure, residues: list[gemmi.Residue]
     if first.entity_type != gemmi.EntityType.Polymer:
         return ChainKind.LIGAND, []
     polymer = entity.polymer_type if entity is not None else gemmi.PolymerType.Unknown
-    kind = _POLYMERS.get(polymer, _kind_by_residues(residues))
+    told, seen = _POLYMERS.get(polymer), _kind_by_residues(residues)
+    # Programs that give all chains one entity have the kind of the first of them told of all.
+    kind = seen if told is None or (seen != ChainKind.LIGAND and ChainKind.PROTEIN in {told, seen}) else told
     full = [gemmi.Entity.first_mon(name) for name in entity.full_sequence] if entity is not None else []
     return kind, full
 
