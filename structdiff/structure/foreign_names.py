@@ -6,12 +6,13 @@ import re
 
 import gemmi
 
-from structdiff.chemistry.components import component, is_known
+from structdiff.chemistry.components import OTHER, component, is_known
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.structure.foreign_sugars import rename_sugars
 
 _PROTEIN = {
     **dict.fromkeys(("HID", "HIE", "HIP", "HSD", "HSE", "HSP"), "HIS"), "CYX": "CYS", "CYM": "CYS", "ASH": "ASP",
-    "GLH": "GLU", "LYN": "LYS", "LSN": "LYS", "ARN": "ARG",
+    "GLH": "GLU", "LYN": "LYS", "LSN": "LYS", "ARN": "ARG", "NLN": "ASN", "OLS": "SER", "OLT": "THR", "OLP": "HYP",
 }  # fmt: skip
 #: Amber, CHARMM and Maestro; names of four letters are those of the ends of chains in Amber's force fields (NALA, CALA)
 #: and of protonation states in GROMOS's and OPLS's (residuetypes.dat and aminoacids.r2b of GROMACS).
@@ -45,8 +46,13 @@ _LAST_OXYGENS = {"O1": "O", "OC1": "O", "OT1": "O", "O2": "OXT", "OC2": "OXT", "
 
 
 def dictionary_code(code: str) -> str:
-    """The code that the dictionary has for what a residue's name says, whatever its atoms are."""
-    return _RESIDUES.get(code, code if is_known(code) or not is_known(code.upper()) else code.upper())
+    """The code that the dictionary has for what a residue's name says, whatever its atoms are.
+
+    Small letters tell GLYCAM's sugars apart (0fA), so that only residues of polymers may be written in them.
+    """
+    large = code.upper()
+    in_small_letters = not is_known(code) and is_known(large) and component(large).kind != OTHER
+    return _RESIDUES.get(code, large if in_small_letters else code)
 
 
 def is_water(code: str) -> bool:
@@ -78,6 +84,7 @@ def rename_foreign(structure: gemmi.Structure) -> None:
         for chain in model:
             for residue in chain:
                 _rename(residue)
+            rename_sugars(chain)
 
 
 def _rename(residue: gemmi.Residue) -> None:
