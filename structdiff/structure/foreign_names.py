@@ -8,6 +8,7 @@ import gemmi
 
 from structdiff.chemistry.components import OTHER, component, is_known
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.structure.foreign_caps import rename_caps
 from structdiff.structure.foreign_sugars import rename_sugars
 
 _PROTEIN = {
@@ -40,8 +41,6 @@ _IONS = {
 _ION = re.compile(r"([A-Z]+)(?:(\d?[+-])|\d*)")
 _ATOMS = {"O1P": "OP1", "O2P": "OP2", "O3P": "OP3"}
 _NUCLEOTIDES = ("A", "C", "G", "U", "T", "I")
-#: Caps whose names are other molecules' in the dictionary (Amber, Maestro), and their atoms by the dictionary's names.
-_CAPS = {"NHE": ("NH2", {"N": "N"}), "NMA": ("NME", {"N": "N", "CA": "C"}), "NME": ("NME", {"N": "N", "CH3": "C"})}
 _LAST_OXYGENS = {"O1": "O", "OC1": "O", "OT1": "O", "O2": "OXT", "OC2": "OXT", "OT2": "OXT"}
 
 
@@ -82,6 +81,7 @@ def rename_foreign(structure: gemmi.Structure) -> None:
     """
     for model in structure:
         for chain in model:
+            rename_caps(chain)
             for residue in chain:
                 _rename(residue)
             rename_sugars(chain)
@@ -97,11 +97,6 @@ def _rename(residue: gemmi.Residue) -> None:
     if ion is not None:
         residue.name, residue[0].name = ion, str(component(ion).atom_names[0])
         residue[0].element = gemmi.Element(int(component(ion).elements[0]))
-        return
-    cap, atoms = _CAPS.get(residue.name, ("", {}))
-    if cap and names == atoms.keys():
-        residue.name = cap
-        _rename_atoms(residue, atoms)
         return
     code = dictionary_code(residue.name)
     if code == "MET" and "SE" in names and "SD" not in names:

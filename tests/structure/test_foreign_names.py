@@ -77,3 +77,14 @@ def test_caps_that_the_dictionary_calls_otherwise(tmp_path, called, atoms):
     assert structure.residues.name.tolist() == ["NME"]
     assert structure.atoms.name.tolist() == ["N", "C"]
     assert structure.components == {}
+
+
+def test_caps_that_charmm_writes_as_atoms_of_the_chain(tmp_path):
+    first = own_names("GLY") | {"CAY": "CA", "CY": "C", "OY": "O"}
+    last = own_names("GLY") | {"NT": "N", "CAT": "CA"}
+    lines = residue_lines("GLY", 5, first, "GLY") + residue_lines("GLY", 6, last, "GLY")
+    structure = read(tmp_path, lines, ".pdb")
+    assert structure.residues.name.tolist() == ["ACE", "GLY", "GLY", "NME"]
+    assert structure.residues.author_seq_id.tolist() == [4, 5, 6, 7]
+    assert sorted(structure.atoms.name[structure.atoms.residue == 0].tolist()) == ["C", "CH3", "O"]
+    assert structure.atoms.resolved.all()
