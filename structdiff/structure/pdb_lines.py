@@ -24,7 +24,7 @@ def lines_in_columns(text: str) -> tuple[list[str], dict[str, str]]:
     part are models. Raises InputError, with the line, for tabs and letters that are not ASCII in lines of atoms, for
     coordinates and residue numbers that are no numbers, and for different structures after an END line.
     """
-    lines = [f"{line[:6].upper()}{line[6:]}" if line[:4] in ("atom", "heta") else line for line in text.splitlines()]
+    lines = _records(text.splitlines())
     for row, line in enumerate(lines):
         if line.startswith((*ATOM_RECORDS, "ATOM\t", "HETATM\t")):
             lines[row] = _numbered(_checked(line, row), row)
@@ -36,6 +36,13 @@ def lines_in_columns(text: str) -> tuple[list[str], dict[str, str]]:
         residue = lines[row][17:20].strip()
         lines[row] = _with_element(lines[row], names.get(residue, residue), aligned=aligned)
     return lines, names
+
+
+def _records(lines: list[str]) -> list[str]:
+    """Records are large letters, or small ones in the whole file; other words in small letters are scores (Rosetta)."""
+    if any(line.startswith(("atom  ", "hetatm")) for line in lines):
+        return [f"{line[:6].upper()}{line[6:]}" for line in lines]
+    return ["REMARK" if line[:1].islower() else line for line in lines]
 
 
 def _checked(line: str, row: int) -> str:

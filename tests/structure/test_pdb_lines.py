@@ -146,3 +146,11 @@ def test_marks_of_byte_order(tmp_path, start):
 def test_residues_and_records_in_small_letters(tmp_path):
     lines = [line.replace("ATOM", "atom").replace("GLY", "gly") for line in residue("GLY", 1)]
     assert read(tmp_path, lines).residues.name.tolist() == ["GLY"]
+
+
+@pytest.mark.parametrize("score", ["model 1", "atom_pair_constraint 0.5", "terminal 3", "end_bin 2"])
+def test_scores_after_the_atoms_are_no_records(tmp_path, score):
+    """RFdiffusion's peptide_complex_ideal_helix.pdb ends in a table with the line "model 1"."""
+    assert names(read(tmp_path, [*residue("GLY", 1), "TER", "# All scores below are weighted", score])) == [
+        ("GLY", "A")
+    ]
