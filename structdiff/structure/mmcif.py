@@ -82,23 +82,24 @@ def _number_residues(block: gemmi.cif.Block) -> None:
             atoms.add_columns([f"_atom_site.{name}"], value=usual)
     if not set(block.find_values("_atom_site.auth_seq_id")) & {"?", "."}:
         return
-    columns = ["auth_seq_id", "label_seq_id", "label_asym_id", "label_atom_id", _ALTERNATE.removeprefix("_atom_site."),
-               "group_PDB", "id", "?label_comp_id", "?pdbx_PDB_model_num"]  # fmt: skip
-    residues: dict[tuple[str, ...], _Unnumbered] = defaultdict(_Unnumbered)
+    alternate = _ALTERNATE.removeprefix("_atom_site.")
+    columns = ["auth_seq_id", "label_seq_id", "label_asym_id", "group_PDB", "id", "label_atom_id", alternate,
+               "?label_comp_id", "?pdbx_PDB_model_num", "?auth_asym_id", "?pdbx_PDB_ins_code"]  # fmt: skip
+    ligands: dict[tuple[str, ...], _Unnumbered] = defaultdict(_Unnumbered)
+    seen: set[tuple[str, ...]] = set()
     for row in block.find("_atom_site.", columns):
         if row[0] not in "?.":
             continue
-        if row[1] not in "?.":
-            row[0] = row[1]
-            continue
-        name = row[7] if row.has(7) else ""
-        number = residues[row[2], row[8] if row.has(8) else ""].number_of(name, (row[3], row[4]))
-        if number > 1 and row[5] != "HETATM":
+        name, model, auth_chain, code = (row[column] if row.has(column) else "" for column in range(7, 11))
+        chain, atom, is_told = (row[2], auth_chain, model), (row[5], row[6]), row[1] not in "?."
+        row[0] = row[1] if is_told else str(ligands[chain].number_of(name, atom))
+        place = (*chain, row[0], code, name, *atom)
+        if row[3] != "HETATM" and (place in seen if is_told else row[0] != "1"):
             raise InputError(
-                f"the residues of chain {row.str(2)} cannot be told apart: they have no numbers",
-                key="_atom_site", found=f"atom {row.str(6)} without auth_seq_id", allowed="auth_seq_id or label_seq_id",
+                f"the residues of chain {auth_chain or row.str(2)} cannot be told apart: they have no numbers",
+                key="_atom_site", found=f"atom {row.str(4)} without auth_seq_id", allowed="auth_seq_id or label_seq_id",
             )  # fmt: skip
-        row[0] = str(number)
+        seen.add(place)
 
 
 @dataclass

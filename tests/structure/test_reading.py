@@ -323,3 +323,16 @@ def test_a_ligand_under_the_label_of_its_chain_is_a_ligand(tmp_path):
     assert structure.chains.kind.tolist() == [ChainKind.PROTEIN, ChainKind.LIGAND]
     assert structure.residues.name.tolist() == ["ALA", "ALA", "ALA", "GOL"]
     assert len(set(structure.chains.label_id.tolist())) == 2
+
+
+def test_chains_that_only_their_authors_name_tells_apart(tmp_path):
+    """PyMOL's mmCIF files: no label chain ids, the author's chains, and their numbers as those of the sequence."""
+    residues = [("ATOM", ".", str(place), "ALA", "N CA C O") for place in (3, 4)]
+    text = atom_site(*residues, *residues, auth=False)
+    head, *rows = text.replace("Cartn_z\n", "Cartn_z\n_atom_site.auth_asym_id\n").split("\nATOM ")
+    rows = [f"{row.removesuffix(chr(10) + '#' + chr(10))} {'A' if at < 8 else 'B'}" for at, row in enumerate(rows)]
+    structure = read_text(tmp_path, "\nATOM ".join([head, *rows]) + "\n#\n")
+    assert structure.chains.name.tolist() == ["A", "B"]
+    assert structure.residues.author_seq_id.tolist() == [3, 4, 3, 4]
+    with pytest.raises(InputError, match="cannot be told apart"):
+        read_text(tmp_path, text)
