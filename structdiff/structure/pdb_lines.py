@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from structdiff.chemistry.components import OTHER, component, is_known
 from structdiff.chemistry.elements import SYMBOLS, element_symbol
@@ -158,12 +159,19 @@ def _with_element(line: str, residue: str, *, aligned: bool) -> str:
 
     aligned: names begin in the second of their columns where the element has one letter, which a reader understands.
     """
-    name, stated = line[12:16].strip(), line[76:78].strip().upper()
-    stated = stated if stated in _ELEMENTS else ""
+    stated = line[76:78].strip().upper()
+    element = _element(line[12:16].strip(), residue, stated if stated in _ELEMENTS else "", aligned)
+    return f"{line[:76]:<76}{element:>2}{line[78:]}" if element != stated else line
+
+
+@lru_cache(maxsize=4096)
+def _element(name: str, residue: str, stated: str, aligned: bool) -> str:
+    if is_water(residue):  # most lines of a simulation, which need no dictionary
+        return stated or _element_of_name(name, residue)
     element = _polymer_element(residue, name) or stated or _dictionary_element(residue, name)
     if not element and (not aligned or _letters(name) == _letters(residue)):
         element = _element_of_name(name, residue)
-    return f"{line[:76]:<76}{element:>2}{line[78:]}" if element != stated else line
+    return element
 
 
 def _polymer_element(residue: str, name: str) -> str:
