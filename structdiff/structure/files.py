@@ -25,6 +25,7 @@ CIF_SUFFIXES = (".cif", ".mmcif")
 PDB_SUFFIXES = (".pdb", ".ent")
 #: What a file is called while it is written.
 _UNFINISHED = re.compile(r"\..+\.\w{8}\.part")
+_PDB_BEGINNINGS = ("HEADER", "TITLE ", "REMARK", "CRYST1", "MODEL ", "ATOM  ", "HETATM")
 _ALLOWED = ", ".join((*CIF_SUFFIXES, *PDB_SUFFIXES)) + ", each also with .gz"
 
 
@@ -67,6 +68,7 @@ def parsed_file(path: Path) -> ParsedFile:
         raise InputError("this is a folder, not a file of a structure", path=path)
     suffix, _ = _format(path)
     text = _read_text(path)
+    _require_format(text, path, suffix)
     parse = parse_mmcif if suffix in CIF_SUFFIXES else parse_pdb
     try:
         return parse(text, _stem(path))
@@ -117,6 +119,19 @@ def _format(path: Path) -> tuple[str, bool]:
 def _stem(path: Path) -> str:
     name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
     return name.rsplit(".", 1)[0]
+
+
+def _require_format(text: str, path: Path, suffix: str) -> None:
+    """Raises InputError where a file begins as those of the other format do."""
+    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    if suffix in CIF_SUFFIXES and first.startswith(_PDB_BEGINNINGS):
+        raise InputError(
+            "this is a PDB file, called as mmCIF files are", path=path, found=first[:40], allowed="NAME.pdb"
+        )
+    if suffix in PDB_SUFFIXES and first.startswith("data_"):
+        raise InputError(
+            "this is an mmCIF file, called as PDB files are", path=path, found=first[:40], allowed="NAME.cif"
+        )
 
 
 def _read_text(path: Path) -> str:
