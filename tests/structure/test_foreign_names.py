@@ -4,6 +4,7 @@ import gemmi
 import pytest
 
 from structdiff.chemistry.components import component
+from structdiff.structure.file_components import ForeignAtomsWarning
 from structdiff.structure.files import read_structure
 
 
@@ -88,3 +89,11 @@ def test_caps_that_charmm_writes_as_atoms_of_the_chain(tmp_path):
     assert structure.residues.author_seq_id.tolist() == [4, 5, 6, 7]
     assert sorted(structure.atoms.name[structure.atoms.residue == 0].tolist()) == ["C", "CH3", "O"]
     assert structure.atoms.resolved.all()
+
+
+def test_atoms_that_have_no_place_are_told(tmp_path):
+    """CHARMM's phosphoserine is called SER: its phosphate was left out without a word."""
+    lines = residue_lines("SER", 7, own_names("SER") | {"P": "OG", "O1P": "CB"}, "SER")
+    with pytest.warns(ForeignAtomsWarning, match="^model: .* are left out: P O1P of SER 7 of chain A$"):
+        structure = read(tmp_path, lines, ".pdb")
+    assert structure.residues.name.tolist() == ["SER"]
