@@ -6,7 +6,7 @@ A refolder is one file: a class with ``refold``, named in ``refolder_of``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from structdiff.campaign.plan import Campaign
-from structdiff.errors import StructdiffError
+from structdiff.errors import InputError, StructdiffError
 from structdiff.spec.chain import ChainKind as ChainWord
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec, TemplateSpec
@@ -123,7 +123,10 @@ def _free_names() -> Iterator[str]:
 
 
 def complex_of(structure: Structure, name: str) -> ComplexSpec:
-    """The molecules of a finished structure as a complex to predict; raises InputError for what cannot be written."""
+    """The molecules of a finished structure as a complex to predict; raises InputError for what cannot be written.
+
+    Ligands that the structure has components of its own for are given as SMILES, whatever the dictionary calls so.
+    """
     from structdiff.output.prediction import chain_sequences
 
     letters = chain_sequences(structure)
@@ -135,8 +138,9 @@ def complex_of(structure: Structure, name: str) -> ComplexSpec:
         if kind == ChainKind.LIGAND:
             # Files of the PDB give ligands the name of the chain they lie at.
             taken = (structure.chains.name == chain).sum() > 1
-            chains.append(ChainSpec(ids=(next(free) if taken else chain,), kind="ligand", ccd=tuple(names)))
+            chains.append(_ligand(next(free) if taken else chain, names, structure))
         elif kind in _KINDS:
+            _require_of_dictionary(names, chain, structure)
             unknown = [place for place, letter in enumerate(letters[chain], start=1) if letter in "XN" and
                        names[place - 1] not in ("UNK", "N", "DN")]  # fmt: skip
             chains.append(
@@ -146,3 +150,23 @@ def complex_of(structure: Structure, name: str) -> ComplexSpec:
                 )
             )  # fmt: skip
     return ComplexSpec(name=name, chains=tuple(chains))
+
+
+def _ligand(chain: str, names: Sequence[str], structure: Structure) -> ChainSpec:
+    own = structure.components.get(names[0])
+    if own is not None and len(names) == 1:
+        from structdiff.chemistry.smiles import smiles_of
+
+        return ChainSpec(ids=(chain,), kind="ligand", smiles=smiles_of(own))
+    _require_of_dictionary(names, chain, structure)
+    return ChainSpec(ids=(chain,), kind="ligand", ccd=tuple(names))
+
+
+def _require_of_dictionary(names: Iterable[str], chain: str, structure: Structure) -> None:
+    """The dictionary may have another molecule of that code, which would be predicted in its place."""
+    for name in names:
+        if name in structure.components:
+            raise InputError(
+                f"residue {name} of chain {chain} is none of the dictionary's: it cannot be predicted by its name",
+                found=name, allowed="CCD codes; ligands of one residue may be any",
+            )  # fmt: skip

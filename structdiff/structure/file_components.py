@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -74,6 +75,29 @@ def chosen_atoms(residue: gemmi.Residue) -> list[gemmi.Atom]:
         if atom.altloc in ("\0", best):
             chosen.setdefault(atom.name, atom)
     return list(chosen.values())
+
+
+class ForeignAtomsWarning(UserWarning):
+    """Atoms of a file that the dictionary's residues of these names do not have, and that are left out."""
+
+
+def warn_of_foreign_atoms(
+    name: str, groups: Iterable[tuple[str, Iterable[gemmi.Residue]]], components: Mapping[str, Component]
+) -> None:
+    """Warns of atoms that have no place in their residues: a phosphate of a residue called SER. name: the file's."""
+    found = []
+    for chain, residues in groups:
+        for residue in residues:
+            known = component(residue.name, components).atom_index
+            atoms = [atom.name for atom in residue if atom.name not in known and atom.element.atomic_number > 1]
+            if atoms:
+                found.append(f"{' '.join(dict.fromkeys(atoms))} of {residue.name} {residue.seqid} of chain {chain}")
+    if found:
+        more = f" and those of {len(found) - 3} more residues" if len(found) > 3 else ""
+        warnings.warn(
+            f"{name}: atoms that the residue of this name does not have are left out: {'; '.join(found[:3])}{more}",
+            ForeignAtomsWarning, stacklevel=2,
+        )  # fmt: skip
 
 
 def _rename(structure: gemmi.Structure, residues: Iterable[tuple[str, gemmi.Residue]], code: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import os
@@ -24,6 +25,7 @@ CIF_SUFFIXES = (".cif", ".mmcif")
 PDB_SUFFIXES = (".pdb", ".ent")
 #: What a file is called while it is written.
 _UNFINISHED = re.compile(r"\..+\.\w{8}\.part")
+_PDB_BEGINNINGS = ("HEADER", "TITLE ", "REMARK", "CRYST1", "MODEL ", "ATOM  ", "HETATM")
 _ALLOWED = ", ".join((*CIF_SUFFIXES, *PDB_SUFFIXES)) + ", each also with .gz"
 
 
@@ -66,6 +68,7 @@ def parsed_file(path: Path) -> ParsedFile:
         raise InputError("this is a folder, not a file of a structure", path=path)
     suffix, _ = _format(path)
     text = _read_text(path)
+    _require_format(text, path, suffix)
     parse = parse_mmcif if suffix in CIF_SUFFIXES else parse_pdb
     try:
         return parse(text, _stem(path))
@@ -118,6 +121,19 @@ def _stem(path: Path) -> str:
     return name.rsplit(".", 1)[0]
 
 
+def _require_format(text: str, path: Path, suffix: str) -> None:
+    """Raises InputError where a file begins as those of the other format do."""
+    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    if suffix in CIF_SUFFIXES and first.startswith(_PDB_BEGINNINGS):
+        raise InputError(
+            "this is a PDB file, called as mmCIF files are", path=path, found=first[:40], allowed="NAME.pdb"
+        )
+    if suffix in PDB_SUFFIXES and first.startswith("data_"):
+        raise InputError(
+            "this is an mmCIF file, called as PDB files are", path=path, found=first[:40], allowed="NAME.cif"
+        )
+
+
 def _read_text(path: Path) -> str:
     check_path_is_utf8(path, "file")
     try:
@@ -131,7 +147,8 @@ def _read_text(path: Path) -> str:
         raise InputError(f"cannot be read: {reason}", path=path) from None
     if not data.strip():
         raise InputError("this file is empty", path=path)
-    return data.decode("utf-8", errors="replace")
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes what is redirected
+    return data.decode("utf-16" if wide else "utf-8-sig", errors="replace")
 
 
 def check_path_is_utf8(path: Path, kind: str) -> None:

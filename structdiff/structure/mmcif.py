@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import gemmi
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from structdiff.chemistry.components import Component, component, is_known, kind_of_type
 from structdiff.chemistry.elements import atomic_number
 from structdiff.errors import InputError
+from structdiff.structure.entities import set_up_entities
 from structdiff.structure.foreign_names import rename_foreign
 from structdiff.structure.observed_components import ComponentBond, rows_of_bonds
 from structdiff.structure.reading import ParsedFile
@@ -28,9 +30,13 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"this is not a whole mmCIF file: {_reason(error)}") from None
-    block = next((b for b in document if b.find_loop("_atom_site.Cartn_x")), None)
-    if block is None:
+    blocks = [block for block in document if block.find_loop("_atom_site.Cartn_x")]
+    if not blocks:
         raise InputError("no atoms in this file (no _atom_site category)")
+    if len(blocks) > 1:
+        found = ", ".join(f"data_{block.name}" for block in blocks)
+        raise InputError("this file holds several structures", found=found, allowed="one, in a data block")
+    block = blocks[0]
     _complete(block.find_loop("_atom_site.Cartn_x").get_loop())
     _number_residues(block)
     require_all_listed(block, ends_in_mark=text.rstrip().endswith("#"))
@@ -40,12 +46,12 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
         raise InputError(f"the atoms of this mmCIF file cannot be read: {_reason(error)}") from None
     structure.remove_hydrogens()
     rename_foreign(structure)
-    structure.setup_entities()
+    own_labels = not set_up_entities(structure)
     bonds = _component_bonds(block)
     return ParsedFile(
         structure=structure,
         name=structure.name or name,
-        labelled=bool(block.find_loop("_atom_site.label_asym_id")),
+        labelled=own_labels,
         confident=bool(block.find_mmcif_category("_ma_qa_metric.")),
         components=_defined_components(block, bonds),
         component_bonds=bonds,
@@ -76,20 +82,40 @@ def _number_residues(block: gemmi.cif.Block) -> None:
             atoms.add_columns([f"_atom_site.{name}"], value=usual)
     if not set(block.find_values("_atom_site.auth_seq_id")) & {"?", "."}:
         return
-    columns = ["auth_seq_id", "label_seq_id", "label_asym_id", "label_atom_id", _ALTERNATE.removeprefix("_atom_site."),
-               "group_PDB", "id", "?label_comp_id", "?pdbx_PDB_model_num"]  # fmt: skip
-    seen: Counter[tuple[str, ...]] = Counter()
+    alternate = _ALTERNATE.removeprefix("_atom_site.")
+    columns = ["auth_seq_id", "label_seq_id", "label_asym_id", "group_PDB", "id", "label_atom_id", alternate,
+               "?label_comp_id", "?pdbx_PDB_model_num", "?auth_asym_id", "?pdbx_PDB_ins_code"]  # fmt: skip
+    ligands: dict[tuple[str, ...], _Unnumbered] = defaultdict(_Unnumbered)
+    seen: set[tuple[str, ...]] = set()
     for row in block.find("_atom_site.", columns):
         if row[0] not in "?.":
             continue
-        atom = (*(row[column] for column in (1, 2, 3, 4)), *(row[column] for column in (7, 8) if row.has(column)))
-        seen[atom] += 1
-        if seen[atom] > 1 and row[5] != "HETATM":
+        name, model, auth_chain, code = (row[column] if row.has(column) else "" for column in range(7, 11))
+        chain, atom, is_told = (row[2], auth_chain, model), (row[5], row[6]), row[1] not in "?."
+        row[0] = row[1] if is_told else str(ligands[chain].number_of(name, atom))
+        place = (*chain, row[0], code, name, *atom)
+        if row[3] != "HETATM" and (place in seen if is_told else row[0] != "1"):
             raise InputError(
-                f"the residues of chain {row.str(2)} cannot be told apart: they have no numbers",
-                key="_atom_site", found=f"atom {row.str(6)} without auth_seq_id", allowed="auth_seq_id or label_seq_id",
+                f"the residues of chain {auth_chain or row.str(2)} cannot be told apart: they have no numbers",
+                key="_atom_site", found=f"atom {row.str(4)} without auth_seq_id", allowed="auth_seq_id or label_seq_id",
             )  # fmt: skip
-        row[0] = row[1] if row[1] not in "?." else str(seen[atom])
+        seen.add(place)
+
+
+@dataclass
+class _Unnumbered:
+    """The ligands of one chain that have no numbers: the present one's, its name, and the atoms seen of it."""
+
+    number: int = 0
+    name: str = ""
+    atoms: set[tuple[str, str]] = field(default_factory=set)
+
+    def number_of(self, name: str, atom: tuple[str, str]) -> int:
+        """The number of the ligand of this name that an atom belongs to; with an atom that was there begins another."""
+        if self.number == 0 or name != self.name or atom in self.atoms:
+            self.number, self.name, self.atoms = self.number + 1, name, set()
+        self.atoms.add(atom)
+        return self.number
 
 
 def require_all_listed(block: gemmi.cif.Block, *, ends_in_mark: bool) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gemmi
 
 from structdiff.errors import InputError
+from structdiff.structure.entities import set_up_entities
 from structdiff.structure.foreign_names import rename_foreign
 from structdiff.structure.mmcif import metadata_of
 from structdiff.structure.pdb_chains import with_own_chain_ids
+from structdiff.structure.pdb_lines import lines_in_columns
 from structdiff.structure.reading import ParsedFile
 
 
@@ -16,15 +18,18 @@ def parse_pdb(text: str, name: str) -> ParsedFile:
 
     Raises InputError for text that is no PDB file or has no atoms.
     """
+    lines, long_names = lines_in_columns(text)
     try:
-        structure = _read(with_own_chain_ids(text))
+        structure = _read(with_own_chain_ids(lines))
     except (ValueError, RuntimeError) as error:
         raise InputError(f"this is not a whole PDB file: {' '.join(str(error).split())[:160]}") from None
     if len(structure) == 0:
         raise InputError("no atoms in this file (no ATOM or HETATM records)")
     structure.remove_hydrogens()
+    for residue in (residue for model in structure for chain in model for residue in chain):
+        residue.name = long_names.get(residue.name, residue.name)
     rename_foreign(structure)
-    structure.setup_entities()
+    set_up_entities(structure)
     structure.assign_label_seq_id()
     provenance = _provenance(structure)
     return ParsedFile(

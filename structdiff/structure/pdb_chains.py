@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from structdiff.errors import InputError
-from structdiff.structure.build import chain_letters
+from structdiff.structure.build import POLYMER_LINK, chain_letters
+from structdiff.structure.pdb_lines import ATOM_RECORDS
 
-_ATOMS = ("ATOM  ", "HETATM")
+_END_OXYGENS = ({"O", "OXT"}, {"O1", "O2"}, {"OC1", "OC2"}, {"OT1", "OT2"})
+_LONGEST_LINK = 3.0  # Å; as where chains are broken
 #: Where other records hold chain ids, by their name.
 _ID_COLUMNS = {"SEQRES": (11,), "SSBOND": (15, 29), "LINK  ": (21, 51), "CISPEP": (15, 29), "MODRES": (16,)}
 
@@ -18,6 +20,7 @@ class _Residue:
     """Consecutive lines of one residue: rows, chain id, segment, number with insertion code; is it of a polymer.
 
     alternate: all its atoms have alternate locations, so that it may be another conformation of one that was before.
+    is_end: it has the second oxygen of the end of a protein's chain. ends: positions (Å) of its atoms C, O3', N and P.
     """
 
     rows: list[int]
@@ -27,6 +30,8 @@ class _Residue:
     polymer: bool
     hetero: bool
     alternate: bool
+    is_end: bool
+    ends: dict[str, tuple[float, ...]]
 
 
 @dataclass
@@ -39,16 +44,16 @@ class _Part:
     ter: int | None = None
 
 
-def with_own_chain_ids(text: str) -> str:
-    """The text of a PDB file with a chain id of its own for each chain of amino acids or nucleotides.
+def with_own_chain_ids(lines: list[str]) -> str:
+    """The text of a PDB file, from lines in columns; each chain of amino acids or nucleotides has its own chain id.
 
-    Chains of one id are told apart by residue numbers that come again, or go back after TER; those without an id by
-    TER and segment names too. The second and later ones get ids that are free; ligands and waters stay with the chain
-    before them. Raises InputError, with the line, for coordinates that are no numbers and letters that are not ASCII.
+    Chains of one id are told apart by residue numbers that come again, or go back after TER, and by segment names where
+    the two residues are not bonded; those without an id by TER too, and by an oxygen that only the end of a chain has.
+    The second and later ones get ids that are free; ligands and waters stay with the chain before them. Lines are
+    changed in place.
     """
-    lines = text.splitlines()
     end = next((row for row, line in enumerate(lines) if line.rstrip() == "END"), len(lines))
-    taken = {_chain_id(line) for line in lines if line.startswith(_ATOMS)}
+    taken = {_chain_id(line) for line in lines if line.startswith(ATOM_RECORDS)}
     letters = (letter for letter in map(chain_letters, range(len(lines))) if letter not in taken)
     names = {(chain_id, 0): chain_id for chain_id in taken if chain_id}
     parts: dict[str, _Part] = {}
@@ -90,7 +95,7 @@ def _joined(part: _Part, residue: _Residue, lines: list[str]) -> _Part:
         another = (
             (residue.place in part.places and residue.place != last.place and not residue.alternate)
             or (ended and (unnamed or _number(residue) < _number(last)))
-            or (unnamed and len(segments) == 2)
+            or ((len(segments) == 2 or (unnamed and last.is_end)) and not _are_bonded(last, residue))
         )
     if another:
         return _Part(part.number + 1, {residue.place}, residue)
@@ -115,8 +120,7 @@ def _residues_and_marks(lines: Sequence[str]) -> Iterator[_Residue | int]:
     rows: list[int] = []
     key = ""
     for row, line in enumerate(lines):
-        if line.startswith(_ATOMS):
-            _check_atom(line, row)
+        if line.startswith(ATOM_RECORDS):
             own = line[17:27] + line[72:76]
             if rows and own != key:
                 yield _residue([lines[at] for at in rows], rows)
@@ -140,28 +144,26 @@ def _residue(own: list[str], rows: list[int]) -> _Residue:
     polymer = {"N", "CA"} <= names if hetero else alpha or bool({"C4'", "C4*"} & names) or names == {"P"}
     segment = first[72:76].strip()
     alternate = all(line[16:17].strip() for line in own)
-    return _Residue(rows, _chain_id(first), segment, first[22:27], polymer, hetero, alternate)
+    is_end = any(pair <= names for pair in _END_OXYGENS)
+    ends = {
+        line[12:16].strip(): tuple(float(line[start : start + 8]) for start in (30, 38, 46))
+        for line in own
+        if line[12:16].strip() in {name for link in POLYMER_LINK.values() for name in link}
+    }
+    return _Residue(rows, _chain_id(first), segment, first[22:27], polymer, hetero, alternate, is_end, ends)
+
+
+def _are_bonded(residue: _Residue, following: _Residue) -> bool:
+    return any(
+        leave in residue.ends
+        and enter in following.ends
+        and math.dist(residue.ends[leave], following.ends[enter]) < _LONGEST_LINK
+        for leave, enter in POLYMER_LINK.values()
+    )
 
 
 def _chain_id(line: str) -> str:
-    """One letter stands in column 22; in column 21 alone there is the fourth letter of a residue's name."""
-    return line[20:22].strip() if line[21:22].strip() else ""
-
-
-def _check_atom(line: str, row: int) -> None:
-    if not line.isascii():  # it takes more than one byte, so that columns are not where they seem to be
-        found = next(letter for letter in line if not letter.isascii())
-        raise InputError("lines of atoms are plain ASCII", line=row + 1, found=found)
-    if len(line) < 54:
-        return  # gemmi tells of lines that are too short
-    for start in (30, 38, 46):
-        try:
-            float(line[start : start + 8])
-        except ValueError:
-            raise InputError(
-                "the coordinates of this atom are no numbers", line=row + 1, found=line[30:54].strip(),
-                allowed="three numbers in columns 31-38, 39-46, 47-54",
-            ) from None  # fmt: skip
+    return line[20:22].strip()
 
 
 def _with_base(line: str, name: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from structdiff.chemistry.components import Component, component, is_known
 from structdiff.errors import InputError
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure, chain_letters
-from structdiff.structure.file_components import chosen_atoms, unknown_components
+from structdiff.structure.file_components import chosen_atoms, unknown_components, warn_of_foreign_atoms
 from structdiff.structure.observed_components import ComponentBond
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 from structdiff.structure.unstated_bonds import SeenResidue, unstated_bonds
@@ -86,6 +86,8 @@ def structure_of(parsed: ParsedFile, *, model: int | None, keep_waters: bool) ->
         metadata={**parsed.metadata, "model": chosen.num, "models": len(parsed.structure)},
     )
     own = {code: whole for code, whole in structure.components.items() if not _is_dictionary_component(code, whole)}
+    seen = [(chain.auth_chain, chain.residues.values()) for chain in chains if chain.sequence.kind != ChainKind.WATER]
+    warn_of_foreign_atoms(parsed.name, seen, components)
     placed = _place(dataclasses.replace(structure, components=own), chains)
     if not placed.atoms.resolved.any():
         raise InputError("no atoms in this file")
@@ -156,7 +158,9 @@ def _kind_and_sequence(structure: gemmi.Structure, residues: list[gemmi.Residue]
     if first.entity_type != gemmi.EntityType.Polymer:
         return ChainKind.LIGAND, []
     polymer = entity.polymer_type if entity is not None else gemmi.PolymerType.Unknown
-    kind = _POLYMERS.get(polymer, _kind_by_residues(residues))
+    told, seen = _POLYMERS.get(polymer), _kind_by_residues(residues)
+    # Programs that give all chains one entity have the kind of the first of them told of all.
+    kind = seen if told is None or (seen != ChainKind.LIGAND and ChainKind.PROTEIN in {told, seen}) else told
     full = [gemmi.Entity.first_mon(name) for name in entity.full_sequence] if entity is not None else []
     return kind, full
 

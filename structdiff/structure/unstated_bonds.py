@@ -14,8 +14,9 @@ from structdiff.structure.build import AtomAddress
 from structdiff.structure.file_components import chosen_atoms
 
 _DISULFIDE = (1.8, 2.3)  # Å; 2.05 in the mean, sulphurs that are not bonded keep 3.5
+_WITH_SELENIUM = (1.95, 2.55)  # Å; 2.19 to a sulphur, 2.32 between two
 _GLYCOSIDIC = (1.2, 1.65)  # Å; 1.40 to an oxygen, 1.45 to a nitrogen
-_NITROGEN, _OXYGEN, _SULPHUR = 7, 8, 16
+_NITROGEN, _OXYGEN, _SULPHUR, _SELENIUM = 7, 8, 16, 34
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +34,16 @@ def unstated_bonds(
 ) -> list[tuple[AtomAddress, AtomAddress]]:
     """Disulfides, and bonds of sugars that lack the hydroxyl which a bond takes away, where atoms are near enough.
 
-    Of thiols and of anomeric carbons each makes one bond, the shortest first; those with a stated bond make none.
+    Of thiols, selenols and anomeric carbons each makes one bond, the shortest first; stated ones count.
     """
     residues = list(residues)
     taken = {end for bond in stated for end in bond}
-    thiols = [end for each in residues for end in _thiols(each) if end[0] not in taken]
+    thiols = [end for each in residues for end in _thiols(each, _SULPHUR) if end[0] not in taken]
+    selenols = [end for each in residues for end in _thiols(each, _SELENIUM) if end[0] not in taken]
     anomeric = [end for each in residues for end in _anomeric(each) if end[0] not in taken]
     partners = [end for each in residues for end in _hydroxyls_and_amides(each)] if anomeric else []
-    found = [*_near(thiols, thiols, _DISULFIDE), *_near(anomeric, partners, _GLYCOSIDIC)]
+    found = [*_near(thiols, thiols, _DISULFIDE), *_near(selenols, [*thiols, *selenols], _WITH_SELENIUM),
+             *_near(anomeric, partners, _GLYCOSIDIC)]  # fmt: skip
     bonds = []
     for _, first, second in sorted(found):
         if first not in taken and second not in taken:
@@ -67,9 +70,9 @@ def _near(
                 yield length, end, others[row][0]
 
 
-def _thiols(seen: SeenResidue) -> Iterator[_Seen]:
+def _thiols(seen: SeenResidue, element: int) -> Iterator[_Seen]:
     whole = seen.component
-    names = {str(name) for name in whole.atom_names[(whole.elements == _SULPHUR) & (whole.hydrogens == 1)]}
+    names = {str(name) for name in whole.atom_names[(whole.elements == element) & (whole.hydrogens == 1)]}
     yield from _of_names(seen, names)
 
 

@@ -31,6 +31,7 @@ from structdiff.spec.symmetry import Symmetry
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
 from tests.campaign.making import made, recorded_of
+from tests.structure.comparison import DATA
 
 COPY = "import shutil, sys; assert open(sys.argv[1]).read()[0] == '>'; shutil.copy(sys.argv[2], sys.argv[3])"
 
@@ -234,3 +235,19 @@ def test_molecules_of_a_structure_become_a_complex() -> None:
     assert [chain.ids[0] for chain in found.chains] == ["A", "B", "D", "L1"]
     assert [chain.sequence for chain in found.chains] == ["MKTAY", "MKTAY", "GATC", ""]
     assert found.chains[-1].ccd == ("GOL",)
+
+
+def test_a_ligand_that_is_not_the_dictionarys_is_refolded_as_itself(tmp_path) -> None:
+    """Both dictionary and file have a LIG: refolded was the dictionary's, another molecule."""
+    atoms = enumerate(("C1", "C2", "O3", "C4"))
+    places = [(name, f"{1.5 * row:8.3f}{row % 2:8.3f}{0:8.3f}") for row, name in atoms]
+    lines = [f"HETATM    1  {name:<3} LIG L   1    {place}  1.00  0.00           {name[0]}" for name, place in places]
+    (tmp_path / "x.pdb").write_text("\n".join([*lines, "END", ""]))
+    (chain,) = complex_of(read_structure(tmp_path / "x.pdb"), "x").chains
+    assert (chain.smiles, chain.ccd) == ("CCOC", ())
+
+
+def test_residues_of_chains_that_are_not_the_dictionarys_are_told() -> None:
+    """4oz7: the atoms of 22W are not those of the dictionary's."""
+    with pytest.raises(InputError, match="residue 22W of chain A is none of the dictionary's"):
+        complex_of(read_structure(DATA / "4oz7.pdb.gz"), "x")

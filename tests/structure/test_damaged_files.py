@@ -25,6 +25,8 @@ ATOM_START = CIF_TEXT.index("_atom_site.group_PDB")
         ("a.cif", b"data_x\n_entry.id x\n", "no _atom_site"),
         ("a.cif", CIF_TEXT[: ATOM_START + 3000].encode(), "not a whole mmCIF file|cannot be read"),
         ("a.cif", b"\x00\xff\xfe" * 50, "not a whole mmCIF file"),
+        ("a.cif", b"CRYST1   78.000\nATOM", "this is a PDB file, called as mmCIF files are .*allowed: NAME.pdb"),
+        ("a.pdb", b"# comment\ndata_x\n", "this is an mmCIF file, called as PDB files are .found 'data_x'"),
         ("a.pdb", b"HEADER    NOTHING\nEND\n", "no atoms"),
         ("a.pdb", b"\x00\xff\xfe" * 50, "no atoms"),
         ("a.pdb", b"ATOM      1  N   ALA A   1       0.0", "not a whole PDB file"),

@@ -4,6 +4,7 @@ import gemmi
 import pytest
 
 from structdiff.chemistry.components import component
+from structdiff.structure.file_components import ForeignAtomsWarning
 from structdiff.structure.files import read_structure
 
 
@@ -63,3 +64,36 @@ def test_waters_after_the_chain(tmp_path, code, oxygen):
     lines += residue_lines("HOH", 2, {oxygen: "O"}, code)
     assert read(tmp_path, lines, ".pdb").residues.name.tolist() == ["GLY"]
     assert read(tmp_path, lines, ".pdb", keep_waters=True).residues.name.tolist() == ["GLY", "HOH"]
+
+
+def test_methionine_with_selenium_is_selenomethionine(tmp_path):
+    structure = read(tmp_path, residue_lines("MSE", 1, own_names("MSE"), "MET"), ".pdb")
+    assert structure.residues.name.tolist() == ["MSE"]
+    assert structure.atoms.resolved.all()
+
+
+@pytest.mark.parametrize(("called", "atoms"), [("NMA", {"N": "N", "CA": "C"}), ("NME", {"N": "N", "CH3": "C"})])
+def test_caps_that_the_dictionary_calls_otherwise(tmp_path, called, atoms):
+    structure = read(tmp_path, residue_lines("NME", 1, atoms, called), ".pdb")
+    assert structure.residues.name.tolist() == ["NME"]
+    assert structure.atoms.name.tolist() == ["N", "C"]
+    assert structure.components == {}
+
+
+def test_caps_that_charmm_writes_as_atoms_of_the_chain(tmp_path):
+    first = own_names("GLY") | {"CAY": "CA", "CY": "C", "OY": "O"}
+    last = own_names("GLY") | {"NT": "N", "CAT": "CA"}
+    lines = residue_lines("GLY", 5, first, "GLY") + residue_lines("GLY", 6, last, "GLY")
+    structure = read(tmp_path, lines, ".pdb")
+    assert structure.residues.name.tolist() == ["ACE", "GLY", "GLY", "NME"]
+    assert structure.residues.author_seq_id.tolist() == [4, 5, 6, 7]
+    assert sorted(structure.atoms.name[structure.atoms.residue == 0].tolist()) == ["C", "CH3", "O"]
+    assert structure.atoms.resolved.all()
+
+
+def test_atoms_that_have_no_place_are_told(tmp_path):
+    """CHARMM's phosphoserine is called SER: its phosphate was left out without a word."""
+    lines = residue_lines("SER", 7, own_names("SER") | {"P": "OG", "O1P": "CB"}, "SER")
+    with pytest.warns(ForeignAtomsWarning, match="^model: .* are left out: P O1P of SER 7 of chain A$"):
+        structure = read(tmp_path, lines, ".pdb")
+    assert structure.residues.name.tolist() == ["SER"]

@@ -38,6 +38,8 @@ def read(tmp_path, lines):
         chain(1, 0) + ["TER"] + chain(5, 50),
         chain(1, 0, chain_id="A") + ["TER"] + chain(1, 50, chain_id="A"),
         chain(3, 0, chain_id="A") + ["TER"] + chain(1, 50, chain_id="A"),
+        chain(1, 0, chain_id="A", segment="PROA") + chain(5, 50, chain_id="A", segment="PROB"),
+        chain(1, 0) + [chain(4, 9)[3].replace(" O  ", " OXT")] + chain(5, 50),
     ],
 )
 def test_chains_that_ids_do_not_tell_apart(tmp_path, lines):
@@ -47,6 +49,13 @@ def test_chains_that_ids_do_not_tell_apart(tmp_path, lines):
 def test_ids_of_other_chains_are_not_given_out_again(tmp_path):
     lines = chain(1, 0) + ["TER"] + chain(1, 50) + ["TER"] + chain(1, 90, chain_id="A")
     assert read(tmp_path, lines) == [("B", 4), ("C", 4), ("A", 4)]
+
+
+@pytest.mark.parametrize("segments", [("PROA", "PROB"), ("PROA", "")])
+def test_what_is_bonded_is_one_chain_whatever_its_segments(tmp_path, segments):
+    """The C of residue 4 is at 11 Å, that is 1.3 Å before the N of residue 5."""
+    lines = chain(1, 0, chain_id="A", segment=segments[0]) + chain(5, 12.3, chain_id="A", segment=segments[1])
+    assert read(tmp_path, lines) == [("A", 8)]
 
 
 def test_a_gap_with_ter_is_within_its_chain(tmp_path):

@@ -270,3 +270,69 @@ def test_speed():
         read_structure(DATA / "5ugo.pdb.gz")
         times.append(time.perf_counter() - start)
     assert min(times) < 0.5
+
+
+ATOM_TAGS = ("group_PDB id type_symbol label_atom_id label_comp_id label_asym_id label_entity_id label_seq_id "
+             "Cartn_x Cartn_y Cartn_z")  # fmt: skip
+
+
+def atom_site(*residues: tuple[str, str, str, str, str], auth: bool = True) -> str:
+    """An mmCIF file of atoms alone: group, chain, number, code and names of the atoms of each residue."""
+    tags, rows = [*ATOM_TAGS.split(), *(["auth_seq_id"] if auth else [])], []
+    for group, chain, number, code, names in residues:
+        for name in names.split():
+            place = f"{2 * len(rows)} 0 0"
+            quoted = f'"{name}"' if "'" in name else name
+            row = f"{group} {len(rows) + 1} {name[0]} {quoted} {code} {chain} 1 {number} {place}"
+            rows.append(f"{row} {number}" if auth else row)
+    return "data_x\nloop_\n" + "\n".join(f"_atom_site.{tag}" for tag in tags) + "\n" + "\n".join(rows) + "\n#\n"
+
+
+def read_text(tmp_path, text):
+    path = tmp_path / "x.cif"
+    path.write_text(text)
+    return read_structure(path)
+
+
+def test_chains_of_one_entity_are_what_their_residues_are(tmp_path):
+    """Programs that keep no entities give all chains the first one."""
+    strand = [("ATOM", "A", str(place), "DA", "P C1' C3' C4' O3'") for place in range(1, 4)]
+    chain = [("ATOM", "B", str(place), "ALA", "N CA C O") for place in range(1, 4)]
+    structure = read_text(tmp_path, atom_site(*strand, *chain))
+    assert structure.chains.kind.tolist() == [ChainKind.DNA, ChainKind.PROTEIN]
+
+
+def test_ligands_without_numbers_are_all_there(tmp_path):
+    """Sugars of different names were at one place, of which one was taken."""
+    sugars = [("HETATM", "B", ".", code, "C1 C2 O5") for code in ("NAG", "NAG", "BMA", "MAN", "MAN")]
+    structure = read_text(tmp_path, atom_site(("ATOM", "A", "1", "ALA", "N CA C O"), *sugars, auth=False))
+    assert structure.residues.name.tolist() == ["ALA", "NAG", "NAG", "BMA", "MAN", "MAN"]
+    assert structure.residues.author_seq_id.tolist() == [1, 1, 2, 3, 4, 5]
+
+
+def test_several_structures_in_one_file_are_told(tmp_path):
+    text = atom_site(("ATOM", "A", "1", "ALA", "N CA C O"))
+    with pytest.raises(InputError, match=r"x\.cif: this file holds several structures .found 'data_x, data_y'"):
+        read_text(tmp_path, text + text.replace("data_x", "data_y"))
+
+
+def test_a_ligand_under_the_label_of_its_chain_is_a_ligand(tmp_path):
+    ligand = ("HETATM", "A", "9", "GOL", "C1 O1 C2 O2 C3 O3")
+    chain = [("ATOM", "A", str(place), "ALA", "N CA C O") for place in range(1, 4)]
+    structure = read_text(tmp_path, atom_site(*chain[:2], ligand, chain[2]))
+    assert structure.chains.kind.tolist() == [ChainKind.PROTEIN, ChainKind.LIGAND]
+    assert structure.residues.name.tolist() == ["ALA", "ALA", "ALA", "GOL"]
+    assert len(set(structure.chains.label_id.tolist())) == 2
+
+
+def test_chains_that_only_their_authors_name_tells_apart(tmp_path):
+    """PyMOL's mmCIF files: no label chain ids, the author's chains, and their numbers as those of the sequence."""
+    residues = [("ATOM", ".", str(place), "ALA", "N CA C O") for place in (3, 4)]
+    text = atom_site(*residues, *residues, auth=False)
+    head, *rows = text.replace("Cartn_z\n", "Cartn_z\n_atom_site.auth_asym_id\n").split("\nATOM ")
+    rows = [f"{row.removesuffix(chr(10) + '#' + chr(10))} {'A' if at < 8 else 'B'}" for at, row in enumerate(rows)]
+    structure = read_text(tmp_path, "\nATOM ".join([head, *rows]) + "\n#\n")
+    assert structure.chains.name.tolist() == ["A", "B"]
+    assert structure.residues.author_seq_id.tolist() == [3, 4, 3, 4]
+    with pytest.raises(InputError, match="cannot be told apart"):
+        read_text(tmp_path, text)

@@ -50,6 +50,18 @@ def test_thiols_that_are_merely_near_stay_thiols(tmp_path):
     assert not {(18, "SG"), (24, "SG")} & {end for bond in found for end in bond}
 
 
+def test_selenium_of_selenocysteine_is_as_sulphur(tmp_path):
+    path = tmp_path / "1dix.pdb"
+    write_structure(read_structure(DATA / "1dix.cif.gz"), path)
+    lines = [line for line in without_links(path).read_text().splitlines() if line[:6] != "SEQRES"]
+    for row, line in enumerate(lines):
+        if line[22:26] == "  18":
+            line = line.replace("CYS", "SEC")
+            lines[row] = f"{line[:12]}SE  {line[16:76]}SE" if line[12:16] == " SG " else line
+    path.write_text("\n".join(lines))
+    assert frozenset({(18, "SE"), (24, "SG")}) in crossing(read_structure(path))
+
+
 def glycan(tmp_path: Path, *, length: float, with_hydroxyl: bool) -> Path:
     """An asparagine with a sugar that points away from it, whose C1 is that far from its ND2."""
     asparagine, sugar = component("ASN"), component("NAG")
