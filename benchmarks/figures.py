@@ -100,8 +100,9 @@ def tables() -> str:
 
 
 def targets(plan: str, seed: int) -> str:
-    """What is wanted of designs of one length, and what they reach."""
-    sets = {length: json.loads(_results(f"{plan}_{length}", seed).read_text()) for length in LENGTHS}
+    """What is wanted of designs of one length, and what they reach: of those lengths that there are results of."""
+    files = {length: _results(f"{plan}_{length}", seed) for length in LENGTHS}
+    sets = {length: json.loads(path.read_text()) for length, path in files.items() if path.is_file()}
     heads = [f"{length} residues ({found['summary']['residues']['count']})" for length, found in sets.items()]
     lines = ["| mean [95 % interval] | wanted | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
     for rows in zip(*(found["targets"] for found in sets.values()), strict=True):
