@@ -128,10 +128,13 @@ def test_another_run_in_the_folder_is_refused(command, motif, weights, tmp_path)
         assert "--overwrite" in errors[0]
     motif.write_text(motif.read_text().replace(" LEU A ", " ILE A "))
     code, _, errors = command(*designs(motif, weights, "--no-relax"))
-    assert "spec.motif_sha256" in errors[0]
+    foreign, refusal = errors
+    assert "CG CD2 of ILE 158 of chain A" in foreign
+    assert "spec.motif_sha256" in refusal
     assert contents(tmp_path / "designs") == before
     code, _, errors = command(*designs(motif, weights, "--no-relax", "--seed", 5, "--overwrite"))
-    (note,) = errors  # of leucines made isoleucines
+    assert errors[0] == foreign
+    (note,) = errors[1:]  # of leucines made isoleucines
     assert code == 0
     assert "lacks atoms of what is kept" in note
     assert contents(tmp_path / "designs") != before
