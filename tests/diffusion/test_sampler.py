@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from structdiff.diffusion.sampler import SamplingConfig, sample, sample_generator
-from structdiff.diffusion.solvers import SOLVERS
+from structdiff.diffusion.solvers import SOLVERS, Step, Stochastic
 from structdiff.diffusion.trajectory import Trajectory
 from structdiff.errors import InputError, StructdiffError
 from structdiff.geometry.superposition import superposed, superposed_rmsd
@@ -234,3 +234,18 @@ def test_generators_must_fit_the_samples():
             sample_generator(*bad)
     with pytest.raises(InputError, match="every"):
         Trajectory(every=0)
+
+
+def test_long_steps_go_a_tenth_beyond_the_prediction_at_most() -> None:
+    denoised, positions = torch.zeros(1, 4, 3), torch.ones(1, 4, 3)
+
+    def landed(sigma_next: float) -> float:
+        step = Step(
+            positions=positions, sigma=10.0, sigma_next=sigma_next,
+            evaluate=lambda _positions, _sigma: denoised, draw_noise=lambda: torch.zeros_like(positions),
+        )  # fmt: skip
+        return float(Stochastic(churn=0.0, step_scale=1.5).step(step).positions[0, 0, 0])
+
+    assert landed(7.0) == pytest.approx(0.55)
+    assert landed(3.5) == pytest.approx(0.025)
+    assert landed(0.5) == pytest.approx(-0.1)  # -0.425 were it as long as asked
