@@ -23,6 +23,7 @@ from held_out_chains import of_both_splits
 
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.descriptors import radius_of_gyration_score
+from structdiff.evaluation.motif import residues_of_map
 from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.trrosetta import judge_design
@@ -54,17 +55,15 @@ def judged(
     }
 
 
-def motif_rows(path: Path, structure: Structure) -> np.ndarray:
-    """Which residues (residue,) of a design come from its motif; none where no map lies beside it."""
-    beside = path.with_suffix("").with_suffix(".residue_map.json")
-    found = json.loads(beside.read_text())["residues"] if beside.is_file() else []
-    rows = np.zeros(len(structure.residues), bool)
-    for each in found:
-        rows |= rows_in(structure, "{chain}{number}".format(**each["design"]))
-    return rows
+def motif_rows(path: Path, structure: Structure) -> np.ndarray | None:
+    """Which residues (residue,) of a design come from its motif; None where no map beside it names any."""
+    beside = path.with_suffix(".residue_map.json")
+    found = residues_of_map(json.loads(beside.read_text())) if beside.is_file() else []
+    names = ["".join(map(str, each.design)).strip() for each in found]
+    return rows_in(structure, ",".join(names)) if names else None
 
 
-def designs_of(folder: Path) -> Iterator[tuple[Structure, np.ndarray]]:
+def designs_of(folder: Path) -> Iterator[tuple[Structure, np.ndarray | None]]:
     """The designs of a folder in their order, each with its motif's residues."""
     for path in sorted(folder.glob("*.cif"), key=lambda path: (len(path.stem), path.stem)):
         structure = read_structure(path)

@@ -67,7 +67,8 @@ class Solver(Protocol):
 class Euler:
     """Straight towards the denoised prediction: the simplest solver, one evaluation a step, first order.
 
-    ``step_scale`` lengthens every step but the last; above 1 it sharpens the distribution.
+    ``step_scale`` lengthens every step but the last, up to a tenth beyond the prediction; above 1 it sharpens the
+    distribution.
     """
 
     order: ClassVar[int] = 1
