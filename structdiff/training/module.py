@@ -210,7 +210,7 @@ class TrainingModule(lightning.LightningModule):
 
     def _distogram(self, network: StructureNetwork, batch: Features, z: Tensor) -> dict[str, Tensor]:
         positions, seen = _representatives(batch)
-        target = losses.distance_bin(torch.cdist(positions, positions))
+        target = losses.distance_bin(losses.pair_distances(positions))
         entropy = losses.distogram_entropy(network.distogram(z), target)
         return {"distogram": losses.mean_where(entropy, seen[:, :, None] & seen[:, None])}
 
