@@ -67,10 +67,11 @@ int32_t start(const AttentionCall& call, const AttentionScratch<T>& scratch) {
   status = describe_tokens<T>(p.v_map, p.v_axes, call.v, call, Channels, Kernel::kKeys);
   if (status != STRUCTDIFF_OK) return status;
   p.bias = packed_bias(call, scratch.packed, call.queries, call.keys);
+  p.bias.is_float = true;
   p.mask = {scratch.words, static_cast<int>(divide_up<int64_t>(call.keys, kWordKeys))};
   p.lse = call.lse;
-  p.scale = call.scale;
-  status = prepare<T>(call, scratch);
+  p.factor = call.scale * kLog2E;
+  status = prepare<T>(call, scratch, 1.0f / call.scale);
   if (status != STRUCTDIFF_OK) return status;
   const int64_t blocks = call.batch * call.heads * divide_up<int64_t>(call.rows, Kernel::kRows) *
                          divide_up<int64_t>(call.queries, Kernel::kQueries);
@@ -87,10 +88,8 @@ int32_t start(const AttentionCall& call, const AttentionScratch<T>& scratch) {
 
 template <class T>
 int32_t forward_on_hopper(const AttentionCall& call, int64_t* scratch_needed) {
-  if (!takes(call) || call.bias_is_float || call.channels < 8 || call.channels > 64 || call.channels % 8 != 0) {
-    return STRUCTDIFF_UNSUPPORTED;
-  }
-  const AttentionScratch<T> scratch(call, packed_batches(call), false, 1);
+  if (!takes(call) || call.channels < 8 || call.channels > 64 || call.channels % 8 != 0) return STRUCTDIFF_UNSUPPORTED;
+  const AttentionScratch<T> scratch(call, packed_batches(call), false, 1, true);
   if (scratch_needed) {
     *scratch_needed = scratch.needed;
     return STRUCTDIFF_OK;

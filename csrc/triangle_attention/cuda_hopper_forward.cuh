@@ -1,9 +1,9 @@
 // Attention forward for Hopper: one warp has keys, values and bias copied, warpgroups multiply and weigh.
 //
 // A block has the same 128 (or 64) queries of `kRows` rows i, one row a warpgroup. The copy engine brings, a tile of 64 keys
-// at a time and several tiles ahead, the keys and values of each row and one tile of the bias, which all rows read: in the
-// order of accumulators, as what q . k is added to. Queries and weights are multiplied from registers. A warpgroup has two
-// tiles of 64 queries, so that one can be weighed while the other is multiplied.
+// at a time and several tiles ahead, the keys and values of each row and one tile of the bias, which all rows read: float,
+// divided by the scale and in the order of accumulators, as what q . k is added to. Queries and weights are multiplied from
+// registers. A warpgroup has two tiles of 64 queries: while one is weighed, the other's values and next keys are multiplied.
 #pragma once
 
 #include "common/cuda_hopper.cuh"
@@ -22,10 +22,10 @@ struct HopperProblem {
   AxesOrder k_axes, v_axes;
   Sizes sizes;
   Tokens<T> q, out;
-  PackedBias bias;  // elements of T
+  PackedBias bias;  // float, divided by the scale
   PackedMask mask;
-  float* lse;  // [batch, row, head, query], or null
-  float scale;
+  float* lse;    // [batch, row, head, query], or null
+  float factor;  // from products to base-2 logarithms of weights
 };
 
 template <class T, int Channels, int Tiles>
@@ -36,11 +36,12 @@ struct HopperForward {
   static constexpr int kMinBlocks = 1;
   static constexpr int kQueries = Tiles * 64;
   static constexpr int kKeys = 64;
-  static constexpr int kStages = 4;
+  static constexpr int kStages = Channels <= 32 ? 4 : 3;
   static constexpr int kRowBytes = Channels * 2;
   static constexpr int kTileBytes = kKeys * kRowBytes;
-  static constexpr int kBiasBytes = kQueries * kKeys * 2;
+  static constexpr int kBiasBytes = kQueries * kKeys * 4;
   static constexpr int kStageBytes = kRows * 2 * kTileBytes + kBiasBytes;
+
   // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
   static constexpr int64_t kSharedBytes = 1024 + kStages * (kStageBytes + 2 * static_cast<int>(sizeof(Arrivals)));
   // A block has as many as it was started with; who asked for more would wait for ever.
@@ -53,12 +54,16 @@ struct HopperForward {
   // Weights may grow to 2 to this power before what was summed is scaled anew.
   static constexpr float kSlack = 8.0f;
 
-  // Which rows, queries and head the block has, and its shared memory.
+  // Which rows, queries and head the block has, and its shared memory. Consumers have no register to spare: what can be
+  // told from few numbers is told anew.
   struct Block {
     int b, h, first_row, rows, first_query;
     unsigned char* tiles;
-    Arrivals* full;
-    Arrivals* empty;
+
+    STRUCTDIFF_DEVICE Arrivals* full(int stage) const {
+      return reinterpret_cast<Arrivals*>(tiles + kStages * kStageBytes) + stage;
+    }
+    STRUCTDIFF_DEVICE Arrivals* empty(int stage) const { return full(kStages + stage); }
 
     STRUCTDIFF_DEVICE unsigned char* keys(int stage, int row) const {
       return tiles + stage * kStageBytes + row * 2 * kTileBytes;
@@ -81,21 +86,23 @@ struct HopperForward {
     const Block block = block_of(p, shared);
     if (thread_index() == 0) {
       for (int stage = 0; stage < kStages; ++stage) {
-        arrivals_start(block.full + stage, 1);
-        arrivals_start(block.empty + stage, block.rows * 4);  // warps
+        arrivals_start(block.full(stage), 1);
+        arrivals_start(block.empty(stage), block.rows * 4);  // warps
       }
       arrivals_started();
     }
     barrier();
     if (thread_index() < 128) {
       give_registers<kProducerRegisters>();
-      if (thread_index() == 0) produce(p, block);
+      if (thread_index() < 32) produce(p, block, thread_index());
     } else {
       take_registers<kConsumerRegisters>();
-      const int row = thread_index() / 128 - 1;
-      if (row < block.rows) consume(p, block, row);
+      if (row_of_group() < block.rows) consume(p, block);
     }
   }
+
+  STRUCTDIFF_DEVICE static int row_of_group() { return thread_index() / 128 - 1; }
+  STRUCTDIFF_DEVICE static int warp_of_group() { return thread_index() / 32 & 3; }
 
   STRUCTDIFF_DEVICE static Block block_of(const Problem& p, unsigned char* shared) {
     const Sizes& s = p.sizes;
@@ -111,21 +118,37 @@ struct HopperForward {
     block.rows = smaller(kRows, s.rows - block.first_row);
     block.b = static_cast<int>(index / row_blocks);
     block.tiles = shared + ((1024 - (shared_address(shared) & 1023)) & 1023);
-    block.full = reinterpret_cast<Arrivals*>(block.tiles + kStages * kStageBytes);
-    block.empty = block.full + kStages;
     return block;
   }
 
-  // The next tile in which any row of the block has keys, from `tile` on; all warps go through the same ones.
-  STRUCTDIFF_DEVICE static int next_of_block(const Problem& p, const Block& block, int tile) {
-    const uint64_t* words = p.mask.row(p.sizes, block.b, block.first_row);
-    for (; tile < p.mask.words; ++tile) {
-      uint64_t bits = 0;
-      for (int row = 0; row < block.rows; ++row) bits |= load(words + row * (p.mask.words + 1) + tile);
-      if (bits != 0) break;
+  // The tiles in which any row of the block has keys, one after the other; all warps go through the same ones. A warp looks
+  // at eight tiles of four rows at a time, a lane each.
+  struct KeyTiles {
+    static constexpr int kWindow = 8;
+    int first = -kWindow;  // tile of the window
+    int place = 0;         // in it, of the present tile
+    uint64_t word = 0;     // of this lane's row and place
+    uint32_t left = 0;     // lanes whose tiles have not been gone through
+
+    STRUCTDIFF_DEVICE bool next(const Problem& p, const Block& block) {
+      while (left == 0) {
+        first += kWindow;
+        if (first >= p.mask.words) return false;
+        const int lane = thread_index() & 31;
+        const int tile = first + lane / 4;
+        const bool there = tile < p.mask.words && (lane & 3) < block.rows;
+        word = there ? load(p.mask.row(p.sizes, block.b, block.first_row + (lane & 3)) + tile) : 0;
+        left = ballot(word != 0);
+      }
+      place = lowest_bit(left) / 4;
+      left &= ~(0xfu << (place * 4));
+      return true;
     }
-    return tile;
-  }
+
+    STRUCTDIFF_DEVICE int tile() const { return first + place; }
+    // Which keys of the tile take part in a row of the block.
+    STRUCTDIFF_DEVICE uint64_t bits(int row) const { return word_of_lane(word, place * 4 + row); }
+  };
 
   STRUCTDIFF_DEVICE static int choose(const AxesOrder& axes, int axis, int token, int head, int row, int batch) {
     return axes.token == axis ? token : axes.head == axis ? head : axes.row == axis ? row : batch;
@@ -139,100 +162,126 @@ struct HopperForward {
     copy_box(to, map, arrivals, at);
   }
 
-  // One thread: asks for tile after tile, as soon as their places are free.
-  STRUCTDIFF_DEVICE static void produce(const Problem& p, const Block& block) {
-    const int first_16 = block.first_query / kTileQueries;
-    const int tiles_16 = smaller(kQueries / kTileQueries, p.bias.tiles_16 - first_16);
-    const int bytes = block.rows * 2 * kTileBytes + tiles_16 * kTileValues * 2;
-    const T* bias = static_cast<const T*>(p.bias.data) + block.b * p.bias.batch;
-    int step = 0;
-    for (int tile = next_of_block(p, block, 0); tile < p.mask.words; tile = next_of_block(p, block, tile + 1), ++step) {
+  // One warp: its first lane asks for tile after tile, as soon as their places are free.
+  STRUCTDIFF_DEVICE static void produce(const Problem& p, const Block& block, int lane) {
+    KeyTiles tiles;
+    for (int step = 0; tiles.next(p, block); ++step) {
+      if (lane != 0) continue;
       const int stage = step % kStages;
-      wait_for(block.empty + stage, step / kStages % 2 ^ 1);
-      Arrivals* full = block.full + stage;
-      arrive_expecting(full, bytes);
-      for (int row = 0; row < block.rows; ++row) {
-        const int i = block.first_row + row;
-        copy_rows(block.keys(stage, row), p.k_map, p.k_axes, full, tile * kKeys, block.h, i, block.b);
-        copy_rows(block.values(stage, row), p.v_map, p.v_axes, full, tile * kKeys, block.h, i, block.b);
-      }
-      for (int t = 0; t < tiles_16; ++t) {
-        const int64_t at = (static_cast<int64_t>(block.h) * p.bias.tiles_16 + first_16 + t) * p.bias.tiles_64 + tile;
-        copy_bytes(block.bias(stage) + t * kTileValues * 2, bias + at * kTileValues, kTileValues * 2, full);
-      }
+      wait_for(block.empty(stage), step / kStages % 2 ^ 1);
+      copy_tile(p, block, stage, tiles.tile());
     }
   }
 
-  // A warpgroup: one row through all its keys.
-  STRUCTDIFF_DEVICE static void consume(const Problem& p, const Block& block, int row) {
-    const int lane = thread_index() & 31;
-    const int warp = thread_index() / 32 & 3;
-    const int i = block.first_row + row;
-    const uint64_t* words = p.mask.row(p.sizes, block.b, i);
-    const bool dead = load(words + p.mask.words) != 0;
-    const float inverse_scale = 1.0f / p.scale;
-    const float factor = p.scale * kLog2E;
+  STRUCTDIFF_DEVICE static void copy_tile(const Problem& p, const Block& block, int stage, int tile) {
+    const int first_16 = block.first_query / kTileQueries;
+    const int tiles_16 = smaller(kQueries / kTileQueries, p.bias.tiles_16 - first_16);
+    const float* bias = static_cast<const float*>(p.bias.data) + block.b * p.bias.batch;
+    Arrivals* full = block.full(stage);
+    arrive_expecting(full, block.rows * 2 * kTileBytes + tiles_16 * kTileValues * 4);
+    for (int row = 0; row < block.rows; ++row) {
+      const int i = block.first_row + row;
+      copy_rows(block.keys(stage, row), p.k_map, p.k_axes, full, tile * kKeys, block.h, i, block.b);
+      copy_rows(block.values(stage, row), p.v_map, p.v_axes, full, tile * kKeys, block.h, i, block.b);
+    }
+    for (int t = 0; t < tiles_16; ++t) {
+      const int64_t at = (static_cast<int64_t>(block.h) * p.bias.tiles_16 + first_16 + t) * p.bias.tiles_64 + tile;
+      copy_bytes(block.bias(stage) + t * kTileValues * 4, bias + at * kTileValues, kTileValues * 4, full);
+    }
+  }
+
+  // What a warpgroup keeps in registers.
+  struct Work {
+    bool dead;  // the row has no keys
     uint32_t q[Tiles][Channels / 16][4];
-    load_queries(p, block, i, warp, lane, q);
     State state[Tiles];
     float out[Tiles][kOut][4];
     float scores[Tiles][kScores][4];
-    uint32_t weights[kKeys / 16][4];
+  };
+
+  // A warpgroup: one row through all its keys. Whenever scores are weighed, products of the other tile of queries run.
+  STRUCTDIFF_DEVICE static void consume(const Problem& p, const Block& block) {
+    Work work;
+    const int i = block.first_row + row_of_group();
+    work.dead = load(p.mask.row(p.sizes, block.b, i) + p.mask.words) != 0;
+    load_queries(p, block, i, work.q);
+    KeyTiles tiles;
+    tiles.next(p, block);  // whatever the mask, there is one
+    wait_for(block.full(0), 0);
 #pragma unroll
     for (int m = 0; m < Tiles; ++m) {
-      state[m].base[0] = state[m].base[1] = -kInfinity;
-      state[m].sum[0] = state[m].sum[1] = 0.0f;
+      work.state[m].base[0] = work.state[m].base[1] = -kInfinity;
+      work.state[m].sum[0] = work.state[m].sum[1] = 0.0f;
 #pragma unroll
-      for (int c = 0; c < kOut; ++c) out[m][c][0] = out[m][c][1] = out[m][c][2] = out[m][c][3] = 0.0f;
-    }
-    int step = 0;
-    for (int tile = next_of_block(p, block, 0); tile < p.mask.words; tile = next_of_block(p, block, tile + 1), ++step) {
-      const int stage = step % kStages;
-      const uint64_t bits = load(words + tile);
-      wait_for(block.full + stage, step / kStages % 2);
-#pragma unroll
-      for (int m = 0; m < Tiles; ++m) {
-        start_with_shared_bias(scores[m], block.bias(stage), m * 4 + warp, lane, inverse_scale);
-        hold(scores[m]);
-        hold(q[m]);
-      }
-      uint64_t keys[Channels / 16];
-      describe(keys, block.keys(stage, row), 32);  // 16 channels of each row
+      for (int c = 0; c < kOut; ++c) work.out[m][c][0] = work.out[m][c][1] = work.out[m][c][2] = work.out[m][c][3] = 0.0f;
+      start_scores(work, block, m, 0);
       products_begin();
-#pragma unroll
-      for (int m = 0; m < Tiles; ++m) {
-#pragma unroll
-        for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(scores[m], q[m][c], keys[c]);
-        products_commit();
+      multiply_keys(work, block, m, 0);
+      products_commit();
+    }
+    products_wait<0>();
+    int step = 0;
+    for (uint64_t bits = tiles.bits(row_of_group());; ++step) {
+      const bool more = tiles.next(p, block);
+      if (!more) {
+        weigh_and_multiply<false>(p, work, block, step, bits);
+        break;
       }
-      // The second tile's products run while the first is weighed, the first's while the second is. Operands are made of
-      // the weights only when nothing runs: ptxas would else have every product waited for.
-#pragma unroll
-      for (int m = 0; m < Tiles; ++m) {
-        if (m == 0) products_wait<Tiles - 1>();
-        hold(scores[m]);
-        if (bits != ~0ull || dead) hide_keys(scores[m], bits, dead, lane, -kInfinity);
-        weigh(state[m], out[m], scores[m], factor);
-        products_wait<0>();
-        pack_weights(weights, scores[m]);
-        hold(weights);
-        hold(out[m]);
-        uint64_t values[kKeys / 16];
-        describe(values, block.values(stage, row), 16 * kRowBytes);  // 16 rows
-        products_begin();
-#pragma unroll
-        for (int j = 0; j < kKeys / 16; ++j) GroupProduct<T>::template add<1>(out[m], weights[j], values[j]);
-        products_commit();
-      }
-      products_wait<0>();
-#pragma unroll
-      for (int m = 0; m < Tiles; ++m) hold(out[m]);
-      release(block, stage, lane);
+      wait_for(block.full((step + 1) % kStages), (step + 1) / kStages % 2);
+      weigh_and_multiply<true>(p, work, block, step, bits);
+      bits = tiles.bits(row_of_group());
     }
 #pragma unroll
     for (int m = 0; m < Tiles; ++m) {
-      finish(p, state[m], out[m], block.b, i, block.h, block.first_query + m * 64 + warp * 16, dead, lane);
+      const int query = block.first_query + m * 64 + warp_of_group() * 16;
+      finish(p, work.state[m], work.out[m], block.b, i, block.h, query, work.dead, thread_index() & 31);
     }
+  }
+
+  // Makes weights of the scores of a step and multiplies them with its values, and queries with the next step's keys: the
+  // second tile's scores are weighed while products of the first run. Operands are made of the weights only when nothing
+  // runs, and nothing is left running at the end: ptxas would else have every product waited for.
+  template <bool More>
+  STRUCTDIFF_DEVICE static void weigh_and_multiply(
+      const Problem& p, Work& work, const Block& block, int step, uint64_t bits) {
+    const int stage = step % kStages;
+#pragma unroll
+    for (int m = 0; m < Tiles; ++m) {
+      hold(work.scores[m]);
+      hold(work.out[m]);
+      if (bits != ~0ull || work.dead) hide_keys(work.scores[m], bits, work.dead, thread_index() & 31, -kInfinity);
+      weigh(work.state[m], work.out[m], work.scores[m], p.factor);
+      if (m > 0) products_wait<0>();
+      uint32_t weights[kKeys / 16][4];
+      pack_weights(weights, work.scores[m]);
+      hold(weights);
+      hold(work.out[m]);
+      if constexpr (More) start_scores(work, block, m, (step + 1) % kStages);
+      products_begin();
+      uint64_t values[kKeys / 16];
+      describe(values, block.values(stage, row_of_group()), 16 * kRowBytes);  // 16 rows
+#pragma unroll
+      for (int j = 0; j < kKeys / 16; ++j) GroupProduct<T>::template add<1>(work.out[m], weights[j], values[j]);
+      if constexpr (More) multiply_keys(work, block, m, (step + 1) % kStages);
+      products_commit();
+    }
+    products_wait<0>();
+#pragma unroll
+    for (int m = 0; m < Tiles; ++m) hold(work.out[m]);
+    release(block, stage);
+  }
+
+  STRUCTDIFF_DEVICE static void start_scores(Work& work, const Block& block, int m, int stage) {
+    start_with_shared_bias(work.scores[m], block.bias(stage), m * 4 + warp_of_group(), thread_index() & 31);
+    hold(work.scores[m]);
+    hold(work.q[m]);
+  }
+
+  STRUCTDIFF_DEVICE static void multiply_keys(Work& work, const Block& block, int m, int stage) {
+    uint64_t keys[Channels / 16];
+    describe(keys, block.keys(stage, row_of_group()), 32);  // 16 channels of each row
+#pragma unroll
+    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(work.scores[m], work.q[m][c], keys[c]);
   }
 
   // The parts of a staged tile that products over 16 take one after the other, `bytes` apart.
@@ -245,14 +294,16 @@ struct HopperForward {
   }
 
   // All that was in a stage has been read by this warp.
-  STRUCTDIFF_DEVICE static void release(const Block& block, int stage, int lane) {
+  STRUCTDIFF_DEVICE static void release(const Block& block, int stage) {
     reads_before_copies();
     warp_barrier();
-    if (lane == 0) arrive(block.empty + stage);
+    if ((thread_index() & 31) == 0) arrive(block.empty(stage));
   }
 
   STRUCTDIFF_DEVICE static void load_queries(
-      const Problem& p, const Block& block, int i, int warp, int lane, uint32_t (&q)[Tiles][Channels / 16][4]) {
+      const Problem& p, const Block& block, int i, uint32_t (&q)[Tiles][Channels / 16][4]) {
+    const int lane = thread_index() & 31;
+    const int warp = warp_of_group();
     const T* from = p.q.at(block.b, i, block.h);
 #pragma unroll
     for (int m = 0; m < Tiles; ++m) {
@@ -271,17 +322,12 @@ struct HopperForward {
 
   // Accumulators of 16 rows begin as bias / scale; `tile_16` counts the bias's tiles of 16 queries in the stage.
   STRUCTDIFF_DEVICE static void start_with_shared_bias(
-      float (&s)[kScores][4], const unsigned char* bias, int tile_16, int lane, float inverse_scale) {
-    const T* packed = reinterpret_cast<const T*>(bias) + tile_16 * kTileValues;
+      float (&s)[kScores][4], const unsigned char* bias, int tile_16, int lane) {
+    const float4* packed = reinterpret_cast<const float4*>(bias) + tile_16 * (kTileValues / 4) + lane;
 #pragma unroll
-    for (int n = 0; n < kScores; n += 2) {
-      const uint4 words = shared_load(reinterpret_cast<const uint4*>(packed + (n / 2 * 32 + lane) * 8));
-      const float2 values[4] = {unpack<T>(words.x), unpack<T>(words.y), unpack<T>(words.z), unpack<T>(words.w)};
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        s[n + e / 2][e % 2 * 2] = values[e].x * inverse_scale;
-        s[n + e / 2][e % 2 * 2 + 1] = values[e].y * inverse_scale;
-      }
+    for (int n = 0; n < kScores; ++n) {
+      const float4 x = shared_load(packed + n * 32);
+      s[n][0] = x.x, s[n][1] = x.y, s[n][2] = x.z, s[n][3] = x.w;
     }
   }
 

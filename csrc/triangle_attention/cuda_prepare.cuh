@@ -18,6 +18,7 @@ struct PrepareProblem {
   Sizes sizes;
   int bias_batches;
   bool bias_is_float;
+  float widened_by;  // what the packed bias is multiplied by, and float then; 0: it stays as it is
   BiasSource bias;
   void* packed;
   void* packed_transposed;  // or null: no gradient
@@ -98,9 +99,11 @@ struct Prepare {
 
   STRUCTDIFF_DEVICE static void pack_bias(const Problem& p, int64_t work, int lane, bool transposed) {
     if (p.bias_is_float) {
-      pack_tile<float>(p, work, lane, transposed);
+      pack_tile<float, float>(p, work, lane, transposed, p.widened_by == 0.0f ? 1.0f : p.widened_by);
+    } else if (p.widened_by != 0.0f) {
+      pack_tile<T, float>(p, work, lane, transposed, p.widened_by);
     } else {
-      pack_tile<T>(p, work, lane, transposed);
+      pack_tile<T, T>(p, work, lane, transposed, 1.0f);
     }
   }
 
@@ -114,8 +117,8 @@ struct Prepare {
     return beyond ? from_float<B>(x > 0.0f ? kMost : -kMost) : bias;
   }
 
-  template <class B>
-  STRUCTDIFF_DEVICE static void pack_tile(const Problem& p, int64_t work, int lane, bool transposed) {
+  template <class B, class To>
+  STRUCTDIFF_DEVICE static void pack_tile(const Problem& p, int64_t work, int lane, bool transposed, float factor) {
     const BiasSource& s = p.bias;
     const int rows = transposed ? p.sizes.keys : p.sizes.queries;
     const int columns = transposed ? p.sizes.queries : p.sizes.keys;
@@ -127,16 +130,21 @@ struct Prepare {
     const int row = static_cast<int>(work / tiles_64 % tiles_16) * kTileQueries;
     const int64_t plane = work / tiles_64 / tiles_16;
     const B* from = static_cast<const B*>(s.data) + plane / p.sizes.heads * s.batch + plane % p.sizes.heads * s.head;
-    B* to = static_cast<B*>(transposed ? p.packed_transposed : p.packed) + work * kTileValues;
-    constexpr int kVector = 16 / static_cast<int>(sizeof(B));
+    To* to = static_cast<To*>(transposed ? p.packed_transposed : p.packed) + work * kTileValues;
+    constexpr int kVector = 16 / static_cast<int>(sizeof(To));
     for (int value = 0; value < 32; value += kVector) {
-      alignas(16) B vector[kVector];
+      alignas(16) To vector[kVector];
 #pragma unroll
       for (int e = 0; e < kVector; ++e) {
         const int at = value + e;
         const int y = row + (lane >> 2) + (at & 2) * 4;
         const int x = column + at / 4 * 8 + (lane & 3) * 2 + (at & 1);
-        vector[e] = y < rows && x < columns ? bounded(load(from + y * row_stride + x * column_stride)) : B{};
+        const B bias = y < rows && x < columns ? bounded(load(from + y * row_stride + x * column_stride)) : B{};
+        if constexpr (sizeof(To) == sizeof(B) && sizeof(To) == 2) {
+          vector[e] = bias;
+        } else {
+          vector[e] = to_float(bias) * factor;
+        }
       }
       store(reinterpret_cast<uint4*>(to + (value / kVector * 32 + lane) * kVector),
             *reinterpret_cast<const uint4*>(vector));

@@ -60,13 +60,13 @@ struct AttentionScratch {
   float* parts = nullptr;
   int64_t needed;
 
-  AttentionScratch(const AttentionCall& call, int bias_batches, bool backward, int splits) {
+  AttentionScratch(const AttentionCall& call, int bias_batches, bool backward, int splits, bool widened = false) {
     Scratch scratch(call.scratch);
     words = scratch.take<uint64_t>(call.batch * call.rows * (divide_up<int64_t>(call.keys, kWordKeys) + 1));
     const int64_t planes = bias_batches * call.heads;
-    packed = take_tiles(scratch, call, planes, call.queries, call.keys);
+    packed = take_tiles(scratch, call, planes, call.queries, call.keys, widened);
     if (backward) {
-      packed_transposed = take_tiles(scratch, call, planes, call.keys, call.queries);
+      packed_transposed = take_tiles(scratch, call, planes, call.keys, call.queries, false);
       delta = scratch.take<float>(call.batch * call.rows * call.heads * call.queries);
       if (splits > 1) {
         parts = scratch.take<float>(splits * call.grad_bias_batches * call.heads * call.queries * call.keys);
@@ -75,10 +75,11 @@ struct AttentionScratch {
     needed = scratch.used();
   }
 
-  static void* take_tiles(Scratch& scratch, const AttentionCall& call, int64_t planes, int64_t rows, int64_t columns) {
+  static void* take_tiles(
+      Scratch& scratch, const AttentionCall& call, int64_t planes, int64_t rows, int64_t columns, bool widened) {
     const int64_t values =
         planes * divide_up<int64_t>(rows, kTileQueries) * divide_up<int64_t>(columns, kWordKeys) * kTileValues;
-    if (call.bias_is_float) return scratch.take<float>(values);
+    if (call.bias_is_float || widened) return scratch.take<float>(values);
     return scratch.take<T>(values);
   }
 };
@@ -97,9 +98,11 @@ inline PackedBias packed_bias(const AttentionCall& call, const void* data, int64
   return bias;
 }
 
+// With `widened_by`, the bias is packed as float and times that.
 template <class T>
-int32_t prepare(const AttentionCall& call, const AttentionScratch<T>& scratch) {
+int32_t prepare(const AttentionCall& call, const AttentionScratch<T>& scratch, float widened_by = 0.0f) {
   PrepareProblem<T> p{};
+  p.widened_by = widened_by;
   p.sizes = sizes_of(call);
   p.bias_batches = packed_batches(call);
   p.bias_is_float = call.bias_is_float;

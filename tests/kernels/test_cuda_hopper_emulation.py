@@ -122,6 +122,21 @@ def test_packed_and_transposed_views(library, transposed):
     check(library, q, k, v, bias, mask, grad)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bias_in_float32(library, dtype):
+    q, k, v, bias, mask, grad = draw(1, 3, 40, 140, 2, 32, dtype)
+    check(library, q, k, v, bias.float() + 1e-4, mask, grad)
+
+
+def test_masks_of_many_tiles(library):
+    """A warp looks at eight tiles of keys at a time: more than those, gaps that cross them, rows that begin late."""
+    q, k, v, bias, mask, grad = draw(1, 3, 20, 1400, 1, 16, torch.bfloat16, hidden=0)
+    mask[:, 0, 70:1290], mask[:, 1, :1030], mask[:, 2, 600:] = False, False, False
+    check(library, q, k, v, bias, mask, grad)
+    mask[:, :, 130:1090] = False
+    check(library, q, k, v, bias, mask, grad)
+
+
 def test_bias_that_batch_entries_share(library):
     q, k, v, bias, mask, grad = draw(2, 2, 40, 70, 2, 16, torch.float16)
     check(library, q, k, v, bias[:1].expand(2, -1, -1, -1), mask, grad)
@@ -141,7 +156,6 @@ def test_what_is_not_taken_is_left_alone(library):
     not_taken = [
         (*wide, bias, mask),  # rows at no multiple of 16 bytes
         (q, k.expand(1, 2, 9, 2, 32)[:, :1].expand(1, 2, 9, 2, 32), v, bias, mask),  # a stride of 0
-        (q, k, v, bias.float(), mask),
         tuple(x.float() if x.is_floating_point() else x for x in (q, k, v, bias, mask)),
         draw(1, 2, 9, 9, 2, 72, torch.bfloat16)[:5],
         draw(1, 2, 9, 9, 2, 12, torch.bfloat16)[:5],
@@ -167,22 +181,36 @@ def test_the_check_that_a_gpu_must_pass(library, kind):
 
 KERNEL, WORDS = "triangle_attention/cuda_hopper_forward.cuh", "common/cuda_hopper.cuh"
 SABOTAGE = {
-    "tiles not waited for": (KERNEL, "      wait_for(block.full + stage, step / kStages % 2);\n", ""),
-    "the wrong phase": (KERNEL, "block.full + stage, step / kStages % 2", "block.full + stage, 0"),
-    "places not waited for": (KERNEL, "      wait_for(block.empty + stage, step / kStages % 2 ^ 1);\n", ""),
+    "tiles not waited for": (
+        KERNEL,
+        "      wait_for(block.full((step + 1) % kStages), (step + 1) / kStages % 2);\n",
+        "",
+    ),
+    "the wrong phase": (
+        KERNEL,
+        "block.full((step + 1) % kStages), (step + 1) / kStages % 2",
+        "block.full((step + 1) % kStages), 0",
+    ),
+    "places not waited for": (KERNEL, "      wait_for(block.empty(stage), step / kStages % 2 ^ 1);\n", ""),
     "places free too early": (
         KERNEL,
-        "        if (m == 0) products_wait<Tiles - 1>();\n",
-        "        if (m == 0) products_wait<Tiles - 1>(), release(block, stage, lane);\n",
+        "      uint32_t weights[kKeys / 16][4];\n",
+        "      if (m == 0) release(block, stage);\n      uint32_t weights[kKeys / 16][4];\n",
     ),
-    "scores not waited for": (KERNEL, "if (m == 0) products_wait<Tiles - 1>();", ""),
-    "weights made too early": (KERNEL, "        products_wait<0>();\n        pack_weights", "        pack_weights"),
-    "too few bytes": (KERNEL, "tiles_16 * kTileValues * 2;", "tiles_16 * kTileValues * 2 - 16;"),
+    "scores not waited for": (KERNEL, "    products_wait<0>();\n    int step = 0;", "    int step = 0;"),
+    "weights made too early": (KERNEL, "      if (m > 0) products_wait<0>();\n", ""),
+    "outputs not waited for": (
+        KERNEL,
+        "    products_wait<0>();\n#pragma unroll\n    for (int m = 0; m < Tiles; ++m) hold",
+        "#pragma unroll\n    for (int m = 0; m < Tiles; ++m) hold",
+    ),
+    "too few bytes": (KERNEL, "tiles_16 * kTileValues * 4);", "tiles_16 * kTileValues * 4 - 16);"),
     "registers not handed over": (
         KERNEL,
-        "16 * kRowBytes);  // 16 rows\n        products_begin();",
-        "16 * kRowBytes);  // 16 rows",
+        "      products_begin();\n      uint64_t values",
+        "      uint64_t values",
     ),
+    "keys of the next tile": (KERNEL, "      bits = tiles.bits(row_of_group());\n", ""),
     "values not transposed": (KERNEL, "template add<1>", "template add<0>"),
     "the wrong scrambling": (WORDS, "row_bytes == 64 ? 2 : 3", "row_bytes == 64 ? 3 : 2"),
     "the wrong stride": (
@@ -190,7 +218,11 @@ SABOTAGE = {
         "static_cast<uint64_t>(row_bytes) * 8 >> 4",
         "static_cast<uint64_t>(row_bytes) * 4 >> 4",
     ),
-    "the wrong part of a row": (KERNEL, "block.keys(stage, row), 32)", "block.keys(stage, row), 64)"),
+    "the wrong part of a row": (
+        KERNEL,
+        "block.keys(stage, row_of_group()), 32)",
+        "block.keys(stage, row_of_group()), 64)",
+    ),
     "one warp too many": (KERNEL, "block.rows * 4);  // warps", "block.rows * 4 + 1);  // warps"),
 }
 
