@@ -32,11 +32,21 @@ _DTYPES = {
     "bond_aromatic": np.bool_,
 }
 
+_ADDED: dict[str, Mapping[str, str]] = {}
+
 
 def read_bundled_component(code: str) -> ComponentRecord | None:
     """The dictionary's record of a common component, or None where it is not one of these."""
-    packed = _packed().get(code)
+    packed = _packed().get(code) or _ADDED.get(code)
     return None if packed is None else _unpack(packed)
+
+
+def add_bundled_components(path: Path) -> None:
+    """Has the components of a file like the one shipped known too, for as long as the process lives.
+
+    So a training set that was carried to another machine brings what it needs of the dictionary.
+    """
+    _ADDED.update(_read(path.read_bytes()))
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +66,11 @@ def write_bundled_components(codes: Iterable[str], path: str | Path) -> int:
 
 @lru_cache(maxsize=1)
 def _packed() -> Mapping[str, Mapping[str, str]]:
-    return json.loads(gzip.decompress(files("structdiff.chemistry").joinpath(_FILE).read_bytes()))
+    return _read(files("structdiff.chemistry").joinpath(_FILE).read_bytes())
+
+
+def _read(text: bytes) -> dict[str, dict[str, str]]:
+    return json.loads(gzip.decompress(text))
 
 
 def _pack(record: ComponentRecord) -> dict[str, str]:

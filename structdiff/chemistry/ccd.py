@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from structdiff.errors import InputError
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentRecord:
@@ -116,8 +118,12 @@ class _Category:
 @lru_cache(maxsize=1)
 def _dictionary() -> dict[str, _Category]:
     """Every category packed: ASCII text as bytes, numbers as float32 with NaN where the dictionary has none."""
-    from biotite.structure import info
-    from biotite.structure.io.pdbx import BinaryCIFFile
+    try:
+        from biotite.structure import info
+        from biotite.structure.io.pdbx import BinaryCIFFile
+    except ModuleNotFoundError as error:  # a machine that was given training sets and PyTorch, and nothing else
+        message = "the Chemical Component Dictionary is part of biotite, which is not installed (pip install biotite)"
+        raise InputError(message) from error
 
     block = BinaryCIFFile.read(Path(info.__file__).parent / "components.bcif").block
     packed = {}

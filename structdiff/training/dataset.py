@@ -11,6 +11,7 @@ from string import ascii_uppercase
 
 import numpy as np
 
+from structdiff.chemistry.bundled import add_bundled_components
 from structdiff.chemistry.elements import atomic_number
 from structdiff.chemistry.residues import (
     BACKBONE_ATOMS,
@@ -30,6 +31,8 @@ TRACES = "traces"
 FORMAT = 1
 #: Name of the file of designed sequences, where a set has one (``structdiff.training.redesign``).
 REDESIGNED = "redesigned"
+#: Of the Chemical Component Dictionary, where a set was carried to another machine (``structdiff.training.set_archive``).
+COMPONENTS_FILE = "components.json.gz"
 _ARRAYS = (
     "atom_positions", "residue_template", "chain_kind", "chain_name", "chain_residue", "chain_entity", "chain_copy",
     "run_residue", "run_values", "entry_atom", "entry_residue", "entry_chain", "entry_run", "entry_backbone",
@@ -85,6 +88,8 @@ class StructureSet:
         if split not in known:
             raise InputError("unknown split", key="split", found=split, allowed=known, suggest_from=known)
         description = _read_description(self.path)
+        if (self.path / COMPONENTS_FILE).is_file():
+            add_bundled_components(self.path / COMPONENTS_FILE)
         self._data = {name: _open(self.path, name) for name in _ARRAYS}
         self._first, self._stop = description["splits"].get(split, (0, 0))  # sets of before have no traces
         rows = slice(self._first, self._stop)
@@ -217,6 +222,11 @@ class StructureSet:
         for residue, name in nucleotides.items():
             new[residue] = self._templates.nucleotide[name]
         return new
+
+
+def residue_names(path: Path) -> frozenset[str]:
+    """The names of all residues of a set. Raises InputError when the folder is no such set."""
+    return frozenset(template[1] for template in _read_description(path)["templates"])
 
 
 def _read_description(path: Path) -> dict:

@@ -3,25 +3,29 @@
     python -m structdiff.training.set_archive pack DATA data.set
     python -m structdiff.training.set_archive unpack data.set DATA
 
-The bytes of each array are sorted by their place within a number, and by column, before LZMA sees them.
+The bytes of each array are sorted by their place within a number, and by column, before LZMA sees them. What the set
+needs of the Chemical Component Dictionary goes with it, so that the machine it goes to need not have it.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import lzma
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from structdiff.chemistry.bundled import bundled_codes, write_bundled_components
 from structdiff.errors import InputError
 from structdiff.structure.files import write_atomically
-from structdiff.training.dataset import StructureSet
+from structdiff.training.dataset import COMPONENTS_FILE, StructureSet, residue_names
 
-_MAGIC = b"structdiff set 2\n"
+_MAGIC = b"structdiff set 3\n"
 
 
 def pack(data: Path, archive: Path) -> int:
@@ -30,11 +34,19 @@ def pack(data: Path, archive: Path) -> int:
     arrays = {path.stem: np.load(path, allow_pickle=False) for path in sorted(data.glob("*.npy"))}
     rows = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
     texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(data.glob("*.json"))}
-    header = json.dumps({"arrays": rows, "texts": texts}).encode()
+    header = json.dumps({"arrays": rows, "texts": texts, "components": _components(data)}).encode()
     plain = len(header).to_bytes(8, "little") + header + b"".join(_planes(array) for array in arrays.values())
     packed = _MAGIC + lzma.compress(plain, preset=6)
     write_atomically(archive, packed)
     return len(packed)
+
+
+def _components(data: Path) -> str:
+    """Those of the set that do not come with structdiff, as the text of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / COMPONENTS_FILE
+        write_bundled_components(residue_names(data) - bundled_codes(), file)
+        return base64.b64encode(file.read_bytes()).decode()
 
 
 def unpack(archive: Path, data: Path) -> None:
@@ -58,6 +70,7 @@ def unpack(archive: Path, data: Path) -> None:
         end += size
     for name, text in header["texts"].items():
         (partial / Path(name).name).write_text(text, encoding="utf-8")
+    (partial / COMPONENTS_FILE).write_bytes(base64.b64decode(header["components"]))
     shutil.rmtree(data, ignore_errors=True)
     os.replace(partial, data)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from structdiff.chemistry.bundled import bundled_codes
+from structdiff.chemistry.components import component
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import load_weights
 from structdiff.training import set_archive
@@ -73,3 +75,30 @@ def test_a_set_comes_out_of_its_archive_as_it_was(tmp_path):
         set_archive.unpack(tmp_path / "data.set", tmp_path / "broken")
     with pytest.raises(InputError, match="no training set"):
         set_archive.pack(tmp_path, tmp_path / "data.set")
+
+
+_WITHOUT_DICTIONARY = """
+import sys
+sys.modules["biotite"] = None
+from structdiff.chemistry.components import component
+from structdiff.training.batches import BatchConfig, TrainingBatches
+from structdiff.training.dataset import StructureSet
+from structdiff.training.tasks import TaskMix
+batches = TrainingBatches(StructureSet(sys.argv[1], "train"), BatchConfig(crops=((64, 2, 1.0),)), TaskMix(), seed=0)
+for number in range(4):
+    batches.batch(number)
+print(len(component(sys.argv[2]).atom_names))
+component("0G6")
+"""
+
+
+def test_a_set_that_was_carried_needs_no_dictionary(tmp_path):
+    convert_structures(COLLECTION, tmp_path / "set", progress=False)
+    code = "QUI"  # quinoxaline-2-carboxylic acid, in one of the structures
+    assert code not in bundled_codes()
+    set_archive.pack(tmp_path / "set", tmp_path / "data.set")
+    set_archive.unpack(tmp_path / "data.set", tmp_path / "again")
+    command = [sys.executable, "-c", _WITHOUT_DICTIONARY, str(tmp_path / "again"), code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=_ROOT)
+    assert done.stdout.strip() == str(len(component(code).atom_names)), done.stderr
+    assert "biotite, which is not installed" in done.stderr
