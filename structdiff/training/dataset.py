@@ -31,7 +31,7 @@ TRACES = "traces"
 FORMAT = 1
 #: Name of the file of designed sequences, where a set has one (``structdiff.training.redesign``).
 REDESIGNED = "redesigned"
-#: Of the Chemical Component Dictionary, where a set was carried to another machine (``structdiff.training.set_archive``).
+#: Of the Chemical Component Dictionary, where a set was carried (``structdiff.training.set_archive``).
 COMPONENTS_FILE = "components.json.gz"
 _ARRAYS = (
     "atom_positions", "residue_template", "chain_kind", "chain_name", "chain_residue", "chain_entity", "chain_copy",
