@@ -120,9 +120,7 @@ def main() -> None:
     parser.add_argument("--weights", default="mini")
     parser.add_argument("--designs", type=int, default=8)
     parser.add_argument("--length", type=int, default=64)
-    parser.add_argument(
-        "--fold-plan", default=DesignSpec.fold_plan, help="none: the network's own folds"
-    )
+    parser.add_argument("--fold-plan", default=DesignSpec.fold_plan, help="none: the network's own folds")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path)

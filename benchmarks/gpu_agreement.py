@@ -243,15 +243,21 @@ def graph_agreement(device: torch.device) -> dict[str, bool]:
 
 
 def agreement(
-    device: torch.device, quick: bool, report: Callable[[dict[str, object]], None], *, graphs: bool = True
+    device: torch.device,
+    quick: bool,
+    report: Callable[[dict[str, object]], None],
+    *,
+    graphs: bool = True,
+    operators: tuple[str, ...] = ("attention", "multiplication"),
 ) -> dict[str, object]:
     """Everything above, and how many rows were not good; ``report`` is told again and again how far it is."""
     # Here errors are measured: a kernel that its own check would give up is to be seen too.
     native.CHECKED_DEVICES.clear()
     cases = QUICK_CASES if quick else CASES
     sizes = [(9, 32, 32)] if quick else [(1, 32, 32), (33, 64, 32), (65, 128, 128), (130, 128, 128), (40, 256, 256)]
-    work = [lambda case=case: attention_agreement(device, case) for case in cases]
-    work += [lambda size=size: multiplication_agreement(device, [size]) for size in sizes]
+    work = [lambda case=case: attention_agreement(device, case) for case in cases if "attention" in operators]
+    if "multiplication" in operators:
+        work += [lambda size=size: multiplication_agreement(device, [size]) for size in sizes]
     rows: list[dict[str, object]] = []
     out: dict[str, object] = {}
     for step in work:
@@ -262,7 +268,7 @@ def agreement(
         report(out)
     if device.type == "cuda" and graphs:
         out |= graph_agreement(device)
-    if has_special(device):
+    if has_special(device) and "attention" in operators:
         out["the kernel made for this GPU runs"] = special_runs(device)
     return out
 

@@ -21,7 +21,8 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the machine may have nothing installed but PyTorch
-_AGREEMENT_UNDER_SANITIZER = "small_agreement"
+#: What compute-sanitizer runs, one after the other: an operator that fails takes no other with it.
+_UNDER_SANITIZER = ("small_attention", "small_multiplication")
 
 _BUILD = """
 import sys
@@ -83,12 +84,19 @@ def agreement(options: argparse.Namespace, report: Report) -> dict[str, object]:
     return agree(torch.device(options.device), options.quick, report)
 
 
-def small_agreement(options: argparse.Namespace, report: Report) -> dict[str, object]:
+def small_attention(options: argparse.Namespace, report: Report) -> dict[str, object]:
     """The same at a few small sizes, for compute-sanitizer."""
     from gpu_agreement import agreement as agree
 
     # Memory cannot be asked for while a graph is captured, unless PyTorch keeps it.
-    return agree(torch.device(options.device), True, report, graphs=False)
+    return agree(torch.device(options.device), True, report, graphs=False, operators=("attention",))
+
+
+def small_multiplication(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """The same of triangle multiplication."""
+    from gpu_agreement import agreement as agree
+
+    return agree(torch.device(options.device), True, report, graphs=False, operators=("multiplication",))
 
 
 def memcheck(options: argparse.Namespace, report: Report) -> dict[str, object]:
@@ -106,16 +114,30 @@ def _sanitize(tool: str, options: argparse.Namespace, changes: dict[str, str]) -
     program = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
     if program is None:
         return {"compute-sanitizer": "not installed"}
-    log = options.out / f"{tool}.txt"
-    command = [program, "--tool", tool, "--error-exitcode", "9", "--report-api-errors", "no", "--log-file", str(log)]
-    command += ["--kernel-name", "kns=structdiff", sys.executable, __file__, _AGREEMENT_UNDER_SANITIZER]
-    command += ["--out", str(options.out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | changes)
-    said = log.read_text(errors="replace").splitlines() if log.exists() else []
-    found: dict[str, object] = {"lines": (said + (done.stdout + done.stderr).splitlines())[-12:]}
-    if any("not supported" in line for line in said):
-        return found | {"compute-sanitizer": "does not support this machine"}
-    return found | {"exit code": done.returncode}
+    found: dict[str, object] = {"exit code": 0}
+    for section in _UNDER_SANITIZER:
+        log = options.out / f"{tool}_{section}.txt"
+        command = [
+            program,
+            "--tool",
+            tool,
+            "--error-exitcode",
+            "9",
+            "--report-api-errors",
+            "no",
+            "--log-file",
+            str(log),
+        ]
+        command += ["--kernel-name", "kns=structdiff", sys.executable, __file__, section, "--out", str(options.out)]
+        # Each launch is waited for, so that a failure is told by the call that it comes from.
+        environment = os.environ | {"CUDA_LAUNCH_BLOCKING": "1"} | changes
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        said = log.read_text(errors="replace").splitlines() if log.exists() else []
+        if any("not supported" in line for line in said):
+            return {"compute-sanitizer": "does not support this machine"}
+        found[section] = (said[-20:] + (done.stdout + done.stderr).splitlines())[-30:]
+        found["exit code"] = found["exit code"] or done.returncode
+    return found
 
 
 def times(options: argparse.Namespace, report: Report) -> dict[str, object]:
@@ -179,7 +201,7 @@ def trained(options: argparse.Namespace, report: Report) -> dict[str, object]:
 
 
 _ON_ANY_MACHINE = (build, machine, checks, agreement, times, calls, designs, training, trained)
-_ON_GPU_ONLY = (small_agreement, memcheck, racecheck, limits)
+_ON_GPU_ONLY = (small_attention, small_multiplication, memcheck, racecheck, limits)
 SECTIONS: dict[str, Callable[[argparse.Namespace, Report], dict[str, object]]] = {
     each.__name__: each for each in (*_ON_ANY_MACHINE, *_ON_GPU_ONLY)
 }
