@@ -31,13 +31,14 @@ SECONDS = {
     "times": 110,
     "calls": 20,
     "limits": 20,
+    "profile": 60,
     "designs": 45,
     "training": 45,
     "memcheck": 120,
     "racecheck": 120,
 }
 _SANITIZERS = ("memcheck", "racecheck")
-_ON_GPU_ONLY = (*_SANITIZERS, "limits")
+_ON_GPU_ONLY = (*_SANITIZERS, "limits", "profile")
 
 
 def run_section(name: str, options: argparse.Namespace, seconds: float) -> dict[str, object]:

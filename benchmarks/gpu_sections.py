@@ -168,6 +168,22 @@ def limits(options: argparse.Namespace, report: Report) -> dict[str, object]:
     return json.loads(done.stdout)
 
 
+def profile(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """What each kernel waits for; hardware counters, which some machines do not let programs read."""
+    from gpu_profile import METRICS, rows
+
+    program = shutil.which("ncu") or shutil.which("/usr/local/cuda/bin/ncu")
+    if program is None:
+        return {"ncu": "not installed"}
+    command = [program, "--clock-control", "none", "--profile-from-start", "off", "--kernel-name-base", "demangled"]
+    command += ["--kernel-name", "regex:structdiff", "--metrics", ",".join(METRICS), "--csv", "--page", "raw"]
+    command += [sys.executable, str(Path(__file__).with_name("gpu_profile.py")), "calls"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    launches = rows(done.stdout)
+    found: dict[str, object] = {f"{number:02d} {row.pop('kernel')}": row for number, row in enumerate(launches)}
+    return found if launches else {"ncu": (done.stdout + done.stderr).splitlines()[-8:], "exit code": done.returncode}
+
+
 def designs(options: argparse.Namespace, report: Report) -> dict[str, object]:
     """Designs a second."""
     from gpu_engine import sampling_figures
@@ -201,7 +217,7 @@ def trained(options: argparse.Namespace, report: Report) -> dict[str, object]:
 
 
 _ON_ANY_MACHINE = (build, machine, checks, agreement, times, calls, designs, training, trained)
-_ON_GPU_ONLY = (small_attention, small_multiplication, memcheck, racecheck, limits)
+_ON_GPU_ONLY = (small_attention, small_multiplication, memcheck, racecheck, limits, profile)
 SECTIONS: dict[str, Callable[[argparse.Namespace, Report], dict[str, object]]] = {
     each.__name__: each for each in (*_ON_ANY_MACHINE, *_ON_GPU_ONLY)
 }
