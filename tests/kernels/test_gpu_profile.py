@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-
 _WRITTEN = """==PROF== Connected to process 4711
-"ID","Kernel Name","Block Size","gpu__time_duration.sum","launch__registers_per_thread","dram__throughput.avg.pct_of_peak_sustained_elapsed"
+"ID","Kernel Name","Block Size","gpu__time_duration.sum","launch__registers_per_thread",\
+"dram__throughput.avg.pct_of_peak_sustained_elapsed"
 "","","","us","register/thread","%"
 "0","entry<HopperForward<bfloat16, 32, 2>>(Problem)","(512, 1, 1)","514.66","128","10.82"
 "1","entry<SumShares>(Problem)","(256, 1, 1)","6.91","28","25.31"
