@@ -42,7 +42,7 @@ def attention_pair_bias(
     """
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     q, k, v, bias = as_computed(q, k, v, bias)
-    if q.device.type != "cpu" and not available(q.device.type):
+    if not q.is_cpu and not available(q.device.type):
         return _fused(q, k, v, bias, mask, scale)
     differentiated = torch.is_grad_enabled() and (
         q.requires_grad or k.requires_grad or v.requires_grad or bias.requires_grad
@@ -69,7 +69,7 @@ def _compute(
 ) -> tuple[Tensor, Tensor | None]:
     out = result_memory.new_empty(q, q.shape)
     lse = _empty_lse(result_memory.new_empty, q) if keep_lse else None
-    table = bias.expand(len(q), -1, -1, -1)
+    table = bias if bias.shape[0] == q.shape[0] else bias.expand(q.shape[0], -1, -1, -1)
     if out.numel() == 0 or _FORWARD(q.device, q, k, v, table, mask, scale, out, lse):
         return out, lse
     q, k, v = _as_rows(q, k, v)

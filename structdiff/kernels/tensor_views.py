@@ -29,7 +29,7 @@ _PACK: list[Callable[..., bytes]] = [
 _MOST = 32
 _ADDRESSES: list[Callable[..., bytes]] = [struct.Struct(f"{count}Q").pack for count in range(_MOST + 1)]
 _NUMBERS = {float, int, bool, type(None)}
-# Room that no call is using. Taken and given back whole, which needs no lock.
+# Room that no call is using. Popping and appending need no lock.
 _ROOMS: list[ctypes.Array[ctypes.c_char]] = []
 
 
@@ -64,19 +64,24 @@ def with_words(arguments: Sequence[Any], index: int, call: Callable[[list[Any]],
     read = _reader()
     if read is None:
         return call(_by_python(arguments, index))
-    room = _ROOMS.pop() if _ROOMS else ctypes.create_string_buffer(_MOST * _VIEW_BYTES)
     try:
-        first = ctypes.addressof(room)
+        room = _ROOMS.pop()
+    except IndexError:
+        room = ctypes.create_string_buffer(_MOST * _VIEW_BYTES)
+    try:
+        address = first = ctypes.addressof(room)
         words, tensors = [], []
         for x in arguments:
             if type(x) in _NUMBERS:
                 words.append(x)
                 continue
-            words.append(first + _VIEW_BYTES * len(tensors))
+            words.append(address)
             if isinstance(x, Tensor):
                 tensors.append(x._cdata)
+                address += _VIEW_BYTES
             else:
                 tensors.extend([each._cdata for each in x])
+                address += _VIEW_BYTES * len(x)
         there = len(tensors) <= _MOST and read(tensors, index, first)
         return call(words if there else _by_python(arguments, index))
     finally:

@@ -45,7 +45,7 @@ def triangle_attention(
     """
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     q, k, v, bias = as_computed(q, k, v, bias)
-    if q.device.type != "cpu" and not available(q.device.type):
+    if not q.is_cpu and not available(q.device.type):
         return _fused(q, k, v, bias, mask, scale)
     differentiated = torch.is_grad_enabled() and (
         q.requires_grad or k.requires_grad or v.requires_grad or bias.requires_grad
