@@ -10,7 +10,6 @@ import ctypes
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -124,7 +123,7 @@ def _reader() -> Callable[[list[int], int, int], bool] | None:
 
 
 def _exported() -> _Torch:
-    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+    library = ctypes.CDLL(torch._C.__file__)  # and the libraries that it is linked against
     found = _Torch()
     for name in _Torch.NAMES:
         setattr(found, name, ctypes.cast(getattr(library, f"aoti_torch_get_{name}"), ctypes.c_void_p).value)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from structdiff.kernels import result_memory
@@ -43,9 +44,11 @@ def triangle_multiplication(
     differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in (z, *weights))
     if differentiated and z.device.type != "cpu" and not available(z.device.type):
         return reference(z, mask, weights, outgoing, eps)  # autograd keeps what the formula would compute again
-    if not differentiated and unobserved(z, mask, *weights):
-        return _compute(z, mask, weights, outgoing, eps)
-    return _operator(z, mask, weights, outgoing, eps)
+    if not unobserved(z, mask, *weights):
+        return _operator(z, mask, weights, outgoing, eps)
+    if differentiated:
+        return _Differentiated.apply(outgoing, eps, z, mask, *weights)
+    return _compute(z, mask, weights, outgoing, eps)
 
 
 def _as_autocast_has_it(z: Tensor) -> Tensor:
@@ -202,10 +205,27 @@ def _keep(ctx: Any, inputs: tuple, output: Tensor) -> None:
     ctx.save_for_backward(z, mask, *weights)
 
 
+@once_differentiable
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     z, mask, *weights = ctx.saved_tensors
-    grad_z, *grad_weights = _backward_operator(grad, z, mask, weights, ctx.outgoing, ctx.eps)
+    by_whom: Any = _compute_backward if unobserved(grad) else _backward_operator
+    grad_z, *grad_weights = by_whom(grad, z, mask, weights, ctx.outgoing, ctx.eps)
     return grad_z, None, grad_weights, None, None
+
+
+class _Differentiated(torch.autograd.Function):
+    """The operator and its gradient, beside PyTorch's dispatcher."""
+
+    @staticmethod
+    def forward(ctx: Any, outgoing: bool, eps: float, z: Tensor, mask: Tensor, *weights: Tensor) -> Tensor:
+        ctx.outgoing, ctx.eps = outgoing, eps
+        ctx.save_for_backward(z, mask, *weights)
+        return _compute(z, mask, list(weights), outgoing, eps)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        grad_z, _, grad_weights, *_ = _differentiate(ctx, grad)
+        return None, None, grad_z, None, *grad_weights
 
 
 _operator = register_operator(

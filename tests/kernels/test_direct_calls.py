@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
@@ -13,21 +14,34 @@ from structdiff import kernels
 from structdiff.kernels.registration import unobserved
 from tests.kernels.test_attention_pair_bias import draw as draw_pair_bias
 from tests.kernels.test_triangle_attention import draw as draw_triangle
+from tests.kernels.test_triangle_multiplication import draw as draw_edges
 
 OPERATORS = {kernels.triangle_attention: draw_triangle, kernels.attention_pair_bias: draw_pair_bias}
 ATTENTIONS = pytest.mark.parametrize("operator", OPERATORS, ids=lambda x: x.__name__)
 
 
+def draw_multiplication():
+    return {**draw_edges(), "outgoing": True}
+
+
+ALL = {**OPERATORS, kernels.triangle_multiplication: draw_multiplication}
+
+
 def both_directions(operator, inputs):
-    leaves = [inputs[name].detach().requires_grad_() for name in ("q", "k", "v", "bias")]
-    out = operator(*leaves, inputs["mask"])
-    return out.detach(), *torch.autograd.grad(out, leaves, out.detach() + 1)
+    leaves = {name: x.detach().requires_grad_() for name, x in inputs.items() if is_number(x)}
+    out = operator(**inputs | leaves)
+    return out.detach(), *torch.autograd.grad(out, [*leaves.values()], out.detach() + 1)
 
 
-@ATTENTIONS
+def is_number(x):
+    return isinstance(x, torch.Tensor) and x.is_floating_point()
+
+
+@pytest.mark.parametrize("operator", ALL, ids=lambda x: x.__name__)
 @pytest.mark.parametrize("mode", ["auto", "reference"])
-def test_the_same_bits_either_way(operator, mode, monkeypatch):
-    inputs = OPERATORS[operator]()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_same_bits_either_way(operator, mode, dtype, monkeypatch):
+    inputs = {name: x.to(dtype) if is_number(x) else x for name, x in ALL[operator]().items()}
     kernels.set_mode(mode)
     try:
         direct = both_directions(operator, inputs)
@@ -40,7 +54,32 @@ def test_the_same_bits_either_way(operator, mode, monkeypatch):
     assert torch.equal(plain, direct[0])
     for x, y in zip(direct, dispatched, strict=True):
         assert torch.equal(x, y)
-        assert x.dtype == y.dtype
+        assert x.dtype == y.dtype == dtype
+        assert x.stride() == y.stride()
+
+
+@pytest.mark.parametrize("operator", ALL, ids=lambda x: x.__name__)
+def test_checkpointed(operator):
+    inputs = ALL[operator]()
+    expected = both_directions(operator, inputs)
+
+    def again(**given):
+        return torch.utils.checkpoint.checkpoint(lambda: operator(**given), use_reentrant=False)
+
+    for x, y in zip(both_directions(again, inputs), expected, strict=True):
+        assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("operator", ALL, ids=lambda x: x.__name__)
+def test_gradients_of_some_inputs_only(operator):
+    inputs = ALL[operator]()
+    expected = both_directions(operator, inputs)
+    names = [name for name, x in inputs.items() if is_number(x)]
+    for place, name in enumerate(names):
+        leaf = inputs[name].detach().requires_grad_()
+        out = operator(**inputs | {name: leaf})
+        (grad,) = torch.autograd.grad(out, leaf, out.detach() + 1)
+        assert torch.equal(grad, expected[1 + place])
 
 
 @ATTENTIONS
