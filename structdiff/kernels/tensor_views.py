@@ -27,7 +27,6 @@ _PACK: list[Callable[..., bytes]] = [
 #: Tensors of one call, and room for their views.
 _MOST = 32
 _ADDRESSES: list[Callable[..., bytes]] = [struct.Struct(f"{count}Q").pack for count in range(_MOST + 1)]
-_NUMBERS = {float, int, bool, type(None)}
 # Room that no call is using. Popping and appending need no lock.
 _ROOMS: list[ctypes.Array[ctypes.c_char]] = []
 
@@ -71,16 +70,16 @@ def with_words(arguments: Sequence[Any], index: int, call: Callable[[list[Any]],
         address = first = ctypes.addressof(room)
         words, tensors = [], []
         for x in arguments:
-            if type(x) in _NUMBERS:
-                words.append(x)
-                continue
-            words.append(address)
             if isinstance(x, Tensor):
+                words.append(address)
                 tensors.append(x._cdata)
                 address += _VIEW_BYTES
-            else:
+            elif isinstance(x, (list, tuple)):
+                words.append(address)
                 tensors.extend([each._cdata for each in x])
                 address += _VIEW_BYTES * len(x)
+            else:
+                words.append(x)
         there = len(tensors) <= _MOST and read(tensors, index, first)
         return call(words if there else _by_python(arguments, index))
     finally:
@@ -88,7 +87,7 @@ def with_words(arguments: Sequence[Any], index: int, call: Callable[[list[Any]],
 
 
 def _by_python(arguments: Sequence[Any], index: int) -> list[Any]:
-    return [x if type(x) in _NUMBERS else views(x, index) for x in arguments]
+    return [views(x, index) if isinstance(x, (Tensor, list, tuple)) else x for x in arguments]
 
 
 class _Torch(ctypes.Structure):

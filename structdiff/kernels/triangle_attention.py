@@ -53,8 +53,8 @@ def triangle_attention(
     if not unobserved(q, k, v, bias, mask):
         return _operator(q, k, v, bias, mask, scale, differentiated)[0]
     if differentiated:
-        return _Differentiated.apply(q, k, v, bias, mask, scale)
-    return _compute(q, k, v, bias, mask, scale, False)[0]
+        return _Differentiated.apply(q, k, v, bias, mask, float(scale))
+    return _compute(q, k, v, bias, mask, float(scale), False)[0]
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float) -> Tensor:
