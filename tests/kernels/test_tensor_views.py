@@ -1,6 +1,7 @@
 """Tensors handed to the native libraries."""
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import pytest
@@ -88,3 +89,13 @@ def test_a_pytorch_that_reads_otherwise_is_not_asked(monkeypatch):
         assert tensor_views._reader() is None
     finally:
         tensor_views._reader.cache_clear()
+
+
+@needs_native
+def test_threads_have_views_of_their_own():
+    def calls(size):
+        x = torch.full((size,), float(size))
+        return all(handed_over([x, [x, x]]) == [view(x), view(x) * 2] for _ in range(300))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(calls, range(1, 9)))
