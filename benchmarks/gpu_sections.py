@@ -149,9 +149,9 @@ def times(options: argparse.Namespace, report: Report) -> dict[str, object]:
 
 def calls(options: argparse.Namespace, report: Report) -> dict[str, object]:
     """What a call costs the processor."""
-    from gpu_timing import host_cost
+    from gpu_calls import costs
 
-    return {"triangle attention, µs of the processor a call": host_cost(torch.device(options.device))}
+    return costs(torch.device(options.device))
 
 
 def limits(options: argparse.Namespace, report: Report) -> dict[str, object]:

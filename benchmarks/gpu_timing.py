@@ -265,17 +265,3 @@ def times(device: torch.device, quick: bool, report: Callable[[dict[str, object]
         if device.type == "cuda":
             torch.cuda.empty_cache()
     return out
-
-
-def host_cost(device: torch.device) -> float:
-    """Microseconds that the processor spends on one native call of triangle attention, the GPU left behind."""
-    inputs = draw(Case(rows=4, queries=16, keys=16, hidden=0), torch.bfloat16, device)
-    arguments = [inputs[x] for x in ("q", "k", "v", "bias", "mask")]
-    with mode("native"), torch.no_grad():
-        for _ in range(20):
-            kernels.triangle_attention(*arguments)
-        began = time.perf_counter()
-        for _ in range(200):
-            kernels.triangle_attention(*arguments)
-        spent = time.perf_counter() - began
-    return 1e6 * spent / 200

@@ -6,6 +6,10 @@
 #include "common/abi.h"
 #include "common/cuda_device.cuh"
 
+#if defined(__CUDACC__)
+#include <atomic>
+#endif
+
 namespace structdiff::gpu {
 
 // What every GPU since compute capability 8.0 gives one block; 8.6, 8.9 and 12.x give no more.
@@ -30,6 +34,22 @@ __global__ void __launch_bounds__(Kernel::kThreads, Kernel::kMinBlocks)
   Kernel::run(problem, shared);
 }
 
+// Raises what a block may have to `limit`, the first time on each device. Always the same number for a kernel: another
+// thread may launch it with less between this call and the launch.
+template <class Kernel>
+cudaError_t allow_shared(int64_t limit) {
+  static std::atomic<uint64_t> allowed{0};  // a bit for each device
+  int device = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error != cudaSuccess) return error;
+  const uint64_t bit = device < 64 ? uint64_t{1} << device : 0;
+  if (allowed.load(std::memory_order_relaxed) & bit) return cudaSuccess;
+  error = cudaFuncSetAttribute(
+      entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(limit));
+  if (error == cudaSuccess) allowed.fetch_or(bit, std::memory_order_relaxed);
+  return error;
+}
+
 template <class Kernel>
 int32_t launch(
     const typename Kernel::Problem& problem, int64_t blocks, int threads, int64_t shared_bytes, Stream stream,
@@ -37,9 +57,7 @@ int32_t launch(
   if (blocks == 0) return STRUCTDIFF_OK;
   if (blocks > 0x7fffffff || shared_bytes > shared_limit) return STRUCTDIFF_UNSUPPORTED;
   if (shared_bytes > 48 * 1024) {
-    // Always the same number: another thread may launch the same kernel with less between this call and the next.
-    const cudaError_t error = cudaFuncSetAttribute(
-        entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_limit));
+    const cudaError_t error = allow_shared<Kernel>(shared_limit);
     if (error != cudaSuccess) return remember(error);
   }
   entry<Kernel><<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), static_cast<size_t>(shared_bytes),

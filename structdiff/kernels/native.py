@@ -10,9 +10,9 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import struct
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from torch import Tensor
 from structdiff.errors import InputError, StructdiffError
 from structdiff.kernels import libraries, self_check
 from structdiff.kernels.self_check import SelfCheck
+from structdiff.kernels.tensor_views import ElsewhereError, with_words
 
 MODES = ("auto", "native", "reference")
 MODE_VARIABLE = "STRUCTDIFF_KERNELS"
@@ -28,36 +29,28 @@ SPECIAL_VARIABLE = "STRUCTDIFF_CUDA_SPECIAL"
 #: Kinds of device on which a kernel must have proved itself before it is used.
 CHECKED_DEVICES = {"cuda"}
 
+Function = Callable[..., int]
+
 _LOG = logging.getLogger(__name__)
-_DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.bool: 3}
-_MAX_RANK = 5
 _REASONS = {
     1: "it does not take this dtype, size or stride",
     2: "it says that the sizes do not fit together",
     3: "it found no memory",
     4: "CUDA refused",
 }
-_PACK: list[Callable[..., bytes]] = [
-    struct.Struct(f"qqq{rank}q{8 * (_MAX_RANK - rank)}x{rank}q{8 * (_MAX_RANK - rank)}x").pack
-    for rank in range(_MAX_RANK + 1)
-]
-_ARGUMENTS = {"t": ctypes.c_char_p, "d": ctypes.c_double, "i": ctypes.c_int32}
+_ARGUMENTS = {"t": ctypes.c_void_p, "d": ctypes.c_double, "i": ctypes.c_int32}
 _ENDINGS = {
     "cpu": [ctypes.c_int32],
     "cuda": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p],
 }
 
+_KERNELS: list[Kernel] = []
 _CHECKED_KERNELS: list[Kernel] = []
+_UNKNOWN: Any = object()
 
 
 class KernelError(StructdiffError):
     """Native kernels were asked for by name, and one of them could not do the work."""
-
-
-def view(tensor: Tensor) -> bytes:
-    """The tensor as csrc/common/abi.h has it. Raises KeyError for a dtype that no kernel knows."""
-    rank = tensor.dim()
-    return _PACK[rank](tensor.data_ptr(), _DTYPES[tensor.dtype], rank, *tensor.shape, *tensor.stride())
 
 
 class Kernel:
@@ -84,6 +77,8 @@ class Kernel:
     ) -> None:
         self.name, self.arguments, self.workspace, self.check = name, arguments, tuple(workspace), check
         self.capability = capability
+        self._chosen: dict[tuple[torch.device, tuple], Function | None] = {}
+        _KERNELS.append(self)
         if check is not None:
             _CHECKED_KERNELS.append(self)
 
@@ -92,27 +87,49 @@ class Kernel:
 
         Raises KernelError where the kernels are set to ``native`` and this one cannot.
         """
-        if not self._made_for(device):
-            return False
-        function = _function(self, device.type)
+        function = _UNKNOWN
+        if self.check is not None and self._chosen:
+            function = self._chosen.get((device, self.check.kind(arguments)), _UNKNOWN)
+        if function is _UNKNOWN:
+            function = self._choice(device, arguments)
         if function is None:
-            if self.capability is None and mode() == "native":
-                raise KernelError(f"{self.name}: {libraries.missing(device.type) or 'there is no native kernel'}")
             return False
-        if self.check is not None and device.type in CHECKED_DEVICES:
-            device = _with_index(device)
-            reason = self._unproven(device, self.check.kind(arguments))
-            if reason is not None:
-                return self._cannot(device, reason)
         try:
             status = self._run(function, arguments, device)
         except KeyError as unknown:
             return self._cannot(device, f"it does not take {unknown}")
-        except _ElsewhereError as elsewhere:  # PyTorch says what is wrong with that
+        except ElsewhereError as elsewhere:  # PyTorch says what is wrong with that
             return self._cannot(device, str(elsewhere))
-        if status == 1 and self.capability is not None:
-            return False
+        if status == 1:
+            return self._declined(device)
         return status == 0 or self._cannot(device, _REASONS[status])
+
+    def _choice(self, device: torch.device, arguments: tuple) -> Function | None:
+        """The function that such calls may be made of. On a GPU it is remembered by the device and the call's kind."""
+        function = _function(self, device.type) if self._made_for(device) else None
+        if function is None and self.capability is None and mode() == "native":
+            raise KernelError(f"{self.name}: {libraries.missing(device.type) or 'there is no native kernel'}")
+        if self.check is None or device.type not in CHECKED_DEVICES:
+            return function
+        device, kind = _with_index(device), self.check.kind(arguments)
+        if function is not None:
+            reason = self._unproven(device, kind)
+            if reason is not None:
+                self._cannot(device, reason)
+                return None
+            if self_check.is_declined(self.name, device, kind):
+                self._declined(device)
+                function = None
+        if device.type == "cuda":
+            self._chosen[device, kind] = function
+        return function
+
+    def _declined(self, device: torch.device) -> bool:
+        return False if self.capability is not None else self._cannot(device, _REASONS[1])
+
+    def forget(self) -> None:
+        """To be called where another function, or none, may be the right one from now on."""
+        self._chosen.clear()
 
     def _made_for(self, device: torch.device) -> bool:
         if self.capability is None:
@@ -150,26 +167,25 @@ class Kernel:
         why = self_check.failure(self.name, check, device, kind, run)
         return None if why is None else f"it failed its check ({why})"
 
-    def _run(self, function: Callable[..., int], arguments: Sequence, device: torch.device) -> int:
+    def _run(self, function: Function, arguments: Sequence, device: torch.device) -> int:
         index = _index(device)
-        words = [x if x is None or isinstance(x, (int, float)) else _packed(x, index) for x in arguments]
         if device.type == "cpu":
-            return function(*words, torch.get_num_threads())
-        return self._on_stream(function, words, device)
+            return with_words(arguments, index, lambda words: function(*words, torch.get_num_threads()))
+        return with_words(arguments, index, lambda words: self._on_stream(function, words, device))
 
     def available(self, device: str) -> bool:
         """Whether this function is there for that kind of device, and wanted."""
         return _function(self, device) is not None
 
-    def _on_stream(self, function: Callable[..., int], words: list, device: torch.device) -> int:
+    def _on_stream(self, function: Function, words: list, device: torch.device) -> int:
         index = _with_index(device).index
         size = 0
         if self.workspace:
             ask = _workspace_function(self)
-            size = ask(*(words[each] for each in self.workspace), index)
+            size = ask(*[words[each] for each in self.workspace], index)
         scratch = torch.empty(size, dtype=torch.uint8, device=device) if size else None
         address = None if scratch is None else scratch.data_ptr()
-        return function(*words, address, size, index, torch.cuda.current_stream(index).cuda_stream)
+        return function(*words, address, size, index, _stream(index))
 
     def _cannot(self, device: torch.device, reason: str) -> bool:
         reason = reason.removesuffix("CUDA refused") + libraries.cuda_error() if reason == _REASONS[4] else reason
@@ -181,7 +197,7 @@ class Kernel:
 
 
 def _with_index(device: torch.device) -> torch.device:
-    if device.type != "cuda" or device.index is not None:
+    if device.index is not None or device.type != "cuda":
         return device
     return torch.device("cuda", torch.cuda.current_device())
 
@@ -189,6 +205,11 @@ def _with_index(device: torch.device) -> torch.device:
 @cache
 def _capability(index: int) -> tuple[int, int]:
     return torch.cuda.get_device_capability(index)
+
+
+def _stream(index: int) -> int:
+    """The current stream's address, without the object that ``torch.cuda.current_stream`` makes."""
+    return torch._C._cuda_getCurrentRawStream(index)
 
 
 def special() -> bool:
@@ -205,6 +226,7 @@ def set_special(wanted: bool | None) -> None:
     """Uses kernels made for one GPU, or those for every GPU only; None goes back to the environment."""
     global _special
     _special = wanted
+    _forget_choices()
 
 
 _special: bool | None = None
@@ -213,18 +235,6 @@ _special: bool | None = None
 def _index(device: torch.device) -> int:
     """What ``Tensor.get_device`` says of tensors on that device."""
     return -1 if device.type == "cpu" else _with_index(device).index
-
-
-class _ElsewhereError(Exception):
-    """A tensor that is on another device than the first: its address means nothing there, or something else."""
-
-
-def _packed(x: Tensor | Sequence[Tensor], index: int) -> bytes:
-    if not isinstance(x, Tensor):
-        return b"".join([_packed(each, index) for each in x])
-    if x.get_device() != index:
-        raise _ElsewhereError(f"one of its tensors is on {x.device}")
-    return view(x)
 
 
 @cache
@@ -248,6 +258,12 @@ def set_mode(name: str | None) -> None:
     global _mode
     _mode = None if name is None else _checked(name, "kernels")
     _function.cache_clear()
+    _forget_choices()
+
+
+def _forget_choices() -> None:
+    for kernel in _KERNELS:
+        kernel.forget()
 
 
 _mode: str | None = None
@@ -265,7 +281,7 @@ def _checked(name: str, key: str) -> str:
 
 
 @cache
-def _function(kernel: Kernel, device: str) -> Callable[..., int] | None:
+def _function(kernel: Kernel, device: str) -> Function | None:
     """The library's function, or None where PyTorch does the work."""
     library = None if mode() == "reference" else libraries.load(device)
     function = None if library is None else getattr(library, f"structdiff_{kernel.name}_{device}", None)
@@ -276,7 +292,7 @@ def _function(kernel: Kernel, device: str) -> Callable[..., int] | None:
 
 
 @cache
-def _workspace_function(kernel: Kernel) -> Callable[..., int]:
+def _workspace_function(kernel: Kernel) -> Function:
     function = getattr(libraries.load("cuda"), f"structdiff_{kernel.name}_workspace_cuda")
     function.argtypes = [_ARGUMENTS[kernel.arguments[each]] for each in kernel.workspace] + [ctypes.c_int32]
     function.restype = ctypes.c_int64

@@ -31,7 +31,7 @@ def _laid_out_as(bias: Tensor, fresh: Tensor) -> Tensor:
     """Turns the axes of a new tensor into the bias's order, heads last most often: a gradient that lies otherwise is
     copied by whoever gets it. The kernels for GPUs write it axis after axis.
     """
-    if bias.device.type != "cpu":
+    if not bias.is_cpu or bias.is_contiguous():
         return fresh
     return fresh.as_strided_(bias.shape, torch.empty_like(bias, device="meta").stride())
 

@@ -28,11 +28,13 @@ _FREE: dict[int, deque[mmap.mmap]] = {}
 
 def new_empty(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
     """``like.new_empty(shape, dtype=dtype)``, contiguous, in memory that is likely to be there already."""
+    if dtype is None and shape == like.shape and (like.nbytes < _LEAST or not like.is_cpu):
+        return torch.empty_like(like, memory_format=torch.contiguous_format)  # half the time of torch.empty
     dtype = dtype or like.dtype
     numbers = math.prod(shape)
     size = numbers * dtype.itemsize
-    if size < _LEAST or like.device.type != "cpu" or sys.platform == "win32":
-        return like.new_empty(shape, dtype=dtype)
+    if size < _LEAST or not like.is_cpu or sys.platform == "win32":
+        return torch.empty(shape, dtype=dtype, device=like.device)
     block = _take(-(-size // _STEP) * _STEP)
     lent = memoryview(block)
     # Only the tensor's storage holds `lent`, for as long as there are views of it or tensors saved for a backward pass.

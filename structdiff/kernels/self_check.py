@@ -17,6 +17,7 @@ from torch import Tensor
 #: Largest root mean square error, relative to that of the answer; no single number may be wrong by 16 times as much.
 BOUNDS = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 2e-2}
 _ONE_NUMBER = 16
+_DECLINED = "declined"
 
 #: Runs the native function on a problem's arguments; False where it does not take them. Raises RuntimeError.
 Run = Callable[[tuple[Any, ...]], bool]
@@ -52,12 +53,15 @@ class Verdicts:
 
     passed: set[tuple[str, torch.device, tuple]] = field(default_factory=set)  # (kernel, device, kind)
     failed: dict[tuple[str, torch.device], str] = field(default_factory=dict)  # (kernel, device): why
+    #: As `passed`, of which they are part: what the kernel said that it does not take.
+    declined: set[tuple[str, torch.device, tuple]] = field(default_factory=set)
     lock: Any = field(default_factory=threading.RLock)
 
     def clear(self) -> None:
         """Forgets all."""
         self.passed.clear()
         self.failed.clear()
+        self.declined.clear()
 
 
 VERDICTS = Verdicts()
@@ -66,6 +70,11 @@ VERDICTS = Verdicts()
 def is_proven(name: str, device: torch.device, kind: tuple[Any, ...]) -> bool:
     """Whether the kernel called ``name`` was checked for calls of that kind and may be used."""
     return (name, device, kind) in VERDICTS.passed
+
+
+def is_declined(name: str, device: torch.device, kind: tuple[Any, ...]) -> bool:
+    """Whether the kernel did not take even its own problem of that kind, so that it need not be asked again."""
+    return (name, device, kind) in VERDICTS.declined
 
 
 def failure(name: str, check: SelfCheck, device: torch.device, kind: tuple[Any, ...], run: Run) -> str | None:
@@ -79,6 +88,9 @@ def failure(name: str, check: SelfCheck, device: torch.device, kind: tuple[Any, 
         why = VERDICTS.failed.get(key[:2])
         if why is None and key not in VERDICTS.passed:
             why = _tried(check, device, kind, run)
+            if why == _DECLINED:
+                VERDICTS.declined.add(key)
+                why = None
             if why is None:
                 VERDICTS.passed.add(key)
             else:
@@ -115,10 +127,10 @@ def _tried(check: SelfCheck, device: torch.device, kind: tuple[Any, ...], run: R
         with torch.no_grad(), torch.autocast(device.type, enabled=False), torch.autocast("cpu", enabled=False):
             problem = check.problem(device, kind)
             if not run(problem.arguments):
-                return None  # nor will it take the call: there is nothing to distrust
+                return _DECLINED  # nor will it take the call: there is nothing to distrust
             found = [x.cpu() for x in problem.outputs]
     except KeyError:
-        return None  # a dtype that no kernel takes
+        return _DECLINED  # a dtype that no kernel takes
     except torch.OutOfMemoryError:
         raise  # no fault of the kernel's: whoever called it has less to do, or gives up, and tries again
     except RuntimeError as error:

@@ -13,10 +13,11 @@ from torch.nn import functional
 
 from structdiff.kernels import reference_attention as reference
 from structdiff.kernels import result_memory
+from structdiff.kernels.attention_inputs import as_computed
 from structdiff.kernels.attention_problem import attention_checks, hopper_check
 from structdiff.kernels.native import Kernel, available
 from structdiff.kernels.reference_attention import key_penalty
-from structdiff.kernels.registration import register_gradient, register_operator
+from structdiff.kernels.registration import register_gradient, register_operator, unobserved
 from structdiff.typing import Bool, Float
 
 _CHECKS = attention_checks(rows=True)
@@ -43,13 +44,17 @@ def triangle_attention(
     lines 5 and 6.
     """
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    k, v = k.to(q.dtype), v.to(q.dtype)
-    bias = bias if bias.dtype in (q.dtype, torch.float32) else bias.to(q.dtype)
-    if q.device.type != "cpu" and not available(q.device.type):
+    q, k, v, bias = as_computed(q, k, v, bias)
+    if not q.is_cpu and not available(q.device.type):
         return _fused(q, k, v, bias, mask, scale)
-    inputs = (q, k, v, bias)
-    differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-    return _operator(*inputs, mask, scale, differentiated)[0]
+    differentiated = torch.is_grad_enabled() and (
+        q.requires_grad or k.requires_grad or v.requires_grad or bias.requires_grad
+    )
+    if not unobserved(q, k, v, bias, mask):
+        return _operator(q, k, v, bias, mask, scale, differentiated)[0]
+    if differentiated:
+        return _Differentiated.apply(q, k, v, bias, mask, float(scale))
+    return _compute(q, k, v, bias, mask, float(scale), False)[0]
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -63,27 +68,42 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, s
     return out.transpose(1, 2).unflatten(0, q.shape[:2]).contiguous()
 
 
-def _forward(
+def _compute(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
-) -> tuple[Tensor, Tensor]:
-    out, lse = _results(result_memory.new_empty, q, keep_lse)
-    given = (q, k, v, bias, mask, scale, out, lse if keep_lse else None)
+) -> tuple[Tensor, Tensor | None]:
+    out = result_memory.new_empty(q, q.shape)
+    lse = _empty_lse(result_memory.new_empty, q) if keep_lse else None
+    given = (q, k, v, bias, mask, scale, out, lse)
     if out.numel() == 0 or _HOPPER(q.device, *given) or _FORWARD(q.device, *given):
         return out, lse
     out, lse = reference.forward(q, k, v, bias, mask, scale)
-    return out, lse if keep_lse else lse.new_empty(0)
+    return out, lse if keep_lse else None
+
+
+def _forward(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
+) -> tuple[Tensor, Tensor]:
+    out, lse = _compute(q, k, v, bias, mask, scale, keep_lse)
+    return out, _no_lse(q) if lse is None else lse
 
 
 def _fake_forward(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float, keep_lse: bool
 ) -> tuple[Tensor, Tensor]:
-    return _results(Tensor.new_empty, q, keep_lse)
+    return q.new_empty(q.shape), _empty_lse(Tensor.new_empty, q) if keep_lse else _no_lse(q)
 
 
-def _results(new_empty: Callable[..., Tensor], q: Tensor, keep_lse: bool) -> tuple[Tensor, Tensor]:
+def _empty_lse(new_empty: Callable[..., Tensor], q: Tensor) -> Tensor:
     batch, rows, queries, heads, _ = q.shape
-    shape = (batch, rows, heads, queries) if keep_lse else (0,)
-    return new_empty(q, q.shape), new_empty(q, shape, dtype=torch.promote_types(q.dtype, torch.float32))
+    return new_empty(q, (batch, rows, heads, queries), dtype=_lse_dtype(q))
+
+
+def _no_lse(q: Tensor) -> Tensor:
+    return q.new_empty(0, dtype=_lse_dtype(q))
+
+
+def _lse_dtype(q: Tensor) -> torch.dtype:
+    return torch.promote_types(q.dtype, torch.float32)
 
 
 def _backward(
@@ -119,8 +139,24 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 def _differentiate(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
     # Read once: under checkpointing saved tensors can be unpacked only one time.
     saved = ctx.saved_tensors
-    *grads, grad_bias = _operator_backward(grad, *saved, ctx.scale)
+    by_whom: Any = _backward if unobserved(grad) else _operator_backward
+    *grads, grad_bias = by_whom(grad, *saved, ctx.scale)
     return *grads, grad_bias.to(saved[3].dtype), None, None, None
+
+
+class _Differentiated(torch.autograd.Function):
+    """The operator and its gradient, beside PyTorch's dispatcher."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+        out, lse = _compute(q, k, v, bias, mask, scale, True)
+        ctx.save_for_backward(q, k, v, bias, mask, out, lse)
+        ctx.scale = scale
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return _differentiate(ctx, grad, None)[:-1]
 
 
 _operator = register_operator(

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from structdiff.kernels import result_memory
 from structdiff.kernels.native import Kernel, available
-from structdiff.kernels.registration import register_gradient, register_operator
+from structdiff.kernels.registration import register_gradient, register_operator, unobserved
 from structdiff.kernels.self_check import Problem, SelfCheck
 from structdiff.typing import Bool, Float
 
@@ -43,7 +44,11 @@ def triangle_multiplication(
     differentiated = torch.is_grad_enabled() and any(x.requires_grad for x in (z, *weights))
     if differentiated and z.device.type != "cpu" and not available(z.device.type):
         return reference(z, mask, weights, outgoing, eps)  # autograd keeps what the formula would compute again
-    return _operator(z, mask, weights, outgoing, eps)
+    if not unobserved(z, mask, *weights):
+        return _operator(z, mask, weights, outgoing, eps)
+    if differentiated:
+        return _Differentiated.apply(outgoing, eps, z, mask, *weights)
+    return _compute(z, mask, weights, outgoing, eps)
 
 
 def _as_autocast_has_it(z: Tensor) -> Tensor:
@@ -172,19 +177,19 @@ def _compute(z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps
     out = result_memory.new_empty(table, z.shape)
     if not _FORWARD(z.device, table, exists, factors, outgoing, eps, out):
         out = reference(table, mask, factors, outgoing, eps)
-    return out.to(z.dtype).contiguous()
+    return _dense(out, z.dtype)
 
 
 def _compute_backward(
     grad: Tensor, z: Tensor, mask: Tensor, weights: list[Tensor], outgoing: bool, eps: float
 ) -> list[Tensor]:
     table, exists, factors = _plain(z, mask, weights)
-    grad = grad.to(table.dtype).contiguous()
+    grad = _dense(grad, table.dtype)
     sums = torch.promote_types(table.dtype, torch.float32)
     grads = [result_memory.new_empty(table, table.shape), *(torch.empty_like(x, dtype=sums) for x in factors)]
     if not _BACKWARD(z.device, grad, table, exists, factors, outgoing, eps, grads[0], grads[1:]):
         grads = reference_backward(grad, table, mask, factors, outgoing, eps)
-    return [x.to(given.dtype).contiguous() for x, given in zip(grads, (z, *weights), strict=True)]
+    return [_dense(x, given.dtype) for x, given in zip(grads, (z, *weights), strict=True)]
 
 
 def _like(z: Tensor, *rest: Any) -> Tensor:
@@ -200,10 +205,27 @@ def _keep(ctx: Any, inputs: tuple, output: Tensor) -> None:
     ctx.save_for_backward(z, mask, *weights)
 
 
+@once_differentiable
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     z, mask, *weights = ctx.saved_tensors
-    grad_z, *grad_weights = _backward_operator(grad, z, mask, weights, ctx.outgoing, ctx.eps)
+    by_whom: Any = _compute_backward if unobserved(grad) else _backward_operator
+    grad_z, *grad_weights = by_whom(grad, z, mask, weights, ctx.outgoing, ctx.eps)
     return grad_z, None, grad_weights, None, None
+
+
+class _Differentiated(torch.autograd.Function):
+    """The operator and its gradient, beside PyTorch's dispatcher."""
+
+    @staticmethod
+    def forward(ctx: Any, outgoing: bool, eps: float, z: Tensor, mask: Tensor, *weights: Tensor) -> Tensor:
+        ctx.outgoing, ctx.eps = outgoing, eps
+        ctx.save_for_backward(z, mask, *weights)
+        return _compute(z, mask, list(weights), outgoing, eps)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        grad_z, _, grad_weights, *_ = _differentiate(ctx, grad)
+        return None, None, grad_z, None, *grad_weights
 
 
 _operator = register_operator(
@@ -223,4 +245,8 @@ register_gradient("triangle_multiplication", _differentiate, _keep)
 def _plain(z: Tensor, mask: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
     """As the kernels take them: contiguous; on a CPU also at least float32, since it has no quick half precision."""
     dtype = torch.promote_types(z.dtype, torch.float32) if z.device.type == "cpu" else z.dtype
-    return z.to(dtype).contiguous(), mask.contiguous(), [x.to(dtype).contiguous() for x in weights]
+    return _dense(z, dtype), mask.contiguous(), [_dense(x, dtype) for x in weights]
+
+
+def _dense(x: Tensor, dtype: torch.dtype) -> Tensor:
+    return (x if x.dtype == dtype else x.to(dtype)).contiguous()  # `to` takes as long where there is nothing to do

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from structdiff.kernels.native import view
+from structdiff.kernels.tensor_views import view
 from tests.kernels.emulation.build import compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")

@@ -249,3 +249,68 @@ def test_a_kernel_for_one_gpu_passes_on_what_it_does_not_take_and_tells_what_the
     assert not special(DEVICE, torch.zeros(2))
     assert caplog.text.count("cuTensorMapEncodeTiled refused a table (driver error 1)") == 1
     assert "the kernel for every GPU runs it" in caplog.text
+
+
+@pytest.fixture
+def gpu(calls, checked, monkeypatch):
+    """A device that takes tensors of the CPU; what is checked there goes to ``gpu.tried``."""
+    monkeypatch.setattr(native, "_index", lambda device: -1)
+    monkeypatch.setattr(native, "_stream", lambda index: 0)
+    monkeypatch.setattr(native, "_workspace_function", lambda kernel: lambda *_: 0)
+    monkeypatch.setattr(native, "_capability", lambda index: (9, 0))
+    monkeypatch.setattr(self_check, "capturing", lambda device: False)
+    found = SimpleNamespace(device=torch.device("cuda", 0), tried=[], verdict=None)
+    monkeypatch.setattr(self_check, "_tried", lambda *x: found.tried.append(x) or found.verdict)
+    native._forget_choices()
+    yield found
+    native._forget_choices()
+
+
+def attention_arguments(dtype=torch.bfloat16):
+    q = torch.zeros(1, 2, 5, 2, 16, dtype=dtype)
+    return q, q, q, torch.zeros(1, 2, 5, 5, dtype=dtype), None, 1.0, q, None
+
+
+@pytest.mark.parametrize("name", ["triangle_attention_forward", "triangle_attention_forward_hopper"])
+def test_on_a_gpu_the_choice_for_a_kind_is_made_once_and_anew_when_asked_otherwise(gpu, calls, monkeypatch, name):
+    (kernel,) = (each for each in native._CHECKED_KERNELS if each.name == name)
+    chosen = []
+    choice = native.Kernel._choice
+    monkeypatch.setattr(native.Kernel, "_choice", lambda *x: chosen.append(x) or choice(*x))
+    assert all(kernel(gpu.device, *attention_arguments()) for _ in range(3))
+    assert (len(chosen), len(gpu.tried), len(calls)) == (1, 1, 3)
+    assert kernel(gpu.device, *attention_arguments(torch.float16))
+    assert len(gpu.tried) == 2
+    kernels.set_mode("reference")
+    assert not kernel(gpu.device, *attention_arguments())
+    kernels.set_mode(None)
+    native.set_special(False)
+    try:
+        assert kernel(gpu.device, *attention_arguments()) == (kernel.capability is None)
+    finally:
+        native.set_special(None)
+    assert kernel(gpu.device, *attention_arguments())
+    assert len(gpu.tried) == 2, "checked once"
+
+
+def test_what_a_kernel_does_not_take_it_is_not_asked_again(gpu, calls, caplog):
+    gpu.verdict = self_check._DECLINED
+    by_name = {each.name: each for each in native._CHECKED_KERNELS}
+    special, ordinary = by_name["triangle_attention_forward_hopper"], by_name["triangle_attention_forward"]
+    assert not any(special(gpu.device, *attention_arguments()) for _ in range(2))
+    assert not caplog.text
+    assert not any(ordinary(gpu.device, *attention_arguments()) for _ in range(2))
+    assert caplog.text.count("it does not take this dtype, size or stride") == 1
+    assert not calls
+    assert len(gpu.tried) == 2
+    kernels.set_mode("native")
+    with pytest.raises(KernelError, match="does not take"):
+        ordinary(gpu.device, *attention_arguments())
+
+
+def test_a_choice_that_a_capture_forced_is_not_kept(gpu, calls, monkeypatch):
+    (kernel,) = (each for each in native._CHECKED_KERNELS if each.name == "triangle_attention_forward")
+    monkeypatch.setattr(self_check, "capturing", lambda device: True)
+    assert not kernel(gpu.device, *attention_arguments())
+    monkeypatch.setattr(self_check, "capturing", lambda device: False)
+    assert kernel(gpu.device, *attention_arguments())
