@@ -126,11 +126,17 @@ struct Prepare {
     const int64_t column_stride = transposed ? s.row : s.column;
     const int tiles_64 = divide_up(columns, kWordKeys);
     const int tiles_16 = divide_up(rows, kTileQueries);
-    const int column = static_cast<int>(work % tiles_64) * kWordKeys;
-    const int row = static_cast<int>(work / tiles_64 % tiles_16) * kTileQueries;
-    const int64_t plane = work / tiles_64 / tiles_16;
-    const B* from = static_cast<const B*>(s.data) + plane / p.sizes.heads * s.batch + plane % p.sizes.heads * s.head;
-    To* to = static_cast<To*>(transposed ? p.packed_transposed : p.packed) + work * kTileValues;
+    // Heads lie side by side in most biases: warps that read the same lines follow each other.
+    const int h = static_cast<int>(work % p.sizes.heads);
+    work /= p.sizes.heads;
+    const int tile_64 = static_cast<int>(work % tiles_64);
+    const int tile_16 = static_cast<int>(work / tiles_64 % tiles_16);
+    const int64_t b = work / tiles_64 / tiles_16;
+    const int column = tile_64 * kWordKeys;
+    const int row = tile_16 * kTileQueries;
+    const B* from = static_cast<const B*>(s.data) + b * s.batch + h * s.head;
+    const int64_t tile = ((b * p.sizes.heads + h) * tiles_16 + tile_16) * tiles_64 + tile_64;
+    To* to = static_cast<To*>(transposed ? p.packed_transposed : p.packed) + tile * kTileValues;
     constexpr int kVector = 16 / static_cast<int>(sizeof(To));
     for (int value = 0; value < 32; value += kVector) {
       alignas(16) To vector[kVector];
