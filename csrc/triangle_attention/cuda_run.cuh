@@ -141,15 +141,20 @@ int32_t forward_of(const AttentionCall& call, const AttentionScratch<T>& scratch
   return launch<Kernel>(p, a.blocks, a.threads(), a.shared_bytes, static_cast<Stream>(call.stream));
 }
 
+// Four warps: of one row, or where rows are short of two or four; fewer where rows or shared memory do not suffice.
 template <class Kernel, class Problem>
 int32_t launch_by_rows(Problem& p, int tokens, Stream stream) {
-  const Arrangement a = arrange<Kernel>(p.sizes, tokens, Kernel::kWarpTokens);
-  p.rows_per_block = a.rows_per_block;
-  p.warps_per_row = a.warps_per_row;
-  return launch<Kernel>(p, a.blocks, a.threads(), a.shared_bytes, stream);
+  const auto bytes = [&] { return Kernel::slot_bytes(p.warps_per_row, p.bias.is_float); };
+  p.warps_per_row = tokens > 2 * Kernel::kWarpTokens ? 4 : tokens > Kernel::kWarpTokens ? 2 : 1;
+  p.rows_per_block = smaller(p.sizes.rows, 4 / p.warps_per_row);
+  while (bytes() * p.rows_per_block > kSharedLimit && p.rows_per_block > 1) --p.rows_per_block;
+  while (bytes() > kSharedLimit && p.warps_per_row > 1) p.warps_per_row /= 2;
+  const int64_t blocks = static_cast<int64_t>(p.sizes.batch) * p.sizes.heads * divide_up(p.sizes.rows, p.rows_per_block) *
+                         divide_up(tokens, p.warps_per_row * Kernel::kWarpTokens);
+  return launch<Kernel>(p, blocks, p.rows_per_block * p.warps_per_row * 32, bytes() * p.rows_per_block, stream);
 }
 
-// Into how many shares the rows go, so that some 512 blocks share the work; the same on every GPU, so that results are.
+// Into how many shares the rows go, so that some 1500 blocks share the work; the same on every GPU, so that results are.
 template <class T, int Channels>
 int splits_of(const AttentionCall& call) {
   BackwardProblem<T> p{};
@@ -157,7 +162,7 @@ int splits_of(const AttentionCall& call) {
   p.bias_batches = static_cast<int>(call.grad_bias_batches);
   const int64_t rows = (p.bias_batches == 1 ? call.batch : 1) * call.rows;
   const int64_t tiles = larger<int64_t>(1, BiasGradient<T, Channels>::tiles(p));
-  return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(512, tiles), 16), rows / 8)));
+  return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(1536, tiles), 24), rows / 8)));
 }
 
 template <class T, int Channels>
