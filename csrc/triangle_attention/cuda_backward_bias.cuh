@@ -32,14 +32,13 @@ struct BiasGradient {
       static_cast<int64_t>(sizeof(T)) * 2 * kStage + 2 * kQueries * static_cast<int64_t>(sizeof(float2));
 
   STRUCTDIFF_BOTH static int64_t tiles(const Problem& p) {
-    return static_cast<int64_t>(p.bias_batches) * p.sizes.heads * divide_up(p.sizes.queries, kQueries) *
+    return static_cast<int64_t>(p.sizes.batch) * p.sizes.heads * divide_up(p.sizes.queries, kQueries) *
            divide_up(p.sizes.keys, kKeys);
   }
 
-  // The block's tile, and its share of the rows: they are counted through all batch entries.
+  // The block's tile, and its share of the rows: from `first` to `end`.
   struct Place {
-    int h, first_query, first_key, bias_batch, share;
-    int64_t first, end;
+    int b, h, first_query, first_key, share, first, end;
   };
 
   STRUCTDIFF_DEVICE static Place place_of(const Problem& p) {
@@ -54,18 +53,17 @@ struct BiasGradient {
     block /= query_blocks;
     at.h = static_cast<int>(block % s.heads);
     block /= s.heads;
-    at.bias_batch = static_cast<int>(block % p.bias_batches);
-    at.share = static_cast<int>(block / p.bias_batches);
-    const int64_t all = static_cast<int64_t>(p.bias_batches == 1 ? s.batch : 1) * s.rows;
-    at.first = at.bias_batch * all + all * at.share / p.splits;
-    at.end = at.bias_batch * all + all * (at.share + 1) / p.splits;
+    at.b = static_cast<int>(block % s.batch);
+    at.share = static_cast<int>(block / s.batch);
+    at.first = static_cast<int>(static_cast<int64_t>(s.rows) * at.share / p.splits);
+    at.end = static_cast<int>(static_cast<int64_t>(s.rows) * (at.share + 1) / p.splits);
     return at;
   }
 
   // The keys of the tile that take part in a row; rows without any key count as if none did.
-  STRUCTDIFF_DEVICE static uint64_t keys_of(const Problem& p, const Place& at, int64_t row) {
+  STRUCTDIFF_DEVICE static uint64_t keys_of(const Problem& p, const Place& at, int row) {
     if (row >= at.end) return 0;
-    const uint64_t* words = p.mask.data + row * (p.mask.words + 1);
+    const uint64_t* words = p.mask.row(p.sizes, at.b, row);
     const uint64_t bits = load(words + at.first_key / kWordKeys);
     const uint64_t dead = load(words + p.mask.words);
     return dead != 0 ? 0 : bits >> (at.first_key % kWordKeys) & kAllBits<kKeys>;
@@ -75,61 +73,51 @@ struct BiasGradient {
   struct Rower {
     QueryTiles queries, slopes;
     KeyTiles keys, values;
-    int64_t row;      // that was asked for last
-    int b, i;         // the same
-    uint64_t bits;    // of its keys
-    uint64_t ahead;   // of the row behind it
+    int row;
+    uint64_t bits;   // of the row's keys
+    uint64_t ahead;  // of the row behind it
     QueryNumbers numbers;
 
     STRUCTDIFF_DEVICE Rower(const Problem& p, const Place& at)
-        : queries(p.q, batch_of(p, at.first), row_of(p, at.first), at.h, thread_index()),
-          slopes(p.grad_out, batch_of(p, at.first), row_of(p, at.first), at.h, thread_index()),
-          keys(p.k, batch_of(p, at.first), row_of(p, at.first), at.h, thread_index()),
-          values(p.v, batch_of(p, at.first), row_of(p, at.first), at.h, thread_index()),
+        : queries(p.q, at.b, at.first, at.h, thread_index()),
+          slopes(p.grad_out, at.b, at.first, at.h, thread_index()),
+          keys(p.k, at.b, at.first, at.h, thread_index()),
+          values(p.v, at.b, at.first, at.h, thread_index()),
           row(at.first),
-          b(batch_of(p, at.first)),
-          i(row_of(p, at.first)),
+          bits(keys_of(p, at, at.first)),
+          ahead(keys_of(p, at, at.first + 1)),
           numbers{} {
       queries.skip(p.q, at.first_query);
       slopes.skip(p.grad_out, at.first_query);
       keys.skip(p.k, at.first_key);
       values.skip(p.v, at.first_key);
-      bits = keys_of(p, at, row);
-      ahead = keys_of(p, at, row + 1);
       if (bits == 0) advance(p, at);
     }
-    STRUCTDIFF_DEVICE static int batch_of(const Problem& p, int64_t row) { return static_cast<int>(row / p.sizes.rows); }
-    STRUCTDIFF_DEVICE static int row_of(const Problem& p, int64_t row) { return static_cast<int>(row % p.sizes.rows); }
 
     STRUCTDIFF_DEVICE bool there(const Place& at) const { return row < at.end; }
 
     STRUCTDIFF_DEVICE void advance(const Problem& p, const Place& at) {
-      int rows = 1, batches = 0;
-      bits = ahead;
-      for (; bits == 0 && row + rows < at.end; ++rows) bits = keys_of(p, at, row + rows + 1);
+      int rows = 1;
+      for (bits = ahead; bits == 0 && row + rows < at.end; ++rows) bits = keys_of(p, at, row + rows + 1);
       row += rows;
-      i += rows;
-      for (; i >= p.sizes.rows; ++batches) i -= p.sizes.rows;
-      b += batches;
-      rows -= batches * p.sizes.rows;
-      queries.skip_rows(p.q, batches, rows);
-      slopes.skip_rows(p.grad_out, batches, rows);
-      keys.skip_rows(p.k, batches, rows);
-      values.skip_rows(p.v, batches, rows);
+      queries.skip_rows(p.q, rows);
+      slopes.skip_rows(p.grad_out, rows);
+      keys.skip_rows(p.k, rows);
+      values.skip_rows(p.v, rows);
     }
 
     STRUCTDIFF_DEVICE void fetch(const Problem& p, const Place& at, T* to) {
       const Sizes& s = p.sizes;
       const int thread = thread_index();
-      queries.fetch(to, p.q, b, i, at.h, at.first_query, s.queries, s.channels, thread, kThreads);
+      queries.fetch(to, p.q, at.b, row, at.h, at.first_query, s.queries, s.channels, thread, kThreads);
       to += QueryTiles::kElements;
-      slopes.fetch(to, p.grad_out, b, i, at.h, at.first_query, s.queries, s.channels, thread, kThreads);
+      slopes.fetch(to, p.grad_out, at.b, row, at.h, at.first_query, s.queries, s.channels, thread, kThreads);
       to += QueryTiles::kElements;
-      keys.fetch(to, p.k, b, i, at.h, at.first_key, s.keys, s.channels, thread, kThreads);
+      keys.fetch(to, p.k, at.b, row, at.h, at.first_key, s.keys, s.channels, thread, kThreads);
       to += KeyTiles::kElements;
-      values.fetch(to, p.v, b, i, at.h, at.first_key, s.keys, s.channels, thread, kThreads);
+      values.fetch(to, p.v, at.b, row, at.h, at.first_key, s.keys, s.channels, thread, kThreads);
       if (thread < kQueries) {
-        const int64_t line = (row * s.heads + at.h) * s.queries;
+        const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + row) * s.heads + at.h) * s.queries;
         numbers = QueryNumbers::of(p.lse, p.delta, line, at.first_query + thread, s.queries);
       }
       ahead = keys_of(p, at, row + 1);
@@ -147,7 +135,7 @@ struct BiasGradient {
     for (int m = 0; m < kTiles; ++m) {
       const int tile_16 = (at.first_query + warp_query) / 16 + m;
       const int column = tile_column(at.first_key + warp_key, p.sizes.keys);
-      start_with_bias<T, kScores>(start[m], p.bias, at.bias_batch, at.h, tile_16, column, lane, kLog2E);
+      start_with_bias<T, kScores>(start[m], p.bias, at.b, at.h, tile_16, column, lane, kLog2E);
     }
     T* tiles = reinterpret_cast<T*>(shared);
     float2* all_numbers = reinterpret_cast<float2*>(tiles + 2 * kStage);
@@ -172,7 +160,7 @@ struct BiasGradient {
       there = more;
       bits = rower.bits;
     }
-    const int64_t plane = (static_cast<int64_t>(at.share) * p.bias_batches + at.bias_batch) * p.sizes.heads + at.h;
+    const int64_t plane = (static_cast<int64_t>(at.share) * p.sizes.batch + at.b) * p.sizes.heads + at.h;
     write(p.grad_bias + plane * p.sizes.queries * p.sizes.keys, p.sizes, at.first_query + warp_query,
           at.first_key + warp_key, sum, lane);
   }

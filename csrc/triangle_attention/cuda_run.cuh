@@ -159,10 +159,8 @@ template <class T, int Channels>
 int splits_of(const AttentionCall& call) {
   BackwardProblem<T> p{};
   p.sizes = sizes_of(call);
-  p.bias_batches = static_cast<int>(call.grad_bias_batches);
-  const int64_t rows = (p.bias_batches == 1 ? call.batch : 1) * call.rows;
   const int64_t tiles = larger<int64_t>(1, BiasGradient<T, Channels>::tiles(p));
-  return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(1536, tiles), 24), rows / 8)));
+  return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(1536, tiles), 24), call.rows / 8)));
 }
 
 template <class T, int Channels>
@@ -181,7 +179,6 @@ int32_t backward_of(const AttentionCall& call, const AttentionScratch<T>& scratc
   p.mask = {scratch.words, static_cast<int>(divide_up<int64_t>(call.keys, kWordKeys))};
   p.lse = call.lse;
   p.delta = scratch.delta;
-  p.bias_batches = static_cast<int>(call.grad_bias_batches);
   p.splits = splits_of<T, Channels>(call);
   p.grad_bias = p.splits > 1 ? scratch.parts : call.grad_bias;
   p.scale = call.scale;
