@@ -60,22 +60,15 @@ struct BiasGradient {
     return at;
   }
 
-  // The keys of the tile that take part in a row; rows without any key count as if none did.
-  STRUCTDIFF_DEVICE static uint64_t keys_of(const Problem& p, const Place& at, int row) {
-    if (row >= at.end) return 0;
-    const uint64_t* words = p.mask.row(p.sizes, at.b, row);
-    const uint64_t bits = load(words + at.first_key / kWordKeys);
-    const uint64_t dead = load(words + p.mask.words);
-    return dead != 0 ? 0 : bits >> (at.first_key % kWordKeys) & kAllBits<kKeys>;
-  }
-
   // Goes from row to row that has keys in the tile, and has what is needed of each brought a step ahead.
   struct Rower {
     QueryTiles queries, slopes;
     KeyTiles keys, values;
+    const uint64_t* words;  // of the mask
+    int64_t line;           // of lse and delta
     int row;
-    uint64_t bits;   // of the row's keys
-    uint64_t ahead;  // of the row behind it
+    uint64_t bits;         // of the row's keys
+    uint64_t ahead, dead;  // words of the row behind it, looked at a step after they were asked for
     QueryNumbers numbers;
 
     STRUCTDIFF_DEVICE Rower(const Problem& p, const Place& at)
@@ -83,32 +76,57 @@ struct BiasGradient {
           slopes(p.grad_out, at.b, at.first, at.h, thread_index()),
           keys(p.k, at.b, at.first, at.h, thread_index()),
           values(p.v, at.b, at.first, at.h, thread_index()),
+          words(p.mask.row(p.sizes, at.b, at.first)),
+          line(((static_cast<int64_t>(at.b) * p.sizes.rows + at.first) * p.sizes.heads + at.h) * p.sizes.queries),
           row(at.first),
-          bits(keys_of(p, at, at.first)),
-          ahead(keys_of(p, at, at.first + 1)),
           numbers{} {
       queries.skip(p.q, at.first_query);
       slopes.skip(p.grad_out, at.first_query);
       keys.skip(p.k, at.first_key);
       values.skip(p.v, at.first_key);
-      if (bits == 0) advance(p, at);
+      look(p, at);
+      if (take(at)) return;
+      look_ahead(p, at);
+      advance(p, at);
     }
 
     STRUCTDIFF_DEVICE bool there(const Place& at) const { return row < at.end; }
 
+    // Asks for the words of the row where `words` is.
+    STRUCTDIFF_DEVICE void look(const Problem& p, const Place& at) {
+      ahead = load(words + at.first_key / kWordKeys);
+      dead = load(words + p.mask.words);
+    }
+
+    // The keys of the tile that take part; in a row without any key none does.
+    STRUCTDIFF_DEVICE bool take(const Place& at) {
+      bits = dead != 0 ? 0 : ahead >> (at.first_key % kWordKeys) & kAllBits<kKeys>;
+      return bits != 0;
+    }
+
+    // Goes on to the next row with keys, after it was looked ahead.
     STRUCTDIFF_DEVICE void advance(const Problem& p, const Place& at) {
-      int rows = 1;
-      for (bits = ahead; bits == 0 && row + rows < at.end; ++rows) bits = keys_of(p, at, row + rows + 1);
-      row += rows;
-      queries.skip_rows(p.q, rows);
-      slopes.skip_rows(p.grad_out, rows);
-      keys.skip_rows(p.k, rows);
-      values.skip_rows(p.v, rows);
+      for (bool found = false; !found && row < at.end;) {
+        ++row;
+        line += static_cast<int64_t>(p.sizes.heads) * p.sizes.queries;
+        queries.skip_row(p.q);
+        slopes.skip_row(p.grad_out);
+        keys.skip_row(p.k);
+        values.skip_row(p.v);
+        found = row < at.end && take(at);
+        if (!found) look_ahead(p, at);
+      }
+    }
+    STRUCTDIFF_DEVICE void look_ahead(const Problem& p, const Place& at) {
+      if (row + 1 >= at.end) return;
+      words += p.mask.words + 1;
+      look(p, at);
     }
 
     STRUCTDIFF_DEVICE void fetch(const Problem& p, const Place& at, T* to) {
       const Sizes& s = p.sizes;
       const int thread = thread_index();
+      look_ahead(p, at);
       queries.fetch(to, p.q, at.b, row, at.h, at.first_query, s.queries, s.channels, thread, kThreads);
       to += QueryTiles::kElements;
       slopes.fetch(to, p.grad_out, at.b, row, at.h, at.first_query, s.queries, s.channels, thread, kThreads);
@@ -117,10 +135,8 @@ struct BiasGradient {
       to += KeyTiles::kElements;
       values.fetch(to, p.v, at.b, row, at.h, at.first_key, s.keys, s.channels, thread, kThreads);
       if (thread < kQueries) {
-        const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + row) * s.heads + at.h) * s.queries;
         numbers = QueryNumbers::of(p.lse, p.delta, line, at.first_query + thread, s.queries);
       }
-      ahead = keys_of(p, at, row + 1);
     }
   };
 

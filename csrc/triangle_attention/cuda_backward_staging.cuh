@@ -21,7 +21,7 @@ struct RowTiles {
       : next(tokens.at(b, i, h) + (thread / kVectors * tokens.token + thread % kVectors * kVector)) {}
 
   STRUCTDIFF_DEVICE void skip(const Tokens<T>& tokens, int count) { next += count * tokens.token; }
-  STRUCTDIFF_DEVICE void skip_rows(const Tokens<T>& tokens, int count) { next += count * tokens.row; }
+  STRUCTDIFF_DEVICE void skip_row(const Tokens<T>& tokens) { next += tokens.row; }
 
   // Tokens [first, first + Rows) of those that exist, where `next` must be.
   STRUCTDIFF_DEVICE void fetch(
@@ -30,19 +30,30 @@ struct RowTiles {
     if (!kRegular || !tokens.vectors) {
       return stage<T, Channels>(tile, tokens.table(b, i, h), first, Rows, existing, channels, thread, threads);
     }
+    if (threads == 128) {
+      fetch_by<128>(tile, tokens.token, first, existing, channels, thread);
+    } else {
+      fetch_by<32>(tile, tokens.token, first, existing, channels, thread, threads);
+    }
+  }
+
+  // By `Least` threads or a multiple of them.
+  template <int Least>
+  STRUCTDIFF_DEVICE void fetch_by(
+      T* tile, int64_t stride, int first, int existing, int channels, int thread, int threads = Least) const {
+    constexpr int kLeastApart = larger(Least / kVectors, 1);
     const int row = thread / kVectors;
     const int column = thread % kVectors * kVector;
-    T* to = tile + row * kPitch<T, Channels> + column;
     const int last = column < channels ? existing - first : 0;
-    if (row < Rows) copy_async_16(to, next, row < last);
-    const int apart = threads / kVectors;
-    if (apart >= Rows) return;
+    const int apart = Least == 128 ? kLeastApart : threads / kVectors;
+    T* to = tile + row * kPitch<T, Channels> + column;
     const T* from = next;
-#pragma unroll 2
-    for (int at = row + apart; at < Rows; at += apart) {
-      from += apart * tokens.token;
-      to += apart * kPitch<T, Channels>;
-      copy_async_16(to, from, at < last);
+#pragma unroll
+    for (int done = 0; done < Rows; done += kLeastApart) {
+      const int at = row + done / kLeastApart * apart;
+      if ((Rows % kLeastApart != 0 || Least != 128) && at >= Rows) break;
+      copy_async_16(to + (at - row) * kPitch<T, Channels>, from, at < last);
+      from += apart * stride;
     }
   }
 };
