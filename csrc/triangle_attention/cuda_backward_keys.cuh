@@ -102,8 +102,12 @@ struct KeyGradient {
     }
     if (at.key >= s.keys) return;
     const uint64_t* words = p.mask.row(s, at.b, at.i);
-    write(p.grad_k, s, words, at, grad_k, p.scale);
-    write(p.grad_v, s, words, at, grad_v, 1.0f);
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+      const int key = at.key + m * 16;
+      write_gradient<T>(p.grad_k, p.grad_k.at(at.b, at.i, at.h), key, s.keys, s.channels, grad_k[m], p.scale, words, at.lane);
+      write_gradient<T>(p.grad_v, p.grad_v.at(at.b, at.i, at.h), key, s.keys, s.channels, grad_v[m], 1.0f, words, at.lane);
+    }
   }
 
   template <class B>
@@ -227,29 +231,6 @@ struct KeyGradient {
   STRUCTDIFF_DEVICE static bool any_key(const uint64_t* words, int key) {
     const uint64_t bits = load(words + key / kWordKeys) >> (key % kWordKeys);
     return (bits & ((1ull << kWarpTokens) - 1)) != 0;
-  }
-
-  // Keys that take no part get zeros, whatever their scores were.
-  STRUCTDIFF_DEVICE static void write(
-      const Tokens<T>& tokens, const Sizes& s, const uint64_t* words, const Place& at, const Gradient& grad,
-      float factor) {
-#pragma unroll
-    for (int m = 0; m < kTiles; ++m) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int row = at.key + m * 16 + (at.lane >> 2) + half * 8;
-        if (row >= s.keys) continue;
-        const bool there = (load(words + row / kWordKeys) >> (row % kWordKeys) & 1) != 0;
-        T* to = tokens.at(at.b, at.i, at.h) + row * tokens.token;
-#pragma unroll
-        for (int c = 0; c < Channels / 8; ++c) {
-          const int column = c * 8 + (at.lane & 3) * 2;
-          if (column >= s.channels) continue;
-          store_pair<T>(to, tokens.channel, tokens.vectors, column, there ? grad[m][c][half * 2] * factor : 0.0f,
-                        there ? grad[m][c][half * 2 + 1] * factor : 0.0f);
-        }
-      }
-    }
   }
 };
 

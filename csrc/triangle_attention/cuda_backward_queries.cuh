@@ -84,7 +84,11 @@ struct QueryGradient {
     } else {
       go_through_keys<T>(p, at, tiles, bias + warp * 2 * BiasAhead<T, kTiles, kKeys>::kBytes, q, grad_out, grad);
     }
-    write(p, at, grad);
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+      T* to = p.grad_q.at(at.b, at.i, at.h);
+      write_gradient<T>(p.grad_q, to, at.query + m * 16, s.queries, s.channels, grad[m], p.scale, nullptr, at.lane);
+    }
   }
 
   // `own_bias` is this warp's.
@@ -183,25 +187,6 @@ struct QueryGradient {
       }
     }
     multiply_columns<T, Channels>(grad, slopes, k, lane);
-  }
-
-  STRUCTDIFF_DEVICE static void write(const Problem& p, const Place& at, const Gradient& grad) {
-#pragma unroll
-    for (int m = 0; m < kTiles; ++m) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int row = at.query + m * 16 + (at.lane >> 2) + half * 8;
-        if (row >= p.sizes.queries) continue;
-        T* to = p.grad_q.at(at.b, at.i, at.h) + row * p.grad_q.token;
-#pragma unroll
-        for (int c = 0; c < Channels / 8; ++c) {
-          const int column = c * 8 + (at.lane & 3) * 2;
-          if (column >= p.sizes.channels) continue;
-          store_pair<T>(to, p.grad_q.channel, p.grad_q.vectors, column, grad[m][c][half * 2] * p.scale,
-                        grad[m][c][half * 2 + 1] * p.scale);
-        }
-      }
-    }
   }
 };
 

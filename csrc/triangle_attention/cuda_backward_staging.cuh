@@ -125,4 +125,26 @@ STRUCTDIFF_DEVICE float weight_of(float score, float factor, float bias, float l
   return exp2_fast(fminf(fmaf(score, factor, fmaf(bias, kLog2E, -lse)), 0.0f));
 }
 
+// Writes 16 rows of a gradient times `factor`, of those that exist. With `words` of the mask, keys that take no part get zeros,
+// whatever their scores were.
+template <class T, int Blocks>
+STRUCTDIFF_DEVICE void write_gradient(
+    const Tokens<T>& tokens, T* data, int first, int existing, int channels, const float (&grad)[Blocks][4], float factor,
+    const uint64_t* words, int lane) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = first + (lane >> 2) + half * 8;
+    if (row >= existing) continue;
+    const bool there = words == nullptr || (load(words + row / kWordKeys) >> (row % kWordKeys) & 1) != 0;
+    T* to = data + row * tokens.token;
+#pragma unroll
+    for (int c = 0; c < Blocks; ++c) {
+      const int column = c * 8 + (lane & 3) * 2;
+      if (column >= channels) continue;
+      store_pair<T>(to, tokens.channel, tokens.vectors, column, there ? grad[c][half * 2] * factor : 0.0f,
+                    there ? grad[c][half * 2 + 1] * factor : 0.0f);
+    }
+  }
+}
+
 }  // namespace structdiff::gpu

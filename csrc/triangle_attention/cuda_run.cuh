@@ -5,11 +5,13 @@
 
 #include "common/cuda_launch.cuh"
 #include "common/cuda_sum.cuh"
+#include "common/cuda_tensor_map.cuh"
 #include "triangle_attention/cuda_backward_bias.cuh"
 #include "triangle_attention/cuda_backward_keys.cuh"
 #include "triangle_attention/cuda_backward_queries.cuh"
 #include "triangle_attention/cuda_call.h"
 #include "triangle_attention/cuda_forward.cuh"
+#include "triangle_attention/cuda_hopper_backward_keys.cuh"
 #include "triangle_attention/cuda_prepare.cuh"
 
 namespace structdiff::gpu {
@@ -154,6 +156,29 @@ int32_t launch_by_rows(Problem& p, int tokens, Stream stream) {
   return launch<Kernel>(p, blocks, p.rows_per_block * p.warps_per_row * 32, bytes() * p.rows_per_block, stream);
 }
 
+// Whether the kernels made for Hopper take what is asked, on this device.
+template <class Kernel, class T>
+bool takes_hopper(const BackwardProblem<T>& p, int32_t device) {
+  const bool vectors = p.q.vectors && p.k.vectors && p.v.vectors && p.grad_out.vectors;
+  return vectors && !p.bias.is_float && hopper_can_run<Kernel>(device);
+}
+
+// Blocks of one warpgroup, 64 tokens of a row each.
+template <class Kernel, class T>
+int32_t launch_groups(const BackwardProblem<T>& p, int tokens, Stream stream) {
+  const int64_t blocks = static_cast<int64_t>(p.sizes.batch) * p.sizes.rows * p.sizes.heads * divide_up(tokens, 64);
+  return launch<Kernel>(p, blocks, Kernel::kThreads, Kernel::kSharedBytes, stream);
+}
+
+template <class T, int Channels>
+int32_t key_gradient(BackwardProblem<T>& p, int32_t device, Stream stream) {
+  if constexpr (sizeof(T) == 2 && (Channels == 16 || Channels == 32 || Channels == 64)) {
+    using Kernel = HopperKeyGradient<T, Channels>;
+    if (takes_hopper<Kernel>(p, device)) return launch_groups<Kernel>(p, p.sizes.keys, stream);
+  }
+  return launch_by_rows<KeyGradient<T, Channels>>(p, p.sizes.keys, stream);
+}
+
 // Into how many shares the rows go, so that some 1500 blocks share the work; the same on every GPU, so that results are.
 template <class T, int Channels>
 int splits_of(const AttentionCall& call) {
@@ -184,7 +209,7 @@ int32_t backward_of(const AttentionCall& call, const AttentionScratch<T>& scratc
   p.scale = call.scale;
   const auto stream = static_cast<Stream>(call.stream);
   int32_t status = launch_by_rows<QueryGradient<T, Channels>>(p, p.sizes.queries, stream);
-  if (status == STRUCTDIFF_OK) status = launch_by_rows<KeyGradient<T, Channels>>(p, p.sizes.keys, stream);
+  if (status == STRUCTDIFF_OK) status = key_gradient<T, Channels>(p, call.device, stream);
   if (status != STRUCTDIFF_OK) return status;
   using Kernel = BiasGradient<T, Channels>;
   status = launch<Kernel>(p, Kernel::tiles(p) * p.splits, Kernel::kThreads, Kernel::kSharedBytes, stream);

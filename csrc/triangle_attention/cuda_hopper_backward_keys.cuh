@@ -1,0 +1,194 @@
+// Gradients of keys and values for Hopper: a warpgroup owns 64 keys of a row and goes through the queries, 64 at a time.
+//
+// As in cuda_backward_keys.cuh scores are keys by queries, so that weights and slopes are left operands as they come.
+#pragma once
+
+#include "triangle_attention/cuda_hopper_backward.cuh"
+
+namespace structdiff::gpu {
+
+template <class T, int Channels>
+struct HopperKeyGradient {
+  using Problem = BackwardProblem<T>;
+  using Tiles = GroupTiles<T, Channels>;
+  using Bias = BiasAhead<T, 1, 64>;
+  static constexpr int kThreads = 128;
+  static constexpr int kMinBlocks = Channels <= 32 ? 3 : 2;
+  static constexpr int kStartRegisters = 128;  // elsewhere the kernel is empty and needs fewer, see `hopper_can_run`
+  static constexpr int kTokens = 64;
+  static constexpr int kStageBytes = 2 * Tiles::kBytes + 4 * Bias::kBytes + 2 * kTokens * static_cast<int>(sizeof(float));
+  static constexpr int kStride = (kStageBytes + 1023) / 1024 * 1024;
+  static constexpr int64_t kSharedBytes = 1024 + 2 * kStride;
+  using Gradient = float[Channels / 8][4];
+  using Left = uint32_t[Channels / 16][4];
+  using Scores = float[8][4];
+
+  struct Place {
+    int b, i, h, key, warp, lane;
+  };
+
+  // What a step of 64 queries has in shared memory.
+  struct Stage {
+    unsigned char* queries;
+    unsigned char* slopes;
+    unsigned char* bias;  // this warp's
+    float* lse;           // negative, in base 2
+    float* delta;         // negative
+  };
+  STRUCTDIFF_DEVICE static Stage stage_of(unsigned char* tiles, int index, int warp) {
+    unsigned char* from = tiles + index * kStride;
+    float* numbers = reinterpret_cast<float*>(from + 2 * Tiles::kBytes + 4 * Bias::kBytes);
+    return {from, from + Tiles::kBytes, from + 2 * Tiles::kBytes + warp * Bias::kBytes, numbers, numbers + kTokens};
+  }
+
+  STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
+    if constexpr (kHopper) work(p, aligned_tiles(shared));
+  }
+
+  STRUCTDIFF_DEVICE static void work(const Problem& p, unsigned char* tiles) {
+    const Sizes& s = p.sizes;
+    Place at;
+    at.lane = thread_index() & 31;
+    at.warp = thread_index() / 32;
+    int64_t block = block_index();
+    const int key_blocks = divide_up(s.keys, kTokens);
+    const int first_key = static_cast<int>(block % key_blocks) * kTokens;
+    at.key = first_key + at.warp * 16;
+    block /= key_blocks;
+    at.h = static_cast<int>(block % s.heads);
+    block /= s.heads;
+    at.i = static_cast<int>(block % s.rows);
+    at.b = static_cast<int>(block / s.rows);
+    const uint64_t* words = p.mask.row(s, at.b, at.i);
+    Gradient grad_k = {}, grad_v = {};
+    if (load(words + first_key / kWordKeys) != 0) go_through_queries(p, at, tiles, grad_k, grad_v);
+    write_gradient<T>(p.grad_k, p.grad_k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, grad_k, p.scale, words, at.lane);
+    write_gradient<T>(p.grad_v, p.grad_v.at(at.b, at.i, at.h), at.key, s.keys, s.channels, grad_v, 1.0f, words, at.lane);
+  }
+
+  STRUCTDIFF_DEVICE static void go_through_queries(
+      const Problem& p, const Place& at, unsigned char* tiles, Gradient& grad_k, Gradient& grad_v) {
+    const Sizes& s = p.sizes;
+    const int thread = thread_index();
+    const uint64_t* words = p.mask.row(s, at.b, at.i);
+    const bool dead = load(words + p.mask.words) != 0;
+    Left k, v;
+    load_rows<T, Channels>(k, p.k, p.k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
+    load_rows<T, Channels>(v, p.v, p.v.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
+    Tiles queries(p.q, at.b, at.i, at.h, thread);
+    Tiles slopes(p.grad_out, at.b, at.i, at.h, thread);
+    const Bias bias(p.bias_transposed, at.b, at.h, at.key / 16, at.lane);
+    const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
+    const int count = divide_up(s.queries, kTokens);
+    // The first 64 threads bring lse, the others delta.
+    const auto number_of = [&](int tile) {
+      const int query = tile * kTokens + thread % kTokens;
+      if (thread < kTokens) return query < s.queries ? load(p.lse + line + query) * -kLog2E : -kInfinity;
+      return query < s.queries ? -load(p.delta + line + query) : 0.0f;
+    };
+    const auto fetch = [&](int tile) {
+      const Stage to = stage_of(tiles, tile & 1, at.warp);
+      queries.fetch(to.queries, p.q, tile * kTokens, s.queries, s.channels, thread);
+      queries.skip(p.q, kTokens);
+      slopes.fetch(to.slopes, p.grad_out, tile * kTokens, s.queries, s.channels, thread);
+      slopes.skip(p.grad_out, kTokens);
+      bias.fetch(to.bias, tile * kTokens, at.lane);
+      copy_async_commit();
+    };
+    fetch(0);
+    float number = number_of(0);
+    for (int tile = 0; tile < count; ++tile) {
+      const Stage stage = stage_of(tiles, tile & 1, at.warp);
+      shared_store(stage.lse + thread, number);
+      copy_async_wait<0>();
+      reads_before_copies();  // and writes before products, for these read as the copy engine does
+      barrier();
+      if (tile + 1 < count) {
+        fetch(tile + 1);
+        number = number_of(tile + 1);
+      }
+      add_tile(p, stage, k, v, dead, at.lane, grad_k, grad_v);
+    }
+  }
+
+  STRUCTDIFF_DEVICE static void add_tile(
+      const Problem& p, const Stage& stage, Left& k, Left& v, bool dead, int lane, Gradient& grad_k, Gradient& grad_v) {
+    Scores weights, slopes;
+    start(weights, slopes, stage, 1.0f / p.scale, lane);
+    hold(weights);
+    hold(slopes);
+    hold(k);
+    hold(v);
+    uint64_t queries[Channels / 16], grads[Channels / 16];
+    parts_of<Tiles::kRowBytes>(queries, stage.queries, true);
+    parts_of<Tiles::kRowBytes>(grads, stage.slopes, true);
+    products_begin();
+#pragma unroll
+    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(weights, k[c], queries[c]);
+    products_commit();
+#pragma unroll
+    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(slopes, v[c], grads[c]);
+    products_commit();
+    products_wait<1>();
+    hold(weights);
+    weigh(weights, stage, p.scale * kLog2E, lane);
+    products_wait<0>();
+    hold(slopes);
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        // A row without keys gives the mean of its values.
+        if (dead) weights[n][e] = 1.0f / static_cast<float>(p.sizes.keys);
+        slopes[n][e] = dead ? 0.0f : slopes[n][e] * weights[n][e];
+      }
+    }
+    uint32_t left_weights[4][4], left_slopes[4][4];
+    pack_left<T>(left_weights, weights);
+    pack_left<T>(left_slopes, slopes);
+    hold(left_weights);
+    hold(left_slopes);
+    hold(grad_k);
+    hold(grad_v);
+    uint64_t query_rows[4], grad_rows[4];
+    parts_of<Tiles::kRowBytes>(query_rows, stage.queries, false);
+    parts_of<Tiles::kRowBytes>(grad_rows, stage.slopes, false);
+    products_begin();
+#pragma unroll
+    for (int j = 0; j < 4; ++j) GroupProduct<T>::template add<1>(grad_v, left_weights[j], grad_rows[j]);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) GroupProduct<T>::template add<1>(grad_k, left_slopes[j], query_rows[j]);
+    products_commit();
+    products_wait<0>();
+    hold(grad_v);
+    hold(grad_k);
+  }
+
+  // Scores begin as bias / scale, slopes as -delta.
+  STRUCTDIFF_DEVICE static void start(
+      Scores& weights, Scores& slopes, const Stage& stage, float inverse_scale, int lane) {
+#pragma unroll
+    for (int n = 0; n < 8; n += 2) {
+      Bias::read(weights[n], weights[n + 1], stage.bias, 0, n, lane);
+#pragma unroll
+      for (int e = 0; e < 8; ++e) weights[n + e / 4][e % 4] *= inverse_scale;
+    }
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      const float2 delta = shared_load(reinterpret_cast<const float2*>(stage.delta + n * 8 + (lane & 3) * 2));
+      slopes[n][0] = slopes[n][2] = delta.x;
+      slopes[n][1] = slopes[n][3] = delta.y;
+    }
+  }
+
+  STRUCTDIFF_DEVICE static void weigh(Scores& weights, const Stage& stage, float factor, int lane) {
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      const float2 lse = shared_load(reinterpret_cast<const float2*>(stage.lse + n * 8 + (lane & 3) * 2));
+#pragma unroll
+      for (int e = 0; e < 4; ++e) weights[n][e] = weight(weights[n][e], factor, e % 2 == 0 ? -lse.x : -lse.y);
+    }
+  }
+};
+
+}  // namespace structdiff::gpu
