@@ -61,17 +61,21 @@ struct HopperKeyGradient {
     at.b = static_cast<int>(block / s.rows);
     const uint64_t* words = p.mask.row(s, at.b, at.i);
     Gradient grad_k = {}, grad_v = {};
-    if (load(words + first_key / kWordKeys) != 0) go_through_queries(p, at, tiles, grad_k, grad_v);
+    if (load(words + p.mask.words) != 0) {
+      go_through_queries<true>(p, at, tiles, grad_k, grad_v);
+    } else if (load(words + first_key / kWordKeys) != 0) {
+      go_through_queries<false>(p, at, tiles, grad_k, grad_v);
+    }
     write_gradient<T>(p.grad_k, p.grad_k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, grad_k, p.scale, words, at.lane);
     write_gradient<T>(p.grad_v, p.grad_v.at(at.b, at.i, at.h), at.key, s.keys, s.channels, grad_v, 1.0f, words, at.lane);
   }
 
+  // A row without keys gives the mean of its values, and is `Dead`.
+  template <bool Dead>
   STRUCTDIFF_DEVICE static void go_through_queries(
       const Problem& p, const Place& at, unsigned char* tiles, Gradient& grad_k, Gradient& grad_v) {
     const Sizes& s = p.sizes;
     const int thread = thread_index();
-    const uint64_t* words = p.mask.row(s, at.b, at.i);
-    const bool dead = load(words + p.mask.words) != 0;
     Left k, v;
     load_rows<T, Channels>(k, p.k, p.k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
     load_rows<T, Channels>(v, p.v, p.v.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
@@ -107,14 +111,18 @@ struct HopperKeyGradient {
         fetch(tile + 1);
         number = number_of(tile + 1);
       }
-      add_tile(p, stage, k, v, dead, at.lane, grad_k, grad_v);
+      if constexpr (Dead) {
+        add_mean(1.0f / static_cast<float>(s.keys), stage, grad_v);
+      } else {
+        add_tile(p.scale, stage, k, v, at.lane, grad_k, grad_v);
+      }
     }
   }
 
   STRUCTDIFF_DEVICE static void add_tile(
-      const Problem& p, const Stage& stage, Left& k, Left& v, bool dead, int lane, Gradient& grad_k, Gradient& grad_v) {
+      float scale, const Stage& stage, Left& k, Left& v, int lane, Gradient& grad_k, Gradient& grad_v) {
     Scores weights, slopes;
-    start(weights, slopes, stage, 1.0f / p.scale, lane);
+    start(weights, slopes, stage, 1.0f / scale, lane);
     hold(weights);
     hold(slopes);
     hold(k);
@@ -131,17 +139,13 @@ struct HopperKeyGradient {
     products_commit();
     products_wait<1>();
     hold(weights);
-    weigh(weights, stage, p.scale * kLog2E, lane);
+    weigh(weights, stage, scale * kLog2E, lane);
     products_wait<0>();
     hold(slopes);
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
 #pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        // A row without keys gives the mean of its values.
-        if (dead) weights[n][e] = 1.0f / static_cast<float>(p.sizes.keys);
-        slopes[n][e] = dead ? 0.0f : slopes[n][e] * weights[n][e];
-      }
+      for (int e = 0; e < 4; ++e) slopes[n][e] *= weights[n][e];
     }
     uint32_t left_weights[4][4], left_slopes[4][4];
     pack_left<T>(left_weights, weights);
@@ -162,6 +166,22 @@ struct HopperKeyGradient {
     products_wait<0>();
     hold(grad_v);
     hold(grad_k);
+  }
+
+  STRUCTDIFF_DEVICE static void add_mean(float share, const Stage& stage, Gradient& grad_v) {
+    uint32_t weights[4][4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) weights[j][0] = weights[j][1] = weights[j][2] = weights[j][3] = pack<T>(share, share);
+    uint64_t grad_rows[4];
+    parts_of<Tiles::kRowBytes>(grad_rows, stage.slopes, false);
+    hold(weights);
+    hold(grad_v);
+    products_begin();
+#pragma unroll
+    for (int j = 0; j < 4; ++j) GroupProduct<T>::template add<1>(grad_v, weights[j], grad_rows[j]);
+    products_commit();
+    products_wait<0>();
+    hold(grad_v);
   }
 
   // Scores begin as bias / scale, slopes as -delta.

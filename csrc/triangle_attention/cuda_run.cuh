@@ -12,6 +12,7 @@
 #include "triangle_attention/cuda_call.h"
 #include "triangle_attention/cuda_forward.cuh"
 #include "triangle_attention/cuda_hopper_backward_keys.cuh"
+#include "triangle_attention/cuda_hopper_backward_queries.cuh"
 #include "triangle_attention/cuda_prepare.cuh"
 
 namespace structdiff::gpu {
@@ -171,8 +172,20 @@ int32_t launch_groups(const BackwardProblem<T>& p, int tokens, Stream stream) {
 }
 
 template <class T, int Channels>
+constexpr bool kMadeForHopper = sizeof(T) == 2 && (Channels == 16 || Channels == 32 || Channels == 64);
+
+template <class T, int Channels>
+int32_t query_gradient(BackwardProblem<T>& p, int32_t device, Stream stream) {
+  if constexpr (kMadeForHopper<T, Channels>) {
+    using Kernel = HopperQueryGradient<T, Channels>;
+    if (takes_hopper<Kernel>(p, device)) return launch_groups<Kernel>(p, p.sizes.queries, stream);
+  }
+  return launch_by_rows<QueryGradient<T, Channels>>(p, p.sizes.queries, stream);
+}
+
+template <class T, int Channels>
 int32_t key_gradient(BackwardProblem<T>& p, int32_t device, Stream stream) {
-  if constexpr (sizeof(T) == 2 && (Channels == 16 || Channels == 32 || Channels == 64)) {
+  if constexpr (kMadeForHopper<T, Channels>) {
     using Kernel = HopperKeyGradient<T, Channels>;
     if (takes_hopper<Kernel>(p, device)) return launch_groups<Kernel>(p, p.sizes.keys, stream);
   }
@@ -208,7 +221,7 @@ int32_t backward_of(const AttentionCall& call, const AttentionScratch<T>& scratc
   p.grad_bias = p.splits > 1 ? scratch.parts : call.grad_bias;
   p.scale = call.scale;
   const auto stream = static_cast<Stream>(call.stream);
-  int32_t status = launch_by_rows<QueryGradient<T, Channels>>(p, p.sizes.queries, stream);
+  int32_t status = query_gradient<T, Channels>(p, call.device, stream);
   if (status == STRUCTDIFF_OK) status = key_gradient<T, Channels>(p, call.device, stream);
   if (status != STRUCTDIFF_OK) return status;
   using Kernel = BiasGradient<T, Channels>;
