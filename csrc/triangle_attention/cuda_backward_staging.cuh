@@ -21,7 +21,7 @@ struct RowTiles {
       : next(tokens.at(b, i, h) + (thread / kVectors * tokens.token + thread % kVectors * kVector)) {}
 
   STRUCTDIFF_DEVICE void skip(const Tokens<T>& tokens, int count) { next += count * tokens.token; }
-  STRUCTDIFF_DEVICE void skip_row(const Tokens<T>& tokens) { next += tokens.row; }
+  STRUCTDIFF_DEVICE void skip_rows(const Tokens<T>& tokens, int count) { next += count * tokens.row; }
 
   // Tokens [first, first + Rows) of those that exist, where `next` must be.
   STRUCTDIFF_DEVICE void fetch(

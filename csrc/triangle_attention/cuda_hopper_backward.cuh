@@ -29,6 +29,7 @@ struct GroupTiles {
   }
 
   STRUCTDIFF_DEVICE void skip(const Tokens<T>& tokens, int count) { next += count * tokens.token; }
+  STRUCTDIFF_DEVICE void skip_rows(const Tokens<T>& tokens, int count) { next += count * tokens.row; }
 
   // Tokens [first, first + 64) of those that exist, where `next` must be.
   STRUCTDIFF_DEVICE void fetch(
@@ -42,6 +43,18 @@ struct GroupTiles {
     }
   }
 };
+
+// A warp's 16 rows of such a tile, from `first` on, as left operand.
+template <int Channels>
+STRUCTDIFF_DEVICE void load_rows(uint32_t (&rows)[Channels / 16][4], const unsigned char* tile, int first, int lane) {
+  constexpr int kRowBytes = Channels * 2;
+  constexpr int kScrambled = kRowBytes == 128 ? 7 : kRowBytes == 64 ? 3 : 1;
+#pragma unroll
+  for (int c = 0; c < Channels / 16; ++c) {
+    const int linear = (first + (lane & 15)) * kRowBytes + c * 32 + (lane >> 4) * 16;
+    load_matrices(rows[c], tile + (linear ^ (linear >> 7 & kScrambled) << 4));
+  }
+}
 
 // The parts of a tile that products over 16 take one after the other: 32 bytes of every row where the rows are columns of the
 // right operand, 16 rows where the channels are.

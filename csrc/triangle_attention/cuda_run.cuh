@@ -11,6 +11,7 @@
 #include "triangle_attention/cuda_backward_queries.cuh"
 #include "triangle_attention/cuda_call.h"
 #include "triangle_attention/cuda_forward.cuh"
+#include "triangle_attention/cuda_hopper_backward_bias.cuh"
 #include "triangle_attention/cuda_hopper_backward_keys.cuh"
 #include "triangle_attention/cuda_hopper_backward_queries.cuh"
 #include "triangle_attention/cuda_prepare.cuh"
@@ -195,10 +196,20 @@ int32_t key_gradient(BackwardProblem<T>& p, int32_t device, Stream stream) {
 // Into how many shares the rows go, so that some 1500 blocks share the work; the same on every GPU, so that results are.
 template <class T, int Channels>
 int splits_of(const AttentionCall& call) {
-  BackwardProblem<T> p{};
-  p.sizes = sizes_of(call);
-  const int64_t tiles = larger<int64_t>(1, BiasGradient<T, Channels>::tiles(p));
+  const int64_t tiles = larger<int64_t>(1, BiasGradient<T, Channels>::Tile::count(sizes_of(call)));
   return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(1536, tiles), 24), call.rows / 8)));
+}
+
+template <class T, int Channels>
+int32_t bias_gradient(const BackwardProblem<T>& p, int32_t device, Stream stream) {
+  if constexpr (kMadeForHopper<T, Channels>) {
+    using Kernel = HopperBiasGradient<T, Channels>;
+    if (takes_hopper<Kernel>(p, device)) {
+      return launch<Kernel>(p, Kernel::Tile::count(p.sizes) * p.splits, Kernel::kThreads, Kernel::kSharedBytes, stream);
+    }
+  }
+  using Kernel = BiasGradient<T, Channels>;
+  return launch<Kernel>(p, Kernel::Tile::count(p.sizes) * p.splits, Kernel::kThreads, Kernel::kSharedBytes, stream);
 }
 
 template <class T, int Channels>
@@ -224,8 +235,7 @@ int32_t backward_of(const AttentionCall& call, const AttentionScratch<T>& scratc
   int32_t status = query_gradient<T, Channels>(p, call.device, stream);
   if (status == STRUCTDIFF_OK) status = key_gradient<T, Channels>(p, call.device, stream);
   if (status != STRUCTDIFF_OK) return status;
-  using Kernel = BiasGradient<T, Channels>;
-  status = launch<Kernel>(p, Kernel::tiles(p) * p.splits, Kernel::kThreads, Kernel::kSharedBytes, stream);
+  status = bias_gradient<T, Channels>(p, call.device, stream);
   if (status != STRUCTDIFF_OK || p.splits == 1) return status;
   const int64_t elements = call.grad_bias_batches * call.heads * call.queries * call.keys;
   return sum_shares(scratch.parts, call.grad_bias, elements, p.splits, stream);
