@@ -49,23 +49,24 @@ struct BiasGradient {
     }
     T* tiles = reinterpret_cast<T*>(shared);
     float2* all_numbers = reinterpret_cast<float2*>(tiles + 2 * kStage);
-    RowWalk<kKeys> walk(p.mask, s, at);
-    QueryTiles queries(p.q, at.b, at.first, at.h, thread), slopes(p.grad_out, at.b, at.first, at.h, thread);
-    KeyTiles keys(p.k, at.b, at.first, at.h, thread), values(p.v, at.b, at.first, at.h, thread);
+    RowWalk<kKeys> walk(p.mask, s, at, lane);
+    QueryTiles queries(p.q, at.b, walk.row, at.h, thread), slopes(p.grad_out, at.b, walk.row, at.h, thread);
+    KeyTiles keys(p.k, at.b, walk.row, at.h, thread), values(p.v, at.b, walk.row, at.h, thread);
     queries.skip(p.q, at.first_query);
     slopes.skip(p.grad_out, at.first_query);
     keys.skip(p.k, at.first_key);
     values.skip(p.v, at.first_key);
     QueryNumbers numbers{};
+    int64_t line = ((static_cast<int64_t>(at.b) * s.rows + walk.row) * s.heads + at.h) * s.queries;
     const auto advance = [&] {
-      const int rows = walk.advance(p.mask);
+      const int rows = walk.advance(p.mask, s, at, lane);
+      line += static_cast<int64_t>(rows * s.heads) * s.queries;
       queries.skip_rows(p.q, rows);
       slopes.skip_rows(p.grad_out, rows);
       keys.skip_rows(p.k, rows);
       values.skip_rows(p.v, rows);
     };
     const auto fetch = [&](T* to) {
-      walk.look_ahead(p.mask);
       queries.fetch(to, p.q, at.b, walk.row, at.h, at.first_query, s.queries, s.channels, thread, kThreads);
       to += QueryTiles::kElements;
       slopes.fetch(to, p.grad_out, at.b, walk.row, at.h, at.first_query, s.queries, s.channels, thread, kThreads);
@@ -74,14 +75,9 @@ struct BiasGradient {
       to += KeyTiles::kElements;
       values.fetch(to, p.v, at.b, walk.row, at.h, at.first_key, s.keys, s.channels, thread, kThreads);
       if (thread < kQueries) {
-        const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + walk.row) * s.heads + at.h) * s.queries;
         numbers = QueryNumbers::of(p.lse, p.delta, line, at.first_query + thread, s.queries);
       }
     };
-    if (walk.bits == 0) {
-      walk.look_ahead(p.mask);
-      advance();
-    }
     bool there = walk.there();
     if (there) {
       fetch(tiles);
@@ -107,7 +103,7 @@ struct BiasGradient {
   }
 
   STRUCTDIFF_DEVICE static void put_numbers(float2* to, const QueryNumbers& numbers) {
-    if (thread_index() < kQueries) shared_store(to + thread_index(), float2{numbers.lse, numbers.delta});
+    if (thread_index() < kQueries) shared_store(to + thread_index(), numbers.in_base_2());
   }
 
   // Beyond the last key there is no packed tile; any other stands in, its sums are not written.

@@ -143,7 +143,7 @@ struct KeyGradient {
     };
     const auto put_numbers = [&](int tile, const QueryNumbers& numbers) {
       if (at.thread < kQueries) {
-        shared_store(slot.numbers + (tile & 1) * kQueries + at.thread, float2{numbers.lse, numbers.delta});
+        shared_store(slot.numbers + (tile & 1) * kQueries + at.thread, numbers.in_base_2());
       }
     };
     fetch(0);

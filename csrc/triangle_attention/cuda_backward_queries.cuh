@@ -102,14 +102,14 @@ struct QueryGradient {
     // A row without keys does not depend on its queries.
     const int count = load(words + p.mask.words) != 0 ? 0 : divide_up(s.keys, kKeys);
     const bool active = at.query < s.queries;
-    QueryNumbers numbers[kTiles][2];
+    float2 numbers[kTiles][2];
     const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
 #pragma unroll
     for (int m = 0; m < kTiles; ++m) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const int row = at.query + m * 16 + (at.lane >> 2) + half * 8;
-        numbers[m][half] = QueryNumbers::of(p.lse, p.delta, line, row, s.queries);
+        numbers[m][half] = QueryNumbers::of(p.lse, p.delta, line, row, s.queries).in_base_2();
       }
     }
 
@@ -155,7 +155,7 @@ struct QueryGradient {
 
   template <class Bias>
   STRUCTDIFF_DEVICE static void add_part(
-      float factor, const Rows& q, const Rows& grad_out, const QueryNumbers (&numbers)[kTiles][2], const T* k,
+      float factor, const Rows& q, const Rows& grad_out, const float2 (&numbers)[kTiles][2], const T* k,
       const unsigned char* bias, int tile, uint64_t bits, int lane, Gradient& grad) {
     float scores[kTiles][kScores][4] = {};
     float slopes[kTiles][kScores][4];
@@ -164,7 +164,7 @@ struct QueryGradient {
 #pragma unroll
       for (int n = 0; n < kScores; ++n) {
 #pragma unroll
-        for (int e = 0; e < 4; ++e) slopes[m][n][e] = -numbers[m][e / 2].delta;
+        for (int e = 0; e < 4; ++e) slopes[m][n][e] = -numbers[m][e / 2].y;
       }
     }
     multiply_rows<T, Channels>(scores, q, k, lane);
@@ -182,7 +182,7 @@ struct QueryGradient {
 #pragma unroll
         for (int e = 0; e < 8; ++e) {
           slopes[m][n + e / 4][e % 4] *=
-              weight_of(scores[m][n + e / 4][e % 4], factor, values[e / 4][e % 4], numbers[m][e % 4 / 2].lse);
+              weight_of(scores[m][n + e / 4][e % 4], factor, values[e / 4][e % 4], numbers[m][e % 4 / 2].x);
         }
       }
     }

@@ -47,49 +47,56 @@ struct TileOfRows {
   }
 };
 
-// Goes from row to row that has keys in the tile.
+// Goes from row to row that has keys in the tile. A warp looks at 32 rows at once, so that it waits for the mask once in as
+// many steps.
 template <int Keys>
 struct RowWalk {
-  const uint64_t* words;  // of the mask
-  int row, end, first_key;
-  uint64_t bits;         // of the row's keys in the tile
-  uint64_t ahead, dead;  // words of the row behind it, looked at a step after they were asked for
+  int row, first, end;
+  uint32_t left;  // of the 32 rows from `first` on, those with keys that are still to come
+  uint64_t own;   // bits of this lane's row
+  uint64_t bits;  // of the row where it is: the keys of the tile that take part
 
+  // Begins with the first row that has keys.
   template <class Tile>
-  STRUCTDIFF_DEVICE RowWalk(const PackedMask& mask, const Sizes& sizes, const Tile& tile)
-      : words(mask.row(sizes, tile.b, tile.first)), row(tile.first), end(tile.end), first_key(tile.first_key) {
-    look(mask);
-    take();
+  STRUCTDIFF_DEVICE RowWalk(const PackedMask& mask, const Sizes& sizes, const Tile& tile, int lane)
+      : row(tile.first), first(tile.first), end(tile.end) {
+    look(mask, sizes, tile, lane);
+    advance(mask, sizes, tile, lane);
   }
 
   STRUCTDIFF_DEVICE bool there() const { return row < end; }
 
-  // Asks for the words of the next row.
-  STRUCTDIFF_DEVICE void look_ahead(const PackedMask& mask) {
-    if (row + 1 >= end) return;
-    words += mask.words + 1;
-    look(mask);
-  }
-
-  // Goes on, after it was looked ahead, to the next row with keys; tells by how many rows.
-  STRUCTDIFF_DEVICE int advance(const PackedMask& mask) {
-    int count = 1;
-    ++row;
-    for (take(); bits == 0 && row < end; ++count) {
-      look_ahead(mask);
-      ++row;
-      take();
+  // Goes on to the next row with keys, or to the end; tells by how many rows.
+  template <class Tile>
+  STRUCTDIFF_DEVICE int advance(const PackedMask& mask, const Sizes& sizes, const Tile& tile, int lane) {
+    const int from = row;
+    while (left == 0 && first + 32 < end) {
+      first += 32;
+      look(mask, sizes, tile, lane);
     }
-    return count;
+    if (left == 0) {
+      row = end;
+    } else {
+      const int next = lowest_bit(left);
+      left &= left - 1;
+      bits = shuffle(own, next);
+      row = first + next;
+    }
+    return row - from;
   }
 
  private:
-  STRUCTDIFF_DEVICE void look(const PackedMask& mask) {
-    ahead = load(words + first_key / kWordKeys);
-    dead = load(words + mask.words);
+  template <class Tile>
+  STRUCTDIFF_DEVICE void look(const PackedMask& mask, const Sizes& sizes, const Tile& tile, int lane) {
+    own = 0;
+    if (first + lane < end) {
+      const uint64_t* words = mask.row(sizes, tile.b, first + lane);
+      const uint64_t found = load(words + tile.first_key / kWordKeys);
+      // In a row without any key none takes part.
+      own = load(words + mask.words) != 0 ? 0 : found >> (tile.first_key % kWordKeys) & kAllBits<Keys>;
+    }
+    left = ballot(own != 0);
   }
-  // In a row without any key none takes part.
-  STRUCTDIFF_DEVICE void take() { bits = dead != 0 ? 0 : ahead >> (first_key % kWordKeys) & kAllBits<Keys>; }
 };
 
 }  // namespace structdiff::gpu

@@ -109,14 +109,17 @@ struct BiasAhead {
   }
 };
 
-// The logarithm of the denominator, in base 2, and the delta of a query. Queries that do not exist have no weight.
+// The logarithm of the denominator and the delta of a query. Queries that do not exist have no weight.
 struct QueryNumbers {
   float lse, delta;
 
   STRUCTDIFF_DEVICE static QueryNumbers of(const float* lse, const float* delta, int64_t line, int query, int queries) {
     if (query >= queries) return {kInfinity, 0.0f};
-    return {load(lse + line + query) * kLog2E, load(delta + line + query)};
+    return {load(lse + line + query), load(delta + line + query)};
   }
+
+  // Apart from `of`, so that what is asked for a step ahead is not waited for at once.
+  STRUCTDIFF_DEVICE float2 in_base_2() const { return {lse * kLog2E, delta}; }
 };
 
 // The weight of a key, 2^(score factor + bias - lse), which is 1 at most: it is kept there where scores are so large that

@@ -46,42 +46,38 @@ struct HopperBiasGradient {
     const int warp = thread / 32;
     Scores start, sum = {};
     start_with_bias<T, 8>(start, p.bias, at.b, at.h, at.first_query / 16 + warp, at.first_key, lane, 1.0f / p.scale);
-    RowWalk<kTokens> walk(p.mask, s, at);
-    Tiles queries(p.q, at.b, at.first, at.h, thread), slopes(p.grad_out, at.b, at.first, at.h, thread);
-    Tiles keys(p.k, at.b, at.first, at.h, thread), values(p.v, at.b, at.first, at.h, thread);
+    RowWalk<kTokens> walk(p.mask, s, at, lane);
+    Tiles queries(p.q, at.b, walk.row, at.h, thread), slopes(p.grad_out, at.b, walk.row, at.h, thread);
+    Tiles keys(p.k, at.b, walk.row, at.h, thread), values(p.v, at.b, walk.row, at.h, thread);
     queries.skip(p.q, at.first_query);
     slopes.skip(p.grad_out, at.first_query);
     keys.skip(p.k, at.first_key);
     values.skip(p.v, at.first_key);
     QueryNumbers numbers{};
+    int64_t line = ((static_cast<int64_t>(at.b) * s.rows + walk.row) * s.heads + at.h) * s.queries;
     const auto advance = [&] {
-      const int rows = walk.advance(p.mask);
+      const int rows = walk.advance(p.mask, s, at, lane);
+      line += static_cast<int64_t>(rows * s.heads) * s.queries;
       queries.skip_rows(p.q, rows);
       slopes.skip_rows(p.grad_out, rows);
       keys.skip_rows(p.k, rows);
       values.skip_rows(p.v, rows);
     };
     const auto fetch = [&](const Stage& to) {
-      walk.look_ahead(p.mask);
       queries.fetch(to.queries, p.q, at.first_query, s.queries, s.channels, thread);
       slopes.fetch(to.slopes, p.grad_out, at.first_query, s.queries, s.channels, thread);
       keys.fetch(to.keys, p.k, at.first_key, s.keys, s.channels, thread);
       values.fetch(to.values, p.v, at.first_key, s.keys, s.channels, thread);
       if (thread < kTokens) {
-        const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + walk.row) * s.heads + at.h) * s.queries;
         numbers = QueryNumbers::of(p.lse, p.delta, line, at.first_query + thread, s.queries);
       }
     };
-    if (walk.bits == 0) {
-      walk.look_ahead(p.mask);
-      advance();
-    }
     bool there = walk.there();
     if (there) fetch(stage_of(tiles, 0));
     copy_async_commit();
     for (int buffer = 0; there; buffer ^= 1) {
       const Stage stage = stage_of(tiles, buffer);
-      if (thread < kTokens) shared_store(stage.numbers + thread, float2{numbers.lse, numbers.delta});
+      if (thread < kTokens) shared_store(stage.numbers + thread, numbers.in_base_2());
       copy_async_wait<0>();
       reads_before_copies();  // and writes before products, for these read as the copy engine does
       barrier();

@@ -84,11 +84,12 @@ struct HopperKeyGradient {
     const Bias bias(p.bias_transposed, at.b, at.h, at.key / 16, at.lane);
     const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
     const int count = divide_up(s.queries, kTokens);
-    // The first 64 threads bring lse, the others delta.
+    // The first 64 threads bring lse, the others delta: asked for a step ahead, and multiplied when they are there.
+    const float* number = (thread < kTokens ? p.lse : p.delta) + line + thread % kTokens;
+    const float none = thread < kTokens ? kInfinity : 0.0f;
+    const float factor = thread < kTokens ? -kLog2E : -1.0f;
     const auto number_of = [&](int tile) {
-      const int query = tile * kTokens + thread % kTokens;
-      if (thread < kTokens) return query < s.queries ? load(p.lse + line + query) * -kLog2E : -kInfinity;
-      return query < s.queries ? -load(p.delta + line + query) : 0.0f;
+      return tile * kTokens + thread % kTokens < s.queries ? load(number + tile * kTokens) : none;
     };
     const auto fetch = [&](int tile) {
       const Stage to = stage_of(tiles, tile & 1, at.warp);
@@ -100,16 +101,16 @@ struct HopperKeyGradient {
       copy_async_commit();
     };
     fetch(0);
-    float number = number_of(0);
+    float next = number_of(0);
     for (int tile = 0; tile < count; ++tile) {
       const Stage stage = stage_of(tiles, tile & 1, at.warp);
-      shared_store(stage.lse + thread, number);
+      shared_store(stage.lse + thread, next * factor);
       copy_async_wait<0>();
       reads_before_copies();  // and writes before products, for these read as the copy engine does
       barrier();
       if (tile + 1 < count) {
         fetch(tile + 1);
-        number = number_of(tile + 1);
+        next = number_of(tile + 1);
       }
       if constexpr (Dead) {
         add_mean(1.0f / static_cast<float>(s.keys), stage, grad_v);

@@ -68,11 +68,11 @@ struct HopperQueryGradient {
     Left q, grad_out;
     load_rows<T, Channels>(q, p.q, p.q.at(at.b, at.i, at.h), at.query, s.queries, s.channels, at.lane);
     load_rows<T, Channels>(grad_out, p.grad_out, p.grad_out.at(at.b, at.i, at.h), at.query, s.queries, s.channels, at.lane);
-    QueryNumbers numbers[2];
+    float2 numbers[2];
     const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      numbers[half] = QueryNumbers::of(p.lse, p.delta, line, at.query + (at.lane >> 2) + half * 8, s.queries);
+      numbers[half] = QueryNumbers::of(p.lse, p.delta, line, at.query + (at.lane >> 2) + half * 8, s.queries).in_base_2();
     }
     Tiles keys(p.k, at.b, at.i, at.h, thread);
     Tiles values(p.v, at.b, at.i, at.h, thread);
@@ -108,7 +108,7 @@ struct HopperQueryGradient {
   }
 
   STRUCTDIFF_DEVICE static void add_tile(
-      float scale, const Stage& stage, Left& q, Left& grad_out, const QueryNumbers (&numbers)[2], uint64_t bits, int lane,
+      float scale, const Stage& stage, Left& q, Left& grad_out, const float2 (&numbers)[2], uint64_t bits, int lane,
       Gradient& grad) {
     Scores weights, slopes;
     start(weights, slopes, stage, numbers, 1.0f / scale, lane);
@@ -132,7 +132,7 @@ struct HopperQueryGradient {
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
 #pragma unroll
-      for (int e = 0; e < 4; ++e) weights[n][e] = weight(weights[n][e], scale * kLog2E, numbers[e / 2].lse);
+      for (int e = 0; e < 4; ++e) weights[n][e] = weight(weights[n][e], scale * kLog2E, numbers[e / 2].x);
     }
     products_wait<0>();
     hold(slopes);
@@ -157,14 +157,14 @@ struct HopperQueryGradient {
 
   // Scores begin as bias / scale, slopes as -delta.
   STRUCTDIFF_DEVICE static void start(
-      Scores& weights, Scores& slopes, const Stage& stage, const QueryNumbers (&numbers)[2], float inverse_scale, int lane) {
+      Scores& weights, Scores& slopes, const Stage& stage, const float2 (&numbers)[2], float inverse_scale, int lane) {
 #pragma unroll
     for (int n = 0; n < 8; n += 2) {
       Bias::read(weights[n], weights[n + 1], stage.bias, 0, n, lane);
 #pragma unroll
       for (int e = 0; e < 8; ++e) {
         weights[n + e / 4][e % 4] *= inverse_scale;
-        slopes[n + e / 4][e % 4] = -numbers[e % 4 / 2].delta;
+        slopes[n + e / 4][e % 4] = -numbers[e % 4 / 2].y;
       }
     }
   }
