@@ -3,48 +3,66 @@
 // others weigh.
 #pragma once
 
-#include "common/cuda_hopper.cuh"
 #include "triangle_attention/cuda_backward_staging.cuh"
+#include "triangle_attention/cuda_token_maps.cuh"
 
 namespace structdiff::gpu {
 
-// Tiles of 64 tokens of one row and head of a table, channels side by side and rows at multiples of 16 bytes, brought by 128
-// threads to rows of Channels elements, scrambled as `swizzle_mode` says.
-template <class T, int Channels>
-struct GroupTiles {
-  static constexpr int kRows = 64;
-  static constexpr int kRowBytes = Channels * 2;
-  static constexpr int kBytes = kRows * kRowBytes;
-  static constexpr int kVectors = Channels / 8;  // of 16 bytes in a row
-  static constexpr int kApart = 128 / kVectors;  // rows between two that a thread copies: a multiple of 8
-  static constexpr int kScrambled = kRowBytes == 128 ? 7 : kRowBytes == 64 ? 3 : 1;
+template <class T>
+struct HopperBackwardProblem : BackwardProblem<T> {
+  TokenMap q_map, k_map, v_map, grad_out_map;  // tiles of 64 tokens
+};
 
-  const T* next;  // where this thread reads of the next tile
-  int to;         // and writes
+// Tokens of a tile, and the bytes of a tile in shared memory: rows of Channels elements, scrambled as `swizzle_mode` says.
+constexpr int kGroupTokens = 64;
+template <int Channels>
+constexpr int kGroupBytes = kGroupTokens * Channels * 2;
 
-  STRUCTDIFF_DEVICE GroupTiles(const Tokens<T>& tokens, int b, int i, int h, int thread)
-      : next(tokens.at(b, i, h) + (thread / kVectors * tokens.token + thread % kVectors * 8)) {
-    const int linear = thread / kVectors * kRowBytes + thread % kVectors * 16;
-    to = linear ^ (linear >> 7 & kScrambled) << 4;
+// The copy engine brings what a step needs while the step before is worked on.
+struct TwoStages {
+  Arrivals* full;
+  int steps;  // that were waited for
+
+  // Everybody takes part.
+  STRUCTDIFF_DEVICE explicit TwoStages(unsigned char* memory) : full(reinterpret_cast<Arrivals*>(memory)), steps(0) {
+    if (thread_index() == 0) {
+      arrivals_start(full, 1);
+      arrivals_start(full + 1, 1);
+      arrivals_started();
+    }
+    barrier();
   }
+  STRUCTDIFF_DEVICE void wait() {
+    wait_for(full + (steps & 1), steps >> 1 & 1);
+    ++steps;
+  }
+};
 
-  STRUCTDIFF_DEVICE void skip(const Tokens<T>& tokens, int count) { next += count * tokens.token; }
-  STRUCTDIFF_DEVICE void skip_rows(const Tokens<T>& tokens, int count) { next += count * tokens.row; }
+// Four packed tiles of the bias, 16 rows by 64 columns each, as far as they exist: one for each warp.
+template <class T>
+struct GroupBias {
+  static constexpr int kTileBytes = kTileValues * 2;
+  static constexpr int kBytes = 4 * kTileBytes;
+  const T* from;
+  int64_t next_tile;
+  int tiles;
 
-  // Tokens [first, first + 64) of those that exist, where `next` must be.
-  STRUCTDIFF_DEVICE void fetch(
-      unsigned char* tile, const Tokens<T>& tokens, int first, int existing, int channels, int thread) const {
-    const int last = thread % kVectors * 8 < channels ? existing - first - thread / kVectors : 0;
-    const T* from = next;
-#pragma unroll
-    for (int row = 0; row < kRows; row += kApart) {
-      copy_async_16(tile + to + row * kRowBytes, from, row < last);
-      from += kApart * tokens.token;
+  STRUCTDIFF_DEVICE GroupBias(const PackedBias& bias, int b, int h, int first)
+      : next_tile(static_cast<int64_t>(bias.tiles_64) * kTileValues),
+        tiles(smaller(4, bias.tiles_16 - first / kTileQueries)) {
+    const int64_t tile = static_cast<int64_t>(h) * bias.tiles_16 + first / kTileQueries;
+    from = static_cast<const T*>(bias.data) + b * bias.batch + tile * next_tile;
+  }
+  STRUCTDIFF_DEVICE int bytes() const { return tiles * kTileBytes; }
+  // One thread: columns from 64 `tile` on.
+  STRUCTDIFF_DEVICE void copy(unsigned char* to, Arrivals* arrivals, int tile) const {
+    for (int t = 0; t < tiles; ++t) {
+      copy_bytes(to + t * kTileBytes, from + t * next_tile + tile * kTileValues, kTileBytes, arrivals);
     }
   }
 };
 
-// A warp's 16 rows of such a tile, from `first` on, as left operand.
+// A warp's 16 rows of a tile, from `first` on, as left operand.
 template <int Channels>
 STRUCTDIFF_DEVICE void load_rows(uint32_t (&rows)[Channels / 16][4], const unsigned char* tile, int first, int lane) {
   constexpr int kRowBytes = Channels * 2;

@@ -9,15 +9,18 @@ namespace structdiff::gpu {
 
 template <class T, int Channels>
 struct HopperBiasGradient {
-  using Problem = BackwardProblem<T>;
-  using Tiles = GroupTiles<T, Channels>;
-  using Tile = TileOfRows<64, 64>;
+  using Problem = HopperBackwardProblem<T>;
+  using Tile = TileOfRows<kGroupTokens, kGroupTokens>;
   static constexpr int kThreads = 128;
   static constexpr int kMinBlocks = Channels <= 32 ? 3 : 2;
-  static constexpr int kStartRegisters = 128;  // elsewhere the kernel is empty and needs fewer, see `hopper_can_run`
-  static constexpr int kTokens = 64;
-  static constexpr int kStageBytes = 4 * Tiles::kBytes;
-  static constexpr int64_t kSharedBytes = 1024 + 2 * (kStageBytes + kTokens * static_cast<int>(sizeof(float2)));
+  static constexpr int kStartRegisters = 64;  // elsewhere the kernel is empty and needs fewer, see `hopper_can_run`
+  static constexpr int kTokens = kGroupTokens;
+  static constexpr int kRowBytes = Channels * 2;
+  static constexpr int kTile = kGroupBytes<Channels>;
+  static constexpr int kStageBytes = 4 * kTile;
+  static constexpr int kNumbers = kTokens * static_cast<int>(sizeof(float2));
+  // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
+  static constexpr int64_t kSharedBytes = 1024 + 2 * (kStageBytes + kNumbers + static_cast<int>(sizeof(Arrivals)));
   using Scores = float[8][4];
 
   // What a step has of its row in shared memory.
@@ -30,8 +33,8 @@ struct HopperBiasGradient {
   };
   STRUCTDIFF_DEVICE static Stage stage_of(unsigned char* tiles, int index) {
     unsigned char* from = tiles + index * kStageBytes;
-    float2* numbers = reinterpret_cast<float2*>(tiles + 2 * kStageBytes) + index * kTokens;
-    return {from, from + Tiles::kBytes, from + 2 * Tiles::kBytes, from + 3 * Tiles::kBytes, numbers};
+    float2* numbers = reinterpret_cast<float2*>(tiles + 2 * kStageBytes + index * kNumbers);
+    return {from, from + kTile, from + 2 * kTile, from + 3 * kTile, numbers};
   }
 
   STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
@@ -47,45 +50,30 @@ struct HopperBiasGradient {
     Scores start, sum = {};
     start_with_bias<T, 8>(start, p.bias, at.b, at.h, at.first_query / 16 + warp, at.first_key, lane, 1.0f / p.scale);
     RowWalk<kTokens> walk(p.mask, s, at, lane);
-    Tiles queries(p.q, at.b, walk.row, at.h, thread), slopes(p.grad_out, at.b, walk.row, at.h, thread);
-    Tiles keys(p.k, at.b, walk.row, at.h, thread), values(p.v, at.b, walk.row, at.h, thread);
-    queries.skip(p.q, at.first_query);
-    slopes.skip(p.grad_out, at.first_query);
-    keys.skip(p.k, at.first_key);
-    values.skip(p.v, at.first_key);
+    TwoStages stages(tiles + 2 * (kStageBytes + kNumbers));
     QueryNumbers numbers{};
     int64_t line = ((static_cast<int64_t>(at.b) * s.rows + walk.row) * s.heads + at.h) * s.queries;
-    const auto advance = [&] {
-      const int rows = walk.advance(p.mask, s, at, lane);
-      line += static_cast<int64_t>(rows * s.heads) * s.queries;
-      queries.skip_rows(p.q, rows);
-      slopes.skip_rows(p.grad_out, rows);
-      keys.skip_rows(p.k, rows);
-      values.skip_rows(p.v, rows);
+    const auto fetch = [&](int buffer) {
+      if (!walk.there()) return;
+      if (thread < kTokens) numbers = QueryNumbers::of(p.lse, p.delta, line, at.first_query + thread, s.queries);
+      if (thread != 0) return;
+      const Stage to = stage_of(tiles, buffer);
+      Arrivals* full = stages.full + buffer;
+      arrive_expecting(full, 4 * kTile);
+      p.q_map.copy(to.queries, full, at.first_query, at.h, walk.row, at.b);
+      p.grad_out_map.copy(to.slopes, full, at.first_query, at.h, walk.row, at.b);
+      p.k_map.copy(to.keys, full, at.first_key, at.h, walk.row, at.b);
+      p.v_map.copy(to.values, full, at.first_key, at.h, walk.row, at.b);
     };
-    const auto fetch = [&](const Stage& to) {
-      queries.fetch(to.queries, p.q, at.first_query, s.queries, s.channels, thread);
-      slopes.fetch(to.slopes, p.grad_out, at.first_query, s.queries, s.channels, thread);
-      keys.fetch(to.keys, p.k, at.first_key, s.keys, s.channels, thread);
-      values.fetch(to.values, p.v, at.first_key, s.keys, s.channels, thread);
-      if (thread < kTokens) {
-        numbers = QueryNumbers::of(p.lse, p.delta, line, at.first_query + thread, s.queries);
-      }
-    };
-    bool there = walk.there();
-    if (there) fetch(stage_of(tiles, 0));
-    copy_async_commit();
-    for (int buffer = 0; there; buffer ^= 1) {
+    fetch(0);
+    for (int buffer = 0; walk.there(); buffer ^= 1) {
       const Stage stage = stage_of(tiles, buffer);
       if (thread < kTokens) shared_store(stage.numbers + thread, numbers.in_base_2());
-      copy_async_wait<0>();
-      reads_before_copies();  // and writes before products, for these read as the copy engine does
-      barrier();
+      barrier();  // the step before is over, and all numbers are there
       const uint64_t bits = walk.bits;
-      advance();
-      there = walk.there();
-      if (there) fetch(stage_of(tiles, buffer ^ 1));
-      copy_async_commit();
+      line += static_cast<int64_t>(walk.advance(p.mask, s, at, lane) * s.heads) * s.queries;
+      fetch(buffer ^ 1);
+      stages.wait();
       add_row(p.scale * kLog2E, stage, warp, bits, start, sum, lane);
     }
     at.write(p.grad_bias, s, at.first_query + warp * 16, at.first_key, sum, lane);
@@ -115,8 +103,8 @@ struct HopperBiasGradient {
     hold(q);
     hold(grad_out);
     uint64_t keys[Channels / 16], values[Channels / 16];
-    parts_of<Tiles::kRowBytes>(keys, stage.keys, true);
-    parts_of<Tiles::kRowBytes>(values, stage.values, true);
+    parts_of<kRowBytes>(keys, stage.keys, true);
+    parts_of<kRowBytes>(values, stage.values, true);
     products_begin();
 #pragma unroll
     for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(weights, q[c], keys[c]);

@@ -9,22 +9,24 @@ namespace structdiff::gpu {
 
 template <class T, int Channels>
 struct HopperKeyGradient {
-  using Problem = BackwardProblem<T>;
-  using Tiles = GroupTiles<T, Channels>;
+  using Problem = HopperBackwardProblem<T>;
   using Bias = BiasAhead<T, 1, 64>;
   static constexpr int kThreads = 128;
   static constexpr int kMinBlocks = Channels <= 32 ? 3 : 2;
-  static constexpr int kStartRegisters = 128;  // elsewhere the kernel is empty and needs fewer, see `hopper_can_run`
-  static constexpr int kTokens = 64;
-  static constexpr int kStageBytes = 2 * Tiles::kBytes + 4 * Bias::kBytes + 2 * kTokens * static_cast<int>(sizeof(float));
-  static constexpr int kStride = (kStageBytes + 1023) / 1024 * 1024;
-  static constexpr int64_t kSharedBytes = 1024 + 2 * kStride;
+  static constexpr int kStartRegisters = 64;  // elsewhere the kernel is empty and needs fewer, see `hopper_can_run`
+  static constexpr int kTokens = kGroupTokens;
+  static constexpr int kRowBytes = Channels * 2;
+  static constexpr int kTile = kGroupBytes<Channels>;
+  static constexpr int kStageBytes = 2 * kTile + GroupBias<T>::kBytes;
+  static constexpr int kNumbers = 2 * kTokens * static_cast<int>(sizeof(float));
+  // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
+  static constexpr int64_t kSharedBytes = 1024 + 2 * (kStageBytes + kNumbers + static_cast<int>(sizeof(Arrivals)));
   using Gradient = float[Channels / 8][4];
   using Left = uint32_t[Channels / 16][4];
   using Scores = float[8][4];
 
   struct Place {
-    int b, i, h, key, warp, lane;
+    int b, i, h, first_key, key, warp, lane;
   };
 
   // What a step of 64 queries has in shared memory.
@@ -36,9 +38,9 @@ struct HopperKeyGradient {
     float* delta;         // negative
   };
   STRUCTDIFF_DEVICE static Stage stage_of(unsigned char* tiles, int index, int warp) {
-    unsigned char* from = tiles + index * kStride;
-    float* numbers = reinterpret_cast<float*>(from + 2 * Tiles::kBytes + 4 * Bias::kBytes);
-    return {from, from + Tiles::kBytes, from + 2 * Tiles::kBytes + warp * Bias::kBytes, numbers, numbers + kTokens};
+    unsigned char* from = tiles + index * kStageBytes;
+    float* numbers = reinterpret_cast<float*>(tiles + 2 * kStageBytes + index * kNumbers);
+    return {from, from + kTile, from + 2 * kTile + warp * Bias::kBytes, numbers, numbers + kTokens};
   }
 
   STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
@@ -52,8 +54,8 @@ struct HopperKeyGradient {
     at.warp = thread_index() / 32;
     int64_t block = block_index();
     const int key_blocks = divide_up(s.keys, kTokens);
-    const int first_key = static_cast<int>(block % key_blocks) * kTokens;
-    at.key = first_key + at.warp * 16;
+    at.first_key = static_cast<int>(block % key_blocks) * kTokens;
+    at.key = at.first_key + at.warp * 16;
     block /= key_blocks;
     at.h = static_cast<int>(block % s.heads);
     block /= s.heads;
@@ -63,7 +65,7 @@ struct HopperKeyGradient {
     Gradient grad_k = {}, grad_v = {};
     if (load(words + p.mask.words) != 0) {
       go_through_queries<true>(p, at, tiles, grad_k, grad_v);
-    } else if (load(words + first_key / kWordKeys) != 0) {
+    } else if (load(words + at.first_key / kWordKeys) != 0) {
       go_through_queries<false>(p, at, tiles, grad_k, grad_v);
     }
     write_gradient<T>(p.grad_k, p.grad_k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, grad_k, p.scale, words, at.lane);
@@ -79,9 +81,7 @@ struct HopperKeyGradient {
     Left k, v;
     load_rows<T, Channels>(k, p.k, p.k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
     load_rows<T, Channels>(v, p.v, p.v.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
-    Tiles queries(p.q, at.b, at.i, at.h, thread);
-    Tiles slopes(p.grad_out, at.b, at.i, at.h, thread);
-    const Bias bias(p.bias_transposed, at.b, at.h, at.key / 16, at.lane);
+    const GroupBias<T> bias(p.bias_transposed, at.b, at.h, at.first_key);
     const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
     const int count = divide_up(s.queries, kTokens);
     // The first 64 threads bring lse, the others delta: asked for a step ahead, and multiplied when they are there.
@@ -91,27 +91,27 @@ struct HopperKeyGradient {
     const auto number_of = [&](int tile) {
       return tile * kTokens + thread % kTokens < s.queries ? load(number + tile * kTokens) : none;
     };
+    TwoStages stages(tiles + 2 * (kStageBytes + kNumbers));
     const auto fetch = [&](int tile) {
-      const Stage to = stage_of(tiles, tile & 1, at.warp);
-      queries.fetch(to.queries, p.q, tile * kTokens, s.queries, s.channels, thread);
-      queries.skip(p.q, kTokens);
-      slopes.fetch(to.slopes, p.grad_out, tile * kTokens, s.queries, s.channels, thread);
-      slopes.skip(p.grad_out, kTokens);
-      bias.fetch(to.bias, tile * kTokens, at.lane);
-      copy_async_commit();
+      if (thread != 0) return;
+      const Stage to = stage_of(tiles, tile & 1, 0);
+      Arrivals* full = stages.full + (tile & 1);
+      arrive_expecting(full, 2 * kTile + bias.bytes());
+      p.q_map.copy(to.queries, full, tile * kTokens, at.h, at.i, at.b);
+      p.grad_out_map.copy(to.slopes, full, tile * kTokens, at.h, at.i, at.b);
+      bias.copy(to.bias, full, tile);
     };
     fetch(0);
     float next = number_of(0);
     for (int tile = 0; tile < count; ++tile) {
       const Stage stage = stage_of(tiles, tile & 1, at.warp);
       shared_store(stage.lse + thread, next * factor);
-      copy_async_wait<0>();
-      reads_before_copies();  // and writes before products, for these read as the copy engine does
-      barrier();
+      barrier();  // the step before is over, and all numbers are there
       if (tile + 1 < count) {
         fetch(tile + 1);
         next = number_of(tile + 1);
       }
+      stages.wait();
       if constexpr (Dead) {
         add_mean(1.0f / static_cast<float>(s.keys), stage, grad_v);
       } else {
@@ -129,8 +129,8 @@ struct HopperKeyGradient {
     hold(k);
     hold(v);
     uint64_t queries[Channels / 16], grads[Channels / 16];
-    parts_of<Tiles::kRowBytes>(queries, stage.queries, true);
-    parts_of<Tiles::kRowBytes>(grads, stage.slopes, true);
+    parts_of<kRowBytes>(queries, stage.queries, true);
+    parts_of<kRowBytes>(grads, stage.slopes, true);
     products_begin();
 #pragma unroll
     for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(weights, k[c], queries[c]);
@@ -156,8 +156,8 @@ struct HopperKeyGradient {
     hold(grad_k);
     hold(grad_v);
     uint64_t query_rows[4], grad_rows[4];
-    parts_of<Tiles::kRowBytes>(query_rows, stage.queries, false);
-    parts_of<Tiles::kRowBytes>(grad_rows, stage.slopes, false);
+    parts_of<kRowBytes>(query_rows, stage.queries, false);
+    parts_of<kRowBytes>(grad_rows, stage.slopes, false);
     products_begin();
 #pragma unroll
     for (int j = 0; j < 4; ++j) GroupProduct<T>::template add<1>(grad_v, left_weights[j], grad_rows[j]);
@@ -174,7 +174,7 @@ struct HopperKeyGradient {
 #pragma unroll
     for (int j = 0; j < 4; ++j) weights[j][0] = weights[j][1] = weights[j][2] = weights[j][3] = pack<T>(share, share);
     uint64_t grad_rows[4];
-    parts_of<Tiles::kRowBytes>(grad_rows, stage.slopes, false);
+    parts_of<kRowBytes>(grad_rows, stage.slopes, false);
     hold(weights);
     hold(grad_v);
     products_begin();

@@ -7,22 +7,23 @@ namespace structdiff::gpu {
 
 template <class T, int Channels>
 struct HopperQueryGradient {
-  using Problem = BackwardProblem<T>;
-  using Tiles = GroupTiles<T, Channels>;
+  using Problem = HopperBackwardProblem<T>;
   using Bias = BiasAhead<T, 1, 64>;
   static constexpr int kThreads = 128;
-  static constexpr int kMinBlocks = Channels <= 32 ? 3 : 2;
-  static constexpr int kStartRegisters = 104;  // elsewhere the kernel is empty and needs fewer, see `hopper_can_run`
-  static constexpr int kTokens = 64;
-  static constexpr int kStageBytes = 2 * Tiles::kBytes + 4 * Bias::kBytes;
-  static_assert(kStageBytes % 1024 == 0, "scrambled tiles begin at multiples of 1024 bytes");
-  static constexpr int64_t kSharedBytes = 1024 + 2 * kStageBytes;
+  static constexpr int kMinBlocks = Channels <= 32 ? 4 : 3;
+  static constexpr int kStartRegisters = 64;  // elsewhere the kernel is empty and needs fewer, see `hopper_can_run`
+  static constexpr int kTokens = kGroupTokens;
+  static constexpr int kRowBytes = Channels * 2;
+  static constexpr int kTile = kGroupBytes<Channels>;
+  static constexpr int kStageBytes = 2 * kTile + GroupBias<T>::kBytes;
+  // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
+  static constexpr int64_t kSharedBytes = 1024 + 2 * (kStageBytes + static_cast<int>(sizeof(Arrivals)));
   using Gradient = float[Channels / 8][4];
   using Left = uint32_t[Channels / 16][4];
   using Scores = float[8][4];
 
   struct Place {
-    int b, i, h, query, warp, lane;
+    int b, i, h, first_query, query, warp, lane;
   };
 
   // What a step of 64 keys has in shared memory.
@@ -33,7 +34,7 @@ struct HopperQueryGradient {
   };
   STRUCTDIFF_DEVICE static Stage stage_of(unsigned char* tiles, int index, int warp) {
     unsigned char* from = tiles + index * kStageBytes;
-    return {from, from + Tiles::kBytes, from + 2 * Tiles::kBytes + warp * Bias::kBytes};
+    return {from, from + kTile, from + 2 * kTile + warp * Bias::kBytes};
   }
 
   STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
@@ -47,7 +48,8 @@ struct HopperQueryGradient {
     at.warp = thread_index() / 32;
     int64_t block = block_index();
     const int query_blocks = divide_up(s.queries, kTokens);
-    at.query = static_cast<int>(block % query_blocks) * kTokens + at.warp * 16;
+    at.first_query = static_cast<int>(block % query_blocks) * kTokens;
+    at.query = at.first_query + at.warp * 16;
     block /= query_blocks;
     at.h = static_cast<int>(block % s.heads);
     block /= s.heads;
@@ -74,22 +76,16 @@ struct HopperQueryGradient {
     for (int half = 0; half < 2; ++half) {
       numbers[half] = QueryNumbers::of(p.lse, p.delta, line, at.query + (at.lane >> 2) + half * 8, s.queries).in_base_2();
     }
-    Tiles keys(p.k, at.b, at.i, at.h, thread);
-    Tiles values(p.v, at.b, at.i, at.h, thread);
-    const Bias bias(p.bias, at.b, at.h, at.query / 16, at.lane);
-    int reached = 0;
+    const GroupBias<T> bias(p.bias, at.b, at.h, at.first_query);
+    TwoStages stages(tiles + 2 * kStageBytes);
     const auto fetch = [&](int tile, int buffer) {
-      if (tile < p.mask.words) {
-        const Stage to = stage_of(tiles, buffer, at.warp);
-        const int first = tile * kTokens;
-        keys.skip(p.k, first - reached);
-        keys.fetch(to.keys, p.k, first, s.keys, s.channels, thread);
-        values.skip(p.v, first - reached);
-        values.fetch(to.values, p.v, first, s.keys, s.channels, thread);
-        bias.fetch(to.bias, first, at.lane);
-        reached = first;
-      }
-      copy_async_commit();
+      if (thread != 0 || tile >= p.mask.words) return;
+      const Stage to = stage_of(tiles, buffer, 0);
+      Arrivals* full = stages.full + buffer;
+      arrive_expecting(full, 2 * kTile + bias.bytes());
+      p.k_map.copy(to.keys, full, tile * kTokens, at.h, at.i, at.b);
+      p.v_map.copy(to.values, full, tile * kTokens, at.h, at.i, at.b);
+      bias.copy(to.bias, full, tile);
     };
     uint64_t bits = 0;
     int tile = next_tile<kTokens>(words, 0, p.mask.words, bits);
@@ -97,10 +93,9 @@ struct HopperQueryGradient {
     for (int buffer = 0; tile < p.mask.words; buffer ^= 1) {
       uint64_t next_bits = 0;
       const int next = next_tile<kTokens>(words, tile + 1, p.mask.words, next_bits);
-      copy_async_wait<0>();
-      reads_before_copies();  // and writes before products, for these read as the copy engine does
-      barrier();
+      barrier();  // the step before is over
       fetch(next, buffer ^ 1);
+      stages.wait();
       add_tile(p.scale, stage_of(tiles, buffer, at.warp), q, grad_out, numbers, bits, at.lane, grad);
       tile = next;
       bits = next_bits;
@@ -117,8 +112,8 @@ struct HopperQueryGradient {
     hold(q);
     hold(grad_out);
     uint64_t keys[Channels / 16], values[Channels / 16];
-    parts_of<Tiles::kRowBytes>(keys, stage.keys, true);
-    parts_of<Tiles::kRowBytes>(values, stage.values, true);
+    parts_of<kRowBytes>(keys, stage.keys, true);
+    parts_of<kRowBytes>(values, stage.values, true);
     products_begin();
 #pragma unroll
     for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(weights, q[c], keys[c]);
@@ -146,7 +141,7 @@ struct HopperQueryGradient {
     hold(left);
     hold(grad);
     uint64_t key_rows[4];
-    parts_of<Tiles::kRowBytes>(key_rows, stage.keys, false);
+    parts_of<kRowBytes>(key_rows, stage.keys, false);
     products_begin();
 #pragma unroll
     for (int j = 0; j < 4; ++j) GroupProduct<T>::template add<1>(grad, left[j], key_rows[j]);

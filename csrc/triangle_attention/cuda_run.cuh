@@ -158,40 +158,8 @@ int32_t launch_by_rows(Problem& p, int tokens, Stream stream) {
   return launch<Kernel>(p, blocks, p.rows_per_block * p.warps_per_row * 32, bytes() * p.rows_per_block, stream);
 }
 
-// Whether the kernels made for Hopper take what is asked, on this device.
-template <class Kernel, class T>
-bool takes_hopper(const BackwardProblem<T>& p, int32_t device) {
-  const bool vectors = p.q.vectors && p.k.vectors && p.v.vectors && p.grad_out.vectors;
-  return vectors && !p.bias.is_float && hopper_can_run<Kernel>(device);
-}
-
-// Blocks of one warpgroup, 64 tokens of a row each.
-template <class Kernel, class T>
-int32_t launch_groups(const BackwardProblem<T>& p, int tokens, Stream stream) {
-  const int64_t blocks = static_cast<int64_t>(p.sizes.batch) * p.sizes.rows * p.sizes.heads * divide_up(tokens, 64);
-  return launch<Kernel>(p, blocks, Kernel::kThreads, Kernel::kSharedBytes, stream);
-}
-
 template <class T, int Channels>
 constexpr bool kMadeForHopper = sizeof(T) == 2 && (Channels == 16 || Channels == 32 || Channels == 64);
-
-template <class T, int Channels>
-int32_t query_gradient(BackwardProblem<T>& p, int32_t device, Stream stream) {
-  if constexpr (kMadeForHopper<T, Channels>) {
-    using Kernel = HopperQueryGradient<T, Channels>;
-    if (takes_hopper<Kernel>(p, device)) return launch_groups<Kernel>(p, p.sizes.queries, stream);
-  }
-  return launch_by_rows<QueryGradient<T, Channels>>(p, p.sizes.queries, stream);
-}
-
-template <class T, int Channels>
-int32_t key_gradient(BackwardProblem<T>& p, int32_t device, Stream stream) {
-  if constexpr (kMadeForHopper<T, Channels>) {
-    using Kernel = HopperKeyGradient<T, Channels>;
-    if (takes_hopper<Kernel>(p, device)) return launch_groups<Kernel>(p, p.sizes.keys, stream);
-  }
-  return launch_by_rows<KeyGradient<T, Channels>>(p, p.sizes.keys, stream);
-}
 
 // Into how many shares the rows go, so that some 1500 blocks share the work; the same on every GPU, so that results are.
 template <class T, int Channels>
@@ -200,16 +168,42 @@ int splits_of(const AttentionCall& call) {
   return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(1536, tiles), 24), call.rows / 8)));
 }
 
+// The three kernels made for Hopper; STRUCTDIFF_UNSUPPORTED where they do not take what is asked, or not on this device.
 template <class T, int Channels>
-int32_t bias_gradient(const BackwardProblem<T>& p, int32_t device, Stream stream) {
-  if constexpr (kMadeForHopper<T, Channels>) {
-    using Kernel = HopperBiasGradient<T, Channels>;
-    if (takes_hopper<Kernel>(p, device)) {
-      return launch<Kernel>(p, Kernel::Tile::count(p.sizes) * p.splits, Kernel::kThreads, Kernel::kSharedBytes, stream);
-    }
+int32_t backward_on_hopper(const BackwardProblem<T>& problem, const AttentionCall& call, Stream stream) {
+  using Queries = HopperQueryGradient<T, Channels>;
+  using Keys = HopperKeyGradient<T, Channels>;
+  using Bias = HopperBiasGradient<T, Channels>;
+  const bool vectors = problem.q.vectors && problem.k.vectors && problem.v.vectors && problem.grad_out.vectors;
+  const bool can = hopper_can_run<Queries>(call.device) && hopper_can_run<Keys>(call.device) &&
+                   hopper_can_run<Bias>(call.device);
+  if (!vectors || problem.bias.is_float || !can) return STRUCTDIFF_UNSUPPORTED;
+  HopperBackwardProblem<T> p{problem, {}, {}, {}, {}};
+  int32_t status = describe_tokens<T>(p.q_map, call.q, call, call.queries, Channels, kGroupTokens);
+  if (status == STRUCTDIFF_OK) {
+    status = describe_tokens<T>(p.grad_out_map, call.grad_out, call, call.queries, Channels, kGroupTokens);
   }
-  using Kernel = BiasGradient<T, Channels>;
-  return launch<Kernel>(p, Kernel::Tile::count(p.sizes) * p.splits, Kernel::kThreads, Kernel::kSharedBytes, stream);
+  if (status == STRUCTDIFF_OK) status = describe_tokens<T>(p.k_map, call.k, call, call.keys, Channels, kGroupTokens);
+  if (status == STRUCTDIFF_OK) status = describe_tokens<T>(p.v_map, call.v, call, call.keys, Channels, kGroupTokens);
+  if (status != STRUCTDIFF_OK) return status;
+  const int64_t planes = call.batch * call.rows * call.heads;
+  const int64_t query_blocks = planes * divide_up<int64_t>(call.queries, kGroupTokens);
+  const int64_t key_blocks = planes * divide_up<int64_t>(call.keys, kGroupTokens);
+  const int64_t tiles = Bias::Tile::count(p.sizes) * p.splits;
+  status = launch<Queries>(p, query_blocks, Queries::kThreads, Queries::kSharedBytes, stream);
+  if (status == STRUCTDIFF_OK) status = launch<Keys>(p, key_blocks, Keys::kThreads, Keys::kSharedBytes, stream);
+  if (status == STRUCTDIFF_OK) status = launch<Bias>(p, tiles, Bias::kThreads, Bias::kSharedBytes, stream);
+  return status;
+}
+
+// The three kernels for every GPU.
+template <class T, int Channels>
+int32_t backward_everywhere(BackwardProblem<T>& p, Stream stream) {
+  using Bias = BiasGradient<T, Channels>;
+  int32_t status = launch_by_rows<QueryGradient<T, Channels>>(p, p.sizes.queries, stream);
+  if (status == STRUCTDIFF_OK) status = launch_by_rows<KeyGradient<T, Channels>>(p, p.sizes.keys, stream);
+  if (status != STRUCTDIFF_OK) return status;
+  return launch<Bias>(p, Bias::Tile::count(p.sizes) * p.splits, Bias::kThreads, Bias::kSharedBytes, stream);
 }
 
 template <class T, int Channels>
@@ -232,10 +226,9 @@ int32_t backward_of(const AttentionCall& call, const AttentionScratch<T>& scratc
   p.grad_bias = p.splits > 1 ? scratch.parts : call.grad_bias;
   p.scale = call.scale;
   const auto stream = static_cast<Stream>(call.stream);
-  int32_t status = query_gradient<T, Channels>(p, call.device, stream);
-  if (status == STRUCTDIFF_OK) status = key_gradient<T, Channels>(p, call.device, stream);
-  if (status != STRUCTDIFF_OK) return status;
-  status = bias_gradient<T, Channels>(p, call.device, stream);
+  int32_t status = STRUCTDIFF_UNSUPPORTED;
+  if constexpr (kMadeForHopper<T, Channels>) status = backward_on_hopper<T, Channels>(p, call, stream);
+  if (status == STRUCTDIFF_UNSUPPORTED) status = backward_everywhere<T, Channels>(p, stream);
   if (status != STRUCTDIFF_OK || p.splits == 1) return status;
   const int64_t elements = call.grad_bias_batches * call.heads * call.queries * call.keys;
   return sum_shares(scratch.parts, call.grad_bias, elements, p.splits, stream);
