@@ -32,6 +32,8 @@ struct TwoStages {
     }
     barrier();
   }
+  // The one thread that asks for copies: of another warp every step, or one quarter of the multiprocessor would have all to do.
+  STRUCTDIFF_DEVICE bool elected() const { return thread_index() == (steps & 3) * 32; }
   STRUCTDIFF_DEVICE void wait() {
     wait_for(full + (steps & 1), steps >> 1 & 1);
     ++steps;

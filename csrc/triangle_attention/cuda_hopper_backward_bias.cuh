@@ -56,7 +56,7 @@ struct HopperBiasGradient {
     const auto fetch = [&](int buffer) {
       if (!walk.there()) return;
       if (thread < kTokens) numbers = QueryNumbers::of(p.lse, p.delta, line, at.first_query + thread, s.queries);
-      if (thread != 0) return;
+      if (!stages.elected()) return;
       const Stage to = stage_of(tiles, buffer);
       Arrivals* full = stages.full + buffer;
       arrive_expecting(full, 4 * kTile);

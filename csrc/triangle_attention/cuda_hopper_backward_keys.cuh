@@ -93,7 +93,7 @@ struct HopperKeyGradient {
     };
     TwoStages stages(tiles + 2 * (kStageBytes + kNumbers));
     const auto fetch = [&](int tile) {
-      if (thread != 0) return;
+      if (!stages.elected()) return;
       const Stage to = stage_of(tiles, tile & 1, 0);
       Arrivals* full = stages.full + (tile & 1);
       arrive_expecting(full, 2 * kTile + bias.bytes());

@@ -65,7 +65,6 @@ struct HopperQueryGradient {
   STRUCTDIFF_DEVICE static void go_through_keys(
       const Problem& p, const Place& at, unsigned char* tiles, Gradient& grad) {
     const Sizes& s = p.sizes;
-    const int thread = thread_index();
     const uint64_t* words = p.mask.row(s, at.b, at.i);
     Left q, grad_out;
     load_rows<T, Channels>(q, p.q, p.q.at(at.b, at.i, at.h), at.query, s.queries, s.channels, at.lane);
@@ -79,7 +78,7 @@ struct HopperQueryGradient {
     const GroupBias<T> bias(p.bias, at.b, at.h, at.first_query);
     TwoStages stages(tiles + 2 * kStageBytes);
     const auto fetch = [&](int tile, int buffer) {
-      if (thread != 0 || tile >= p.mask.words) return;
+      if (tile >= p.mask.words || !stages.elected()) return;
       const Stage to = stage_of(tiles, buffer, 0);
       Arrivals* full = stages.full + buffer;
       arrive_expecting(full, 2 * kTile + bias.bytes());
