@@ -40,29 +40,22 @@ struct TwoStages {
   }
 };
 
-// Four packed tiles of the bias, 16 rows by 64 columns each, as far as they exist: one for each warp.
-template <class T>
-struct GroupBias {
-  static constexpr int kTileBytes = kTileValues * 2;
-  static constexpr int kBytes = 4 * kTileBytes;
-  const T* from;
-  int64_t next_tile;
-  int tiles;
+// Whether logarithms are so large that their rounding may make a weight more than 1, as `weight` keeps it from being. That of
+// a query that does not exist is not large: its weights are 0.
+STRUCTDIFF_DEVICE bool is_large(float lse) { return (lse > 4096.0f || lse < -4096.0f) && lse != kInfinity; }
 
-  STRUCTDIFF_DEVICE GroupBias(const PackedBias& bias, int b, int h, int first)
-      : next_tile(static_cast<int64_t>(bias.tiles_64) * kTileValues),
-        tiles(smaller(4, bias.tiles_16 - first / kTileQueries)) {
-    const int64_t tile = static_cast<int64_t>(h) * bias.tiles_16 + first / kTileQueries;
-    from = static_cast<const T*>(bias.data) + b * bias.batch + tile * next_tile;
-  }
-  STRUCTDIFF_DEVICE int bytes() const { return tiles * kTileBytes; }
-  // One thread: columns from 64 `tile` on.
-  STRUCTDIFF_DEVICE void copy(unsigned char* to, Arrivals* arrivals, int tile) const {
-    for (int t = 0; t < tiles; ++t) {
-      copy_bytes(to + t * kTileBytes, from + t * next_tile + tile * kTileValues, kTileBytes, arrivals);
+// Scores to weights; `lse` in base 2, by row or by column of the accumulators.
+template <bool ByRow, bool Large>
+STRUCTDIFF_DEVICE void weigh(float (&scores)[8][4], float factor, const float (&lse)[ByRow ? 1 : 8][2]) {
+#pragma unroll
+  for (int n = 0; n < 8; ++n) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const float base = ByRow ? lse[0][e / 2] : lse[ByRow ? 0 : n][e & 1];
+      scores[n][e] = Large ? weight(scores[n][e], factor, base) : exp2_fast(fmaf(scores[n][e], factor, -base));
     }
   }
-};
+}
 
 // A warp's 16 rows of a tile, from `first` on, as left operand.
 template <int Channels>

@@ -115,10 +115,11 @@ struct HopperBiasGradient {
     products_wait<1>();
     hold(weights);
     if (bits != ~0ull) hide_keys(weights, bits, false, lane, -kInfinity);
-#pragma unroll
-    for (int n = 0; n < 8; ++n) {
-#pragma unroll
-      for (int e = 0; e < 4; ++e) weights[n][e] = weight(weights[n][e], factor, numbers[e / 2].x);
+    const float lse[1][2] = {{numbers[0].x, numbers[1].x}};
+    if (any(is_large(numbers[0].x) || is_large(numbers[1].x))) {
+      weigh<true, true>(weights, factor, lse);
+    } else {
+      weigh<true, false>(weights, factor, lse);
     }
     products_wait<0>();
     hold(slopes);

@@ -17,8 +17,8 @@ struct HopperKeyGradient {
   static constexpr int kTokens = kGroupTokens;
   static constexpr int kRowBytes = Channels * 2;
   static constexpr int kTile = kGroupBytes<Channels>;
-  static constexpr int kStageBytes = 2 * kTile + GroupBias<T>::kBytes;
-  static constexpr int kNumbers = 2 * kTokens * static_cast<int>(sizeof(float));
+  static constexpr int kStageBytes = 2 * kTile + 4 * Bias::kBytes;
+  static constexpr int kNumbers = (2 * kTokens + 4) * static_cast<int>(sizeof(float));
   // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
   static constexpr int64_t kSharedBytes = 1024 + 2 * (kStageBytes + kNumbers + static_cast<int>(sizeof(Arrivals)));
   using Gradient = float[Channels / 8][4];
@@ -34,13 +34,15 @@ struct HopperKeyGradient {
     unsigned char* queries;
     unsigned char* slopes;
     unsigned char* bias;  // this warp's
-    float* lse;           // negative, in base 2
+    float* lse;           // in base 2
     float* delta;         // negative
+    uint32_t* large;      // of the first and the last 32 logarithms, whether any is
   };
   STRUCTDIFF_DEVICE static Stage stage_of(unsigned char* tiles, int index, int warp) {
     unsigned char* from = tiles + index * kStageBytes;
     float* numbers = reinterpret_cast<float*>(tiles + 2 * kStageBytes + index * kNumbers);
-    return {from, from + kTile, from + 2 * kTile + warp * Bias::kBytes, numbers, numbers + kTokens};
+    return {from, from + kTile, from + 2 * kTile + warp * Bias::kBytes, numbers, numbers + kTokens,
+            reinterpret_cast<uint32_t*>(numbers + 2 * kTokens)};
   }
 
   STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
@@ -81,31 +83,37 @@ struct HopperKeyGradient {
     Left k, v;
     load_rows<T, Channels>(k, p.k, p.k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
     load_rows<T, Channels>(v, p.v, p.v.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
-    const GroupBias<T> bias(p.bias_transposed, at.b, at.h, at.first_key);
+    const Bias bias(p.bias_transposed, at.b, at.h, at.key / 16, at.lane);
     const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
     const int count = divide_up(s.queries, kTokens);
     // The first 64 threads bring lse, the others delta: asked for a step ahead, and multiplied when they are there.
     const float* number = (thread < kTokens ? p.lse : p.delta) + line + thread % kTokens;
     const float none = thread < kTokens ? kInfinity : 0.0f;
-    const float factor = thread < kTokens ? -kLog2E : -1.0f;
+    const float factor = thread < kTokens ? kLog2E : -1.0f;
     const auto number_of = [&](int tile) {
       return tile * kTokens + thread % kTokens < s.queries ? load(number + tile * kTokens) : none;
     };
     TwoStages stages(tiles + 2 * (kStageBytes + kNumbers));
     const auto fetch = [&](int tile) {
+      const Stage to = stage_of(tiles, tile & 1, at.warp);
+      bias.fetch(to.bias, tile * kTokens, at.lane);
+      copy_async_commit();
       if (!stages.elected()) return;
-      const Stage to = stage_of(tiles, tile & 1, 0);
       Arrivals* full = stages.full + (tile & 1);
-      arrive_expecting(full, 2 * kTile + bias.bytes());
+      arrive_expecting(full, 2 * kTile);
       p.q_map.copy(to.queries, full, tile * kTokens, at.h, at.i, at.b);
       p.grad_out_map.copy(to.slopes, full, tile * kTokens, at.h, at.i, at.b);
-      bias.copy(to.bias, full, tile);
     };
     fetch(0);
     float next = number_of(0);
     for (int tile = 0; tile < count; ++tile) {
       const Stage stage = stage_of(tiles, tile & 1, at.warp);
       shared_store(stage.lse + thread, next * factor);
+      if (thread < kTokens) {
+        const uint32_t large = ballot(is_large(next));
+        if (at.lane == 0) shared_store(stage.large + at.warp, large);
+      }
+      copy_async_wait<0>();
       barrier();  // the step before is over, and all numbers are there
       if (tile + 1 < count) {
         fetch(tile + 1);
@@ -140,7 +148,19 @@ struct HopperKeyGradient {
     products_commit();
     products_wait<1>();
     hold(weights);
-    weigh(weights, stage, scale * kLog2E, lane);
+    float lse[8][2];
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      const float2 two = shared_load(reinterpret_cast<const float2*>(stage.lse + n * 8 + (lane & 3) * 2));
+      lse[n][0] = two.x;
+      lse[n][1] = two.y;
+    }
+    const uint2 large = shared_load(reinterpret_cast<const uint2*>(stage.large));
+    if ((large.x | large.y) == 0) {
+      weigh<false, false>(weights, scale * kLog2E, lse);
+    } else {
+      weigh<false, true>(weights, scale * kLog2E, lse);
+    }
     products_wait<0>();
     hold(slopes);
 #pragma unroll
@@ -199,15 +219,6 @@ struct HopperKeyGradient {
       const float2 delta = shared_load(reinterpret_cast<const float2*>(stage.delta + n * 8 + (lane & 3) * 2));
       slopes[n][0] = slopes[n][2] = delta.x;
       slopes[n][1] = slopes[n][3] = delta.y;
-    }
-  }
-
-  STRUCTDIFF_DEVICE static void weigh(Scores& weights, const Stage& stage, float factor, int lane) {
-#pragma unroll
-    for (int n = 0; n < 8; ++n) {
-      const float2 lse = shared_load(reinterpret_cast<const float2*>(stage.lse + n * 8 + (lane & 3) * 2));
-#pragma unroll
-      for (int e = 0; e < 4; ++e) weights[n][e] = weight(weights[n][e], factor, e % 2 == 0 ? -lse.x : -lse.y);
     }
   }
 };

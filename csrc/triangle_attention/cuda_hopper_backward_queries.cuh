@@ -15,7 +15,7 @@ struct HopperQueryGradient {
   static constexpr int kTokens = kGroupTokens;
   static constexpr int kRowBytes = Channels * 2;
   static constexpr int kTile = kGroupBytes<Channels>;
-  static constexpr int kStageBytes = 2 * kTile + GroupBias<T>::kBytes;
+  static constexpr int kStageBytes = 2 * kTile + 4 * Bias::kBytes;
   // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
   static constexpr int64_t kSharedBytes = 1024 + 2 * (kStageBytes + static_cast<int>(sizeof(Arrivals)));
   using Gradient = float[Channels / 8][4];
@@ -75,16 +75,19 @@ struct HopperQueryGradient {
     for (int half = 0; half < 2; ++half) {
       numbers[half] = QueryNumbers::of(p.lse, p.delta, line, at.query + (at.lane >> 2) + half * 8, s.queries).in_base_2();
     }
-    const GroupBias<T> bias(p.bias, at.b, at.h, at.first_query);
+    const Bias bias(p.bias, at.b, at.h, at.query / 16, at.lane);
+    const bool large = any(is_large(numbers[0].x) || is_large(numbers[1].x));
     TwoStages stages(tiles + 2 * kStageBytes);
     const auto fetch = [&](int tile, int buffer) {
-      if (tile >= p.mask.words || !stages.elected()) return;
-      const Stage to = stage_of(tiles, buffer, 0);
+      if (tile >= p.mask.words) return;
+      const Stage to = stage_of(tiles, buffer, at.warp);
+      bias.fetch(to.bias, tile * kTokens, at.lane);
+      copy_async_commit();
+      if (!stages.elected()) return;
       Arrivals* full = stages.full + buffer;
-      arrive_expecting(full, 2 * kTile + bias.bytes());
+      arrive_expecting(full, 2 * kTile);
       p.k_map.copy(to.keys, full, tile * kTokens, at.h, at.i, at.b);
       p.v_map.copy(to.values, full, tile * kTokens, at.h, at.i, at.b);
-      bias.copy(to.bias, full, tile);
     };
     uint64_t bits = 0;
     int tile = next_tile<kTokens>(words, 0, p.mask.words, bits);
@@ -92,18 +95,19 @@ struct HopperQueryGradient {
     for (int buffer = 0; tile < p.mask.words; buffer ^= 1) {
       uint64_t next_bits = 0;
       const int next = next_tile<kTokens>(words, tile + 1, p.mask.words, next_bits);
+      copy_async_wait<0>();
       barrier();  // the step before is over
       fetch(next, buffer ^ 1);
       stages.wait();
-      add_tile(p.scale, stage_of(tiles, buffer, at.warp), q, grad_out, numbers, bits, at.lane, grad);
+      add_tile(p.scale, stage_of(tiles, buffer, at.warp), q, grad_out, numbers, large, bits, at.lane, grad);
       tile = next;
       bits = next_bits;
     }
   }
 
   STRUCTDIFF_DEVICE static void add_tile(
-      float scale, const Stage& stage, Left& q, Left& grad_out, const float2 (&numbers)[2], uint64_t bits, int lane,
-      Gradient& grad) {
+      float scale, const Stage& stage, Left& q, Left& grad_out, const float2 (&numbers)[2], bool large,
+      uint64_t bits, int lane, Gradient& grad) {
     Scores weights, slopes;
     start(weights, slopes, stage, numbers, 1.0f / scale, lane);
     hold(weights);
@@ -123,10 +127,11 @@ struct HopperQueryGradient {
     products_wait<1>();
     hold(weights);
     if (bits != ~0ull) hide_keys(weights, bits, false, lane, -kInfinity);
-#pragma unroll
-    for (int n = 0; n < 8; ++n) {
-#pragma unroll
-      for (int e = 0; e < 4; ++e) weights[n][e] = weight(weights[n][e], scale * kLog2E, numbers[e / 2].x);
+    const float lse[1][2] = {{numbers[0].x, numbers[1].x}};
+    if (large) {
+      weigh<true, true>(weights, scale * kLog2E, lse);
+    } else {
+      weigh<true, false>(weights, scale * kLog2E, lse);
     }
     products_wait<0>();
     hold(slopes);
