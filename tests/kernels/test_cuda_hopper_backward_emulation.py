@@ -1,7 +1,7 @@
 """The backward kernels of attention made for Hopper, their own source, run on the host and compared with float64.
 
-Which kernels run is decided in the library: device 0 of the emulated machine is a Hopper, and inputs that its kernels do not
-take go to those for every GPU.
+Which kernels run is decided in the library: device 0 of the emulated machine is a Hopper, and inputs that its kernels do
+not take go to those for every GPU.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import pytest
 import torch
 
-from tests.kernels.emulation.build import compiler
+from tests.kernels.emulation.build import compiler, opened, sabotaged
 from tests.kernels.test_cuda_emulation import EVERY_GPU, HOPPER, TOLERANCE, assert_near, attend, check, draw, normal
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
@@ -66,6 +66,14 @@ def test_bias_of_minus_infinity(library):
     check(library, (q, k, v, bias, mask, grad), device=HOPPER)
 
 
+def test_large_logarithms(library):
+    """Weights are kept from growing beyond 1 where rounding might let them."""
+    q, k, v, bias, mask, grad = draw(1, 2, 70, 140, 1, 32, torch.bfloat16)
+    bias = torch.full_like(bias, 8192)
+    bias[:, :, 40:] = 0  # in one tile of queries some are large and some are not
+    check(library, (q, k, v, bias, mask, grad), device=HOPPER)
+
+
 @pytest.mark.parametrize("size", [3e6, 1e12, 1e30])
 def test_logits_of_any_size_give_numbers(library, size):
     q, k, v, bias, mask, grad = draw(1, 2, 33, 150, 1, 32, torch.bfloat16)
@@ -89,6 +97,8 @@ def test_packed_and_transposed_views(library, transposed):
 def test_what_these_kernels_do_not_take(library):
     check(library, draw(1, 3, 34, 65, 2, 24, torch.bfloat16, strided=True), device=HOPPER)
     check(library, draw(1, 3, 33, 40, 2, 32, torch.float16, bias_dtype=torch.float32), device=HOPPER)
+    check(library, draw(1, 3, 33, 40, 2, 48, torch.float32), device=HOPPER)
+    check(library, draw(1, 3, 33, 40, 2, 72, torch.float16), device=HOPPER)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -106,3 +116,35 @@ def test_samples_that_share_a_bias(library):
     wanted = attend(library, q, k, v, bias, mask, grad, device=HOPPER)[2]
     for name, x, y in zip(("q", "k", "v", "bias"), found, wanted, strict=True):
         assert_near(x.reshape(y.shape), y.double(), TOLERANCE[torch.bfloat16], f"gradient of {name}")
+
+
+KEYS, QUERIES = (f"triangle_attention/cuda_hopper_backward_{name}.cuh" for name in ("keys", "queries"))
+BIAS, COMMON = "triangle_attention/cuda_hopper_backward_bias.cuh", "triangle_attention/cuda_hopper_backward.cuh"
+SABOTAGE = {
+    "tiles not waited for": (COMMON, "    wait_for(full + (steps & 1), steps >> 1 & 1);\n", ""),
+    "the wrong phase": (COMMON, "steps >> 1 & 1", "0"),
+    "too few bytes": (QUERIES, "arrive_expecting(full, 2 * kTile);", "arrive_expecting(full, kTile);"),
+    "places free too early": (BIAS, "      barrier();  // the step before is over, and all numbers are there\n", ""),
+    "the bias not waited for": (KEYS, "      copy_async_wait<0>();\n", ""),
+    "scores not waited for": (QUERIES, "    products_wait<1>();\n", ""),
+    "slopes not waited for": (BIAS, "    products_wait<0>();\n", ""),
+    "sums not waited for": (QUERIES, "    products_commit();\n    products_wait<0>();\n    hold(grad);\n", ""),
+    "the wrong rows": (COMMON, "rows_are_columns ? 2 : RowBytes", "rows_are_columns ? RowBytes : 2"),
+    "the wrong scrambling": (COMMON, "kRowBytes == 64 ? 3 : 1", "kRowBytes == 64 ? 1 : 3"),
+    "no weight kept at 1": (
+        COMMON,
+        "return (lse > 4096.0f || lse < -4096.0f) && lse != kInfinity;",
+        "return lse != lse;",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", SABOTAGE)
+def test_the_emulation_sees(emulation_folder, tmp_path, mistake):
+    wrong = opened(sabotaged(emulation_folder, tmp_path, *SABOTAGE[mistake], unit="cuda_bfloat16"))
+    with pytest.raises(AssertionError):
+        q, k, v, bias, mask, grad = draw(1, 18, 70, 330, 1, 32, torch.bfloat16)
+        check(wrong, (q, k, v, bias, mask, grad), device=HOPPER)
+        large = bias.float() + 3e6 * torch.linspace(-1, 1, 330).roll(40)
+        grads = attend(wrong, q, k, v, large.to(torch.bfloat16), mask, grad, device=HOPPER)[2]
+        assert all(x.isfinite().all() for x in grads)
