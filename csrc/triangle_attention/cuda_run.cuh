@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 #include "common/cuda_launch.cuh"
 #include "common/cuda_sum.cuh"
@@ -158,14 +160,21 @@ int32_t launch_by_rows(Problem& p, int tokens, Stream stream) {
   return launch<Kernel>(p, blocks, p.rows_per_block * p.warps_per_row * 32, bytes() * p.rows_per_block, stream);
 }
 
+// The width of the kernels made for Hopper that take so many channels, or 0.
 template <class T, int Channels>
-constexpr bool kMadeForHopper = sizeof(T) == 2 && (Channels == 16 || Channels == 32 || Channels == 64);
+constexpr int kHopperWidth = sizeof(T) != 2 || Channels > 64 ? 0 : Channels == 48 ? 64 : Channels;
 
 // Into how many shares the rows go, so that some 1500 blocks share the work; the same on every GPU, so that results are.
 template <class T, int Channels>
 int splits_of(const AttentionCall& call) {
   const int64_t tiles = larger<int64_t>(1, BiasGradient<T, Channels>::Tile::count(sizes_of(call)));
   return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(1536, tiles), 24), call.rows / 8)));
+}
+
+// Whether STRUCTDIFF_CUDA_SPECIAL lets kernels run that were made for one architecture.
+inline bool special_wanted() {
+  const char* said = std::getenv("STRUCTDIFF_CUDA_SPECIAL");
+  return said == nullptr || std::strcmp(said, "0") != 0;
 }
 
 // The three kernels made for Hopper; STRUCTDIFF_UNSUPPORTED where they do not take what is asked, or not on this device.
@@ -177,7 +186,7 @@ int32_t backward_on_hopper(const BackwardProblem<T>& problem, const AttentionCal
   const bool vectors = problem.q.vectors && problem.k.vectors && problem.v.vectors && problem.grad_out.vectors;
   const bool can = hopper_can_run<Queries>(call.device) && hopper_can_run<Keys>(call.device) &&
                    hopper_can_run<Bias>(call.device);
-  if (!vectors || problem.bias.is_float || !can) return STRUCTDIFF_UNSUPPORTED;
+  if (!vectors || problem.bias.is_float || !can || !special_wanted()) return STRUCTDIFF_UNSUPPORTED;
   HopperBackwardProblem<T> p{problem, {}, {}, {}, {}};
   int32_t status = describe_tokens<T>(p.q_map, call.q, call, call.queries, Channels, kGroupTokens);
   if (status == STRUCTDIFF_OK) {
@@ -227,7 +236,7 @@ int32_t backward_of(const AttentionCall& call, const AttentionScratch<T>& scratc
   p.scale = call.scale;
   const auto stream = static_cast<Stream>(call.stream);
   int32_t status = STRUCTDIFF_UNSUPPORTED;
-  if constexpr (kMadeForHopper<T, Channels>) status = backward_on_hopper<T, Channels>(p, call, stream);
+  if constexpr (kHopperWidth<T, Channels> != 0) status = backward_on_hopper<T, kHopperWidth<T, Channels>>(p, call, stream);
   if (status == STRUCTDIFF_UNSUPPORTED) status = backward_everywhere<T, Channels>(p, stream);
   if (status != STRUCTDIFF_OK || p.splits == 1) return status;
   const int64_t elements = call.grad_bias_batches * call.heads * call.queries * call.keys;

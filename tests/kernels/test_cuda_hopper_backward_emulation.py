@@ -20,7 +20,7 @@ DTYPES = (torch.float16, torch.bfloat16)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("channels", [8, 16, 24, 32, 56, 64])
+@pytest.mark.parametrize("channels", [8, 16, 24, 32, 40, 48, 56, 64])
 def test_head_dims(library, channels, dtype):
     check(library, draw(1, 3, 70, 140, 2, channels, dtype), device=HOPPER)
 
