@@ -29,6 +29,12 @@ STRUCTDIFF_DEVICE void barrier(int name, int threads) {
 
 STRUCTDIFF_DEVICE float shuffle_xor(float value, int lanes) { return __shfl_xor_sync(0xffffffffu, value, lanes); }
 STRUCTDIFF_DEVICE uint32_t ballot(bool value) { return __ballot_sync(0xffffffffu, value); }
+// What lane `lane` has.
+STRUCTDIFF_DEVICE uint64_t shuffle(uint64_t value, int lane) {
+  return __shfl_sync(0xffffffffu, static_cast<unsigned long long>(value), lane);
+}
+// The number of the lowest bit that is set; there must be one.
+STRUCTDIFF_DEVICE int lowest_bit(uint32_t bits) { return __ffs(static_cast<int>(bits)) - 1; }
 
 template <class V>
 STRUCTDIFF_DEVICE V load(const V* address) {

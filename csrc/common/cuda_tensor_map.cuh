@@ -104,9 +104,10 @@ inline int32_t describe(TensorMap& map, const TableShape& table) {
   return emulation::takes(map) ? STRUCTDIFF_OK : STRUCTDIFF_DEVICE_ERROR;
 }
 
+// Of the machine that is emulated device 0 is a Hopper; there is no other, but kernels for every GPU are asked for by its number.
 template <class Kernel>
-bool hopper_can_run(int32_t) {
-  return true;
+bool hopper_can_run(int32_t device) {
+  return device == 0;
 }
 
 #endif

@@ -4,7 +4,7 @@
 // grad_v = p' grad_out, grad_k = scale slope' q.
 #pragma once
 
-#include "triangle_attention/cuda_products.cuh"
+#include "triangle_attention/cuda_backward_staging.cuh"
 
 namespace structdiff::gpu {
 
@@ -12,163 +12,225 @@ template <class T, int Channels>
 struct KeyGradient {
   using Problem = BackwardProblem<T>;
   static constexpr bool kHalf = sizeof(T) == 2;
-  static constexpr int kThreads = 256;
-  static constexpr int kMinBlocks = 1;
+  static constexpr int kThreads = 128;
+  static constexpr int kMinBlocks = kHalf && Channels <= 32 ? 3 : 2;
   static constexpr int kTiles = kHalf && Channels <= 32 ? 2 : 1;
   static constexpr int kWarpTokens = kTiles * 16;
   static constexpr int kQueries = kHalf || Channels <= 64 ? 32 : 16;  // of a step
-  static constexpr int kScores = kQueries / 8;
-  static constexpr int kTile = kQueries * kPitch<T, Channels>;
-  static constexpr bool kInRegisters = kHalf ? Channels <= 64 : Channels <= 16;
+  static constexpr int kPart = kTiles == 2 ? 16 : kQueries;           // of what registers hold at once
+  static constexpr int kScores = kPart / 8;
+  static constexpr bool kInRegisters = kHalf ? Channels <= 64 : Channels <= 32;
+  using Copies = RowTiles<T, Channels, kQueries>;
   using Rows = Resident<T, Channels, kTiles, kInRegisters>;
   using Gradient = float[kTiles][Channels / 8][4];
 
-  STRUCTDIFF_BOTH static constexpr int64_t slot_bytes(int warps_per_row) {
-    return static_cast<int64_t>(sizeof(T)) * (2 * 2 * kTile + 2 * warps_per_row * kWarpTokens * kPitch<T, Channels>);
+  // Shared memory of a row: two steps' queries and slopes (before them its keys and values, which stay where registers do
+  // not hold them), their numbers, and each warp's bias.
+  struct Slot {
+    T* tiles;
+    T* keys;
+    T* values;
+    float2* numbers;
+    unsigned char* bias;
+  };
+
+  STRUCTDIFF_BOTH static constexpr int64_t row_bytes(int warps_per_row) {
+    const int64_t tiles = 2 * 2 * Copies::kElements;
+    const int64_t keys = 2 * warps_per_row * kWarpTokens * kPitch<T, Channels>;
+    return static_cast<int64_t>(sizeof(T)) * (kInRegisters ? larger(tiles, keys) : tiles + keys);
   }
+  STRUCTDIFF_BOTH static constexpr int64_t slot_bytes(int warps_per_row, bool float_bias) {
+    const int bias = float_bias ? BiasAhead<float, kTiles, kQueries>::kBytes : BiasAhead<T, kTiles, kQueries>::kBytes;
+    return row_bytes(warps_per_row) + 2 * kQueries * static_cast<int64_t>(sizeof(float2)) + 2 * warps_per_row * bias;
+  }
+
+  STRUCTDIFF_DEVICE static Slot slot_of(unsigned char* shared, int warps_per_row) {
+    Slot slot;
+    slot.tiles = reinterpret_cast<T*>(shared);
+    slot.keys = slot.tiles + (kInRegisters ? 0 : 2 * 2 * Copies::kElements);
+    slot.values = slot.keys + warps_per_row * kWarpTokens * kPitch<T, Channels>;
+    slot.numbers = reinterpret_cast<float2*>(shared + row_bytes(warps_per_row));
+    slot.bias = reinterpret_cast<unsigned char*>(slot.numbers + 2 * kQueries);
+    return slot;
+  }
+
+  // Which keys the warp has, and who it shares the row with.
+  struct Place {
+    int b, i, h, key, warp, lane, thread, threads, name;
+  };
 
   STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
     const Sizes& s = p.sizes;
-    const int lane = thread_index() & 31;
+    Place at;
+    at.lane = thread_index() & 31;
     const int warp = thread_index() / 32;
-    const int slot = warp / p.warps_per_row;
+    const int slot_index = warp / p.warps_per_row;
     const int block_keys = p.warps_per_row * kWarpTokens;
     const int key_blocks = divide_up(s.keys, block_keys);
     int64_t block = block_index();
     const int first_key = static_cast<int>(block % key_blocks) * block_keys;
     block /= key_blocks;
-    const int h = static_cast<int>(block % s.heads);
+    at.h = static_cast<int>(block % s.heads);
     block /= s.heads;
     const int row_blocks = divide_up(s.rows, p.rows_per_block);
-    const int i = static_cast<int>(block % row_blocks) * p.rows_per_block + slot;
-    const int b = static_cast<int>(block / row_blocks);
-    if (i >= s.rows) return;
+    at.i = static_cast<int>(block % row_blocks) * p.rows_per_block + slot_index;
+    at.b = static_cast<int>(block / row_blocks);
+    if (at.i >= s.rows) return;
 
-    const int threads = p.warps_per_row * 32;
-    const int thread = thread_index() - slot * threads;
-    T* tiles = reinterpret_cast<T*>(shared + slot * slot_bytes(p.warps_per_row));
-    T* keys = tiles + 2 * 2 * kTile;
-    T* values = keys + block_keys * kPitch<T, Channels>;
-    const int warp_key = warp % p.warps_per_row * kWarpTokens;
-    stage<T, Channels>(keys, p.k.table(b, i, h), first_key, block_keys, s.keys, s.channels, thread, threads);
-    stage<T, Channels>(values, p.v.table(b, i, h), first_key, block_keys, s.keys, s.channels, thread, threads);
+    at.threads = p.warps_per_row * 32;
+    at.thread = thread_index() - slot_index * at.threads;
+    at.name = 1 + slot_index;
+    at.warp = warp % p.warps_per_row;
+    const Slot slot = slot_of(shared + slot_index * slot_bytes(p.warps_per_row, p.bias.is_float), p.warps_per_row);
+    stage<T, Channels>(slot.keys, p.k.table(at.b, at.i, at.h), first_key, block_keys, s.keys, s.channels, at.thread,
+                       at.threads);
+    stage<T, Channels>(slot.values, p.v.table(at.b, at.i, at.h), first_key, block_keys, s.keys, s.channels, at.thread,
+                       at.threads);
     copy_async_commit();
     copy_async_wait<0>();
-    barrier(1 + slot, threads);
+    barrier(at.name, at.threads);
     Rows k, v;
-    k.take(keys, warp_key, lane);
-    v.take(values, warp_key, lane);
+    k.take(slot.keys, at.warp * kWarpTokens, at.lane);
+    v.take(slot.values, at.warp * kWarpTokens, at.lane);
+    if (kInRegisters) barrier(at.name, at.threads);
     Gradient grad_k = {}, grad_v = {};
-    const int key = first_key + warp_key;
-    go_through_queries(p, b, i, h, key, k, v, grad_k, grad_v, tiles, thread, threads, 1 + slot, lane);
-    if (key >= s.keys) return;
-    const uint64_t* words = p.mask.row(s, b, i);
-    write(p.grad_k, s, words, b, i, h, key, grad_k, p.scale, lane);
-    write(p.grad_v, s, words, b, i, h, key, grad_v, 1.0f, lane);
+    at.key = first_key + at.warp * kWarpTokens;
+    if (!kHalf || p.bias.is_float) {
+      go_through_queries<float>(p, at, slot, k, v, grad_k, grad_v);
+    } else {
+      go_through_queries<T>(p, at, slot, k, v, grad_k, grad_v);
+    }
+    if (at.key >= s.keys) return;
+    const uint64_t* words = p.mask.row(s, at.b, at.i);
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+      const int key = at.key + m * 16;
+      write_gradient<T>(p.grad_k, p.grad_k.at(at.b, at.i, at.h), key, s.keys, s.channels, grad_k[m], p.scale, words, at.lane);
+      write_gradient<T>(p.grad_v, p.grad_v.at(at.b, at.i, at.h), key, s.keys, s.channels, grad_v[m], 1.0f, words, at.lane);
+    }
   }
 
+  template <class B>
   STRUCTDIFF_DEVICE static void go_through_queries(
-      const Problem& p, int b, int i, int h, int key, const Rows& k, const Rows& v, Gradient& grad_k,
-      Gradient& grad_v, T* tiles, int thread, int threads, int name, int lane) {
+      const Problem& p, const Place& at, const Slot& slot, const Rows& k, const Rows& v, Gradient& grad_k,
+      Gradient& grad_v) {
+    using Bias = BiasAhead<B, kTiles, kQueries>;
     const Sizes& s = p.sizes;
-    const uint64_t* words = p.mask.row(s, b, i);
+    const uint64_t* words = p.mask.row(s, at.b, at.i);
     const bool dead = load(words + p.mask.words) != 0;
-    const bool active = key < s.keys && any_key(words, key);
-    const Table<T> queries = p.q.table(b, i, h);
-    const Table<T> slopes_out = p.grad_out.table(b, i, h);
+    const bool active = at.key < s.keys && any_key(words, at.key);
+    Copies queries(p.q, at.b, at.i, at.h, at.thread);
+    Copies slopes(p.grad_out, at.b, at.i, at.h, at.thread);
+    const Bias bias(p.bias_transposed, at.b, at.h, at.key / 16, at.lane);
+    unsigned char* own_bias = slot.bias + at.warp * 2 * Bias::kBytes;
+    const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
     const int count = divide_up(s.queries, kQueries);
-    const auto fetch = [&](int which, int buffer) {
-      T* to = tiles + buffer * 2 * kTile;
-      stage<T, Channels>(to, queries, which * kQueries, kQueries, s.queries, s.channels, thread, threads);
-      stage<T, Channels>(to + kTile, slopes_out, which * kQueries, kQueries, s.queries, s.channels, thread, threads);
+    const auto fetch = [&](int tile) {
+      T* to = slot.tiles + (tile & 1) * 2 * Copies::kElements;
+      const int first = tile * kQueries;
+      queries.fetch(to, p.q, at.b, at.i, at.h, first, s.queries, s.channels, at.thread, at.threads);
+      queries.skip(p.q, kQueries);
+      to += Copies::kElements;
+      slopes.fetch(to, p.grad_out, at.b, at.i, at.h, first, s.queries, s.channels, at.thread, at.threads);
+      slopes.skip(p.grad_out, kQueries);
+      if (active && !dead) bias.fetch(own_bias + (tile & 1) * Bias::kBytes, first, at.lane);
+      copy_async_commit();
     };
-    fetch(0, 0);
-    copy_async_commit();
-    const float inverse_scale = 1.0f / p.scale;
+    const auto take_numbers = [&](int tile) {
+      return at.thread < kQueries
+                 ? QueryNumbers::of(p.lse, p.delta, line, tile * kQueries + at.thread, s.queries)
+                 : QueryNumbers{};
+    };
+    const auto put_numbers = [&](int tile, const QueryNumbers& numbers) {
+      if (at.thread < kQueries) {
+        shared_store(slot.numbers + (tile & 1) * kQueries + at.thread, numbers.in_base_2());
+      }
+    };
+    fetch(0);
+    put_numbers(0, take_numbers(0));
     for (int tile = 0; tile < count; ++tile) {
       copy_async_wait<0>();
-      barrier(name, threads);
-      if (tile + 1 < count) fetch(tile + 1, (tile + 1) & 1);
-      copy_async_commit();
-      if (!active) continue;
-      const T* q = tiles + (tile & 1) * 2 * kTile;
-      float weights[kTiles][kScores][4];
-      float slopes[kTiles][kScores][4];
-      if (dead) {
-#pragma unroll
-        for (int m = 0; m < kTiles; ++m) {
-#pragma unroll
-          for (int n = 0; n < kScores; ++n) {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) weights[m][n][e] = 1.0f / static_cast<float>(s.keys);
+      barrier(at.name, at.threads);
+      QueryNumbers next{};
+      if (tile + 1 < count) {
+        fetch(tile + 1);
+        next = take_numbers(tile + 1);
+      }
+      if (active) {
+        const T* q = slot.tiles + (tile & 1) * 2 * Copies::kElements;
+        const float2* numbers = slot.numbers + (tile & 1) * kQueries;
+        const unsigned char* step_bias = own_bias + (tile & 1) * Bias::kBytes;
+#pragma unroll 1
+        for (int part = 0; part < kQueries; part += kPart) {
+          const T* part_q = q + part * kPitch<T, Channels>;
+          if (dead) {
+            add_mean(1.0f / static_cast<float>(s.keys), part_q + Copies::kElements, at.lane, grad_v);
+          } else {
+            add_part<Bias>(p.scale * kLog2E, k, v, part_q, numbers + part, step_bias, part / 8, at.lane, grad_k, grad_v);
           }
         }
-        multiply_columns<T, Channels>(grad_v, weights, q + kTile, lane);
-        continue;
       }
-      const int64_t line = ((static_cast<int64_t>(b) * s.rows + i) * s.heads + h) * s.queries;
-      float lse[kScores][2];
+      if (tile + 1 < count) put_numbers(tile + 1, next);
+    }
+  }
+
+  // A row without keys gives the mean of its values.
+  STRUCTDIFF_DEVICE static void add_mean(float share, const T* grad_out, int lane, Gradient& grad_v) {
+    float weights[kTiles][kScores][4];
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
 #pragma unroll
       for (int n = 0; n < kScores; ++n) {
 #pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          const int query = tile * kQueries + n * 8 + (lane & 3) * 2 + e;
-          lse[n][e] = query < s.queries ? load(p.lse + line + query) * kLog2E : kInfinity;
-          const float delta = query < s.queries ? load(p.delta + line + query) : 0.0f;
-#pragma unroll
-          for (int m = 0; m < kTiles; ++m) slopes[m][n][e] = slopes[m][n][e + 2] = -delta;
-        }
+        for (int e = 0; e < 4; ++e) weights[m][n][e] = share;
       }
-#pragma unroll
-      for (int m = 0; m < kTiles; ++m) {
-        start_with_bias<T, kScores>(
-            weights[m], p.bias_transposed, b, h, key / 16 + m, tile * kQueries, lane, inverse_scale);
-      }
-      multiply_rows<T, Channels>(weights, k, q, lane);
-      multiply_rows<T, Channels>(slopes, v, q + kTile, lane);
-#pragma unroll
-      for (int m = 0; m < kTiles; ++m) {
-#pragma unroll
-        for (int n = 0; n < kScores; ++n) {
-#pragma unroll
-          for (int e = 0; e < 4; ++e) {
-            weights[m][n][e] = weight(weights[m][n][e], p.scale * kLog2E, lse[n][e & 1]);
-            slopes[m][n][e] *= weights[m][n][e];
-          }
-        }
-      }
-      multiply_columns<T, Channels>(grad_v, weights, q + kTile, lane);
-      multiply_columns<T, Channels>(grad_k, slopes, q, lane);
     }
+    multiply_columns<T, Channels>(grad_v, weights, grad_out, lane);
+  }
+
+  template <class Bias>
+  STRUCTDIFF_DEVICE static void add_part(
+      float factor, const Rows& k, const Rows& v, const T* q, const float2* numbers, const unsigned char* bias, int tile,
+      int lane, Gradient& grad_k, Gradient& grad_v) {
+    float weights[kTiles][kScores][4] = {};
+    float slopes[kTiles][kScores][4];
+    float lse[kScores][2];
+#pragma unroll
+    for (int n = 0; n < kScores; ++n) {
+      const float4 two = shared_load(reinterpret_cast<const float4*>(numbers + n * 8 + (lane & 3) * 2));
+      lse[n][0] = two.x;
+      lse[n][1] = two.z;
+#pragma unroll
+      for (int m = 0; m < kTiles; ++m) {
+        slopes[m][n][0] = slopes[m][n][2] = -two.y;
+        slopes[m][n][1] = slopes[m][n][3] = -two.w;
+      }
+    }
+    const T* grad_out = q + Copies::kElements;
+    multiply_rows<T, Channels>(weights, k, q, lane);
+    multiply_rows<T, Channels>(slopes, v, grad_out, lane);
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+#pragma unroll
+      for (int n = 0; n < kScores; n += 2) {
+        float values[2][4];
+        Bias::read(values[0], values[1], bias, m, tile + n, lane);
+#pragma unroll
+        for (int e = 0; e < 8; ++e) {
+          float& weight = weights[m][n + e / 4][e % 4];
+          weight = weight_of(weight, factor, values[e / 4][e % 4], lse[n + e / 4][e & 1]);
+          slopes[m][n + e / 4][e % 4] *= weight;
+        }
+      }
+    }
+    multiply_columns<T, Channels>(grad_v, weights, grad_out, lane);
+    multiply_columns<T, Channels>(grad_k, slopes, q, lane);
   }
 
   // Whether any of this warp's keys takes part.
   STRUCTDIFF_DEVICE static bool any_key(const uint64_t* words, int key) {
     const uint64_t bits = load(words + key / kWordKeys) >> (key % kWordKeys);
     return (bits & ((1ull << kWarpTokens) - 1)) != 0;
-  }
-
-  // Keys that take no part get zeros, whatever their scores were.
-  STRUCTDIFF_DEVICE static void write(
-      const Tokens<T>& tokens, const Sizes& s, const uint64_t* words, int b, int i, int h, int key,
-      const Gradient& grad, float factor, int lane) {
-#pragma unroll
-    for (int m = 0; m < kTiles; ++m) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int row = key + m * 16 + (lane >> 2) + half * 8;
-        if (row >= s.keys) continue;
-        const bool there = (load(words + row / kWordKeys) >> (row % kWordKeys) & 1) != 0;
-        T* to = tokens.at(b, i, h) + row * tokens.token;
-#pragma unroll
-        for (int c = 0; c < Channels / 8; ++c) {
-          const int column = c * 8 + (lane & 3) * 2;
-          if (column >= s.channels) continue;
-          store_pair<T>(to, tokens.channel, tokens.vectors, column, there ? grad[m][c][half * 2] * factor : 0.0f,
-                        there ? grad[m][c][half * 2 + 1] * factor : 0.0f);
-        }
-      }
-    }
   }
 };
 

@@ -72,9 +72,8 @@ struct BackwardProblem {
   PackedMask mask;
   const float* lse;      // [batch, row, head, query]
   const float* delta;    // the same: grad_out . out
-  float* grad_bias;      // [splits, batch of the bias, head, query, key]
-  int bias_batches;
-  int splits;            // shares of the rows (and of the batch entries that share a bias)
+  float* grad_bias;      // [splits, batch, head, query, key]
+  int splits;            // shares of the rows
   float scale;
   int rows_per_block, warps_per_row;
 };

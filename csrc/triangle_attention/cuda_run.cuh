@@ -2,14 +2,20 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 #include "common/cuda_launch.cuh"
 #include "common/cuda_sum.cuh"
+#include "common/cuda_tensor_map.cuh"
 #include "triangle_attention/cuda_backward_bias.cuh"
 #include "triangle_attention/cuda_backward_keys.cuh"
 #include "triangle_attention/cuda_backward_queries.cuh"
 #include "triangle_attention/cuda_call.h"
 #include "triangle_attention/cuda_forward.cuh"
+#include "triangle_attention/cuda_hopper_backward_bias.cuh"
+#include "triangle_attention/cuda_hopper_backward_keys.cuh"
+#include "triangle_attention/cuda_hopper_backward_queries.cuh"
 #include "triangle_attention/cuda_prepare.cuh"
 
 namespace structdiff::gpu {
@@ -144,23 +150,72 @@ int32_t forward_of(const AttentionCall& call, const AttentionScratch<T>& scratch
   return launch<Kernel>(p, a.blocks, a.threads(), a.shared_bytes, static_cast<Stream>(call.stream));
 }
 
+// Four warps: of one row, or where rows are short of two or four; fewer where rows or shared memory do not suffice.
 template <class Kernel, class Problem>
 int32_t launch_by_rows(Problem& p, int tokens, Stream stream) {
-  const Arrangement a = arrange<Kernel>(p.sizes, tokens, Kernel::kWarpTokens);
-  p.rows_per_block = a.rows_per_block;
-  p.warps_per_row = a.warps_per_row;
-  return launch<Kernel>(p, a.blocks, a.threads(), a.shared_bytes, stream);
+  const auto bytes = [&] { return Kernel::slot_bytes(p.warps_per_row, p.bias.is_float); };
+  p.warps_per_row = tokens > 2 * Kernel::kWarpTokens ? 4 : tokens > Kernel::kWarpTokens ? 2 : 1;
+  p.rows_per_block = smaller(p.sizes.rows, 4 / p.warps_per_row);
+  while (bytes() * p.rows_per_block > kSharedLimit && p.rows_per_block > 1) --p.rows_per_block;
+  while (bytes() > kSharedLimit && p.warps_per_row > 1) p.warps_per_row /= 2;
+  const int64_t blocks = static_cast<int64_t>(p.sizes.batch) * p.sizes.heads * divide_up(p.sizes.rows, p.rows_per_block) *
+                         divide_up(tokens, p.warps_per_row * Kernel::kWarpTokens);
+  return launch<Kernel>(p, blocks, p.rows_per_block * p.warps_per_row * 32, bytes() * p.rows_per_block, stream);
 }
 
-// Into how many shares the rows go, so that some 512 blocks share the work; the same on every GPU, so that results are.
+// The width of the kernels made for Hopper that take so many channels, or 0.
+template <class T, int Channels>
+constexpr int kHopperWidth = sizeof(T) != 2 || Channels > 64 ? 0 : Channels == 48 ? 64 : Channels;
+
+// Into how many shares the rows go, so that some 1500 blocks share the work; the same on every GPU, so that results are.
 template <class T, int Channels>
 int splits_of(const AttentionCall& call) {
-  BackwardProblem<T> p{};
-  p.sizes = sizes_of(call);
-  p.bias_batches = static_cast<int>(call.grad_bias_batches);
-  const int64_t rows = (p.bias_batches == 1 ? call.batch : 1) * call.rows;
-  const int64_t tiles = larger<int64_t>(1, BiasGradient<T, Channels>::tiles(p));
-  return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(512, tiles), 16), rows / 8)));
+  const int64_t tiles = larger<int64_t>(1, BiasGradient<T, Channels>::Tile::count(sizes_of(call)));
+  return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(1536, tiles), 24), call.rows / 8)));
+}
+
+// Whether STRUCTDIFF_CUDA_SPECIAL lets kernels run that were made for one architecture.
+inline bool special_wanted() {
+  const char* said = std::getenv("STRUCTDIFF_CUDA_SPECIAL");
+  return said == nullptr || std::strcmp(said, "0") != 0;
+}
+
+// The three kernels made for Hopper; STRUCTDIFF_UNSUPPORTED where they do not take what is asked, or not on this device.
+template <class T, int Channels>
+int32_t backward_on_hopper(const BackwardProblem<T>& problem, const AttentionCall& call, Stream stream) {
+  using Queries = HopperQueryGradient<T, Channels>;
+  using Keys = HopperKeyGradient<T, Channels>;
+  using Bias = HopperBiasGradient<T, Channels>;
+  const bool vectors = problem.q.vectors && problem.k.vectors && problem.v.vectors && problem.grad_out.vectors;
+  const bool can = hopper_can_run<Queries>(call.device) && hopper_can_run<Keys>(call.device) &&
+                   hopper_can_run<Bias>(call.device);
+  if (!vectors || problem.bias.is_float || !can || !special_wanted()) return STRUCTDIFF_UNSUPPORTED;
+  HopperBackwardProblem<T> p{problem, {}, {}, {}, {}};
+  int32_t status = describe_tokens<T>(p.q_map, call.q, call, call.queries, Channels, kGroupTokens);
+  if (status == STRUCTDIFF_OK) {
+    status = describe_tokens<T>(p.grad_out_map, call.grad_out, call, call.queries, Channels, kGroupTokens);
+  }
+  if (status == STRUCTDIFF_OK) status = describe_tokens<T>(p.k_map, call.k, call, call.keys, Channels, kGroupTokens);
+  if (status == STRUCTDIFF_OK) status = describe_tokens<T>(p.v_map, call.v, call, call.keys, Channels, kGroupTokens);
+  if (status != STRUCTDIFF_OK) return status;
+  const int64_t planes = call.batch * call.rows * call.heads;
+  const int64_t query_blocks = planes * divide_up<int64_t>(call.queries, kGroupTokens);
+  const int64_t key_blocks = planes * divide_up<int64_t>(call.keys, kGroupTokens);
+  const int64_t tiles = Bias::Tile::count(p.sizes) * p.splits;
+  status = launch<Queries>(p, query_blocks, Queries::kThreads, Queries::kSharedBytes, stream);
+  if (status == STRUCTDIFF_OK) status = launch<Keys>(p, key_blocks, Keys::kThreads, Keys::kSharedBytes, stream);
+  if (status == STRUCTDIFF_OK) status = launch<Bias>(p, tiles, Bias::kThreads, Bias::kSharedBytes, stream);
+  return status;
+}
+
+// The three kernels for every GPU.
+template <class T, int Channels>
+int32_t backward_everywhere(BackwardProblem<T>& p, Stream stream) {
+  using Bias = BiasGradient<T, Channels>;
+  int32_t status = launch_by_rows<QueryGradient<T, Channels>>(p, p.sizes.queries, stream);
+  if (status == STRUCTDIFF_OK) status = launch_by_rows<KeyGradient<T, Channels>>(p, p.sizes.keys, stream);
+  if (status != STRUCTDIFF_OK) return status;
+  return launch<Bias>(p, Bias::Tile::count(p.sizes) * p.splits, Bias::kThreads, Bias::kSharedBytes, stream);
 }
 
 template <class T, int Channels>
@@ -179,16 +234,13 @@ int32_t backward_of(const AttentionCall& call, const AttentionScratch<T>& scratc
   p.mask = {scratch.words, static_cast<int>(divide_up<int64_t>(call.keys, kWordKeys))};
   p.lse = call.lse;
   p.delta = scratch.delta;
-  p.bias_batches = static_cast<int>(call.grad_bias_batches);
   p.splits = splits_of<T, Channels>(call);
   p.grad_bias = p.splits > 1 ? scratch.parts : call.grad_bias;
   p.scale = call.scale;
   const auto stream = static_cast<Stream>(call.stream);
-  int32_t status = launch_by_rows<QueryGradient<T, Channels>>(p, p.sizes.queries, stream);
-  if (status == STRUCTDIFF_OK) status = launch_by_rows<KeyGradient<T, Channels>>(p, p.sizes.keys, stream);
-  if (status != STRUCTDIFF_OK) return status;
-  using Kernel = BiasGradient<T, Channels>;
-  status = launch<Kernel>(p, Kernel::tiles(p) * p.splits, Kernel::kThreads, Kernel::kSharedBytes, stream);
+  int32_t status = STRUCTDIFF_UNSUPPORTED;
+  if constexpr (kHopperWidth<T, Channels> != 0) status = backward_on_hopper<T, kHopperWidth<T, Channels>>(p, call, stream);
+  if (status == STRUCTDIFF_UNSUPPORTED) status = backward_everywhere<T, Channels>(p, stream);
   if (status != STRUCTDIFF_OK || p.splits == 1) return status;
   const int64_t elements = call.grad_bias_batches * call.heads * call.queries * call.keys;
   return sum_shares(scratch.parts, call.grad_bias, elements, p.splits, stream);

@@ -28,7 +28,11 @@ def words(x):
     return ctypes.c_double(x) if isinstance(x, float) else x
 
 
-def run(library, operator, direction, arguments, workspace_of, order=0):
+# The emulated machine's devices: the first is a Hopper, and runs the kernels made for it where there are some.
+HOPPER, EVERY_GPU = 0, 1
+
+
+def run(library, operator, direction, arguments, workspace_of, order=0, device=HOPPER):
     """Calls a contract's CUDA function; any other memory than that of its arguments is out of bounds."""
     ask = getattr(library, f"structdiff_{operator}_{direction}_workspace_cuda")
     ask.restype = ctypes.c_int64
@@ -43,7 +47,7 @@ def run(library, operator, direction, arguments, workspace_of, order=0):
     library.structdiff_emulation_set_order(order)
     function = getattr(library, f"structdiff_{operator}_{direction}_cuda")
     address, size = ctypes.c_void_p(scratch.data_ptr()), ctypes.c_int64(scratch.numel())
-    status = function(*(words(x) for x in arguments), address, size, 0, None)
+    status = function(*(words(x) for x in arguments), address, size, device, None)
     fault = library.structdiff_emulation_take_fault().decode()
     assert not fault, fault
     return status
@@ -97,7 +101,9 @@ def draw(batch, rows, queries, keys, heads, channels, dtype, *, hidden=0.3, stri
     return q, k, v, bias, mask, grad_out
 
 
-def attend(library, q, k, v, bias, mask, grad_out, *, order=0, scale=None, operator="triangle_attention"):
+def attend(
+    library, q, k, v, bias, mask, grad_out, *, order=0, scale=None, operator="triangle_attention", device=EVERY_GPU
+):
     """Forward and backward: out, lse, and the four gradients."""
     heads, queries = bias.shape[1:3]
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
@@ -108,14 +114,14 @@ def attend(library, q, k, v, bias, mask, grad_out, *, order=0, scale=None, opera
     grad_bias = nothing(1 if shared else len(bias), *bias.shape[1:])
     grads = [torch.full_like(x, math.nan) for x in (q, k, v)] + [grad_bias]
     arguments = (grad_out, q, k, v, bias, mask, out, lse, scale, *grads)
-    assert run(library, operator, "backward", arguments, (q, k, bias), order) == 0
+    assert run(library, operator, "backward", arguments, (q, k, bias), order, device) == 0
     return out, lse, grads
 
 
-def check(library, inputs, *, scale=None):
+def check(library, inputs, *, scale=None, device=EVERY_GPU):
     q, k, v, bias, mask, grad_out = inputs
     tolerance = TOLERANCE[q.dtype]
-    out, lse, grads = attend(library, *inputs, scale=scale)
+    out, lse, grads = attend(library, *inputs, scale=scale, device=device)
     mask = torch.ones(k.shape[:3], dtype=torch.bool) if mask is None else mask
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     wanted, wanted_lse, wanted_grads = expected(q, k, v, bias, mask, scale, grad_out)

@@ -89,6 +89,12 @@ inline uint32_t ballot(bool value) {
   for (int lane = 0; lane < 32; ++lane) bits |= uint32_t{all[lane * emulation::kExchangeStride]} << lane;
   return bits;
 }
+inline uint64_t shuffle(uint64_t value, int lane) {
+  const unsigned char* all = emulation::exchange(&value, sizeof(value));
+  std::memcpy(&value, all + lane * emulation::kExchangeStride, sizeof(value));
+  return value;
+}
+inline int lowest_bit(uint32_t bits) { return __builtin_ctz(bits); }
 
 template <class V>
 inline V load(const V* address) {
