@@ -39,9 +39,6 @@ constexpr bool kHopper = false;
 
 STRUCTDIFF_DEVICE void warp_barrier() { __syncwarp(); }
 STRUCTDIFF_DEVICE bool any(bool value) { return __any_sync(0xffffffffu, value) != 0; }
-// What a lane of the warp has, known to all of them.
-STRUCTDIFF_DEVICE uint64_t word_of_lane(uint64_t word, int lane) { return __shfl_sync(0xffffffffu, word, lane); }
-STRUCTDIFF_DEVICE int lowest_bit(uint32_t bits) { return __ffs(static_cast<int>(bits)) - 1; }
 
 STRUCTDIFF_DEVICE void arrivals_start([[maybe_unused]] Arrivals* barrier, [[maybe_unused]] int count) {
   STRUCTDIFF_HOPPER_ASM("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count) : "memory");

@@ -1,55 +1,11 @@
 // Attention forward by the kernel made for Hopper: which calls it takes, and how it is started.
 #include "triangle_attention/cuda_hopper_forward.cuh"
 
-#include <type_traits>
-
-#include "common/cuda_tensor_map.cuh"
 #include "triangle_attention/cuda_run.cuh"
 
 namespace structdiff::gpu {
 
 namespace {
-
-// The table as the copy engine takes it; STRUCTDIFF_UNSUPPORTED where it has strides that no such table has. Axes of one
-// element have no stride that matters.
-template <class T>
-int32_t describe_tokens(
-    TensorMap& map, AxesOrder& order, const TokensView& view, const AttentionCall& call, int width, int keys) {
-  const int64_t sizes[4] = {call.keys, call.heads, call.rows, call.batch};
-  const int64_t strides[4] = {view.stride[2], view.stride[3], view.stride[1], view.stride[0]};
-  int axes[4] = {0, 1, 2, 3};
-  // The smallest stride first, axes of one element last.
-  const auto before = [&](int x, int y) {
-    if ((sizes[x] == 1) != (sizes[y] == 1)) return sizes[y] == 1;
-    return sizes[x] > 1 && strides[x] < strides[y];
-  };
-  for (int i = 1; i < 4; ++i) {
-    for (int j = i; j > 0 && before(axes[j], axes[j - 1]); --j) {
-      const int swapped = axes[j];
-      axes[j] = axes[j - 1];
-      axes[j - 1] = swapped;
-    }
-  }
-  TableShape table{};
-  table.data = view.data;
-  table.bfloat = std::is_same_v<T, bfloat16>;
-  table.size[0] = call.channels;
-  table.stride[0] = 1;
-  table.box_channels = width;
-  table.box_rows = keys;
-  int* places[4] = {&order.token, &order.head, &order.row, &order.batch};
-  int64_t whole = call.channels;
-  for (int place = 1; place <= 4; ++place) {
-    const int axis = axes[place - 1];
-    table.size[place] = sizes[axis];
-    table.stride[place] = sizes[axis] == 1 ? divide_up<int64_t>(whole, 8) * 8 : strides[axis];
-    if (table.stride[place] <= 0 || table.stride[place] % 8 != 0) return STRUCTDIFF_UNSUPPORTED;
-    whole = table.stride[place] * sizes[axis];
-    *places[axis] = place;
-    if (axis == 0) table.box_axis = place;
-  }
-  return describe(map, table);
-}
 
 template <class T, int Channels, int Tiles>
 int32_t start(const AttentionCall& call, const AttentionScratch<T>& scratch) {
@@ -62,9 +18,9 @@ int32_t start(const AttentionCall& call, const AttentionScratch<T>& scratch) {
   const bool vectors = p.q.vectors && p.out.vectors && tokens_of<T>(call.k, call, call.keys).vectors &&
                        tokens_of<T>(call.v, call, call.keys).vectors;
   if (!vectors) return STRUCTDIFF_UNSUPPORTED;
-  int32_t status = describe_tokens<T>(p.k_map, p.k_axes, call.k, call, Channels, Kernel::kKeys);
+  int32_t status = describe_tokens<T>(p.k_map, call.k, call, call.keys, Channels, Kernel::kKeys);
   if (status != STRUCTDIFF_OK) return status;
-  status = describe_tokens<T>(p.v_map, p.v_axes, call.v, call, Channels, Kernel::kKeys);
+  status = describe_tokens<T>(p.v_map, call.v, call, call.keys, Channels, Kernel::kKeys);
   if (status != STRUCTDIFF_OK) return status;
   p.bias = packed_bias(call, scratch.packed, call.queries, call.keys);
   p.bias.is_float = true;

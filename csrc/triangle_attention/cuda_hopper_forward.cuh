@@ -8,18 +8,13 @@
 
 #include "common/cuda_hopper.cuh"
 #include "triangle_attention/cuda_products.cuh"
+#include "triangle_attention/cuda_token_maps.cuh"
 
 namespace structdiff::gpu {
 
-// Where token, head, row and batch are among the axes of a tensor map, after the channels.
-struct AxesOrder {
-  int token, head, row, batch;
-};
-
 template <class T>
 struct HopperProblem {
-  TensorMap k_map, v_map;
-  AxesOrder k_axes, v_axes;
+  TokenMap k_map, v_map;
   Sizes sizes;
   Tokens<T> q, out;
   PackedBias bias;  // float, divided by the scale
@@ -147,20 +142,8 @@ struct HopperForward {
 
     STRUCTDIFF_DEVICE int tile() const { return first + place; }
     // Which keys of the tile take part in a row of the block.
-    STRUCTDIFF_DEVICE uint64_t bits(int row) const { return word_of_lane(word, place * 4 + row); }
+    STRUCTDIFF_DEVICE uint64_t bits(int row) const { return shuffle(word, place * 4 + row); }
   };
-
-  STRUCTDIFF_DEVICE static int choose(const AxesOrder& axes, int axis, int token, int head, int row, int batch) {
-    return axes.token == axis ? token : axes.head == axis ? head : axes.row == axis ? row : batch;
-  }
-
-  STRUCTDIFF_DEVICE static void copy_rows(
-      void* to, const TensorMap& map, const AxesOrder& axes, Arrivals* arrivals, int token, int head, int row, int batch) {
-    const int at[5] = {
-        0, choose(axes, 1, token, head, row, batch), choose(axes, 2, token, head, row, batch),
-        choose(axes, 3, token, head, row, batch), choose(axes, 4, token, head, row, batch)};
-    copy_box(to, map, arrivals, at);
-  }
 
   // One warp: its first lane asks for tile after tile, as soon as their places are free.
   STRUCTDIFF_DEVICE static void produce(const Problem& p, const Block& block, int lane) {
@@ -181,8 +164,8 @@ struct HopperForward {
     arrive_expecting(full, block.rows * 2 * kTileBytes + tiles_16 * kTileValues * 4);
     for (int row = 0; row < block.rows; ++row) {
       const int i = block.first_row + row;
-      copy_rows(block.keys(stage, row), p.k_map, p.k_axes, full, tile * kKeys, block.h, i, block.b);
-      copy_rows(block.values(stage, row), p.v_map, p.v_axes, full, tile * kKeys, block.h, i, block.b);
+      p.k_map.copy(block.keys(stage, row), full, tile * kKeys, block.h, i, block.b);
+      p.v_map.copy(block.values(stage, row), full, tile * kKeys, block.h, i, block.b);
     }
     for (int t = 0; t < tiles_16; ++t) {
       const int64_t at = (static_cast<int64_t>(block.h) * p.bias.tiles_16 + first_16 + t) * p.bias.tiles_64 + tile;

@@ -43,12 +43,6 @@ inline void warp_barrier() {
   emulation::exchange(&nothing, 1);
 }
 inline bool any(bool value) { return ballot(value) != 0; }
-inline uint64_t word_of_lane(uint64_t word, int lane) {
-  uint64_t found;
-  std::memcpy(&found, emulation::exchange(&word, sizeof(word)) + lane * emulation::kExchangeStride, sizeof(found));
-  return found;
-}
-inline int lowest_bit(uint32_t bits) { return __builtin_ctz(bits); }
 inline void arrivals_start(Arrivals* barrier, int count) { emulation::start_barrier(barrier, count); }
 inline void arrivals_started() {}
 inline void reads_before_copies() {}
