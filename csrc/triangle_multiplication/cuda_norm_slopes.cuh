@@ -4,7 +4,7 @@
 // takes a position, its lanes the channels; the sums over positions are partial sums of each block.
 #pragma once
 
-#include "triangle_multiplication/cuda_problem.cuh"
+#include "triangle_multiplication/cuda_weights.cuh"
 
 namespace structdiff::gpu {
 

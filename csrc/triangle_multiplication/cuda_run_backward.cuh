@@ -58,12 +58,12 @@ class TriangleSlopes {
       const structdiff_triangle_multiplication_weights& grads) {
     int32_t status = pack_weights<T>(s_, weights, scratch_.forward, stream_);
     if (status == STRUCTDIFF_OK) status = copy_weights(weights);
-    if (status == STRUCTDIFF_OK) status = launch_by_positions<Edges<T, false>>(p_, stream_);
+    if (status == STRUCTDIFF_OK) status = launch_edges<T, false>(p_, stream_);
     if (status == STRUCTDIFF_OK) status = contract<T>(p_, stream_);
-    if (status == STRUCTDIFF_OK) status = launch_by_positions<Update<T, true>>(p_, stream_);
+    if (status == STRUCTDIFF_OK) status = launch_update<T, true>(p_, stream_);
     if (status == STRUCTDIFF_OK) status = back_through_update(grads);
     if (status == STRUCTDIFF_OK) status = back_through_contraction();
-    if (status == STRUCTDIFF_OK) status = launch_by_positions<Edges<T, true>>(p_, stream_);
+    if (status == STRUCTDIFF_OK) status = launch_edges<T, true>(p_, stream_);
     if (status == STRUCTDIFF_OK) status = back_through_edges(grad_z, grads);
     return status;
   }
