@@ -50,6 +50,7 @@ int32_t launch(
 
 // What kernels that stay on a multiprocessor, block after block of work, ask of the current device.
 struct Multiprocessors {
+  int device;
   int count;
   int64_t shared_limit;  // of a block
 };
@@ -58,7 +59,7 @@ inline Multiprocessors multiprocessors() {
   constexpr int kDevices = 64;
   static int known[kDevices][2] = {};
   int device = 0;
-  if (cudaGetDevice(&device) != cudaSuccess || device < 0 || device >= kDevices) return {1, kSharedLimit};
+  if (cudaGetDevice(&device) != cudaSuccess || device < 0 || device >= kDevices) return {device, 1, kSharedLimit};
   if (known[device][0] == 0) {
     int count = 1, bytes = kSharedLimit;
     cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
@@ -66,7 +67,7 @@ inline Multiprocessors multiprocessors() {
     known[device][1] = bytes;
     known[device][0] = count;
   }
-  return {known[device][0], known[device][1]};
+  return {device, known[device][0], known[device][1]};
 }
 
 // The device for the calls that follow, and the one of before in the end.
@@ -107,12 +108,13 @@ int32_t launch(
 }
 
 struct Multiprocessors {
+  int device;
   int count;
   int64_t shared_limit;
 };
 
 // Few enough that blocks go on to further work.
-inline Multiprocessors multiprocessors() { return {2, kSharedLimit}; }
+inline Multiprocessors multiprocessors() { return {0, 2, kSharedLimit}; }
 
 class OnDevice {
  public:

@@ -42,7 +42,7 @@ struct Product {
   static constexpr int kDepth = 32;
   static constexpr int kStages = 3;
   static constexpr int kThreads = 256;
-  static constexpr int kMinBlocks = 1;
+  static constexpr int kMinBlocks = kHalf ? 2 : 1;
   static constexpr int kWarpRows = kSide / 2;  // two by four warps
   static constexpr int kWarpColumns = kSide / 4;
   static constexpr int kTilesM = kWarpRows / 16;

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "common/cuda_launch.cuh"
 #include "triangle_multiplication/contract.h"
 #include "triangle_multiplication/cuda_edges.cuh"
-#include "triangle_multiplication/cuda_product.cuh"
+#include "triangle_multiplication/cuda_hopper_product.cuh"
 #include "triangle_multiplication/cuda_update.cuh"
 #include "triangle_multiplication/cuda_weights.cuh"
 
@@ -99,10 +100,52 @@ Matrices<E> planes(E* data, const TriangleSizes& s, int64_t channels) {
   return {data, channels * s.plane(), s.plane(), s.pitch};
 }
 
+template <class T>
+int32_t describe_planes(TensorMap& map, const TriangleSizes& s, const Matrices<const T>& planes, int rows) {
+  TableShape table{};
+  table.data = planes.data;
+  table.bfloat = std::is_same_v<T, bfloat16>;
+  const int64_t sizes[5] = {s.pitch, s.n, s.c_hidden, s.batch, 1};
+  const int64_t strides[5] = {1, planes.row_stride, planes.inner_stride, planes.outer_stride, planes.outer_stride};
+  for (int axis = 0; axis < 5; ++axis) {
+    table.size[axis] = sizes[axis];
+    table.stride[axis] = strides[axis];
+  }
+  table.box_channels = 64;
+  table.box_axis = 1;
+  table.box_rows = rows;
+  return describe(map, table);
+}
+
+// STRUCTDIFF_UNSUPPORTED where a Hopper's tensor cores are not there, or tiles would be mostly empty.
+template <class T, bool LeftByDepth, bool RightByDepth>
+int32_t multiply_planes_on_hopper(
+    const TriangleSizes& s, const Matrices<const T>& left, const Matrices<const T>& right, const Matrices<T>& out,
+    Stream stream) {
+  using Kernel = HopperProduct<T, LeftByDepth, RightByDepth>;
+  if (s.n <= Kernel::kSide / 2 || !hopper_can_run<Kernel>(multiprocessors().device)) return STRUCTDIFF_UNSUPPORTED;
+  typename Kernel::Problem p{};
+  if (describe_planes<T>(p.left, s, left, Kernel::box_rows(LeftByDepth)) != STRUCTDIFF_OK ||
+      describe_planes<T>(p.right, s, right, Kernel::box_rows(RightByDepth)) != STRUCTDIFF_OK) {
+    return STRUCTDIFF_UNSUPPORTED;
+  }
+  p.out = out;
+  p.batches = static_cast<int64_t>(s.batch) * s.c_hidden;
+  p.inner = s.c_hidden;
+  p.m = p.n = s.n;
+  p.n_vectors = s.pitch;
+  p.steps = divide_up(s.n, Kernel::kDepth);
+  return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream, kHopperSharedLimit);
+}
+
 // One product of planes for each batch entry and hidden channel.
 template <class T, bool LeftByDepth, bool RightByDepth>
 int32_t multiply_planes(
     const TriangleSizes& s, Matrices<const T> left, Matrices<const T> right, Matrices<T> out, Stream stream) {
+  if constexpr (sizeof(T) == 2) {
+    const int32_t status = multiply_planes_on_hopper<T, LeftByDepth, RightByDepth>(s, left, right, out, stream);
+    if (status != STRUCTDIFF_UNSUPPORTED) return status;
+  }
   ProductProblem<T, T> p{};
   p.left = left;
   p.right = right;

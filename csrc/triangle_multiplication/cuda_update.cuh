@@ -13,7 +13,7 @@ template <class T, bool Slopes, int Blocks>
 struct Update {
   using Problem = TriangleProblem<T>;
   static constexpr int kThreads = 256;
-  static constexpr int kMinBlocks = 1;
+  static constexpr int kMinBlocks = sizeof(T) == 2 && Blocks == 2 ? 2 : 1;
   static constexpr int kWarps = kThreads / 32;
   static constexpr int kTiles = sizeof(T) == 2 && Blocks < 8 ? 2 : 1;  // of 16 positions a warp
   static constexpr int kWarpPositions = kTiles * 16;

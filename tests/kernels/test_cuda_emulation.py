@@ -361,6 +361,19 @@ def test_triangle_multiplication_beyond_one_tile(library):
     assert_near(out, pair_update(z, mask, weights, False), TOLERANCE[torch.float32], "out")
 
 
+@pytest.mark.parametrize(("n", "outgoing", "dtype"), [(70, True, torch.bfloat16), (130, False, torch.float16)])
+def test_triangle_multiplication_by_products_of_hopper(library, n, outgoing, dtype):
+    """Those of sides above 64, here of more than a tile, or of tiles that are not full."""
+    z, mask, weights, grad = draw_pairs(1, n, 16, 16, dtype)
+    leaves = [x.double().requires_grad_() for x in (z, *weights)]
+    wanted = pair_update(leaves[0], mask, leaves[1:], outgoing)
+    assert_near(update(library, z, mask, weights, outgoing), wanted.detach(), TOLERANCE[dtype], "out")
+    wanted.backward(grad.double())
+    found = slopes(library, grad, z, mask, weights, outgoing)
+    for index, (gradient, leaf) in enumerate(zip(found, leaves, strict=True)):
+        assert_near(gradient, leaf.grad, TOLERANCE[dtype], f"gradient {index}")
+
+
 def test_triangle_multiplication_of_many_channels(library):
     z, mask, weights, _ = draw_pairs(1, 2, 256, 48, torch.float16)
     out = update(library, z, None, [x.float() for x in weights], True)
