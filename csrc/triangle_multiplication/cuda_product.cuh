@@ -2,9 +2,10 @@
 //
 // A factor lies in memory as [m][k] or [k][m] (right: [n][k] or [k][n]); its rows are zero beyond what is used, or end at
 // a whole vector. The depth k is cut into steps, which are copied ahead into shared memory; it may be shared out over
-// blocks, whose partial sums are then added up by SumShares.
+// blocks, whose partial sums are then added up by SumParts.
 #pragma once
 
+#include "common/cuda_launch.cuh"
 #include "common/cuda_staging.cuh"
 
 namespace structdiff::gpu {
@@ -34,11 +35,11 @@ struct ProductProblem {
   bool add;              // to what is there
 };
 
-template <class T, class Out, bool LeftByDepth, bool RightByDepth>
+template <class T, class Out, bool LeftByDepth, bool RightByDepth, int Side>
 struct Product {
   using Problem = ProductProblem<T, Out>;
   static constexpr bool kHalf = sizeof(T) == 2;
-  static constexpr int kSide = kHalf ? 128 : 64;  // of the product's tile
+  static constexpr int kSide = Side;  // of the product's tile
   static constexpr int kDepth = 32;
   static constexpr int kStages = 3;
   static constexpr int kThreads = 256;
@@ -163,5 +164,17 @@ struct Product {
     }
   }
 };
+
+template <class T, class Out, bool LeftByDepth, bool RightByDepth>
+int32_t launch_product(const ProductProblem<T, Out>& p, Stream stream) {
+  const auto start = [&](auto kernel) {
+    using Kernel = decltype(kernel);
+    return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream);
+  };
+  if constexpr (sizeof(T) == 2) {
+    if (larger(p.m, p.n) > 64) return start(Product<T, Out, LeftByDepth, RightByDepth, 128>());
+  }
+  return start(Product<T, Out, LeftByDepth, RightByDepth, 64>());
+}
 
 }  // namespace structdiff::gpu

@@ -155,8 +155,7 @@ int32_t multiply_planes(
   p.m = p.n = p.depth = s.n;
   p.m_vectors = p.n_vectors = p.depth_vectors = s.pitch;
   p.shares = 1;
-  using Kernel = Product<T, T, LeftByDepth, RightByDepth>;
-  return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream);
+  return launch_product<T, T, LeftByDepth, RightByDepth>(p, stream);
 }
 
 // product[i][j] = sum_k a[i][k] b[j][k], or of a[k][i] b[k][j].

@@ -1,9 +1,9 @@
 // The gradient of triangle multiplication: what the forward pass knew is computed again, then each step goes back.
 #pragma once
 
-#include "common/cuda_sum.cuh"
 #include "triangle_multiplication/cuda_norm_slopes.cuh"
 #include "triangle_multiplication/cuda_run.cuh"
+#include "triangle_multiplication/cuda_sum_parts.cuh"
 
 namespace structdiff::gpu {
 
@@ -35,12 +35,17 @@ struct SlopesScratch {
     needed = scratch.used();
   }
 
-  // Into how many shares the positions of a batch entry go where weights' gradients are summed over them.
-  static int shares(const TriangleSizes& s) {
-    return static_cast<int>(larger<int64_t>(1, smaller<int64_t>(64, s.plane() / 512)));
+  // Into how many shares the positions of a batch entry go where the gradient of weights [m, n] is summed over them: enough
+  // to keep a large GPU busy, none of less than 512 positions.
+  static int shares(const TriangleSizes& s, int m, int n) {
+    const int64_t tiles = static_cast<int64_t>(s.batch) * divide_up(m, 128) * divide_up(n, 128);
+    return static_cast<int>(larger<int64_t>(1, smaller<int64_t>(264 / tiles, s.plane() / 512)));
+  }
+  static int64_t parts_of(const TriangleSizes& s, int m, int n) {
+    return shares(s, m, n) * static_cast<int64_t>(s.batch) * m * n;
   }
   static int64_t weight_parts(const TriangleSizes& s) {
-    return shares(s) * static_cast<int64_t>(s.batch) * s.c_z * larger(2 * s.c_hidden, s.c_z);
+    return larger(parts_of(s, 2 * s.c_hidden, s.c_z), larger(parts_of(s, s.c_z, s.c_hidden), parts_of(s, s.c_z, s.c_z)));
   }
   static int64_t norm_blocks(const TriangleSizes& s) {
     return smaller<int64_t>(256, divide_up<int64_t>(s.batch * s.plane(), NormSlopes<T>::kRun));
@@ -107,8 +112,7 @@ class TriangleSlopes {
     p.depth = p.depth_vectors = depth;
     p.shares = 1;
     p.add = add;
-    using Kernel = Product<T, float, LeftByDepth, true>;
-    return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream_);
+    return launch_product<T, float, LeftByDepth, true>(p, stream_);
   }
 
   // Gradient of a matrix of weights [m, n]: the sum over all positions of left times right.
@@ -123,13 +127,13 @@ class TriangleSlopes {
     p.m = p.m_vectors = m;
     p.n = p.n_vectors = n;
     p.depth = p.depth_vectors = static_cast<int>(s_.plane());
-    p.shares = SlopesScratch<T>::shares(s_);
+    p.shares = SlopesScratch<T>::shares(s_, m, n);
     p.out = {scratch_.parts, elements * p.shares, 0, n};
     p.share_stride = elements;
-    using Kernel = Product<T, float, LeftByDepth, true>;
-    const int32_t status = launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream_);
+    const int32_t status = launch_product<T, float, LeftByDepth, true>(p, stream_);
     if (status != STRUCTDIFF_OK) return status;
-    return sum_shares(scratch_.parts, static_cast<float*>(grad.data), elements, s_.batch * p.shares, stream_);
+    float* out = static_cast<float*>(grad.data);
+    return sum_parts({scratch_.parts, out, out, elements, elements, s_.batch * p.shares, elements});
   }
 
   // by_norm is written as [weights, biases]: the two gradients lie in different tensors.
@@ -141,16 +145,14 @@ class TriangleSlopes {
     p.by_norm = scratch_.parts;
     p.blocks = static_cast<int>(SlopesScratch<T>::norm_blocks(s_));
     p.epsilon = p_.epsilon;
-    int32_t status = launch<Kernel>(p, p.blocks, Kernel::kThreads, Kernel::shared_bytes(p.channels), stream_);
-    const auto sum = [&](int64_t offset, const structdiff_tensor& to) {
-      const SumShares::Problem sum{scratch_.parts + offset, static_cast<float*>(to.data), p.channels, p.blocks,
-                                   2 * p.channels};
-      const int64_t blocks = divide_up<int64_t>(p.channels, SumShares::kThreads);
-      return launch<SumShares>(sum, blocks, SumShares::kThreads, 0, stream_);
-    };
-    if (status == STRUCTDIFF_OK) status = sum(0, by_weights);
-    if (status == STRUCTDIFF_OK) status = sum(p.channels, by_biases);
-    return status;
+    const int32_t status = launch<Kernel>(p, p.blocks, Kernel::kThreads, Kernel::shared_bytes(p.channels), stream_);
+    if (status != STRUCTDIFF_OK) return status;
+    return sum_parts({scratch_.parts, static_cast<float*>(by_weights.data), static_cast<float*>(by_biases.data),
+                      2 * p.channels, p.channels, p.blocks, 2 * p.channels});
+  }
+
+  int32_t sum_parts(const SumParts::Problem& p) {
+    return launch<SumParts>(p, divide_up<int64_t>(p.elements, 32), SumParts::kThreads, SumParts::kSharedBytes, stream_);
   }
 
   int32_t back_through_update(const structdiff_triangle_multiplication_weights& grads) {
