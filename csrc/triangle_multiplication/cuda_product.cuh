@@ -32,7 +32,6 @@ struct ProductProblem {
   int m_vectors, n_vectors;
   int shares;  // of the depth
   int64_t share_stride;  // between their sums
-  bool add;              // to what is there
 };
 
 template <class T, class Out, bool LeftByDepth, bool RightByDepth, int Side>
@@ -153,12 +152,7 @@ struct Product {
           const int column = n + x * 8 + (lane & 3) * 2;
           if (column >= p.n_vectors) continue;
           Out* to = out + row * p.out.row_stride;
-          float2 value{sum[y][x][half * 2], sum[y][x][half * 2 + 1]};
-          if (p.add) {
-            value.x += to_float(load(to + column));
-            value.y += to_float(load(to + column + 1));
-          }
-          store_pair<Out>(to, 1, true, column, value.x, value.y);
+          store_pair<Out>(to, 1, true, column, sum[y][x][half * 2], sum[y][x][half * 2 + 1]);
         }
       }
     }

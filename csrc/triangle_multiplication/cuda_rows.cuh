@@ -192,40 +192,71 @@ STRUCTDIFF_DEVICE Right<T> right_of(const Row<T, Blocks>& first, const Row<T, Bl
   return b;
 }
 
-// Several values of a row of memory that begin at a multiple of as many.
+// Values that fill 16 bytes.
 template <class T, int Count>
 STRUCTDIFF_DEVICE void load_values(float (&values)[Count], const T* from) {
-  constexpr int kBytes = Count * static_cast<int>(sizeof(T));
-  if constexpr (kBytes == 16) {
-    Pair<T> pairs[Count / 2];
-    take_vector(pairs, load(reinterpret_cast<const uint4*>(from)));
+  static_assert(Count * sizeof(T) == 16, "a vector");
+  Pair<T> pairs[Count / 2];
+  take_vector(pairs, load(reinterpret_cast<const uint4*>(from)));
 #pragma unroll
-    for (int at = 0; at < Count; at += 2) {
-      const float2 pair = widen<T>(pairs[at / 2]);
-      values[at] = pair.x, values[at + 1] = pair.y;
-    }
-  } else {
-    static_assert(kBytes == 8 && sizeof(T) == 2, "vectors of 8 or 16 bytes");
-    const uint2 words = load(reinterpret_cast<const uint2*>(from));
-    const float2 low = unpack<T>(words.x), high = unpack<T>(words.y);
-    values[0] = low.x, values[1] = low.y, values[2] = high.x, values[3] = high.y;
+  for (int at = 0; at < Count; at += 2) {
+    const float2 pair = widen<T>(pairs[at / 2]);
+    values[at] = pair.x, values[at + 1] = pair.y;
   }
 }
 template <class T, int Count>
 STRUCTDIFF_DEVICE void store_values(T* to, const float (&values)[Count]) {
-  constexpr int kBytes = Count * static_cast<int>(sizeof(T));
+  static_assert(Count * sizeof(T) == 16, "a vector");
   Pair<T> pairs[Count / 2];
 #pragma unroll
   for (int at = 0; at < Count; at += 2) pairs[at / 2] = narrow<T>(values[at], values[at + 1]);
-  if constexpr (kBytes == 16) {
-    store(reinterpret_cast<uint4*>(to), as_vector(pairs));
+  store(reinterpret_cast<uint4*>(to), as_vector(pairs));
+}
+
+// A few pairs that lie side by side.
+template <class T, int Count>
+STRUCTDIFF_DEVICE void load_pairs(Pair<T> (&pairs)[Count], const T* from, bool there) {
+  if constexpr (sizeof(T) == 4 || Count == 1) {
+#pragma unroll
+    for (int i = 0; i < Count; ++i) pairs[i] = there ? load(reinterpret_cast<const Pair<T>*>(from) + i) : Pair<T>{};
   } else {
-    static_assert(kBytes == 8 && sizeof(T) == 2, "vectors of 8 or 16 bytes");
+    static_assert(Count == 2, "one or two pairs");
+    const uint2 words = there ? load(reinterpret_cast<const uint2*>(from)) : uint2{};
+    pairs[0] = words.x, pairs[1] = words.y;
+  }
+}
+template <class T, int Count>
+STRUCTDIFF_DEVICE void store_pairs(T* to, const Pair<T> (&pairs)[Count]) {
+  if constexpr (sizeof(T) == 4 || Count == 1) {
+#pragma unroll
+    for (int i = 0; i < Count; ++i) store(reinterpret_cast<Pair<T>*>(to) + i, pairs[i]);
+  } else {
+    static_assert(Count == 2, "one or two pairs");
     store(reinterpret_cast<uint2*>(to), uint2{pairs[0], pairs[1]});
   }
 }
 
-// Shared memory that a chunk of weights lies in: all of them where they fit, which are then fetched once.
+// Four neighbouring channels of a table of any strides; zeros where not `there`.
+template <class T>
+STRUCTDIFF_DEVICE void load_four(Pair<T> (&pairs)[2], const T* from, int64_t stride, bool vectors, bool there) {
+  if (vectors) return load_pairs<T>(pairs, from, there);
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    pairs[i] = there ? narrow<T>(to_float(load(from + i * 2 * stride)), to_float(load(from + (i * 2 + 1) * stride)))
+                     : Pair<T>{};
+  }
+}
+template <class T>
+STRUCTDIFF_DEVICE void store_four(T* to, int64_t stride, bool vectors, const float (&values)[4]) {
+  if (vectors) {
+    const Pair<T> pairs[2] = {narrow<T>(values[0], values[1]), narrow<T>(values[2], values[3])};
+    return store_pairs<T>(to, pairs);
+  }
+#pragma unroll
+  for (int e = 0; e < 4; ++e) store(to + e * stride, from_float<T>(values[e]));
+}
+
+// Brings operands to shared memory.
 template <class V>
 STRUCTDIFF_DEVICE void fetch_weights(V* to, const V* from, int64_t count, int thread, int threads) {
   constexpr int kVectors = static_cast<int>(sizeof(V) / 16);
@@ -233,6 +264,16 @@ STRUCTDIFF_DEVICE void fetch_weights(V* to, const V* from, int64_t count, int th
     copy_async_16(reinterpret_cast<uint4*>(to) + at, reinterpret_cast<const uint4*>(from) + at, true);
   }
   copy_async_commit();
+}
+template <class V>
+STRUCTDIFF_DEVICE V load_packed(const V* address) {
+  static_assert(sizeof(V) % 16 == 0, "operands are whole vectors");
+  V value;
+#pragma unroll
+  for (int i = 0; i < static_cast<int>(sizeof(V) / 16); ++i) {
+    reinterpret_cast<uint4*>(&value)[i] = load(reinterpret_cast<const uint4*>(address) + i);
+  }
+  return value;
 }
 template <class V>
 STRUCTDIFF_DEVICE V load_shared_packed(const V* address) {

@@ -197,12 +197,7 @@ struct Update {
 #pragma unroll
           for (int e = 0; e < 4; ++e) values[e] *= open[e];
           T* to = p.out.data + b * p.out.batch + i * p.out.row + j * p.out.column;
-          if (p.out.vectors) {
-            store_values<T>(to + c, values);
-          } else {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) store(to + (c + e) * p.out.channel, from_float<T>(values[e]));
-          }
+          store_four<T>(to + c * p.out.channel, p.out.channel, p.out.vectors, values);
         }
       }
     }
@@ -211,24 +206,19 @@ struct Update {
   STRUCTDIFF_DEVICE static void write_slopes(
       const Problem& p, int b, int position, int i, int j, int c, const float (&values)[4], const float (&open)[4]) {
     const TriangleSizes& s = p.sizes;
-    float grad[4] = {}, by_open[4];
-    if (j < s.n) {
-      const T* from = p.grad_out.data + b * p.grad_out.batch + i * p.grad_out.row + j * p.grad_out.column;
-      if (p.grad_out.vectors) {
-        load_values<T>(grad, from + c);
-      } else {
-#pragma unroll
-        for (int e = 0; e < 4; ++e) grad[e] = to_float(load(from + (c + e) * p.grad_out.channel));
-      }
-    }
+    const T* from = p.grad_out.data + b * p.grad_out.batch + i * p.grad_out.row + j * p.grad_out.column;
+    Pair<T> grads[2];
+    load_four<T>(grads, from + c * p.grad_out.channel, p.grad_out.channel, p.grad_out.vectors, j < s.n);
+    float by_out[4], by_open[4];
 #pragma unroll
     for (int e = 0; e < 4; ++e) {
-      grad[e] *= open[e];
-      by_open[e] = grad[e] * values[e] * (1.0f - open[e]);
+      const float2 pair = widen<T>(grads[e / 2]);
+      by_out[e] = (e % 2 == 0 ? pair.x : pair.y) * open[e];
+      by_open[e] = by_out[e] * values[e] * (1.0f - open[e]);
     }
     const int64_t at = (b * s.plane() + position) * s.c_z + c;
-    store_values<T>(p.by_out + at, grad);
-    store_values<T>(p.by_open + at, by_open);
+    store_four<T>(p.by_out + at, 1, true, by_out);
+    store_four<T>(p.by_open + at, 1, true, by_open);
   }
 };
 

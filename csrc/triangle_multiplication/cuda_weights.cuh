@@ -21,6 +21,41 @@ struct WeightView {
   }
 };
 
+// A lane's part of rows 16 tile.. as the left operand, over 16 columns in the order of `channel_of`.
+template <class T>
+STRUCTDIFF_DEVICE Left<T> left_weights(const WeightView& w, int tile, int step, int lane) {
+  Left<T> a;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int y = tile * 16 + (lane >> 2) + (i & 1) * 8;
+    const int x = channel_of(step, i >> 1, lane & 3);
+    set_left<T>(a, i, w.template at<T>(y, x), w.template at<T>(y, x + 1));
+  }
+  return a;
+}
+
+// The same as the right operand; rows in the order that gives a lane of the product, which has the columns 2 t and 2 t + 1
+// of both tiles, four neighbours.
+template <class T>
+STRUCTDIFF_DEVICE Right<T> right_weights(const WeightView& w, int tile, int step, int lane) {
+  Right<T> b;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int y = tile * 16 + (lane >> 3) * 4 + (i >> 1) * 2 + (lane >> 2 & 1);
+    const int x = channel_of(step, i & 1, lane & 3);
+    set_right<T>(b, i >> 1, i & 1, w.template at<T>(y, x), w.template at<T>(y, x + 1));
+  }
+  return b;
+}
+
+template <class V>
+STRUCTDIFF_DEVICE void store_packed(V* to, const V& value) {
+#pragma unroll
+  for (int i = 0; i < static_cast<int>(sizeof(V) / 16); ++i) {
+    store(reinterpret_cast<uint4*>(to) + i, reinterpret_cast<const uint4*>(&value)[i]);
+  }
+}
+
 template <class T>
 struct PackWeights {
   struct Problem {
@@ -58,44 +93,15 @@ struct PackWeights {
   }
 
   STRUCTDIFF_DEVICE static void pack_in(const Problem& p, int64_t at) {
-    const int lane = static_cast<int>(at & 31);
     const int steps = p.sizes.depth / 16;
-    const int step = static_cast<int>(at / 32 % steps);
-    const int tile = static_cast<int>(at / 64 / steps);
-    const WeightView& w = p.in[at / 32 / steps % 2];
-    Left<T> a;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int y = tile * 16 + (lane >> 2) + (i & 1) * 8;
-      const int x = channel_of(step, i >> 1, lane & 3);
-      set_left<T>(a, i, w.template at<T>(y, x), w.template at<T>(y, x + 1));
-    }
-    put(p.to_in + at, a);
+    const int step = static_cast<int>(at / 32 % steps), tile = static_cast<int>(at / 64 / steps);
+    store_packed(p.to_in + at, left_weights<T>(p.in[at / 32 / steps % 2], tile, step, static_cast<int>(at & 31)));
   }
 
-  // Channels in the order that gives a lane, which has the columns 2 t and 2 t + 1 of both tiles, four neighbours.
   STRUCTDIFF_DEVICE static void pack_out(const Problem& p, int64_t at) {
-    const int lane = static_cast<int>(at & 31);
     const int steps = p.sizes.depth / 16;
-    const int step = static_cast<int>(at / 32 % steps);
-    const int tile = static_cast<int>(at / 64 / steps);
-    const WeightView& w = p.out[at / 32 / steps % 2];
-    Right<T> b;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int y = tile * 16 + (lane >> 3) * 4 + (i >> 1) * 2 + (lane >> 2 & 1);
-      const int x = channel_of(step, i & 1, lane & 3);
-      set_right<T>(b, i >> 1, i & 1, w.template at<T>(y, x), w.template at<T>(y, x + 1));
-    }
-    put(p.to_out + at, b);
-  }
-
-  template <class V>
-  STRUCTDIFF_DEVICE static void put(V* to, const V& value) {
-#pragma unroll
-    for (int i = 0; i < static_cast<int>(sizeof(V) / 16); ++i) {
-      store(reinterpret_cast<uint4*>(to) + i, reinterpret_cast<const uint4*>(&value)[i]);
-    }
+    const int step = static_cast<int>(at / 32 % steps), tile = static_cast<int>(at / 64 / steps);
+    store_packed(p.to_out + at, right_weights<T>(p.out[at / 32 / steps % 2], tile, step, static_cast<int>(at & 31)));
   }
 };
 
