@@ -18,10 +18,10 @@ struct PairSlopesProblem {
   const Right<T>* weights;  // [depth / 16, then 4 c_hidden / 16][depth / 16][lane]
   NormSlopes norm;
   int blocks;
-  bool resident;  // the weights, in shared memory
 };
 
-template <class T, int Blocks>
+// Resident: the weights, in shared memory.
+template <class T, int Blocks, bool Resident>
 struct PairSlopes {
   using Problem = PairSlopesProblem<T>;
   static constexpr int kThreads = 256;
@@ -39,7 +39,9 @@ struct PairSlopes {
     return static_cast<int64_t>(sizeof(float)) * kWarps * 2 * s.c_z + kWarps * kStages * kStage * sizeof(T);
   }
   STRUCTDIFF_BOTH static int64_t weights_count(const TriangleSizes& s) { return (kTiles + 4 * s.c_hidden / 16) * kTiles * 32; }
-  STRUCTDIFF_BOTH static int64_t weights_bytes(const TriangleSizes& s) { return weights_count(s) * sizeof(Right<T>); }
+  STRUCTDIFF_BOTH static int64_t shared_bytes(const TriangleSizes& s) {
+    return sums_bytes(s) + (Resident ? weights_count(s) * static_cast<int64_t>(sizeof(Right<T>)) : 0);
+  }
 
   // Where a warp is, and which planes it has asked for.
   struct Ahead {
@@ -53,7 +55,7 @@ struct PairSlopes {
     float* sums = reinterpret_cast<float*>(shared);
     T* stages = reinterpret_cast<T*>(sums + kWarps * 2 * s.c_z);
     Right<T>* weights = reinterpret_cast<Right<T>*>(shared + sums_bytes(s));
-    if (p.resident) {
+    if constexpr (Resident) {
       fetch_weights(weights, p.weights, weights_count(s), thread_index(), kThreads);
       copy_async_wait<0>();
       barrier();

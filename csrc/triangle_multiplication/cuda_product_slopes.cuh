@@ -16,7 +16,6 @@ struct ProductSlopesProblem {
   const Left<T>* weights;  // [depth / 16][depth / 16][lane]
   NormSlopes norm;
   int blocks;
-  bool resident;  // the weights, in shared memory
 };
 
 template <class T, int Blocks>
@@ -30,17 +29,21 @@ struct ProductSlopes {
   static constexpr int kVector = kTiles * 2;  // positions that a lane has side by side
   static constexpr int kSteps = Blocks * 2;
   static constexpr int kRows = kSteps * 2;  // channels of a lane
+  // Whether shared memory has room for the weights, on any GPU.
+  static constexpr bool kResident = sizeof(T) == 2 ? Blocks <= 4 : Blocks <= 2;
 
   STRUCTDIFF_BOTH static int64_t sums_bytes(const TriangleSizes& s) {
     return static_cast<int64_t>(sizeof(float)) * kWarps * 2 * s.c_hidden;
   }
   STRUCTDIFF_BOTH static int64_t weights_count(const TriangleSizes&) { return kSteps * kSteps * 32; }
-  STRUCTDIFF_BOTH static int64_t weights_bytes(const TriangleSizes& s) { return weights_count(s) * sizeof(Left<T>); }
+  STRUCTDIFF_BOTH static int64_t shared_bytes(const TriangleSizes& s) {
+    return sums_bytes(s) + (kResident ? weights_count(s) * static_cast<int64_t>(sizeof(Left<T>)) : 0);
+  }
 
   STRUCTDIFF_DEVICE static void run(const Problem& p, unsigned char* shared) {
     float* sums = reinterpret_cast<float*>(shared);
     Left<T>* weights = reinterpret_cast<Left<T>*>(shared + sums_bytes(p.sizes));
-    if (p.resident) {
+    if constexpr (kResident) {
       fetch_weights(weights, p.weights, weights_count(p.sizes), thread_index(), kThreads);
       copy_async_wait<0>();
       barrier();

@@ -220,8 +220,22 @@ TriangleProblem<T> triangle_problem(
   return p;
 }
 
+// Both passes. Not in line, so that the kernels are compiled once: cuda_float32.cu and so on.
 template <class T>
-int32_t triangle_multiplication_forward(
+struct TriangleMultiplication {
+  static int32_t forward(
+      const structdiff_tensor& z, const structdiff_tensor* mask, const structdiff_triangle_multiplication_weights& weights,
+      bool outgoing, double epsilon, const structdiff_tensor& out, void* workspace, int64_t workspace_bytes,
+      Stream stream);
+  static int32_t backward(
+      const structdiff_tensor& grad_out, const structdiff_tensor& z, const structdiff_tensor* mask,
+      const structdiff_triangle_multiplication_weights& weights, bool outgoing, double epsilon,
+      const structdiff_tensor& grad_z, const structdiff_triangle_multiplication_weights& grad_weights, void* workspace,
+      int64_t workspace_bytes, Stream stream);
+};
+
+template <class T>
+int32_t TriangleMultiplication<T>::forward(
     const structdiff_tensor& z, const structdiff_tensor* mask, const structdiff_triangle_multiplication_weights& weights,
     bool outgoing, double epsilon, const structdiff_tensor& out, void* workspace, int64_t workspace_bytes,
     Stream stream) {

@@ -129,10 +129,8 @@ class TriangleSlopes {
     p.norm = {norm, scratch_.parts, p_.epsilon};
     p.blocks = static_cast<int>(
         smaller<int64_t>(tiles, smaller(device.count * Kernel::kMinBlocks, SlopesScratch<T>::kNormBlocks)));
-    int64_t bytes = Kernel::sums_bytes(s_);
-    p.resident = bytes + Kernel::weights_bytes(s_) <= device.shared_limit / Kernel::kMinBlocks;
-    if (p.resident) bytes += Kernel::weights_bytes(s_);
-    const int32_t status = launch<Kernel>(p, p.blocks, Kernel::kThreads, bytes, stream_, device.shared_limit);
+    const int32_t status =
+        launch<Kernel>(p, p.blocks, Kernel::kThreads, Kernel::shared_bytes(s_), stream_, device.shared_limit);
     if (status != STRUCTDIFF_OK) return status;
     const int64_t channels = by_weights.size[0];
     return sum_parts({scratch_.parts, static_cast<float*>(by_weights.data), static_cast<float*>(by_biases.data),
@@ -198,8 +196,13 @@ class TriangleSlopes {
     const auto back = [&](auto kernel) {
       return back_through_norm<decltype(kernel)>(p, scratch_.forward.norm_in, grads.norm_in_weight, grads.norm_in_bias);
     };
-    if (s_.depth == 64) return back(PairSlopes<T, 2>());
-    return s_.depth == 128 ? back(PairSlopes<T, 4>()) : back(PairSlopes<T, 8>());
+    if constexpr (sizeof(T) == 2) {
+      if (s_.depth == 64) return back(PairSlopes<T, 2, true>());
+      using Kernel = PairSlopes<T, 4, true>;
+      if (s_.depth == 128 && Kernel::shared_bytes(s_) <= multiprocessors().shared_limit) return back(Kernel());
+    }
+    if (s_.depth == 64) return back(PairSlopes<T, 2, false>());
+    return s_.depth == 128 ? back(PairSlopes<T, 4, false>()) : back(PairSlopes<T, 8, false>());
   }
 
   TriangleProblem<T> p_;
@@ -209,7 +212,7 @@ class TriangleSlopes {
 };
 
 template <class T>
-int32_t triangle_multiplication_backward(
+int32_t TriangleMultiplication<T>::backward(
     const structdiff_tensor& grad_out, const structdiff_tensor& z, const structdiff_tensor* mask,
     const structdiff_triangle_multiplication_weights& weights, bool outgoing, double epsilon,
     const structdiff_tensor& grad_z, const structdiff_triangle_multiplication_weights& grad_weights, void* workspace,

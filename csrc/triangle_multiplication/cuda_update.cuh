@@ -12,7 +12,8 @@ namespace structdiff::gpu {
 template <class T, bool Slopes, int Blocks>
 struct Update {
   using Problem = TriangleProblem<T>;
-  static constexpr int kThreads = 256;
+  // What is too wide for both a warp's positions and a tile of weights leaves shared memory for two warps.
+  static constexpr int kThreads = sizeof(T) == 4 && Blocks == 8 ? 64 : 256;
   static constexpr int kMinBlocks = sizeof(T) == 2 && Blocks == 2 ? 2 : 1;
   static constexpr int kWarps = kThreads / 32;
   static constexpr int kTiles = sizeof(T) == 2 && Blocks < 8 ? 2 : 1;  // of 16 positions a warp

@@ -381,6 +381,18 @@ def test_triangle_multiplication_of_many_channels(library):
     assert_near(out, wanted, TOLERANCE[torch.float16], "out")
 
 
+@pytest.mark.parametrize(("c_z", "c_hidden"), [(112, 80), (16, 144)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_triangle_multiplication_gradient_of_many_channels(library, c_z, c_hidden, dtype):
+    """Depths of 128 and 256, filled up with zeros; weights that shared memory has room for, and that it has not."""
+    z, mask, weights, grad = draw_pairs(1, 3, c_z, c_hidden, dtype)
+    leaves = [x.double().requires_grad_() for x in (z, *weights)]
+    pair_update(leaves[0], mask, leaves[1:], True).backward(grad.double())
+    found = slopes(library, grad, z, mask, weights, True)
+    for index, (gradient, leaf) in enumerate(zip(found, leaves, strict=True)):
+        assert_near(gradient, leaf.grad, TOLERANCE[dtype], f"gradient {index}")
+
+
 def test_triangle_multiplication_strides_and_order(library):
     z, mask, weights, grad = draw_pairs(1, 11, 32, 16, torch.float32)
     z, mask, grad = z.permute(0, 3, 2, 1).contiguous().permute(0, 3, 2, 1), mask.mT, grad.transpose(1, 2)
