@@ -52,16 +52,18 @@ def build(folder: Path) -> Path:
     return link(objects, folder / "libemulation.so")
 
 
-def sabotaged(folder: Path, target: Path, file: str, right: str, wrong: str) -> Path:
-    """The library of ``build(folder)`` with one mistake put into the kernel made for Hopper, in ``target``."""
+def sabotaged(
+    folder: Path, target: Path, file: str, right: str, wrong: str, unit: str = "triangle_attention/cuda_hopper.cu"
+) -> Path:
+    """The library of ``build(folder)`` with one mistake put into what ``unit`` is compiled of, in ``target``."""
     sources = target / "csrc"
     shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns("*.cpp", "*.py", "*.md"))
     path = sources / file
     text = path.read_text()
     assert text.count(right) == 1, f"{file} has {text.count(right)} times: {right}"
     path.write_text(text.replace(right, wrong))
-    changed = compile_unit(sources / "triangle_attention" / "cuda_hopper.cu", target / "changed.o", sources)
-    others = [path for path in folder.glob("*.o") if path.stem != "triangle_attention_cuda_hopper"]
+    changed = compile_unit(sources / unit, target / "changed.o", sources)
+    others = [path for path in folder.glob("*.o") if path.stem != unit.replace("/", "_").removesuffix(".cu")]
     return link([*others, changed], target / "libsabotaged.so")
 
 
