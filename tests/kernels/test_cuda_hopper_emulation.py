@@ -229,11 +229,15 @@ PRODUCT_SABOTAGE = {
 }
 
 
+def check_products_of_planes(library):
+    z, mask, weights, _ = draw_pairs(1, 258, 16, 16, torch.bfloat16)
+    found = update(library, z, mask, weights, False, order=2)
+    assert_near(found, pair_update(z, mask, weights, False), TOLERANCE[z.dtype], "out")
+
+
 @pytest.mark.parametrize("mistake", PRODUCT_SABOTAGE)
 def test_the_emulation_sees_of_products_of_planes(emulation_folder, tmp_path, mistake):
     unit = "triangle_multiplication/cuda_bfloat16.cu"
     wrong = opened(sabotaged(emulation_folder, tmp_path, PRODUCT, *PRODUCT_SABOTAGE[mistake], unit=unit))
-    z, mask, weights, _ = draw_pairs(1, 258, 16, 16, torch.bfloat16)
     with pytest.raises(AssertionError):
-        found = update(wrong, z, mask, weights, False, order=2)
-        assert_near(found, pair_update(z, mask, weights, False), TOLERANCE[z.dtype], "out")
+        check_products_of_planes(wrong)
