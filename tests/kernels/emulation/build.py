@@ -64,7 +64,8 @@ def sabotaged(
     path.write_text(text.replace(right, wrong))
     changed = compile_unit(sources / unit, target / "changed.o", sources)
     others = [path for path in folder.glob("*.o") if path.stem != unit.replace("/", "_").removesuffix(".cu")]
-    return link([*others, changed], target / "libsabotaged.so")
+    # First, since of functions that several objects hold the first one is taken.
+    return link([changed, *others], target / "libsabotaged.so")
 
 
 def opened(path: Path) -> ctypes.CDLL:
