@@ -24,7 +24,7 @@ struct PairSlopesProblem {
 template <class T, int Blocks, bool Resident>
 struct PairSlopes {
   using Problem = PairSlopesProblem<T>;
-  static constexpr int kThreads = 256;
+  static constexpr int kThreads = sizeof(T) == 2 && Blocks == 2 ? 384 : 256;
   static constexpr int kMinBlocks = 1;
   static constexpr int kWarps = kThreads / 32;
   static constexpr int kWarpPositions = 16;

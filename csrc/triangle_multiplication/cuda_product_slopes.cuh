@@ -21,7 +21,7 @@ struct ProductSlopesProblem {
 template <class T, int Blocks>
 struct ProductSlopes {
   using Problem = ProductSlopesProblem<T>;
-  static constexpr int kThreads = 256;
+  static constexpr int kThreads = sizeof(T) == 2 && Blocks == 2 ? 384 : 256;
   static constexpr int kMinBlocks = 1;
   static constexpr int kWarps = kThreads / 32;
   static constexpr int kTiles = sizeof(T) == 2 && Blocks < 8 ? 2 : 1;  // of eight positions a warp

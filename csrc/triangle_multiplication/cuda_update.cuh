@@ -13,8 +13,8 @@ template <class T, bool Slopes, int Blocks>
 struct Update {
   using Problem = TriangleProblem<T>;
   // What is too wide for both a warp's positions and a tile of weights leaves shared memory for two warps.
-  static constexpr int kThreads = sizeof(T) == 4 && Blocks == 8 ? 64 : 256;
-  static constexpr int kMinBlocks = sizeof(T) == 2 && Blocks == 2 ? 2 : 1;
+  static constexpr int kThreads = sizeof(T) == 4 && Blocks == 8 ? 64 : sizeof(T) == 2 && Blocks == 2 ? 384 : 256;
+  static constexpr int kMinBlocks = 1;
   static constexpr int kWarps = kThreads / 32;
   static constexpr int kTiles = sizeof(T) == 2 && Blocks < 8 ? 2 : 1;  // of 16 positions a warp
   static constexpr int kWarpPositions = kTiles * 16;
