@@ -6,7 +6,7 @@
 // linear is left to `Product`, and `NormSlopes` goes back through the two layer norms.
 #pragma once
 
-#include "common/cuda_staging.cuh"
+#include "common/cuda_operands.cuh"
 
 namespace structdiff::gpu {
 

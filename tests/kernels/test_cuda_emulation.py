@@ -397,6 +397,14 @@ def test_triangle_multiplication_beyond_one_tile(library):
 
 
 @pytest.mark.usefixtures("every_gpu")
+def test_triangle_multiplication_goes_through_its_weights_again(library):
+    """Positions that a block goes on to, of channels whose weights do not fit into shared memory at once."""
+    z, mask, weights, _ = draw_pairs(1, 17, 112, 80, torch.float32)
+    out = update(library, z, mask, weights, True)
+    assert_near(out, pair_update(z, mask, weights, True), TOLERANCE[torch.float32], "out")
+
+
+@pytest.mark.usefixtures("every_gpu")
 def test_triangle_multiplication_of_many_channels(library):
     z, mask, weights, _ = draw_pairs(1, 2, 256, 48, torch.float16)
     out = update(library, z, None, [x.float() for x in weights], True)
