@@ -183,20 +183,25 @@ struct PairSlopes {
     }
   }
 
-  // A lane has two positions, of each tile four channels side by side.
-  STRUCTDIFF_DEVICE static void back_through_norm(
-      const float (&slope)[kTiles][2][4], float (&by_weight)[kShare], float (&by_bias)[kShare], const Problem& p, int64_t b,
-      int first, bool valid, int lane) {
-    const TriangleSizes& s = p.sizes;
-    const float count = static_cast<float>(s.c_z);
-    Pair<T> input[2][kTiles][2];
-    T* to[2];
-    float mean[2] = {}, factor[2] = {}, slopes[2] = {}, along[2] = {};
-    const auto of = [&](int half, int at) {
-      const float2 pair = widen<T>(input[half][at / 4][at / 2 % 2]);
+  // What a lane has of z: two positions, of each tile four channels side by side.
+  struct Inputs {
+    Pair<T> pairs[2][kTiles][2];
+    T* to[2];  // where the gradient goes, or null
+    float mean[2], factor[2];
+
+    STRUCTDIFF_DEVICE float of(int half, int at) const {
+      const float2 pair = widen<T>(pairs[half][at / 4][at / 2 % 2]);
       return at % 2 == 0 ? pair.x : pair.y;
-    };
-    const auto slope_of = [&](int half, int at) { return slope[at / 4][at / 2 % 2][half * 2 + at % 2]; };
+    }
+    STRUCTDIFF_DEVICE float unit(int half, int at) const { return (of(half, at) - mean[half]) * factor[half]; }
+  };
+
+  STRUCTDIFF_DEVICE static float slope_of(const float (&slope)[kTiles][2][4], int half, int at) {
+    return slope[at / 4][at / 2 % 2][half * 2 + at % 2];
+  }
+
+  STRUCTDIFF_DEVICE static void load_inputs(Inputs& inputs, const Problem& p, int64_t b, int first, bool valid, int lane) {
+    const TriangleSizes& s = p.sizes;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int position = first + half * 8 + (lane >> 2);
@@ -204,77 +209,102 @@ struct PairSlopes {
       const int j = position % s.pitch;
       const bool there = valid && i < s.n && j < s.n;
       const T* from = p.z.data + b * p.z.batch + i * p.z.row + j * p.z.column;
-      to[half] = there ? p.by_z.data + b * p.by_z.batch + i * p.by_z.row + j * p.by_z.column : nullptr;
+      inputs.to[half] = there ? p.by_z.data + b * p.by_z.batch + i * p.by_z.row + j * p.by_z.column : nullptr;
+      inputs.mean[half] = inputs.factor[half] = 0.0f;
 #pragma unroll
       for (int n = 0; n < kTiles; ++n) {
         const int c = n * 16 + (lane & 3) * 4;
-        load_four<T>(input[half][n], from + c * p.z.channel, p.z.channel, p.z.vectors, there && c < s.c_z);
+        load_four<T>(inputs.pairs[half][n], from + c * p.z.channel, p.z.channel, p.z.vectors, there && c < s.c_z);
 #pragma unroll
-        for (int e = 0; e < 4; ++e) mean[half] += of(half, n * 4 + e);
+        for (int e = 0; e < 4; ++e) inputs.mean[half] += inputs.of(half, n * 4 + e);
       }
     }
-    add_over_lanes(mean, 1, 2);
+    const float count = static_cast<float>(s.c_z);
+    add_over_lanes(inputs.mean, 1, 2);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      mean[half] /= count;
+      inputs.mean[half] /= count;
 #pragma unroll
       for (int at = 0; at < kTiles * 4; ++at) {
-        if (at / 4 * 16 < s.c_z) factor[half] += (of(half, at) - mean[half]) * (of(half, at) - mean[half]);
+        const float off = inputs.of(half, at) - inputs.mean[half];
+        if (at / 4 * 16 < s.c_z) inputs.factor[half] += off * off;
       }
     }
-    add_over_lanes(factor, 1, 2);
+    add_over_lanes(inputs.factor, 1, 2);
 #pragma unroll
-    for (int half = 0; half < 2; ++half) factor[half] = inverse_root(factor[half] / count + p.norm.epsilon);
-    const auto unit = [&](int half, int at) { return (of(half, at) - mean[half]) * factor[half]; };
+    for (int half = 0; half < 2; ++half) inputs.factor[half] = inverse_root(inputs.factor[half] / count + p.norm.epsilon);
+  }
+
+  // Adds these positions to the gradients of the norm's weights and biases.
+  STRUCTDIFF_DEVICE static void add_to_norm(
+      float (&by_weight)[kShare], float (&by_bias)[kShare], const float (&slope)[kTiles][2][4], const Inputs& inputs,
+      int lane) {
     float sums[kTiles * 4];
 #pragma unroll
     for (int at = 0; at < kTiles * 4; ++at) {
-      sums[at] = slope_of(0, at) * unit(0, at) + slope_of(1, at) * unit(1, at);
+      sums[at] = slope_of(slope, 0, at) * inputs.unit(0, at) + slope_of(slope, 1, at) * inputs.unit(1, at);
     }
     scatter_sums(sums, lane);
 #pragma unroll
     for (int i = 0; i < kShare; ++i) by_weight[i] += sums[i];
 #pragma unroll
-    for (int at = 0; at < kTiles * 4; ++at) sums[at] = slope_of(0, at) + slope_of(1, at);
+    for (int at = 0; at < kTiles * 4; ++at) sums[at] = slope_of(slope, 0, at) + slope_of(slope, 1, at);
     scatter_sums(sums, lane);
 #pragma unroll
     for (int i = 0; i < kShare; ++i) by_bias[i] += sums[i];
-    const auto weights_of = [&](int n, float (&weight)[4]) {
-      float4 vector{};
-      const int c = n * 16 + (lane & 3) * 4;
-      if (c < s.c_z) vector = load(reinterpret_cast<const float4*>(p.norm.norm + c));
-      weight[0] = vector.x, weight[1] = vector.y, weight[2] = vector.z, weight[3] = vector.w;
-    };
+  }
+
+  STRUCTDIFF_DEVICE static void load_weights(float (&weight)[4], const Problem& p, int c) {
+    float4 vector{};
+    if (c < p.sizes.c_z) vector = load(reinterpret_cast<const float4*>(p.norm.norm + c));
+    weight[0] = vector.x, weight[1] = vector.y, weight[2] = vector.z, weight[3] = vector.w;
+  }
+
+  STRUCTDIFF_DEVICE static void back_through_norm(
+      const float (&slope)[kTiles][2][4], float (&by_weight)[kShare], float (&by_bias)[kShare], const Problem& p, int64_t b,
+      int first, bool valid, int lane) {
+    Inputs inputs;
+    load_inputs(inputs, p, b, first, valid, lane);
+    add_to_norm(by_weight, by_bias, slope, inputs, lane);
+    float slopes[2] = {}, along[2] = {};
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
       float weight[4];
-      weights_of(n, weight);
+      load_weights(weight, p, n * 16 + (lane & 3) * 4);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
-          const float grad = slope_of(half, n * 4 + e) * weight[e];
+          const float grad = slope_of(slope, half, n * 4 + e) * weight[e];
           slopes[half] += grad;
-          along[half] += grad * unit(half, n * 4 + e);
+          along[half] += grad * inputs.unit(half, n * 4 + e);
         }
       }
     }
     add_over_lanes(slopes, 1, 2);
     add_over_lanes(along, 1, 2);
+    write(slope, slopes, along, inputs, p, lane);
+  }
+
+  STRUCTDIFF_DEVICE static void write(
+      const float (&slope)[kTiles][2][4], const float (&slopes)[2], const float (&along)[2], const Inputs& inputs,
+      const Problem& p, int lane) {
+    const float count = static_cast<float>(p.sizes.c_z);
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
       const int c = n * 16 + (lane & 3) * 4;
       float weight[4];
-      weights_of(n, weight);
+      load_weights(weight, p, c);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float out[4];
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
-          const float grad = slope_of(half, n * 4 + e) * weight[e];
-          out[e] = (grad - (slopes[half] + unit(half, n * 4 + e) * along[half]) / count) * factor[half];
+          const float grad = slope_of(slope, half, n * 4 + e) * weight[e];
+          out[e] = (grad - (slopes[half] + inputs.unit(half, n * 4 + e) * along[half]) / count) * inputs.factor[half];
         }
-        if (to[half] != nullptr && c < s.c_z) store_four<T>(to[half] + c * p.by_z.channel, p.by_z.channel, p.by_z.vectors, out);
+        T* to = inputs.to[half];
+        if (to != nullptr && c < p.sizes.c_z) store_four<T>(to + c * p.by_z.channel, p.by_z.channel, p.by_z.vectors, out);
       }
     }
   }
