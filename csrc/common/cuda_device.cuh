@@ -108,6 +108,12 @@ STRUCTDIFF_DEVICE float log_accurate(float x) { return logf(x); }
 // A product that is rounded, whatever is added to it afterwards.
 STRUCTDIFF_DEVICE float rounded_product(float x, float y) { return __fmul_rn(x, y); }
 STRUCTDIFF_DEVICE float inverse_root(float x) { return 1.0f / sqrtf(x); }
+// To the last place but one; 0 for infinity.
+STRUCTDIFF_DEVICE float inverse_fast(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 STRUCTDIFF_DEVICE float as_float(uint32_t bits) { return __uint_as_float(bits); }
 STRUCTDIFF_DEVICE uint32_t as_bits(float value) { return __float_as_uint(value); }
 

@@ -66,6 +66,28 @@ int32_t launch(
   return error == cudaSuccess ? STRUCTDIFF_OK : remember(error);
 }
 
+// What kernels that stay on a multiprocessor, block after block of work, ask of the current device.
+struct Multiprocessors {
+  int device;
+  int count;
+  int64_t shared_limit;  // of a block
+};
+
+inline Multiprocessors multiprocessors() {
+  constexpr int kDevices = 64;
+  static int known[kDevices][2] = {};
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess || device < 0 || device >= kDevices) return {device, 1, kSharedLimit};
+  if (known[device][0] == 0) {
+    int count = 1, bytes = kSharedLimit;
+    cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+    known[device][1] = bytes;
+    known[device][0] = count;
+  }
+  return {device, known[device][0], known[device][1]};
+}
+
 // The device for the calls that follow, and the one of before in the end.
 class OnDevice {
  public:
@@ -102,6 +124,15 @@ int32_t launch(
   emulation::run_grid(blocks, threads, shared_bytes, shared_limit, [&](unsigned char* shared) { Kernel::run(problem, shared); });
   return STRUCTDIFF_OK;
 }
+
+struct Multiprocessors {
+  int device;
+  int count;
+  int64_t shared_limit;
+};
+
+// Few enough that blocks go on to further work.
+inline Multiprocessors multiprocessors() { return {0, 2, kSharedLimit}; }
 
 class OnDevice {
  public:

@@ -4,6 +4,10 @@
 
 namespace structdiff::gpu {
 
+extern template struct TriangleMultiplication<float>;
+extern template struct TriangleMultiplication<float16>;
+extern template struct TriangleMultiplication<bfloat16>;
+
 namespace {
 
 // Calls work(T()) with the type of elements.
@@ -78,7 +82,7 @@ int32_t structdiff_triangle_multiplication_forward_cuda(
   const OnDevice here(device);
   if (here.status() != STRUCTDIFF_OK) return here.status();
   return by_dtype(z->dtype, [&](auto zero) {
-    return triangle_multiplication_forward<decltype(zero)>(
+    return TriangleMultiplication<decltype(zero)>::forward(
         *z, mask, *weights, outgoing != 0, epsilon, *out, workspace, workspace_bytes, static_cast<Stream>(stream));
   });
 }
@@ -108,7 +112,7 @@ int32_t structdiff_triangle_multiplication_backward_cuda(
   const OnDevice here(device);
   if (here.status() != STRUCTDIFF_OK) return here.status();
   return by_dtype(z->dtype, [&](auto zero) {
-    return triangle_multiplication_backward<decltype(zero)>(
+    return TriangleMultiplication<decltype(zero)>::backward(
         *grad_out, *z, mask, *weights, outgoing != 0, epsilon, *grad_z, *grad_weights, workspace, workspace_bytes,
         static_cast<Stream>(stream));
   });

@@ -2,9 +2,10 @@
 //
 // A factor lies in memory as [m][k] or [k][m] (right: [n][k] or [k][n]); its rows are zero beyond what is used, or end at
 // a whole vector. The depth k is cut into steps, which are copied ahead into shared memory; it may be shared out over
-// blocks, whose partial sums are then added up by SumShares.
+// blocks, whose partial sums are then added up by SumParts.
 #pragma once
 
+#include "common/cuda_launch.cuh"
 #include "common/cuda_staging.cuh"
 
 namespace structdiff::gpu {
@@ -31,18 +32,17 @@ struct ProductProblem {
   int m_vectors, n_vectors;
   int shares;  // of the depth
   int64_t share_stride;  // between their sums
-  bool add;              // to what is there
 };
 
-template <class T, class Out, bool LeftByDepth, bool RightByDepth>
+template <class T, class Out, bool LeftByDepth, bool RightByDepth, int Side>
 struct Product {
   using Problem = ProductProblem<T, Out>;
   static constexpr bool kHalf = sizeof(T) == 2;
-  static constexpr int kSide = kHalf ? 128 : 64;  // of the product's tile
+  static constexpr int kSide = Side;  // of the product's tile
   static constexpr int kDepth = 32;
   static constexpr int kStages = 3;
   static constexpr int kThreads = 256;
-  static constexpr int kMinBlocks = 1;
+  static constexpr int kMinBlocks = kHalf ? 2 : 1;
   static constexpr int kWarpRows = kSide / 2;  // two by four warps
   static constexpr int kWarpColumns = kSide / 4;
   static constexpr int kTilesM = kWarpRows / 16;
@@ -152,16 +152,23 @@ struct Product {
           const int column = n + x * 8 + (lane & 3) * 2;
           if (column >= p.n_vectors) continue;
           Out* to = out + row * p.out.row_stride;
-          float2 value{sum[y][x][half * 2], sum[y][x][half * 2 + 1]};
-          if (p.add) {
-            value.x += to_float(load(to + column));
-            value.y += to_float(load(to + column + 1));
-          }
-          store_pair<Out>(to, 1, true, column, value.x, value.y);
+          store_pair<Out>(to, 1, true, column, sum[y][x][half * 2], sum[y][x][half * 2 + 1]);
         }
       }
     }
   }
 };
+
+template <class T, class Out, bool LeftByDepth, bool RightByDepth>
+int32_t launch_product(const ProductProblem<T, Out>& p, Stream stream) {
+  const auto start = [&](auto kernel) {
+    using Kernel = decltype(kernel);
+    return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream);
+  };
+  if constexpr (sizeof(T) == 2) {
+    if (larger(p.m, p.n) > 64) return start(Product<T, Out, LeftByDepth, RightByDepth, 128>());
+  }
+  return start(Product<T, Out, LeftByDepth, RightByDepth, 64>());
+}
 
 }  // namespace structdiff::gpu

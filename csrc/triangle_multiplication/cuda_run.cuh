@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <type_traits>
 
 #include "common/cuda_launch.cuh"
 #include "triangle_multiplication/contract.h"
 #include "triangle_multiplication/cuda_edges.cuh"
-#include "triangle_multiplication/cuda_product.cuh"
+#include "triangle_multiplication/cuda_hopper_product.cuh"
 #include "triangle_multiplication/cuda_update.cuh"
+#include "triangle_multiplication/cuda_weights.cuh"
 
 namespace structdiff::gpu {
 
@@ -18,6 +22,8 @@ inline TriangleSizes triangle_sizes(const structdiff_tensor& z, int64_t c_hidden
   s.pitch = divide_up(s.n, 8) * 8;
   s.c_z = static_cast<int>(z.size[3]);
   s.c_hidden = static_cast<int>(c_hidden);
+  const int width = larger(s.c_z, s.c_hidden);
+  s.depth = width <= 64 ? 64 : width <= 128 ? 128 : 256;
   return s;
 }
 
@@ -31,22 +37,17 @@ template <class T>
 struct TriangleScratch {
   T* edges;
   T* product;
-  Left<T>* project_in;
-  Left<T>* gate_in;
-  Right<T>* project_out;
-  Right<T>* gate_out;
+  Left<T>* weights_in;
+  Right<T>* weights_out;
   float* norm_in;
   float* norm_out;
   int64_t needed;
 
   TriangleScratch(Scratch& scratch, const TriangleSizes& s) {
-    const int64_t z = s.c_z / 16, hidden = s.c_hidden / 16;
     edges = scratch.take<T>(2 * s.batch * s.c_hidden * s.plane());
     product = scratch.take<T>(s.batch * s.c_hidden * s.plane());
-    project_in = scratch.take<Left<T>>(2 * hidden * z * 32);
-    gate_in = scratch.take<Left<T>>(2 * hidden * z * 32);
-    project_out = scratch.take<Right<T>>(z * hidden * 32);
-    gate_out = scratch.take<Right<T>>(z * z * 32);
+    weights_in = scratch.take<Left<T>>(PackWeights<T>::in_items(s));
+    weights_out = scratch.take<Right<T>>(PackWeights<T>::out_items(s));
     norm_in = scratch.take<float>(2 * s.c_z);
     norm_out = scratch.take<float>(2 * s.c_hidden);
     needed = scratch.used();
@@ -65,7 +66,12 @@ PairTable<T> pair_table(const structdiff_tensor& tensor) {
 
 inline WeightView weight_view(const structdiff_tensor& tensor) {
   const bool matrix = tensor.rank == 2;
-  return {tensor.data, matrix ? tensor.stride[0] : 0, tensor.stride[matrix ? 1 : 0], tensor.dtype == STRUCTDIFF_FLOAT32};
+  return {tensor.data,
+          matrix ? static_cast<int>(tensor.size[0]) : 1,
+          static_cast<int>(tensor.size[matrix ? 1 : 0]),
+          matrix ? tensor.stride[0] : 0,
+          tensor.stride[matrix ? 1 : 0],
+          tensor.dtype == STRUCTDIFF_FLOAT32};
 }
 
 template <class T>
@@ -73,24 +79,21 @@ int32_t pack_weights(
     const TriangleSizes& s, const structdiff_triangle_multiplication_weights& weights,
     const TriangleScratch<T>& scratch, Stream stream) {
   typename PackWeights<T>::Problem p{};
-  p.c_z = s.c_z;
-  p.c_hidden = s.c_hidden;
-  p.project_in = weight_view(weights.project_in_weight);
-  p.gate_in = weight_view(weights.gate_in_weight);
-  p.project_out = weight_view(weights.project_out_weight);
-  p.gate_out = weight_view(weights.gate_out_weight);
+  p.sizes = s;
+  p.in[0] = weight_view(weights.project_in_weight);
+  p.in[1] = weight_view(weights.gate_in_weight);
+  p.out[0] = weight_view(weights.project_out_weight);
+  p.out[1] = weight_view(weights.gate_out_weight);
   p.norms[0] = weight_view(weights.norm_in_weight);
   p.norms[1] = weight_view(weights.norm_in_bias);
   p.norms[2] = weight_view(weights.norm_out_weight);
   p.norms[3] = weight_view(weights.norm_out_bias);
-  p.to_project_in = scratch.project_in;
-  p.to_gate_in = scratch.gate_in;
-  p.to_project_out = scratch.project_out;
-  p.to_gate_out = scratch.gate_out;
+  p.to_in = scratch.weights_in;
+  p.to_out = scratch.weights_out;
   p.to_norm_in = scratch.norm_in;
   p.to_norm_out = scratch.norm_out;
   using Kernel = PackWeights<T>;
-  return launch<Kernel>(p, divide_up<int64_t>(Kernel::items(p), Kernel::kThreads), Kernel::kThreads, 0, stream);
+  return launch<Kernel>(p, divide_up<int64_t>(Kernel::items(s), Kernel::kThreads), Kernel::kThreads, 0, stream);
 }
 
 // Planes [batch, c_hidden, n, pitch], the first of `channels` that each batch entry has.
@@ -99,10 +102,58 @@ Matrices<E> planes(E* data, const TriangleSizes& s, int64_t channels) {
   return {data, channels * s.plane(), s.plane(), s.pitch};
 }
 
+template <class T>
+int32_t describe_planes(TensorMap& map, const TriangleSizes& s, const Matrices<const T>& planes, int rows) {
+  TableShape table{};
+  table.data = planes.data;
+  table.bfloat = std::is_same_v<T, bfloat16>;
+  const int64_t sizes[5] = {s.pitch, s.n, s.c_hidden, s.batch, 1};
+  const int64_t strides[5] = {1, planes.row_stride, planes.inner_stride, planes.outer_stride, planes.outer_stride};
+  for (int axis = 0; axis < 5; ++axis) {
+    table.size[axis] = sizes[axis];
+    table.stride[axis] = strides[axis];
+  }
+  table.box_channels = 64;
+  table.box_axis = 1;
+  table.box_rows = rows;
+  return describe(map, table);
+}
+
+// Whether kernels made for one GPU may be used: those for every GPU run in their place where the user says so.
+inline bool special_kernels() {
+  const char* asked = std::getenv("STRUCTDIFF_CUDA_SPECIAL");
+  return asked == nullptr || std::strcmp(asked, "0") != 0;
+}
+
+// STRUCTDIFF_UNSUPPORTED where a Hopper's tensor cores are not there, or not to be used.
+template <class T, bool LeftByDepth, bool RightByDepth>
+int32_t multiply_planes_on_hopper(
+    const TriangleSizes& s, const Matrices<const T>& left, const Matrices<const T>& right, const Matrices<T>& out,
+    Stream stream) {
+  using Kernel = HopperProduct<T, LeftByDepth, RightByDepth>;
+  if (!special_kernels() || !hopper_can_run<Kernel>(multiprocessors().device)) return STRUCTDIFF_UNSUPPORTED;
+  typename Kernel::Problem p{};
+  if (describe_planes<T>(p.left, s, left, Kernel::box_rows(LeftByDepth)) != STRUCTDIFF_OK ||
+      describe_planes<T>(p.right, s, right, Kernel::box_rows(RightByDepth)) != STRUCTDIFF_OK) {
+    return STRUCTDIFF_UNSUPPORTED;
+  }
+  p.out = out;
+  p.batches = static_cast<int64_t>(s.batch) * s.c_hidden;
+  p.inner = s.c_hidden;
+  p.m = p.n = s.n;
+  p.n_vectors = s.pitch;
+  p.steps = divide_up(s.n, Kernel::kDepth);
+  return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream, kHopperSharedLimit);
+}
+
 // One product of planes for each batch entry and hidden channel.
 template <class T, bool LeftByDepth, bool RightByDepth>
 int32_t multiply_planes(
     const TriangleSizes& s, Matrices<const T> left, Matrices<const T> right, Matrices<T> out, Stream stream) {
+  if constexpr (sizeof(T) == 2) {
+    const int32_t status = multiply_planes_on_hopper<T, LeftByDepth, RightByDepth>(s, left, right, out, stream);
+    if (status != STRUCTDIFF_UNSUPPORTED) return status;
+  }
   ProductProblem<T, T> p{};
   p.left = left;
   p.right = right;
@@ -112,8 +163,7 @@ int32_t multiply_planes(
   p.m = p.n = p.depth = s.n;
   p.m_vectors = p.n_vectors = p.depth_vectors = s.pitch;
   p.shares = 1;
-  using Kernel = Product<T, T, LeftByDepth, RightByDepth>;
-  return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream);
+  return launch_product<T, T, LeftByDepth, RightByDepth>(p, stream);
 }
 
 // product[i][j] = sum_k a[i][k] b[j][k], or of a[k][i] b[k][j].
@@ -127,9 +177,32 @@ int32_t contract(const TriangleProblem<T>& p, Stream stream) {
   return multiply_planes<T, true, true>(s, a, b, product, stream);
 }
 
-template <class Kernel, class Problem>
-int32_t launch_by_positions(const Problem& p, Stream stream) {
-  return launch<Kernel>(p, Kernel::blocks(p.sizes), Kernel::kThreads, Kernel::shared_bytes(p.sizes), stream);
+// A kernel whose blocks go on from positions to positions: as many as run at a time.
+template <class Kernel, class T>
+int32_t launch_resident(TriangleProblem<T> p, Stream stream) {
+  const TriangleSizes& s = p.sizes;
+  const Multiprocessors device = multiprocessors();
+  const int64_t room = device.shared_limit / Kernel::kMinBlocks - Kernel::other_bytes(s);
+  p.chunk = static_cast<int>(smaller<int64_t>(Kernel::weight_tiles(s), room / Kernel::tile_bytes()));
+  if (p.chunk < 1) return STRUCTDIFF_UNSUPPORTED;
+  const int64_t tiles = s.batch * divide_up<int64_t>(s.plane(), Kernel::kWarpPositions);
+  p.blocks = static_cast<int>(smaller<int64_t>(device.count * Kernel::kMinBlocks, tiles));
+  const int64_t bytes = Kernel::other_bytes(s) + p.chunk * Kernel::tile_bytes();
+  return launch<Kernel>(p, p.blocks, Kernel::kThreads, bytes, stream, device.shared_limit);
+}
+
+template <class T, bool Slopes>
+int32_t launch_edges(const TriangleProblem<T>& p, Stream stream) {
+  if (p.sizes.depth == 64) return launch_resident<Edges<T, Slopes, 2>>(p, stream);
+  if (p.sizes.depth == 128) return launch_resident<Edges<T, Slopes, 4>>(p, stream);
+  return launch_resident<Edges<T, Slopes, 8>>(p, stream);
+}
+
+template <class T, bool Slopes>
+int32_t launch_update(const TriangleProblem<T>& p, Stream stream) {
+  if (p.sizes.depth == 64) return launch_resident<Update<T, Slopes, 2>>(p, stream);
+  if (p.sizes.depth == 128) return launch_resident<Update<T, Slopes, 4>>(p, stream);
+  return launch_resident<Update<T, Slopes, 8>>(p, stream);
 }
 
 // What both directions have in common.
@@ -147,8 +220,7 @@ TriangleProblem<T> triangle_problem(
     p.mask_row = mask->stride[1];
     p.mask_column = mask->stride[2];
   }
-  p.weights = {scratch.project_in, scratch.gate_in, scratch.project_out, scratch.gate_out, scratch.norm_in,
-               scratch.norm_out};
+  p.weights = {scratch.weights_in, scratch.weights_out, scratch.norm_in, scratch.norm_out};
   p.edges = scratch.edges;
   p.product = scratch.product;
   p.epsilon = static_cast<float>(epsilon);
@@ -156,8 +228,22 @@ TriangleProblem<T> triangle_problem(
   return p;
 }
 
+// Both passes. Not in line, so that the kernels are compiled once: cuda_float32.cu and so on.
 template <class T>
-int32_t triangle_multiplication_forward(
+struct TriangleMultiplication {
+  static int32_t forward(
+      const structdiff_tensor& z, const structdiff_tensor* mask, const structdiff_triangle_multiplication_weights& weights,
+      bool outgoing, double epsilon, const structdiff_tensor& out, void* workspace, int64_t workspace_bytes,
+      Stream stream);
+  static int32_t backward(
+      const structdiff_tensor& grad_out, const structdiff_tensor& z, const structdiff_tensor* mask,
+      const structdiff_triangle_multiplication_weights& weights, bool outgoing, double epsilon,
+      const structdiff_tensor& grad_z, const structdiff_triangle_multiplication_weights& grad_weights, void* workspace,
+      int64_t workspace_bytes, Stream stream);
+};
+
+template <class T>
+int32_t TriangleMultiplication<T>::forward(
     const structdiff_tensor& z, const structdiff_tensor* mask, const structdiff_triangle_multiplication_weights& weights,
     bool outgoing, double epsilon, const structdiff_tensor& out, void* workspace, int64_t workspace_bytes,
     Stream stream) {
@@ -168,9 +254,9 @@ int32_t triangle_multiplication_forward(
   TriangleProblem<T> p = triangle_problem<T>(z, mask, sizes, scratch, outgoing, epsilon);
   p.out = pair_table<T>(out);
   int32_t status = pack_weights<T>(sizes, weights, scratch, stream);
-  if (status == STRUCTDIFF_OK) status = launch_by_positions<Edges<T, false>>(p, stream);
+  if (status == STRUCTDIFF_OK) status = launch_edges<T, false>(p, stream);
   if (status == STRUCTDIFF_OK) status = contract<T>(p, stream);
-  if (status == STRUCTDIFF_OK) status = launch_by_positions<Update<T, false>>(p, stream);
+  if (status == STRUCTDIFF_OK) status = launch_update<T, false>(p, stream);
   return status;
 }
 

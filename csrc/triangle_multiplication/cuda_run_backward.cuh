@@ -1,9 +1,11 @@
 // The gradient of triangle multiplication: what the forward pass knew is computed again, then each step goes back.
 #pragma once
 
-#include "common/cuda_sum.cuh"
-#include "triangle_multiplication/cuda_norm_slopes.cuh"
+#include "triangle_multiplication/cuda_pair_slopes.cuh"
+#include "triangle_multiplication/cuda_product_slopes.cuh"
 #include "triangle_multiplication/cuda_run.cuh"
+#include "triangle_multiplication/cuda_slopes_weights.cuh"
+#include "triangle_multiplication/cuda_sum_parts.cuh"
 
 namespace structdiff::gpu {
 
@@ -12,10 +14,11 @@ template <class T>
 struct SlopesScratch {
   TriangleScratch<T> forward;
   T *x_rows, *y_rows, *by_out, *by_open, *by_product, *by_edges, *by_gate;
-  T *project_in, *gate_in, *project_out, *gate_out;  // as they are
-  float* by_rows;  // of y, then of x
+  Left<T>* product_weights;
+  Right<T>* pair_weights;
   float* parts;
   int64_t needed;
+  static constexpr int kNormBlocks = 256;  // at most
 
   SlopesScratch(Scratch& scratch, const TriangleSizes& s) : forward(scratch, s) {
     const int64_t positions = s.batch * s.plane();
@@ -26,24 +29,23 @@ struct SlopesScratch {
     by_product = scratch.take<T>(positions * s.c_hidden);
     by_edges = scratch.take<T>(positions * 2 * s.c_hidden);
     by_gate = scratch.take<T>(positions * 2 * s.c_hidden);
-    project_in = scratch.take<T>(2 * s.c_hidden * s.c_z);
-    gate_in = scratch.take<T>(2 * s.c_hidden * s.c_z);
-    project_out = scratch.take<T>(s.c_z * s.c_hidden);
-    gate_out = scratch.take<T>(s.c_z * s.c_z);
-    by_rows = scratch.take<float>(positions * larger(s.c_z, s.c_hidden));
-    parts = scratch.take<float>(larger(weight_parts(s), norm_blocks(s) * 2 * larger(s.c_z, s.c_hidden)));
+    product_weights = scratch.take<Left<T>>(PackSlopesWeights<T>::product_items(s));
+    pair_weights = scratch.take<Right<T>>(PackSlopesWeights<T>::pair_items(s));
+    parts = scratch.take<float>(larger<int64_t>(weight_parts(s), kNormBlocks * 2 * larger(s.c_z, s.c_hidden)));
     needed = scratch.used();
   }
 
-  // Into how many shares the positions of a batch entry go where weights' gradients are summed over them.
-  static int shares(const TriangleSizes& s) {
-    return static_cast<int>(larger<int64_t>(1, smaller<int64_t>(64, s.plane() / 512)));
+  // Into how many shares the positions of a batch entry go where the gradient of weights [m, n] is summed over them: enough
+  // to keep a large GPU busy, none of less than 512 positions.
+  static int shares(const TriangleSizes& s, int m, int n) {
+    const int64_t tiles = static_cast<int64_t>(s.batch) * divide_up(m, 128) * divide_up(n, 128);
+    return static_cast<int>(larger<int64_t>(1, smaller<int64_t>(264 / tiles, s.plane() / 512)));
+  }
+  static int64_t parts_of(const TriangleSizes& s, int m, int n) {
+    return shares(s, m, n) * static_cast<int64_t>(s.batch) * m * n;
   }
   static int64_t weight_parts(const TriangleSizes& s) {
-    return shares(s) * static_cast<int64_t>(s.batch) * s.c_z * larger(2 * s.c_hidden, s.c_z);
-  }
-  static int64_t norm_blocks(const TriangleSizes& s) {
-    return smaller<int64_t>(256, divide_up<int64_t>(s.batch * s.plane(), NormSlopes<T>::kRun));
+    return larger(parts_of(s, 2 * s.c_hidden, s.c_z), larger(parts_of(s, s.c_z, s.c_hidden), parts_of(s, s.c_z, s.c_z)));
   }
 };
 
@@ -57,31 +59,33 @@ class TriangleSlopes {
       const structdiff_triangle_multiplication_weights& weights, const structdiff_tensor& grad_z,
       const structdiff_triangle_multiplication_weights& grads) {
     int32_t status = pack_weights<T>(s_, weights, scratch_.forward, stream_);
-    if (status == STRUCTDIFF_OK) status = copy_weights(weights);
-    if (status == STRUCTDIFF_OK) status = launch_by_positions<Edges<T, false>>(p_, stream_);
+    if (status == STRUCTDIFF_OK) status = pack_slopes_weights(weights);
+    if (status == STRUCTDIFF_OK) status = launch_edges<T, false>(p_, stream_);
     if (status == STRUCTDIFF_OK) status = contract<T>(p_, stream_);
-    if (status == STRUCTDIFF_OK) status = launch_by_positions<Update<T, true>>(p_, stream_);
+    if (status == STRUCTDIFF_OK) status = launch_update<T, true>(p_, stream_);
     if (status == STRUCTDIFF_OK) status = back_through_update(grads);
     if (status == STRUCTDIFF_OK) status = back_through_contraction();
-    if (status == STRUCTDIFF_OK) status = launch_by_positions<Edges<T, true>>(p_, stream_);
+    if (status == STRUCTDIFF_OK) status = launch_edges<T, true>(p_, stream_);
     if (status == STRUCTDIFF_OK) status = back_through_edges(grad_z, grads);
     return status;
   }
 
  private:
-  int32_t copy_weights(const structdiff_triangle_multiplication_weights& weights) {
-    typename CopyWeights<T>::Problem p{};
-    const structdiff_tensor* from[] = {
-        &weights.project_in_weight, &weights.gate_in_weight, &weights.project_out_weight, &weights.gate_out_weight};
-    T* to[] = {scratch_.project_in, scratch_.gate_in, scratch_.project_out, scratch_.gate_out};
-    for (int i = 0; i < CopyWeights<T>::kMatrices; ++i) {
-      p.from[i] = weight_view(*from[i]);
-      p.to[i] = to[i];
-      p.rows[i] = static_cast<int>(from[i]->size[0]);
-      p.columns[i] = static_cast<int>(from[i]->size[1]);
-    }
-    using Kernel = CopyWeights<T>;
-    return launch<Kernel>(p, divide_up<int64_t>(Kernel::items(p), Kernel::kThreads), Kernel::kThreads, 0, stream_);
+  int32_t pack_slopes_weights(const structdiff_triangle_multiplication_weights& weights) {
+    using Kernel = PackSlopesWeights<T>;
+    const typename Kernel::Problem p{
+        s_,
+        transposed(weights.project_out_weight),
+        transposed(weights.gate_out_weight),
+        {transposed(weights.project_in_weight), transposed(weights.gate_in_weight)},
+        scratch_.product_weights,
+        scratch_.pair_weights};
+    return launch<Kernel>(p, divide_up<int64_t>(Kernel::items(s_), Kernel::kThreads), Kernel::kThreads, 0, stream_);
+  }
+
+  static WeightView transposed(const structdiff_tensor& tensor) {
+    const WeightView view = weight_view(tensor);
+    return {view.data, view.columns, view.rows, view.column, view.row, view.is_float};
   }
 
   // Rows [batch, position, channel].
@@ -91,25 +95,6 @@ class TriangleSlopes {
   }
   // Planes taken as one matrix [channel, position] a batch entry.
   Matrices<const T> flat_planes(const T* data) const { return {data, 2 * s_.c_hidden * s_.plane(), 0, s_.plane()}; }
-  Matrices<const T> weight(const T* data, int64_t columns) const { return {data, 0, 0, columns}; }
-
-  // Gradient of rows: out[position][channel] (+)= left . weight, with left as rows or planes.
-  template <bool LeftByDepth>
-  int32_t by_rows(Matrices<const T> left, int depth, Matrices<const T> right, int channels, bool add) {
-    ProductProblem<T, float> p{};
-    p.left = left;
-    p.right = right;
-    p.out = rows(scratch_.by_rows, channels);
-    p.batches = s_.batch;
-    p.inner = 1;
-    p.m = p.m_vectors = static_cast<int>(s_.plane());
-    p.n = p.n_vectors = channels;
-    p.depth = p.depth_vectors = depth;
-    p.shares = 1;
-    p.add = add;
-    using Kernel = Product<T, float, LeftByDepth, true>;
-    return launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream_);
-  }
 
   // Gradient of a matrix of weights [m, n]: the sum over all positions of left times right.
   template <bool LeftByDepth>
@@ -123,34 +108,37 @@ class TriangleSlopes {
     p.m = p.m_vectors = m;
     p.n = p.n_vectors = n;
     p.depth = p.depth_vectors = static_cast<int>(s_.plane());
-    p.shares = SlopesScratch<T>::shares(s_);
+    p.shares = SlopesScratch<T>::shares(s_, m, n);
     p.out = {scratch_.parts, elements * p.shares, 0, n};
     p.share_stride = elements;
-    using Kernel = Product<T, float, LeftByDepth, true>;
-    const int32_t status = launch<Kernel>(p, Kernel::blocks(p), Kernel::kThreads, Kernel::kSharedBytes, stream_);
+    const int32_t status = launch_product<T, float, LeftByDepth, true>(p, stream_);
     if (status != STRUCTDIFF_OK) return status;
-    return sum_shares(scratch_.parts, static_cast<float*>(grad.data), elements, s_.batch * p.shares, stream_);
+    float* out = static_cast<float*>(grad.data);
+    return sum_parts({scratch_.parts, out, out, elements, elements, s_.batch * p.shares, elements});
   }
 
-  // by_norm is written as [weights, biases]: the two gradients lie in different tensors.
+  // A kernel that goes back through a layer norm, whose blocks stay as long as there are positions; the gradients of the
+  // norm's weights and biases are then added up.
+  template <class Kernel>
   int32_t back_through_norm(
-      typename NormSlopes<T>::Problem p, const structdiff_tensor& by_weights, const structdiff_tensor& by_biases) {
-    using Kernel = NormSlopes<T>;
+      typename Kernel::Problem p, const float* norm, const structdiff_tensor& by_weights,
+      const structdiff_tensor& by_biases) {
+    const Multiprocessors device = multiprocessors();
+    const int64_t tiles = s_.batch * divide_up<int64_t>(s_.plane(), Kernel::kWarpPositions);
     p.sizes = s_;
-    p.grad = scratch_.by_rows;
-    p.by_norm = scratch_.parts;
-    p.blocks = static_cast<int>(SlopesScratch<T>::norm_blocks(s_));
-    p.epsilon = p_.epsilon;
-    int32_t status = launch<Kernel>(p, p.blocks, Kernel::kThreads, Kernel::shared_bytes(p.channels), stream_);
-    const auto sum = [&](int64_t offset, const structdiff_tensor& to) {
-      const SumShares::Problem sum{scratch_.parts + offset, static_cast<float*>(to.data), p.channels, p.blocks,
-                                   2 * p.channels};
-      const int64_t blocks = divide_up<int64_t>(p.channels, SumShares::kThreads);
-      return launch<SumShares>(sum, blocks, SumShares::kThreads, 0, stream_);
-    };
-    if (status == STRUCTDIFF_OK) status = sum(0, by_weights);
-    if (status == STRUCTDIFF_OK) status = sum(p.channels, by_biases);
-    return status;
+    p.norm = {norm, scratch_.parts, p_.epsilon};
+    p.blocks = static_cast<int>(
+        smaller<int64_t>(tiles, smaller(device.count * Kernel::kMinBlocks, SlopesScratch<T>::kNormBlocks)));
+    const int32_t status =
+        launch<Kernel>(p, p.blocks, Kernel::kThreads, Kernel::shared_bytes(s_), stream_, device.shared_limit);
+    if (status != STRUCTDIFF_OK) return status;
+    const int64_t channels = by_weights.size[0];
+    return sum_parts({scratch_.parts, static_cast<float*>(by_weights.data), static_cast<float*>(by_biases.data),
+                      2 * channels, channels, p.blocks, 2 * channels});
+  }
+
+  int32_t sum_parts(const SumParts::Problem& p) {
+    return launch<SumParts>(p, divide_up<int64_t>(p.elements, 32), SumParts::kThreads, SumParts::kSharedBytes, stream_);
   }
 
   int32_t back_through_update(const structdiff_triangle_multiplication_weights& grads) {
@@ -160,16 +148,16 @@ class TriangleSlopes {
     const auto open_rows = rows<const T>(scratch_.by_open, s_.c_z);
     status = by_weight<true>(open_rows, s_.c_z, scratch_.x_rows, s_.c_z, grads.gate_out_weight);
     if (status != STRUCTDIFF_OK) return status;
-    status = by_rows<false>(out_rows, s_.c_z, weight(scratch_.project_out, s_.c_hidden), s_.c_hidden, false);
-    if (status != STRUCTDIFF_OK) return status;
-    typename NormSlopes<T>::Problem norm{};
-    const int64_t plane = s_.plane();
-    norm.channels = s_.c_hidden;
-    norm.input = {p_.product, plane * s_.c_hidden, s_.pitch, 1, plane};
-    norm.by_input = {scratch_.by_product, plane * s_.c_hidden, s_.pitch, 1, plane};
-    norm.to_padding = true;
-    norm.norm = scratch_.forward.norm_out;
-    return back_through_norm(norm, grads.norm_out_weight, grads.norm_out_bias);
+    ProductSlopesProblem<T> p{};
+    p.by_out = scratch_.by_out;
+    p.product = p_.product;
+    p.by_product = scratch_.by_product;
+    p.weights = scratch_.product_weights;
+    const auto back = [&](auto kernel) {
+      return back_through_norm<decltype(kernel)>(p, scratch_.forward.norm_out, grads.norm_out_weight, grads.norm_out_bias);
+    };
+    if (s_.depth == 64) return back(ProductSlopes<T, 2>());
+    return s_.depth == 128 ? back(ProductSlopes<T, 4>()) : back(ProductSlopes<T, 8>());
   }
 
   int32_t back_through_contraction() {
@@ -197,19 +185,24 @@ class TriangleSlopes {
     if (status == STRUCTDIFF_OK) {
       status = by_weight<false>(by_gate, hidden, scratch_.x_rows, s_.c_z, grads.gate_in_weight);
     }
-    const auto open_rows = rows<const T>(scratch_.by_open, s_.c_z);
-    const auto of = [&](const T* matrix) { return weight(matrix, s_.c_z); };
-    if (status == STRUCTDIFF_OK) status = by_rows<false>(open_rows, s_.c_z, of(scratch_.gate_out), s_.c_z, false);
-    if (status == STRUCTDIFF_OK) status = by_rows<true>(by_value, hidden, of(scratch_.project_in), s_.c_z, true);
-    if (status == STRUCTDIFF_OK) status = by_rows<true>(by_gate, hidden, of(scratch_.gate_in), s_.c_z, true);
     if (status != STRUCTDIFF_OK) return status;
-    typename NormSlopes<T>::Problem norm{};
-    norm.channels = s_.c_z;
-    norm.input = {p_.z.data, p_.z.batch, p_.z.row, p_.z.column, p_.z.channel};
-    norm.by_input = {static_cast<T*>(grad_z.data), grad_z.stride[0], grad_z.stride[1], grad_z.stride[2],
-                     grad_z.stride[3]};
-    norm.norm = scratch_.forward.norm_in;
-    return back_through_norm(norm, grads.norm_in_weight, grads.norm_in_bias);
+    PairSlopesProblem<T> p{};
+    p.z = p_.z;
+    p.by_z = pair_table<T>(grad_z);
+    p.by_open = scratch_.by_open;
+    p.by_edges[0] = scratch_.by_edges;
+    p.by_edges[1] = scratch_.by_gate;
+    p.weights = scratch_.pair_weights;
+    const auto back = [&](auto kernel) {
+      return back_through_norm<decltype(kernel)>(p, scratch_.forward.norm_in, grads.norm_in_weight, grads.norm_in_bias);
+    };
+    if constexpr (sizeof(T) == 2) {
+      if (s_.depth == 64) return back(PairSlopes<T, 2, true>());
+      using Kernel = PairSlopes<T, 4, true>;
+      if (s_.depth == 128 && Kernel::shared_bytes(s_) <= multiprocessors().shared_limit) return back(Kernel());
+    }
+    if (s_.depth == 64) return back(PairSlopes<T, 2, false>());
+    return s_.depth == 128 ? back(PairSlopes<T, 4, false>()) : back(PairSlopes<T, 8, false>());
   }
 
   TriangleProblem<T> p_;
@@ -219,7 +212,7 @@ class TriangleSlopes {
 };
 
 template <class T>
-int32_t triangle_multiplication_backward(
+int32_t TriangleMultiplication<T>::backward(
     const structdiff_tensor& grad_out, const structdiff_tensor& z, const structdiff_tensor* mask,
     const structdiff_triangle_multiplication_weights& weights, bool outgoing, double epsilon,
     const structdiff_tensor& grad_z, const structdiff_triangle_multiplication_weights& grad_weights, void* workspace,

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from structdiff.kernels.native import SPECIAL_VARIABLE
 from structdiff.kernels.tensor_views import view
 from tests.kernels.emulation.build import compiler
 
@@ -331,10 +332,15 @@ def draw_pairs(batch, n, c_z, c_hidden, dtype):
     return z, mask, triangle_weights(generator, c_z, c_hidden, dtype), grad
 
 
-@pytest.mark.parametrize(("batch", "n", "dtype"), [*((2, 7, dtype) for dtype in TOLERANCE), (1, 1, torch.float32)])
-@pytest.mark.parametrize("outgoing", [True, False])
-def test_triangle_multiplication(library, batch, n, outgoing, dtype):
-    z, mask, weights, grad = draw_pairs(batch, n, 32, 16, dtype)
+@pytest.fixture
+def every_gpu(monkeypatch):
+    """Not the kernels that are made for one."""
+    monkeypatch.setenv(SPECIAL_VARIABLE, "0")
+
+
+def check_triangles(library, batch, n, c_z, c_hidden, dtype, outgoing):
+    """Forward and backward, against float64."""
+    z, mask, weights, grad = draw_pairs(batch, n, c_z, c_hidden, dtype)
     leaves = [x.double().requires_grad_() for x in (z, *weights)]
     wanted = pair_update(leaves[0], mask, leaves[1:], outgoing)
     assert_near(update(library, z, mask, weights, outgoing), wanted.detach(), TOLERANCE[dtype], "out")
@@ -342,6 +348,36 @@ def test_triangle_multiplication(library, batch, n, outgoing, dtype):
     found = slopes(library, grad, z, mask, weights, outgoing)
     for index, (gradient, leaf) in enumerate(zip(found, leaves, strict=True)):
         assert_near(gradient, leaf.grad, TOLERANCE[dtype], f"gradient {index}")
+
+
+@pytest.mark.parametrize(("batch", "n"), [(2, 7), (1, 1)])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("outgoing", [True, False])
+@pytest.mark.usefixtures("every_gpu")
+def test_triangle_multiplication(library, batch, n, outgoing, dtype):
+    check_triangles(library, batch, n, 32, 16, dtype, outgoing)
+
+
+@pytest.mark.parametrize("sizes", [(2, 7, 32, 16), (1, 70, 16, 16), (1, 130, 16, 16)])
+@pytest.mark.parametrize(("outgoing", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_triangle_multiplication_by_products_of_hopper(library, sizes, outgoing, dtype):
+    check_triangles(library, *sizes, dtype, outgoing)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_order_of_threads_and_copies_changes_no_bit_of_products_of_hopper(library, order):
+    z, mask, weights, grad = draw_pairs(1, 70, 16, 16, torch.bfloat16)
+    assert torch.equal(*(update(library, z, mask, weights, True, each) for each in (0, order)))
+    first, other = (slopes(library, grad, z, mask, weights, True, each) for each in (0, order))
+    assert all(torch.equal(x, y) for x, y in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(("c_z", "c_hidden"), [(112, 80), (16, 144)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.usefixtures("every_gpu")
+def test_triangle_multiplication_gradient_of_many_channels(library, c_z, c_hidden, dtype):
+    """Depths of 128 and 256, filled up with zeros; weights that shared memory has room for, and that it has not."""
+    check_triangles(library, 1, 3, c_z, c_hidden, dtype, True)
 
 
 def test_triangle_multiplication_refuses_sizes_that_do_not_fit(library):
@@ -367,6 +403,15 @@ def test_triangle_multiplication_beyond_one_tile(library):
     assert_near(out, pair_update(z, mask, weights, False), TOLERANCE[torch.float32], "out")
 
 
+@pytest.mark.usefixtures("every_gpu")
+def test_triangle_multiplication_goes_through_its_weights_again(library):
+    """Positions that a block goes on to, of channels whose weights do not fit into shared memory at once."""
+    z, mask, weights, _ = draw_pairs(1, 17, 112, 80, torch.float32)
+    out = update(library, z, mask, weights, True)
+    assert_near(out, pair_update(z, mask, weights, True), TOLERANCE[torch.float32], "out")
+
+
+@pytest.mark.usefixtures("every_gpu")
 def test_triangle_multiplication_of_many_channels(library):
     z, mask, weights, _ = draw_pairs(1, 2, 256, 48, torch.float16)
     out = update(library, z, None, [x.float() for x in weights], True)
@@ -374,15 +419,17 @@ def test_triangle_multiplication_of_many_channels(library):
     assert_near(out, wanted, TOLERANCE[torch.float16], "out")
 
 
-def test_triangle_multiplication_strides_and_order(library):
-    z, mask, weights, grad = draw_pairs(1, 11, 32, 16, torch.float32)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.usefixtures("every_gpu")
+def test_triangle_multiplication_strides_and_order(library, dtype):
+    z, mask, weights, grad = draw_pairs(1, 11, 32, 16, dtype)
     z, mask, grad = z.permute(0, 3, 2, 1).contiguous().permute(0, 3, 2, 1), mask.mT, grad.transpose(1, 2)
     weights = [x.mT.contiguous().mT if x.dim() == 2 else x for x in weights]
     first, other = (update(library, z, mask, weights, False, order) for order in (0, 2))
     assert torch.equal(first, other)
-    assert_near(first, pair_update(z, mask, weights, False), TOLERANCE[torch.float32], "out")
+    assert_near(first, pair_update(z, mask, weights, False), TOLERANCE[dtype], "out")
     leaf = z.double().requires_grad_()
     pair_update(leaf, mask, weights, False).backward(grad.double())
     first, other = (slopes(library, grad, z, mask, weights, False, order) for order in (0, 2))
     assert all(torch.equal(x, y) for x, y in zip(first, other, strict=True))
-    assert_near(first[0], leaf.grad, TOLERANCE[torch.float32], "gradient of z")
+    assert_near(first[0], leaf.grad, TOLERANCE[dtype], "gradient of z")

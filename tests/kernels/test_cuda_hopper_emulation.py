@@ -13,7 +13,18 @@ import torch
 from structdiff.kernels.attention_problem import hopper_check
 from structdiff.kernels.self_check import BOUNDS, mistake
 from tests.kernels.emulation.build import compiler, opened, sabotaged
-from tests.kernels.test_cuda_emulation import TOLERANCE, assert_near, draw, expected, normal, nothing, run
+from tests.kernels.test_cuda_emulation import (
+    TOLERANCE,
+    assert_near,
+    draw,
+    draw_pairs,
+    expected,
+    normal,
+    nothing,
+    pair_update,
+    run,
+    update,
+)
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 
@@ -232,3 +243,33 @@ def test_the_emulation_sees(emulation_folder, tmp_path, mistake):
     wrong = opened(sabotaged(emulation_folder, tmp_path, *SABOTAGE[mistake]))
     with pytest.raises(AssertionError):
         check(wrong, *draw(1, 3, 70, 450, 1, 32, torch.bfloat16), order=2)
+
+
+PRODUCT = "triangle_multiplication/cuda_hopper_product.cuh"
+PRODUCT_SABOTAGE = {
+    "tiles not waited for": ("      wait_for(block.full + stage, step / kStages % 2);\n", ""),
+    "places not waited for": ("      wait_for(block.empty + stage, step / kStages % 2 ^ 1);\n", ""),
+    "places free too early": ("release(block, (step - 1) % kStages, lane);", "release(block, stage, lane);"),
+    "sums not waited for": ("    products_wait<0>();\n", ""),
+    "too few bytes": ("arrive_expecting(full, kStageBytes);", "arrive_expecting(full, kStageBytes / 2);"),
+    "the other half of the rows": ("block.tiles + group * kHalfBytes)", "block.tiles + (1 - group) * kHalfBytes)"),
+    "the wrong distance of columns": ("(right_tile, kRowBytes, kHalfBytes)", "(right_tile, kRowBytes)"),
+    "the wrong part of a row": (
+        "constexpr int kLeftStep = (LeftByDepth ? 16 * kRowBytes : 32) / 16;",
+        "constexpr int kLeftStep = (LeftByDepth ? 8 * kRowBytes : 16) / 16;",
+    ),
+}
+
+
+def check_products_of_planes(library):
+    z, mask, weights, _ = draw_pairs(1, 258, 16, 16, torch.bfloat16)
+    found = update(library, z, mask, weights, False, order=2)
+    assert_near(found, pair_update(z, mask, weights, False), TOLERANCE[z.dtype], "out")
+
+
+@pytest.mark.parametrize("mistake", PRODUCT_SABOTAGE)
+def test_the_emulation_sees_of_products_of_planes(emulation_folder, tmp_path, mistake):
+    unit = "triangle_multiplication/cuda_bfloat16.cu"
+    wrong = opened(sabotaged(emulation_folder, tmp_path, PRODUCT, *PRODUCT_SABOTAGE[mistake], unit=unit))
+    with pytest.raises(AssertionError):
+        check_products_of_planes(wrong)

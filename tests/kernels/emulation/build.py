@@ -52,17 +52,19 @@ def build(folder: Path) -> Path:
     return link(objects, folder / "libemulation.so")
 
 
-def sabotaged(folder: Path, target: Path, file: str, right: str, wrong: str, unit: str = "cuda_hopper") -> Path:
-    """The library of ``build(folder)`` with one mistake put into one of attention's units, in ``target``."""
+def sabotaged(
+    folder: Path, target: Path, file: str, right: str, wrong: str, unit: str = "triangle_attention/cuda_hopper.cu"
+) -> Path:
+    """The library of ``build(folder)`` with one mistake put into what ``unit`` is compiled of, in ``target``."""
     sources = target / "csrc"
     shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns("*.cpp", "*.py", "*.md"))
     path = sources / file
     text = path.read_text()
     assert text.count(right) == 1, f"{file} has {text.count(right)} times: {right}"
     path.write_text(text.replace(right, wrong))
-    changed = compile_unit(sources / "triangle_attention" / f"{unit}.cu", target / "changed.o", sources)
-    others = [path for path in folder.glob("*.o") if path.stem != f"triangle_attention_{unit}"]
-    # Of a function that several objects have the first is taken.
+    changed = compile_unit(sources / unit, target / "changed.o", sources)
+    others = [path for path in folder.glob("*.o") if path.stem != unit.replace("/", "_").removesuffix(".cu")]
+    # First, since of functions that several objects hold the first one is taken.
     return link([changed, *others], target / "libsabotaged.so")
 
 

@@ -139,6 +139,7 @@ inline float rounded_product(float x, float y) {
 }
 inline float log_accurate(float x) { return std::log(x); }
 inline float inverse_root(float x) { return 1.0f / std::sqrt(x); }
+inline float inverse_fast(float x) { return 1.0f / x; }
 inline float as_float(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, sizeof(value));

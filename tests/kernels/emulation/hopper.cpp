@@ -41,6 +41,11 @@ struct Product {
   std::array<const uint32_t*, kWarp> a{};
   std::array<std::array<uint32_t, 4>, kWarp> a_values{};
   std::vector<uint16_t> b;  // [16][8 * blocks], as it was when the product began
+  bool left_is_shared = false;  // and not in registers
+  uint64_t left_matrix = 0;
+  bool left_transposed = false;
+  int warp = 0;                 // of its warpgroup
+  std::vector<uint16_t> left;   // [16][64], as b
 };
 
 struct Lane {
@@ -141,19 +146,27 @@ int64_t element_address(uint64_t matrix, bool transposed, int k, int n) {
   return scrambled(linear, mode);
 }
 
-std::vector<uint16_t> right_operand(const Product& product) {
-  std::vector<uint16_t> b(16 * 8 * product.blocks);
+// [16][columns]; the left operand's rows are columns here.
+std::vector<uint16_t> shared_operand(uint64_t matrix, bool transposed, int columns) {
+  std::vector<uint16_t> values(16 * columns);
   for (int k = 0; k < 16; ++k) {
-    for (int n = 0; n < 8 * product.blocks; ++n) {
-      const int64_t address = element_address(product.matrix, product.transposed, k, n);
+    for (int n = 0; n < columns; ++n) {
+      const int64_t address = element_address(matrix, transposed, k, n);
       if (!inside(address, 2)) {
         blame("a product that reads outside of the block's shared memory");
         give_up();
       }
-      std::memcpy(&b[k * 8 * product.blocks + n], at_address(address), 2);
+      std::memcpy(&values[k * columns + n], at_address(address), 2);
     }
   }
-  return b;
+  return values;
+}
+
+std::vector<uint16_t> right_operand(const Product& product) {
+  return shared_operand(product.matrix, product.transposed, 8 * product.blocks);
+}
+std::vector<uint16_t> left_operand(const Product& product) {
+  return shared_operand(product.left_matrix, product.left_transposed, 64);
 }
 
 float cut(double value) {
@@ -162,10 +175,15 @@ float cut(double value) {
   return near;
 }
 
-void finish_product(Product& product) {
-  if (right_operand(product) != product.b) blame("shared memory was written while a product read it");
-  const int columns = 8 * product.blocks;
-  float left[16][16];
+// This warp's 16 rows out of the registers of its lanes, or out of shared memory.
+void take_left(const Product& product, float (&left)[16][16]) {
+  if (product.left_is_shared) {
+    if (left_operand(product) != product.left) blame("shared memory was written while a product read it");
+    for (int k = 0; k < 16; ++k) {
+      for (int row = 0; row < 16; ++row) left[row][k] = product.widen(product.left[k * 64 + product.warp * 16 + row]);
+    }
+    return;
+  }
   for (int lane = 0; lane < kWarp; ++lane) {
     if (!std::equal(product.a_values[lane].begin(), product.a_values[lane].end(), product.a[lane])) {
       blame("registers were written while a product read them");
@@ -178,6 +196,13 @@ void finish_product(Product& product) {
       }
     }
   }
+}
+
+void finish_product(Product& product) {
+  if (right_operand(product) != product.b) blame("shared memory was written while a product read it");
+  const int columns = 8 * product.blocks;
+  float left[16][16];
+  take_left(product, left);
   std::vector<float> right(product.b.size());
   std::transform(product.b.begin(), product.b.end(), right.begin(), product.widen);
   for (int lane = 0; lane < kWarp; ++lane) {
@@ -294,7 +319,10 @@ void copy_bytes(void* shared, const void* global, int bytes, Arrivals* barrier) 
 
 void begin_products() { my_lane().begun = true; }
 
-void multiply_group(float* d, int blocks, const uint32_t* a, uint64_t matrix, bool transposed, float (*widen)(uint16_t)) {
+namespace {
+
+// The product that this lane asks for next, which its warp shares; `d` is a lane's part of it.
+Product& next_product(float* d, int blocks, uint64_t matrix, bool transposed, float (*widen)(uint16_t)) {
   Warp& warp = my_warp();
   Lane& lane = my_lane();
   const int self = thread_index() % kWarp;
@@ -317,9 +345,31 @@ void multiply_group(float* d, int blocks, const uint32_t* a, uint64_t matrix, bo
     std::fill(d, d + blocks * 4, std::nanf(""));
   }
   product.d[self] = d;
+  if (++product.issued == 1) product.b = right_operand(product);
+  return product;
+}
+
+}  // namespace
+
+void multiply_group(float* d, int blocks, const uint32_t* a, uint64_t matrix, bool transposed, float (*widen)(uint16_t)) {
+  Product& product = next_product(d, blocks, matrix, transposed, widen);
+  const int self = thread_index() % kWarp;
   product.a[self] = a;
   std::copy(a, a + 4, product.a_values[self].begin());
-  if (++product.issued == 1) product.b = right_operand(product);
+}
+
+void multiply_tiles(
+    float* d, int blocks, uint64_t left, bool left_transposed, uint64_t right, bool right_transposed,
+    float (*widen)(uint16_t)) {
+  Product& product = next_product(d, blocks, right, right_transposed, widen);
+  if (product.issued == 1) {
+    product.left_is_shared = true;
+    product.left_matrix = left, product.left_transposed = left_transposed;
+    product.warp = thread_index() / kWarp % 4;
+    product.left = left_operand(product);
+  } else if (product.left_matrix != left || product.left_transposed != left_transposed) {
+    blame("lanes of a warp ask for different products");
+  }
 }
 
 void commit_products() {

@@ -31,6 +31,9 @@ void copy_box(void* shared, const TensorMap& map, Arrivals* barrier, const int (
 void copy_bytes(void* shared, const void* global, int bytes, Arrivals* barrier);
 void begin_products();
 void multiply_group(float* d, int blocks, const uint32_t* a, uint64_t matrix, bool transposed, float (*widen)(uint16_t));
+void multiply_tiles(
+    float* d, int blocks, uint64_t left, bool left_transposed, uint64_t right, bool right_transposed,
+    float (*widen)(uint16_t));
 void commit_products();
 void wait_for_products(int pending);
 void set_registers(int count);
