@@ -1,6 +1,9 @@
 // Tables in global memory described for Hopper's copy engine, and whether the kernels made for Hopper can run.
 #pragma once
 
+#include <cstdlib>
+#include <cstring>
+
 #include "common/cuda_hopper.cuh"
 #include "common/cuda_launch.cuh"
 
@@ -71,7 +74,7 @@ inline int32_t describe(TensorMap& map, const TableShape& table) {
 // Whether this device is a Hopper and the library holds the kernel for it: elsewhere its body is empty and needs next to
 // no registers. With fewer than those that warpgroups share out, one would wait for ever for what is not there.
 template <class Kernel>
-bool hopper_can_run(int32_t device) {
+bool is_hopper_with(int32_t device) {
   constexpr int kDevices = 64;
   static signed char known[kDevices] = {};  // 0 unknown, 1 yes, -1 no
   if (device < 0 || device >= kDevices) return false;
@@ -106,10 +109,17 @@ inline int32_t describe(TensorMap& map, const TableShape& table) {
 
 // Of the machine that is emulated device 0 is a Hopper; there is no other, but kernels for every GPU are asked for by its number.
 template <class Kernel>
-bool hopper_can_run(int32_t device) {
+bool is_hopper_with(int32_t device) {
   return device == 0;
 }
 
 #endif
+
+// Whether a kernel made for Hopper runs on this device; with STRUCTDIFF_CUDA_SPECIAL=0 those for every GPU run in its place.
+template <class Kernel>
+bool hopper_can_run(int32_t device) {
+  const char* asked = std::getenv("STRUCTDIFF_CUDA_SPECIAL");
+  return (asked == nullptr || std::strcmp(asked, "0") != 0) && is_hopper_with<Kernel>(device);
+}
 
 }  // namespace structdiff::gpu

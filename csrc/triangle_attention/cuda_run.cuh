@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 
 #include "common/cuda_launch.cuh"
 #include "common/cuda_sum.cuh"
@@ -174,12 +172,6 @@ int splits_of(const AttentionCall& call) {
   return static_cast<int>(larger<int64_t>(1, smaller(smaller<int64_t>(divide_up<int64_t>(1536, tiles), 24), call.rows / 8)));
 }
 
-// Whether STRUCTDIFF_CUDA_SPECIAL lets kernels run that were made for one architecture.
-inline bool special_wanted() {
-  const char* said = std::getenv("STRUCTDIFF_CUDA_SPECIAL");
-  return said == nullptr || std::strcmp(said, "0") != 0;
-}
-
 // The three kernels made for Hopper; STRUCTDIFF_UNSUPPORTED where they do not take what is asked, or not on this device.
 template <class T, int Channels>
 int32_t backward_on_hopper(const BackwardProblem<T>& problem, const AttentionCall& call, Stream stream) {
@@ -189,7 +181,7 @@ int32_t backward_on_hopper(const BackwardProblem<T>& problem, const AttentionCal
   const bool vectors = problem.q.vectors && problem.k.vectors && problem.v.vectors && problem.grad_out.vectors;
   const bool can = hopper_can_run<Queries>(call.device) && hopper_can_run<Keys>(call.device) &&
                    hopper_can_run<Bias>(call.device);
-  if (!vectors || problem.bias.is_float || !can || !special_wanted()) return STRUCTDIFF_UNSUPPORTED;
+  if (!vectors || problem.bias.is_float || !can) return STRUCTDIFF_UNSUPPORTED;
   HopperBackwardProblem<T> p{problem, {}, {}, {}, {}};
   int32_t status = describe_tokens<T>(p.q_map, call.q, call, call.queries, Channels, kGroupTokens);
   if (status == STRUCTDIFF_OK) {

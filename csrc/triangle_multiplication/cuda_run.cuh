@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <type_traits>
 
 #include "common/cuda_launch.cuh"
@@ -119,19 +117,13 @@ int32_t describe_planes(TensorMap& map, const TriangleSizes& s, const Matrices<c
   return describe(map, table);
 }
 
-// Whether kernels made for one GPU may be used: those for every GPU run in their place where the user says so.
-inline bool special_kernels() {
-  const char* asked = std::getenv("STRUCTDIFF_CUDA_SPECIAL");
-  return asked == nullptr || std::strcmp(asked, "0") != 0;
-}
-
 // STRUCTDIFF_UNSUPPORTED where a Hopper's tensor cores are not there, or not to be used.
 template <class T, bool LeftByDepth, bool RightByDepth>
 int32_t multiply_planes_on_hopper(
     const TriangleSizes& s, const Matrices<const T>& left, const Matrices<const T>& right, const Matrices<T>& out,
     Stream stream) {
   using Kernel = HopperProduct<T, LeftByDepth, RightByDepth>;
-  if (!special_kernels() || !hopper_can_run<Kernel>(multiprocessors().device)) return STRUCTDIFF_UNSUPPORTED;
+  if (!hopper_can_run<Kernel>(multiprocessors().device)) return STRUCTDIFF_UNSUPPORTED;
   typename Kernel::Problem p{};
   if (describe_planes<T>(p.left, s, left, Kernel::box_rows(LeftByDepth)) != STRUCTDIFF_OK ||
       describe_planes<T>(p.right, s, right, Kernel::box_rows(RightByDepth)) != STRUCTDIFF_OK) {

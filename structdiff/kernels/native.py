@@ -214,22 +214,23 @@ def _stream(index: int) -> int:
 
 def special() -> bool:
     """Whether kernels that were made for one GPU are used on it."""
-    return _special_of_environment() if _special is None else _special
-
-
-@cache
-def _special_of_environment() -> bool:
     return os.environ.get(SPECIAL_VARIABLE, "1") != "0"
 
 
 def set_special(wanted: bool | None) -> None:
-    """Uses kernels made for one GPU, or those for every GPU only; None goes back to the environment."""
-    global _special
-    _special = wanted
+    """Uses kernels made for one GPU, or those for every GPU only; None goes back to what the environment said.
+
+    In the environment, since the library asks it too.
+    """
+    said = _SPECIAL_AT_FIRST if wanted is None else str(int(wanted))
+    if said is None:
+        os.environ.pop(SPECIAL_VARIABLE, None)
+    else:
+        os.environ[SPECIAL_VARIABLE] = said
     _forget_choices()
 
 
-_special: bool | None = None
+_SPECIAL_AT_FIRST = os.environ.get(SPECIAL_VARIABLE)
 
 
 def _index(device: torch.device) -> int:

@@ -149,7 +149,9 @@ def check_all(library):
 
 @pytest.mark.parametrize("mistake", SABOTAGE)
 def test_the_emulation_sees(emulation_folder, tmp_path, mistake):
-    wrong = opened(sabotaged(emulation_folder, tmp_path, *SABOTAGE[mistake], unit="triangle_attention/cuda_bfloat16.cu"))
+    wrong = opened(
+        sabotaged(emulation_folder, tmp_path, *SABOTAGE[mistake], unit="triangle_attention/cuda_bfloat16.cu")
+    )
     with pytest.raises(AssertionError):
         check_all(wrong)
 
