@@ -152,7 +152,7 @@ def main() -> None:
         result = report(rows, engine.weights, spec, arguments.length)
         print(f"{number}/{len(every)} {table(result).splitlines()[-1]}", flush=True)
         if arguments.json:
-            write_atomically(arguments.json, json.dumps(result, indent=1) + "\n")
+            write_atomically(arguments.json, json.dumps(result) + "\n")
     print(table(report(rows, engine.weights, spec, arguments.length)))
 
 
