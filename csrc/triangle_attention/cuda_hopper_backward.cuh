@@ -96,6 +96,53 @@ STRUCTDIFF_DEVICE void load_rows(
   }
 }
 
+// Starts weights += a x' and slopes += b y', with the rows of x and y in shared memory, and waits for the first: the second
+// is multiplied while the weights are made.
+template <class T, int Channels>
+STRUCTDIFF_DEVICE void multiply_rows_of_two(
+    float (&weights)[8][4], float (&slopes)[8][4], uint32_t (&a)[Channels / 16][4], uint32_t (&b)[Channels / 16][4],
+    const unsigned char* x, const unsigned char* y) {
+  hold(weights);
+  hold(slopes);
+  hold(a);
+  hold(b);
+  uint64_t x_parts[Channels / 16], y_parts[Channels / 16];
+  parts_of<Channels * 2>(x_parts, x, true);
+  parts_of<Channels * 2>(y_parts, y, true);
+  products_begin();
+#pragma unroll
+  for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(weights, a[c], x_parts[c]);
+  products_commit();
+#pragma unroll
+  for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(slopes, b[c], y_parts[c]);
+  products_commit();
+  products_wait<1>();
+  hold(weights);
+}
+
+// The row and head that a block has, the first of its tokens, and the first of this warp's 16.
+struct GroupPlace {
+  int b, i, h, first, first_of_warp, warp, lane;
+
+  STRUCTDIFF_DEVICE GroupPlace(const Sizes& s, int tokens) {
+    int64_t block = block_index();
+    const int groups = divide_up(tokens, kGroupTokens);
+    first = static_cast<int>(block % groups) * kGroupTokens;
+    block /= groups;
+    h = static_cast<int>(block % s.heads);
+    block /= s.heads;
+    i = static_cast<int>(block % s.rows);
+    b = static_cast<int>(block / s.rows);
+    warp = thread_index() / 32;
+    lane = thread_index() & 31;
+    first_of_warp = first + warp * 16;
+  }
+  // Of the logarithms and deltas of its queries.
+  STRUCTDIFF_DEVICE int64_t line(const Sizes& s) const {
+    return ((static_cast<int64_t>(b) * s.rows + i) * s.heads + h) * s.queries;
+  }
+};
+
 // Sums of products as the left operand of the next.
 template <class T>
 STRUCTDIFF_DEVICE void pack_left(uint32_t (&left)[4][4], const float (&sums)[8][4]) {

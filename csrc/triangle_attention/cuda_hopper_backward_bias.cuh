@@ -1,5 +1,5 @@
-// Gradient of the bias for Hopper: a warpgroup owns a tile of 64 queries by 64 keys and goes through the rows, the sum in
-// registers.
+// Gradient of the bias for Hopper: a warpgroup owns a tile of 64 queries by 64 keys and goes through the rows, the sum
+// in registers.
 #pragma once
 
 #include "triangle_attention/cuda_backward_rows.cuh"
@@ -98,22 +98,7 @@ struct HopperBiasGradient {
         slopes[n][e] = -numbers[e / 2].y;
       }
     }
-    hold(weights);
-    hold(slopes);
-    hold(q);
-    hold(grad_out);
-    uint64_t keys[Channels / 16], values[Channels / 16];
-    parts_of<kRowBytes>(keys, stage.keys, true);
-    parts_of<kRowBytes>(values, stage.values, true);
-    products_begin();
-#pragma unroll
-    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(weights, q[c], keys[c]);
-    products_commit();
-#pragma unroll
-    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(slopes, grad_out[c], values[c]);
-    products_commit();
-    products_wait<1>();
-    hold(weights);
+    multiply_rows_of_two<T, Channels>(weights, slopes, q, grad_out, stage.keys, stage.values);
     if (bits != ~0ull) hide_keys(weights, bits, false, lane, -kInfinity);
     const float lse[1][2] = {{numbers[0].x, numbers[1].x}};
     if (any(is_large(numbers[0].x) || is_large(numbers[1].x))) {

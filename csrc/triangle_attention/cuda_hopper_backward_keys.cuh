@@ -1,4 +1,4 @@
-// Gradients of keys and values for Hopper: a warpgroup owns 64 keys of a row and goes through the queries, 64 at a time.
+// Gradients of keys and values for Hopper: a warpgroup owns 64 keys of a row and goes through the queries, 64 each step.
 //
 // As in cuda_backward_keys.cuh scores are keys by queries, so that weights and slopes are left operands as they come.
 #pragma once
@@ -25,10 +25,6 @@ struct HopperKeyGradient {
   using Left = uint32_t[Channels / 16][4];
   using Scores = float[8][4];
 
-  struct Place {
-    int b, i, h, first_key, key, warp, lane;
-  };
-
   // What a step of 64 queries has in shared memory.
   struct Stage {
     unsigned char* queries;
@@ -51,40 +47,31 @@ struct HopperKeyGradient {
 
   STRUCTDIFF_DEVICE static void work(const Problem& p, unsigned char* tiles) {
     const Sizes& s = p.sizes;
-    Place at;
-    at.lane = thread_index() & 31;
-    at.warp = thread_index() / 32;
-    int64_t block = block_index();
-    const int key_blocks = divide_up(s.keys, kTokens);
-    at.first_key = static_cast<int>(block % key_blocks) * kTokens;
-    at.key = at.first_key + at.warp * 16;
-    block /= key_blocks;
-    at.h = static_cast<int>(block % s.heads);
-    block /= s.heads;
-    at.i = static_cast<int>(block % s.rows);
-    at.b = static_cast<int>(block / s.rows);
+    const GroupPlace at(s, s.keys);
     const uint64_t* words = p.mask.row(s, at.b, at.i);
     Gradient grad_k = {}, grad_v = {};
     if (load(words + p.mask.words) != 0) {
       go_through_queries<true>(p, at, tiles, grad_k, grad_v);
-    } else if (load(words + at.first_key / kWordKeys) != 0) {
+    } else if (load(words + at.first / kWordKeys) != 0) {
       go_through_queries<false>(p, at, tiles, grad_k, grad_v);
     }
-    write_gradient<T>(p.grad_k, p.grad_k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, grad_k, p.scale, words, at.lane);
-    write_gradient<T>(p.grad_v, p.grad_v.at(at.b, at.i, at.h), at.key, s.keys, s.channels, grad_v, 1.0f, words, at.lane);
+    T* const to_k = p.grad_k.at(at.b, at.i, at.h);
+    T* const to_v = p.grad_v.at(at.b, at.i, at.h);
+    write_gradient<T>(p.grad_k, to_k, at.first_of_warp, s.keys, s.channels, grad_k, p.scale, words, at.lane);
+    write_gradient<T>(p.grad_v, to_v, at.first_of_warp, s.keys, s.channels, grad_v, 1.0f, words, at.lane);
   }
 
   // A row without keys gives the mean of its values, and is `Dead`.
   template <bool Dead>
   STRUCTDIFF_DEVICE static void go_through_queries(
-      const Problem& p, const Place& at, unsigned char* tiles, Gradient& grad_k, Gradient& grad_v) {
+      const Problem& p, const GroupPlace& at, unsigned char* tiles, Gradient& grad_k, Gradient& grad_v) {
     const Sizes& s = p.sizes;
     const int thread = thread_index();
     Left k, v;
-    load_rows<T, Channels>(k, p.k, p.k.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
-    load_rows<T, Channels>(v, p.v, p.v.at(at.b, at.i, at.h), at.key, s.keys, s.channels, at.lane);
-    const Bias bias(p.bias_transposed, at.b, at.h, at.key / 16, at.lane);
-    const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
+    load_rows<T, Channels>(k, p.k, p.k.at(at.b, at.i, at.h), at.first_of_warp, s.keys, s.channels, at.lane);
+    load_rows<T, Channels>(v, p.v, p.v.at(at.b, at.i, at.h), at.first_of_warp, s.keys, s.channels, at.lane);
+    const Bias bias(p.bias_transposed, at.b, at.h, at.first_of_warp / 16, at.lane);
+    const int64_t line = at.line(s);
     const int count = divide_up(s.queries, kTokens);
     // The first 64 threads bring lse, the others delta: asked for a step ahead, and multiplied when they are there.
     const float* number = (thread < kTokens ? p.lse : p.delta) + line + thread % kTokens;
@@ -132,22 +119,7 @@ struct HopperKeyGradient {
       float scale, const Stage& stage, Left& k, Left& v, int lane, Gradient& grad_k, Gradient& grad_v) {
     Scores weights, slopes;
     start(weights, slopes, stage, 1.0f / scale, lane);
-    hold(weights);
-    hold(slopes);
-    hold(k);
-    hold(v);
-    uint64_t queries[Channels / 16], grads[Channels / 16];
-    parts_of<kRowBytes>(queries, stage.queries, true);
-    parts_of<kRowBytes>(grads, stage.slopes, true);
-    products_begin();
-#pragma unroll
-    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(weights, k[c], queries[c]);
-    products_commit();
-#pragma unroll
-    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(slopes, v[c], grads[c]);
-    products_commit();
-    products_wait<1>();
-    hold(weights);
+    multiply_rows_of_two<T, Channels>(weights, slopes, k, v, stage.queries, stage.slopes);
     float lse[8][2];
 #pragma unroll
     for (int n = 0; n < 8; ++n) {

@@ -22,10 +22,6 @@ struct HopperQueryGradient {
   using Left = uint32_t[Channels / 16][4];
   using Scores = float[8][4];
 
-  struct Place {
-    int b, i, h, first_query, query, warp, lane;
-  };
-
   // What a step of 64 keys has in shared memory.
   struct Stage {
     unsigned char* keys;
@@ -43,39 +39,30 @@ struct HopperQueryGradient {
 
   STRUCTDIFF_DEVICE static void work(const Problem& p, unsigned char* tiles) {
     const Sizes& s = p.sizes;
-    Place at;
-    at.lane = thread_index() & 31;
-    at.warp = thread_index() / 32;
-    int64_t block = block_index();
-    const int query_blocks = divide_up(s.queries, kTokens);
-    at.first_query = static_cast<int>(block % query_blocks) * kTokens;
-    at.query = at.first_query + at.warp * 16;
-    block /= query_blocks;
-    at.h = static_cast<int>(block % s.heads);
-    block /= s.heads;
-    at.i = static_cast<int>(block % s.rows);
-    at.b = static_cast<int>(block / s.rows);
+    const GroupPlace at(s, s.queries);
     Gradient grad = {};
     // A row without keys does not depend on its queries.
     if (load(p.mask.row(s, at.b, at.i) + p.mask.words) == 0) go_through_keys(p, at, tiles, grad);
     T* to = p.grad_q.at(at.b, at.i, at.h);
-    write_gradient<T>(p.grad_q, to, at.query, s.queries, s.channels, grad, p.scale, nullptr, at.lane);
+    write_gradient<T>(p.grad_q, to, at.first_of_warp, s.queries, s.channels, grad, p.scale, nullptr, at.lane);
   }
 
   STRUCTDIFF_DEVICE static void go_through_keys(
-      const Problem& p, const Place& at, unsigned char* tiles, Gradient& grad) {
+      const Problem& p, const GroupPlace& at, unsigned char* tiles, Gradient& grad) {
     const Sizes& s = p.sizes;
     const uint64_t* words = p.mask.row(s, at.b, at.i);
     Left q, grad_out;
-    load_rows<T, Channels>(q, p.q, p.q.at(at.b, at.i, at.h), at.query, s.queries, s.channels, at.lane);
-    load_rows<T, Channels>(grad_out, p.grad_out, p.grad_out.at(at.b, at.i, at.h), at.query, s.queries, s.channels, at.lane);
+    load_rows<T, Channels>(q, p.q, p.q.at(at.b, at.i, at.h), at.first_of_warp, s.queries, s.channels, at.lane);
+    const T* const slopes = p.grad_out.at(at.b, at.i, at.h);
+    load_rows<T, Channels>(grad_out, p.grad_out, slopes, at.first_of_warp, s.queries, s.channels, at.lane);
     float2 numbers[2];
-    const int64_t line = ((static_cast<int64_t>(at.b) * s.rows + at.i) * s.heads + at.h) * s.queries;
+    const int64_t line = at.line(s);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      numbers[half] = QueryNumbers::of(p.lse, p.delta, line, at.query + (at.lane >> 2) + half * 8, s.queries).in_base_2();
+      const int query = at.first_of_warp + (at.lane >> 2) + half * 8;
+      numbers[half] = QueryNumbers::of(p.lse, p.delta, line, query, s.queries).in_base_2();
     }
-    const Bias bias(p.bias, at.b, at.h, at.query / 16, at.lane);
+    const Bias bias(p.bias, at.b, at.h, at.first_of_warp / 16, at.lane);
     const bool large = any(is_large(numbers[0].x) || is_large(numbers[1].x));
     TwoStages stages(tiles + 2 * kStageBytes);
     const auto fetch = [&](int tile, int buffer) {
@@ -110,22 +97,7 @@ struct HopperQueryGradient {
       uint64_t bits, int lane, Gradient& grad) {
     Scores weights, slopes;
     start(weights, slopes, stage, numbers, 1.0f / scale, lane);
-    hold(weights);
-    hold(slopes);
-    hold(q);
-    hold(grad_out);
-    uint64_t keys[Channels / 16], values[Channels / 16];
-    parts_of<kRowBytes>(keys, stage.keys, true);
-    parts_of<kRowBytes>(values, stage.values, true);
-    products_begin();
-#pragma unroll
-    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(weights, q[c], keys[c]);
-    products_commit();
-#pragma unroll
-    for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(slopes, grad_out[c], values[c]);
-    products_commit();
-    products_wait<1>();
-    hold(weights);
+    multiply_rows_of_two<T, Channels>(weights, slopes, q, grad_out, stage.keys, stage.values);
     if (bits != ~0ull) hide_keys(weights, bits, false, lane, -kInfinity);
     const float lse[1][2] = {{numbers[0].x, numbers[1].x}};
     if (large) {

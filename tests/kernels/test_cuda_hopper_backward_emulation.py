@@ -126,7 +126,7 @@ SABOTAGE = {
     "too few bytes": (QUERIES, "arrive_expecting(full, 2 * kTile);", "arrive_expecting(full, kTile);"),
     "places free too early": (BIAS, "      barrier();  // the step before is over, and all numbers are there\n", ""),
     "the bias not waited for": (KEYS, "      copy_async_wait<0>();\n", ""),
-    "scores not waited for": (QUERIES, "    products_wait<1>();\n", ""),
+    "scores not waited for": (COMMON, "  products_wait<1>();\n", ""),
     "slopes not waited for": (BIAS, "    products_wait<0>();\n", ""),
     "sums not waited for": (QUERIES, "    products_commit();\n    products_wait<0>();\n    hold(grad);\n", ""),
     "the wrong rows": (COMMON, "rows_are_columns ? 2 : RowBytes", "rows_are_columns ? RowBytes : 2"),
