@@ -201,6 +201,21 @@ STRUCTDIFF_DEVICE uint64_t matrix_in_shared(uint32_t address, int row_bytes) {
   return start | 1ull << 16 | eight_rows << 32 | static_cast<uint64_t>(swizzle_mode(row_bytes)) << 62;
 }
 
+// The parts of a tile that products over 16 take one after the other: 32 bytes of every row where the rows are columns of the
+// right operand, 16 rows where the channels are.
+template <int RowBytes, int Count>
+STRUCTDIFF_DEVICE void parts_of(uint64_t (&parts)[Count], const unsigned char* tile, bool rows_are_columns) {
+  const uint64_t first = matrix_in_shared(shared_address(tile), RowBytes);
+#pragma unroll
+  for (int part = 0; part < Count; ++part) parts[part] = first + part * (rows_are_columns ? 2 : RowBytes);
+  hold(parts);
+}
+
+// The block's memory from a multiple of 1024 bytes on, where scrambled tiles may begin.
+STRUCTDIFF_DEVICE unsigned char* aligned_tiles(unsigned char* shared) {
+  return shared + ((1024 - (shared_address(shared) & 1023)) & 1023);
+}
+
 template <class T>
 struct GroupProduct;
 template <>

@@ -69,16 +69,6 @@ STRUCTDIFF_DEVICE void load_rows(uint32_t (&rows)[Channels / 16][4], const unsig
   }
 }
 
-// The parts of a tile that products over 16 take one after the other: 32 bytes of every row where the rows are columns of the
-// right operand, 16 rows where the channels are.
-template <int RowBytes, int Count>
-STRUCTDIFF_DEVICE void parts_of(uint64_t (&parts)[Count], const unsigned char* tile, bool rows_are_columns) {
-  const uint64_t first = matrix_in_shared(shared_address(tile), RowBytes);
-#pragma unroll
-  for (int part = 0; part < Count; ++part) parts[part] = first + part * (rows_are_columns ? 2 : RowBytes);
-  hold(parts);
-}
-
 // A warp's 16 rows as left operand, straight from global memory.
 template <class T, int Channels>
 STRUCTDIFF_DEVICE void load_rows(
@@ -151,11 +141,6 @@ STRUCTDIFF_DEVICE void pack_left(uint32_t (&left)[4][4], const float (&sums)[8][
     left[n / 2][n % 2 * 2] = pack<T>(sums[n][0], sums[n][1]);
     left[n / 2][n % 2 * 2 + 1] = pack<T>(sums[n][2], sums[n][3]);
   }
-}
-
-// The block's memory from a multiple of 1024 bytes on, where scrambled tiles may begin.
-STRUCTDIFF_DEVICE unsigned char* aligned_tiles(unsigned char* shared) {
-  return shared + ((1024 - (shared_address(shared) & 1023)) & 1023);
 }
 
 }  // namespace structdiff::gpu

@@ -112,7 +112,7 @@ struct HopperForward {
     block.first_row = static_cast<int>(index % row_blocks) * kRows;
     block.rows = smaller(kRows, s.rows - block.first_row);
     block.b = static_cast<int>(index / row_blocks);
-    block.tiles = shared + ((1024 - (shared_address(shared) & 1023)) & 1023);
+    block.tiles = aligned_tiles(shared);
     return block;
   }
 
@@ -242,7 +242,7 @@ struct HopperForward {
       if constexpr (More) start_scores(work, block, m, (step + 1) % kStages);
       products_begin();
       uint64_t values[kKeys / 16];
-      describe(values, block.values(stage, row_of_group()), 16 * kRowBytes);  // 16 rows
+      parts_of<kRowBytes>(values, block.values(stage, row_of_group()), false);
 #pragma unroll
       for (int j = 0; j < kKeys / 16; ++j) GroupProduct<T>::template add<1>(work.out[m], weights[j], values[j]);
       if constexpr (More) multiply_keys(work, block, m, (step + 1) % kStages);
@@ -262,18 +262,9 @@ struct HopperForward {
 
   STRUCTDIFF_DEVICE static void multiply_keys(Work& work, const Block& block, int m, int stage) {
     uint64_t keys[Channels / 16];
-    describe(keys, block.keys(stage, row_of_group()), 32);  // 16 channels of each row
+    parts_of<kRowBytes>(keys, block.keys(stage, row_of_group()), true);
 #pragma unroll
     for (int c = 0; c < Channels / 16; ++c) GroupProduct<T>::template add<0>(work.scores[m], work.q[m][c], keys[c]);
-  }
-
-  // The parts of a staged tile that products over 16 take one after the other, `bytes` apart.
-  template <int Count>
-  STRUCTDIFF_DEVICE static void describe(uint64_t (&parts)[Count], const unsigned char* tile, int bytes) {
-    const uint64_t first = matrix_in_shared(shared_address(tile), kRowBytes);
-#pragma unroll
-    for (int part = 0; part < Count; ++part) parts[part] = first + part * (bytes / 16);  // addresses count 16 bytes
-    hold(parts);
   }
 
   // All that was in a stage has been read by this warp.

@@ -78,7 +78,7 @@ struct HopperProduct {
     block.first_n = static_cast<int>(block_index() % tiles_n) * kSide;
     block.first_m = static_cast<int>(block_index() / tiles_n % tiles_m) * kSide;
     block.batch = block_index() / tiles_n / tiles_m;
-    block.tiles = shared + ((1024 - (shared_address(shared) & 1023)) & 1023);
+    block.tiles = aligned_tiles(shared);
     block.full = reinterpret_cast<Arrivals*>(block.tiles + kStages * kStageBytes);
     block.empty = block.full + kStages;
     return block;

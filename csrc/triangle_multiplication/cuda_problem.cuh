@@ -2,8 +2,8 @@
 // table for each hidden channel, `Product` multiplies the planes of each channel, `Update` (layer norm, projection, gate)
 // makes the update. A fourth, `PackWeights`, lays the weights out as operands of matrix products beforehand.
 //
-// Backward, `Edges` and `Product` run once more; `Update` and `Edges` write gradients in the place of results, what is
-// linear is left to `Product`, and `NormSlopes` goes back through the two layer norms.
+// Backward, `Edges` and `Product` run once more; `Update` and `Edges` write gradients in the place of results, `Product` sums
+// what weights and planes have of them, and `ProductSlopes` and `PairSlopes` go back through projections and layer norms.
 #pragma once
 
 #include "common/cuda_operands.cuh"

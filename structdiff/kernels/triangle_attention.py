@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from structdiff.kernels import reference_attention as reference
 from structdiff.kernels import result_memory
 from structdiff.kernels.attention_inputs import as_computed
+from structdiff.kernels.attention_operator import register_attention
 from structdiff.kernels.attention_problem import attention_checks, hopper_check
 from structdiff.kernels.native import Kernel, available
 from structdiff.kernels.reference_attention import key_penalty
-from structdiff.kernels.registration import register_gradient, register_operator, unobserved
+from structdiff.kernels.registration import unobserved
 from structdiff.typing import Bool, Float
 
 _CHECKS = attention_checks(rows=True)
@@ -53,7 +52,7 @@ def triangle_attention(
     if not unobserved(q, k, v, bias, mask):
         return _operator(q, k, v, bias, mask, scale, differentiated)[0]
     if differentiated:
-        return _Differentiated.apply(q, k, v, bias, mask, float(scale))
+        return _differentiated(q, k, v, bias, mask, float(scale))
     return _compute(q, k, v, bias, mask, float(scale), False)[0]
 
 
@@ -128,47 +127,6 @@ def _fake_backward(
     return reference.empty_gradients(Tensor.new_empty, q, k, v, bias)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    q, k, v, bias, mask, scale, _ = inputs
-    ctx.save_for_backward(q, k, v, bias, mask, *output)
-    ctx.mark_non_differentiable(output[1])
-    ctx.scale = scale
-
-
-@once_differentiable
-def _differentiate(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-    # Read once: under checkpointing saved tensors can be unpacked only one time.
-    saved = ctx.saved_tensors
-    by_whom: Any = _backward if unobserved(grad) else _operator_backward
-    *grads, grad_bias = by_whom(grad, *saved, ctx.scale)
-    return *grads, grad_bias.to(saved[3].dtype), None, None, None
-
-
-class _Differentiated(torch.autograd.Function):
-    """The operator and its gradient, beside PyTorch's dispatcher."""
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-        out, lse = _compute(q, k, v, bias, mask, scale, True)
-        ctx.save_for_backward(q, k, v, bias, mask, out, lse)
-        ctx.scale = scale
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return _differentiate(ctx, grad, None)[:-1]
-
-
-_operator = register_operator(
-    "triangle_attention(Tensor q, Tensor k, Tensor v, Tensor bias, Tensor? mask, float scale, bool keep_lse)"
-    " -> (Tensor, Tensor)",
-    _forward,
-    _fake_forward,
+_operator, _differentiated = register_attention(
+    "triangle_attention", _compute, (_forward, _fake_forward), (_backward, _fake_backward)
 )
-_operator_backward = register_operator(
-    "triangle_attention_backward(Tensor grad, Tensor q, Tensor k, Tensor v, Tensor bias, Tensor? mask, Tensor out,"
-    " Tensor lse, float scale) -> (Tensor, Tensor, Tensor, Tensor)",
-    _backward,
-    _fake_backward,
-)
-register_gradient("triangle_attention", _differentiate, _keep)

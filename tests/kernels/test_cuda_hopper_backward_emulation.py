@@ -129,7 +129,7 @@ SABOTAGE = {
     "scores not waited for": (COMMON, "  products_wait<1>();\n", ""),
     "slopes not waited for": (BIAS, "    products_wait<0>();\n", ""),
     "sums not waited for": (QUERIES, "    products_commit();\n    products_wait<0>();\n    hold(grad);\n", ""),
-    "the wrong rows": (COMMON, "rows_are_columns ? 2 : RowBytes", "rows_are_columns ? RowBytes : 2"),
+    "the wrong rows": ("common/cuda_hopper.cuh", "rows_are_columns ? 2 : RowBytes", "rows_are_columns ? RowBytes : 2"),
     "the wrong scrambling": (COMMON, "kRowBytes == 64 ? 3 : 1", "kRowBytes == 64 ? 1 : 3"),
     "no weight kept at 1": (
         COMMON,

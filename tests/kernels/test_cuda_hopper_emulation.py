@@ -231,8 +231,8 @@ SABOTAGE = {
     ),
     "the wrong part of a row": (
         KERNEL,
-        "block.keys(stage, row_of_group()), 32)",
-        "block.keys(stage, row_of_group()), 64)",
+        "block.keys(stage, row_of_group()), true)",
+        "block.keys(stage, row_of_group()), false)",
     ),
     "one warp too many": (KERNEL, "block.rows * 4);  // warps", "block.rows * 4 + 1);  // warps"),
 }
