@@ -80,6 +80,10 @@ STRUCTDIFF_DEVICE void wait_for([[maybe_unused]] Arrivals* barrier, [[maybe_unus
 #endif
 }
 
+// A word for others, who read it after the phase in which this thread arrives next.
+STRUCTDIFF_DEVICE void give(uint64_t* shared, uint64_t word) { *shared = word; }
+STRUCTDIFF_DEVICE uint64_t given(const uint64_t* shared) { return *shared; }
+
 // One thread has the copy engine bring the box at these coordinates (channel first) of a table.
 STRUCTDIFF_DEVICE void copy_box(
     [[maybe_unused]] void* shared, [[maybe_unused]] const TensorMap& map, [[maybe_unused]] Arrivals* barrier,

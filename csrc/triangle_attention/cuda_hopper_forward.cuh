@@ -37,8 +37,12 @@ struct HopperForward {
   static constexpr int kBiasBytes = kQueries * kKeys * 4;
   static constexpr int kStageBytes = kRows * 2 * kTileBytes + kBiasBytes;
 
+  // What the copying warp says of a step: the keys of its tile that take part in each row; then whether there is such a step.
+  static constexpr int kStepWords = kRows + 1;
+
   // The copies' tiles begin at multiples of 1024 bytes, which the block's memory need not.
-  static constexpr int64_t kSharedBytes = 1024 + kStages * (kStageBytes + 2 * static_cast<int>(sizeof(Arrivals)));
+  static constexpr int64_t kSharedBytes =
+      1024 + kStages * (kStageBytes + 2 * static_cast<int>(sizeof(Arrivals)) + kStepWords * static_cast<int>(sizeof(uint64_t)));
   // A block has as many as it was started with; who asked for more would wait for ever.
   static constexpr int kProducerRegisters = kRows == 3 ? 32 : 40;
   static constexpr int kConsumerRegisters = kRows == 3 ? 160 : 232;
@@ -59,6 +63,9 @@ struct HopperForward {
       return reinterpret_cast<Arrivals*>(tiles + kStages * kStageBytes) + stage;
     }
     STRUCTDIFF_DEVICE Arrivals* empty(int stage) const { return full(kStages + stage); }
+    STRUCTDIFF_DEVICE uint64_t* words(int stage) const {
+      return reinterpret_cast<uint64_t*>(full(2 * kStages)) + stage * kStepWords;
+    }
 
     STRUCTDIFF_DEVICE unsigned char* keys(int stage, int row) const {
       return tiles + stage * kStageBytes + row * 2 * kTileBytes;
@@ -116,8 +123,8 @@ struct HopperForward {
     return block;
   }
 
-  // The tiles in which any row of the block has keys, one after the other; all warps go through the same ones. A warp looks
-  // at eight tiles of four rows at a time, a lane each.
+  // The tiles in which any row of the block has keys, one after the other. A warp looks at eight tiles of four rows at a
+  // time, a lane each.
   struct KeyTiles {
     static constexpr int kWindow = 8;
     int first = -kWindow;  // tile of the window
@@ -145,14 +152,27 @@ struct HopperForward {
     STRUCTDIFF_DEVICE uint64_t bits(int row) const { return shuffle(word, place * 4 + row); }
   };
 
-  // One warp: its first lane asks for tile after tile, as soon as their places are free.
+  // One warp: its first lane asks for tile after tile, as soon as their places are free, and says in the end that there are
+  // no more. Consumers have no registers to look at masks themselves.
   STRUCTDIFF_DEVICE static void produce(const Problem& p, const Block& block, int lane) {
     KeyTiles tiles;
-    for (int step = 0; tiles.next(p, block); ++step) {
+    bool there = true;
+    for (int step = 0; there; ++step) {
+      there = tiles.next(p, block);
+      uint64_t bits[kRows];
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) bits[row] = tiles.bits(row);
       if (lane != 0) continue;
       const int stage = step % kStages;
       wait_for(block.empty(stage), step / kStages % 2 ^ 1);
-      copy_tile(p, block, stage, tiles.tile());
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) give(block.words(stage) + row, bits[row]);
+      give(block.words(stage) + kRows, there ? 1 : 0);
+      if (there) {
+        copy_tile(p, block, stage, tiles.tile());
+      } else {
+        arrive(block.full(stage));
+      }
     }
   }
 
@@ -188,9 +208,7 @@ struct HopperForward {
     const int i = block.first_row + row_of_group();
     work.dead = load(p.mask.row(p.sizes, block.b, i) + p.mask.words) != 0;
     load_queries(p, block, i, work.q);
-    KeyTiles tiles;
-    tiles.next(p, block);  // whatever the mask, there is one
-    wait_for(block.full(0), 0);
+    wait_for(block.full(0), 0);  // whatever the mask, there is one
 #pragma unroll
     for (int m = 0; m < Tiles; ++m) {
       work.state[m].base[0] = work.state[m].base[1] = -kInfinity;
@@ -203,16 +221,14 @@ struct HopperForward {
       products_commit();
     }
     products_wait<0>();
-    int step = 0;
-    for (uint64_t bits = tiles.bits(row_of_group());; ++step) {
-      const bool more = tiles.next(p, block);
-      if (!more) {
-        weigh_and_multiply<false>(p, work, block, step, bits);
+    for (int step = 0;; ++step) {
+      const int next = (step + 1) % kStages;
+      wait_for(block.full(next), (step + 1) / kStages % 2);
+      if (given(block.words(next) + kRows) == 0) {
+        weigh_and_multiply<false>(p, work, block, step);
         break;
       }
-      wait_for(block.full((step + 1) % kStages), (step + 1) / kStages % 2);
-      weigh_and_multiply<true>(p, work, block, step, bits);
-      bits = tiles.bits(row_of_group());
+      weigh_and_multiply<true>(p, work, block, step);
     }
 #pragma unroll
     for (int m = 0; m < Tiles; ++m) {
@@ -225,9 +241,9 @@ struct HopperForward {
   // second tile's scores are weighed while products of the first run. Operands are made of the weights only when nothing
   // runs, and nothing is left running at the end: ptxas would else have every product waited for.
   template <bool More>
-  STRUCTDIFF_DEVICE static void weigh_and_multiply(
-      const Problem& p, Work& work, const Block& block, int step, uint64_t bits) {
+  STRUCTDIFF_DEVICE static void weigh_and_multiply(const Problem& p, Work& work, const Block& block, int step) {
     const int stage = step % kStages;
+    const uint64_t bits = given(block.words(stage) + row_of_group());
 #pragma unroll
     for (int m = 0; m < Tiles; ++m) {
       hold(work.scores[m]);

@@ -144,9 +144,8 @@ struct HopperProduct {
     write(p, block, sum, block.first_m + thread_index() / 32 * 16, lane);
   }
 
-  // All that was in a stage has been read by this warp.
+  // All that was in a stage has been read, by products alone that were waited for: `reads_before_copies` would be for loads.
   STRUCTDIFF_DEVICE static void release(const Block& block, int stage, int lane) {
-    reads_before_copies();
     warp_barrier();
     if (lane == 0) arrive(block.empty + stage);
   }

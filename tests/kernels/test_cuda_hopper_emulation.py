@@ -194,13 +194,13 @@ KERNEL, WORDS = "triangle_attention/cuda_hopper_forward.cuh", "common/cuda_hoppe
 SABOTAGE = {
     "tiles not waited for": (
         KERNEL,
-        "      wait_for(block.full((step + 1) % kStages), (step + 1) / kStages % 2);\n",
+        "      wait_for(block.full(next), (step + 1) / kStages % 2);\n",
         "",
     ),
     "the wrong phase": (
         KERNEL,
-        "block.full((step + 1) % kStages), (step + 1) / kStages % 2",
-        "block.full((step + 1) % kStages), 0",
+        "block.full(next), (step + 1) / kStages % 2",
+        "block.full(next), 0",
     ),
     "places not waited for": (KERNEL, "      wait_for(block.empty(stage), step / kStages % 2 ^ 1);\n", ""),
     "places free too early": (
@@ -208,7 +208,7 @@ SABOTAGE = {
         "      uint32_t weights[kKeys / 16][4];\n",
         "      if (m == 0) release(block, stage);\n      uint32_t weights[kKeys / 16][4];\n",
     ),
-    "scores not waited for": (KERNEL, "    products_wait<0>();\n    int step = 0;", "    int step = 0;"),
+    "scores not waited for": (KERNEL, "    products_wait<0>();\n    for (int step", "    for (int step"),
     "weights made too early": (KERNEL, "      if (m > 0) products_wait<0>();\n", ""),
     "outputs not waited for": (
         KERNEL,
@@ -221,7 +221,20 @@ SABOTAGE = {
         "      products_begin();\n      uint64_t values",
         "      uint64_t values",
     ),
-    "keys of the next tile": (KERNEL, "      bits = tiles.bits(row_of_group());\n", ""),
+    "keys of the next tile": (
+        KERNEL,
+        "given(block.words(stage) + row_of_group())",
+        "given(block.words((step + 1) % kStages) + row_of_group())",
+    ),
+    "keys of another row": (KERNEL, "bits[row] = tiles.bits(row);", "bits[row] = tiles.bits(0);"),
+    "an end that nobody says": (KERNEL, "        arrive(block.full(stage));\n", ""),
+    "words written too early": (
+        KERNEL,
+        "      wait_for(block.empty(stage), step / kStages % 2 ^ 1);\n#pragma unroll\n"
+        "      for (int row = 0; row < kRows; ++row) give(block.words(stage) + row, bits[row]);\n",
+        "      for (int row = 0; row < kRows; ++row) give(block.words(stage) + row, bits[row]);\n"
+        "      wait_for(block.empty(stage), step / kStages % 2 ^ 1);\n",
+    ),
     "values not transposed": (KERNEL, "template add<1>", "template add<0>"),
     "the wrong scrambling": (WORDS, "row_bytes == 64 ? 2 : 3", "row_bytes == 64 ? 3 : 2"),
     "the wrong stride": (

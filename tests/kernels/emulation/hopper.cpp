@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "common/cuda_hopper.cuh"
@@ -16,10 +17,16 @@ constexpr int kWarp = 32;
 // Where shared memory begins; not at a multiple of 1024, so that kernels must align their tiles themselves.
 constexpr int64_t kFirstAddress = 128;
 
+struct Gift {
+  uint64_t* to;
+  uint64_t word;
+};
+
 struct Barrier {
-  int count, pending;
+  int count = 0, pending = 0;
   int64_t bytes = 0;
   int phase = 0;
+  std::vector<Gift> gifts;  // of threads that arrived
 };
 
 struct Copy {
@@ -64,6 +71,8 @@ struct Engine {
   std::map<Arrivals*, Barrier> barriers;
   std::vector<Copy> copies;
   std::vector<Warp> warps;
+  std::map<int, std::vector<Gift>> gifts;  // of a thread, before it arrives
+  std::set<const uint64_t*> given;         // words that have come
   std::map<std::pair<int, int64_t>, uint64_t> matrices;  // of a warpgroup's products, by number
   std::mt19937 random;
 };
@@ -74,6 +83,11 @@ void complete(Barrier& barrier) {
   if (barrier.pending != 0 || barrier.bytes != 0) return;
   barrier.phase ^= 1;
   barrier.pending = barrier.count;
+  for (const Gift& gift : barrier.gifts) {
+    *gift.to = gift.word;
+    engine.given.insert(gift.to);
+  }
+  barrier.gifts.clear();
 }
 
 Barrier* started(Arrivals* barrier) {
@@ -221,6 +235,8 @@ Lane& my_lane() { return my_warp().lanes[thread_index() % kWarp]; }
 void new_block(int threads) {
   engine.barriers.clear();
   engine.copies.clear();
+  engine.gifts.clear();
+  engine.given.clear();
   engine.matrices.clear();
   engine.warps.assign(threads / kWarp, Warp{});
   engine.random.seed(thread_order());
@@ -260,7 +276,8 @@ uint32_t address_of(const void* shared) {
 void start_barrier(Arrivals* barrier, int count) {
   check_shared(barrier, sizeof(Arrivals), true);
   if (count < 1) blame("a barrier for nobody");
-  engine.barriers[barrier] = {count, count};
+  Barrier& started = engine.barriers[barrier] = Barrier{};
+  started.count = started.pending = count;
 }
 
 void arrive(Arrivals* barrier, int bytes) {
@@ -268,12 +285,33 @@ void arrive(Arrivals* barrier, int bytes) {
   if (found->pending == 0) blame("a barrier with more arrivals than it counts");
   found->bytes += bytes;
   --found->pending;
+  std::vector<Gift>& mine = engine.gifts[thread_index()];
+  found->gifts.insert(found->gifts.end(), mine.begin(), mine.end());
+  mine.clear();
   complete(*found);
 }
 
 void wait_for(Arrivals* barrier, int parity) {
   Barrier* found = started(barrier);
   wait_until([found, parity] { return found->phase != parity; });
+}
+
+void give(uint64_t* shared, uint64_t word) {
+  const int64_t address = address_of(shared);
+  if (!inside(address, 8) || address % 8 != 0) {
+    blame("a word given to where the block has no shared memory, or crookedly");
+    give_up();
+  }
+  engine.given.erase(shared);
+  engine.gifts[thread_index()].push_back({shared, word});
+}
+
+uint64_t given(const uint64_t* shared) {
+  if (engine.given.count(shared) == 0) {
+    blame("a word that was not given yet, or is no more");
+    give_up();  // who does not wait for it might go on for ever
+  }
+  return *shared;
 }
 
 void copy_box(void* shared, const TensorMap& map, Arrivals* barrier, const int (&at)[5]) {

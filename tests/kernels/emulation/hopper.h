@@ -2,7 +2,8 @@
 // its scrambled rows and zeros outside of a table, products of a warpgroup whose matrices are found by their descriptors.
 //
 // Everything that runs by itself is as late as it may be: a copy arrives when nobody can go on without it, a product's sums
-// when they are waited for; until then there is NaN in their place. What is read meanwhile must not be written: a copy into
+// when they are waited for; until then there is NaN in their place. Words that a thread gives others are there when the
+// phase ends in which it arrived; who reads them sooner is at fault. What is read meanwhile must not be written: a copy into
 // memory, or a change of registers, that a product still reads is a fault. So are barriers that nobody started, that get
 // more arrivals than they count, or copies that nobody waits for.
 #pragma once
@@ -27,6 +28,8 @@ uint32_t address_of(const void* shared);
 void start_barrier(Arrivals* barrier, int count);
 void arrive(Arrivals* barrier, int bytes);
 void wait_for(Arrivals* barrier, int parity);
+void give(uint64_t* shared, uint64_t word);
+uint64_t given(const uint64_t* shared);
 void copy_box(void* shared, const TensorMap& map, Arrivals* barrier, const int (&at)[5]);
 void copy_bytes(void* shared, const void* global, int bytes, Arrivals* barrier);
 void begin_products();
@@ -52,6 +55,8 @@ inline void reads_before_copies() {}
 inline void arrive(Arrivals* barrier) { emulation::arrive(barrier, 0); }
 inline void arrive_expecting(Arrivals* barrier, int bytes) { emulation::arrive(barrier, bytes); }
 inline void wait_for(Arrivals* barrier, int parity) { emulation::wait_for(barrier, parity); }
+inline void give(uint64_t* shared, uint64_t word) { emulation::give(shared, word); }
+inline uint64_t given(const uint64_t* shared) { return emulation::given(shared); }
 inline void copy_box(void* shared, const TensorMap& map, Arrivals* barrier, const int (&at)[5]) {
   emulation::copy_box(shared, map, barrier, at);
 }
