@@ -8,9 +8,9 @@ import numpy as np
 
 from structdiff.evaluation.backbone import CA, Backbone, C
 from structdiff.evaluation.secondary_structure import secondary_structure
+from structdiff.spec.anchor import Anchor
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout, LayoutResidue
-from structdiff.spec.motif_folds import Anchor
 from structdiff.structure.scaffold import ligand_residues, motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 

@@ -14,14 +14,15 @@ from itertools import groupby
 
 import numpy as np
 
+from structdiff.spec.anchor import Anchor
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Energy, PlannedSize, RadiusOfGyration
 from structdiff.spec.fold import BlockPair, Register, Sketch, blocks_of
 from structdiff.spec.fold_elements import IdealFold
-from structdiff.spec.grown_folds import grow_fold
+from structdiff.spec.grown_folds import grow_fold, helices_around
 from structdiff.spec.ideal_folds import draw_ideal_folds, draw_kind, kind_of
 from structdiff.spec.layout import Layout
-from structdiff.spec.motif_folds import Anchor, draw_anchored_fold, helices_around
+from structdiff.spec.motif_folds import draw_anchored_fold
 from structdiff.typing import Float
 
 #: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 
 import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
+from structdiff.spec.anchor import Anchor
+from structdiff.spec.anchored_fold import AnchoredFold, fold_of_points
 from structdiff.spec.fold import Block, blocks_of
 from structdiff.spec.fold_elements import element
-from structdiff.spec.motif_folds import Anchor, AnchoredFold, fold_of_points, helices_around, letters_kept
 from structdiff.typing import Float
 
 _GROWTHS, _PLACES = 8, 3000  # folds that are begun, and places that are tried for a helix
@@ -20,6 +21,8 @@ _GROWTHS, _PLACES = 8, 3000  # folds that are begun, and places that are tried f
 _NEAREST, _ON_THE_WAY, _BESIDE = 5.2, 4.4, 10.0
 #: Å that a residue of a loop bridges at most, one of a helix, and how far the next helix begins at most.
 _REACH, _HELIX_REACH, _FARTHEST = 3.4, 1.5, 13.0
+#: Residues of a stretch to a helix, of loops beside helices, and of the shortest helix.
+_HELIX_ROOM, _HELIX_LOOPS, _SHORTEST_HELIX = 20, (2, 6), 7
 _ALONG_CHAIN = 4  # residues along a chain that are near each other anyway
 #: Pairs of neighbours that an Å nearer to the middle of what stands there is worth, and of how many of the best places
 #: one is taken.
@@ -65,7 +68,7 @@ def grow_fold(length: int, anchor: Anchor, rng: np.random.Generator) -> Anchored
         points[anchor.places] = anchor.alphas
         if steps and all(_grown(points, step, letters, rng) for step in steps):
             letters[letters == "?"] = "L"
-            letters[anchor.places] = list(letters_kept(length, anchor))
+            letters[anchor.places] = list(anchor.without_stubs(length).letters)
             return fold_of_points("".join(letters), points, anchor)
     return None
 
@@ -132,3 +135,31 @@ def _are_free(ways: np.ndarray, standing: np.ndarray) -> np.ndarray:
     if not standing.size or not ways.size:
         return np.ones(len(ways), bool)
     return cdist(ways.reshape(-1, 3), standing).reshape(len(ways), -1).min(1) >= _ON_THE_WAY
+
+
+def helices_around(length: int, kept: np.ndarray, rng: np.random.Generator) -> str:
+    """Letters of a chain of which some places (from 0) are kept: helices and loops elsewhere, ? where it is kept.
+
+    Stretches too short for a helix are left open too.
+    """
+    letters = np.full(length, "?")
+    new = np.ones(length, bool)
+    new[kept] = False
+    place = 0
+    for is_new, run in groupby(new.tolist()):
+        size = len(list(run))
+        if is_new:
+            letters[place : place + size] = list(_helices(size, rng))
+        place += size
+    return "".join(letters)
+
+
+def _helices(size: int, rng: np.random.Generator) -> str:
+    """So many residues as helices with loops before, between and after them; ? where they are too few."""
+    number = max(1, round(size / _HELIX_ROOM))
+    loops = rng.integers(*_HELIX_LOOPS, size=number + 1)
+    left = size - int(loops.sum())
+    if left < number * _SHORTEST_HELIX:
+        return "?" * size
+    parts = [left // number + (row < left % number) for row in range(number)]
+    return "".join("L" * loop + "H" * part for loop, part in zip(loops[:-1], parts, strict=True)) + "L" * loops[-1]

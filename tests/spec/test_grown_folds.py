@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from structdiff.spec.anchor import Anchor
 from structdiff.spec.fold import blocks_of
 from structdiff.spec.fold_plans import plan_around
 from structdiff.spec.grown_folds import grow_fold
-from structdiff.spec.motif_folds import Anchor
 
 NOWHERE = np.zeros((0, 3))
 
@@ -88,10 +88,12 @@ def test_a_motif_without_room_for_helices_has_no_fold():
     assert grow_fold(20, loop(np.arange(4, 18)), np.random.default_rng(0)) is None
 
 
-def test_chains_beside_a_ligand_are_left_to_the_network():
-    ligand = np.array([[40.0, 0.0, 0.0]])
-    assert plan_around(100, loop(np.arange(40, 54), ligand), np.random.default_rng(0)) is None
-    assert plan_around(100, loop(np.arange(40, 54)), np.random.default_rng(0)) is not None
+def test_chains_that_are_shut_in_are_left_to_the_network():
+    """Atoms all around the motif leave no way out of it."""
+    way = np.random.default_rng(0).normal(size=(600, 3))
+    cage = np.array([40.0, 0.0, 0.0]) + 14.0 * way / np.linalg.norm(way, axis=1, keepdims=True)
+    assert plan_around(60, loop(np.arange(20, 34), cage), np.random.default_rng(0)) is None
+    assert plan_around(60, loop(np.arange(20, 34)), np.random.default_rng(0)) is not None
 
 
 def test_the_same_seed_gives_the_same_fold():
