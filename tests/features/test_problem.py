@@ -18,6 +18,7 @@ ZIPPER = read_structure(DATA / "evaluation/data/2zta.pdb")
 YELLOW = read_structure(DATA / "data/4i39.cif.gz")
 GLYCAN = read_structure(DATA / "data/1gya_1_model.cif.gz")
 RINGS = read_structure(DATA / "data/1dix.cif.gz")
+SELENIUM = read_structure(DATA / "data/5i55.cif.gz")
 POLYMERASE = read_structure(DATA / "data/5ugo.pdb.gz")
 
 
@@ -104,8 +105,20 @@ def test_single_atoms_are_held():
     _, _, built = scaffold(YELLOW, contigs="12/A46-50", held_atoms={"A46": ["CD", "OE1"], "A48": "N"})
     assert atoms(built, 12) == {"CD", "OE1"}
     assert atoms(built, 14) == {"N"}
-    with pytest.raises(InputError, match=r"held_atoms: .*no such atom.*'OE9'.*did you mean 'OE"):
+    with pytest.raises(InputError, match=r"held_atoms: .*GLU A46 has no such atom.*'OE9'.*did you mean 'OE"):
         scaffold(YELLOW, contigs="12/A46-50", held_atoms="A46=OE9")
+
+
+def test_modified_residues_get_new_types():
+    """Selenomethionine stays where it is to keep its type, and begins as a new residue where not."""
+    asked_of = {"contigs": "4/A1-4/4"}
+    assert scaffold(SELENIUM, **asked_of)[2].residues.name[4] == "MSE"
+    for more in ({"redesign": "A1"}, {"fixed_sequence": False}):
+        _, _, built = scaffold(SELENIUM, **asked_of, **more)
+        assert built.residues.name[4] == "UNK"
+        assert atoms(built, 4) >= {"N", "CA", "C", "O"}
+    with pytest.raises(InputError, match=r"tip: what the functional group of MSE .*'A1'.*held_atoms"):
+        scaffold(SELENIUM, **asked_of, tip="A1")
 
 
 def joined(structure):
