@@ -56,8 +56,8 @@ def in_frame(motif: Structure, spec: DesignSpec) -> Structure:
 def of_one_copy(spec: DesignSpec, asked: Sequence[str], motif: Structure) -> DesignSpec:
     """The request with the ligands of one copy alone, where a component means those of all copies in the file.
 
-    Of ligands that the group's operators lay on each other the one nearest to the motif stays, and so does each one that
-    is ``asked`` for by residue. motif: in the frame of the group.
+    Of ligands that the group's operators lay on each other the one nearest to the motif stays, and so does each one
+    that is ``asked`` for by residue. motif: in the frame of the group.
     """
     assert spec.symmetry is not None
     if not spec.ligands:
