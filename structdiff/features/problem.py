@@ -39,10 +39,21 @@ def completed(spec: DesignSpec, motif: Structure | None) -> DesignSpec:
     spec = spec.resolve(rows)
     if motif is None:
         return spec
-    spec = reaching(spec, motif, rows)
+    spec = _without_unknown_types(reaching(spec, motif, rows), motif, rows)
     if spec.unindexed:
         spec = replace(spec, unindexed_gaps=gaps(spec, motif, rows))
     return _cropped(spec, motif, rows)
+
+
+def _without_unknown_types(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) -> DesignSpec:
+    """The request in which residues of a motif that have no type to keep (UNK) get one, in chains that are designed."""
+    if not spec.fixed_sequence:
+        return spec
+    chains = [chain for chain in spec.contigs.chains if not is_fixed(chain)]
+    parts = [each for chain in chains for each in chain if isinstance(each, FixedSegment)] + [*spec.unindexed]
+    named = {*spec.redesign, *spec.tip, *dict(spec.held_atoms)}
+    unknown = [residue for part in parts for residue in part.residues if motif.residues.name[rows[residue]] == "UNK"]
+    return replace(spec, redesign=(*spec.redesign, *(residue for residue in unknown if residue not in named)))
 
 
 def _with_fold(spec: DesignSpec, reference: Structure) -> DesignSpec:

@@ -1,5 +1,6 @@
 """What only the structures tell of a design's request, and the molecules that come of it."""
 
+import dataclasses
 import gzip
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.features.problem import completed
+from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.files import read_structure
 from structdiff.structure.mmcif_text import bonds_between_residues
-from structdiff.structure.scaffold import build_scaffold, partly_held, retyped
+from structdiff.structure.scaffold import build_scaffold, motif_residues, partly_held, retyped
 
 DATA = Path(__file__).parents[1]
 ZIPPER = read_structure(DATA / "evaluation/data/2zta.pdb")
@@ -107,6 +109,19 @@ def test_single_atoms_are_held():
     assert atoms(built, 14) == {"N"}
     with pytest.raises(InputError, match=r"held_atoms: .*GLU A46 has no such atom.*'OE9'.*did you mean 'OE"):
         scaffold(YELLOW, contigs="12/A46-50", held_atoms="A46=OE9")
+
+
+def test_residues_without_a_type_get_one_where_the_chain_is_designed():
+    """As MotifBench's files have them: UNK, of which the backbone alone is there."""
+    names = YELLOW.residues.name.copy()
+    names[motif_residues(YELLOW)[ResidueId(chain="A", number=47)]] = "UNK"
+    nameless = dataclasses.replace(YELLOW, residues=dataclasses.replace(YELLOW.residues, name=names))
+    for more in ({"contigs": "12/A46-50"}, {"contigs": "20", "unindexed": "A46-50"}):
+        assert [str(each) for each in asked(nameless, **more).redesign] == ["A47"]
+        assert [str(each) for each in asked(nameless, **more, redesign="A48").redesign] == ["A48", "A47"]
+        assert not asked(YELLOW, **more).redesign
+    assert not asked(nameless, contigs="12 A46-50").redesign
+    assert not asked(nameless, contigs="12/A46-50", fixed_sequence=False).redesign
 
 
 def test_modified_residues_get_new_types():
