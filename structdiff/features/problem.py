@@ -131,13 +131,16 @@ def _cropped(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) 
     limit = CROPPED_TARGET if spec.target_crop == "auto" else int(spec.target_crop) if spec.target_crop != "none" else 0
     if not limit or len(target) <= limit or len(fixed) == len(spec.contigs.chains):
         return spec
-    if not named:
+    ligands = ligand_residues(motif)
+    bound = [ligands[residue] for residue in spec.hotspots if residue in ligands]
+    if not named and not bound:
         if spec.target_crop == "auto":
             return spec
         raise InputError("a target is cropped around its hotspots, and none are given", key="target_crop",
                          found=spec.target_crop, allowed="hotspots, an epitope, or target_crop: none")  # fmt: skip
     places = np.array([alpha(motif, rows[residue]) for residue in target])
-    centres = np.array([alpha(motif, rows[residue]) for residue in sorted(named)])
+    atoms = motif.atoms.positions[np.isin(motif.atoms.residue, bound) & motif.atoms.resolved]
+    centres = np.array([*(alpha(motif, rows[residue]) for residue in sorted(named)), *atoms])
     distance = np.linalg.norm(places[:, None] - centres[None], axis=-1).min(1)
     near = np.argsort(distance, kind="stable")[:limit]
     asked = named | (set(target) & set(spec.keep_away))

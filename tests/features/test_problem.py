@@ -9,7 +9,7 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.features.problem import completed
-from structdiff.spec.contigs import ResidueId
+from structdiff.spec.contigs import ResidueId, is_fixed
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.files import read_structure
 from structdiff.structure.mmcif_text import bonds_between_residues
@@ -80,6 +80,15 @@ def test_targets_are_cropped_around_hotspots():
     assert asked(POLYMERASE, contigs="30 A").left_out == ()
     with pytest.raises(InputError, match=r"target_crop: .*none are given"):
         asked(POLYMERASE, contigs="30 A", target_crop="60")
+
+
+def test_a_ligand_that_is_a_hotspot_is_what_a_target_is_cropped_around():
+    cropped = asked(YELLOW, contigs="20 A", ligands="HC4", hotspots="A201", target_crop="30")
+    (target,) = (chain for chain in cropped.contigs.chains if is_fixed(chain))
+    kept = {residue.number for segment in target for residue in segment.residues}
+    assert 69 in kept  # it is bonded to this cysteine
+    assert len(kept) < 45
+    assert cropped.left_out
 
 
 def test_stretches_of_a_cropped_chain_are_not_joined():
