@@ -20,7 +20,7 @@ from structdiff.errors import InputError
 from structdiff.features.build import build_features
 from structdiff.features.motif_anchors import motif_anchors
 from structdiff.features.problem import completed
-from structdiff.features.symmetric_motif import in_frame
+from structdiff.features.symmetric_motif import in_frame, of_one_copy
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import CheckSize, Job, complex_job, design_job, design_request
 from structdiff.model.library import load_named_weights
@@ -251,9 +251,11 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
         return completed(spec, None), None
     motif = read_structure(spec.motif)
     try:
-        spec = completed(spec, motif)
+        asked, spec = spec.ligands, completed(spec, motif)
         if spec.symmetry is not None and spec.symmetry.motif_copies:
             motif = in_frame(motif, spec)
+        if spec.symmetry is not None and spec.symmetry.motif_placed:
+            spec = of_one_copy(spec, asked, motif)
         return spec, motif
     except InputError as error:
         raise error if error.path is not None else InputError(str(error), path=spec.motif) from None

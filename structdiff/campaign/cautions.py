@@ -166,7 +166,7 @@ def out_of_reach(hotspots: Sequence[ResidueId], layout: Layout, motif: Structure
     Designs may come nearer to their target than that, so that some of these are met for all that.
     """
     kept = {residue.origin: residue.group for residue in layout.residues if residue.chain_is_fixed and residue.origin}
-    rows, resolved = motif_residues(motif), motif.atoms.resolved
+    rows, resolved = motif_residues(motif) | ligand_residues(motif), motif.atoms.resolved
 
     def positions(residues: Sequence[ResidueId]) -> Float[np.ndarray, "atom 3"]:
         chosen = np.isin(motif.atoms.residue, [rows[each] for each in residues if each in rows]) & resolved

@@ -38,6 +38,7 @@ _WISHES = {
     "allow_at": ("RESIDUES=LETTERS", "Nothing else is used there.", True),
     "tie": ("STRETCHES", "The same letters in each, such as A,B,C.", True),
     "bias": ("LETTER=NUMBER,...", "Added to the logits.", False),
+    "bias_at": ("RESIDUES=LETTER=NUMBER,...", "Added to the logits there, such as A10-12=K=0.5,A=-1.", True),
     "buried": ("RESIDUES", "Inside a membrane.", True),
     "interface": ("RESIDUES", "At its surface.", True),
 }

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from structdiff.inverse_folding.restrictions import Restrictions
     from structdiff.structure.tables import Structure
 
-_LETTERS_ALLOWED = "A10-12=PG, say"
+#: What stands behind the residues, as an error shows it.
+_LETTERS_ALLOWED, _BIASES_ALLOWED = "A10-12=PG, say", "A10-12=K=0.5,A=-1, say"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Asked:
     allow_at: Sequence[str]
     tie: Sequence[str]
     bias: str
+    bias_at: Sequence[str]
     buried: Sequence[str]
     interface: Sequence[str]
 
@@ -58,36 +60,57 @@ class Asked:
             banned_at=_letters_by_row(structure, self.ban_at, "ban_at"),
             allowed=_letters_by_row(structure, self.allow_at, "allow_at"),
             tied=[group for text in self.tie for group in tied_rows(structure, *text.split(","))],
-            bias=_biases(self.bias),
+            bias=self._bias_of(structure),
             membrane=membrane if self.buried or self.interface else None,
         )
-        if self.ban_at or self.allow_at:
+        if self.ban_at or self.allow_at or self.bias_at:
             self._check_effect(structure, designed_residues(structure, asked))
         return asked
 
+    def _bias_of(self, structure: Structure) -> dict[str, float] | np.ndarray:
+        """What is added to the logits: by letter, or (residue, 20) where single residues have a bias of their own."""
+        import numpy as np
+
+        from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS
+        from structdiff.inverse_folding.restrictions import amino_acid_index
+
+        common = _biases(self.bias, "bias")
+        if not self.bias_at:
+            return common
+        found = np.zeros((len(structure.residues), NUM_AMINO_ACIDS), np.float32)
+        for letter, value in common.items():
+            found[:, amino_acid_index(letter, "bias")] = value
+        for _, rows, told in _told_at(structure, self.bias_at, "bias_at"):
+            for letter, value in _biases(told, "bias_at").items():
+                found[rows, amino_acid_index(letter, "bias_at")] += value
+        return found
+
     def _check_effect(self, structure: Structure, designed: np.ndarray) -> None:
-        for key in ("ban_at", "allow_at"):
-            for text, rows, _ in _letters_at(structure, getattr(self, key), key):
+        for key in ("ban_at", "allow_at", "bias_at"):
+            for text, rows, _ in _told_at(structure, getattr(self, key), key):
                 if not designed[rows].any():
                     raise InputError("no residue of these is designed", key=key, found=text)
 
 
-def _letters_at(structure: Structure, texts: Sequence[str], key: str) -> Iterator[tuple[str, np.ndarray, set[str]]]:
-    """Of texts such as A10-12=PG each with its rows and its letters."""
-    from structdiff.inverse_folding.restrictions import checked_letters
+def _told_at(structure: Structure, texts: Sequence[str], key: str) -> Iterator[tuple[str, np.ndarray, str]]:
+    """Of texts such as A10-12=PG each with its rows and what stands behind them."""
     from structdiff.structure.selection import select_residues
 
     for text in texts:
-        selection, sign, letters = (part.strip() for part in text.partition("="))
-        if not sign or not letters:
-            raise InputError("expected residues=letters", key=key, found=text, allowed=_LETTERS_ALLOWED)
-        yield text, select_residues(structure, selection), set(checked_letters(letters, key))
+        selection, sign, told = (part.strip() for part in text.partition("="))
+        if not sign or not told:
+            what, allowed = ("biases", _BIASES_ALLOWED) if key == "bias_at" else ("letters", _LETTERS_ALLOWED)
+            raise InputError(f"expected residues={what}", key=key, found=text, allowed=allowed)
+        yield text, select_residues(structure, selection), told
 
 
 def _letters_by_row(structure: Structure, texts: Sequence[str], key: str) -> dict[int, str]:
     """Letters by row. Where several texts name a residue, what any bans is banned, and what all allow is allowed."""
+    from structdiff.inverse_folding.restrictions import checked_letters
+
     found: dict[int, set[str]] = {}
-    for text, rows, letters in _letters_at(structure, texts, key):
+    for text, rows, told in _told_at(structure, texts, key):
+        letters = set(checked_letters(told, key))
         for row in rows.tolist():
             before = found.get(row, letters)
             found[row] = before | letters if key == "ban_at" else before & letters
@@ -96,17 +119,15 @@ def _letters_by_row(structure: Structure, texts: Sequence[str], key: str) -> dic
     return {row: "".join(sorted(letters)) for row, letters in found.items()}
 
 
-def _biases(text: str) -> dict[str, float]:
+def _biases(text: str, key: str) -> dict[str, float]:
     """Numbers by letter, from a text such as A=-1,K=0.5."""
     found: dict[str, float] = {}
     for part in text.split(",") if text else ():
         letter, _, value = (piece.strip() for piece in part.partition("="))
         if letter.upper() in found:
-            raise InputError("this letter is given twice", key="bias", found=part.strip())
+            raise InputError("this letter is given twice", key=key, found=part.strip())
         try:
             found[letter.upper()] = float(value)
         except ValueError:
-            raise InputError(
-                "expected letter=number", key="bias", found=part.strip(), allowed="A=-1,K=0.5, say"
-            ) from None
+            raise InputError("expected letter=number", key=key, found=part.strip(), allowed="A=-1,K=0.5, say") from None
     return found

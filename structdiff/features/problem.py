@@ -39,10 +39,21 @@ def completed(spec: DesignSpec, motif: Structure | None) -> DesignSpec:
     spec = spec.resolve(rows)
     if motif is None:
         return spec
-    spec = reaching(spec, motif, rows)
+    spec = _without_unknown_types(reaching(spec, motif, rows), motif, rows)
     if spec.unindexed:
         spec = replace(spec, unindexed_gaps=gaps(spec, motif, rows))
     return _cropped(spec, motif, rows)
+
+
+def _without_unknown_types(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) -> DesignSpec:
+    """The request in which residues of a motif that have no type to keep (UNK) get one, in chains that are designed."""
+    if not spec.fixed_sequence:
+        return spec
+    chains = [chain for chain in spec.contigs.chains if not is_fixed(chain)]
+    parts = [each for chain in chains for each in chain if isinstance(each, FixedSegment)] + [*spec.unindexed]
+    named = {*spec.redesign, *spec.tip, *dict(spec.held_atoms)}
+    unknown = [residue for part in parts for residue in part.residues if motif.residues.name[rows[residue]] == "UNK"]
+    return replace(spec, redesign=(*spec.redesign, *(residue for residue in unknown if residue not in named)))
 
 
 def _with_fold(spec: DesignSpec, reference: Structure) -> DesignSpec:
@@ -120,13 +131,16 @@ def _cropped(spec: DesignSpec, motif: Structure, rows: Mapping[ResidueId, int]) 
     limit = CROPPED_TARGET if spec.target_crop == "auto" else int(spec.target_crop) if spec.target_crop != "none" else 0
     if not limit or len(target) <= limit or len(fixed) == len(spec.contigs.chains):
         return spec
-    if not named:
+    ligands = ligand_residues(motif)
+    bound = [ligands[residue] for residue in spec.hotspots if residue in ligands]
+    if not named and not bound:
         if spec.target_crop == "auto":
             return spec
         raise InputError("a target is cropped around its hotspots, and none are given", key="target_crop",
                          found=spec.target_crop, allowed="hotspots, an epitope, or target_crop: none")  # fmt: skip
     places = np.array([alpha(motif, rows[residue]) for residue in target])
-    centres = np.array([alpha(motif, rows[residue]) for residue in sorted(named)])
+    atoms = motif.atoms.positions[np.isin(motif.atoms.residue, bound) & motif.atoms.resolved]
+    centres = np.array([*(alpha(motif, rows[residue]) for residue in sorted(named)), *atoms])
     distance = np.linalg.norm(places[:, None] - centres[None], axis=-1).min(1)
     near = np.argsort(distance, kind="stable")[:limit]
     asked = named | (set(target) & set(spec.keep_away))

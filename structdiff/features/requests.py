@@ -48,6 +48,10 @@ def design_condition(spec: DesignSpec, layout: Layout, scaffold: Scaffold, token
     named = scaffold.structure.residues.name[tokens.residue] != "UNK"
     open_ = np.isin(tokens.residue, layout.indices(sorted(retyped(spec, layout)), "redesign"))
     protein = scaffold.structure.chains.kind[scaffold.structure.residues.chain] == ChainKind.PROTEIN
+    for residue, place in zip(spec.redesign, layout.indices(spec.redesign, "redesign"), strict=True):
+        if not protein[place]:
+            raise InputError("only proteins are designed", key="redesign", found=str(residue),
+                             allowed="residues of protein chains")  # fmt: skip
     channels: dict[str, np.ndarray] = {
         "motif_group": group,
         "structure_fixed": kept,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from structdiff.errors import InputError
 from structdiff.evaluation.superposition import rotation_of
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
+from structdiff.structure.scaffold import ligand_residues, motif_residues
 from structdiff.structure.tables import Structure
 
 #: Å, RMSD of all copies from exact symmetry that is still that symmetry; natural oligomers are within 0.5 Å.
@@ -49,6 +51,38 @@ def in_frame(motif: Structure, spec: DesignSpec) -> Structure:
     found = frame_of(motif, chains[0], spec.symmetry.operators)
     positions = (motif.atoms.positions.astype(np.float64) - found.centre) @ found.rotation.T
     return motif.with_positions(positions, resolved=motif.atoms.resolved)
+
+
+def of_one_copy(spec: DesignSpec, asked: Sequence[str], motif: Structure) -> DesignSpec:
+    """The request with the ligands of one copy alone, where a component means those of all copies in the file.
+
+    Of ligands that the group's operators lay on each other the one nearest to the motif stays, and so does each one
+    that is ``asked`` for by residue. motif: in the frame of the group.
+    """
+    assert spec.symmetry is not None
+    if not spec.ligands:
+        return spec
+    component, places = motif.residues.name, motif_residues(motif)
+    rows = {str(residue): row for residue, row in ligand_residues(motif).items() if str(residue) in spec.ligands}
+    kept = [places[residue] for part in (*spec.contigs.fixed, *spec.unindexed) for residue in part.residues]
+    around = KDTree(_atoms(motif, kept or list(rows.values())))
+    far = {name: around.query(_atoms(motif, [row]))[0].min() for name, row in rows.items()}
+    middle = {name: _atoms(motif, [row]).mean(0) for name, row in rows.items()}
+    rotations, translations = spec.symmetry.operators.relatives
+    chosen: list[str] = []
+    for name in sorted(rows, key=lambda each: (each not in asked, far[each])):
+        alike = [other for other in chosen if component[rows[other]] == component[rows[name]]]
+        images = [rotations @ middle[other] + translations for other in alike]
+        apart = np.linalg.norm(np.array(images).reshape(-1, 3) - middle[name], axis=1)
+        if name in asked or not (apart < ALLOWED_RMSD).any():
+            chosen.append(name)
+    return replace(spec, ligands=tuple(name for name in spec.ligands if name in chosen))
+
+
+def _atoms(structure: Structure, rows: Sequence[int]) -> np.ndarray:
+    """Positions (atom, 3) in Å of the atoms of residues that were seen."""
+    atoms = structure.atoms
+    return atoms.positions[atoms.resolved & np.isin(atoms.residue, rows)].astype(np.float64)
 
 
 def frame_of(structure: Structure, chain: str, group: SymmetryGroup) -> Frame:

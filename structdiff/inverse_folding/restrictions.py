@@ -212,7 +212,7 @@ def _bias(bias: Mapping[str, float] | np.ndarray | None, count: int) -> np.ndarr
     if isinstance(bias, Mapping):
         for letter, value in bias.items():
             check_kind(value, Real, "bias", "a number for each letter")
-            values[:, _known(letter, "bias")] = _float32(value)
+            values[:, amino_acid_index(letter, "bias")] = _float32(value)
     elif bias is not None:
         values += _checked_shape(_float32(bias), values.shape)
     if np.isnan(values).any() or (values == np.inf).any():
@@ -236,9 +236,9 @@ def _checked_shape(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def _bans(structure: Structure, asked: Restrictions) -> np.ndarray:
     """(residue, 20): 0 for what may be used, -inf for what may not."""
     values = np.zeros((len(structure.residues), NUM_AMINO_ACIDS), np.float32)
-    values[:, [_known(letter, "banned") for letter in asked.banned]] = -np.inf
+    values[:, [amino_acid_index(letter, "banned") for letter in asked.banned]] = -np.inf
     for row, letters in (asked.banned_at or {}).items():
-        values[row, [_known(letter, "banned_at") for letter in letters]] = -np.inf
+        values[row, [amino_acid_index(letter, "banned_at") for letter in letters]] = -np.inf
     if isinstance(asked.allowed, str):
         values[:, _others(asked.allowed)] = -np.inf
     elif asked.allowed is not None:
@@ -249,15 +249,16 @@ def _bans(structure: Structure, asked: Restrictions) -> np.ndarray:
 
 def checked_letters(text: str, key: str) -> frozenset[str]:
     """The letters of a text, as capitals. Raises InputError for what is no amino acid."""
-    return frozenset(_AMINO_ACIDS[_known(letter, key)] for letter in text)
+    return frozenset(_AMINO_ACIDS[amino_acid_index(letter, key)] for letter in text)
 
 
 def _others(letters: str) -> list[int]:
-    wanted = {_known(letter, "allowed") for letter in letters}
+    wanted = {amino_acid_index(letter, "allowed") for letter in letters}
     return [index for index in range(NUM_AMINO_ACIDS) if index not in wanted]
 
 
-def _known(letter: str, key: str) -> int:
+def amino_acid_index(letter: str, key: str) -> int:
+    """The place of an amino acid's letter in ACDEFGHIKLMNPQRSTVWY. Raises InputError for what is none."""
     index = _AMINO_ACIDS.find(letter.upper()) if isinstance(letter, str) and len(letter) == 1 else -1
     if index < 0:
         raise InputError("not the letter of an amino acid", key=key, found=shown(letter), allowed=_AMINO_ACIDS)

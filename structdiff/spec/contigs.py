@@ -252,10 +252,11 @@ def kept_chain(chain: Sequence[Segment]) -> str | None:
     for segment in chain:
         if isinstance(segment, FixedSegment):
             sources.add(segment.chain)
-            starts += [] if segment.start is None else [segment.start]
+            starts += [] if segment.start is None else [(segment.start, segment.start_insertion_code)]
         elif len(segment.instead_of) == segment.minimum == segment.maximum:
-            sources.add(segment.instead_of[0].chain)
-            starts.append(segment.instead_of[0].number)
+            first = segment.instead_of[0]
+            sources.add(first.chain)
+            starts.append((first.number, first.insertion_code))
         else:
             return None
     rising = all(before < after for before, after in pairwise(starts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from structdiff.errors import InputError
@@ -138,8 +138,7 @@ def without_loops(contigs: Contigs, loops: Sequence[Loop | str], present: Sequen
         if not done:
             name = loop.stretch.name
             meant = [f"{loop}: for the chain {name}"] if any(each.chain == name for each in present) else []
-            stretches = [each.residues for row in chains for each in row if isinstance(each, FixedSegment)]
-            kept = [f"{residues[0]} to {residues[-1]}" for residues in stretches]
+            kept = _spans(each for row in chains for each in row if isinstance(each, FixedSegment))
             raise InputError("the loop is not part of what is kept", key="inpaint", found=str(loop),
                              allowed=[*kept, *meant])  # fmt: skip
     closed = [_closed(row, fill=GAPS in loops) for row in chains]
@@ -147,6 +146,11 @@ def without_loops(contigs: Contigs, loops: Sequence[Loop | str], present: Sequen
     if all(is_fixed(row) for row in changed.chains):
         raise InputError("the structure has no gaps", key="inpaint", found=GAPS)
     return changed
+
+
+def _spans(stretches: Iterable[FixedSegment]) -> list[str]:
+    """From which residue of the structure to which each stretch reaches."""
+    return [f"{each.residues[0]} to {each.residues[-1]}" for each in stretches]
 
 
 def begun(contigs: Contigs, hold: Sequence[FixedSegment]) -> Contigs:
@@ -158,7 +162,7 @@ def begun(contigs: Contigs, hold: Sequence[FixedSegment]) -> Contigs:
     for each in hold:
         if not any(inside(residue, (each,)) for residue in kept):
             raise InputError("what is to be held is not part of the contigs", key="hold", found=str(each),
-                             allowed=str(contigs))  # fmt: skip
+                             allowed=_spans(contigs.fixed))  # fmt: skip
     if all(inside(residue, hold) for residue in kept) and all(is_fixed(row) for row in contigs.chains):
         raise InputError(
             "all is held: nothing is left to change",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from structdiff.chemistry.functional_groups import TIP_ATOMS
-from structdiff.chemistry.residues import BACKBONE_ATOMS
+from structdiff.chemistry.residues import BACKBONE_ATOMS, is_standard
 from structdiff.errors import InputError
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
@@ -88,7 +88,15 @@ def build_scaffold(
     if twice := next((each for each in ends if ends.count(each) > 1), None):
         raise InputError("a cysteine has one disulfide", key="disulfides", found=f"{twice[0]}{twice[1]}")
     chains = [
-        _chain(chain, residues, motif, rows, chain in cyclic, {number for name, number in cysteines if name == chain})
+        _chain(
+            chain,
+            residues,
+            motif,
+            rows,
+            chain in cyclic,
+            {number for name, number in cysteines if name == chain},
+            retyped,
+        )
         for chain, residues in layout.chains.items()
     ]
     components = None if motif is None else motif.components
@@ -107,7 +115,7 @@ def build_scaffold(
             _copy_residue(structure, place, known, positions, resolved)
             part = (held or {}).get(residue.origin)
             if part is not None:
-                _let_go(structure, place, part, resolved)
+                _let_go(structure, place, residue.origin, part, resolved)
     positions[~resolved] = 0
     return Scaffold(
         structure=structure.with_positions(positions, resolved=resolved),
@@ -168,6 +176,7 @@ def _chain(
     rows: dict[ResidueId, int],
     cyclic: bool,
     cysteines: set[int],
+    retyped: Collection[ResidueId],
 ) -> ChainSequence:
     if cyclic and len(residues) < _SMALLEST_RING:
         raise InputError("too few residues to close a ring", key="cyclic", found=f"{name}: {len(residues)}",
@@ -182,8 +191,14 @@ def _chain(
             kinds.add(ChainKind.PROTEIN)
         else:
             row = rows[residue.origin]
-            names.append(str(motif.residues.name[row]))
-            kinds.add(ChainKind(int(motif.chains.kind[motif.residues.chain[row]])))
+            kind, name_of_row = (
+                ChainKind(int(motif.chains.kind[motif.residues.chain[row]])),
+                str(motif.residues.name[row]),
+            )
+            # A modified residue has no letter that the network could replace: it begins as a new residue does.
+            modified = kind == ChainKind.PROTEIN and not is_standard(name_of_row)
+            names.append("UNK" if modified and residue.origin in retyped else name_of_row)
+            kinds.add(kind)
     if len(kinds) > 1:
         raise InputError(
             f"chain {name} of the design would mix {' and '.join(sorted(kind.name for kind in kinds))}", key="contigs"
@@ -266,18 +281,25 @@ def left_out_atoms(spec: DesignSpec, motif: Structure | None) -> np.ndarray:
     return motif.atoms.positions[left & motif.atoms.resolved]
 
 
-def _let_go(design: Structure, place: int, part: str | tuple[str, ...], resolved: np.ndarray) -> None:
+def _let_go(
+    design: Structure, place: int, origin: ResidueId, part: str | tuple[str, ...], resolved: np.ndarray
+) -> None:
     """Leaves only a part of a motif's residue held; raises InputError where that is not there."""
     rows = design.residue_atoms(place)
+    component = str(design.residues.name[place])
     seen = design.atoms.name[rows][resolved[rows]].tolist()
     if isinstance(part, tuple) and (missing := [atom for atom in part if atom not in seen]):
-        raise InputError(f"{design.residues.name[place]} has no such atom in the motif", key="held_atoms",
-                         found=missing[0], allowed=seen, suggest_from=seen)  # fmt: skip
-    kept = _held_names(part, str(design.residues.name[place]), ())
+        raise InputError(f"{component} {origin} has no such atom in the motif", key="held_atoms", found=missing[0],
+                         allowed=seen, suggest_from=seen)  # fmt: skip
+    kept = _held_names(part, component, ())
+    if part == TIP and not kept:
+        raise InputError(f"what the functional group of {component} is is not known", key="tip", found=str(origin),
+                         allowed="standard amino acids; held_atoms names atoms of any residue")  # fmt: skip
     resolved[rows] &= np.isin(design.atoms.name[rows], list(kept))
     if not resolved[rows].any():
         key = "tip" if part == TIP else "backbone_only"
-        raise InputError(f"{design.residues.name[place]} has no such atoms in the motif", key=key, found=str(part))
+        raise InputError(f"{component} has none of {', '.join(kept)} in the motif", key=key, found=str(origin),
+                         allowed=seen)  # fmt: skip
 
 
 def _place(layout: Layout, chain: str, number: int) -> tuple[str, int]:

@@ -21,6 +21,11 @@ def test_hotspots_deep_in_their_target_are_told(planned) -> None:
     assert missing.startswith("the structure lacks atoms of what is kept")
 
 
+def test_a_ligand_may_be_a_hotspot(planned) -> None:
+    asked = {"motif": "examples/problems/chromophore.pdb", "contigs": parse_contigs("40"), "ligands": ("HC4",)}
+    assert cautions(planned(1, asked={**asked, "hotspots": ["A201"]})) == cautions(planned(1, asked=asked))
+
+
 def test_sequences_that_will_all_be_equal_are_told(planned) -> None:
     asked = {"contigs": every_chain(), "noise": parse_noise("1"), "keep_sequence": "all"}
     (told,) = cautions(planned(1, asked=asked, sequences=3))

@@ -129,6 +129,7 @@ def test_bonds_of_designed_side_chains_to_what_stays_are_told(command: Callable,
         ("--allow-at", "A41-45=DE", "--allow-at", "A45=EK"),
         ("--ban-at", "A41-45=ACDFGHIKLM", "--ban-at", "A45=NPQRSTVWY"),
         ("--allow-at", "A45=DE", "--ban-at", "A40-50=D"),
+        ("--bias", "E=-100", "--bias-at", "A44-45=E=900", "--bias-at", "A45=E=100,D=5"),
     ],
 )
 def test_all_that_is_asked_of_one_residue_holds(
@@ -145,6 +146,11 @@ def test_all_that_is_asked_of_one_residue_holds(
         (("--fix", "A20-30", "--allow-at", "A25=DE"), "allow_at: no residue of these is designed (found 'A25=DE')"),
         (("--fix", "A20-30", "--ban-at", "A21-22=C"), "ban_at: no residue of these is designed"),
         (("--allow-at", "A25=DE", "--allow-at", "A25=KR"), "no amino acid is left that is allowed before too"),
+        (("--fix", "A20-30", "--bias-at", "A25=D=1"), "bias_at: no residue of these is designed (found 'A25=D=1')"),
+        (("--bias-at", "A25=D"), "bias_at: expected letter=number (found 'D'"),
+        (("--bias-at", "A25"), "bias_at: expected residues=biases (found 'A25'"),
+        (("--bias-at", "A25=DE=1"), "bias_at: not the letter of an amino acid (found 'DE'"),
+        (("--bias-at", "A25=J=1"), "bias_at: not the letter of an amino acid (found 'J'"),
         (("--bias", "K=1,k=2"), "bias: this letter is given twice (found 'k=2')"),
         (("--bias", "K=inf"), "infinite"),
         (

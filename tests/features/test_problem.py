@@ -1,5 +1,6 @@
 """What only the structures tell of a design's request, and the molecules that come of it."""
 
+import dataclasses
 import gzip
 from pathlib import Path
 
@@ -8,16 +9,18 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.features.problem import completed
+from structdiff.spec.contigs import ResidueId, is_fixed
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.files import read_structure
 from structdiff.structure.mmcif_text import bonds_between_residues
-from structdiff.structure.scaffold import build_scaffold, partly_held, retyped
+from structdiff.structure.scaffold import build_scaffold, motif_residues, partly_held, retyped
 
 DATA = Path(__file__).parents[1]
 ZIPPER = read_structure(DATA / "evaluation/data/2zta.pdb")
 YELLOW = read_structure(DATA / "data/4i39.cif.gz")
 GLYCAN = read_structure(DATA / "data/1gya_1_model.cif.gz")
 RINGS = read_structure(DATA / "data/1dix.cif.gz")
+SELENIUM = read_structure(DATA / "data/5i55.cif.gz")
 POLYMERASE = read_structure(DATA / "data/5ugo.pdb.gz")
 
 
@@ -79,6 +82,15 @@ def test_targets_are_cropped_around_hotspots():
         asked(POLYMERASE, contigs="30 A", target_crop="60")
 
 
+def test_a_ligand_that_is_a_hotspot_is_what_a_target_is_cropped_around():
+    cropped = asked(YELLOW, contigs="20 A", ligands="HC4", hotspots="A201", target_crop="30")
+    (target,) = (chain for chain in cropped.contigs.chains if is_fixed(chain))
+    kept = {residue.number for segment in target for residue in segment.residues}
+    assert 69 in kept  # it is bonded to this cysteine
+    assert len(kept) < 45
+    assert cropped.left_out
+
+
 def test_stretches_of_a_cropped_chain_are_not_joined():
     spec, layout, built = scaffold(POLYMERASE, contigs="30 A", hotspots="A100", target_crop="60")
     assert len(spec.contigs.fixed) > 1
@@ -104,8 +116,33 @@ def test_single_atoms_are_held():
     _, _, built = scaffold(YELLOW, contigs="12/A46-50", held_atoms={"A46": ["CD", "OE1"], "A48": "N"})
     assert atoms(built, 12) == {"CD", "OE1"}
     assert atoms(built, 14) == {"N"}
-    with pytest.raises(InputError, match=r"held_atoms: .*no such atom.*'OE9'.*did you mean 'OE"):
+    with pytest.raises(InputError, match=r"held_atoms: .*GLU A46 has no such atom.*'OE9'.*did you mean 'OE"):
         scaffold(YELLOW, contigs="12/A46-50", held_atoms="A46=OE9")
+
+
+def test_residues_without_a_type_get_one_where_the_chain_is_designed():
+    """As MotifBench's files have them: UNK, of which the backbone alone is there."""
+    names = YELLOW.residues.name.copy()
+    names[motif_residues(YELLOW)[ResidueId(chain="A", number=47)]] = "UNK"
+    nameless = dataclasses.replace(YELLOW, residues=dataclasses.replace(YELLOW.residues, name=names))
+    for more in ({"contigs": "12/A46-50"}, {"contigs": "20", "unindexed": "A46-50"}):
+        assert [str(each) for each in asked(nameless, **more).redesign] == ["A47"]
+        assert [str(each) for each in asked(nameless, **more, redesign="A48").redesign] == ["A48", "A47"]
+        assert not asked(YELLOW, **more).redesign
+    assert not asked(nameless, contigs="12 A46-50").redesign
+    assert not asked(nameless, contigs="12/A46-50", fixed_sequence=False).redesign
+
+
+def test_modified_residues_get_new_types():
+    """Selenomethionine stays where it is to keep its type, and begins as a new residue where not."""
+    asked_of = {"contigs": "4/A1-4/4"}
+    assert scaffold(SELENIUM, **asked_of)[2].residues.name[4] == "MSE"
+    for more in ({"redesign": "A1"}, {"fixed_sequence": False}):
+        _, _, built = scaffold(SELENIUM, **asked_of, **more)
+        assert built.residues.name[4] == "UNK"
+        assert atoms(built, 4) >= {"N", "CA", "C", "O"}
+    with pytest.raises(InputError, match=r"tip: what the functional group of MSE .*'A1'.*held_atoms"):
+        scaffold(SELENIUM, **asked_of, tip="A1")
 
 
 def joined(structure):

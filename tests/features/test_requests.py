@@ -43,6 +43,11 @@ def test_a_target_keeps_its_types_and_alone_it_is_what_is_designed():
     assert open_residues(DNA, contigs="2 A B", fixed_sequence=False) == ["None", "None"]
 
 
+def test_only_proteins_get_new_types():
+    with pytest.raises(InputError, match=r"redesign: only proteins are designed.*'A3'"):
+        open_residues(DNA, contigs="2 A B", redesign="A3")
+
+
 @pytest.mark.parametrize("key", ["hotspots", "keep_away"])
 def test_a_residue_of_a_designed_chain_is_judged_by_other_chains(key):
     spec, layout, scaffold, tokens = made(contigs="20/A5-12/10 30", **{key: "A7"})

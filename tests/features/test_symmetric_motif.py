@@ -78,3 +78,25 @@ def test_a_design_stands_in_the_frame_that_was_found(tmp_path):
     assert min(np.abs(two - image).max() for image in images) < 0.02
     with pytest.raises(InputError, match=r"trimer.cif.*symmetry C2: they are turned by 120°"):
         resolve_design(design_from_dict({**asked, "symmetry": "C2:motif=copies"}))
+
+
+def test_a_component_means_the_ligands_of_one_copy(tmp_path):
+    """That of the motif's copy, and not its images; one that is named by its residue is taken as asked for."""
+    path = tmp_path / "zinc.pdb"
+    write_structure(assembly("C3", seed=4), path)
+    motif = read_structure(path)
+    ends = [line for line in path.read_text().splitlines() if line.startswith("END")]
+    alpha = (motif.atoms.name == "CA") & motif.atoms.resolved
+    lines = path.read_text().removesuffix("".join(f"{end}\n" for end in ends))
+    ending = "  1.00  0.00          ZN"
+    for number, chain in enumerate("BAC"):  # the first of the file is not that of the motif's chain
+        x, y, z = motif.atoms.positions[alpha & (motif.chains.name[motif.atom_chain] == chain)][0] + 0.3
+        lines += f"HETATM{9000 + number:5} ZN    ZN {chain} {900 + number}    {x:8.3f}{y:8.3f}{z:8.3f}{ending}\n"
+    path.write_text(lines + "END\n")
+    asked = {"contigs": "5/A165-175/5", "motif": str(path), "symmetry": "C3:motif=copies"}
+    assert resolve_design(design_from_dict({**asked, "ligands": "ZN"}))[0].ligands == ("A901",)
+    assert resolve_design(design_from_dict({**asked, "ligands": "ZN,B900"}))[0].ligands == ("B900",)
+    both = resolve_design(design_from_dict({**asked, "ligands": "A901,B900"}))[0]
+    assert both.ligands == ("A901", "B900")
+    free = resolve_design(design_from_dict({**asked, "ligands": "ZN", "symmetry": "C3"}))[0]
+    assert len(free.ligands) == 3

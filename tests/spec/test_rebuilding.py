@@ -84,11 +84,19 @@ def test_partial_diffusion_changes_all_but_what_is_held():
     assert [each.number for each in layout.chains["A"]] == [n for n in range(1, 21) if n not in (11, 12)]
 
 
+def test_numbers_with_insertion_codes_stay_where_a_part_is_held():
+    chain = [ResidueId(chain="H", number=82, insertion_code=code) for code in ("", "A", "B")]
+    chain.append(ResidueId(chain="H", number=83))
+    spec = design_from_dict({"motif": "x.pdb", "noise": "5", "hold": "H82A"}).resolve(chain)
+    layout = spec.sample_layout(np.random.default_rng(0))
+    assert [str(each.id) for each in layout.residues] == ["H82", "H82A", "H82B", "H83"]
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
         ({"noise": "5", "hold": "A,B"}, "nothing is left"),
-        ({"noise": "5", "hold": "Q"}, "not part"),
+        ({"noise": "5", "hold": "Q"}, "not part.*'Q'; allowed: A1 to A20, B5 to B9"),
         ({"hold": "A3"}, "no noise"),
         ({"noise": "-3"}, "how much noise"),
         ({"noise": "120%"}, "how much noise"),
