@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+from structdiff.chemistry.bundled import bundled_codes
 from structdiff.chemistry.ccd import is_obsolete, replaced_by
 from structdiff.chemistry.components import Component, component_from_sdf, component_from_smiles
 from structdiff.spec.chain import UNKNOWN_LETTER, ChainSpec, parent_letter
@@ -44,7 +45,9 @@ def _tell_doubtful(spec: ComplexSpec) -> None:
     """Warns of obsolete codes, and of modifications that belong to another residue than the sequence has there."""
     for chain in spec.chains:
         for code in dict.fromkeys((*chain.ccd, *(change.ccd for change in chain.modifications))):
-            if is_obsolete(code):
+            if code not in bundled_codes() and is_obsolete(
+                code
+            ):  # those of the package are not, and need no dictionary
                 instead = f": {replaced_by(code)} has replaced it" if replaced_by(code) else ""
                 _warn(f"chain {','.join(chain.ids)}: the CCD code {code} is obsolete{instead}")
         for change in chain.modifications:

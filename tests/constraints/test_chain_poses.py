@@ -150,7 +150,7 @@ def test_ligands_alone_leave_each_other():
     ligand = ChainSpec(ids=("L", "M"), kind="ligand", ccd=("BEN",))
     structure = build_complex(ComplexSpec(chains=(ligand,)))
     size = len(structure.atoms) // 2
-    ideal = torch.from_numpy(component("BEN").ideal_positions)[:size]
+    ideal = torch.tensor(component("BEN").ideal_positions[:size])
     positions = torch.cat([ideal, ideal + 0.5])
     apart = moved(structure, positions)
     assert torch.cdist(apart[:size], apart[size:]).min() > 2
