@@ -45,9 +45,8 @@ def _tell_doubtful(spec: ComplexSpec) -> None:
     """Warns of obsolete codes, and of modifications that belong to another residue than the sequence has there."""
     for chain in spec.chains:
         for code in dict.fromkeys((*chain.ccd, *(change.ccd for change in chain.modifications))):
-            if code not in bundled_codes() and is_obsolete(
-                code
-            ):  # those of the package are not, and need no dictionary
+            # Those of the package need no dictionary.
+            if code not in bundled_codes() and is_obsolete(code):
                 instead = f": {replaced_by(code)} has replaced it" if replaced_by(code) else ""
                 _warn(f"chain {','.join(chain.ids)}: the CCD code {code} is obsolete{instead}")
         for change in chain.modifications:
