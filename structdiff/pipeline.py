@@ -235,6 +235,7 @@ def score(structure: Structure | str | Path, *, weights: str | Path = "mini", de
     if not isinstance(structure, Structure):
         structure = read_structure(structure)
     engine = Engine(load_named_weights(weights), device=choose_device(device))
+    structure = structure.moved_to_origin()  # float32 tells distances less well far from the origin
     tokens = tokenise(structure)
     features = build_features(structure, tokens=tokens, only_resolved=True)
     return confidence_of(engine.judge(features), features, tokens, structure)

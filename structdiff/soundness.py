@@ -19,7 +19,7 @@ from structdiff.structure.tables import ChainKind, Structure
 
 #: Å: how far off the length of a bond may be.
 BOND_TOLERANCE = 0.1
-_METAL_TOLERANCE = 0.4  # Å: lengths of bonds to metals are typical ones, whatever the metal
+_METAL_TOLERANCE = 0.4  # Å: lengths of bonds to metals are typical ones, and vary
 #: Å: a link between residues that is longer is none; atoms of a main chain that come nearer are inside each other.
 _BREAK, _INSIDE = 2.0, 2.2
 _MOST_NAMED = 5  # atoms that a verdict lists

@@ -181,3 +181,17 @@ def test_every_bond_of_a_complex_is_judged() -> None:
     assert [verdict.met for verdict in found] == [True, True, False]
     assert found[0].asked == "bond of 2.03 ± 0.1 Å"
     assert found[2].reached == "1.60 Å"
+
+
+def test_bonds_to_metals_are_as_long_as_the_metal_makes_them() -> None:
+    asked = {"ZN": "2.1", "K": "2.81", "CA": "2.38"}
+    for code, length in asked.items():
+        ends = Site(chain="A", residue=2, atom="OD1"), Site(chain="M", residue=1, atom=code)
+        chains = (
+            ChainSpec(ids=("A",), kind="protein", sequence="GDG"),
+            ChainSpec(ids=("M",), kind="ligand", ccd=(code,)),
+        )
+        spec = ComplexSpec(chains=chains, bonds=(BondSpec(atom1=ends[0], atom2=ends[1]),))
+        structure = build_complex(spec)
+        (verdict,) = bond_verdicts(complex_bonds(spec, structure), structure)
+        assert verdict.asked == f"bond of {length} ± 0.4 Å"

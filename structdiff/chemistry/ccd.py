@@ -48,6 +48,18 @@ def component_codes() -> tuple[str, ...]:
     return tuple(_rows("chem_comp"))
 
 
+def is_obsolete(code: str) -> bool:
+    """Whether the dictionary has withdrawn a code; entries of the PDB no longer hold it."""
+    rows = _rows("chem_comp").get(code)
+    return rows is not None and _text("pdbx_release_status", rows) == "OBS"
+
+
+def replaced_by(code: str) -> str:
+    """The code that the dictionary has in place of an obsolete one; empty where there is none."""
+    rows = _rows("chem_comp").get(code)
+    return "" if rows is None else _text("pdbx_replaced_by", rows).strip("?")
+
+
 def read_dictionary_component(code: str) -> ComponentRecord | None:
     """The rows of one component, or None where the dictionary has no such code; a few codes have no atoms."""
     comp_rows = _rows("chem_comp").get(code)
@@ -98,7 +110,9 @@ def _positions(rows: slice) -> np.ndarray:
 
 #: The columns read, and what they are packed into: the whole dictionary would take 0.9 GB otherwise.
 _COLUMNS = {
-    "chem_comp": ("id", "name", "type", "one_letter_code", "mon_nstd_parent_comp_id"),
+    "chem_comp": (
+        "id", "name", "type", "one_letter_code", "mon_nstd_parent_comp_id", "pdbx_release_status", "pdbx_replaced_by",
+    ),
     "chem_comp_atom": (
         "comp_id", "atom_id", "type_symbol", "charge", "pdbx_leaving_atom_flag", "pdbx_stereo_config",
         "model_Cartn_x", "model_Cartn_y", "model_Cartn_z",

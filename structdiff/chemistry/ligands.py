@@ -51,7 +51,7 @@ def from_smiles(smiles: str, name: str, called: str = "") -> Component:
         if mol is None:
             raise InputError("this SMILES cannot be parsed", key=called, found=smiles)
         _sanitize(mol, called, f"SMILES {smiles!r}")
-        mol = Chem.RemoveHs(mol)
+        mol = _without_hydrogens(mol)
         Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
         _require_one_molecule(mol, called, repr(smiles))
         canonical, names = Chem.MolToSmiles(mol), _numbered_names(mol)
@@ -80,7 +80,7 @@ def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
         has_positions = mol.GetConformer().Is3D() and np.ptp(mol.GetConformer().GetPositions(), axis=0).all()
         if has_positions:
             Chem.AssignStereochemistryFrom3D(mol)
-        mol = Chem.RemoveHs(mol)
+        mol = _without_hydrogens(mol)
         _require_one_molecule(mol, called, str(path))
         names = _file_names(mol) or _numbered_names(mol)
         positions = mol.GetConformer().GetPositions() if has_positions else _conformer(mol, called)
@@ -135,6 +135,14 @@ def _sanitize(mol: Chem.Mol, called: str, source: str) -> None:
     if problems:
         raise InputError(f"{source} is not a possible molecule: {problems[0].Message()}", key=called)
     Chem.SanitizeMol(mol)
+
+
+def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    """The molecule without explicit hydrogens, deuterium and tritium included, which RDKit keeps as atoms."""
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() == 1:
+            atom.SetIsotope(0)
+    return Chem.RemoveHs(mol)
 
 
 def _require_one_molecule(mol: Chem.Mol, called: str, source: str) -> None:

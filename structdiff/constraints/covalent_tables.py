@@ -20,6 +20,8 @@ ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 33, 34, 35, 53)
 #: Arginine's NH1 is the one on the side of CD (IUPAC-IUB 1970); the dictionary's conformer has it on the other.
 _NAMED_CIS = {("ARG", "CD", "NH1"): True, ("ARG", "CD", "NH2"): False}
 _METAL_BOND, _METAL_SULPHUR_BOND = 2.1, 2.33  # Å
+#: Å, of sodium, potassium and calcium, whose bonds are longer (Harding 2006, Acta Cryst. D62, 678).
+_LONG_BONDS = {11: 2.41, 19: 2.81, 20: 2.38}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +115,10 @@ def _without_metals(
     first, second = geometry.bonds.T
     coordinating = (metal[first] | metal[second]) & (residue[first] != residue[second])
     sulphur = (element[first] == 16) | (element[second] == 16)
-    lengths[coordinating] = np.where(sulphur, _METAL_SULPHUR_BOND, _METAL_BOND)[coordinating]
+    typical = np.where(sulphur, _METAL_SULPHUR_BOND, _METAL_BOND)
+    for metal_element, length in _LONG_BONDS.items():
+        typical[(element[first] == metal_element) | (element[second] == metal_element)] = length
+    lengths[coordinating] = typical[coordinating]
     own_residue = (residue[geometry.angles] == residue[geometry.angles[:, 1:2]]).all(axis=1)
     kept = own_residue | ~metal[geometry.angles].any(axis=1)
     return geometry.bonds, lengths, geometry.angles[kept], geometry.angle_distances[kept]

@@ -69,7 +69,8 @@ class Pieces:
         self, atoms: PieceAtoms, positions: Float[Tensor, "atom 3"], shaped: Bool[Tensor, " piece"],
         most: int | None = None,
     ) -> None:  # fmt: skip
-        chosen = torch.arange(0, len(atoms.points), 1 if most is None else -(-len(atoms.points) // most))
+        step = 1 if most is None else max(1, -(-len(atoms.points) // most))  # ligands alone have no points
+        chosen = torch.arange(0, len(atoms.points), step)
         ends = [torch.from_numpy(rows) for each in atoms.contacts for rows in (each.first, each.second)]
         around = torch.arange(len(positions)) if len(atoms.ligand) else atoms.ligand
         parts = [atoms.points[chosen], atoms.ligand, around, *ends]

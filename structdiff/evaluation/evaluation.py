@@ -173,7 +173,7 @@ def _judge(
             notes.extend(note for note in subject.notes if note not in notes)
             failures.extend((path, reason) for reason in subject.failures)
         except StructdiffError as error:
-            failures.append((path, str(error)))
+            failures.append((path, str(error) if str(path) in str(error) else f"{path}: {error}"))
             continue
         for measure in more:
             try:

@@ -45,9 +45,11 @@ def _course(ca: np.ndarray, follows: np.ndarray) -> np.ndarray:
     table = np.zeros((len(_ANGLES), _TORSION_BINS))
     if len(ca) < 4:
         return table.ravel()
+    torsion = dihedral(ca[:-3], ca[1:-2], ca[2:-1], ca[3:])
+    angle = bond_angle(ca[:-3], ca[1:-2], ca[2:-1])
     joined = follows[1:-2] & follows[2:-1] & follows[3:]
-    torsion = dihedral(ca[:-3], ca[1:-2], ca[2:-1], ca[3:])[joined]
-    angle = bond_angle(ca[:-3], ca[1:-2], ca[2:-1])[joined]
+    joined &= np.isfinite(torsion) & np.isfinite(angle)  # CA that lie on one another, or on a line, have none
+    torsion, angle = torsion[joined], angle[joined]
     rows, row_weights = _soft_bins(angle, _ANGLES)
     place = (torsion + np.pi) / (2 * np.pi) * _TORSION_BINS
     low = np.floor(place).astype(int)

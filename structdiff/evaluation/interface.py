@@ -76,8 +76,7 @@ def _is_touched(structure: Structure, key: ResidueKey) -> bool:
     match = (chains.name[residues.chain] == key[0]) & (residues.author_seq_id == key[1])
     rows = np.flatnonzero(match & (residues.insertion_code == key[2]))
     if not len(rows):
-        raise InputError("a hotspot is not in the structure", path=structure.name or None,
-                         found=f"{key[0]}{key[1]}{key[2]}")  # fmt: skip
+        raise InputError("a hotspot is not in the structure", found=f"{key[0]}{key[1]}{key[2]}")
     seen = structure.atoms.resolved
     own = seen & (structure.atoms.residue == rows[0])
     others = seen & (chains.name[structure.atom_chain] != key[0])

@@ -50,6 +50,10 @@ def motif_values(subject: Subject) -> dict[str, float]:
     """Is the motif held; nothing where there is none, or its file was not given."""
     residues = subject.motif_residues
     if not residues:
+        if subject.given.motif is not None:
+            subject.notes.append(
+                f"{subject.name} has no residue map, which would say where the motif is: it is not judged"
+            )
         return {}
     values = {"motif_residues": float(len(residues)), **_new_residue_values(subject)}
     if subject.motif is not None:
@@ -77,6 +81,8 @@ def interface_values(subject: Subject) -> dict[str, float]:
     """What touches between chains; nothing for a single chain."""
     found = interface(subject.structure)
     if found is None:
+        if subject.given.hotspots:
+            subject.notes.append(f"{subject.name} has one chain, so that nothing touches its hotspots")
         return {}
     values = {"interface_contacts": float(found.contacts), "interface_area": found.area}
     if subject.given.hotspots:

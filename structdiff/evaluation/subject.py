@@ -202,12 +202,14 @@ def _motif_structure(path: Path, _changed: int) -> Structure:
 
 
 def subject_names(paths: Sequence[Path]) -> list[str]:
-    """A short name for each file: its own where these differ, else with the folders that tell them apart."""
+    """A short name for each file: its own where these differ, else with what tells them apart: folders, the ending."""
     short = [stem(path) for path in paths]
     if len(set(short)) == len(short):
         return short
-    parts = [(*path.absolute().parent.parts, stem(path)) for path in paths]
+    folders = [path.absolute().parent.parts for path in paths]
+    is_twice = len(set(zip(folders, short, strict=True))) < len(short)  # one structure as mmCIF and as PDB
+    parts = [(*folder, path.name if is_twice else stem(path)) for folder, path in zip(folders, paths, strict=True)]
     common = 0
-    while len({part[: common + 1] for part in parts}) == 1:
+    while len({part[: common + 1] for part in parts}) == 1 < len(parts):
         common += 1
     return ["/".join(part[common:]) for part in parts]

@@ -30,6 +30,8 @@ COLORS = ("auto", "confidence", "chain", "motif")
 ResidueMap = str | Path | Mapping[str, object]
 Trajectory = str | Path | np.ndarray | Sequence[np.ndarray]
 
+_PAGE_SUFFIXES = (".html", ".htm")
+
 
 @checked_names
 def view(
@@ -86,6 +88,9 @@ def write_view_html(
 
     Raises InputError for files that cannot be read or written and for choices that do not exist.
     """
+    out = as_path(out, "out")
+    if out.suffix.lower() not in _PAGE_SUFFIXES:  # the structure's own file would be lost
+        raise InputError("a page ends so", path=out, key="out", found=out.suffix, allowed=_PAGE_SUFFIXES)
     scene = _scene(structure, residue_map, trajectory)
     parts = {
         "@TITLE@": html.escape(title or scene.name),
@@ -98,7 +103,6 @@ def write_view_html(
     for mark, text in parts.items():  # the marks stand in the page in this order, so nothing inserted is searched again
         head, tail = pieces.pop().split(mark, 1)
         pieces += [head, text, tail]
-    out = as_path(out, "out")
     write_atomically(out, "".join(pieces))
     return out
 

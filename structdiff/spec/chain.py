@@ -26,6 +26,7 @@ LETTERS: dict[str, dict[str, str]] = {
 }
 UNKNOWN_LETTER = {"protein": "X", "dna": "N", "rna": "N"}
 
+_SMALLEST_RING = 3  # residues; two would be bonded to each other twice
 _CHAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _CCD_CODE = re.compile(r"[A-Z0-9]{1,5}")
 _TERMINAL_ATOMS = {"protein": ("OXT",), "dna": ("OP3",), "rna": ("OP3",)}
@@ -105,6 +106,9 @@ class ChainSpec:
             if getattr(self, name):
                 raise InputError(f"ligand {self.ids[0]} cannot have {name!r}", key=name)
         object.__setattr__(self, "ccd", tuple(checked_ccd(code, key="ccd") for code in self.ccd))
+        for code in self.ccd:
+            if is_known(code) and not component(code).elements.all():
+                raise InputError("this component has atoms of no known element", key="ccd", found=code)
         if self.smiles is not None and (not self.smiles.strip() or re.search(r"\s", self.smiles.strip())):
             raise InputError("a SMILES string has no blanks", key="smiles", found=self.smiles)
 
@@ -117,6 +121,11 @@ class ChainSpec:
         if not self.sequence:
             raise InputError(f"{self.kind} {self.ids[0]} has an empty sequence", key="sequence")
         letters = list(checked_sequence(self.sequence, self.kind))
+        if self.cyclic and len(letters) < _SMALLEST_RING:
+            raise InputError(
+                f"{self.kind} {self.ids[0]} has too few residues to close a ring", key="cyclic", found=len(letters),
+                allowed=f"at least {_SMALLEST_RING}; a smaller ring is a ligand, by its CCD code or SMILES",
+            )  # fmt: skip
         kept: dict[int, Modification] = {}
         for change in sorted(self.modifications, key=lambda change: change.position):
             if change.position > len(letters):
@@ -207,6 +216,8 @@ def _hint(letter: str, kind: str) -> str:
         return "; gaps belong into alignments: leave them out"
     if letter == "*":
         return "; a stop may stand only at the end"
+    if letter in ":/":
+        return "; other programs part chains so: give each chain a record, or an entry, of its own"
     return ""
 
 

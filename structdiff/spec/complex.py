@@ -67,8 +67,10 @@ class ContactSpec:
     def __post_init__(self) -> None:
         settle_fields(self)
         _check_distance(self.max_distance)
-        if self.token1 == self.token2:
-            raise InputError("a contact joins two different places", found=str(self.token1))
+        token1, token2 = self.token1, self.token2
+        same = (token1.chain, token1.residue) == (token2.chain, token2.residue)
+        if same and (token1.atom == token2.atom or None in (token1.atom, token2.atom)):
+            raise InputError("a contact joins two different places", found=f"{token1} and {token2}")
 
 
 @checked_names

@@ -142,6 +142,8 @@ class Node:
     def file(self) -> str:
         """The path of another file, which is written relative to this one; raises InputError where there is none."""
         text = self.text()
+        if not text.strip():
+            self.fail("expected the path of a file", found=text)
         if self.path is None:
             return text
         resolved = relocated(text, self.path.parent)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+
+from structdiff.chemistry.bundled import bundled_codes
+from structdiff.chemistry.ccd import is_obsolete, replaced_by
 from structdiff.chemistry.components import Component, component_from_sdf, component_from_smiles
-from structdiff.spec.chain import ChainSpec
+from structdiff.spec.chain import UNKNOWN_LETTER, ChainSpec, parent_letter
 from structdiff.spec.complex import ComplexSpec, Site
 from structdiff.structure.bond_valence import atoms_that_leave
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind, Structure
+
+
+class DoubtfulComponentWarning(UserWarning):
+    """A component is known, but perhaps not the one that was meant."""
+
 
 _KINDS = {"protein": ChainKind.PROTEIN, "dna": ChainKind.DNA, "rna": ChainKind.RNA, "ligand": ChainKind.LIGAND}
 
@@ -18,6 +27,7 @@ def build_complex(spec: ComplexSpec) -> Structure:
     Chain ids are those of the request, residues count from 1. Raises InputError for components that do not exist and
     bonds whose atoms are not there or have no room.
     """
+    _tell_doubtful(spec)
     components: dict[str, Component] = {}
     chains = []
     for chain in spec.chains:
@@ -29,6 +39,27 @@ def build_complex(spec: ComplexSpec) -> Structure:
     bonds = [(_address(bond.atom1), _address(bond.atom2)) for bond in spec.bonds]
     leaving = atoms_that_leave(chains, bonds, components)
     return build_structure(chains, bonds=bonds, leaving=leaving, components=components, name=spec.name)
+
+
+def _tell_doubtful(spec: ComplexSpec) -> None:
+    """Warns of obsolete codes, and of modifications that belong to another residue than the sequence has there."""
+    for chain in spec.chains:
+        for code in dict.fromkeys((*chain.ccd, *(change.ccd for change in chain.modifications))):
+            # Those of the package need no dictionary.
+            if code not in bundled_codes() and is_obsolete(code):
+                instead = f": {replaced_by(code)} has replaced it" if replaced_by(code) else ""
+                _warn(f"chain {','.join(chain.ids)}: the CCD code {code} is obsolete{instead}")
+        for change in chain.modifications:
+            parent, letter = parent_letter(change.ccd, chain.kind), chain.sequence[change.position - 1]
+            if letter != parent != UNKNOWN_LETTER[chain.kind]:
+                _warn(
+                    f"chain {','.join(chain.ids)}: {change.ccd} at position {change.position} is a modified {parent}, "
+                    f"and the sequence has {letter} there (positions count from 1 along the sequence)"
+                )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DoubtfulComponentWarning, stacklevel=4)
 
 
 def _address(site: Site) -> AtomAddress:

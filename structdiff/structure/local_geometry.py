@@ -13,11 +13,16 @@ from structdiff.chemistry.components import Component, component
 from structdiff.chemistry.double_bonds import DoubleBonds, component_double_bonds
 from structdiff.chemistry.ideal_geometry import ReferenceGeometry, reference_geometry
 from structdiff.chemistry.linkage import Linkage, polymer_linkage
+from structdiff.structure.observed_components import COVALENT_RADII, OTHER_RADIUS
 from structdiff.structure.tables import ChainKind, Structure
 
 _KIND_NAMES = {ChainKind.PROTEIN: "peptide", ChainKind.DNA: "dna", ChainKind.RNA: "rna"}
-#: Lengths (Å) of other bonds between residues, by atomic numbers (International Tables C, section 9.5).
-_LENGTHS = {(16, 16): 2.033, (6, 16): 1.82, (6, 8): 1.43, (6, 7): 1.45, (6, 6): 1.53, (8, 15): 1.61, (7, 15): 1.65}
+#: Lengths (Å) of other bonds between residues, by atomic numbers (International Tables C, section 9.5); what is not
+#: listed is as long as the two covalent radii, and metals have lengths of their own (``constraints.covalent_tables``).
+_LENGTHS = {
+    (16, 16): 2.033, (6, 16): 1.82, (6, 8): 1.43, (6, 7): 1.45, (6, 6): 1.53, (8, 15): 1.61, (7, 15): 1.65,
+    (8, 16): 1.58, (7, 16): 1.63, (8, 8): 1.46, (16, 34): 2.2, (34, 34): 2.33,
+}  # fmt: skip
 _CARBONYL_LENGTHS = {(6, 7): 1.33, (6, 8): 1.35, (6, 16): 1.76}
 _ANGLES = {16: math.radians(104.0), 8: math.radians(117.0), 15: math.radians(107.0)}
 _TETRAHEDRAL, _TRIGONAL = math.radians(109.5), math.radians(120.0)
@@ -133,7 +138,9 @@ class _CrossLinks:
                 return
         elements = _ordered(int(self.atoms.element[first]), int(self.atoms.element[second]))
         carbonyl = any(int(self.atoms.element[end]) == 6 and end in self.double for end in (first, second))
-        length = (_CARBONYL_LENGTHS if carbonyl else _LENGTHS).get(elements, _LENGTHS.get(elements, 1.5))
+        length = (_CARBONYL_LENGTHS if carbonyl else _LENGTHS).get(elements, _LENGTHS.get(elements))
+        if length is None:
+            length = sum(COVALENT_RADII.get(element, OTHER_RADIUS) for element in elements)
         self.lengths[_ordered(first, second)] = length
         for vertex, other in ((first, second), (second, first)):
             self._add_hand(vertex, other, length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,9 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
     try:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:
-        raise InputError(f"this is not a whole mmCIF file: {_reason(error)}") from None
+        place = re.match(r"string:(\d+):\S*: ", str(error))  # where gemmi names the place in the text
+        line, reason = (int(place[1]), str(error)[place.end() :]) if place else (None, _reason(error))
+        raise InputError(f"this is not a whole mmCIF file: {reason}", line=line) from None
     blocks = [block for block in document if block.find_loop("_atom_site.Cartn_x")]
     if not blocks:
         raise InputError("no atoms in this file (no _atom_site category)")

@@ -9,11 +9,12 @@ import numpy as np
 
 from structdiff.chemistry.components import AROMATIC, DNA, OTHER, PEPTIDE, RNA, Component
 
-#: Covalent radii (Å), Cordero et al. 2008, Dalton Trans. 2832; 1.5 for the rest, mostly metals.
-_RADII = {
+#: Covalent radii (Å), Cordero et al. 2008, Dalton Trans. 2832.
+COVALENT_RADII = {
     1: 0.31, 5: 0.84, 6: 0.76, 7: 0.71, 8: 0.66, 9: 0.57, 14: 1.11, 15: 1.07, 16: 1.05, 17: 1.02, 33: 1.19, 34: 1.20,
     35: 1.20, 53: 1.39,
 }  # fmt: skip
+OTHER_RADIUS = 1.5  # Å, of the rest, mostly metals
 _TOLERANCE = 0.4  # Å beyond the sum of the radii, as in Open Babel's and RDKit's perception of bonds
 _SHORTEST = 0.4
 
@@ -109,7 +110,7 @@ def _conect_bonds(atoms: Sequence[ObservedAtom], conect: Mapping[int, Sequence[i
 
 
 def _bonds_by_distance(elements: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    radii = np.array([_RADII.get(int(element), 1.5) for element in elements])
+    radii = np.array([COVALENT_RADII.get(int(element), OTHER_RADIUS) for element in elements])
     distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
     near = (distance < radii[:, None] + radii[None] + _TOLERANCE) & (distance > _SHORTEST)
     return np.argwhere(np.triu(near, 1)).astype(np.int32).reshape(-1, 2)

@@ -23,6 +23,7 @@ from structdiff.structure.tables import BondTable, ChainKind, Structure
 from structdiff.structure.unstated_bonds import SeenResidue, unstated_bonds
 
 BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
+_ONE_OF_THEM = 1.01  # the occupancy of all that alternate at one place, with what rounding adds
 _RING_CLOSURE = 1.65  # Å; the two ends of a chain nearer than this are bonded
 _POLYMERS = {
     gemmi.PolymerType.PeptideL: ChainKind.PROTEIN,
@@ -177,7 +178,23 @@ def _one_residue_per_place(residues: list[gemmi.Residue]) -> list[gemmi.Residue]
     places: dict[tuple[int, str], list[gemmi.Residue]] = defaultdict(list)
     for residue in residues:
         places[residue.seqid.num or 0, residue.seqid.icode].append(residue)
+    for group in places.values():
+        _require_alternates(group)
     return [max(group, key=_occupancy) for group in places.values()]
+
+
+def _require_alternates(group: list[gemmi.Residue]) -> None:
+    """Raises InputError for residues of a polymer with one number that are all there at once, none an alternate."""
+    whole = [
+        residue
+        for residue in group
+        if residue.entity_type == gemmi.EntityType.Polymer and all(atom.altloc == "\0" for atom in residue)
+    ]
+    if len(whole) > 1 and sum(map(_occupancy, whole)) > _ONE_OF_THEM:
+        raise InputError(
+            "residues of one chain have the same number, and are no alternates of each other",
+            found=", ".join(f"{residue.name} {residue.seqid}" for residue in whole[:5]),
+        )
 
 
 def _occupancy(residue: gemmi.Residue) -> float:

@@ -143,6 +143,15 @@ class Structure:
         )
         return dataclasses.replace(self, atoms=atoms)
 
+    def moved_to_origin(self) -> Structure:
+        """The structure moved so that the mean of its resolved atoms is the origin."""
+        resolved = self.atoms.resolved
+        if not resolved.any():
+            return self
+        middle = self.atoms.positions[resolved].mean(axis=0, dtype=np.float64)
+        moved = np.where(resolved[:, None], self.atoms.positions - middle, self.atoms.positions)
+        return self.with_positions(moved, resolved=resolved)
+
     def select(self, atoms: np.ndarray) -> Structure:
         """Only the atoms of a boolean mask; residues and chains left without atoms go, bonds are re-indexed."""
         keep = np.asarray(atoms, bool)

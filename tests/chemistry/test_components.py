@@ -294,3 +294,8 @@ def test_what_is_wrong_with_a_ligand_is_told_with_its_chain():
 
 def test_allenes_are_not_warned_of():
     component_from_smiles("CC=C=CC", "LIG")  # a warning would be an error
+
+
+@pytest.mark.parametrize("smiles", ["[2H]C([2H])([2H])O", "CO[3H]"])
+def test_heavy_hydrogens_are_hydrogens(smiles):
+    assert component_from_smiles(smiles, "LIG").elements.tolist() == [6, 8]

@@ -175,3 +175,16 @@ def test_the_time_left_is_told_in_plain_lines(capsys) -> None:
     report("judging", 2, 10)
     report("judging", 3, 10)
     assert capsys.readouterr().err == "judging: 20 %, 1 min 20 s left\n"
+
+
+def test_what_was_asked_of_a_structure_and_cannot_be_judged_is_told(tmp_path, capsys) -> None:
+    structure, motif = str(DATA / "1crn.pdb"), str(DATA / "2igd.pdb")
+    options = ["--hotspots", "A5", "--motif", motif, "--no-clusters", "--out", str(tmp_path / "out")]
+    assert main(["evaluate", structure, *options]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1crn has one chain, so that nothing touches its hotspots" in shown
+    assert "1crn has no residue map" in shown
+    options[1] = "B99"
+    two = str(DATA / "2zta.pdb")
+    assert main(["evaluate", two, *options]) == 2
+    assert f"error: {two}: a hotspot is not in the structure (found 'B99')" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
+from structdiff.chemistry.components import component
 from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.evaluation.accuracy import accuracy
@@ -143,6 +144,16 @@ def test_ligands_lie_against_a_polymer_and_not_in_it():
         assert not 2.6 < cdist(positions[protein], positions[ligand]).min() < 5.0
         assert 2.6 < cdist(done[protein], done[ligand]).min() < 5.0
     rigid(structure, positions, done)
+
+
+def test_ligands_alone_leave_each_other():
+    ligand = ChainSpec(ids=("L", "M"), kind="ligand", ccd=("BEN",))
+    structure = build_complex(ComplexSpec(chains=(ligand,)))
+    size = len(structure.atoms) // 2
+    ideal = torch.tensor(component("BEN").ideal_positions[:size])
+    positions = torch.cat([ideal, ideal + 0.5])
+    apart = moved(structure, positions)
+    assert torch.cdist(apart[:size], apart[size:]).min() > 2
 
 
 def test_nothing_moves_while_noise_leaves_no_shape_or_there_is_one_chain(zipper):

@@ -113,3 +113,7 @@ def test_natural_chains_leave_out_kin_gaps_and_stretched_ones(windows):
         natural_chains(named)
     assert len(set(chains.names)) == len(chains.names)
     assert not {"long", "gap"} & set(chains.names)
+
+
+def test_a_chain_whose_atoms_lie_on_one_another_still_has_a_place(windows):
+    assert np.isfinite(fold_features(moved(windows[0], lambda p: p * 0))).all()

@@ -45,3 +45,11 @@ def test_nothing_found_is_refused(folder):
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match="no structures found"):
         structure_files([folder / "empty"])
+
+
+def test_one_structure_in_two_formats_has_two_names(folder):
+    files = [folder / "run" / "a_1.cif", folder / "run" / "a_1.pdb"]
+    assert subject_names(files) == ["a_1.cif", "a_1.pdb"]
+    assert subject_names([*files, folder / "more" / "b" / "a_1.ent"]) == [
+        "run/a_1.cif", "run/a_1.pdb", "more/b/a_1.ent",
+    ]  # fmt: skip

@@ -234,6 +234,15 @@ def test_no_browser_is_no_failure(tmp_path, monkeypatch):
     assert open_in_browser(tmp_path / "page.html") is False
 
 
+@pytest.mark.parametrize("name", ["a.pdb", "page"])
+def test_a_page_never_takes_the_place_of_a_structure(tmp_path, name):
+    path = save(tmp_path / "a.pdb", [helix(6)])
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"out: a page ends so .*allowed: \.html, \.htm"):
+        write_view_html(path, tmp_path / name)
+    assert path.read_bytes() == before
+
+
 def test_notebook_view_needs_no_network(tmp_path):
     pytest.importorskip("py3Dmol")
     shown = view(save(tmp_path / "a.cif", [helix(6)], [helix(6)]), width=300, height=200)

@@ -249,3 +249,10 @@ def test_scores_of_a_given_structure():
     given = read_structure(MOTIF)
     assert len(confidence.plddt) == len(given.residues)
     assert ((confidence.plddt >= 0) & (confidence.plddt <= 100)).all()
+
+
+def test_scores_are_the_same_wherever_the_structure_lies():
+    """At 3000 Å from the origin, as in large assemblies, half of the confidence was gone."""
+    given = read_structure(MOTIF)
+    far = given.with_positions(given.atoms.positions + np.float32(4096), resolved=given.atoms.resolved)
+    np.testing.assert_allclose(score(far).plddt, score(given).plddt, atol=1.0)

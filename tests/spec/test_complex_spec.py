@@ -170,3 +170,16 @@ def test_terminal_atoms_and_atoms_of_modified_residues_may_be_bound():
         ),
     )
     assert len(spec.bonds) == 2
+
+
+def test_rings_of_two_residues_and_atoms_without_element_are_refused():
+    with pytest.raises(InputError, match=r"cyclic: protein A has too few residues .*found 2; allowed: at least 3"):
+        ChainSpec(ids=("A",), kind="protein", sequence="GG", cyclic=True)
+    with pytest.raises(InputError, match=r"ccd: this component has atoms of no known element \(found 'UNX'\)"):
+        ChainSpec(ids=("L",), kind="ligand", ccd=("UNX",))
+
+
+def test_a_contact_leaves_its_residue_but_may_stay_in_a_ligand():
+    with pytest.raises(InputError, match="two different places"):
+        ContactSpec(token1=Site(chain="A", residue=1), token2=Site(chain="A", residue=1, atom="CA"))
+    ContactSpec(token1=Site(chain="L", residue=1, atom="C1"), token2=Site(chain="L", residue=1, atom="C5"))

@@ -137,7 +137,8 @@ def chains(draw, names):
     msas = [None] if kind == "dna" else [None, "empty", "msa/x.a3m"]
     codes = st.sampled_from(MODIFIED[kind])
     return ChainSpec(
-        ids=ids, kind=kind, sequence=sequence, description=description, cyclic=draw(st.booleans()),
+        ids=ids, kind=kind, sequence=sequence, description=description,
+        cyclic=len(sequence) > 2 and draw(st.booleans()),
         modifications=tuple(Modification(position=place, ccd=draw(codes)) for place in places),
         msa=draw(st.sampled_from(msas)),
     )  # fmt: skip
@@ -234,3 +235,18 @@ def test_caps_stand_at_the_ends_alone():
     assert len(ChainSpec(ids=("A",), kind="protein", sequence="XKAX", modifications=caps)) == 4
     with pytest.raises(InputError, match="ACE cannot stand"):
         ChainSpec(ids=("A",), kind="protein", sequence="XKAX", modifications=caps, cyclic=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.a3m", ">101\nMKV\n>hit\nMKI\n", "a.a3m: this is an alignment, not a complex"),
+        ("q.json", '{\n"queries": {}}', "q.json:2: this is an input of OpenFold 3"),
+        ("r.yaml", "defaults: [base]\njob_name: x\n", "r.yaml:1: this is an input of RoseTTAFold All-Atom"),
+        ("c.fasta", ">x\nMKW:MKV\n", "c.fasta:2: .*letter ':' at position 4 .*give each chain a record"),
+    ],
+)
+def test_what_other_programs_take_is_refused_by_its_name(tmp_path, name, text, says):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=says):
+        read_complexes(tmp_path / name)

@@ -8,10 +8,10 @@ import pytest
 from structdiff.chemistry.components import component_from_smiles
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE, RESIDUE_ATOMS
 from structdiff.errors import InputError
-from structdiff.spec.chain import ChainSpec
+from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import BondSpec, ComplexSpec, Site
 from structdiff.structure.build import ChainSequence, build_structure, chain_letters
-from structdiff.structure.complex import build_complex
+from structdiff.structure.complex import DoubtfulComponentWarning, build_complex
 from structdiff.structure.tables import ChainKind
 
 
@@ -206,3 +206,12 @@ def test_a_link_of_a_side_chain_takes_away_what_leaves_there():
     chain = ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ALA", "FGA", "ALA", "LYS"))
     made = build_structure([chain], bonds=[(("A", 2, "CD"), ("A", 4, "NZ"))])
     assert "OE2" not in made.atoms.name[made.residue_atoms(1)].tolist()
+
+
+def test_doubtful_components_are_told():
+    late = Modification(position=2, ccd="SEP")
+    chain = ChainSpec(ids=("A",), kind="protein", sequence="SMKS", modifications=(late,))
+    with pytest.warns(DoubtfulComponentWarning, match="chain A: SEP at position 2 is a modified S, .* M there"):
+        build_complex(ComplexSpec(chains=(chain,)))
+    with pytest.warns(DoubtfulComponentWarning, match="chain L: the CCD code 0A3 is obsolete: CEF has replaced it"):
+        build_complex(ComplexSpec(chains=(ChainSpec(ids=("L",), kind="ligand", ccd=("0A3",)),)))

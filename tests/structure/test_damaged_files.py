@@ -21,7 +21,7 @@ ATOM_START = CIF_TEXT.index("_atom_site.group_PDB")
     [
         ("a.cif", b"", "empty"),
         ("a.pdb", b"  \n", "empty"),
-        ("a.cif", b"not a cif at all", "not a whole mmCIF file"),
+        ("a.cif", b"not a cif at all", "a.cif:1: this is not a whole mmCIF file: expected"),
         ("a.cif", b"data_x\n_entry.id x\n", "no _atom_site"),
         ("a.cif", CIF_TEXT[: ATOM_START + 3000].encode(), "not a whole mmCIF file|cannot be read"),
         ("a.cif", b"\x00\xff\xfe" * 50, "not a whole mmCIF file"),

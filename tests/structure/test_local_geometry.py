@@ -108,3 +108,17 @@ def test_an_anomeric_carbon_keeps_its_hand_in_a_glycosidic_bond():
     assert still
     assert [("O1" if name == "ND2" else name) for name in after] == list(before)
     assert same == pytest.approx(volume, rel=0.1)
+
+
+@pytest.mark.parametrize(("ends", "length"), [((15, "SG"), 2.12), ((34, "SE"), 2.2)])
+def test_bonds_between_residues_are_as_long_as_their_elements_make_them(ends, length):
+    """All but the commonest pairs had 1.5 Å."""
+    partner = {15: ("DT", ChainKind.DNA, "P"), 34: ("SEC", ChainKind.PROTEIN, "SE")}[ends[0]]
+    chains = [
+        ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("CYS",)),
+        ChainSequence(name="B", kind=partner[1], residues=(partner[0],)),
+    ]
+    structure = build_structure(chains, bonds=[(("A", 1, "SG"), ("B", 1, partner[2]))])
+    geometry = structure_geometry(structure)
+    crossing = np.ptp(structure.atoms.residue[geometry.bonds], axis=1) > 0
+    np.testing.assert_allclose(geometry.bond_lengths[crossing], [length], atol=1e-5)

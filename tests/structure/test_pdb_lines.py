@@ -154,3 +154,24 @@ def test_scores_after_the_atoms_are_no_records(tmp_path, score):
     assert names(read(tmp_path, [*residue("GLY", 1), "TER", "# All scores below are weighted", score])) == [
         ("GLY", "A")
     ]
+
+
+def test_residues_of_one_number_are_told_unless_they_alternate(tmp_path):
+    """All but one of them were dropped."""
+    names = ("ALA", "GLY", "SER")
+    line = "ATOM  {0:>5}  CA {alt}{name} A   7    {x:8.3f}   0.000   0.000{occ:6.2f}  0.00           C\n"
+    path = tmp_path / "a.pdb"
+
+    def write(alternates, occupancy):
+        rows = zip(names, alternates, strict=True)
+        path.write_text("".join(
+            line.format(row, name=name, alt=alt, x=3.8 * row, occ=occupancy) for row, (name, alt) in enumerate(rows, 1)
+        ))  # fmt: skip
+
+    write("   ", 1)
+    with pytest.raises(InputError, match=r"same number.*ALA 7, GLY 7, SER 7"):
+        read_structure(path)
+    write("ABC", 1)
+    assert len(read_structure(path).residues) == 1
+    write("   ", 0.33)
+    assert len(read_structure(path).residues) == 1
