@@ -20,7 +20,8 @@ from structdiff.typing import Float
 #: they are turned (radians) and shifted (Å) in each.
 _POSES, _KEPT, _ROUNDS, _TURN, _STEP = 128, 16, 4, 0.3, 1.2
 #: Å from one CA atom to the next, and to others than that at least; of two loops' ways from each other.
-_BOND, _SECOND, _ON_THE_WAY = 3.8, 4.6, 4.2
+_BOND, _SECOND, _ON_THE_WAY = 3.8, 5.0, 4.2
+_ON_WAY = np.array([1.0, 0.7, 0.4])  # places on a loop's way: shares of what is left of it after the first bond
 #: Neighbours that an Å in the way or out of reach costs, and Å that are nothing.
 _WRONG, _NOTHING = 10.0, 0.05
 #: New residues between a motif and the element before or after it: the fewest, and one more than the most; where there
@@ -28,7 +29,7 @@ _WRONG, _NOTHING = 10.0, 0.05
 _GAP, _LONGEST_END = (2, 5), 6
 #: Å that a residue of a loop bridges at most; that a whole loop does at least; how far off the motif's own length its
 #: ends may be meant to be, since they need not be where they are meant; from the motif's CA atoms to others at least.
-_REACH, _LEAST, _LENGTH_OFF, _NEAREST = 3.3, 4.5, 2.5, 5.2
+_REACH, _LEAST, _LENGTH_OFF, _NEAREST = 3.1, 4.5, 2.5, 5.2
 _CONTACT = 10.0  # Å between CA atoms of neighbours
 _SMALL = 1e-6  # Å
 
@@ -195,13 +196,14 @@ def _way_wrong(moved: np.ndarray, own: int, standing: np.ndarray, at: int, resid
     """Å by which a loop cannot reach from a residue of the fold to one of the motif, or sets out into either."""
     end, start = moved[:, own], standing[at]
     far = np.linalg.norm(end - start, axis=1)
-    step = _BOND * (end - start) / far[:, None]
-    motif = np.delete(moved, own, axis=1)
-    fold = np.delete(standing, at, axis=0)
-    back = np.linalg.norm(motif - (end - step)[:, None], axis=-1)
-    away = cdist(start + step, fold)
     wrong = np.clip(far - _REACH * (residues + 1), 0.0, None) + np.clip(_LEAST - far, 0.0, None)
-    return wrong + sum(np.clip(_SECOND - each, 0.0, None).sum(1) for each in (back, away))
+    # Places on the way, from a bond off either end on: the first must lead away, the others past.
+    share = (1.0 - _BOND / np.maximum(far, _LEAST))[:, None, None] * _ON_WAY[:, None]
+    way = (start - end)[:, None]
+    past_motif, past_fold = end[:, None] + (1.0 - share) * way, start - (1.0 - share) * way
+    motif, fold = np.delete(moved, own, axis=1), np.delete(standing, at, axis=0)
+    wrong += _short_by(np.linalg.norm(past_motif[:, :, None] - motif[:, None], axis=-1), _SECOND)
+    return wrong + _short_by(_apart(past_fold, fold), _SECOND)
 
 
 def _crossing(moved: np.ndarray, gap: _Gap) -> Float[np.ndarray, "pose"]:
