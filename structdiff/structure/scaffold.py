@@ -87,18 +87,10 @@ def build_scaffold(
     cysteines = set(ends)
     if twice := next((each for each in ends if ends.count(each) > 1), None):
         raise InputError("a cysteine has one disulfide", key="disulfides", found=f"{twice[0]}{twice[1]}")
-    chains = [
-        _chain(
-            chain,
-            residues,
-            motif,
-            rows,
-            chain in cyclic,
-            {number for name, number in cysteines if name == chain},
-            retyped,
-        )
-        for chain, residues in layout.chains.items()
-    ]
+    chains = []
+    for chain, residues in layout.chains.items():
+        own_cysteines = {number for name, number in cysteines if name == chain}
+        chains.append(_chain(chain, residues, motif, rows, chain in cyclic, own_cysteines, retyped))
     components = None if motif is None else motif.components
     asked = [((*one, "SG"), (*other, "SG")) for one, other in bonds]
     kept = [] if motif is None else _kept_bonds(layout, motif, rows, held or {}, retyped)
@@ -191,13 +183,13 @@ def _chain(
             kinds.add(ChainKind.PROTEIN)
         else:
             row = rows[residue.origin]
-            kind, name_of_row = (
+            kind, component = (
                 ChainKind(int(motif.chains.kind[motif.residues.chain[row]])),
                 str(motif.residues.name[row]),
             )
             # A modified residue has no letter that the network could replace: it begins as a new residue does.
-            modified = kind == ChainKind.PROTEIN and not is_standard(name_of_row)
-            names.append("UNK" if modified and residue.origin in retyped else name_of_row)
+            modified = kind == ChainKind.PROTEIN and not is_standard(component)
+            names.append("UNK" if modified and residue.origin in retyped else component)
             kinds.add(kind)
     if len(kinds) > 1:
         raise InputError(
