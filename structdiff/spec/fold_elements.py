@@ -24,6 +24,7 @@ _REACH = 3.4
 #: Å between CA atoms of two elements, at least, and between the middles of two that lie side by side, at most.
 _NEAREST = 3.8
 BESIDE = {"EE": 6.0, "HH": 12.0, "EH": 12.6, "HE": 12.6}
+SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Residues of the loop of a hairpin and how often it has them, where the residues before and after it are bonded to
 #: each other and where they are not: in about 1200 hairpins of natural chains of 50 to 150 residues (their rarer
 #: lengths left out).

@@ -18,7 +18,7 @@ from structdiff.spec.anchor import Anchor
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Energy, PlannedSize, RadiusOfGyration
 from structdiff.spec.fold import BlockPair, Register, Sketch, blocks_of
-from structdiff.spec.fold_elements import IdealFold
+from structdiff.spec.fold_elements import SIZE_EXPONENT, IdealFold
 from structdiff.spec.grown_folds import grow_fold, helices_around
 from structdiff.spec.ideal_folds import draw_ideal_folds, draw_kind, kind_of
 from structdiff.spec.layout import Layout
@@ -28,7 +28,6 @@ from structdiff.typing import Float
 #: How far (share of the length) a natural plan is stretched or shortened, and the least it may be by (residues).
 _STRETCH, _STRETCH_RESIDUES = 0.15, 5
 _SHORTEST_LOOP = 2
-_SIZE_EXPONENT = 0.37  # of the length, in the radius of gyration of natural chains
 #: Standard deviations of `FoldPlan.shape` among natural plans of one length, less for what counts for more.
 _SHAPE_SPREADS = np.array([0.10, 0.10, 0.03, 0.05])
 #: Ideal folds of which one is taken, and of how many the one whose loops have little to bridge: what an Å of that a
@@ -85,7 +84,7 @@ class FoldPlan:
         middles = [0.5 * (block.start + block.stop) for block in blocks]
         apart = [middles[high - 1] - middles[low - 1] for low, high in self.adjacent]
         shares = [self.letters.count(letter) / length for letter in "HE"]
-        size = math.log(self.radius_of_gyration or length**_SIZE_EXPONENT)
+        size = math.log(self.radius_of_gyration or length**SIZE_EXPONENT)
         return np.array([*shares, size, float(np.mean(apart or [0.0])) / length]) / _SHAPE_SPREADS
 
     def fitted(self, length: int, rng: np.random.Generator) -> FoldPlan | None:
@@ -107,7 +106,7 @@ class FoldPlan:
             chosen[1] += 1 if grow else -1
         size = self.radius_of_gyration
         if size is not None:
-            size *= (length / len(self.letters)) ** _SIZE_EXPONENT
+            size *= (length / len(self.letters)) ** SIZE_EXPONENT
         return replace(self, letters="".join(letter * count for letter, count in runs), radius_of_gyration=size)
 
 

@@ -14,7 +14,7 @@ from structdiff.spec.motif_overlays import overlays
 from structdiff.spec.placed_fold import PlacedFold
 
 #: Rounds of so many ideal folds of each sort that are tried; folds that go with the motif of which the best is taken.
-_ROUNDS, _FOLDS, _ENOUGH = 8, 10, 24
+_ROUNDS, _FOLDS, _ENOUGH = 8, 10, 48
 
 
 def draw_anchored_fold(length: int, anchor: Anchor, rng: np.random.Generator) -> AnchoredFold | None:

@@ -18,10 +18,11 @@ from structdiff.typing import Float
 
 #: Poses of a motif in a loop that are tried at a time, and the best of them that go on for so many rounds; by how much
 #: they are turned (radians) and shifted (Å) in each.
-_POSES, _KEPT, _ROUNDS, _TURN, _STEP = 128, 16, 4, 0.3, 1.2
-#: Å from one CA atom to the next, and to others than that at least; of two loops' ways from each other.
-_BOND, _SECOND, _ON_THE_WAY = 3.8, 5.0, 4.2
-_ON_WAY = np.array([1.0, 0.7, 0.4])  # places on a loop's way: shares of what is left of it after the first bond
+_POSES, _KEPT, _ROUNDS, _TURN, _STEP = 128, 16, 8, 0.3, 1.2
+#: Å from one CA atom to the next; of two loops' ways from each other, at least.
+_BOND, _ON_THE_WAY = 3.8, 4.2
+#: Places on a loop's way, as shares of what is left of it after the first bond, and Å from there to other CA atoms.
+_ON_WAY, _PAST = np.array([1.0, 0.7, 0.4]), np.array([4.8, 5.5, 5.5])
 #: Neighbours that an Å in the way or out of reach costs, and Å that are nothing.
 _WRONG, _NOTHING = 10.0, 0.05
 #: New residues between a motif and the element before or after it: the fewest, and one more than the most; where there
@@ -30,7 +31,7 @@ _GAP, _LONGEST_END = (2, 5), 6
 #: Å that a residue of a loop bridges at most; that a whole loop does at least; how far off the motif's own length its
 #: ends may be meant to be, since they need not be where they are meant; from the motif's CA atoms to others at least.
 _REACH, _LEAST, _LENGTH_OFF, _NEAREST = 3.1, 4.5, 2.5, 5.2
-_CONTACT = 10.0  # Å between CA atoms of neighbours
+_CONTACT, _FAR = 8.0, 13.0  # Å between CA atoms up to where they are neighbours, and from where on no more
 _SMALL = 1e-6  # Å
 
 
@@ -184,10 +185,11 @@ def _judged(
         nearest, _ = around.query(poses.undone(gap.standing, anchor.alphas.mean(0)))
         wrong += _short_by(nearest[:, None], NEAREST_OBSTACLE)
         wrong += np.clip(nearest.min(1) - BESIDE_OBSTACLE + 2 * _NOTHING, 0.0, None)
-    return (apart < _CONTACT).sum((1, 2)) - _WRONG * wrong, wrong < _NOTHING
+    neighbours = np.clip((_FAR - apart) / (_FAR - _CONTACT), 0.0, 1.0).sum((1, 2))
+    return neighbours - _WRONG * wrong, wrong < _NOTHING
 
 
-def _short_by(apart: Float[np.ndarray, "pose one other"], least: float) -> Float[np.ndarray, "pose"]:
+def _short_by(apart: Float[np.ndarray, "pose one other"], least: float | np.ndarray) -> Float[np.ndarray, "pose"]:
     """Å by which distances are too short, in all."""
     return np.clip(least - apart, 0.0, None).sum((1, 2))
 
@@ -202,8 +204,8 @@ def _way_wrong(moved: np.ndarray, own: int, standing: np.ndarray, at: int, resid
     way = (start - end)[:, None]
     past_motif, past_fold = end[:, None] + (1.0 - share) * way, start - (1.0 - share) * way
     motif, fold = np.delete(moved, own, axis=1), np.delete(standing, at, axis=0)
-    wrong += _short_by(np.linalg.norm(past_motif[:, :, None] - motif[:, None], axis=-1), _SECOND)
-    return wrong + _short_by(_apart(past_fold, fold), _SECOND)
+    wrong += _short_by(np.linalg.norm(past_motif[:, :, None] - motif[:, None], axis=-1), _PAST[:, None])
+    return wrong + _short_by(_apart(past_fold, fold), _PAST[:, None])
 
 
 def _crossing(moved: np.ndarray, gap: _Gap) -> Float[np.ndarray, "pose"]:

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from structdiff.spec.anchor import SHORTEST, Anchor, long_blocks
 from structdiff.spec.anchored_fold import AnchoredFold, fold_of_points
 from structdiff.spec.fold import Block, blocks_of
-from structdiff.spec.fold_elements import IdealFold
+from structdiff.spec.fold_elements import SIZE_EXPONENT, IdealFold
 from structdiff.typing import Float
 
 #: Å: how near CA atoms of motif and fold may come; how near CA atoms of the fold may and must come to atoms of what
@@ -22,8 +22,9 @@ _ON_THE_WAY = 4.0  # Å from the straight way of a loop to CA atoms and to atoms
 _ALONG_CHAIN = 3  # residues along a chain that are near each other anyway
 _REACH = 3.5  # Å that a residue bridges at most
 _CONTACT = 10.0  # Å between CA atoms of neighbours
-#: Neighbours a residue that a chain without loops is worth more than one of loops alone, and what an Å of misfit costs.
-_LOOPS, _MISFIT = 10.0, 1.0
+#: Neighbours a residue that a chain without loops is worth more than one of loops alone; what its radius of gyration
+#: costs, in Å of a chain of one residue, and an Å of misfit.
+_LOOPS, _SIZE, _MISFIT = 10.0, 4.5, 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +50,8 @@ class PlacedFold:
     def worth(self, fold: AnchoredFold, anchor: Anchor) -> float:
         """How compact the fold is, and how much more than loops: the more the better.
 
-        CA atoms within 10 Å a residue, less the share of loops and the misfit. What has no neighbour counts as loop.
+        CA atoms within 10 Å a residue, less the share of loops, the radius of gyration and the misfit. What has no
+        neighbour counts as loop.
         """
         length, inner = len(fold.letters), np.zeros(len(fold.letters), bool)
         for block, has_neighbour in zip(blocks_of(fold.letters), fold.has_neighbour(), strict=True):
@@ -59,7 +61,9 @@ class PlacedFold:
         known = np.flatnonzero(placed)
         near = cdist(self.points[known], self.points[known]) < _CONTACT
         far_along = np.abs(known[:, None] - known) > _ALONG_CHAIN
-        return float((near & far_along).sum()) / length - _LOOPS * float(np.mean(~inner)) - _MISFIT * self.misfit
+        size = float(np.sqrt(np.square(self.points[known] - self.points[known].mean(0)).sum(1).mean()))
+        neighbours, loops = float((near & far_along).sum()) / length, float(np.mean(~inner))
+        return neighbours - _LOOPS * loops - _SIZE * size / length**SIZE_EXPONENT - _MISFIT * self.misfit
 
 
 def along_chain(fold: IdealFold, loops: Sequence[int]) -> list[Block]:
