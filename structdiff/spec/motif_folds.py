@@ -13,21 +13,22 @@ from structdiff.spec.motif_insertions import insertions
 from structdiff.spec.motif_overlays import overlays
 from structdiff.spec.placed_fold import PlacedFold
 
-#: Rounds of so many ideal folds of each sort that are tried; folds that go with the motif of which the best is taken.
-_ROUNDS, _FOLDS, _ENOUGH = 8, 10, 48
+#: Rounds of so many ideal folds of each sort that are tried; how many that go with the motif are enough, and of how
+#: many of these, the best, one is taken.
+_ROUNDS, _FOLDS, _ENOUGH, _AMONG = 8, 10, 48, 4
 
 
 def draw_anchored_fold(length: int, anchor: Anchor, rng: np.random.Generator) -> AnchoredFold | None:
     """A chain of that many residues with an ideal fold that takes up the motif.
 
-    Of some dozens that go with the motif, all of one kind, that which is most compact and has least loops. None where
-    none does.
+    Of some dozens that go with the motif, all of one kind, one of the most compact, with least loops. None where none
+    does.
     """
     anchor = anchor.without_stubs(length)
     fitting = _fitting_kinds({block.letter for block in anchor.blocks(length)})
     first = next(kind for kind in iter(lambda: draw_kind(rng), None) if kind in fitting)
     for kind in (first, *(kind for kind in KINDS if kind != first)):
-        found = _best_of_kind(kind, length, anchor, rng)
+        found = _one_of_kind(kind, length, anchor, rng)
         if found is not None:
             return found
     return None
@@ -38,20 +39,18 @@ def _fitting_kinds(letters: set[str]) -> set[str]:
     return {kind for kind, lacking in (("sheet", ""), ("bundle", "E"), ("sandwich", "H")) if lacking not in letters}
 
 
-def _best_of_kind(kind: str, length: int, anchor: Anchor, rng: np.random.Generator) -> AnchoredFold | None:
-    best, worth, count = None, -np.inf, 0
+def _one_of_kind(kind: str, length: int, anchor: Anchor, rng: np.random.Generator) -> AnchoredFold | None:
+    """One of the best folds of a kind, at random, so that many together are varied; None where there is none."""
+    found: list[tuple[float, AnchoredFold]] = []
     for _ in range(_ROUNDS):
         for placed in _candidates(kind, length, anchor, rng):
             fold = placed.anchored(anchor)
-            if fold is None:
-                continue
-            count += 1
-            this = placed.worth(fold, anchor)
-            if this > worth:
-                best, worth = fold, this
-        if count >= _ENOUGH:
+            if fold is not None:
+                found.append((placed.worth(fold, anchor), fold))
+        if len(found) >= _ENOUGH:
             break
-    return best
+    best = sorted(found, key=lambda each: -each[0])[:_AMONG]
+    return best[rng.integers(len(best))][1] if best else None
 
 
 def _candidates(kind: str, length: int, anchor: Anchor, rng: np.random.Generator) -> Iterator[PlacedFold]:
