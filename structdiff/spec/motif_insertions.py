@@ -181,12 +181,18 @@ def _judged(
         wrong += _way_wrong(moved, own, gap.standing, at, residues)
     if len(list(gap.sides())) == 2:
         wrong += _crossing(moved, gap)
+    worth = _nearness(apart).sum((1, 2))
     if around is not None:
         nearest, _ = around.query(poses.undone(gap.standing, anchor.alphas.mean(0)))
+        worth += _nearness(nearest).sum(1)
         wrong += _short_by(nearest[:, None], NEAREST_OBSTACLE)
         wrong += np.clip(nearest.min(1) - BESIDE_OBSTACLE + 2 * _NOTHING, 0.0, None)
-    neighbours = np.clip((_FAR - apart) / (_FAR - _CONTACT), 0.0, 1.0).sum((1, 2))
-    return neighbours - _WRONG * wrong, wrong < _NOTHING
+    return worth - _WRONG * wrong, wrong < _NOTHING
+
+
+def _nearness(apart: np.ndarray) -> np.ndarray:
+    """1 for neighbours, 0 for what is far."""
+    return np.clip((_FAR - apart) / (_FAR - _CONTACT), 0.0, 1.0)
 
 
 def _short_by(apart: Float[np.ndarray, "pose one other"], least: float | np.ndarray) -> Float[np.ndarray, "pose"]:

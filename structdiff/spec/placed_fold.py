@@ -17,7 +17,7 @@ from structdiff.typing import Float
 
 #: Å: how near CA atoms of motif and fold may come; how near CA atoms of the fold may and must come to atoms of what
 #: stands around.
-NEAREST, NEAREST_OBSTACLE, BESIDE_OBSTACLE = 4.4, 5.0, 7.0
+NEAREST, NEAREST_OBSTACLE, BESIDE_OBSTACLE = 4.4, 5.0, 6.0
 _ON_THE_WAY = 4.0  # Å from the straight way of a loop to CA atoms and to atoms around
 _ALONG_CHAIN = 3  # residues along a chain that are near each other anyway
 _REACH = 3.5  # Å that a residue bridges at most
@@ -50,8 +50,8 @@ class PlacedFold:
     def worth(self, fold: AnchoredFold, anchor: Anchor) -> float:
         """How compact the fold is, and how much more than loops: the more the better.
 
-        CA atoms within 10 Å a residue, less the share of loops, the radius of gyration and the misfit. What has no
-        neighbour counts as loop.
+        CA atoms within 10 Å a residue, residues as near to what stands around, less the share of loops, the radius of
+        gyration and the misfit. What has no neighbour counts as loop.
         """
         length, inner = len(fold.letters), np.zeros(len(fold.letters), bool)
         for block, has_neighbour in zip(blocks_of(fold.letters), fold.has_neighbour(), strict=True):
@@ -63,6 +63,8 @@ class PlacedFold:
         far_along = np.abs(known[:, None] - known) > _ALONG_CHAIN
         size = float(np.sqrt(np.square(self.points[known] - self.points[known].mean(0)).sum(1).mean()))
         neighbours, loops = float((near & far_along).sum()) / length, float(np.mean(~inner))
+        if len(anchor.obstacles):
+            neighbours += float((cdist(self.points[known], anchor.obstacles).min(1) < _CONTACT).sum()) / length
         return neighbours - _LOOPS * loops - _SIZE * size / length**SIZE_EXPONENT - _MISFIT * self.misfit
 
 
