@@ -26,7 +26,9 @@ def draw_anchored_fold(length: int, anchor: Anchor, rng: np.random.Generator) ->
     """
     anchor = anchor.without_stubs(length)
     fitting = _fitting_kinds({block.letter for block in anchor.blocks(length)})
-    first = next(kind for kind in iter(lambda: draw_kind(rng), None) if kind in fitting)
+    first = draw_kind(rng)
+    while first not in fitting:
+        first = draw_kind(rng)
     for kind in (first, *(kind for kind in KINDS if kind != first)):
         found = _one_of_kind(kind, length, anchor, rng)
         if found is not None:

@@ -12,8 +12,14 @@ from scipy.spatial.transform import Rotation
 
 from structdiff.spec.anchor import Anchor
 from structdiff.spec.fold_elements import IdealFold
-from structdiff.spec.motif_overlays import changed
-from structdiff.spec.placed_fold import BESIDE_OBSTACLE, NEAREST_OBSTACLE, PlacedFold, along_chain, spread_out
+from structdiff.spec.placed_fold import (
+    BESIDE_OBSTACLE,
+    NEAREST_OBSTACLE,
+    PlacedFold,
+    along_chain,
+    spread_out,
+    with_longer_loops,
+)
 from structdiff.typing import Float
 
 #: Poses of a motif in a loop that are tried at a time, and the best of them that go on for so many rounds; by how much
@@ -75,6 +81,11 @@ class _Gap:
     place: int
     residues: tuple[int, int]
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the fold goes on on both sides."""
+        return 0 < self.place < len(self.standing)
+
     def sides(self) -> Iterator[tuple[int, int, int]]:
         """The residue of the fold, of the motif, and how many new ones between them, before and after the motif."""
         if self.place > 0:
@@ -116,8 +127,8 @@ def _room_for(
     if not (0 <= before <= _LONGEST_END and 0 <= after <= _LONGEST_END):
         return None
     rest = range(number + 1, len(fold.loops))
-    loops = changed(fold.loops, range(number), spare[0] - before - sum(fold.loops[:number]), rng)
-    loops = loops and changed(loops, rest, spare[1] - after - sum(fold.loops[number + 1 :]), rng)
+    loops = with_longer_loops(fold.loops, range(number), spare[0] - before - sum(fold.loops[:number]), rng)
+    loops = loops and with_longer_loops(loops, rest, spare[1] - after - sum(fold.loops[number + 1 :]), rng)
     if loops is None:
         return None
     loops[number] = before + kept + after
@@ -179,7 +190,7 @@ def _judged(
     wrong = _short_by(apart, _NEAREST)
     for at, own, residues in gap.sides():
         wrong += _way_wrong(moved, own, gap.standing, at, residues)
-    if len(list(gap.sides())) == 2:
+    if gap.is_closed:
         wrong += _crossing(moved, gap)
     worth = _nearness(apart).sum((1, 2))
     if around is not None:

@@ -10,10 +10,8 @@ from scipy.spatial.transform import Rotation
 from structdiff.spec.anchor import SHORTEST, Anchor
 from structdiff.spec.fold import Block
 from structdiff.spec.fold_elements import IdealFold
-from structdiff.spec.placed_fold import PlacedFold, along_chain, spread_out
+from structdiff.spec.placed_fold import PlacedFold, along_chain, spread_out, with_longer_loops
 
-#: Residues by which the loops before an element of the fold may change in all, and how short and long loops may get.
-_SHIFT, _SHORTEST_LOOP, _LONGEST_LOOP, _SHORTEST_END = 10, 2, 9, 1
 _OFF_MIDDLE = range(-2, 3)  # residues that the middles of the fold's and of the motif's element may be apart
 _WORST_FIT = 1.5  # Å
 #: Å of misfit for each residue of the motif in a helix or strand on which the fold has none, and the other way round.
@@ -32,31 +30,17 @@ def overlays(fold: IdealFold, anchor: Anchor, length: int, rng: np.random.Genera
             for off in _OFF_MIDDLE:
                 start = block.start + (len(block) - element.length) // 2 + off
                 shift = start - sum(fold.loops[: number + 1]) - sum(each.length for each in fold.elements[:number])
-                loops = stretched(fold.loops, number, shift, rng)
+                loops = _stretched(fold.loops, number, shift, rng)
                 if loops is not None:
                     found = _laid(fold, along_chain(fold, loops), number, block, anchor, length)
-                    yield from [] if found is None else [found]
+                    if found is not None:
+                        yield found
 
 
-def stretched(loops: Sequence[int], number: int, shift: int, rng: np.random.Generator) -> list[int] | None:
+def _stretched(loops: Sequence[int], number: int, shift: int, rng: np.random.Generator) -> list[int] | None:
     """The loops; those up to that number are longer by the shift in all, those after it shorter; None if too much."""
-    longer = changed(loops, range(number + 1), shift, rng)
-    return None if longer is None else changed(longer, range(number + 1, len(loops)), -shift, rng)
-
-
-def changed(loops: Sequence[int], rows: range, change: int, rng: np.random.Generator) -> list[int] | None:
-    """The loops, those rows longer by the change in all; None where that is too much for them."""
-    found, ends, step = list(loops), (0, len(loops) - 1), 1 if change > 0 else -1
-    for _ in range(abs(change)):
-        able = [
-            row
-            for row in rows
-            if (_SHORTEST_END if row in ends else _SHORTEST_LOOP) <= found[row] + step <= _LONGEST_LOOP
-        ]
-        if not able:
-            return None
-        found[able[rng.integers(len(able))]] += step
-    return found if abs(change) <= _SHIFT else None
+    longer = with_longer_loops(loops, range(number + 1), shift, rng)
+    return None if longer is None else with_longer_loops(longer, range(number + 1, len(loops)), -shift, rng)
 
 
 def _laid(

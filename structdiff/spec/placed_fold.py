@@ -21,6 +21,8 @@ NEAREST, NEAREST_OBSTACLE, BESIDE_OBSTACLE = 4.4, 5.0, 6.0
 _ON_THE_WAY = 4.0  # Å from the straight way of a loop to CA atoms and to atoms around
 _ALONG_CHAIN = 3  # residues along a chain that are near each other anyway
 _REACH = 3.5  # Å that a residue bridges at most
+#: Residues by which loops on one side of something may change in all, and how short and long loops may get.
+_SHIFT, _SHORTEST_LOOP, _LONGEST_LOOP, _SHORTEST_END = 10, 2, 9, 1
 _CONTACT = 10.0  # Å between CA atoms of neighbours
 #: Neighbours a residue that a chain without loops is worth more than one of loops alone; what its radius of gyration
 #: costs, in Å of a chain of one residue, and an Å of misfit.
@@ -76,6 +78,21 @@ def along_chain(fold: IdealFold, loops: Sequence[int]) -> list[Block]:
         found.append(Block(letter=element.letter, start=place, stop=place + element.length))
         place += element.length
     return found
+
+
+def with_longer_loops(loops: Sequence[int], rows: range, change: int, rng: np.random.Generator) -> list[int] | None:
+    """The loops, those rows longer by the change in all; None where that is too much for them."""
+    found, ends, step = list(loops), (0, len(loops) - 1), 1 if change > 0 else -1
+    for _ in range(abs(change)):
+        able = [
+            row
+            for row in rows
+            if (_SHORTEST_END if row in ends else _SHORTEST_LOOP) <= found[row] + step <= _LONGEST_LOOP
+        ]
+        if not able:
+            return None
+        found[able[rng.integers(len(able))]] += step
+    return found if abs(change) <= _SHIFT else None
 
 
 def spread_out(fold: IdealFold, blocks: Sequence[Block], length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
