@@ -68,7 +68,7 @@ def ideal_helix(count: int) -> np.ndarray:
 def drawn(engine: Engine, chain: Chain, sequence: str, options: RunOptions, noise: float | None = None) -> Prediction:
     """The chain predicted from a sequence; with noise (Å), drawn from its true structure under so much of it."""
     spec = ComplexSpec(name=chain.name, chains=(ChainSpec(ids=("A",), kind="protein", sequence=sequence),))
-    job = complex_job(spec, engine.weights)
+    job = complex_job(spec)
     sampling = recommended_sampling(engine.weights)
     start = None
     if noise is not None:

@@ -22,13 +22,13 @@ import torch
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone, N
 from structdiff.evaluation.oxygen import with_oxygen
-from structdiff.evaluation.trrosetta import expect, expect_each, judge_design
-from structdiff.evaluation.trrosetta.geometry import classes_of, pair_geometry
-from structdiff.evaluation.trrosetta.network import CLASSES, Expectation
+from structdiff.evaluation.trrosetta import judge_design
 from structdiff.inverse_folding import design_sequences
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import Structure
 from structdiff.training.dataset import SPLITS, StructureSet
+from structdiff.trrosetta.geometry import classes_of, pair_geometry
+from structdiff.trrosetta.network import CLASSES, Expectation, expect, expect_each
 
 #: Designed folds and repeats (5vmr_c is a mini-protein bound to its target); small proteins much studied for folding.
 BACKBONES = {

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESTYPE_INDEX, RESTYPES
+from structdiff.confidence import scores
 from structdiff.confidence.clash import structure_has_clash
+from structdiff.confidence.of_alignment import judged_by_alignments
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
 from structdiff.constraints.hydrogen_bonds import with_base_pairs
@@ -45,7 +47,7 @@ from structdiff.soundness import (
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import ChainKind, Structure
-from structdiff.verdicts import proximity_verdict, template_verdicts
+from structdiff.verdicts import fold_verdicts, proximity_verdict, template_verdicts
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -72,15 +74,17 @@ def finished_prediction(
     if options.relax:
         positions = _relaxed_prediction(job, positions)
     structure = job.structure.with_positions(positions, resolved=placed)
+    logits = judged_by_alignments(draw.confidence, job.folds, structure, job.tokens)
     return Prediction(
         structure=structure,
-        confidence=confidence_of(draw.confidence, job.features, job.tokens, structure),
+        confidence=confidence_of(logits, job.features, job.tokens, structure),
         provenance=provenance_of(
             job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
         ),
         verdicts=(
             *(proximity_verdict(asked, structure) for asked in job.proximities),
             *(() if job.templates is None else template_verdicts(job.templates, structure)),
+            *fold_verdicts(job.folds, structure),
             *bond_verdicts(job.bonds, structure),
             *(() if job.base_pairs is None else base_pair_verdicts(job.base_pairs, structure)),
             *backbone_verdicts(structure),
@@ -166,7 +170,9 @@ def _assembled(design: Design, job: Job, unit: Structure, draw: Draw) -> Design:
     )
 
 
-def confidence_of(logits: ConfidenceLogits, features: Features, tokens: TokenTable, structure: Structure) -> Confidence:
+def confidence_of(
+    logits: scores.ConfidenceLogits, features: Features, tokens: TokenTable, structure: Structure
+) -> Confidence:
     """Scores of one structure from the network's logits."""
     mask = features.atom.mask.unflatten(0, tokens.atoms.shape)
     by_slot = torch.from_numpy(structure.atoms.positions[tokens.atoms])

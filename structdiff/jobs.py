@@ -16,12 +16,20 @@ from torch import Tensor
 
 from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.constraints.energy_terms import AskedDistance
+from structdiff.constraints.fold_hold import FoldHold
 from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
-from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.chain_folds import (
+    ChainFold,
+    alignments_sha256,
+    fold_chains,
+    fold_groups,
+    read_alignments,
+    with_folds,
+)
 from structdiff.features.helices import PairsOfComplex, helix_bodies, pairs_of_complex, with_helices
 from structdiff.features.requests import (
     Proximity,
@@ -35,7 +43,6 @@ from structdiff.features.schema import Features
 from structdiff.features.start import start_positions
 from structdiff.features.templates import Templates, read_templates
 from structdiff.features.tokens import TokenTable, tokenise
-from structdiff.model.checkpoint import Weights
 from structdiff.output.whole_target import WholeTarget
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec, design_to_dict
@@ -62,7 +69,8 @@ class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
     held: motif group of each atom of the structure, 0 where it is free. templates, bonds, base_pairs: those of a
-    prediction, a bond by its name and rows of atoms; clearance: keeps its helices out of each other. symmetry: the
+    prediction, a bond by its name and rows of atoms; folds: of its chains with an alignment; clearance: what keeps
+    chains and helices out of each other, and folds as they are while noise is large. symmetry: the
     structure is one copy of it. spec: what it is drawn under, a fold plan of our own included; user: what the user
     asked for, without that plan. asked: what a design is drawn under beside that; motif: where it takes its parts from;
     whole: what it is with all of a target that was cropped. start: positions [token, slot, 3] (Å) that partial
@@ -85,6 +93,7 @@ class Job:
     templates: Templates | None = None
     bonds: tuple[tuple[str, tuple[int, int]], ...] = ()
     base_pairs: PairsOfComplex | None = None
+    folds: tuple[ChainFold, ...] = ()
     clearance: tuple[SamplingConstraint, ...] = ()
     whole: WholeTarget | None = None
     start: Tensor | None = None
@@ -177,18 +186,20 @@ def _seen_tokens(tokens: TokenTable, symmetry: Symmetry | None) -> int:
     return len(tokens) * (1 if symmetry is None else 1 + symmetry.seen)
 
 
-def complex_job(spec: ComplexSpec, weights: Weights, check_size: CheckSize | None = None) -> Job:
-    """The job of predicting a complex; raises InputError for what these weights cannot honour.
+def complex_job(spec: ComplexSpec, check_size: CheckSize | None = None, *, folded: bool = True) -> Job:
+    """The job of predicting a complex; raises InputError for what cannot be honoured.
 
-    check_size: asked before tables of pairs are made, which may not fit into memory themselves.
+    check_size: asked before tables of pairs are made, which may not fit into memory themselves. folded: alignments are
+    folded, which takes a while, and not merely read.
     """
-    _refuse_unsupported(spec, weights)
+    read_alignments(spec)
     structure = build_complex(spec)
     tokens = tokenise(structure)
     if check_size is not None:
         check_size(len(tokens))
     pairs = pairs_of_complex(spec, structure)
-    templates = with_helices(read_templates(spec, structure), structure, pairs)
+    folds = fold_chains(spec) if folded else ()
+    templates = with_folds(with_helices(read_templates(spec, structure), structure, pairs), structure, folds)
     condition = templates.told(complex_condition(spec, structure, tokens), tokens)
     known = structure.with_positions(templates.positions, resolved=templates.group > 0)
     proximities = tuple(complex_proximities(spec, structure))
@@ -201,28 +212,31 @@ def complex_job(spec: ComplexSpec, weights: Weights, check_size: CheckSize | Non
         proximities=proximities,
         bonds=tuple(complex_bonds(spec, structure)),
         base_pairs=pairs,
-        clearance=_clearance(structure, templates, pairs, proximities),
+        folds=folds,
+        clearance=_clearance(structure, templates, pairs, proximities, folds),
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
     )
 
 
 def _clearance(
-    structure: Structure, templates: Templates, pairs: PairsOfComplex, proximities: Sequence[Proximity]
+    structure: Structure,
+    templates: Templates,
+    pairs: PairsOfComplex,
+    proximities: Sequence[Proximity],
+    folds: Sequence[ChainFold],
 ) -> tuple[SamplingConstraint, ...]:
-    """What keeps chains, and helices of nucleic acids, out of each other, and brings chains to what they touch."""
-    poses = ChainPoses(structure, np.where(templates.fixed, templates.group, 0), proximities)
+    """What holds folds, keeps chains and helices of nucleic acids out of each other, and brings chains together."""
+    folded = fold_groups(folds, templates, structure)
+    solid = templates.fixed | np.isin(templates.group, folded)
+    found: list[SamplingConstraint] = []
+    if folded:
+        rows = [np.flatnonzero(templates.group == group) for group in folded]
+        places = [torch.from_numpy(templates.positions[own]) for own in rows]
+        found.append(FoldHold([torch.from_numpy(own) for own in rows], places))
+    found.append(ChainPoses(structure, np.where(solid, templates.group, 0), proximities))
     bodies = helix_bodies(templates, structure, pairs)
-    return (poses, HelixClearance(structure, bodies)) if bodies else (poses,)
-
-
-def _refuse_unsupported(spec: ComplexSpec, weights: Weights) -> None:
-    for chain in spec.chains:
-        if chain.msa not in (None, "empty"):
-            raise InputError(
-                f"the weights {weights.name!r} were trained on single sequences and take no alignment: remove it, or "
-                "write msa: empty", key="msa", found=chain.msa,
-            )  # fmt: skip
+    return (*found, HelixClearance(structure, bodies)) if bodies else tuple(found)
 
 
 def design_job(
@@ -262,9 +276,10 @@ def design_job(
 
 
 def complex_request(spec: ComplexSpec) -> dict[str, Any]:
-    """The request of a prediction for its provenance: of templates with their contents as checksums."""
-    files = {each.path: hashlib.sha256(Path(each.path).read_bytes()).hexdigest() for each in spec.templates}
-    return complex_to_dict(spec) | ({"templates_sha256": files} if files else {})
+    """The request of a prediction for its provenance: of templates and alignments with their contents as checksums."""
+    templates = {each.path: hashlib.sha256(Path(each.path).read_bytes()).hexdigest() for each in spec.templates}
+    files = {"templates_sha256": templates, "alignments_sha256": alignments_sha256(spec)}
+    return complex_to_dict(spec) | {key: own for key, own in files.items() if own}
 
 
 def design_request(spec: DesignSpec) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def predict(
     if seed is not None:
         check_seed(seed)
     options, engine = _run(options, engine)
-    job = complex_job(spec, engine.weights, engine.check_size)
+    job = complex_job(spec, engine.check_size)
     seeds = (seed,) if seed is not None else spec.seeds or (0,)
     every = [Wanted(job=job, seed=each, index=index) for each in seeds for index in range(samples)]
     wanted = every if places is None else [every[place] for place in _chosen(places, "places", len(every))]
@@ -103,7 +103,7 @@ def predict_each(
     Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
     """
     options, engine = _run(options, engine)
-    wanted = (Wanted(job=complex_job(spec, engine.weights, engine.check_size), seed=seed, index=0) for spec in specs)
+    wanted = (Wanted(job=complex_job(spec, engine.check_size), seed=seed, index=0) for spec in specs)
     return _predictions(engine, wanted, len(specs), options, on_progress)
 
 

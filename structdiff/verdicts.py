@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from structdiff.constraints.energy_descent import Term
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.evaluation.tm_score import tm_score
+from structdiff.features.chain_folds import ChainFold
 from structdiff.features.requests import Proximity, drawn_disulfides, is_binder
 from structdiff.features.templates import Templates
 from structdiff.geometry.point_groups import SymmetryGroup
@@ -30,6 +31,8 @@ from structdiff.structure.tables import Structure
 MOTIF_TOLERANCE = 0.5
 #: TM-score from which on two chains have one fold (Xu & Zhang 2010).
 SAME_FOLD = 0.5
+#: Å, RMSD: how far a chain may be from the fold of its alignment, which is known no better than that.
+_OFF_FOLD = 3.0
 #: Share of the residues that must have the secondary structure they were asked to have.
 FOLD_SHARE = 0.7
 #: Å: a peptide bond and a disulfide bond.
@@ -113,6 +116,30 @@ def template_verdicts(templates: Templates, structure: Structure) -> list[Verdic
             )
         )
     return found
+
+
+def fold_verdicts(folds: Sequence[ChainFold], structure: Structure) -> list[Verdict]:
+    """RMSD of the main chain of each chain with an alignment to its fold, where residues are sure enough."""
+    found = []
+    for own in folds:
+        asked = f"followed: {own.alignment.rows} sequences that cover {100 * own.alignment.coverage:.0f} %"
+        for name in own.chains:
+            off = _off_fold(own, structure, name)
+            reached = f"backbone within {off:.2f} Å RMSD of the fold of {own.told.sum()} residues"
+            if not own.told.any():
+                reached = "nothing: it tells of no residue where it lies"
+            found.append(Verdict(name=f"alignment of {name}", asked=asked, reached=reached, met=off <= _OFF_FOLD))
+    return found
+
+
+def _off_fold(own: ChainFold, structure: Structure, name: str) -> float:
+    """RMSD (Å) of N, CA and C of the residues that were told; infinite without any."""
+    if not own.told.any():
+        return float("inf")
+    row = int(np.flatnonzero(structure.chains.name == name)[0])
+    backbone = Backbone.from_structure(structure.select(structure.atom_chain == row)).positions
+    now, given = (torch.from_numpy(each[own.told, :3].reshape(-1, 3)) for each in (backbone, own.positions))
+    return float(superposed_rmsd(now, given))
 
 
 def proximity_verdict(asked: Proximity, structure: Structure, group: SymmetryGroup | None = None) -> Verdict:

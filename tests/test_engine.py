@@ -23,7 +23,7 @@ def engine():
 
 def features(engine, sequence):
     spec = ComplexSpec(chains=(ChainSpec(ids=("A",), kind="protein", sequence=sequence),))
-    return complex_job(spec, engine.weights).features
+    return complex_job(spec).features
 
 
 def seen_by_trunk(engine, items, **options):

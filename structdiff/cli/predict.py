@@ -153,7 +153,7 @@ class _Run:
         from structdiff.structure.complex import build_complex
 
         try:
-            job = complex_job(spec, self.weights, self.engine.check_size)
+            job = complex_job(spec, self.engine.check_size, folded=False)
             needs = self._estimate(job, len(self._seeds(spec)) * self.samples)
             print(understood(spec, job.structure, job.base_pairs), needs, "", sep="\n")
         except ResourceError as error:

@@ -35,6 +35,8 @@ def _chains(spec: ComplexSpec, structure: Structure) -> Iterator[str]:
         chain = spec.chain(name)
         modified = [f"{each.ccd} {each.position}" for each in chain.modifications]
         more = [*([f"modified: {', '.join(modified)}"] if modified else []), *(["cyclic"] if chain.cyclic else [])]
+        if chain.msa not in (None, "empty"):
+            more.append(f"folded by the alignment {chain.msa}")
         yield ", ".join([f"{name}  {chain.kind} of {len(components)} residues", *more])
 
 

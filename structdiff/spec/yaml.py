@@ -19,8 +19,8 @@ from structdiff.spec.document import Node, document_from_data, name_from, parse_
 from structdiff.spec.fasta import parse_inline_modifications
 
 _TOP_KEYS = ("version", "name", "seeds", "sequences", "constraints", "templates")
-#: What the request in a prediction's provenance holds beside the keys: which templates it was made with.
-_RECORDED = "templates_sha256"
+#: What the request in a prediction's provenance holds beside the keys: which files it was made with.
+_RECORDED = ("templates_sha256", "alignments_sha256")
 _PROPERTIES = "properties"  # a key of Boltz's, whose every value is refused
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "protein": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
@@ -47,13 +47,14 @@ def from_dict(data: Mapping[str, Any]) -> ComplexSpec:
 
 def parse_complex(root: Node, *, name: str) -> ComplexSpec:
     """A complex from the tree of an input file; ``name`` is used when the file gives none. Raises InputError."""
-    top = root.fields(_TOP_KEYS, required=("sequences",), unlisted=(_RECORDED, _PROPERTIES))
+    top = root.fields(_TOP_KEYS, required=("sequences",), unlisted=(*_RECORDED, _PROPERTIES))
     if "version" in top and top["version"].text() != "1":
         top["version"].fail("unknown version of the input", found=top["version"].text(), allowed=("1",))
     for node in top[_PROPERTIES].items() if _PROPERTIES in top else ():
         node.fail(f"{node.only_field(('affinity',))[0]} is not supported: no property is predicted; leave the key out")
-    if _RECORDED in top:
-        top[_RECORDED].check_files()
+    for key in _RECORDED:
+        if key in top:
+            top[key].check_files()
     places = dict(top)
     chains = []
     for node in top["sequences"].items():

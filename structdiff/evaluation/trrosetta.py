@@ -10,9 +10,9 @@ import torch
 from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone, N
 from structdiff.evaluation.tm_score import tm_score
-from structdiff.evaluation.trrosetta.folding import fold
-from structdiff.evaluation.trrosetta.geometry import classes_of, pair_geometry
-from structdiff.evaluation.trrosetta.network import Expectation, expect
+from structdiff.trrosetta.folding import fold
+from structdiff.trrosetta.geometry import classes_of, pair_geometry
+from structdiff.trrosetta.network import Expectation, expect
 
 #: Pairs nearer in sequence say nothing of a fold; further apart than this (Å) trRosetta does not tell distances.
 _SEPARATION, _FARTHEST, _CONTACT = 6, 20.0, 8.0

@@ -1,4 +1,4 @@
-"""The trRosetta network: from a single sequence to distributions of residues' distances and orientations.
+"""The trRosetta network: from a sequence or an alignment to distributions of residues' distances and orientations.
 
 Yang et al., PNAS 117, 1496 (2020). Weights: ``structdiff weights fetch trrosetta`` (five networks, MIT licence); their
 mean is taken. Given an alignment it is a predictor; given one designed sequence it tells whether that sequence by
@@ -18,13 +18,12 @@ from torch.nn import functional
 
 from structdiff.errors import InputError
 from structdiff.published_weights import weights_path
+from structdiff.trrosetta.alignment import ALPHABET, Alignment
+from structdiff.trrosetta.couplings import COUPLINGS, LETTERS, alignment_channels, residue_channels
 from structdiff.typing import Float
 
 NETWORKS = ("trrosetta_a", "trrosetta_b", "trrosetta_c", "trrosetta_d", "trrosetta_e")
-_ALPHABET = "ARNDCQEGHILKMFPSTWYV"
-_PROFILE = len(_ALPHABET) + 2  # of an alignment: frequencies, with gaps, and their entropy
-_FEATURES = len(_ALPHABET) + _PROFILE  # a residue
-_COUPLINGS = 442  # a pair, from an alignment of many; 0 for one sequence
+_FEATURES = len(ALPHABET) + LETTERS + 1  # a residue: type, frequencies in its column, gaps too, and their entropy
 _CHANNELS, _BLOCKS, _DILATIONS = 64, 61, (1, 2, 4, 8, 16)
 #: Classes of each answer; class 0 is "20 Å or further apart".
 CLASSES = {"distance": 37, "omega": 25, "theta": 25, "phi": 13}
@@ -64,23 +63,29 @@ class _Block(nn.Module):
 
 
 class TrRosetta(nn.Module):
-    """One of the five networks, for single sequences: what an alignment would add is left out of the first layer."""
+    """One of the five networks. What couplings of an alignment add to its first layer is a layer of its own, which
+    single sequences leave out.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.enter = nn.Conv2d(2 * _FEATURES, _CHANNELS, 1)
+        self.enter_couplings = nn.Conv2d(COUPLINGS, _CHANNELS, 1, bias=False)
         self.enter_norm = nn.InstanceNorm2d(_CHANNELS, affine=True, eps=1e-6)
         self.blocks = nn.ModuleList(_Block(_DILATIONS[index % len(_DILATIONS)]) for index in range(_BLOCKS))
         self.answers = nn.ModuleDict({name: nn.Conv2d(_CHANNELS, count, 1) for name, count in CLASSES.items()})
 
-    def forward(self, letters: Tensor) -> dict[str, Tensor]:
-        """Logits of every pair, (batch, residue, residue, class), from residue types (batch, residue)."""
-        own = _residue_features(letters)
-        count = own.shape[1]
-        one = own[:, :, None].expand(-1, -1, count, -1)
+    def forward(
+        self, single: Float[Tensor, "batch residue channel"], pair: Float[Tensor, "batch i j coupling"] | None = None
+    ) -> dict[str, Tensor]:
+        """Logits of every pair, (batch, residue, residue, class), from channels of residues and of pairs."""
+        one = single[:, :, None].expand(-1, -1, single.shape[1], -1)
         x = torch.cat([one, one.transpose(1, 2)], -1)
         # The published weights see the second residue along the rows.
-        x = functional.elu(self.enter_norm(self.enter(x.permute(0, 3, 2, 1))))
+        x = self.enter(x.permute(0, 3, 2, 1))
+        if pair is not None:
+            x = x + self.enter_couplings(pair.permute(0, 3, 2, 1))
+        x = functional.elu(self.enter_norm(x))
         for block in self.blocks:
             x = block(x)
         both = 0.5 * (x + x.transpose(2, 3))
@@ -88,12 +93,10 @@ class TrRosetta(nn.Module):
         return {name: self.answers[name](inputs[name]).permute(0, 3, 2, 1) for name in CLASSES}
 
 
-def _residue_features(letters: Tensor) -> Tensor:
-    """Type, and the profile of an alignment that is one sequence."""
-    types = functional.one_hot(letters, len(_ALPHABET)).float()
-    frequency = functional.pad(types, (0, 1)) + 1e-9
-    entropy = -(frequency * frequency.log()).sum(-1, keepdim=True)
-    return torch.cat([types, frequency, entropy], -1)
+def sequence_channels(letters: Tensor) -> Float[Tensor, "batch residue channel"]:
+    """Channels of the residues of sequences (batch, residue) of ALPHABET's numbers, each its own whole alignment."""
+    types = functional.one_hot(letters, len(ALPHABET)).float()
+    return residue_channels(types, functional.pad(types, (0, 1)) + 1e-9)
 
 
 @lru_cache(maxsize=1)
@@ -107,7 +110,8 @@ def _load(name: str) -> TrRosetta:
     entering = published.pop("first_block.0.weight")
     published["first_block.0.weight"] = entering[:, : 2 * _FEATURES]
     network = TrRosetta().eval().requires_grad_(False)
-    network.load_state_dict({ours: published[theirs] for ours, theirs in _names()})
+    ours = {own: published[theirs] for own, theirs in _names()}
+    network.load_state_dict(ours | {"enter_couplings.weight": entering[:, 2 * _FEATURES :]})
     return network
 
 
@@ -127,17 +131,31 @@ def expect_each(sequence: str) -> tuple[Expectation, ...]:
 
     Raises InputError for other letters.
     """
-    unknown = next((letter for letter in sequence if letter not in _ALPHABET), None)
+    unknown = next((letter for letter in sequence if letter not in ALPHABET), None)
     if not sequence or unknown is not None:
         raise InputError("trRosetta knows the twenty amino acids only", key="sequence", found=unknown or sequence)
-    letters = torch.tensor([[_ALPHABET.index(letter) for letter in sequence]])
+    letters = torch.tensor([[ALPHABET.index(letter) for letter in sequence]])
     with torch.inference_mode():
-        answers = [network(letters) for network in load_networks()]
-        return tuple(Expectation(**{name: own[name][0].log_softmax(-1) for name in CLASSES}) for own in answers)
+        return _answers(sequence_channels(letters), None)
 
 
 def expect(sequence: str) -> Expectation:
     """What the networks expect of a sequence in the mean of their probabilities; raises InputError as one does."""
-    each = expect_each(sequence)
+    return _mean(expect_each(sequence))
+
+
+def expect_aligned(alignment: Alignment) -> Expectation:
+    """What the networks expect of the first sequence of an alignment, in the mean of their probabilities."""
+    with torch.inference_mode():
+        single, pair = alignment_channels(alignment)
+        return _mean(_answers(single[None], pair[None] if len(alignment) > 1 else None))
+
+
+def _answers(single: Tensor, pair: Tensor | None) -> tuple[Expectation, ...]:
+    answers = [network(single, pair) for network in load_networks()]
+    return tuple(Expectation(**{name: own[name][0].log_softmax(-1) for name in CLASSES}) for own in answers)
+
+
+def _mean(each: Sequence[Expectation]) -> Expectation:
     mean = {name: torch.stack([getattr(own, name).exp() for own in each]).mean(0) for name in CLASSES}
     return Expectation(**{name: (value + 1e-8).log() for name, value in mean.items()})

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from structdiff.evaluation.trrosetta.geometry import PairGeometry, pair_geometry
-from structdiff.evaluation.trrosetta.network import Expectation
+from structdiff.trrosetta.geometry import PairGeometry, pair_geometry
+from structdiff.trrosetta.network import Expectation
 from structdiff.typing import Float
 
 #: Ideal bonds (Å), angles (degrees; Engh & Huber 1991) and basins of phi and psi (degrees) where a start may lie.

@@ -1,0 +1,76 @@
+"""Confidence in chains that follow an alignment: what trRosetta expects takes the place of the network's own.
+
+The network cannot judge them: it takes whatever fold it is told for as good as the true one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.confidence.scores import LARGEST_ERROR, ConfidenceLogits, bin_centres
+from structdiff.evaluation.backbone import Backbone
+from structdiff.features.chain_folds import ChainFold
+from structdiff.features.tokens import TokenTable
+from structdiff.structure.tables import Structure
+from structdiff.trrosetta.reliability import Reliability, reliability
+from structdiff.typing import Float
+
+_FLOOR = 1e-9
+_LEAST = 0.1  # Å
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedLogits:
+    """Logits of one structure, as the network's head gives them: plddt [token, 50], pae and pde [token, token, 64]."""
+
+    plddt: Tensor
+    pae: Tensor
+    pde: Tensor
+
+
+def judged_by_alignments(
+    logits: ConfidenceLogits, folds: Sequence[ChainFold], structure: Structure, tokens: TokenTable
+) -> ConfidenceLogits:
+    """The logits with those of chains with an alignment, and of pairs within each, as trRosetta expects them.
+
+    structure: the finished one.
+    """
+    if not folds:
+        return logits
+    found = AlignedLogits(plddt=logits.plddt.clone(), pae=logits.pae.clone(), pde=logits.pde.clone())
+    for own in folds:
+        for name in own.chains:
+            row = int(np.flatnonzero(structure.chains.name == name)[0])
+            expected = chain_reliability(own, structure, row)
+            here = np.flatnonzero(tokens.chain == row)
+            place = torch.from_numpy(tokens.residue[here].astype(np.int64) - structure.chain_residues(row).start)
+            rows = torch.from_numpy(here)
+            pairs, residues = (rows[:, None], rows), (place[:, None], place)
+            found.plddt[rows] = _sharp(expected.lddt[place], found.plddt.shape[-1]).to(found.plddt)
+            found.pae[pairs] = _spread(expected.aligned_error[residues], found.pae.shape[-1]).to(found.pae)
+            found.pde[pairs] = _spread(expected.distance_error[residues], found.pde.shape[-1]).to(found.pde)
+    return found
+
+
+def chain_reliability(fold: ChainFold, structure: Structure, row: int) -> Reliability:
+    """What to expect of the chain of that row in a structure."""
+    chosen = structure.select(structure.atom_chain == row)
+    cb = torch.from_numpy(Backbone.from_structure(chosen).cb_or_ideal).float()
+    return reliability(fold.expected.distance, cb)
+
+
+def _sharp(values: Float[Tensor, " token"], bins: int) -> Float[Tensor, "token bin"]:
+    """Logits whose mean is each value (0 to 1): the two bins beside it share it."""
+    place = (values * bins - 0.5).clamp(0.0, bins - 1.0)
+    return (1.0 - (torch.arange(bins) - place[:, None]).abs()).clamp(min=_FLOOR).log()
+
+
+def _spread(mean: Float[Tensor, "token token"], bins: int) -> Float[Tensor, "token token bin"]:
+    """Logits of errors (Å) with these means, likeliest at half of them: gamma distributions of shape 2."""
+    centres = bin_centres(bins, LARGEST_ERROR)
+    return centres.log() - 2.0 * centres / mean.clamp(min=_LEAST)[..., None]

@@ -1,0 +1,154 @@
+"""Protein chains that come with an alignment: folded as trRosetta expects, and told to the network as templates are."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from structdiff.errors import InputError
+from structdiff.evaluation.backbone import Backbone
+from structdiff.features.templates import Templates
+from structdiff.published_weights import weights_path
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
+from structdiff.structure.tables import Structure
+from structdiff.trrosetta.alignment import Alignment, read_alignment
+from structdiff.trrosetta.folding import fold
+from structdiff.trrosetta.network import NETWORKS, Expectation, expect_aligned
+from structdiff.trrosetta.reliability import reliability
+from structdiff.typing import Float
+
+#: Residues of chains that are folded: time and memory (some 7 kB) grow with their square.
+SHORTEST, LONGEST = 10, 600
+#: Expected lDDT from which on a residue is told where it lies, and the fewest residues that are told.
+_TOLD, _FEWEST = 0.35, 10
+_MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
+_NOWHERE = np.full(3, np.nan)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChainFold:
+    """The fold of chains with one alignment. chains: their names. path: of the alignment.
+
+    positions: N, CA, C, O, CB (Å). told: residues that are sure enough to be told to the network.
+    """
+
+    chains: tuple[str, ...]
+    path: str
+    alignment: Alignment
+    expected: Expectation
+    positions: Float[np.ndarray, "residue 5 3"]
+    told: np.ndarray
+
+
+def has_alignment(chain: ChainSpec) -> bool:
+    """Whether an alignment is given, and not merely said to be empty."""
+    return chain.msa not in (None, "empty")
+
+
+def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
+    """The alignments of a complex by the first name of their chains, read and checked; nothing is computed.
+
+    Raises InputError for an alignment that is none of its chain, of a chain that has a template too, of RNA, of a chain
+    that is too long, and where trRosetta's weights have not been fetched.
+    """
+    found = {}
+    templated = {name for template in spec.templates for name in template.chains or spec.chain_ids}
+    for chain in spec.chains:
+        if not has_alignment(chain):
+            continue
+        assert chain.msa is not None
+        if chain.kind != "protein":
+            raise InputError("alignments of proteins alone are read: remove it, or write msa: empty", key="msa",
+                             found=f"that of {chain.kind} {chain.ids[0]}")  # fmt: skip
+        both = [name for name in chain.ids if name in templated]
+        if both:
+            raise InputError("this chain has a template and an alignment, of which one would be ignored: leave one out",
+                             key="msa", found=both[0])  # fmt: skip
+        if not SHORTEST <= len(chain) <= LONGEST:
+            raise InputError("chains of this length are not folded by their alignment", key="msa", found=len(chain),
+                             allowed=f"{SHORTEST} to {LONGEST} residues, or msa: empty")  # fmt: skip
+        _check_weights(chain.msa)
+        found[chain.ids[0]] = read_alignment(chain.msa, chain.sequence)
+    return found
+
+
+def _check_weights(path: str) -> None:
+    try:
+        for name in NETWORKS:
+            weights_path(name)
+    except InputError as error:
+        raise InputError(f"an alignment is read by trRosetta ({error}); or write msa: empty", key="msa",
+                         found=path) from None  # fmt: skip
+
+
+def alignments_sha256(spec: ComplexSpec) -> dict[str, str]:
+    """Checksums of the files of all alignments, by their paths."""
+    return {chain.msa: _sha256(chain.msa) for chain in spec.chains if has_alignment(chain) and chain.msa is not None}
+
+
+def _sha256(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
+    """The folds of all chains with an alignment; raises InputError as `read_alignments` does."""
+    alignments = read_alignments(spec)
+    chains = [chain for chain in spec.chains if chain.ids[0] in alignments]
+    return tuple(
+        dataclasses.replace(_folded(str(chain.msa), _sha256(str(chain.msa)), chain.sequence), chains=chain.ids)
+        for chain in chains
+    )
+
+
+@lru_cache(maxsize=4)
+def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
+    """The fold of a sequence by the alignment in a file of that checksum; kept, since it takes a while."""
+    alignment = read_alignment(path, sequence)
+    expected = expect_aligned(alignment)
+    chain = np.full((len(sequence), 4, 3), np.nan)
+    chain[:, :3] = fold(expected).backbone.numpy()
+    backbone = Backbone.from_arrays(chain)
+    cb = backbone.cb_or_ideal
+    sure = reliability(expected.distance, torch.from_numpy(cb).float()).lddt.numpy() >= _TOLD
+    return ChainFold(
+        chains=(),
+        path=path,
+        alignment=alignment,
+        expected=expected,
+        positions=np.concatenate([chain[:, :3], backbone.oxygen_or_ideal[:, None], cb[:, None]], 1),
+        told=sure if sure.sum() >= _FEWEST else np.zeros(len(sequence), bool),
+    )
+
+
+def with_folds(templates: Templates, structure: Structure, folds: Sequence[ChainFold]) -> Templates:
+    """The templates, and the folds of chains as further groups that are told, not held."""
+    positions, group = templates.positions.copy(), templates.group.copy()
+    number = max(len(templates.asked), int(group.max(initial=0)))
+    for own in folds:
+        for name in own.chains:
+            number += 1
+            span = structure.chain_residues(int(np.flatnonzero(structure.chains.name == name)[0]))
+            for place in np.flatnonzero(own.told).tolist():
+                part = structure.residue_atoms(span.start + place)
+                for row in range(part.start, part.stop):
+                    atom = str(structure.atoms.name[row])
+                    given = own.positions[place, _MAIN_CHAIN.index(atom)] if atom in _MAIN_CHAIN else _NOWHERE
+                    if np.isfinite(given).all():
+                        positions[row], group[row] = given, number
+    return dataclasses.replace(templates, positions=positions, group=group)
+
+
+def fold_groups(folds: Sequence[ChainFold], templates: Templates, structure: Structure) -> list[int]:
+    """The groups that `with_folds` has made of chains, those without any residue that is told left out."""
+    names = [name for own in folds for name in own.chains]
+    chains = structure.atom_chain
+    rows = [chains == int(np.flatnonzero(structure.chains.name == name)[0]) for name in names]
+    return [int(templates.group[own].max()) for own in rows if templates.group[own].any()]

@@ -1,0 +1,123 @@
+"""Multiple sequence alignments in the columns of their first sequence: A3M, FASTA and Stockholm files."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from structdiff.errors import InputError
+from structdiff.typing import UInt8
+
+#: The amino acids in the order of the published networks; what is none of them counts as a gap, the class after them.
+ALPHABET = "ARNDCQEGHILKMFPSTWYV"
+GAP = len(ALPHABET)
+#: Rows that are read; where there are more, the first ones.
+MOST_ROWS = 8192
+_CODES = np.full(256, 255, np.uint8)
+_CODES[[ord(letter) for letter in ALPHABET]] = np.arange(GAP)
+_CODES[[ord(letter) for letter in "BJOUXZ-"]] = GAP
+_STOCKHOLM = "# STOCKHOLM"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alignment:
+    """Sequences aligned with the first. letters: ALPHABET's numbers, GAP for gaps. rows: how many the file has."""
+
+    letters: UInt8[np.ndarray, "sequence residue"]
+    rows: int
+
+    def __len__(self) -> int:
+        return len(self.letters)
+
+    @property
+    def coverage(self) -> float:
+        """Mean share of the first sequence that the others cover; 0 where there are none."""
+        return float((self.letters[1:] != GAP).mean()) if len(self) > 1 else 0.0
+
+
+def read_alignment(path: str | Path, sequence: str) -> Alignment:
+    """The alignment of a chain of that sequence, with which the file has to begin.
+
+    Lower-case letters of A3M are insertions and are left out, as are columns in which the first sequence has a gap.
+    A file whose name ends in .gz is unpacked. Raises InputError, which names the line, for anything that is no
+    alignment of this sequence.
+    """
+    path = Path(path)
+    lines = _text(path).splitlines()
+    stockholm = bool(lines) and lines[0].startswith(_STOCKHOLM)
+    named = _stockholm_rows(lines, path) if stockholm else _fasta_rows(lines, path)
+    if not named:
+        raise InputError("this alignment holds no sequence", path=path, allowed="A3M, FASTA or Stockholm")
+    first = named[0][2]
+    kept = [place for place, letter in enumerate(first) if letter != "-"]
+    _check_query("".join(first[place] for place in kept), sequence, path, named[0][1])
+    found = np.full((min(len(named), MOST_ROWS), len(kept)), GAP, np.uint8)
+    for row, (name, line, letters) in enumerate(named[:MOST_ROWS]):
+        if len(letters) != len(first):
+            raise InputError("this row is not as long as the first, insertions left out",
+                             path=path, line=line, key=name, found=len(letters), allowed=str(len(first)))  # fmt: skip
+        codes = _CODES[np.frombuffer(letters.encode("latin-1", "replace"), np.uint8)]
+        if (codes > GAP).any():
+            wrong = letters[int(np.argmax(codes > GAP))]
+            raise InputError("this is no letter of a protein", path=path, line=line, key=name, found=wrong)
+        found[row] = codes[kept]
+    return Alignment(letters=found, rows=len(named))
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"this alignment cannot be read: {reason}", path=path) from None
+    except UnicodeDecodeError:
+        raise InputError("this alignment is no text", path=path, allowed="A3M, FASTA or Stockholm") from None
+
+
+def _fasta_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
+    """Name, line and aligned letters of each sequence, insertions left out."""
+    found: list[tuple[str, int, list[str]]] = []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if text.startswith(">"):
+            found.append((text[1:].partition(" ")[0] or f"sequence {len(found) + 1}", number, []))
+        elif text and not text.startswith("#"):
+            if not found:
+                raise InputError("an alignment begins with a line '>NAME'", path=path, line=number, found=text[:20],
+                                 allowed="A3M, FASTA or Stockholm")  # fmt: skip
+            found[-1][2].append(text)
+    return [(name, line, _without_insertions("".join(parts))) for name, line, parts in found]
+
+
+def _without_insertions(letters: str) -> str:
+    return "".join(letter for letter in letters if not letter.islower() and letter != ".")
+
+
+def _stockholm_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
+    """The same of a Stockholm file, whose sequences may come in several blocks."""
+    found: dict[str, tuple[int, list[str]]] = {}
+    for number, line in enumerate(lines, start=1):
+        if line.startswith(("#", "//")) or not line.strip():
+            continue
+        name, _, letters = line.strip().partition(" ")
+        if not letters.strip():
+            raise InputError(
+                "a line of a Stockholm file is a name and letters", path=path, line=number, found=line[:20]
+            )
+        found.setdefault(name, (number, []))[1].append(letters.strip().upper().replace(".", "-"))
+    return [(name, number, "".join(parts)) for name, (number, parts) in found.items()]
+
+
+def _check_query(first: str, sequence: str, path: Path, line: int) -> None:
+    """The first row is the chain, letter by letter; an X stands for anything."""
+    if len(first) != len(sequence):
+        raise InputError("the first sequence of this alignment has not the length of the chain", path=path, line=line,
+                         key="msa", found=f"{len(first)} residues", allowed=f"{len(sequence)} residues")  # fmt: skip
+    for place, (own, asked) in enumerate(zip(first, sequence, strict=True), start=1):
+        if own != asked and "X" not in (own, asked):
+            raise InputError("the first sequence of this alignment is not the chain's", path=path, line=line, key="msa",
+                             found=f"{own} at residue {place}", allowed=asked)  # fmt: skip

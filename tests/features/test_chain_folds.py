@@ -1,0 +1,174 @@
+"""Chains with an alignment: what is asked of it, what the network is told, and what is said of the prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.errors import InputError
+from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.tm_score import tm_score
+from structdiff.features import chain_folds
+from structdiff.features.chain_folds import fold_chains, read_alignments, with_folds
+from structdiff.features.templates import read_templates
+from structdiff.jobs import complex_job
+from structdiff.options import RunOptions
+from structdiff.pipeline import predict
+from structdiff.published_weights import is_present
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec, TemplateSpec
+from structdiff.structure.complex import build_complex
+from structdiff.structure.files import read_structure
+from structdiff.trrosetta.geometry import classes_of, pair_geometry
+from structdiff.trrosetta.network import CLASSES, Expectation, expect, expect_aligned
+
+DATA = Path(__file__).parents[1] / "evaluation" / "data"
+QUICK = RunOptions(sampling=SamplingConfig(steps=8), relax=False)
+needs_weights = pytest.mark.skipif(not is_present("trrosetta"), reason="structdiff weights fetch trrosetta")
+
+
+@pytest.fixture(scope="module")
+def ubiquitin() -> Backbone:
+    return Backbone.from_structure(read_structure(DATA / "1ubi.pdb"))
+
+
+@pytest.fixture(scope="module")
+def letters(ubiquitin) -> str:
+    return "".join(PROTEIN_THREE_TO_ONE[name] for name in ubiquitin.restype)
+
+
+@pytest.fixture
+def known(monkeypatch, ubiquitin):
+    """A network that knows ubiquitin's distances, and a fold that is its own."""
+    positions = torch.from_numpy(ubiquitin.positions).float()
+    found = classes_of(pair_geometry(positions[:, 0], positions[:, 1], torch.from_numpy(ubiquitin.cb_or_ideal).float()))
+    logs = {}
+    for name, count in CLASSES.items():
+        true = found[name][..., None]
+        off = (torch.arange(count) - true).abs().float()
+        other_side = (torch.arange(count) == 0) != (true == 0)
+        logs[name] = (-(off / 2.0).square() - 30.0 * other_side).log_softmax(-1)
+    chain_folds._folded.cache_clear()
+    monkeypatch.setattr(chain_folds, "weights_path", lambda name: Path(name))
+    monkeypatch.setattr(chain_folds, "expect_aligned", lambda alignment: Expectation(**logs))
+    monkeypatch.setattr(chain_folds, "fold", lambda expected: SimpleNamespace(backbone=positions[:, :3]))
+    yield logs
+    chain_folds._folded.cache_clear()
+
+
+@pytest.fixture
+def asked(tmp_path, letters):
+    """A complex of that many copies of ubiquitin with an alignment of two rows."""
+
+    def of(*names: str, **changed) -> ComplexSpec:
+        path = tmp_path / "u.a3m"
+        path.write_text(f">q\n{letters}\n>other\n{letters[:40]}{'-' * (len(letters) - 40)}\n")
+        chain = {"ids": names, "kind": "protein", "sequence": letters, "msa": str(path)} | changed
+        return ComplexSpec(name="u", chains=(ChainSpec(**chain),))
+
+    return of
+
+
+def test_a_chain_follows_its_alignment_in_the_right_hand(known, asked, ubiquitin):
+    (found,) = predict(asked("A"), options=QUICK, seed=1)
+    backbone = Backbone.from_structure(found.structure)
+    assert tm_score(backbone.positions[:, 1], ubiquitin.positions[:, 1]).score > 0.8
+    (verdict,) = [each for each in found.verdicts if each.name == "alignment of A"]
+    assert verdict.met
+    assert verdict.asked == "followed: 2 sequences that cover 53 %"
+    assert list(found.provenance.spec["alignments_sha256"]) == [found.provenance.spec["sequences"][0]["protein"]["msa"]]
+
+
+def test_confidence_is_the_alignments_not_the_networks(known, asked, monkeypatch, ubiquitin):
+    (sure,) = predict(asked("A"), options=QUICK, seed=1)
+    blurred = {name: torch.full_like(value, -np.log(value.shape[-1])) for name, value in known.items()}
+    monkeypatch.setattr(chain_folds, "expect_aligned", lambda alignment: Expectation(**blurred))
+    monkeypatch.setattr(chain_folds, "_TOLD", 0.0)
+    chain_folds._folded.cache_clear()
+    (unsure,) = predict(asked("A"), options=QUICK, seed=1)
+    assert np.array_equal(sure.structure.atoms.positions, unsure.structure.atoms.positions)
+    assert sure.confidence.mean_plddt > 70 > 40 > unsure.confidence.mean_plddt
+    assert sure.confidence.ptm > unsure.confidence.ptm + 0.2
+    assert np.nanmean(sure.confidence.pde) < np.nanmean(unsure.confidence.pde)
+
+
+def test_an_alignment_that_tells_nothing_is_said_to(known, asked, monkeypatch):
+    blurred = {name: torch.full_like(value, -np.log(value.shape[-1])) for name, value in known.items()}
+    monkeypatch.setattr(chain_folds, "expect_aligned", lambda alignment: Expectation(**blurred))
+    (own,) = fold_chains(asked("A"))
+    assert not own.told.any()
+    (found,) = predict(asked("A"), options=QUICK)
+    (verdict,) = [each for each in found.verdicts if each.name == "alignment of A"]
+    assert not verdict.met
+    assert "tells of no residue" in verdict.reached
+
+
+def test_each_copy_is_a_group_of_its_own_after_those_there_are(known, asked):
+    spec = asked("A", "B")
+    structure = build_complex(spec)
+    folds = fold_chains(spec)
+    found = with_folds(read_templates(spec, structure), structure, folds)
+    told = {name: set(found.group[structure.atom_chain == row]) for row, name in enumerate("AB")}
+    assert told == {"A": {0, 1}, "B": {0, 2}}  # side chains beyond CB are told nothing
+    assert set(structure.atoms.name[found.group > 0]) == {"N", "CA", "C", "O", "CB"}
+    assert not found.fixed.any()
+    job = complex_job(spec)
+    assert len(job.folds) == 1
+    assert not complex_job(spec, folded=False).folds
+
+
+def test_the_fold_is_kept_until_the_file_changes(known, asked, monkeypatch):
+    calls = []
+    own = chain_folds.expect_aligned
+    monkeypatch.setattr(chain_folds, "expect_aligned", lambda alignment: calls.append(len(alignment)) or own(alignment))
+    spec = asked("A")
+    fold_chains(spec)
+    fold_chains(spec)
+    path = Path(str(spec.chains[0].msa))
+    path.write_text(path.read_text() + ">third\n" + "-" * 76 + "\n")
+    fold_chains(spec)
+    assert calls == [2, 3]
+
+
+def test_what_cannot_be_followed_is_refused(known, asked, letters, monkeypatch):
+    rna = ComplexSpec(name="r", chains=(ChainSpec(ids=("R",), kind="rna", sequence="GGCC", msa="r.a3m"),))
+    template = ComplexSpec(
+        name="t", chains=asked("A").chains, templates=(TemplateSpec(path=str(DATA / "1ubi.pdb"), chains=("A",)),)
+    )
+    short = asked("A", sequence=letters[:9])
+    for spec, said in ((rna, "that of rna R"), (template, "template and an alignment"), (short, "10 to 600 residues"),
+                       (asked("A", sequence=letters[:-1]), "has not the length")):  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            read_alignments(spec)
+    assert read_alignments(asked("A", msa="empty")) == {}
+    monkeypatch.undo()
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(Path(str(asked("A").chains[0].msa)).parent))
+    with pytest.raises(InputError, match="structdiff weights fetch"):
+        read_alignments(asked("A"))
+
+
+@needs_weights
+def test_an_alignment_of_one_row_is_the_sequence_alone(asked, letters):
+    spec = asked("A")
+    path = Path(str(spec.chains[0].msa))
+    path.write_text(f">q\n{letters}\n")
+    (alignment,) = read_alignments(spec).values()
+    for name in CLASSES:
+        assert torch.equal(getattr(expect_aligned(alignment), name), getattr(expect(letters), name))
+
+
+@needs_weights
+def test_the_published_networks_read_couplings(asked, letters):
+    """Probabilities of tr-rosetta-pytorch 0.0.3 for the same two rows."""
+    (alignment,) = read_alignments(asked("A")).values()
+    found, alone = expect_aligned(alignment).distance.exp(), expect(letters).distance.exp()
+    near = [0.18480, 0.00004, 0.00006, 0.00007, 0.00014, 0.00023, 0.00030, 0.00046]
+    assert found[3, 40, :8].tolist() == pytest.approx(near, abs=1e-4)
+    assert found[10, 70, [0, 5, 12, 30]].tolist() == pytest.approx([0.08416, 0.00230, 0.01129, 0.00907], abs=1e-4)
+    assert abs(alone[3, 40, 0].item() - near[0]) > 1e-3
