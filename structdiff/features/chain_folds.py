@@ -20,7 +20,7 @@ from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.tables import Structure
 from structdiff.trrosetta.alignment import Alignment, read_alignment
-from structdiff.trrosetta.folding import fold
+from structdiff.trrosetta.folding import THOROUGH, fold
 from structdiff.trrosetta.network import NETWORKS, Expectation, expect_aligned
 from structdiff.trrosetta.reliability import reliability
 from structdiff.typing import Float
@@ -114,7 +114,7 @@ def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
     alignment = read_alignment(path, sequence)
     expected = expect_aligned(alignment)
     chain = np.full((len(sequence), 4, 3), np.nan)
-    chain[:, :3] = fold(expected).backbone.numpy()
+    chain[:, :3] = fold(expected, descent=THOROUGH).backbone.numpy()
     backbone = Backbone.from_arrays(chain)
     cb = backbone.cb_or_ideal
     sure = reliability(expected.distance, torch.from_numpy(cb).float()).lddt.numpy() >= _TOLD

@@ -1,7 +1,8 @@
 """A quick fold: the backbone torsions whose distances and orientations trRosetta finds likeliest.
 
 Gradient descent over phi and psi with everything else ideal, from several starts at once, near neighbours in sequence
-first (as Yang et al. 2020 do with Rosetta). It serves to judge designs, not to predict structures.
+first (as Yang et al. 2020 do with Rosetta). A quick fold serves to judge designs; where a structure is to follow an
+alignment the descent is slower and has more stages (docs/log.md).
 """
 
 from __future__ import annotations
@@ -22,13 +23,23 @@ _N_CA, _CA_C, _C_N = 1.458, 1.525, 1.329
 _AT_CA, _AT_C, _AT_N = 111.0, 117.2, 121.7
 _HELIX, _STRAND, _TURN = (-63.0, -43.0), (-120.0, 130.0), (60.0, 40.0)
 _BASINS = ((_HELIX, 0.45), (_STRAND, 0.5), (_TURN, 0.05))
-#: Sequence separations that count, and the steps taken with each; learning rate in radian.
-_STAGES, _RATE = ((12, 80), (24, 80), (10_000, 240)), 0.15
 _NEAR, _CLASH, _CLASH_WEIGHT = 0.5, 3.6, 2.0  # probability from which orientations count; Å between CA
 _SLOPE = 0.1  # a pair that should be near and is not, per Å
 #: Probability of being within 20 Å from which a pair counts; the chance of a distance grows with this power of it, as
 #: in DFIRE (Zhou & Zhou 2002); what is added to probabilities so that odds stay finite.
 _KNOWN, _CHANCE, _FLOOR = 0.15, 1.57, 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descent:
+    """stages: sequence separations that count, and the steps taken with each. rate: learning rate in radian."""
+
+    stages: tuple[tuple[int, int], ...]
+    rate: float
+
+
+QUICK = Descent(stages=((12, 80), (24, 80), (10_000, 240)), rate=0.15)
+THOROUGH = Descent(stages=((6, 100), (12, 100), (24, 100), (48, 100), (10_000, 300)), rate=0.08)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +50,15 @@ class Folded:
     log_likelihood: float
 
 
-def fold(expected: Expectation, *, starts: int = 6, seed: int = 0) -> Folded:
+def fold(expected: Expectation, *, descent: Descent = QUICK, starts: int = 6, seed: int = 0) -> Folded:
     """Folds a chain into what is expected of it; the same seed gives the same fold."""
     residues = len(expected.distance)
     generator = torch.Generator().manual_seed(seed)
     torsions = _starts(residues, starts, generator).requires_grad_()
     potential = _Potential(expected)
-    for reach, steps in _STAGES:
-        optimiser = torch.optim.Adam([torsions], lr=_RATE)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=_RATE / 20)
+    for reach, steps in descent.stages:
+        optimiser = torch.optim.Adam([torsions], lr=descent.rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=descent.rate / 20)
         for _ in range(steps):
             optimiser.zero_grad()
             potential.energy(*build_backbone(torsions), reach).sum().backward()

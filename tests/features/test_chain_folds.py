@@ -57,7 +57,7 @@ def known(monkeypatch, ubiquitin):
     chain_folds._folded.cache_clear()
     monkeypatch.setattr(chain_folds, "weights_path", lambda name: Path(name))
     monkeypatch.setattr(chain_folds, "expect_aligned", lambda alignment: Expectation(**logs))
-    monkeypatch.setattr(chain_folds, "fold", lambda expected: SimpleNamespace(backbone=positions[:, :3]))
+    monkeypatch.setattr(chain_folds, "fold", lambda expected, **_: SimpleNamespace(backbone=positions[:, :3]))
     yield logs
     chain_folds._folded.cache_clear()
 
