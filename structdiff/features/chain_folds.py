@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -112,9 +113,10 @@ def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
 def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
     """The fold of a sequence by the alignment in a file of that checksum; kept, since it takes a while."""
     alignment = read_alignment(path, sequence)
-    expected = expect_aligned(alignment)
     chain = np.full((len(sequence), 4, 3), np.nan)
-    chain[:, :3] = fold(expected, descent=THOROUGH).backbone.numpy()
+    with _one_thread():
+        expected = expect_aligned(alignment)
+        chain[:, :3] = fold(expected, descent=THOROUGH).backbone.numpy()
     backbone = Backbone.from_arrays(chain)
     cb = backbone.cb_or_ideal
     sure = reliability(expected.distance, torch.from_numpy(cb).float()).lddt.numpy() >= _TOLD
@@ -126,6 +128,17 @@ def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
         positions=np.concatenate([chain[:, :3], backbone.oxygen_or_ideal[:, None], cb[:, None]], 1),
         told=sure if sure.sum() >= _FEWEST else np.zeros(len(sequence), bool),
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums are taken in one order: a long descent makes another fold of another last digit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def with_folds(templates: Templates, structure: Structure, folds: Sequence[ChainFold]) -> Templates:
