@@ -171,12 +171,15 @@ def _sequence_measures(sequence_model: str, judge: str, refold: str, refold_comm
     """The measures that look at sequences, as asked for; raises InputError for what is unknown or not fetched."""
     from structdiff.campaign import sequence_evaluation as measures
     from structdiff.campaign.plan import JUDGES, REFOLDERS, CampaignSettings
+    from structdiff.campaign.refold_command import check_runs_here
 
     for key, found, allowed in (("judge", judge, JUDGES), ("refold", refold, REFOLDERS)):
         choices = [choice for choice in allowed if choice != "auto"]
         if found not in choices:
             raise InputError("unknown choice", key=key, found=found, allowed=choices, suggest_from=choices)
     CampaignSettings(refold_command=refold_command)  # refuses a command that cannot be called
+    if refold_command is not None:
+        check_runs_here(refold_command)
     chosen = [] if sequence_model == "none" else [measures.likelihood_measure(sequence_model)]
     if judge != "none":
         chosen.append(measures.judge_measure())

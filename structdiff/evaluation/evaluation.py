@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from structdiff.errors import StructdiffError
+from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.evaluation.distribution import likeness
@@ -54,7 +54,7 @@ class Evaluation:
     """All that was found of some structures.
 
     rows: one a structure. failures: (file, reason) of those that could not be judged, or (these have a row)
-    not be compared with their reference. summary: mean and interval of
+    not be compared with their reference or not be refolded. summary: mean and interval of
     each metric of structures, and metrics of the set. targets: what designs should reach. folds (structure,
     dimension) and lengths (structure): places in the space of folds. natural: what was compared with. notes:
     what was left out.
@@ -84,8 +84,8 @@ def evaluate(
     """Judges structure files one by one and as a set. A file that cannot be judged is a failure, and the rest goes on.
 
     natural: chains to compare with (default: the bundled ones). known: name and backbone of chains for
-    novelty. clusters: whether all pairs are aligned. more: further measures of each structure; what one cannot judge is
-    noted, and the structure keeps its other values.
+    novelty. clusters: whether all pairs are aligned. more: further measures of each structure; what one cannot judge
+    (InputError) is noted, where one fails it is a failure, and in both cases the structure keeps its other values.
     """
     natural = bundled_chains() if natural is None else natural
     notes: list[str] = []
@@ -173,20 +173,26 @@ def _judge(
             notes.extend(note for note in subject.notes if note not in notes)
             failures.extend((path, reason) for reason in subject.failures)
         except StructdiffError as error:
-            failures.append((path, str(error) if str(path) in str(error) else f"{path}: {error}"))
+            failures.append((path, _named(error, path)))
             continue
         for measure in more:
             try:
                 row |= {key: value for key, value in measure(subject).items() if np.isfinite(value)}
-            except StructdiffError as error:
-                text = str(error)
-                note = text if str(path) in text else f"{path}: {text}"
+            except InputError as error:  # nothing that can be judged so
+                note = _named(error, path)
                 notes.extend([] if note in notes else [note])
+            except StructdiffError as error:
+                failures.append((path, _named(error, path)))
         rows.append(row)
         subjects.append(subject)
     notes.extend(_without_reference(subjects, given))
     on_progress("judging structures", len(files), len(files))
     return rows, subjects, failures
+
+
+def _named(error: StructdiffError, path: Path) -> str:
+    """An error with the file that it is about."""
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
 def _without_reference(subjects: Sequence[Subject], given: Given) -> list[str]:

@@ -15,7 +15,7 @@ def structure_files(paths: Iterable[Path]) -> list[Path]:
     """The files named, and the structures in the folders named, in order of name.
 
     Folders inside are searched only where a folder holds no structures itself: beside designs may lie those of earlier
-    stages. Of a structure as mmCIF and as PDB, the mmCIF file is taken. Raises InputError where a path does not exist
+    stages. Of a structure as mmCIF and as PDB, the mmCIF file is taken. Hidden files and folders are passed over. Raises InputError where a path does not exist
     and where nothing is found.
     """
     found: list[Path] = []
@@ -39,7 +39,7 @@ def stem(path: Path) -> str:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    inside = sorted(folder.iterdir())
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))  # macOS has ._NAME beside NAME
     files = [path for path in inside if path.is_file() and _has_ending(path, SUFFIXES)]
     if not files:
         return [file for path in inside if path.is_dir() for file in _in_folder(path)]

@@ -18,6 +18,9 @@ def folder(tmp_path):
         "run/refolded/a_1.cif",
         "run/notes.txt",
         "more/b/a_1.ent",
+        "more/b/._a_1.ent",
+        "__MACOSX/run/._a_1.cif",
+        "more/b/.ipynb_checkpoints/a_1-checkpoint.cif",
     ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
