@@ -15,8 +15,8 @@ def structure_files(paths: Iterable[Path]) -> list[Path]:
     """The files named, and the structures in the folders named, in order of name.
 
     Folders inside are searched only where a folder holds no structures itself: beside designs may lie those of earlier
-    stages. Of a structure as mmCIF and as PDB, the mmCIF file is taken. Hidden files and folders are passed over. Raises InputError where a path does not exist
-    and where nothing is found.
+    stages. Of a structure as mmCIF and as PDB, the mmCIF file is taken. Hidden files and folders are passed over.
+    Raises InputError where a path does not exist and where nothing is found.
     """
     found: list[Path] = []
     paths = list(paths)

@@ -117,7 +117,7 @@ if name == "1crn":
         assert line.startswith(f"error: {file}: refold_command: ")
         assert said in line
     rows = json.loads((tmp_path / "judged" / "evaluation.json").read_text())["structures"]
-    assert [row["values"].get("sc_tm") for row in rows] == [pytest.approx(1, abs=1e-4), None, None, None]
+    assert [row.get("sc_tm") for row in rows] == [pytest.approx(1, abs=1e-4), None, None, None]
 
 
 def test_natural_medians_are_of_chains_of_that_length(monkeypatch):
