@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from structdiff.evaluation.subject import Given
 
 _FAILED = 2
+_NAMED_AT_MOST = 5  # folders in a note
 
 
 @with_options(message_options())
@@ -108,6 +110,8 @@ def evaluate(
         "reference": None if reference is None else str(reference),
         "natural": None if natural is None else str(natural),
         "motif": None if motif is None else str(motif),
+        "residue_map": None if residue_map is None else str(residue_map),
+        "hotspots": hotspots,
         "seed": seed,
     }
     if motifbench is not None:
@@ -128,6 +132,7 @@ def evaluate(
             seed=seed,
             on_progress=progress,
         )
+    found = dataclasses.replace(found, notes=[*found.notes, *_unsearched(paths)])
     if found.rows:
         _write(found, out, provenance)
         if not given["quiet"]:
@@ -135,6 +140,18 @@ def evaluate(
     for _, reason in found.failures:
         print(f"error: {reason}", file=sys.stderr)
     return _FAILED if found.failures else 0
+
+
+def _unsearched(paths: list[Path]) -> list[str]:
+    """A note on the folders whose structures were passed over."""
+    from structdiff.evaluation.structure_files import unsearched_folders
+
+    left = [str(folder) for folder in unsearched_folders(paths)]
+    if not left:
+        return []
+    named = ", ".join(left[:_NAMED_AT_MOST]) + (", ..." if len(left) > _NAMED_AT_MOST else "")
+    return ["structures in folders beside those that were judged are not among them, name a folder to judge it too: "
+            f"{named}"]  # fmt: skip
 
 
 def _motifbench(
@@ -154,7 +171,8 @@ def _given(
     files: list[Path], reference: Path | None, motif: Path | None, residue_map: Path | None, hotspots: str | None
 ) -> Given:
     """What was said of the structures, read and checked."""
-    from structdiff.evaluation.subject import Given, read_residue_map, references_of
+    from structdiff.evaluation.reference_files import references_of
+    from structdiff.evaluation.subject import Given, read_residue_map
     from structdiff.spec.contig_grammar import parse_residues
     from structdiff.structure.files import read_structure
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.motif import MotifResidue, ResidueKey, residues_of_map
-from structdiff.evaluation.structure_files import stem, structure_files
+from structdiff.evaluation.structure_files import stem
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -142,39 +141,11 @@ def read_residue_map(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def references_of(path: Path, files: Sequence[Path]) -> dict[str, Path]:
-    """The true structure of each file by the file's name: a single file for all, or one of the same name in a folder.
+def made_from(file: Path) -> Mapping[str, Any]:
+    """The request that a structure was made from, as the confidence file beside it tells it.
 
-    A prediction of ours, called NAME_1, has that of NAME_1 or else that of NAME, the input's name. Raises InputError
-    where there is no such path, and where a folder holds none for any file.
+    Raises OSError, ValueError, KeyError or TypeError where there is no such file, or it tells nothing.
     """
-    if not path.is_dir():
-        if not path.exists():
-            raise InputError("no such file or folder", path=path, key="reference")
-        return {"": path}
-    there = {stem(each): each for each in structure_files([path])}
-    found: dict[str, Path] = {}
-    for name, file in zip(subject_names(files), files, strict=True):
-        own = next((each for each in _reference_names(file) if each in there), None)
-        if own is not None:
-            found[name] = there[own]
-    if not found:
-        raise InputError("no reference has the name of a structure", path=path, key="reference",
-                         found=", ".join(list(there)[:3]), allowed=[stem(file) for file in files][:3])  # fmt: skip
-    return found
-
-
-def _reference_names(file: Path) -> Iterator[str]:
-    """What the true structure of a file may be called: as the file, as its input, as the file less its number."""
-    yield stem(file)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        yield str(_made_from(file)["name"])
-    if numbered := re.fullmatch(r"(.+)_\d+", stem(file)):
-        yield numbered[1]
-
-
-def _made_from(file: Path) -> Mapping[str, Any]:
-    """The request that a structure was made from, as the confidence file beside it tells it."""
     return json.loads(file.with_name(f"{stem(file)}.confidence.json").read_text(encoding="utf-8"))["provenance"]["spec"]
 
 
@@ -191,7 +162,7 @@ def _named_motif(file: Path) -> Path | None:
 def _motif_name(file: Path) -> str | None:
     """The path of the motif as a design's confidence file names it."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return str(_made_from(file)["motif"])
+        return str(made_from(file)["motif"])
     return None
 
 
