@@ -52,6 +52,13 @@ def evaluate(
         Path | None,
         typer.Option(help="Which residues come from the motif (JSON).", show_default="the one beside each file"),
     ] = None,
+    designed: Annotated[
+        str | None,
+        typer.Option(
+            help="Chains that were designed, A or A,B; the others are a target.",
+            show_default="those with new residues by the residue map, else the longest",
+        ),
+    ] = None,
     hotspots: Annotated[
         str | None,
         typer.Option(help="Residues to be touched, in the designs' numbers: A45,A67-68.", show_default="none"),
@@ -111,13 +118,14 @@ def evaluate(
         "natural": None if natural is None else str(natural),
         "motif": None if motif is None else str(motif),
         "residue_map": None if residue_map is None else str(residue_map),
+        "designed": designed,
         "hotspots": hotspots,
         "seed": seed,
     }
     if motifbench is not None:
         provenance |= {"motifbench": str(motifbench), "refolded": None if refolded is None else str(refolded)}
         return _motifbench(paths, motifbench, refolded, natural, out, provenance, quiet=given["quiet"])
-    asked = _given(files, reference, motif, residue_map, hotspots)
+    asked = _given(files, reference, motif, residue_map, designed, hotspots)
     more = _sequence_measures(sequence_model, judge, refold, refold_command)
     provenance |= {"sequence_model": sequence_model, "judge": judge, "refold": refold_command or refold}
     with shown_stages(quiet=given["quiet"]) as progress:
@@ -168,11 +176,13 @@ def _motifbench(
 
 
 def _given(
-    files: list[Path], reference: Path | None, motif: Path | None, residue_map: Path | None, hotspots: str | None
-) -> Given:
+    files: list[Path], reference: Path | None, motif: Path | None, residue_map: Path | None, designed: str | None,
+    hotspots: str | None,
+) -> Given:  # fmt: skip
     """What was said of the structures, read and checked."""
     from structdiff.evaluation.reference_files import references_of
-    from structdiff.evaluation.subject import Given, read_residue_map
+    from structdiff.evaluation.residue_maps import read_residue_map
+    from structdiff.evaluation.subject import Given
     from structdiff.spec.contig_grammar import parse_residues
     from structdiff.structure.files import read_structure
 
@@ -180,6 +190,7 @@ def _given(
     return Given(
         motif=None if motif is None else read_structure(motif),
         residue_map=None if residue_map is None else read_residue_map(residue_map),
+        designed=[name.strip() for name in (designed or "").split(",") if name.strip()],
         hotspots=[(spot.chain, spot.number, spot.insertion_code) for spot in spots],
         references={} if reference is None else references_of(reference, files),
     )

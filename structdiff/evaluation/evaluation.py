@@ -28,6 +28,7 @@ from structdiff.evaluation.novelty import references_of_chains
 from structdiff.evaluation.subject import Given, Subject, read_subject, subject_names
 from structdiff.evaluation.summary import Summary, exactly, summarise
 from structdiff.evaluation.targets import Target, length_groups, targets_of
+from structdiff.structure.tables import ChainKind, Structure
 
 #: Told what is being done, how much of it, and out of how much.
 OnProgress = Callable[[str, int, int], None]
@@ -186,6 +187,7 @@ def _judge(
         rows.append(row)
         subjects.append(subject)
     notes.extend(_without_reference(subjects, given))
+    notes.extend([] if given.references else _about_targets(subjects))
     on_progress("judging structures", len(files), len(files))
     return rows, subjects, failures
 
@@ -203,6 +205,25 @@ def _without_reference(subjects: Sequence[Subject], given: Given) -> list[str]:
     named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
     return [f"no reference has the name of {len(missing)} of {len(subjects)} structures, which the means against the "
             f"reference leave out: {named}"]  # fmt: skip
+
+
+def _about_targets(subjects: Sequence[Subject]) -> list[str]:
+    """A note where the chain that stands for each structure is the same in all, beside others: it will be a target."""
+    beside = [subject for subject in subjects if not subject.residue_map.get("chains")]
+    chosen = [_sequences(subject.structure) for subject in beside]
+    if len(chosen) < 2 or min(map(len, chosen)) < 2:
+        return []
+    longest = {max(sequences, key=len) for sequences in chosen}
+    if len(longest) > 1 or len({tuple(sorted(sequences)) for sequences in chosen}) == 1:
+        return []
+    return [f"the longest chain, which stands for a structure beside others, is the same in {len(beside)} of "
+            f"{len(subjects)}: --designed names the chains that were designed"]  # fmt: skip
+
+
+def _sequences(structure: Structure) -> list[tuple[str, ...]]:
+    """The residues of each protein chain."""
+    proteins = np.flatnonzero(structure.chains.kind == ChainKind.PROTEIN).tolist()
+    return [tuple(structure.residues.name[structure.chain_residues(row)].tolist()) for row in proteins]
 
 
 def _diversity(subjects: Sequence[Subject], seed: int, on_progress: OnProgress) -> Diversity:

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from structdiff.errors import InputError
+from structdiff.evaluation.residue_maps import made_from
 from structdiff.evaluation.structure_files import stem, structure_files
-from structdiff.evaluation.subject import made_from, subject_names
+from structdiff.evaluation.subject import subject_names
 
 #: Where the part of a name begins that a program puts after the name of its input: ``_model_0`` of Boltz and the
-#: AlphaFold Server, ``_seed-1_sample-0_model`` of AlphaFold 3, ``_seed_1_sample_0`` of Protenix, ``_unrelaxed_rank_001``
-#: of ColabFold, ``.model_idx_0`` of Chai-1.
+#: AlphaFold Server, ``_seed-1_sample-0_model`` of AlphaFold 3, ``_seed_1_sample_0`` of Protenix,
+#: ``_unrelaxed_rank_001`` of ColabFold, ``.model_idx_0`` of Chai-1.
 _ENDING = re.compile(r"(?:^|[_.])(?:seed|sample|model|unrelaxed|relaxed|rank|ranked)(?=[-_.]|$)")
 #: What is left of names that say nothing of the input, which the folder does then: ``pred.model_idx_0``, ``model``.
 _SAYS_NOTHING = ("", "pred")

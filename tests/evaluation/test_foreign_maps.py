@@ -1,0 +1,193 @@
+"""Which residues come from the input, as RFdiffusion and RFdiffusion3 tell it, and what is judged by it."""
+
+import json
+import pickle
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pytest
+
+from structdiff.cli.main import main
+from structdiff.errors import InputError
+from structdiff.evaluation.evaluation import evaluate
+from structdiff.evaluation.foreign_maps import foreign_map
+from structdiff.evaluation.motif import residues_of_map
+from structdiff.evaluation.subject import Given, read_subject
+
+DATA = Path(__file__).parent / "data"
+HELD = ("A", 23), ("A", 24), ("A", 25)
+
+
+def place(key):
+    return {"chain": key[0], "number": key[1], "insertion_code": ""}
+
+
+def binder(path: Path, binder: str, target: str = "1ubi") -> Path:
+    """A design as RFdiffusion writes it: the binder is chain A, the target chain B, numbered on."""
+    parts = [gemmi.read_structure(str(DATA / f"{name}.pdb"))[0][0] for name in (binder, target)]
+    model, number = gemmi.Model("1"), 0
+    for name, part, shift in zip("AB", parts, (0, 60), strict=True):
+        chain = gemmi.Chain(name)
+        for residue in part.get_polymer():
+            number += 1
+            residue.seqid = gemmi.SeqId(number, " ")
+            for atom in residue:
+                atom.pos += gemmi.Position(shift, 0, 0)
+            chain.add_residue(residue)
+        model.add_chain(chain)
+    structure = gemmi.Structure()
+    structure.add_model(model)
+    structure.setup_entities()
+    structure.write_pdb(str(path))
+    return path
+
+
+def trb(own, given, whole_own=None, whole_given=None, **config):
+    content = {
+        "config": config,
+        "plddt": np.ones((2, 3), np.float32),
+        "time": np.float64(3),
+        "mask_1d": [True],
+        "con_hal_pdb_idx": [(chain, np.int64(number)) for chain, number in own],
+        "con_ref_pdb_idx": [(chain, np.int64(number)) for chain, number in given],
+    }
+    if whole_own is not None:
+        content |= {"complex_con_hal_pdb_idx": whole_own, "complex_con_ref_pdb_idx": whole_given}
+    return pickle.dumps(content)
+
+
+class Poison:
+    """What a file of someone else could hold: a call of anything."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def test_a_trb_is_read_and_nothing_in_it_is_called(tmp_path):
+    file = tmp_path / "d_0.trb"
+    content = pickle.loads(trb([("A", 6)], [("H", 163)], inference={"input_pdb": "in.pdb"}))
+    file.write_bytes(pickle.dumps(content | {"device": Poison(tmp_path / "touched")}))
+    found = foreign_map(tmp_path / "d_0.pdb")
+    assert found["residues"] == [{"design": place(("A", 6)), "motif": place(("H", 163)), "group": 1}]
+    assert found["input"] == "in.pdb"
+    assert not (tmp_path / "touched").exists()
+
+
+def test_single_atoms_that_are_held_are_known(tmp_path):
+    contig_atoms = "{'M1': 'ND2,CG', 'M3': 'N,CA,C,O'}"
+    (tmp_path / "two.trb").write_bytes(
+        trb(HELD, [("M", n) for n in (1, 2, 3)], contigmap={"contig_atoms": contig_atoms})
+    )
+    rows = foreign_map(tmp_path / "two.pdb")["residues"]
+    assert [row.get("atoms") for row in rows] == [["ND2", "CG"], None, ["N", "CA", "C", "O"]]
+    selected = {"A5-6": "BKBN", "A7": ["OG", "CB"], "A8": "TIP", "A9": "", "A10": "ALL"}
+    index = {f"A{number}": f"C{number + 20}" for number in range(5, 12)}
+    content = {"diffused_index_map": index, "specification": {"input": "/a/b.pdb", "select_fixed_atoms": selected}}
+    (tmp_path / "three.json").write_text(json.dumps(content))
+    found = foreign_map(tmp_path / "three.cif.gz")
+    backbone = ["N", "CA", "C", "O"]
+    assert [row.get("atoms") for row in found["residues"]] == [
+        backbone, backbone, ["OG", "CB"], ["TIP"], [], None, None,
+    ]  # fmt: skip
+    assert found["residues"][0]["design"] == place(("C", 25))
+    assert [each.motif[1] for each in residues_of_map(found)] == [5, 6, 7, 8, 10, 11]
+
+
+@pytest.mark.parametrize("content", [b"no pickle", pickle.dumps([1]), trb([("A", 6)], [])])
+def test_a_damaged_trb_is_told(tmp_path, content):
+    (tmp_path / "a.trb").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.trb: what is beside the design cannot be read"):
+        foreign_map(tmp_path / "a.pdb")
+
+
+def test_other_json_beside_a_structure_says_nothing(tmp_path):
+    (tmp_path / "a.json").write_text('[{"diffused_index_map": 1}]')
+    assert foreign_map(tmp_path / "a.pdb") is None
+
+
+def test_binders_of_rfdiffusion_are_compared_by_what_was_designed(tmp_path):
+    """The target is longer than the binders: all were one cluster, and judged as designs from nothing."""
+    files = []
+    for name, length in (("1crn", 46), ("2igd", 61)):
+        files.append(binder(tmp_path / f"{name}.pdb", name))
+        own = [("A", 5), ("A", 6), ("A", 7)]
+        target = [("B", number) for number in range(length + 1, length + 77)]
+        given = [("A", number) for number in range(1, 77)]
+        content = trb(own, HELD, [*own, *target], [*HELD, *given], inference={"input_pdb": str(DATA / "1ubi.pdb")})
+        files[-1].with_suffix(".trb").write_bytes(content)
+    done = evaluate(files)
+    assert done.lengths.tolist() == [46, 61]
+    assert done.summary["clusters"].mean == 2
+    assert [row.values["motif_residues"] for row in done.rows] == [3, 3]
+    assert done.rows[0].values["motif_rmsd"] > 0.05
+    assert not any("natural quartiles" in target.text for target in done.targets)
+    assert not any("--designed" in note for note in done.notes)
+
+
+def test_a_map_of_another_structure_is_told_and_left_out(tmp_path):
+    file = binder(tmp_path / "a.pdb", "1crn")
+    file.with_suffix(".trb").write_bytes(trb([("A", 400)], [("A", 1)]))
+    subject = read_subject(file, "a", Given())
+    assert subject.residue_map == {}
+    assert "names residues that it does not have" in subject.notes[0]
+
+
+def test_a_motif_that_is_not_here_is_told(tmp_path):
+    file = binder(tmp_path / "a.pdb", "1crn")
+    file.with_suffix(".trb").write_bytes(trb([("A", 4)], [("A", 1)], inference={"input_pdb": "/gone/in.pdb"}))
+    done = evaluate([file], clusters=False)
+    assert any("/gone/in.pdb is not here" in note for note in done.notes)
+    assert "motif_rmsd" not in done.rows[0].values
+
+
+def test_atoms_that_were_held_alone_are_compared_alone(tmp_path):
+    """The side chain's tip is where the motif has it, the backbone is not."""
+    structure = gemmi.read_structure(str(DATA / "1ubi.pdb"))
+    for residue in structure[0]["A"]:
+        if residue.seqid.num in (23, 24, 25):
+            for atom in residue:
+                if atom.name in ("N", "CA", "C", "O"):
+                    atom.pos += gemmi.Position(3, 0, 0)
+    file = tmp_path / "a.pdb"
+    structure.write_pdb(str(file))
+    given = Given(motif=read_subject(DATA / "1ubi.pdb", "m", Given()).structure)
+    whole = {"diffused_index_map": {f"A{n}": f"A{n}" for n in (23, 24, 25)}, "specification": {}}
+    tip = {**whole, "specification": {"select_fixed_atoms": {"A23-25": "TIP"}}}
+    for content, wrong in ((whole, True), (tip, False)):
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        values = evaluate([file], given=given, clusters=False).rows[0].values
+        assert (values["motif_rmsd_all"] > 0.5) is wrong
+        assert ("motif_rmsd" in values) is wrong
+
+
+def test_own_designs_that_hold_tips_are_compared_by_these(tmp_path):
+    """As the verdict of the design has it: the backbone counted, which was free."""
+    file = tmp_path / "d_1.pdb"
+    file.write_bytes((DATA / "1ubi.pdb").read_bytes())
+    row = {"design": place(("A", 23)), "motif": place(("A", 23)), "group": 1}
+    other = {"design": place(("A", 30)), "motif": place(("A", 30)), "group": 1}
+    (tmp_path / "d_1.residue_map.json").write_text(json.dumps({"chains": [], "residues": [row, other]}))
+    spec = {"motif": str(DATA / "1ubi.pdb"), "tip": ["A23"], "held_atoms": ["A30=ND2/CG"]}
+    (tmp_path / "d_1.confidence.json").write_text(json.dumps({"provenance": {"spec": spec}}))
+    atoms = [each.atoms for each in read_subject(file, "d_1", Given()).motif_residues]
+    assert atoms == [("TIP",), ("ND2", "CG")]
+
+
+def test_designed_chains_can_be_named(tmp_path, capsys):
+    files = [str(binder(tmp_path / f"{name}.pdb", name)) for name in ("1crn", "2igd")]
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["evaluate", *files, *out]) == 0
+    assert "--designed names the chains" in " ".join(capsys.readouterr().out.split())
+    data = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert data["summary"]["mean_pairwise_tm"]["mean"] == 1
+    assert main(["evaluate", *files, "--designed", "A", *out]) == 0
+    data = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert data["summary"]["mean_pairwise_tm"]["mean"] < 0.5
+    assert data["provenance"]["designed"] == "A"
+    assert not any("--designed" in note for note in data["notes"])
+    assert main(["evaluate", files[0], "--designed", "C", *out]) == 2
+    assert "there is no chain of that name (found 'C'; allowed: A, B)" in capsys.readouterr().err
