@@ -6,7 +6,7 @@ from pathlib import Path
 
 from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
-from structdiff.spec.af3_json import parse_af3_document
+from structdiff.spec.af3_json import all_or_error, parse_each_job
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import Node, name_from, parse_json_document, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_fasta
@@ -39,6 +39,12 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
 
     The format is told by the file's suffix, or by its first sign where the suffix says nothing. Raises InputError.
     """
+    return all_or_error(read_each_complex(path))
+
+
+@checked_names
+def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
+    """The same, with the error of a job of the AlphaFold Server in its place; raises that of any other file."""
     path = as_path(path, "path", "the path of a FASTA, YAML or JSON file")
     text = read_text(path)
     suffix = path.suffix.lower()
@@ -56,7 +62,7 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
         _refuse_foreign(root)
         if isinstance(root.value, dict) and "dialect" not in root.value and "modelSeeds" not in root.value:
             return (parse_complex(root, name=name_from(path)),)
-        return parse_af3_document(root)
+        return parse_each_job(root)
     raise InputError("the format of this file is unknown", path=path, found=path.suffix or path.name,
                      allowed=INPUT_SUFFIXES, suggest_from=INPUT_SUFFIXES)  # fmt: skip
 

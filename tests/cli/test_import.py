@@ -81,3 +81,17 @@ def test_json_of_several_designs_becomes_a_folder(command, tmp_path):
     assert code == 0
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["a.yaml", "b.yaml"]
     assert read_design(tmp_path / "made/b.yaml").symmetry.group == "C2"
+
+
+def test_what_cannot_be_done_does_not_keep_the_other_designs_of_a_file(command, tmp_path):
+    asked = {"a": {"length": 50}, "b": {"length": 40, "ori_token": [0, 0, 1]}, "c": {"length": "40-50-60"}, "d": 3}
+    (tmp_path / "in.json").write_text(json.dumps(asked))
+    code, output, errors = command("import", "in.json", "--out", "made")
+    assert code == 2
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["a.yaml"]
+    assert "1 of 4 designs written" in output
+    assert [line.split(": ")[:3] for line in errors] == [["error", "in.json", name] for name in "bcd"]
+    (tmp_path / "in.json").write_text(json.dumps({"b": asked["b"]}))
+    code, output, errors = command("import", "in.json", "--out", "x.yaml")
+    assert (code, output, len(errors)) == (2, "", 1)
+    assert not (tmp_path / "x.yaml").exists()
