@@ -117,6 +117,7 @@ def _read(source: list[str], pdb: Path | None) -> Mapping[str, Imported | InputE
 
     path = _file(source)
     if path is not None:
+        _refuse_others(path)
         if path.suffix.lower() == ".json" or (
             path.suffix.lower() in (".yaml", ".yml") and is_rfdiffusion3(_data(path))
         ):
@@ -134,6 +135,23 @@ def _read(source: list[str], pdb: Path | None) -> Mapping[str, Imported | InputE
     there = place is not None and place.is_file()
     imported = design_from_rfdiffusion(settings, structure=(lambda: _known(place)) if there and place else None)
     return {imported.data["name"]: imported}
+
+
+def _refuse_others(path: Path) -> None:
+    """Raises InputError for a file of a program that is not read here; what is no such file is left to its reader."""
+    from structdiff.spec.document import parse_json_document, parse_yaml_document, read_text
+    from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
+
+    refuse_fasta(path)
+    parsers = {".json": parse_json_document, ".yaml": parse_yaml_document, ".yml": parse_yaml_document}
+    parse = parsers.get(path.suffix.lower())
+    if parse is None:
+        return
+    try:
+        root = parse(read_text(path), path)
+    except InputError:
+        return
+    refuse_foreign(root, imports=True)
 
 
 def _beside(designs: Mapping[str, Imported | InputError], folder: Path) -> Mapping[str, Imported | InputError]:

@@ -95,3 +95,20 @@ def test_what_cannot_be_done_does_not_keep_the_other_designs_of_a_file(command, 
     code, output, errors = command("import", "in.json", "--out", "x.yaml")
     assert (code, output, len(errors)) == (2, "", 1)
     assert not (tmp_path / "x.yaml").exists()
+
+
+def test_files_that_are_not_rfdiffusions_are_told_as_what_they_are(command, tmp_path):
+    files = {
+        "boltz.yaml": ("version: 1\nsequences: []\n", "structdiff predict reads"),
+        "chai.fasta": (">protein|A\nMK\n", "structdiff predict reads"),
+        "af3.json": (json.dumps([{"name": "x", "sequences": []}]), "structdiff predict reads"),
+        "boltzgen.yaml": ("entities:\n- protein: {id: B, sequence: 80..140}\n", "an input of BoltzGen"),
+        "bindcraft.json": (json.dumps({"design_path": "x", "starting_pdb": "y"}), "an input of BindCraft"),
+    }
+    for name, (text, said) in files.items():
+        (tmp_path / name).write_text(text)
+        code, _, errors = command("import", name)
+        assert (code, len(errors)) == (2, 1)
+        assert said in errors[0]
+    (tmp_path / "symmetry.yaml").write_text("defaults: [base]\ncontigmap:\n  contigs: ['50']\n")  # Hydra's
+    assert "All-Atom" not in " ".join(command("import", "symmetry.yaml")[2])
