@@ -24,15 +24,14 @@ from structdiff.evaluation.fold_embedding import fold_embedding
 from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.measures import Measure, measured
 from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
+from structdiff.evaluation.notes import about_targets, together, without_reference
 from structdiff.evaluation.novelty import references_of_chains
 from structdiff.evaluation.subject import Given, Subject, read_subject, subject_names
 from structdiff.evaluation.summary import Summary, exactly, summarise
 from structdiff.evaluation.targets import Target, length_groups, targets_of
-from structdiff.structure.tables import ChainKind, Structure
 
 #: Told what is being done, how much of it, and out of how much.
 OnProgress = Callable[[str, int, int], None]
-_NAMED_AT_MOST = 10  # structures in a note
 _LIKENESS = ("frechet", "frechet_ratio", "precision", "recall", "density", "coverage")
 
 
@@ -166,12 +165,13 @@ def _judge(
     files: Sequence[Path], given: Given, more: Sequence[Measure], notes: list[str], on_progress: OnProgress
 ) -> tuple[list[dict[str, float]], list[Subject], list[tuple[Path, str]]]:
     rows, subjects, failures = [], [], []
+    said: list[tuple[Subject, str]] = []
     for done, (path, name) in enumerate(zip(files, subject_names(files), strict=True)):
         on_progress("judging structures", done, len(files))
         try:
             subject = read_subject(path, name, given)
             row = measured(subject)
-            notes.extend(note for note in subject.notes if note not in notes)
+            said.extend((subject, note) for note in subject.notes)
             failures.extend((path, reason) for reason in subject.failures)
         except StructdiffError as error:
             failures.append((path, _named(error, path)))
@@ -180,14 +180,14 @@ def _judge(
             try:
                 row |= {key: value for key, value in measure(subject).items() if np.isfinite(value)}
             except InputError as error:  # nothing that can be judged so
-                note = _named(error, path)
-                notes.extend([] if note in notes else [note])
+                said.append((subject, _named(error, path)))
             except StructdiffError as error:
                 failures.append((path, _named(error, path)))
         rows.append(row)
         subjects.append(subject)
-    notes.extend(_without_reference(subjects, given))
-    notes.extend([] if given.references else _about_targets(subjects))
+    notes.extend(together(said))
+    notes.extend(without_reference(subjects, given))
+    notes.extend([] if given.references else about_targets(subjects))
     on_progress("judging structures", len(files), len(files))
     return rows, subjects, failures
 
@@ -195,35 +195,6 @@ def _judge(
 def _named(error: StructdiffError, path: Path) -> str:
     """An error with the file that it is about."""
     return str(error) if str(path) in str(error) else f"{path}: {error}"
-
-
-def _without_reference(subjects: Sequence[Subject], given: Given) -> list[str]:
-    """A note on the structures that no reference was found for, where there are references."""
-    missing = [subject.name for subject in subjects if given.references and given.reference_of(subject.name) is None]
-    if not missing:
-        return []
-    named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
-    return [f"no reference has the name of {len(missing)} of {len(subjects)} structures, which the means against the "
-            f"reference leave out: {named}"]  # fmt: skip
-
-
-def _about_targets(subjects: Sequence[Subject]) -> list[str]:
-    """A note where the chain that stands for each structure is the same in all, beside others: it will be a target."""
-    beside = [subject for subject in subjects if not subject.residue_map.get("chains")]
-    chosen = [_sequences(subject.structure) for subject in beside]
-    if len(chosen) < 2 or min(map(len, chosen)) < 2:
-        return []
-    longest = {max(sequences, key=len) for sequences in chosen}
-    if len(longest) > 1 or len({tuple(sorted(sequences)) for sequences in chosen}) == 1:
-        return []
-    return [f"the longest chain, which stands for a structure beside others, is the same in {len(beside)} of "
-            f"{len(subjects)}: --designed names the chains that were designed"]  # fmt: skip
-
-
-def _sequences(structure: Structure) -> list[tuple[str, ...]]:
-    """The residues of each protein chain."""
-    proteins = np.flatnonzero(structure.chains.kind == ChainKind.PROTEIN).tolist()
-    return [tuple(structure.residues.name[structure.chain_residues(row)].tolist()) for row in proteins]
 
 
 def _diversity(subjects: Sequence[Subject], seed: int, on_progress: OnProgress) -> Diversity:

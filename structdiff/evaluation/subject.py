@@ -133,7 +133,7 @@ def read_subject(path: Path, name: str, given: Given) -> Subject:
     if residue_map is None:
         residue_map = residue_map_beside(path, structure)
         if residue_map is None:
-            notes.append(f"what lies beside {name} names residues that it does not have, and is not used")
+            notes.append(f"{name} has a file beside it that names residues it does not have, and that is not used")
     if given.designed:
         residue_map = {**(residue_map or {}), "chains": chains_beside(given.designed, structure)}
     return Subject(

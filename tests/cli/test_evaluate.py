@@ -184,6 +184,9 @@ def test_what_was_asked_of_a_structure_and_cannot_be_judged_is_told(tmp_path, ca
     shown = " ".join(capsys.readouterr().out.split())
     assert "1crn has one chain, so that nothing touches its hotspots" in shown
     assert "1crn has no residue map" in shown
+    assert main(["evaluate", structure, motif, *options]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1crn, 2igd (2 structures): each has one chain, so that nothing touches its hotspots" in shown
     options[1] = "B99"
     two = str(DATA / "2zta.pdb")
     assert main(["evaluate", two, *options]) == 2
@@ -206,3 +209,14 @@ def test_folders_that_are_passed_over_are_named(tmp_path, capsys) -> None:
     assert not any(
         str(inside) in note for note in json.loads((tmp_path / "out" / "evaluation.json").read_text())["notes"]
     )
+
+
+def test_a_campaigns_report_is_not_replaced(tmp_path, capsys) -> None:
+    (tmp_path / "report.html").write_text("a campaign's")
+    shutil.copy(DATA / "1crn.pdb", tmp_path)
+    assert main(["evaluate", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "report.html: out: a report of something else would be replaced" in capsys.readouterr().err
+    assert (tmp_path / "report.html").read_text() == "a campaign's"
+    (tmp_path / "report.html").unlink()
+    for _ in range(2):  # an evaluation's own is
+        assert main(["evaluate", str(tmp_path), "--out", str(tmp_path), "--quiet"]) == 0

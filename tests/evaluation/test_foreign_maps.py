@@ -133,7 +133,7 @@ def test_a_map_of_another_structure_is_told_and_left_out(tmp_path):
     file.with_suffix(".trb").write_bytes(trb([("A", 400)], [("A", 1)]))
     subject = read_subject(file, "a", Given())
     assert subject.residue_map == {}
-    assert "names residues that it does not have" in subject.notes[0]
+    assert "names residues it does not have" in subject.notes[0]
 
 
 def test_a_motif_that_is_not_here_is_told(tmp_path):
