@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from structdiff.evaluation.evaluation import Evaluation
 
 _FAILED = 2
+_KEPT_FILE = "unfinished.jsonl"  # values that take long, until the evaluation is whole
 _NAMED_AT_MOST = 5  # folders in a note
 
 
@@ -98,6 +99,7 @@ def evaluate(
     In the folder are then evaluation.json, structures.csv, pictures and report.html, one page that holds everything.
     A file that cannot be judged is reported, and the others go on.
     """
+    from structdiff.campaign.kept_measures import KeptMeasures
     from structdiff.evaluation.evaluation import evaluate as judge_files
     from structdiff.evaluation.structure_files import structure_files
 
@@ -122,7 +124,8 @@ def evaluate(
         provenance |= {"motifbench": str(motifbench), "refolded": None if refolded is None else str(refolded)}
         return _motifbench(paths, motifbench, refolded, natural, out, provenance, quiet=given["quiet"])
     asked = given_asked(files, reference, motif, residue_map, designed, hotspots)
-    more = measures_asked(sequence_model, judge, refold, refold_command)
+    keep = KeptMeasures(out / _KEPT_FILE)
+    more = measures_asked(sequence_model, judge, refold, refold_command, keep)
     provenance |= {"sequence_model": sequence_model, "judge": judge, "refold": refold_command or refold}
     with shown_stages(quiet=given["quiet"]) as progress:
         chains, known = natural_asked(natural, progress)
@@ -136,14 +139,18 @@ def evaluate(
             seed=seed,
             on_progress=progress,
         )
-    found = dataclasses.replace(found, notes=[*found.notes, *_unsearched(paths)])
+    notes = [*found.notes, *_unsearched(paths), keep.note()]
+    found = dataclasses.replace(found, notes=[note for note in notes if note])
     if found.rows:
         _write(found, out, provenance)
         if not given["quiet"]:
             _show(found, out)
     for _, reason in found.failures:
         print(f"error: {reason}", file=sys.stderr)
-    return _FAILED if found.failures else 0
+    if found.failures:
+        return _FAILED
+    keep.finish()
+    return 0
 
 
 def _refuse_other_reports(out: Path) -> None:

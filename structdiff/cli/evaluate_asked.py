@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from structdiff.errors import InputError
 
 if TYPE_CHECKING:
+    from structdiff.campaign.kept_measures import KeptMeasures
     from structdiff.campaign.refolding import Refolder
     from structdiff.evaluation.backbone import Backbone
     from structdiff.evaluation.evaluation import OnProgress
@@ -38,8 +39,13 @@ def given_asked(
     )
 
 
-def measures_asked(sequence_model: str, judge: str, refold: str, refold_command: str | None) -> list[Measure]:
-    """The measures that look at sequences, as asked for; raises InputError for what is unknown or not fetched."""
+def measures_asked(
+    sequence_model: str, judge: str, refold: str, refold_command: str | None, keep: KeptMeasures
+) -> list[Measure]:
+    """The measures that look at sequences, as asked for, with their values kept as they are made.
+
+    Raises InputError for what is unknown or not fetched.
+    """
     from structdiff.campaign import sequence_evaluation as measures
     from structdiff.campaign.plan import JUDGES, REFOLDERS, CampaignSettings
     from structdiff.campaign.refold_command import check_runs_here
@@ -51,12 +57,15 @@ def measures_asked(sequence_model: str, judge: str, refold: str, refold_command:
     CampaignSettings(refold_command=refold_command)  # refuses a command that cannot be called
     if refold_command is not None:
         check_runs_here(refold_command)
-    chosen = [] if sequence_model == "none" else [measures.likelihood_measure(sequence_model)]
+    chosen: dict[str, Measure] = {}
+    if sequence_model != "none":
+        chosen[f"sequence model {sequence_model}"] = measures.likelihood_measure(sequence_model)
     if judge != "none":
-        chosen.append(measures.judge_measure())
+        chosen[f"judge {judge}"] = measures.judge_measure()
     if refold_command is not None or refold != "none":
-        chosen.append(measures.refold_measure(lambda: _refolder(refold_command)))
-    return chosen
+        asked = f"refold {refold}" if refold_command is None else f"refold command {refold_command}"
+        chosen[asked] = measures.refold_measure(lambda: _refolder(refold_command))
+    return [keep.kept(measure, asked) for asked, measure in chosen.items()]
 
 
 def _refolder(command: str | None) -> Refolder:

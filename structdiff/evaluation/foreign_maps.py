@@ -29,15 +29,19 @@ def foreign_map(structure: Path) -> dict[str, Any] | None:
     beside the structure NAME. Rows whose input holds single atoms alone have these as "atoms". Raises InputError for a
     file of theirs that cannot be read.
     """
-    trb, table = (structure.with_name(stem(structure) + ending) for ending in (".trb", ".json"))
+    named = (structure.with_name(stem(structure) + ending) for ending in (".trb", ".json"))
+    return next((found for path in named if path.is_file() and (found := read_foreign_map(path)) is not None), None)
+
+
+def read_foreign_map(path: Path) -> dict[str, Any] | None:
+    """The same of a file; None where it is none of these programs'."""
     try:
-        if trb.is_file():
-            return _of_trb(_read_trb(trb))
-        content = json.loads(table.read_text(encoding="utf-8")) if table.is_file() else None
+        if path.suffix.lower() == ".trb":
+            return _of_trb(_read_trb(path))
+        content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and isinstance(content.get("diffused_index_map"), dict):
             return _of_rfdiffusion3(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        path = trb if trb.is_file() else table
         raise InputError("what is beside the design cannot be read", path=path, found=str(error)[:60]) from None
     return None
 

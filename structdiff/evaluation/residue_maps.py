@@ -9,7 +9,7 @@ from typing import Any
 
 from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.errors import InputError
-from structdiff.evaluation.foreign_maps import foreign_map
+from structdiff.evaluation.foreign_maps import foreign_map, read_foreign_map
 from structdiff.evaluation.motif import residues_of_map
 from structdiff.evaluation.structure_files import stem
 from structdiff.structure.tables import ChainKind, Structure
@@ -25,20 +25,30 @@ def residue_map_beside(path: Path, structure: Structure) -> Mapping[str, Any] | 
     if own.is_file():
         return _with_held_atoms(read_residue_map(own), path)
     foreign = foreign_map(path)
-    return {} if foreign is None else _with_kept_chains(foreign, structure)
+    return {} if foreign is None else with_kept_chains(foreign, structure)
 
 
 def read_residue_map(path: Path) -> Mapping[str, Any]:
-    """A residue map (JSON) as `structdiff design` writes it; raises InputError where it is none."""
+    """A residue map as `structdiff design` writes it, or a file of RFdiffusion; raises InputError for another."""
+    if not path.is_file():
+        raise InputError("no such file", path=path)
+    if path.suffix.lower() == ".trb" or _is_foreign(path):
+        return read_foreign_map(path) or {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         residues_of_map(content)
-    except FileNotFoundError:
-        raise InputError("no such file", path=path) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         allowed = '{"residues": [{"design": {"chain", "number"}, "motif": {"chain", "number"}, "group"}, ...]}'
         raise InputError("this is no residue map", path=path, found=str(error)[:60], allowed=allowed) from None
     return content
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether it is JSON of RFdiffusion3; what cannot be read is not."""
+    try:
+        return read_foreign_map(path) is not None
+    except InputError:
+        return False
 
 
 def made_from(file: Path) -> Mapping[str, Any]:
@@ -79,7 +89,7 @@ def _with_held_atoms(own: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     return {**own, "residues": rows}
 
 
-def _with_kept_chains(foreign: Mapping[str, Any], structure: Structure) -> Mapping[str, Any] | None:
+def with_kept_chains(foreign: Mapping[str, Any], structure: Structure) -> Mapping[str, Any] | None:
     """Another program's map with the chains that come whole from its input; None where it is another structure's."""
     chains = structure.chains.name[structure.residues.chain].tolist()
     numbers = structure.residues.author_seq_id.tolist()

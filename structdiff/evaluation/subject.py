@@ -14,7 +14,7 @@ import numpy as np
 from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.motif import MotifResidue, ResidueKey, residues_of_map
-from structdiff.evaluation.residue_maps import chains_beside, made_from, residue_map_beside
+from structdiff.evaluation.residue_maps import chains_beside, made_from, residue_map_beside, with_kept_chains
 from structdiff.evaluation.structure_files import stem
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind, Structure
@@ -132,8 +132,10 @@ def read_subject(path: Path, name: str, given: Given) -> Subject:
     residue_map = given.residue_map
     if residue_map is None:
         residue_map = residue_map_beside(path, structure)
-        if residue_map is None:
-            notes.append(f"{name} has a file beside it that names residues it does not have, and that is not used")
+    elif "input" in residue_map and "chains" not in residue_map:
+        residue_map = with_kept_chains(residue_map, structure)
+    if residue_map is None:
+        notes.append(f"{name} has a map of residues that names some it does not have, and that is not used")
     if given.designed:
         residue_map = {**(residue_map or {}), "chains": chains_beside(given.designed, structure)}
     return Subject(

@@ -128,12 +128,27 @@ def test_binders_of_rfdiffusion_are_compared_by_what_was_designed(tmp_path):
     assert not any("--designed" in note for note in done.notes)
 
 
+def test_a_map_of_rfdiffusion_can_be_named_for_all(tmp_path):
+    file, own = binder(tmp_path / "renamed.pdb", "1crn"), [("A", 5), ("A", 6), ("A", 7)]
+    target = [("B", number) for number in range(47, 123)]
+    (tmp_path / "d.trb").write_bytes(trb(own, HELD, [*own, *target], [*HELD, *target]))
+    index = {f"A{n}": f"A{n}" for n in (23, 24, 25)} | {f"A{n}": f"B{n}" for n in range(47, 123)}
+    (tmp_path / "d.json").write_text(json.dumps({"diffused_index_map": index}))
+    for name in ("d.trb", "d.json"):
+        out = tmp_path / "out"
+        options = ["--residue-map", str(tmp_path / name), "--motif", str(DATA / "1ubi.pdb"), "--out", str(out)]
+        assert main(["evaluate", str(file), *options, "--quiet"]) == 0
+        (row,) = json.loads((out / "evaluation.json").read_text())["structures"]
+        assert row["motif_residues"] == 3
+        assert row["motif_rmsd"] > 0.05
+
+
 def test_a_map_of_another_structure_is_told_and_left_out(tmp_path):
     file = binder(tmp_path / "a.pdb", "1crn")
     file.with_suffix(".trb").write_bytes(trb([("A", 400)], [("A", 1)]))
     subject = read_subject(file, "a", Given())
     assert subject.residue_map == {}
-    assert "names residues it does not have" in subject.notes[0]
+    assert "names some it does not have" in subject.notes[0]
 
 
 def test_a_motif_that_is_not_here_is_told(tmp_path):

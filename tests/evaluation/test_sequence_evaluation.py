@@ -120,6 +120,37 @@ if name == "1crn":
     assert [row.get("sc_tm") for row in rows] == [pytest.approx(1, abs=1e-4), None, None, None]
 
 
+def test_an_evaluation_that_was_interrupted_goes_on(tmp_path, capsys):
+    """What was refolded is not refolded again, until the evaluation is whole; another command refolds all."""
+    body = f"""
+with open({str(tmp_path / "called")!r}, "a") as stream:
+    stream.write(name + " ")
+if name == "1ubi" and not Path({str(tmp_path / "ready")!r}).exists():
+    sys.exit("not now")
+shutil.copy(f"{DATA}/{{name}}.pdb", out / "model.pdb")
+"""
+    command, out = fold(body, tmp_path), tmp_path / "judged"
+
+    def run(*options: str) -> tuple[int, str, str]:
+        (tmp_path / "called").write_text("")
+        files = [str(DATA / f"{name}.pdb") for name in ("1crn", "1ubi", "2igd")]
+        code = main(["evaluate", *files, "--refold-command", command, "--no-clusters", "--out", str(out), *options])
+        return code, (tmp_path / "called").read_text(), " ".join(capsys.readouterr().out.split())
+
+    assert run()[:2] == (2, "1crn 1ubi 2igd ")
+    with (out / "unfinished.jsonl").open("a") as stream:
+        stream.write('{"key": "cut sho')
+    assert run("--designed", "A")[1] == "1crn 1ubi 2igd "  # what counts as designed is another question
+    (tmp_path / "ready").touch()
+    code, called, shown = run()
+    assert (code, called) == (0, "1ubi ")
+    assert "note: 2 structures were measured by an earlier run" in shown
+    assert not (out / "unfinished.jsonl").exists()
+    rows = json.loads((out / "evaluation.json").read_text())["structures"]
+    assert [row["sc_tm"] for row in rows] == [pytest.approx(1, abs=1e-4)] * 3
+    assert run()[1] == "1crn 1ubi 2igd "
+
+
 def test_natural_medians_are_of_chains_of_that_length(monkeypatch):
     chains = [{"length": 100 + n, "proteinmpnn": {"nll": 1.0 + 0.1 * n, "recovery": 0.4}} for n in range(9)]
     chains += [{"length": 300, "proteinmpnn": {"nll": 9.0, "recovery": 0.1}}]
