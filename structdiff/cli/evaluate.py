@@ -57,7 +57,10 @@ def evaluate(
     ] = None,
     hotspots: Annotated[
         str | None,
-        typer.Option(help="Residues to be touched, in the designs' numbers: A45,A67-68.", show_default="none"),
+        typer.Option(
+            help="Residues to be touched, in the designs' numbers: A45,A67-68.",
+            show_default="those that each design was asked for",
+        ),
     ] = None,
     motifbench: Annotated[
         Path | None,

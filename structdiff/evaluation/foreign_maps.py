@@ -23,7 +23,9 @@ _TRB_KEYS = (("complex_con_ref_pdb_idx", "complex_con_hal_pdb_idx"), ("con_ref_p
 
 
 def foreign_map(structure: Path) -> dict[str, Any] | None:
-    """The residue map of a design that another program made, as our own are, with its "input"; None where none is.
+    """The residue map of a design that another program made, as our own are; None where there is none.
+
+    It has the "input" of the design and its "hotspots", as the input names them, too.
 
     It is read from NAME.trb of RFdiffusion and RFdiffusion2, or NAME.json of RFdiffusion3 (``diffused_index_map``)
     beside the structure NAME. Rows whose input holds single atoms alone have these as "atoms". Raises InputError for a
@@ -44,6 +46,9 @@ def read_foreign_map(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError("what is beside the design cannot be read", path=path, found=str(error)[:60]) from None
     return None
+
+
+_MANY = (list, tuple, dict)
 
 
 class _Unread:
@@ -99,7 +104,8 @@ def _of_trb(content: Mapping[str, Any]) -> dict[str, Any]:
         _row(_place(str(own[0]), int(own[1])), _place(str(given[0]), int(given[1])), atoms.get(f"{given[0]}{given[1]}"))
         for given, own in rows
     ]
-    return _map(residues, (config.get("inference") or {}).get("input_pdb"))
+    asked = (config.get("ppi") or {}).get("hotspot_res")
+    return _map(residues, (config.get("inference") or {}).get("input_pdb"), asked)
 
 
 def _of_rfdiffusion3(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,11 +114,16 @@ def _of_rfdiffusion3(content: Mapping[str, Any]) -> dict[str, Any]:
     rows = [
         _row(_parsed(own), _parsed(given), atoms.get(given)) for given, own in content["diffused_index_map"].items()
     ]
-    return _map(rows, asked.get("input"))
+    return _map(rows, asked.get("input"), asked.get("select_hotspots"))
 
 
-def _map(residues: Sequence[dict[str, Any]], file: object) -> dict[str, Any]:
-    return {"residues": list(residues), "input": file if isinstance(file, str) else None}
+def _map(residues: Sequence[dict[str, Any]], file: object, hotspots: object) -> dict[str, Any]:
+    words = hotspots.split(",") if isinstance(hotspots, str) else list(hotspots) if isinstance(hotspots, _MANY) else []
+    return {
+        "residues": list(residues),
+        "input": file if isinstance(file, str) else None,
+        "hotspots": [residue for word in words for residue in _spelt(str(word).strip())],
+    }
 
 
 def _held_atoms(asked: object, residues: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:

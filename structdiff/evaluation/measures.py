@@ -90,8 +90,8 @@ def interface_values(subject: Subject) -> dict[str, float]:
             subject.notes.append(f"{subject.name} has one chain, so that nothing touches its hotspots")
         return {}
     values = {"interface_contacts": float(found.contacts), "interface_area": found.area}
-    if subject.given.hotspots:
-        values["hotspots_touched"] = hotspots_touched(subject.structure, subject.given.hotspots)
+    if subject.hotspots:
+        values["hotspots_touched"] = hotspots_touched(subject.structure, subject.hotspots)
     return values
 
 

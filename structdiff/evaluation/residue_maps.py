@@ -10,7 +10,7 @@ from typing import Any
 from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.errors import InputError
 from structdiff.evaluation.foreign_maps import foreign_map, read_foreign_map
-from structdiff.evaluation.motif import residues_of_map
+from structdiff.evaluation.motif import ResidueKey, residues_of_map
 from structdiff.evaluation.structure_files import stem
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -23,7 +23,7 @@ def residue_map_beside(path: Path, structure: Structure) -> Mapping[str, Any] | 
     """
     own = path.with_name(f"{stem(path)}.residue_map.json")
     if own.is_file():
-        return _with_held_atoms(read_residue_map(own), path)
+        return _with_request(read_residue_map(own), path)
     foreign = foreign_map(path)
     return {} if foreign is None else with_kept_chains(foreign, structure)
 
@@ -59,6 +59,17 @@ def made_from(file: Path) -> Mapping[str, Any]:
     return json.loads(file.with_name(f"{stem(file)}.confidence.json").read_text(encoding="utf-8"))["provenance"]["spec"]
 
 
+def hotspots_of_map(residue_map: Mapping[str, Any]) -> list[ResidueKey]:
+    """The hotspots that a design was asked to touch, in its own chains and numbers; those it lacks are left out."""
+    places = {_name(row["motif"]): row["design"] for row in residue_map.get("residues", ())}
+    found = [places[name] for name in map(str, residue_map.get("hotspots", ())) if name in places]
+    return [(str(each["chain"]), int(each["number"]), str(each.get("insertion_code", ""))) for each in found]
+
+
+def _name(residue: Mapping[str, Any]) -> str:
+    return f"{residue['chain']}{residue['number']}{residue.get('insertion_code', '')}"
+
+
 def chains_beside(designed: Sequence[str], structure: Structure) -> list[dict[str, Any]]:
     """The chains of a structure as a residue map has them, kept but for those that were designed.
 
@@ -71,22 +82,22 @@ def chains_beside(designed: Sequence[str], structure: Structure) -> list[dict[st
     return [{"chain": name, "kept": name not in designed} for name in names]
 
 
-def _with_held_atoms(own: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    """A map with the atoms that were held where the request named single ones (tip, backbone_only, held_atoms)."""
+def _with_request(own: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """A map with the hotspots of the request, and the atoms held where it named single ones (tip, held_atoms ...)."""
     try:
         spec = made_from(path)
         atoms = {name: ["TIP"] for name in spec.get("tip", ())}
         atoms |= {name: list(BACKBONE_ATOMS) for name in spec.get("backbone_only", ())}
         pairs = (each.split("=", 1) for each in spec.get("held_atoms", ()))
         atoms |= {name: named.split("/") for name, named in pairs}
+        hotspots = list(spec.get("hotspots", ()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return own
     rows = []
     for row in own.get("residues", ()):
-        given = row["motif"]
-        held = atoms.get(f"{given['chain']}{given['number']}{given.get('insertion_code', '')}")
+        held = atoms.get(_name(row["motif"]))
         rows.append(row if held is None else row | {"atoms": held})
-    return {**own, "residues": rows}
+    return {**own, "residues": rows, "hotspots": hotspots}
 
 
 def with_kept_chains(foreign: Mapping[str, Any], structure: Structure) -> Mapping[str, Any] | None:

@@ -14,7 +14,13 @@ import numpy as np
 from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.motif import MotifResidue, ResidueKey, residues_of_map
-from structdiff.evaluation.residue_maps import chains_beside, made_from, residue_map_beside, with_kept_chains
+from structdiff.evaluation.residue_maps import (
+    chains_beside,
+    hotspots_of_map,
+    made_from,
+    residue_map_beside,
+    with_kept_chains,
+)
 from structdiff.evaluation.structure_files import stem
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind, Structure
@@ -118,6 +124,11 @@ class Subject:
     def motif_name(self) -> str | None:
         """The path of the motif as the design's files name it, whether it is there or not."""
         return _motif_name(self.path) or self.residue_map.get("input")
+
+    @property
+    def hotspots(self) -> Sequence[ResidueKey]:
+        """Residues to be touched, in its own chains and numbers: those given, else those that its makers asked for."""
+        return self.given.hotspots or hotspots_of_map(self.residue_map)
 
     @property
     def has_given_parts(self) -> bool:

@@ -192,6 +192,29 @@ def test_own_designs_that_hold_tips_are_compared_by_these(tmp_path):
     assert atoms == [("TIP",), ("ND2", "CG")]
 
 
+@pytest.mark.parametrize("program", ["rfdiffusion", "rfdiffusion3", "own"])
+def test_hotspots_that_a_design_was_asked_to_touch_are_judged(tmp_path, program):
+    """They have the input's numbers, the design others: RFdiffusion numbers the target after the binder."""
+    file = binder(tmp_path / "a.pdb", "1crn")
+    target, given = [("B", number) for number in range(47, 123)], [("T", number) for number in range(1, 77)]
+    if program == "rfdiffusion":
+        content = trb([], [], target, given, ppi={"hotspot_res": ["T5", "T6-7"]})
+        file.with_suffix(".trb").write_bytes(content)
+    elif program == "rfdiffusion3":
+        index = {f"T{b}": f"B{a}" for (_, a), (_, b) in zip(target, given, strict=True)}
+        content = {"diffused_index_map": index, "specification": {"select_hotspots": {"T5": "CA", "T6-7": "ALL"}}}
+        file.with_suffix(".json").write_text(json.dumps(content))
+    else:
+        rows = [{"design": place(a), "motif": place(b), "group": 1} for a, b in zip(target, given, strict=True)]
+        chains = [{"chain": "A", "kept": False}, {"chain": "B", "kept": True}]
+        (tmp_path / "a.residue_map.json").write_text(json.dumps({"chains": chains, "residues": rows}))
+        spec = {"motif": str(DATA / "1ubi.pdb"), "hotspots": ["T5", "T6", "T7"]}
+        (tmp_path / "a.confidence.json").write_text(json.dumps({"provenance": {"spec": spec}}))
+    assert read_subject(file, "a", Given()).hotspots == [("B", 51, ""), ("B", 52, ""), ("B", 53, "")]
+    assert evaluate([file], clusters=False).rows[0].values["hotspots_touched"] == 0
+    assert read_subject(file, "a", Given(hotspots=[("B", 60, "")])).hotspots == [("B", 60, "")]
+
+
 def test_designed_chains_can_be_named(tmp_path, capsys):
     files = [str(binder(tmp_path / f"{name}.pdb", name)) for name in ("1crn", "2igd")]
     out = ["--out", str(tmp_path / "out")]
