@@ -8,6 +8,7 @@ import gemmi
 import numpy as np
 import pytest
 
+from structdiff.campaign.sequence_evaluation import refold_measure
 from structdiff.cli.main import main
 from structdiff.errors import InputError
 from structdiff.evaluation.evaluation import evaluate
@@ -190,6 +191,24 @@ def test_own_designs_that_hold_tips_are_compared_by_these(tmp_path):
     (tmp_path / "d_1.confidence.json").write_text(json.dumps({"provenance": {"spec": spec}}))
     atoms = [each.atoms for each in read_subject(file, "d_1", Given()).motif_residues]
     assert atoms == [("TIP",), ("ND2", "CG")]
+
+
+def test_a_binder_without_letters_is_not_judged_by_its_sequence(tmp_path):
+    """RFdiffusion calls all that is new GLY, beside a target that has its own letters: these were judged."""
+    file = binder(tmp_path / "a.pdb", "1crn")
+    structure = gemmi.read_structure(str(file))
+    for residue in structure[0]["A"]:
+        residue.name = "GLY"
+        for atom in [atom for atom in residue if atom.name not in ("N", "CA", "C", "O")]:
+            residue.remove_atom(atom.name, atom.altloc, atom.element)
+    structure.write_pdb(str(file))
+    target, given = [("B", number) for number in range(47, 123)], [("T", number) for number in range(1, 77)]
+    file.with_suffix(".trb").write_bytes(trb([], [], target, given))
+    asked: list[str] = []
+    measure = refold_measure(lambda: asked.append("refolder"))  # type: ignore[arg-type, return-value]
+    with pytest.raises(InputError, match="what was designed has no sequence"):
+        measure(read_subject(file, "a", Given()))
+    assert asked == []
 
 
 @pytest.mark.parametrize("program", ["rfdiffusion", "rfdiffusion3", "own"])
