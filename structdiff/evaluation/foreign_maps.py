@@ -16,7 +16,7 @@ from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.errors import InputError
 from structdiff.evaluation.structure_files import stem
 
-_RESIDUE = re.compile(r"([A-Za-z0-9]*[A-Za-z])?(-?\d+)")
+_RESIDUE = re.compile(r"([A-Za-z0-9]*[A-Za-z])?(-?\d+)([A-Za-z]?)")
 _RANGE = re.compile(r"([A-Za-z0-9]*[A-Za-z])(-?\d+)-(?:[A-Za-z]*)(-?\d+)")
 #: Pairs of keys of a .trb, the whole of a complex first: residues of the input, and where they are in the design.
 _TRB_KEYS = (("complex_con_ref_pdb_idx", "complex_con_hal_pdb_idx"), ("con_ref_pdb_idx", "con_hal_pdb_idx"))
@@ -40,7 +40,7 @@ def read_foreign_map(path: Path) -> dict[str, Any] | None:
     try:
         if path.suffix.lower() == ".trb":
             return _of_trb(_read_trb(path))
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = _json(path)
         if isinstance(content, dict) and isinstance(content.get("diffused_index_map"), dict):
             return _of_rfdiffusion3(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
@@ -49,6 +49,14 @@ def read_foreign_map(path: Path) -> dict[str, Any] | None:
 
 
 _MANY = (list, tuple, dict)
+
+
+def _json(path: Path) -> object:
+    """The content of a JSON file; None of one that cannot be read, which may be anybody's."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 class _Unread:
@@ -159,11 +167,11 @@ def _parsed(text: str) -> dict[str, Any]:
     found = _RESIDUE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text} is no residue")
-    return _place(found[1] or "", int(found[2]))
+    return _place(found[1] or "", int(found[2]), found[3])
 
 
-def _place(chain: str, number: int) -> dict[str, Any]:
-    return {"chain": chain, "number": number, "insertion_code": ""}
+def _place(chain: str, number: int, insertion_code: str = "") -> dict[str, Any]:
+    return {"chain": chain, "number": number, "insertion_code": insertion_code}
 
 
 def _row(own: dict[str, Any], given: dict[str, Any], atoms: Sequence[str] | None) -> dict[str, Any]:

@@ -32,8 +32,8 @@ def read_residue_map(path: Path) -> Mapping[str, Any]:
     """A residue map as `structdiff design` writes it, or a file of RFdiffusion; raises InputError for another."""
     if not path.is_file():
         raise InputError("no such file", path=path)
-    if path.suffix.lower() == ".trb" or _is_foreign(path):
-        return read_foreign_map(path) or {}
+    if (foreign := read_foreign_map(path)) is not None:
+        return foreign
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         residues_of_map(content)
@@ -41,14 +41,6 @@ def read_residue_map(path: Path) -> Mapping[str, Any]:
         allowed = '{"residues": [{"design": {"chain", "number"}, "motif": {"chain", "number"}, "group"}, ...]}'
         raise InputError("this is no residue map", path=path, found=str(error)[:60], allowed=allowed) from None
     return content
-
-
-def _is_foreign(path: Path) -> bool:
-    """Whether it is JSON of RFdiffusion3; what cannot be read is not."""
-    try:
-        return read_foreign_map(path) is not None
-    except InputError:
-        return False
 
 
 def made_from(file: Path) -> Mapping[str, Any]:

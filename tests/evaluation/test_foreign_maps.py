@@ -105,9 +105,23 @@ def test_a_damaged_trb_is_told(tmp_path, content):
         foreign_map(tmp_path / "a.pdb")
 
 
-def test_other_json_beside_a_structure_says_nothing(tmp_path):
-    (tmp_path / "a.json").write_text('[{"diffused_index_map": 1}]')
+@pytest.mark.parametrize("content", [b'[{"diffused_index_map": 1}]', b"{", b"\xff\xfe", b"[" * 100000])
+def test_other_json_beside_a_structure_says_nothing(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
     assert foreign_map(tmp_path / "a.pdb") is None
+
+
+def test_insertion_codes_and_longer_names_of_chains_are_read(tmp_path):
+    (tmp_path / "a.json").write_text('{"diffused_index_map": {"H82A": "AA5", "L-2": "B1"}}')
+    rows = foreign_map(tmp_path / "a.pdb")["residues"]
+    assert [row["design"] for row in rows] == [place(("AA", 5)), place(("B", 1))]
+    assert [row["motif"] for row in rows] == [place(("H", 82)) | {"insertion_code": "A"}, place(("L", -2))]
+
+
+def test_a_damaged_map_of_rfdiffusion3_is_told(tmp_path):
+    (tmp_path / "a.json").write_text('{"diffused_index_map": {"A5": "somewhere"}}')
+    with pytest.raises(InputError, match=r"a\.json: .*somewhere is no residue"):
+        foreign_map(tmp_path / "a.pdb")
 
 
 def test_binders_of_rfdiffusion_are_compared_by_what_was_designed(tmp_path):
