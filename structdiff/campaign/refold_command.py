@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import string
 import subprocess
 import tempfile
@@ -20,13 +21,14 @@ from structdiff.structure.files import CIF_SUFFIXES, PDB_SUFFIXES, read_structur
 
 if TYPE_CHECKING:
     from structdiff.drawing import OnProgress
+    from structdiff.structure.tables import Structure
 
 _INPUTS, _ALLOWED = ("yaml", "fasta"), ("yaml", "fasta", "out", "name")
 _SHOWN = 300
 
 
 class CommandRefolder:
-    """Calls a command for each complex, and takes the first structure file that it leaves in ``{out}``.
+    """Calls a command for each complex, and takes the outermost structure file that it leaves in ``{out}``.
 
     The words of the command may hold {yaml} or {fasta} (a file that describes the complex: {yaml} is Boltz's language
     too, with the target as a template where there is one; in {fasta} a header is ``CHAIN|protein``), {out} (an empty
@@ -58,7 +60,7 @@ class CommandRefolder:
             values = {"yaml": str(place / f"{complex_.name}.yaml"), "fasta": str(place / f"{complex_.name}.fasta"),
                       "out": str(out), "name": complex_.name}  # fmt: skip
             self._call(command_words(self.command, values))
-            structure = read_structure(_structure_file(out, self.command))
+            structure = _predicted(out, self.command)
         b_factors = structure.atoms.b_factor[structure.atoms.resolved & (structure.atoms.name == "CA")]
         mean = float(np.mean(b_factors)) if len(b_factors) else float("nan")
         plddt = mean * 100 if 0 < mean <= 1 else mean
@@ -69,7 +71,9 @@ class CommandRefolder:
         try:
             # In the folder that structdiff was called in, so that paths in the command mean what they say. Ctrl-C
             # reaches the command too, since it belongs to the same terminal.
-            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            # What it prints is only shown: bytes that are no text must not end the run.
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                                  encoding="utf-8", errors="replace")  # fmt: skip
         except OSError as error:
             raise InputError(f"the command cannot be run: {error.strerror or error}", key="refold_command",
                              found=words[0]) from None  # fmt: skip
@@ -102,15 +106,37 @@ def command_words(command: str, values: Mapping[str, str]) -> list[str]:
     return [word.format_map(values) for word in words]
 
 
+def check_runs_here(command: str) -> None:
+    """Raises InputError where the program of a command is not on this machine, before anything is computed for it."""
+    program = command_words(command, dict.fromkeys(_ALLOWED, ""))[0]
+    if shutil.which(program) is None:
+        raise InputError("no program of that name can be run here", key="refold_command", found=program,
+                         allowed="a program on the PATH, or the path of one")  # fmt: skip
+
+
+def _predicted(out: Path, command: str) -> Structure:
+    """What a command has written, read; raises StructdiffError where that is nothing, or is damaged."""
+    file = _structure_file(out, command)
+    try:
+        return read_structure(file)
+    except InputError as error:
+        said = str(error).replace(f"{out}/", "")
+        raise StructdiffError(
+            f"refold_command: {shlex.split(command)[0]} wrote a file that is not read: {said}"
+        ) from None
+
+
 def _structure_file(out: Path, command: str) -> Path:
+    """The outermost structure file: in folders within there are templates and single samples beside the best."""
     suffixes = (*CIF_SUFFIXES, *PDB_SUFFIXES)
-    found = sorted(
-        (path for path in out.rglob("*") if path.is_file() and path.name.removesuffix(".gz").endswith(suffixes)),
-        key=lambda path: (not path.name.removesuffix(".gz").endswith(CIF_SUFFIXES), str(path)),
-    )
+    found = [path for path in out.rglob("*") if path.is_file() and path.name.removesuffix(".gz").endswith(suffixes)]
     if not found:
         raise StructdiffError(f"refold_command: {shlex.split(command)[0]} wrote no structure file into {{out}}")
-    return found[0]
+    return min(found, key=_rank)
+
+
+def _rank(path: Path) -> tuple[int, bool, str]:
+    return len(path.parts), not path.name.removesuffix(".gz").endswith(CIF_SUFFIXES), str(path)
 
 
 def _fasta(complex_: ComplexSpec) -> str:

@@ -6,6 +6,7 @@ A refolder is one file: a class with ``refold``, named in ``refolder_of``.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 #: How far (Å, RMSD) a target may be from where the design has it.
 TARGET_TOLERANCE = 1.0
 _KINDS: Mapping[ChainKind, ChainWord] = {ChainKind.PROTEIN: "protein", ChainKind.DNA: "dna", ChainKind.RNA: "rna"}
+
+
+class UntoldBondsWarning(UserWarning):
+    """A ligand is predicted without double bonds, since no file tells them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,9 +160,15 @@ def complex_of(structure: Structure, name: str) -> ComplexSpec:
 def _ligand(chain: str, names: Sequence[str], structure: Structure) -> ChainSpec:
     own = structure.components.get(names[0])
     if own is not None and len(names) == 1:
-        from structdiff.chemistry.smiles import smiles_of
+        from structdiff.chemistry.smiles import orders_are_untold, smiles_of
 
-        return ChainSpec(ids=(chain,), kind="ligand", smiles=smiles_of(own))
+        smiles = smiles_of(own)
+        if orders_are_untold(own):
+            warnings.warn(
+                f"ligand {names[0]} of chain {chain} is predicted as {smiles}: no file tells its double bonds, which "
+                "CONECT records given twice or _chem_comp_bond of mmCIF would", UntoldBondsWarning, stacklevel=4,
+            )  # fmt: skip
+        return ChainSpec(ids=(chain,), kind="ligand", smiles=smiles)
     _require_of_dictionary(names, chain, structure)
     return ChainSpec(ids=(chain,), kind="ligand", ccd=tuple(names))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from structdiff.campaign.measures import refold_columns
 from structdiff.errors import InputError
+from structdiff.evaluation.backbone import has_sequence
 from structdiff.evaluation.measures import Measure
 from structdiff.evaluation.natural_sequences import natural_median
 from structdiff.evaluation.subject import Subject
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _WITH_NATURAL = ("proteinmpnn", "ligandmpnn")
 _NO_SEQUENCE = "it has no sequence of its own: all its residues are called alike"
+_NO_SEQUENCE_OF_NEW = "what was designed has no sequence: all its residues are called alike"
+_LOOP = 10  # so many new residues are no loop of glycines
 
 
 def likelihood_measure(model: str) -> Measure:
@@ -84,6 +87,9 @@ def refold_measure(refolder: Callable[[], Refolder]) -> Measure:
 def _refuse_without_sequence(subject: Subject) -> None:
     if not len(subject.backbone) or not subject.backbone.sequence_known:
         raise InputError(_NO_SEQUENCE, path=subject.path)
+    new = subject.backbone.restype[subject.is_new]
+    if len(new) >= _LOOP and not has_sequence(new):  # RFdiffusion keeps the letters of target and motif alone
+        raise InputError(_NO_SEQUENCE_OF_NEW, path=subject.path)
 
 
 def _known(columns: Mapping[str, float | int | None]) -> dict[str, float]:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
 from rdkit import Chem, rdBase
 
 from structdiff.chemistry.components import Component
 from structdiff.chemistry.ligands import to_rdkit
 from structdiff.errors import InputError
+
+#: Å: bonds of carbon that are shorter than this are no single ones.
+_SHORT = {6: 1.44, 7: 1.40, 8: 1.30}
+
+
+def orders_are_untold(component: Component) -> bool:
+    """Whether all bonds of a component are single, though some are too short for that: its file tells no orders."""
+    first, second = component.bonds.T
+    if not len(component.bonds) or (component.kekule_orders > 1).any():
+        return False
+    elements = np.stack([component.elements[first], component.elements[second]])
+    length = np.linalg.norm(component.ideal_positions[first] - component.ideal_positions[second], axis=1)
+    limit = np.array([_SHORT.get(int(partner), 0.0) for partner in elements.max(0)])
+    return bool(((elements.min(0) == 6) & (length < limit)).any())
 
 
 def smiles_of(component: Component) -> str:

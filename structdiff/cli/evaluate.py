@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from structdiff.cli.console import table_console
+from structdiff.cli.evaluate_asked import given_asked, measures_asked, natural_asked
 from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, with_options
 from structdiff.cli.results import check_folder, clear_folder
@@ -19,14 +20,11 @@ from structdiff.errors import InputError
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
-    from structdiff.campaign.refolding import Refolder
-    from structdiff.evaluation.backbone import Backbone
-    from structdiff.evaluation.evaluation import Evaluation, OnProgress
-    from structdiff.evaluation.measures import Measure
-    from structdiff.evaluation.natural import NaturalChains
-    from structdiff.evaluation.subject import Given
+    from structdiff.evaluation.evaluation import Evaluation
 
 _FAILED = 2
+_KEPT_FILE = "unfinished.jsonl"  # values that take long, until the evaluation is whole
+_NAMED_AT_MOST = 5  # folders in a note
 
 
 @with_options(message_options())
@@ -50,9 +48,19 @@ def evaluate(
         Path | None,
         typer.Option(help="Which residues come from the motif (JSON).", show_default="the one beside each file"),
     ] = None,
+    designed: Annotated[
+        str | None,
+        typer.Option(
+            help="Chains that were designed, A or A,B; the others are a target.",
+            show_default="those with new residues by the residue map, else the longest",
+        ),
+    ] = None,
     hotspots: Annotated[
         str | None,
-        typer.Option(help="Residues to be touched, in the designs' numbers: A45,A67-68.", show_default="none"),
+        typer.Option(
+            help="Residues to be touched, in the designs' numbers: A45,A67-68.",
+            show_default="those that each design was asked for",
+        ),
     ] = None,
     motifbench: Annotated[
         Path | None,
@@ -94,6 +102,7 @@ def evaluate(
     In the folder are then evaluation.json, structures.csv, pictures and report.html, one page that holds everything.
     A file that cannot be judged is reported, and the others go on.
     """
+    from structdiff.campaign.kept_measures import KeptMeasures
     from structdiff.evaluation.evaluation import evaluate as judge_files
     from structdiff.evaluation.structure_files import structure_files
 
@@ -101,6 +110,7 @@ def evaluate(
         raise InputError("refolded structures are judged with --motifbench", key="refolded", found=str(refolded))
     files = structure_files(paths)
     check_folder(out)
+    _refuse_other_reports(out)
     clear_folder(out)
     provenance = {
         "program": f"structdiff {__version__}",
@@ -108,16 +118,20 @@ def evaluate(
         "reference": None if reference is None else str(reference),
         "natural": None if natural is None else str(natural),
         "motif": None if motif is None else str(motif),
+        "residue_map": None if residue_map is None else str(residue_map),
+        "designed": designed,
+        "hotspots": hotspots,
         "seed": seed,
     }
     if motifbench is not None:
         provenance |= {"motifbench": str(motifbench), "refolded": None if refolded is None else str(refolded)}
         return _motifbench(paths, motifbench, refolded, natural, out, provenance, quiet=given["quiet"])
-    asked = _given(files, reference, motif, residue_map, hotspots)
-    more = _sequence_measures(sequence_model, judge, refold, refold_command)
+    asked = given_asked(files, reference, motif, residue_map, designed, hotspots)
+    keep = KeptMeasures(out / _KEPT_FILE)
+    more = measures_asked(sequence_model, judge, refold, refold_command, keep)
     provenance |= {"sequence_model": sequence_model, "judge": judge, "refold": refold_command or refold}
     with shown_stages(quiet=given["quiet"]) as progress:
-        chains, known = _natural(natural, progress)
+        chains, known = natural_asked(natural, progress)
         found = judge_files(
             files,
             given=asked,
@@ -128,13 +142,41 @@ def evaluate(
             seed=seed,
             on_progress=progress,
         )
+    notes = [*found.notes, *_unsearched(paths), keep.note()]
+    found = dataclasses.replace(found, notes=[note for note in notes if note])
     if found.rows:
         _write(found, out, provenance)
         if not given["quiet"]:
             _show(found, out)
     for _, reason in found.failures:
         print(f"error: {reason}", file=sys.stderr)
-    return _FAILED if found.failures else 0
+    if found.failures:
+        return _FAILED
+    keep.finish()
+    return 0
+
+
+def _refuse_other_reports(out: Path) -> None:
+    """Raises InputError for a folder with a report that is none of an evaluation, a campaign's say."""
+    from structdiff.cli.motifbench import RESULT_FILE as OF_MOTIFBENCH
+    from structdiff.evaluation.result_files import RESULT_FILE
+
+    own = (RESULT_FILE, OF_MOTIFBENCH)
+    if (out / "report.html").exists() and not any((out / name).exists() for name in own):
+        raise InputError("a report of something else would be replaced: name another folder",
+                         path=out / "report.html", key="out")  # fmt: skip
+
+
+def _unsearched(paths: list[Path]) -> list[str]:
+    """A note on the folders whose structures were passed over."""
+    from structdiff.evaluation.structure_files import unsearched_folders
+
+    left = [str(folder) for folder in unsearched_folders(paths)]
+    if not left:
+        return []
+    named = ", ".join(left[:_NAMED_AT_MOST]) + (", ..." if len(left) > _NAMED_AT_MOST else "")
+    return ["structures in folders beside those that were judged are not among them, name a folder to judge it too: "
+            f"{named}"]  # fmt: skip
 
 
 def _motifbench(
@@ -144,74 +186,10 @@ def _motifbench(
     from structdiff.cli.motifbench import score_motifbench, show_motifbench, write_motifbench
 
     with shown_stages(quiet=quiet) as progress:
-        _, known = _natural(natural, progress)
+        _, known = natural_asked(natural, progress)
         scores, score = score_motifbench(paths, problems, refolded, known, progress)
     write_motifbench(scores, score, out, provenance, refolded=refolded is not None)
     return _FAILED if show_motifbench(scores, score, refolded=refolded is not None, quiet=quiet) else 0
-
-
-def _given(
-    files: list[Path], reference: Path | None, motif: Path | None, residue_map: Path | None, hotspots: str | None
-) -> Given:
-    """What was said of the structures, read and checked."""
-    from structdiff.evaluation.subject import Given, read_residue_map, references_of
-    from structdiff.spec.contig_grammar import parse_residues
-    from structdiff.structure.files import read_structure
-
-    spots = parse_residues(hotspots, "hotspots") if hotspots else ()
-    return Given(
-        motif=None if motif is None else read_structure(motif),
-        residue_map=None if residue_map is None else read_residue_map(residue_map),
-        hotspots=[(spot.chain, spot.number, spot.insertion_code) for spot in spots],
-        references={} if reference is None else references_of(reference, files),
-    )
-
-
-def _sequence_measures(sequence_model: str, judge: str, refold: str, refold_command: str | None) -> list[Measure]:
-    """The measures that look at sequences, as asked for; raises InputError for what is unknown or not fetched."""
-    from structdiff.campaign import sequence_evaluation as measures
-    from structdiff.campaign.plan import JUDGES, REFOLDERS, CampaignSettings
-
-    for key, found, allowed in (("judge", judge, JUDGES), ("refold", refold, REFOLDERS)):
-        choices = [choice for choice in allowed if choice != "auto"]
-        if found not in choices:
-            raise InputError("unknown choice", key=key, found=found, allowed=choices, suggest_from=choices)
-    CampaignSettings(refold_command=refold_command)  # refuses a command that cannot be called
-    chosen = [] if sequence_model == "none" else [measures.likelihood_measure(sequence_model)]
-    if judge != "none":
-        chosen.append(measures.judge_measure())
-    if refold_command is not None or refold != "none":
-        chosen.append(measures.refold_measure(lambda: _refolder(refold_command)))
-    return chosen
-
-
-def _refolder(command: str | None) -> Refolder:
-    from structdiff.campaign.refold_command import CommandRefolder
-    from structdiff.campaign.refold_own import OwnRefolder
-    from structdiff.options import RunOptions
-    from structdiff.pipeline import load_engine
-
-    options = RunOptions()
-    return CommandRefolder(command) if command is not None else OwnRefolder(load_engine(options), options, seed=0)
-
-
-def _natural(path: Path | None, progress: OnProgress) -> tuple[NaturalChains | None, Sequence[tuple[str, Backbone]]]:
-    """Natural chains of a given place, for likeness and for novelty; neither where none was given."""
-    if path is None:
-        return None, ()
-    from structdiff.cli.natural_set import check_natural, natural_chains_in, number_of_entries
-    from structdiff.evaluation.natural import natural_chains
-
-    check_natural(path)
-    total = number_of_entries(path)
-    chains = []
-    entries: set[str] = set()
-    for name, backbone in natural_chains_in(path):
-        entries.add(name.rsplit("_", 1)[0])
-        progress("reading natural chains", min(len(entries), total), total)
-        chains.append((name, backbone))
-    table, _ = natural_chains(chains, provenance={"source": str(path)})
-    return table, chains
 
 
 def _write(found: Evaluation, out: Path, provenance: dict[str, Any]) -> None:
@@ -233,8 +211,8 @@ def _write(found: Evaluation, out: Path, provenance: dict[str, Any]) -> None:
     plots = plots_of(found)
     for name, data in plots.items():
         write_atomically(out / f"{name}.png", data)
-    write_atomically(out / "report.html", report_page(found, plots, provenance))
     write_result(found, out / RESULT_FILE, provenance)
+    write_atomically(out / "report.html", report_page(found, plots, provenance))
 
 
 def _show(found: Evaluation, out: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +16,10 @@ from structdiff.cli.options import message_options, with_options
 from structdiff.errors import InputError
 
 if TYPE_CHECKING:
+    from structdiff.spec.design import DesignSpec
     from structdiff.spec.rfdiffusion import Imported, KnownStructure
+
+_FAILED = 2
 
 
 @with_options(message_options())
@@ -33,28 +38,54 @@ def import_designs(
         Path | None, typer.Option("--pdb", help="The input structure, where the source names another place.")
     ] = None,
     **given: bool,
-) -> None:  # fmt: skip
-    """Turn what was written for RFdiffusion into a design of structdiff. What cannot be done is an error."""
-    from structdiff.spec.design import design_from_dict, write_design
+) -> int:  # fmt: skip
+    """Turn what was written for RFdiffusion into a design of structdiff. What cannot be done is an error.
 
-    found = _read(source, pdb)
+    Of several designs in a file those that can be done are written, and the others are named.
+    """
+    found = {name: _checked(name, each, source) for name, each in _read(source, pdb).items()}
     if len(found) > 1 and out is not None and out.suffix:
         raise InputError("the source holds several designs: name a folder", key="out", found=out)
-    paths = _places(list(found), out, source)
-    for imported, path in zip(found.values(), paths, strict=True):
-        design = design_from_dict(imported.data)
-        if pdb is not None:
-            design = dataclasses.replace(design, motif=str(pdb)) if design.motif is not None else design
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_design(design, path)
-        if given["quiet"]:
-            continue
-        for note in imported.notes:
-            print(f"note: {note}")
-        if design.motif is not None and not Path(design.motif).is_file():
-            print(f"note: {design.motif} is not here; give its place with --pdb, or change motif in {path}")
-        options = "".join(f" {option} {value}" for option, value in imported.options.items())
-        print(f"{path}: structdiff design {path}{options}")
+    designs = {name: each for name, each in found.items() if not isinstance(each, InputError)}
+    errors = [each for each in found.values() if isinstance(each, InputError)]
+    paths = _places(list(designs), out, source) if designs else []
+    for (imported, design), path in zip(designs.values(), paths, strict=True):
+        _write(imported, design, path, pdb, quiet=given["quiet"])
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    if len(found) > 1 and errors and not given["quiet"]:
+        print(f"{len(designs)} of {len(found)} designs written")
+    return _FAILED if errors else 0
+
+
+def _checked(name: str, imported: Imported | InputError, source: list[str]) -> tuple[Imported, DesignSpec] | InputError:
+    """What was read with the design that it makes, or what is wrong with it."""
+    from structdiff.spec.design import design_from_dict
+
+    if isinstance(imported, InputError):
+        return imported
+    try:
+        return imported, design_from_dict(imported.data)
+    except InputError as error:
+        return InputError(f"{name}: {error}", path=_file(source))
+
+
+def _write(imported: Imported, design: DesignSpec, path: Path, pdb: Path | None, *, quiet: bool) -> None:
+    """Writes a design, with the place of its structure where one was given, and says what is otherwise than asked."""
+    from structdiff.spec.design import write_design
+
+    if pdb is not None and design.motif is not None:
+        design = dataclasses.replace(design, motif=str(pdb))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_design(design, path)
+    if quiet:
+        return
+    for note in imported.notes:
+        print(f"note: {note}")
+    if design.motif is not None and not Path(design.motif).is_file():
+        print(f"note: {design.motif} is not here; give its place with --pdb, or change motif in {path}")
+    options = "".join(f" {option} {value}" for option, value in imported.options.items())
+    print(f"{path}: structdiff design {path}{options}")
 
 
 def _places(names: list[str], out: Path | None, source: list[str]) -> list[Path]:
@@ -78,14 +109,15 @@ def _file(source: list[str]) -> Path | None:
     return Path(source[0]) if len(source) == 1 and Path(source[0]).suffix and "=" not in source[0] else None
 
 
-def _read(source: list[str], pdb: Path | None) -> dict[str, Imported]:
-    """The designs of a file or of settings, by their names."""
+def _read(source: list[str], pdb: Path | None) -> Mapping[str, Imported | InputError]:
+    """The designs of a file or of settings by their names, or what is wrong with one of several."""
     from structdiff.spec.rfdiffusion import design_from_rfdiffusion
     from structdiff.spec.rfdiffusion3 import is_rfdiffusion3, read_designs
     from structdiff.spec.rfdiffusion_command import parse_command, parse_overrides, read_settings
 
     path = _file(source)
     if path is not None:
+        _refuse_others(path)
         if path.suffix.lower() == ".json" or (
             path.suffix.lower() in (".yaml", ".yml") and is_rfdiffusion3(_data(path))
         ):
@@ -105,9 +137,28 @@ def _read(source: list[str], pdb: Path | None) -> dict[str, Imported]:
     return {imported.data["name"]: imported}
 
 
-def _beside(designs: dict[str, Imported], folder: Path) -> dict[str, Imported]:
+def _refuse_others(path: Path) -> None:
+    """Raises InputError for a file of a program that is not read here; what is no such file is left to its reader."""
+    from structdiff.spec.document import parse_json_document, parse_yaml_document, read_text
+    from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
+
+    refuse_fasta(path)
+    parsers = {".json": parse_json_document, ".yaml": parse_yaml_document, ".yml": parse_yaml_document}
+    parse = parsers.get(path.suffix.lower())
+    if parse is None:
+        return
+    try:
+        root = parse(read_text(path), path)
+    except InputError:
+        return
+    refuse_foreign(root, imports=True)
+
+
+def _beside(designs: Mapping[str, Imported | InputError], folder: Path) -> Mapping[str, Imported | InputError]:
     """The same with input structures that lie beside the file; RFdiffusion3 looks for them there."""
     for each in designs.values():
+        if isinstance(each, InputError):
+            continue
         motif = each.data.get("motif")
         if motif is not None and (folder / motif).is_file():
             each.data["motif"] = str(folder / motif)

@@ -131,11 +131,14 @@ class _Run:
         return results, failed, asked
 
     def _jobs(self, path: Path, taken: dict[str, Path], place: str) -> list[Iterator[Result]]:
-        """What there is to do of a file, complex by complex; one that fails where the file cannot be read."""
-        from structdiff.spec.read import read_complexes
+        """What there is to do of a file, complex by complex; one that fails where the file or a job cannot be read."""
+        from structdiff.spec.read import read_each_complex
 
         try:
-            return [self._job(spec, path, taken, place) for spec in read_complexes(path)]
+            return [
+                _failing(found) if isinstance(found, InputError) else self._job(found, path, taken, place)
+                for found in read_each_complex(path)
+            ]
         except Exception as error:
             return [_failing(error)]
 

@@ -107,14 +107,16 @@ def sequence(
 
 def _tell_of_kept_residues(files: Sequence[Path], asked: Asked) -> None:
     """Tells of designs with a motif or target that nothing was said of: it gets new letters as all else does."""
+    from structdiff.evaluation.foreign_maps import foreign_map
+    from structdiff.evaluation.residue_maps import read_residue_map
     from structdiff.evaluation.structure_files import stem
-    from structdiff.evaluation.subject import read_residue_map
 
     if asked.fix or asked.design:
         return
-    maps = [file.with_name(f"{stem(file)}.residue_map.json") for file in files]
     with suppress(InputError):  # what is no residue map says nothing of residues to keep
-        count = sum(bool(read_residue_map(each).get("residues")) for each in maps if each.is_file())
+        own = {file: file.with_name(f"{stem(file)}.residue_map.json") for file in files}
+        maps = [read_residue_map(path) if path.is_file() else foreign_map(file) or {} for file, path in own.items()]
+        count = sum(bool(each.get("residues")) for each in maps)
         if count:
             print(f"note: the motif or target of {count} of {len(files)} files gets new letters too: --fix keeps "
                   "residues, and structdiff design --sequences keeps these by itself", file=sys.stderr)  # fmt: skip

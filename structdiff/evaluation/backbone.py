@@ -69,7 +69,7 @@ class Backbone:
         follows[1:] = (chain[1:] == chain[:-1]) & (index[1:] == index[:-1] + 1)
         return cls(
             positions=positions, cb=cb, chain=chain, residue_index=index, restype=names, follows=follows,
-            sequence_known=_has_sequence(names),
+            sequence_known=has_sequence(names),
         )  # fmt: skip
 
     @classmethod
@@ -155,6 +155,7 @@ class Backbone:
         return Backbone(**arrays, follows=follows, sequence_known=self.sequence_known)
 
 
-def _has_sequence(names: np.ndarray) -> bool:
+def has_sequence(names: np.ndarray) -> bool:
+    """Whether the names of residues mean anything: programs call all of a design without a sequence GLY, ALA or UNK."""
     kinds = set(np.unique(names))
     return not (len(kinds) <= 1 and kinds <= {"GLY", "ALA", "UNK"})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from structdiff.errors import StructdiffError
+from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.evaluation.distribution import likeness
@@ -24,6 +24,7 @@ from structdiff.evaluation.fold_embedding import fold_embedding
 from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.measures import Measure, measured
 from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
+from structdiff.evaluation.notes import about_targets, together, without_reference
 from structdiff.evaluation.novelty import references_of_chains
 from structdiff.evaluation.subject import Given, Subject, read_subject, subject_names
 from structdiff.evaluation.summary import Summary, exactly, summarise
@@ -31,7 +32,6 @@ from structdiff.evaluation.targets import Target, length_groups, targets_of
 
 #: Told what is being done, how much of it, and out of how much.
 OnProgress = Callable[[str, int, int], None]
-_NAMED_AT_MOST = 10  # structures in a note
 _LIKENESS = ("frechet", "frechet_ratio", "precision", "recall", "density", "coverage")
 
 
@@ -54,7 +54,7 @@ class Evaluation:
     """All that was found of some structures.
 
     rows: one a structure. failures: (file, reason) of those that could not be judged, or (these have a row)
-    not be compared with their reference. summary: mean and interval of
+    not be compared with their reference or not be refolded. summary: mean and interval of
     each metric of structures, and metrics of the set. targets: what designs should reach. folds (structure,
     dimension) and lengths (structure): places in the space of folds. natural: what was compared with. notes:
     what was left out.
@@ -84,8 +84,8 @@ def evaluate(
     """Judges structure files one by one and as a set. A file that cannot be judged is a failure, and the rest goes on.
 
     natural: chains to compare with (default: the bundled ones). known: name and backbone of chains for
-    novelty. clusters: whether all pairs are aligned. more: further measures of each structure; what one cannot judge is
-    noted, and the structure keeps its other values.
+    novelty. clusters: whether all pairs are aligned. more: further measures of each structure; what one cannot judge
+    (InputError) is noted, where one fails it is a failure, and in both cases the structure keeps its other values.
     """
     natural = bundled_chains() if natural is None else natural
     notes: list[str] = []
@@ -165,38 +165,36 @@ def _judge(
     files: Sequence[Path], given: Given, more: Sequence[Measure], notes: list[str], on_progress: OnProgress
 ) -> tuple[list[dict[str, float]], list[Subject], list[tuple[Path, str]]]:
     rows, subjects, failures = [], [], []
+    said: list[tuple[Subject, str]] = []
     for done, (path, name) in enumerate(zip(files, subject_names(files), strict=True)):
         on_progress("judging structures", done, len(files))
         try:
             subject = read_subject(path, name, given)
             row = measured(subject)
-            notes.extend(note for note in subject.notes if note not in notes)
+            said.extend((subject, note) for note in subject.notes)
             failures.extend((path, reason) for reason in subject.failures)
         except StructdiffError as error:
-            failures.append((path, str(error) if str(path) in str(error) else f"{path}: {error}"))
+            failures.append((path, _named(error, path)))
             continue
         for measure in more:
             try:
                 row |= {key: value for key, value in measure(subject).items() if np.isfinite(value)}
+            except InputError as error:  # nothing that can be judged so
+                said.append((subject, _named(error, path)))
             except StructdiffError as error:
-                text = str(error)
-                note = text if str(path) in text else f"{path}: {text}"
-                notes.extend([] if note in notes else [note])
+                failures.append((path, _named(error, path)))
         rows.append(row)
         subjects.append(subject)
-    notes.extend(_without_reference(subjects, given))
+    notes.extend(together(said))
+    notes.extend(without_reference(subjects, given))
+    notes.extend([] if given.references else about_targets(subjects))
     on_progress("judging structures", len(files), len(files))
     return rows, subjects, failures
 
 
-def _without_reference(subjects: Sequence[Subject], given: Given) -> list[str]:
-    """A note on the structures that no reference was found for, where there are references."""
-    missing = [subject.name for subject in subjects if given.references and given.reference_of(subject.name) is None]
-    if not missing:
-        return []
-    named = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
-    return [f"no reference has the name of {len(missing)} of {len(subjects)} structures, which the means against the "
-            f"reference leave out: {named}"]  # fmt: skip
+def _named(error: StructdiffError, path: Path) -> str:
+    """An error with the file that it is about."""
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
 def _diversity(subjects: Sequence[Subject], seed: int, on_progress: OnProgress) -> Diversity:

@@ -56,7 +56,12 @@ def motif_values(subject: Subject) -> dict[str, float]:
             )
         return {}
     values = {"motif_residues": float(len(residues)), **_new_residue_values(subject)}
-    if subject.motif is not None:
+    if subject.motif is None:
+        if subject.motif_name is not None:
+            subject.notes.append(
+                f"the motif {subject.motif_name} is not here, so that its RMSD is not judged: --motif names a file"
+            )
+    else:
         found = motif_deviation(subject.structure, subject.motif, residues)
         values |= {"motif_rmsd": found.backbone, "motif_rmsd_all": found.all_atoms}
     return values
@@ -85,8 +90,8 @@ def interface_values(subject: Subject) -> dict[str, float]:
             subject.notes.append(f"{subject.name} has one chain, so that nothing touches its hotspots")
         return {}
     values = {"interface_contacts": float(found.contacts), "interface_area": found.area}
-    if subject.given.hotspots:
-        values["hotspots_touched"] = hotspots_touched(subject.structure, subject.given.hotspots)
+    if subject.hotspots:
+        values["hotspots_touched"] = hotspots_touched(subject.structure, subject.hotspots)
     return values
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,11 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.motif import MotifResidue, ResidueKey, residues_of_map
-from structdiff.evaluation.structure_files import stem, structure_files
+from structdiff.evaluation.residue_maps import (
+    chains_beside,
+    hotspots_of_map,
+    made_from,
+    residue_map_beside,
+    with_kept_chains,
+)
+from structdiff.evaluation.structure_files import stem
 from structdiff.structure.files import read_structure
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -27,12 +31,14 @@ class Given:
     """What is said of all structures of a run.
 
     motif: its structure; without it the one that each design names. residue_map: for all structures; without it each
-    one's own, NAME.residue_map.json beside it. hotspots: in the designs' chains and numbers. references: true
+    one's own, NAME.residue_map.json beside it, or what RFdiffusion wrote. designed: chains that were designed; without
+    them those that the residue map does not call kept. hotspots: in the designs' chains and numbers. references: true
     structures, by name, or one under "" for all.
     """
 
     motif: Structure | None = None
     residue_map: Mapping[str, Any] | None = None
+    designed: Sequence[str] = ()
     hotspots: Sequence[ResidueKey] = ()
     references: Mapping[str, Path] = field(default_factory=dict)
 
@@ -106,7 +112,7 @@ class Subject:
         """
         if self.given.motif is not None:
             return self.given.motif
-        named = _named_motif(self.path)
+        named = _found(self.path, self.motif_name)
         return None if named is None else _motif_structure(named.resolve(), named.stat().st_mtime_ns)
 
     @property
@@ -115,72 +121,41 @@ class Subject:
         return residues_of_map(self.residue_map)
 
     @property
+    def motif_name(self) -> str | None:
+        """The path of the motif as the design's files name it, whether it is there or not."""
+        return _motif_name(self.path) or self.residue_map.get("input")
+
+    @property
+    def hotspots(self) -> Sequence[ResidueKey]:
+        """Residues to be touched, in its own chains and numbers: those given, else those that its makers asked for."""
+        return self.given.hotspots or hotspots_of_map(self.residue_map)
+
+    @property
     def has_given_parts(self) -> bool:
         """Whether it is a design around, beside or from a known structure, as far as the files beside it tell."""
-        return bool(self.motif_residues) or self.given.motif is not None or _motif_name(self.path) is not None
+        named = bool(self.residue_map.get("residues")) or self.motif_name is not None
+        return named or self.given.motif is not None or bool(self._in_kept_chain.any())
 
 
 def read_subject(path: Path, name: str, given: Given) -> Subject:
     """Reads a structure and what lies beside it; raises InputError where one of these files cannot be read."""
+    structure, notes = read_structure(path), []
     residue_map = given.residue_map
-    own = path.with_name(f"{stem(path)}.residue_map.json")
     if residue_map is None:
-        residue_map = read_residue_map(own) if own.is_file() else {}
-    return Subject(name=name, path=path, structure=read_structure(path), given=given, residue_map=residue_map)
+        residue_map = residue_map_beside(path, structure)
+    elif "input" in residue_map and "chains" not in residue_map:
+        residue_map = with_kept_chains(residue_map, structure)
+    if residue_map is None:
+        notes.append(f"{name} has a map of residues that names some it does not have, and that is not used")
+    if given.designed:
+        residue_map = {**(residue_map or {}), "chains": chains_beside(given.designed, structure)}
+    return Subject(
+        name=name, path=path, structure=structure, given=given, residue_map=residue_map or {}, notes=notes
+    )  # fmt: skip
 
 
-def read_residue_map(path: Path) -> Mapping[str, Any]:
-    """A residue map (JSON) as `structdiff design` writes it; raises InputError where it is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        residues_of_map(content)
-    except FileNotFoundError:
-        raise InputError("no such file", path=path) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        allowed = '{"residues": [{"design": {"chain", "number"}, "motif": {"chain", "number"}, "group"}, ...]}'
-        raise InputError("this is no residue map", path=path, found=str(error)[:60], allowed=allowed) from None
-    return content
-
-
-def references_of(path: Path, files: Sequence[Path]) -> dict[str, Path]:
-    """The true structure of each file by the file's name: a single file for all, or one of the same name in a folder.
-
-    A prediction of ours, called NAME_1, has that of NAME_1 or else that of NAME, the input's name. Raises InputError
-    where there is no such path, and where a folder holds none for any file.
-    """
-    if not path.is_dir():
-        if not path.exists():
-            raise InputError("no such file or folder", path=path, key="reference")
-        return {"": path}
-    there = {stem(each): each for each in structure_files([path])}
-    found: dict[str, Path] = {}
-    for name, file in zip(subject_names(files), files, strict=True):
-        own = next((each for each in _reference_names(file) if each in there), None)
-        if own is not None:
-            found[name] = there[own]
-    if not found:
-        raise InputError("no reference has the name of a structure", path=path, key="reference",
-                         found=", ".join(list(there)[:3]), allowed=[stem(file) for file in files][:3])  # fmt: skip
-    return found
-
-
-def _reference_names(file: Path) -> Iterator[str]:
-    """What the true structure of a file may be called: as the file, as its input, as the file less its number."""
-    yield stem(file)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        yield str(_made_from(file)["name"])
-    if numbered := re.fullmatch(r"(.+)_\d+", stem(file)):
-        yield numbered[1]
-
-
-def _made_from(file: Path) -> Mapping[str, Any]:
-    """The request that a structure was made from, as the confidence file beside it tells it."""
-    return json.loads(file.with_name(f"{stem(file)}.confidence.json").read_text(encoding="utf-8"))["provenance"]["spec"]
-
-
-def _named_motif(file: Path) -> Path | None:
-    """The motif that a design was made around, as its confidence file names it, where that file is still there."""
-    name = _motif_name(file)
+def _found(file: Path, name: str | None) -> Path | None:
+    """A motif that the files of a design name, where it is still there."""
     if name is None:
         return None
     named = Path(name)
@@ -191,7 +166,7 @@ def _named_motif(file: Path) -> Path | None:
 def _motif_name(file: Path) -> str | None:
     """The path of the motif as a design's confidence file names it."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return str(_made_from(file)["motif"])
+        return str(made_from(file)["motif"])
     return None
 
 

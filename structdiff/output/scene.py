@@ -286,6 +286,8 @@ def _looks_like_confidence(b_factor: np.ndarray, atom_residue: np.ndarray) -> bo
     """Values in 0..100 that differ between residues but not within them, as prediction programs write them."""
     if b_factor.size == 0 or b_factor.min() < 0 or b_factor.max() > 100 or np.ptp(b_factor) == 0:
         return False
+    if np.isin(b_factor, (0, 1)).all():  # RFdiffusion marks what it has drawn with 0, what it was given with 1
+        return False
     several = np.bincount(atom_residue)[atom_residue] > 1
     first = np.searchsorted(atom_residue, atom_residue)
     return bool(several.any()) and bool(np.allclose(b_factor, b_factor[first], atol=0.011))

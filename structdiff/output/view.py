@@ -17,6 +17,7 @@ import numpy as np
 
 from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
+from structdiff.evaluation.foreign_maps import foreign_map
 from structdiff.output.scene import Scene, build_scene
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import Structure
@@ -153,6 +154,7 @@ def _scene(structure: str | Path | Structure, residue_map: ResidueMap | None, tr
         )
     if residue_map is None and not isinstance(structure, Structure):
         residue_map = find_residue_map(structure)
+        residue_map = foreign_map(Path(structure)) if residue_map is None else residue_map
     if isinstance(residue_map, (str, Path)):
         residue_map = _read_residue_map(residue_map)
     return build_scene(structure, residue_map=residue_map, trajectory=trajectory)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from structdiff.errors import InputError
 from structdiff.spec.chain import ChainKind, ChainSpec, Modification, chain_letters
 from structdiff.spec.complex import BondSpec, ComplexSpec, Site
 from structdiff.spec.document import Node, parse_json_document, read_text
@@ -46,12 +47,32 @@ def read_af3_json(path: str | Path) -> tuple[ComplexSpec, ...]:
 
 def parse_af3_document(root: Node) -> tuple[ComplexSpec, ...]:
     """The complexes of an AlphaFold 3 document: one, or the list of jobs of the AlphaFold Server. Raises InputError."""
-    if root.is_list:
-        jobs = tuple(_parse_server_job(node) for node in root.items())
-        if not jobs:
-            root.fail("the list of jobs is empty")
-        return jobs
-    return (_parse_complex(root),)
+    return all_or_error(parse_each_job(root))
+
+
+def parse_each_job(root: Node) -> tuple[ComplexSpec | InputError, ...]:
+    """The same, with the error of each job of a list in its place. Raises InputError for what is no such document."""
+    if not root.is_list:
+        return (_parse_complex(root),)
+    jobs = tuple(map(_job_or_error, root.items()))
+    if not jobs:
+        root.fail("the list of jobs is empty")
+    return jobs
+
+
+def all_or_error(jobs: Sequence[ComplexSpec | InputError]) -> tuple[ComplexSpec, ...]:
+    """The complexes; raises the first error among them."""
+    for job in jobs:
+        if isinstance(job, InputError):
+            raise job
+    return tuple(job for job in jobs if isinstance(job, ComplexSpec))
+
+
+def _job_or_error(node: Node) -> ComplexSpec | InputError:
+    try:
+        return _parse_server_job(node)
+    except InputError as error:
+        return error
 
 
 def _parse_complex(root: Node) -> ComplexSpec:

@@ -26,6 +26,7 @@ from structdiff.spec.document import (
 )
 from structdiff.spec.energies import Energy
 from structdiff.spec.fold import BlockPair, Register, Sketch
+from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
 from structdiff.spec.layout import Layout, sample_layout, with_ligands
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS, expanded, spread
@@ -207,7 +208,10 @@ def read_design(path: str | Path) -> DesignSpec:
     """
     path = as_path(path, "path", "the path of a design's YAML or JSON file")
     parse = parse_json_document if path.suffix.lower() == ".json" else parse_yaml_document
-    return parse_design(parse(read_text(path), path), name=name_from(path))
+    refuse_fasta(path)
+    root = parse(read_text(path), path)
+    refuse_foreign(root)
+    return parse_design(root, name=name_from(path))
 
 
 def design_from_dict(data: Mapping[str, Any]) -> DesignSpec:

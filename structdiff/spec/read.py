@@ -6,22 +6,17 @@ from pathlib import Path
 
 from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
-from structdiff.spec.af3_json import parse_af3_document
+from structdiff.spec.af3_json import all_or_error, parse_each_job
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import Node, name_from, parse_json_document, parse_yaml_document, read_text
+from structdiff.spec.document import name_from, parse_json_document, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_fasta
+from structdiff.spec.foreign_inputs import FASTA_SUFFIXES, refuse_foreign
 from structdiff.spec.yaml import parse_complex
 
-FASTA_SUFFIXES = (".fasta", ".fa", ".faa", ".fna", ".fas")
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".json",)
 INPUT_SUFFIXES = (*FASTA_SUFFIXES, *YAML_SUFFIXES, *JSON_SUFFIXES)
 _ALIGNMENT_SUFFIXES = (".a3m", ".a2m", ".sto", ".sth", ".aln")
-#: Keys at the top of other programs' files, none of which is a key of ours.
-_FOREIGN_KEYS = {
-    "queries": "OpenFold 3",
-    **dict.fromkeys(("protein_inputs", "na_inputs", "sm_inputs", "job_name", "defaults"), "RoseTTAFold All-Atom"),
-}
 
 
 @checked_names
@@ -39,6 +34,12 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
 
     The format is told by the file's suffix, or by its first sign where the suffix says nothing. Raises InputError.
     """
+    return all_or_error(read_each_complex(path))
+
+
+@checked_names
+def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
+    """The same, with the error of a job of the AlphaFold Server in its place; raises that of any other file."""
     path = as_path(path, "path", "the path of a FASTA, YAML or JSON file")
     text = read_text(path)
     suffix = path.suffix.lower()
@@ -49,24 +50,13 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
         return (parse_fasta(text, name=name_from(path), path=path),)
     if suffix in YAML_SUFFIXES:
         root = parse_yaml_document(text, path)
-        _refuse_foreign(root)
+        refuse_foreign(root, complexes=True)
         return (parse_complex(root, name=name_from(path)),)
     if suffix in JSON_SUFFIXES or start in "{[":
         root = parse_json_document(text, path)
-        _refuse_foreign(root)
+        refuse_foreign(root, complexes=True)
         if isinstance(root.value, dict) and "dialect" not in root.value and "modelSeeds" not in root.value:
             return (parse_complex(root, name=name_from(path)),)
-        return parse_af3_document(root)
+        return parse_each_job(root)
     raise InputError("the format of this file is unknown", path=path, found=path.suffix or path.name,
                      allowed=INPUT_SUFFIXES, suggest_from=INPUT_SUFFIXES)  # fmt: skip
-
-
-def _refuse_foreign(root: Node) -> None:
-    """Raises InputError for a file of a program whose files are not read, by its name."""
-    for name in root.value if isinstance(root.value, dict) else ():
-        if name in _FOREIGN_KEYS:
-            raise InputError(
-                f"this is an input of {_FOREIGN_KEYS[name]}, which is not read: write its molecules as FASTA or YAML "
-                "(docs/input.md), or as AlphaFold 3 JSON",
-                path=root.path, line=root.key_lines.get(name), found=name,
-            )  # fmt: skip

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from structdiff.errors import InputError
-from structdiff.spec.document import read_text
+from structdiff.spec.document import parse_json_document, read_text
 from structdiff.spec.rfdiffusion import Imported
 from structdiff.spec.symmetry import parse_symmetry
 
@@ -35,23 +36,49 @@ _SECTIONS = ("inference", "contigmap")  # of RFdiffusion's own settings, which h
 _KNOWN = ("dialect", "infer_ori_strategy", *_READ, *_INERT, *_REFUSED)
 
 
-def read_designs(path: Path) -> dict[str, Imported]:
-    """The designs of an RFdiffusion3 JSON or YAML file by their names; raises InputError."""
-    try:
-        data = yaml.safe_load(read_text(path))  # JSON is YAML
-    except yaml.YAMLError as error:
-        raise InputError(f"cannot be read: {str(error).splitlines()[0]}", path=path) from None
+def read_designs(path: Path) -> dict[str, Imported | InputError]:
+    """The designs of an RFdiffusion3 JSON or YAML file by their names, or what is wrong with each.
+
+    Raises InputError for a file that holds none.
+    """
+    data = _content(path)
     if not isinstance(data, Mapping) or not data:
         raise InputError("expected designs by their names", path=path, found=type(data).__name__)
     single = any(key in _KNOWN for key in data)
     named = {path.stem: data} if single else {str(key) or path.stem: value for key, value in data.items()}
-    found = {}
-    for name, spec in named.items():
-        try:
-            found[name] = design_from_rfdiffusion3(spec, name=name)
-        except InputError as error:
-            raise InputError(f"{name}: {error}", path=path) from None
-    return found
+    return {name: _design_or_error(spec, name, path) for name, spec in named.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key may stand twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _content(path: Path) -> object:
+    text = read_text(path)
+    if path.suffix.lower() == ".json":
+        parse_json_document(text, path)  # tells what is wrong with the line
+        return json.loads(text)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"this is not YAML: {said}", path=path, line=mark.line + 1 if mark else None) from None
+
+
+def _design_or_error(spec: object, name: str, path: Path) -> Imported | InputError:
+    try:
+        return design_from_rfdiffusion3(spec, name=name)
+    except InputError as error:
+        return InputError(f"{name}: {error}", path=path)
 
 
 def is_rfdiffusion3(data: object) -> bool:
@@ -149,11 +176,11 @@ def _fixed_atoms(given: Mapping, found: Imported) -> None:
                          allowed="true, or atoms by residues")  # fmt: skip
     ligands = set(found.data.get("ligands", ()))
     for residues, atoms in selections.items():
-        key, names = _atoms(str(residues), str(atoms))
         if residues in ligands:
-            if key is not None:
+            if ",".join(_names(atoms)).upper() != "ALL":
                 found.notes.append(f"select_fixed_atoms: {residues} is held with all its atoms")
             continue
+        key, names = _atoms(str(residues), ",".join(_names(atoms)))
         if key is not None:
             found.data.setdefault(key, []).extend(names)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -97,14 +98,13 @@ def _kind(names: set[str]) -> str:
 
 
 def _conect_bonds(atoms: Sequence[ObservedAtom], conect: Mapping[int, Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Bonds of CONECT records; a bond that is listed twice or three times is double or triple."""
+    """Bonds of CONECT records; a bond that one of its atoms lists twice or three times is double or triple."""
     row_of = {atom.serial: row for row, atom in enumerate(atoms)}
-    counts: dict[tuple[int, int], int] = {}
+    listed: Counter[tuple[int, int]] = Counter()
     for serial, row in row_of.items():
-        for partner in conect.get(serial, ()):
-            other = row_of.get(partner)
-            if other is not None and row < other:
-                counts[row, other] = counts.get((row, other), 0) + 1
+        partners = (row_of.get(partner) for partner in conect.get(serial, ()))
+        listed.update((row, other) for other in partners if other is not None and other != row)
+    counts = {(min(pair), max(pair)): max(count, listed[pair[1], pair[0]]) for pair, count in listed.items()}
     bonds = np.array(sorted(counts), np.int32).reshape(-1, 2)
     return bonds, np.array([min(counts[pair], 3) for pair in sorted(counts)], np.uint8)
 

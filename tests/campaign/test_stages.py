@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import math
 import sys
 
 import numpy as np
@@ -16,7 +17,7 @@ from structdiff.campaign import sequences, stages
 from structdiff.campaign.columns import campaign_columns
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.plan import PACKING_WEIGHTS
-from structdiff.campaign.refolding import complex_of, named_as_designed
+from structdiff.campaign.refolding import UntoldBondsWarning, complex_of, named_as_designed
 from structdiff.campaign.report import write_campaign_report
 from structdiff.campaign.run import Run, Selection
 from structdiff.errors import InputError, StructdiffError
@@ -245,6 +246,22 @@ def test_a_ligand_that_is_not_the_dictionarys_is_refolded_as_itself(tmp_path) ->
     (tmp_path / "x.pdb").write_text("\n".join([*lines, "END", ""]))
     (chain,) = complex_of(read_structure(tmp_path / "x.pdb"), "x").chains
     assert (chain.smiles, chain.ccd) == ("CCOC", ())
+
+
+def test_a_ligand_whose_double_bonds_no_file_tells_is_told(tmp_path) -> None:
+    """Benzene by its places alone: it was refolded as cyclohexane without a word."""
+    places = [(1.39 * math.cos(math.pi * row / 3), 1.39 * math.sin(math.pi * row / 3)) for row in range(6)]
+    lines = [
+        f"HETATM{row + 1:5d}  C{row + 1}  XYL L   1    {x:8.3f}{y:8.3f}{0:8.3f}  1.00  0.00           C"
+        for row, (x, y) in enumerate(places)
+    ]
+    (tmp_path / "x.pdb").write_text("\n".join([*lines, "END", ""]))
+    with pytest.warns(UntoldBondsWarning, match="ligand XYL of chain L is predicted as C1CCCCC1"):
+        complex_of(read_structure(tmp_path / "x.pdb"), "x")
+    ring = [(row, row % 6 + 1) for row in range(1, 7)]
+    told = [f"CONECT{a:5d}{b:5d}" for a, b in ring for _ in range(1 + a % 2)]
+    (tmp_path / "x.pdb").write_text("\n".join([*lines, *told, "END", ""]))
+    assert complex_of(read_structure(tmp_path / "x.pdb"), "x").chains[0].smiles == "c1ccccc1"
 
 
 def test_residues_of_chains_that_are_not_the_dictionarys_are_told() -> None:

@@ -184,7 +184,39 @@ def test_what_was_asked_of_a_structure_and_cannot_be_judged_is_told(tmp_path, ca
     shown = " ".join(capsys.readouterr().out.split())
     assert "1crn has one chain, so that nothing touches its hotspots" in shown
     assert "1crn has no residue map" in shown
+    assert main(["evaluate", structure, motif, *options]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1crn, 2igd (2 structures): each has one chain, so that nothing touches its hotspots" in shown
     options[1] = "B99"
     two = str(DATA / "2zta.pdb")
     assert main(["evaluate", two, *options]) == 2
     assert f"error: {two}: a hotspot is not in the structure (found 'B99')" in capsys.readouterr().err
+
+
+def test_folders_that_are_passed_over_are_named(tmp_path, capsys) -> None:
+    """AlphaFold 3 puts the best model beside folders of all samples."""
+    inside = tmp_path / "job" / "seed-1_sample-0"
+    inside.mkdir(parents=True)
+    for file in (tmp_path / "job" / "job_model.pdb", inside / "job_seed-1_sample-0_model.pdb"):
+        shutil.copy(DATA / "1crn.pdb", file)
+    arguments = ["--no-clusters", "--out", str(tmp_path / "out")]
+    assert main(["evaluate", str(tmp_path / "job"), *arguments]) == 0
+    assert str(inside) in "".join(capsys.readouterr().out.split())
+    data = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert len(data["structures"]) == 1
+    assert str(inside) in data["notes"][-1]
+    assert main(["evaluate", str(tmp_path / "job"), str(inside), *arguments]) == 0
+    assert not any(
+        str(inside) in note for note in json.loads((tmp_path / "out" / "evaluation.json").read_text())["notes"]
+    )
+
+
+def test_a_campaigns_report_is_not_replaced(tmp_path, capsys) -> None:
+    (tmp_path / "report.html").write_text("a campaign's")
+    shutil.copy(DATA / "1crn.pdb", tmp_path)
+    assert main(["evaluate", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "report.html: out: a report of something else would be replaced" in capsys.readouterr().err
+    assert (tmp_path / "report.html").read_text() == "a campaign's"
+    (tmp_path / "report.html").unlink()
+    for _ in range(2):  # an evaluation's own is
+        assert main(["evaluate", str(tmp_path), "--out", str(tmp_path), "--quiet"]) == 0

@@ -81,3 +81,34 @@ def test_json_of_several_designs_becomes_a_folder(command, tmp_path):
     assert code == 0
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["a.yaml", "b.yaml"]
     assert read_design(tmp_path / "made/b.yaml").symmetry.group == "C2"
+
+
+def test_what_cannot_be_done_does_not_keep_the_other_designs_of_a_file(command, tmp_path):
+    asked = {"a": {"length": 50}, "b": {"length": 40, "ori_token": [0, 0, 1]}, "c": {"length": "40-50-60"}, "d": 3}
+    (tmp_path / "in.json").write_text(json.dumps(asked))
+    code, output, errors = command("import", "in.json", "--out", "made")
+    assert code == 2
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["a.yaml"]
+    assert "1 of 4 designs written" in output
+    assert [line.split(": ")[:3] for line in errors] == [["error", "in.json", name] for name in "bcd"]
+    (tmp_path / "in.json").write_text(json.dumps({"b": asked["b"]}))
+    code, output, errors = command("import", "in.json", "--out", "x.yaml")
+    assert (code, output, len(errors)) == (2, "", 1)
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_files_that_are_not_rfdiffusions_are_told_as_what_they_are(command, tmp_path):
+    files = {
+        "boltz.yaml": ("version: 1\nsequences: []\n", "structdiff predict reads"),
+        "chai.fasta": (">protein|A\nMK\n", "structdiff predict reads"),
+        "af3.json": (json.dumps([{"name": "x", "sequences": []}]), "structdiff predict reads"),
+        "boltzgen.yaml": ("entities:\n- protein: {id: B, sequence: 80..140}\n", "an input of BoltzGen"),
+        "bindcraft.json": (json.dumps({"design_path": "x", "starting_pdb": "y"}), "an input of BindCraft"),
+    }
+    for name, (text, said) in files.items():
+        (tmp_path / name).write_text(text)
+        code, _, errors = command("import", name)
+        assert (code, len(errors)) == (2, 1)
+        assert said in errors[0]
+    (tmp_path / "symmetry.yaml").write_text("defaults: [base]\ncontigmap:\n  contigs: ['50']\n")  # Hydra's
+    assert "All-Atom" not in " ".join(command("import", "symmetry.yaml")[2])

@@ -90,6 +90,29 @@ def test_of_a_list_of_jobs_each_is_counted_and_the_others_go_on(command, weights
     assert "three_1.cif" in files(tmp_path / "predictions")
 
 
+def test_a_job_of_a_list_that_cannot_be_read_is_told_and_the_others_go_on(command, weights, tmp_path) -> None:
+    jobs = [
+        {"name": name, "dialect": "alphafoldserver", "version": 1, "sequences": [{"proteinChain": chain}]}
+        for name, chain in (
+            ("one", {"sequence": "MKTAYIAK"}),
+            ("two", {"sequence": "MKTAYIAK", "count": 0}),
+            ("three", {"sequence": "MKT1", "count": 1}),
+            ("four", {"sequence": "MKTAYIAK", "count": 1}),
+        )
+    ]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs, indent=1))
+    code, shown, errors = command(*predict(weights, "jobs.json"))
+    assert code == 2
+    assert "2 of 4 inputs predicted" in shown
+    assert len(errors) == 2
+    for error, said in zip(
+        errors, ("[2].sequences[1].proteinChain.count", "jobs.json:34: sequence: letter '1'"), strict=True
+    ):
+        assert error.startswith("error: jobs.json:")
+        assert said in error
+    assert {path.name for path in (tmp_path / "predictions").glob("*.cif")} == {"one_1.cif", "four_1.cif"}
+
+
 def test_samples_and_seeds(command, weights, tmp_path) -> None:
     (tmp_path / "x.yaml").write_text("seeds: [3, 8]\nsequences:\n  - protein: {id: A, sequence: MKTAY}\n")
     command(*predict(weights, "x.yaml", "--samples", 2))

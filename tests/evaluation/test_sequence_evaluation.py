@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from structdiff.campaign.refolding import Refolded
 from structdiff.campaign.sequence_evaluation import judge_measure, likelihood_measure, refold_measure
 from structdiff.cli.main import main
-from structdiff.errors import InputError
+from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation import natural_sequences
 from structdiff.evaluation.evaluation import evaluate
 from structdiff.evaluation.natural_sequences import natural_median
@@ -75,6 +77,80 @@ def test_what_a_measure_refuses_is_noted_and_the_rest_is_kept():
     assert any("not this one" in note for note in done.notes)
 
 
+def test_where_a_measure_fails_it_is_a_failure_and_the_rest_is_kept():
+    def fails(found: Subject) -> dict[str, float]:
+        raise StructdiffError("out of memory")
+
+    done = evaluate([DATA / "1crn.pdb"], clusters=False, more=[fails])
+    assert done.failures == [(DATA / "1crn.pdb", f"{DATA / '1crn.pdb'}: out of memory")]
+    assert done.rows[0].values["residues"] == 46
+
+
+def fold(body: str, tmp_path: Path) -> str:
+    """A refold command that runs a program of these lines, with the input, the folder and the name at hand."""
+    (tmp_path / "fold.py").write_text(
+        "import shutil, sys\nfrom pathlib import Path\nout, name = Path(sys.argv[2]), sys.argv[3]\n" + body
+    )
+    return f"{sys.executable} {tmp_path / 'fold.py'} {{yaml}} {{out}} {{name}}"
+
+
+def test_a_refold_command_that_fails_for_some_is_told_and_the_others_are_kept(tmp_path, capsys):
+    body = f"""
+sys.stderr.buffer.write(b"100%|\\xff\\xfe| bytes that are no text\\n")
+if name == "1ubi":
+    sys.exit(3)
+if name == "2igd":
+    (out / "model.cif").write_text("data_x\\nloop_\\n_atom_site.id\\n")
+if name == "1crn":
+    shutil.copy({str(DATA / "1crn.pdb")!r}, out / "model.pdb")
+    (out / "samples").mkdir()
+    shutil.copy({str(DATA / "2igd.pdb")!r}, out / "samples" / "a.pdb")
+"""
+    files = [str(DATA / f"{name}.pdb") for name in ("1crn", "1ubi", "2igd", "2zta")]
+    command = ["--refold-command", fold(body, tmp_path), "--no-clusters", "--out", str(tmp_path / "judged")]
+    assert main(["evaluate", *files, *command]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 3
+    for line, file, said in zip(
+        lines, files[1:], ("ended with 3", "is not read: model.cif", "no structure file"), strict=True
+    ):
+        assert line.startswith(f"error: {file}: refold_command: ")
+        assert said in line
+    rows = json.loads((tmp_path / "judged" / "evaluation.json").read_text())["structures"]
+    assert [row.get("sc_tm") for row in rows] == [pytest.approx(1, abs=1e-4), None, None, None]
+
+
+def test_an_evaluation_that_was_interrupted_goes_on(tmp_path, capsys):
+    """What was refolded is not refolded again, until the evaluation is whole; another command refolds all."""
+    body = f"""
+with open({str(tmp_path / "called")!r}, "a") as stream:
+    stream.write(name + " ")
+if name == "1ubi" and not Path({str(tmp_path / "ready")!r}).exists():
+    sys.exit("not now")
+shutil.copy(f"{DATA}/{{name}}.pdb", out / "model.pdb")
+"""
+    command, out = fold(body, tmp_path), tmp_path / "judged"
+
+    def run(*options: str) -> tuple[int, str, str]:
+        (tmp_path / "called").write_text("")
+        files = [str(DATA / f"{name}.pdb") for name in ("1crn", "1ubi", "2igd")]
+        code = main(["evaluate", *files, "--refold-command", command, "--no-clusters", "--out", str(out), *options])
+        return code, (tmp_path / "called").read_text(), " ".join(capsys.readouterr().out.split())
+
+    assert run()[:2] == (2, "1crn 1ubi 2igd ")
+    with (out / "unfinished.jsonl").open("a") as stream:
+        stream.write('{"key": "cut sho')
+    assert run("--designed", "A")[1] == "1crn 1ubi 2igd "  # what counts as designed is another question
+    (tmp_path / "ready").touch()
+    code, called, shown = run()
+    assert (code, called) == (0, "1ubi ")
+    assert "note: 2 structures were measured by an earlier run" in shown
+    assert not (out / "unfinished.jsonl").exists()
+    rows = json.loads((out / "evaluation.json").read_text())["structures"]
+    assert [row["sc_tm"] for row in rows] == [pytest.approx(1, abs=1e-4)] * 3
+    assert run()[1] == "1crn 1ubi 2igd "
+
+
 def test_natural_medians_are_of_chains_of_that_length(monkeypatch):
     chains = [{"length": 100 + n, "proteinmpnn": {"nll": 1.0 + 0.1 * n, "recovery": 0.4}} for n in range(9)]
     chains += [{"length": 300, "proteinmpnn": {"nll": 9.0, "recovery": 0.1}}]
@@ -120,6 +196,7 @@ def test_what_was_not_fetched_is_said_before_anything_is_judged(monkeypatch, tmp
         (["--refold", "twice"], "own"),
         (["--sequence-model", "proteinmpn"], "proteinmpnn"),
         (["--refold-command", "fold {nothing}"], "nothing"),
+        (["--refold-command", "no-such-program {yaml} {out}"], "no-such-program"),
     ],
 )
 def test_unknown_choices_are_refused_by_name(options, said, tmp_path, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.evaluation.structure_files import structure_files
+from structdiff.evaluation.structure_files import structure_files, unsearched_folders
 from structdiff.evaluation.subject import subject_names
 
 
@@ -18,6 +18,9 @@ def folder(tmp_path):
         "run/refolded/a_1.cif",
         "run/notes.txt",
         "more/b/a_1.ent",
+        "more/b/._a_1.ent",
+        "__MACOSX/run/._a_1.cif",
+        "more/b/.ipynb_checkpoints/a_1-checkpoint.cif",
     ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,6 +36,11 @@ def test_folders_without_structures_are_searched(folder):
     found = structure_files([folder])
     assert [str(path.relative_to(folder)) for path in found] == ["more/b/a_1.ent", "run/a_1.cif", "run/a_2.pdb.gz"]
     assert subject_names(found) == ["more/b/a_1", "run/a_1", "run/a_2"]
+
+
+def test_folders_that_are_passed_over_are_known(folder):
+    assert unsearched_folders([folder / "run"]) == unsearched_folders([folder]) == [folder / "run" / "refolded"]
+    assert unsearched_folders([folder / "more", folder / "run" / "a_1.cif"]) == []
 
 
 def test_files_named_twice_are_judged_once(folder):

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -117,6 +118,26 @@ def test_atomic_b_factors_are_not_taken_for_confidence(tmp_path):
             atom.b_iso = 10 + 7 * i
     page = write_view_html(save(tmp_path / "crystal.pdb", [chain]), tmp_path / "page.html")
     assert page_scene(page)["color"] == "chain"
+
+
+def test_marks_are_not_taken_for_confidence(tmp_path):
+    chain = helix(20)
+    for residue in chain:
+        for atom in residue:
+            atom.b_iso = float(residue.seqid.num > 8)
+    assert not build_scene(save(tmp_path / "design.pdb", [chain])).confident
+
+
+def test_what_rfdiffusion_says_of_a_design_colors_it(tmp_path):
+    path = save(tmp_path / "design.pdb", [helix(10), helix(8, chain="B", first=11)])
+    motif, target = [("A", 3), ("A", 4)], [("B", number) for number in range(11, 19)]
+    content = {"con_hal_pdb_idx": motif, "complex_con_hal_pdb_idx": motif + target,
+               "con_ref_pdb_idx": motif, "complex_con_ref_pdb_idx": motif + target}  # fmt: skip
+    (tmp_path / "design.trb").write_bytes(pickle.dumps(content))
+    scene = page_scene(write_view_html(path, tmp_path / "page.html"))
+    assert scene["color"] == "motif"
+    assert [i for i, r in enumerate(scene["residues"]) if r["motif"]] == [2, 3]
+    assert len(set(scene["colors"]["motif"])) == 3
 
 
 def test_residue_map_beside_a_design_colors_motif_scaffold_and_target(tmp_path):

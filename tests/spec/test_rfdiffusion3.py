@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from structdiff.errors import InputError
 from structdiff.spec.design import design_from_dict
+from structdiff.spec.rfdiffusion import Imported
 from structdiff.spec.rfdiffusion3 import design_from_rfdiffusion3, read_designs
 
 
@@ -70,6 +72,45 @@ def test_a_file_of_several_designs(tmp_path):
     path = tmp_path / "in.json"
     path.write_text(json.dumps({"one": {"length": 60}, "two": {"length": "70-80"}}))
     assert list(read_designs(path)) == ["one", "two"]
-    path.write_text(json.dumps({"one": {"length": 60, "select_exposed": "A1"}}))
-    with pytest.raises(InputError, match=r"in\.json.*one.*select_exposed"):
-        read_designs(path)
+    path.write_text(json.dumps({"one": {"length": 60, "select_exposed": "A1"}, "two": {"length": 60}}))
+    one, two = read_designs(path).values()
+    assert re.search(r"in\.json.*one.*select_exposed", str(one))
+    assert isinstance(two, Imported)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("in.json", '{"a": {"length": 60,\n\t"length": 70}}', r"in\.json:2: .*length"),
+        ("in.json", '{"a": {"length": 60,,}}', r"in\.json:1: this is not JSON"),
+        ("in.yaml", "a:\n  length: 60\na:\n  length: 70\n", r"in\.yaml:3: .*'a' stands twice"),
+        ("in.yaml", "a:\n\tlength: 60\n", r"in\.yaml:2: this is not YAML"),
+    ],
+)
+def test_damaged_files_are_told_with_the_line(tmp_path, name, text, says):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=says):
+        read_designs(tmp_path / name)
+
+
+def test_json_may_have_tabs_and_yaml_references(tmp_path):
+    (tmp_path / "in.json").write_text('{\n\t"a":\t{"length": 60}}')
+    (tmp_path / "in.yaml").write_text("a: &a {length: 60}\nb:\n  <<: *a\n  symmetry: {id: C2}\n")
+    assert list(read_designs(tmp_path / "in.json")) == ["a"]
+    b = read_designs(tmp_path / "in.yaml")["b"]
+    assert isinstance(b, Imported)
+    assert b.data["contigs"] == "60"
+
+
+def test_a_ligand_of_which_nothing_is_held_is_held_with_a_note():
+    spec = {"input": "x.pdb", "contig": "10,A5-9,10", "ligand": "NAI", "select_fixed_atoms": {"NAI": ""}}
+    found = design_from_rfdiffusion3(spec, name="x")
+    assert found.notes == ["select_fixed_atoms: NAI is held with all its atoms"]
+
+
+def test_atoms_may_be_a_list():
+    found = imported(
+        input="x.pdb", contig="10,A5-9,10", select_fixed_atoms={"A5": ["CB", "OG"], "A6": ["N", "CA", "C", "O"]}
+    )
+    assert [(str(residue), atoms) for residue, atoms in found.held_atoms] == [("A5", ("CB", "OG"))]
+    assert [str(each) for each in found.backbone_only] == ["A6"]
