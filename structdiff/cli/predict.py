@@ -215,6 +215,8 @@ class _Run:
             if left and not self.quiet:
                 print(spec.name, self._estimate(job, len(left)), sep="\n")
 
+        if left:
+            self._tell(_folding(spec))
         there = names_there(self.out, spec.name) if self.overwrite else []
         with shown_progress(f"predicting {spec.name}{place}", quiet=self.quiet) as report:
             drawn = pipeline.predict(
@@ -280,6 +282,15 @@ def _named(error: Exception, path: Path) -> str:
     """The error's line, beginning with the input unless it names one itself."""
     line = described(error)
     return line if str(path) in line else f"{path}: {line}"
+
+
+def _folding(spec: ComplexSpec) -> str:
+    """How long it takes until chains with alignments are folded, "" where there are none."""
+    from structdiff.features.chain_folds import folding_seconds
+
+    times = folding_seconds(spec)
+    chains = f"chain{'s' if len(times) > 1 else ''} {', '.join(times)}"
+    return f"{spec.name}: folding {chains} by alignment, some {sum(times.values()):.0f} s" if times else ""
 
 
 def _counted(number: int, word: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading a complex from whatever it is written in: FASTA, YAML or JSON."""
+"""Reading a complex from whatever it is written in: FASTA, YAML, JSON, or an alignment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
 from structdiff.spec.af3_json import all_or_error, parse_each_job
+from structdiff.spec.alignment_input import ALIGNMENT_SUFFIXES, parse_alignment
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import name_from, parse_json_document, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_fasta
@@ -15,8 +16,8 @@ from structdiff.spec.yaml import parse_complex
 
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".json",)
-INPUT_SUFFIXES = (*FASTA_SUFFIXES, *YAML_SUFFIXES, *JSON_SUFFIXES)
-_ALIGNMENT_SUFFIXES = (".a3m", ".a2m", ".sto", ".sth", ".aln")
+INPUT_SUFFIXES = (*FASTA_SUFFIXES, *YAML_SUFFIXES, *JSON_SUFFIXES, *ALIGNMENT_SUFFIXES)
+_OTHER_ALIGNMENTS = (".a2m", ".sto", ".sth", ".aln")
 
 
 @checked_names
@@ -43,8 +44,11 @@ def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
     path = as_path(path, "path", "the path of a FASTA, YAML or JSON file")
     text = read_text(path)
     suffix = path.suffix.lower()
-    if suffix in _ALIGNMENT_SUFFIXES:  # its rows would be chains
-        raise InputError("this is an alignment, not a complex", path=path, found=path.suffix, allowed=INPUT_SUFFIXES)
+    if suffix in ALIGNMENT_SUFFIXES:
+        return (parse_alignment(text, name=name_from(path), path=path),)
+    if suffix in _OTHER_ALIGNMENTS:  # its rows would be chains
+        raise InputError("alignments are inputs as .a3m; others may be named in a YAML file (msa)", path=path,
+                         found=path.suffix, allowed=INPUT_SUFFIXES)  # fmt: skip
     start = text.lstrip()[:1]
     if suffix in FASTA_SUFFIXES or (suffix not in INPUT_SUFFIXES and start in ">;"):
         return (parse_fasta(text, name=name_from(path), path=path),)
