@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,6 +62,22 @@ class FaultElsewhere(Exception):
     def __init__(self, traceback: str) -> None:
         self.traceback = traceback
         super().__init__(traceback.strip().rpartition("\n")[2])
+
+
+#: What the system refuses for reasons that lie in folders, disks and limits, not in the program.
+_REFUSALS = frozenset((
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE,
+    errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE,
+))  # fmt: skip
+
+
+def refusal_of_system(error: BaseException) -> StructdiffError | None:
+    """What the system refused (no permission, no room, a disk that fails), to be mended by the user; else None."""
+    if not isinstance(error, OSError) or error.errno not in _REFUSALS:
+        return None
+    if error.filename is None:
+        return ResourceError(f"cannot be read or written: {error.strerror}")
+    return InputError(f"cannot be used: {error.strerror}", path=str(error.filename))
 
 
 def nearest_match(word: str, candidates: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.stages import Bench, Outcome, designs_of
 from structdiff.campaign.work import Share, Work
 from structdiff.drawing import OnProgress, is_out_of_memory
-from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError
+from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError, refusal_of_system
 
 #: Seconds between two looks at a manifest that holds only work of others.
 _PATIENCE = 0.5
@@ -86,6 +86,7 @@ class Worker:
     def _fail(self, work: Work, error: Exception, left: dict[int, Work]) -> None:
         if is_out_of_memory(error) and not isinstance(error, StructdiffError):
             error = ResourceError("memory does not suffice even for this one alone: ask for something smaller")
+        error = refusal_of_system(error) or error
         self.manifest.fail(work, recorded(error))
         del left[work.id]
         if self.on_failure is not None:
