@@ -72,7 +72,12 @@ _REFUSALS = frozenset((
 
 
 def refusal_of_system(error: BaseException) -> StructdiffError | None:
-    """What the system refused (no permission, no room, a disk that fails), to be mended by the user; else None."""
+    """What the system refused (no permission, no room, a disk that fails, a package that is not installed), to be
+    mended by the user; else None.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("structdiff"):
+        name = error.name.partition(".")[0]
+        return StructdiffError(f"{name}, which structdiff needs, is not installed here: pip install {name}")
     if not isinstance(error, OSError) or error.errno not in _REFUSALS:
         return None
     if error.filename is None:
