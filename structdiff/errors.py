@@ -85,6 +85,17 @@ def refusal_of_system(error: BaseException) -> StructdiffError | None:
     return InputError(f"cannot be used: {error.strerror}", path=str(error.filename))
 
 
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it arose from, says that there is no room left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(error, ResourceError) and "disk is full" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def nearest_match(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that looks most like a misspelt word, or None when nothing is near.
 
