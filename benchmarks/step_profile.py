@@ -73,7 +73,7 @@ class Step:
         mark("backward")
         self.module.configure_gradient_clipping(self.optimiser, self.config.optimiser.clip_norm)
         self.optimiser.step()
-        self.module.on_train_batch_end()
+        self.module.carry_average_on()
         mark("optimiser")
 
     @contextmanager

@@ -100,7 +100,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory did not suffice, whoever raised it."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError | ResourceError):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) for words in ("DefaultCPUAllocator", "Cannot allocate memory")
+    )
 
 
 def _draw_batch(

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -28,6 +27,7 @@ from structdiff.features.collate import collate
 from structdiff.features.copies import side_by_side
 from structdiff.features.guidance import keep_conditions, present_conditions
 from structdiff.features.schema import Features
+from structdiff.machine import available_memory
 from structdiff.model.checkpoint import Weights
 from structdiff.model.denoiser import Denoised, DenoiserCondition
 from structdiff.model.heads import ConfidenceLogits
@@ -282,8 +282,8 @@ def guidance_passes(guidance: float | Mapping[str, float], present: Collection[s
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that are free on a device; no more than STRUCTDIFF_MEMORY_GIB where that is set."""
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    """Bytes that are free on a device, to this process; no more than STRUCTDIFF_MEMORY_GIB where that is set."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
     limit = os.environ.get("STRUCTDIFF_MEMORY_GIB")
     if limit is not None:
         free = min(free, _bytes_of(limit))

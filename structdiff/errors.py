@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,6 +62,38 @@ class FaultElsewhere(Exception):
     def __init__(self, traceback: str) -> None:
         self.traceback = traceback
         super().__init__(traceback.strip().rpartition("\n")[2])
+
+
+#: What the system refuses for reasons that lie in folders, disks and limits, not in the program.
+_REFUSALS = frozenset((
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE,
+    errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE,
+))  # fmt: skip
+
+
+def refusal_of_system(error: BaseException) -> StructdiffError | None:
+    """What the system refused (no permission, no room, a disk that fails, a package that is not installed), to be
+    mended by the user; else None.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("structdiff"):
+        name = error.name.partition(".")[0]
+        return StructdiffError(f"{name}, which structdiff needs, is not installed here: pip install {name}")
+    if not isinstance(error, OSError) or error.errno not in _REFUSALS:
+        return None
+    if error.filename is None:
+        return ResourceError(f"cannot be read or written: {error.strerror}")
+    return InputError(f"cannot be used: {error.strerror}", path=str(error.filename))
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it arose from, says that there is no room left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(error, ResourceError) and "disk is full" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def nearest_match(word: str, candidates: Iterable[str]) -> str | None:

@@ -309,6 +309,11 @@ class Manifest:
         beats = dict(self._database.execute("SELECT name, beat FROM workers").fetchall())
         return any(_alive(worker, beats.get(worker, 0.0)) for (worker,) in rows)
 
+    def machines_elsewhere(self) -> list[str]:
+        """Other machines with work of this folder in hand: whether their processes live, only their silence tells."""
+        rows = self._database.execute("SELECT DISTINCT worker FROM work WHERE state = 'running'").fetchall()
+        return sorted({worker.split("|")[0] for (worker,) in rows if worker} - {socket.gethostname()})
+
     def is_open(self, share: Share | None = None) -> bool:
         """Whether anything of a share, or at all, is waiting or being done."""
         chosen, values = _of(share)
@@ -389,7 +394,7 @@ def _alive(worker: str | None, beat: float) -> bool:
         return False
     host, pid, began = worker.split("|")
     if host != socket.gethostname():
-        return time.time() - beat < SILENCE
+        return abs(time.time() - beat) < SILENCE  # a sign of life from the future: a clock was set back
     try:
         return abs(psutil.Process(int(pid)).create_time() - float(began)) < 2.0  # the clock may have been set
     except psutil.Error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import threading
 import time
@@ -19,6 +18,7 @@ from structdiff.campaign.work import STAGES
 from structdiff.campaign.worker import failure_of
 from structdiff.campaign.worker_process import CANNOT_GO_ON, DISK_FULL, work_in_process
 from structdiff.errors import InputError, ResourceError, StructdiffError
+from structdiff.machine import available_cores
 
 #: Seconds between two looks at how far the workers are.
 _PATIENCE = 0.5
@@ -87,7 +87,7 @@ class _Crew:
     def __init__(self, run: Run, pools: Sequence[Pool]) -> None:
         self.run = run
         self.stages = [pool.stages for pool in pools for _ in range(pool.count)]
-        self.threads = max(1, (os.cpu_count() or 1) // len(self.stages))
+        self.threads = max(1, available_cores() // len(self.stages))
         self.context = multiprocessing.get_context("spawn")
         self.processes: list[BaseProcess] = []
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from structdiff.campaign.filters import Filter, parse_filter
 from structdiff.campaign.finished_files import damage_note, files_of, is_whole
-from structdiff.campaign.manifest import MANIFEST, Manifest
+from structdiff.campaign.manifest import MANIFEST, SILENCE, Manifest
 from structdiff.campaign.plan import Campaign, plan_as_begun
 from structdiff.campaign.results import DesignResult, read_results
 from structdiff.campaign.selection import Funnel, select
@@ -106,13 +106,20 @@ class Run:
         manifest.note_run(self.name, self._facts())
         manifest.add(self.campaign.work("backbone", self.campaign.backbone_name(n), n) for n in self.numbers)
         damaged = self._redo_what_is_gone(manifest)
-        if damaged and on_note is not None:
-            on_note(damage_note(damaged))
+        if on_note is not None:
+            self._tell_of(damaged, manifest.machines_elsewhere(), on_note)
         self._add_sequences(manifest)
         for stage in self.campaign.stages:
             for each in self._done(manifest, stage):
                 manifest.add(self.campaign.following(stage, each.number, designs_of(each.result or {})))
         return sum(each.complete for each in self.asked_results(manifest))
+
+    def _tell_of(self, damaged: list[Path], machines: list[str], on_note: Callable[[str], None]) -> None:
+        if damaged:
+            on_note(damage_note(damaged))
+        for machine in machines:
+            on_note(f"a process on {machine} has work of this folder in hand; when nothing was heard of it for "
+                    f"{SILENCE / 60:.0f} minutes, that is done again here")  # fmt: skip
 
     def _clear(self, manifest: Manifest) -> None:
         """Removes what writes that were cut short have left, unless somebody may be writing at this moment."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.stages import Bench, Outcome, designs_of
 from structdiff.campaign.work import Share, Work
 from structdiff.drawing import OnProgress, is_out_of_memory
-from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError
+from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError, disk_is_full, refusal_of_system
 
 #: Seconds between two looks at a manifest that holds only work of others.
 _PATIENCE = 0.5
@@ -67,7 +66,7 @@ class Worker:
                 self._record(outcome)
                 del left[outcome.work.id]
         except Exception as error:
-            if _disk_is_full(error):
+            if disk_is_full(error):
                 raise ResourceError(f"{self.bench.folder}: the disk is full; what is finished is safe") from None
             again = [each for each in work if each.id in left]
             if len(again) == 1:
@@ -86,6 +85,7 @@ class Worker:
     def _fail(self, work: Work, error: Exception, left: dict[int, Work]) -> None:
         if is_out_of_memory(error) and not isinstance(error, StructdiffError):
             error = ResourceError("memory does not suffice even for this one alone: ask for something smaller")
+        error = refusal_of_system(error) or error
         self.manifest.fail(work, recorded(error))
         del left[work.id]
         if self.on_failure is not None:
@@ -113,14 +113,3 @@ def failure_of(text: str | None) -> Exception:
     if text is not None and text.startswith("Traceback "):
         return FaultElsewhere(text)
     return StructdiffError(text or "unknown")
-
-
-def _disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error, or what it arose from, says that there is no room left."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if isinstance(error, ResourceError) and "disk is full" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

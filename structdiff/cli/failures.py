@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError
+from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError, refusal_of_system
+
+#: How libraries say that memory cannot be had: for a file of weights, for a compiled module.
+_NO_MEMORY = ("Cannot allocate memory", "failed to map segment from shared object")
 
 
 class Interrupted(Exception):
@@ -15,8 +18,11 @@ def described(error: BaseException, *, hint: bool = True) -> str:
     """An error in one line: as it is if it was meant for the user, else with its type and where to learn more."""
     if isinstance(error, StructdiffError):
         return str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory: lower --batch-size, or ask for something smaller"
+    refusal = refusal_of_system(error)
+    if refusal is not None:
+        return str(refusal)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return "out of memory: give it more, lower --batch-size, or ask for something smaller"
     what = str(error) if isinstance(error, FaultElsewhere) else f"{type(error).__name__}: {error}"
     text = " ".join(f"unexpected {what}".split())
     return f"{text} (--debug shows where)" if hint else text

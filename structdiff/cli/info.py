@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from pathlib import Path
 from typing import Annotated, Any
@@ -78,11 +77,12 @@ def _devices() -> dict[str, str]:
     import psutil
     import torch
 
-    memory = psutil.virtual_memory()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from structdiff.machine import available_cores, available_memory
+
+    total = psutil.virtual_memory().total
     found = {
-        "cpu": f"{cores} cores, {torch.get_num_threads()} threads, "
-        f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
+        "cpu": f"{available_cores()} cores, {torch.get_num_threads()} threads, "
+        f"{available_memory() / 2**30:.1f} of {total / 2**30:.1f} GiB free"
     }
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)

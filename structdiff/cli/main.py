@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import traceback
 import warnings
@@ -29,7 +30,7 @@ from structdiff.cli import (
 from structdiff.cli.examples import example_lines
 from structdiff.cli.failures import Interrupted, described
 from structdiff.cli.interrupts import heeded_signals, interrupted_code
-from structdiff.errors import StructdiffError
+from structdiff.errors import InputError, StructdiffError, refusal_of_system
 from structdiff.version import __version__
 
 #: Exit codes: what was asked cannot be done; a fault of the program; stopped with Ctrl-C.
@@ -75,23 +76,29 @@ def _program(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0, 2 refused, 1 unexpected, 130 interrupted, 143 ended."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _open_closed_streams()
     _print_whatever_the_encoding()
     with warnings.catch_warnings():
         if "--debug" not in arguments:
             _silence_libraries()
         try:
             with heeded_signals():
+                _require_folder()
                 code = typer.main.get_command(app).main(args=arguments, prog_name="structdiff", standalone_mode=False)
+                _flush_output()
         except StructdiffError as error:
             return _say(f"error: {error}", REFUSED)
         except _CommandError as error:
             return _refuse_usage(error)
         except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
             return _say(str(error) or "interrupted", interrupted_code())
+        except BrokenPipeError:  # whoever read the output has enough, as in ``| head``
+            return FAILED
         except Exception as error:
             if "--debug" in arguments:
                 traceback.print_exc()
-            return _say(f"error: {described(error, hint='--debug' not in arguments)}", FAILED)
+            return _say(f"error: {described(error, hint='--debug' not in arguments)}",
+                        REFUSED if refusal_of_system(error) else FAILED)  # fmt: skip
     if code == INTERRUPTED:
         return _say("interrupted", interrupted_code())
     return code if isinstance(code, int) else 0
@@ -111,6 +118,32 @@ def _refuse_usage(error: Any) -> int:
 def _say(line: str, code: int) -> int:
     print(line, file=sys.stderr, flush=True)
     return code
+
+
+def _require_folder() -> None:
+    """Raises InputError where the current folder was removed meanwhile: libraries end the program without a word."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the current folder was removed: change to another one") from None
+
+
+def _flush_output() -> None:
+    """Writes what was printed and lies in a buffer; raises OSError, once, where that cannot be done."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        raise
+
+
+def _open_closed_streams() -> None:
+    """Streams that whoever started the program has closed lead nowhere: no file of ours takes their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
 
 
 def _print_whatever_the_encoding() -> None:

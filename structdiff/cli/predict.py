@@ -27,7 +27,7 @@ from structdiff.cli.results import (
     read_result,
     show_results,
 )
-from structdiff.errors import InputError, ResourceError, StructdiffError
+from structdiff.errors import InputError, ResourceError, StructdiffError, disk_is_full
 
 if TYPE_CHECKING:
     from structdiff.engine import Engine
@@ -183,6 +183,8 @@ class _Run:
         except Exception as error:
             if self.debug:
                 traceback.print_exc()
+            if disk_is_full(error):  # none of those that follow could be kept
+                raise ResourceError(f"{self.out}: the disk is full; what is finished is safe") from None
             print(f"error: {_named(error, path)}", file=sys.stderr, flush=True)
             return False
         return True

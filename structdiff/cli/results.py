@@ -186,7 +186,11 @@ def show_designs(results: Sequence[DesignResult], folder: Path) -> None:
     table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold")
     table.add_column("rank", justify="right")
     table.add_column("name", no_wrap=True, min_width=name_width)
-    for heading in ["met", *headings, *rejected]:
+    headings = ["met", *headings, *rejected]
+    whole = len("rank") + name_width + sum(max(len(each), _CELL_WIDTH) for each in headings)
+    if whole + _GAP * (len(headings) + 2) > console.width:  # where there is room in part only, words are cut
+        headings = [each.replace(" ", "\n") for each in headings]
+    for heading in headings:
         table.add_column(heading, justify="right")
     for each in shown:
         cells = [str(each.rank), each.name, met_text(each.verdicts)]

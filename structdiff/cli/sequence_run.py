@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from structdiff.campaign.finished_files import damage_note, is_whole
 from structdiff.campaign.work import difference
 from structdiff.cli.failures import Interrupted
 from structdiff.cli.progress import counted_progress
 from structdiff.cli.sequence_asked import Asked
-from structdiff.errors import InputError, StructdiffError
+from structdiff.errors import InputError, ResourceError, StructdiffError, disk_is_full
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +59,8 @@ class SequenceRun:
                     try:
                         self._one(name, file, lambda done, before=number * wanted: report(before + done))
                     except StructdiffError as error:
+                        if disk_is_full(error):  # none of those that follow could be kept
+                            raise ResourceError(f"{self.out}: the disk is full; what is finished is safe") from None
                         self._say(error)
                     report((number + 1) * wanted)
                     if time.monotonic() - written > _TABLES_SECONDS:
@@ -112,8 +115,12 @@ class SequenceRun:
         changed = difference(record["provenance"], provenance)
         if changed is not None:
             raise InputError(f"{name} is here from another run ({changed}); {_ELSEWHERE}", path=self.out)
-        there = [(self.out / Path(row["file"]).name).is_file() for row in record["rows"]]
-        count = there.index(False) if False in there else len(there)
+        paths = [self.out / Path(row["file"]).name for row in record["rows"]]
+        whole = [path.is_file() and is_whole(path) for path in paths]
+        count = whole.index(False) if False in whole else len(whole)
+        damaged = [path for path, good in zip(paths, whole, strict=True) if not good and path.is_file()]
+        if damaged and not self.quiet:
+            print(f"note: {damage_note(damaged)}", file=sys.stderr, flush=True)
         return {**record, "rows": record["rows"][:count], "sequences": record["sequences"][:count]}
 
     def _begin(self, record: Mapping[str, Any], structure: Structure, designed: np.ndarray) -> None:

@@ -44,6 +44,8 @@ def slurm(
         raise InputError("must be a time as Slurm writes it", key="time", found=time, allowed="90, 12:00:00, 2-00, say")
     if not context.args:
         raise InputError("say after -- what to design", key="slurm", allowed="-- binder.yaml -n 1000, say")
+    if not str(out).isprintable():
+        raise InputError("Slurm reads it from one line of the script", key="out", found=str(out))
     check_folder(out)
     _check_design(context.args, parts)
     written = write_atomically(script, slurm_script(context.args, parts=parts, out=out, time=time, gpus=gpus))

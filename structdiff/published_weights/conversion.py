@@ -59,8 +59,13 @@ def safetensors_bytes(tensors: Mapping[str, Tensor], facts: Mapping[str, object]
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """The tensors of a fetched file and what is known of them. Raises InputError when it is damaged."""
+    """The tensors of a fetched file and what is known of them. Raises InputError when it is damaged or not readable."""
     from safetensors import SafetensorError, safe_open
+
+    try:
+        path.open("rb").close()  # safetensors says of all that it cannot open that it is not there
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
 
     try:
         with safe_open(path, framework="pt") as file:

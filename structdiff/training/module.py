@@ -259,7 +259,7 @@ class TrainingModule(lightning.LightningModule):
     def _trained(self) -> list[torch.nn.Parameter]:
         return [p for name, p in self.network.named_parameters() if not name.startswith("confidence")]
 
-    def on_train_batch_end(self, *arguments: object) -> None:
+    def carry_average_on(self) -> None:
         """Carries the moving average of the weights one step on."""
         # A young average follows quickly: its memory grows with the steps taken, up to what is asked.
         decay = min(self.optimiser.ema_decay, (1 + self.global_step) / (10 + self.global_step))

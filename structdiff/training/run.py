@@ -27,10 +27,11 @@ from structdiff.training.history import handed_on, with_run
 from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
 from structdiff.training.packed import pack
 from structdiff.training.redesign import recorded
-from structdiff.training.resuming import CHECKPOINT_FILE, beginning, last_step
+from structdiff.training.resuming import beginning, changed_settings, last_step, require_finite, write_checkpoint
 from structdiff.training.tasks import TaskMix
 from structdiff.training.trainer import lightning_trainer
 from structdiff.training.trial import Trial
+from structdiff.training.updates import Updates
 
 _COMPILING_SHARE = 0.3  # of a call's minutes, at most
 
@@ -119,6 +120,9 @@ def train(config: TrainConfig) -> Path:
         torch.set_num_threads(config.threads)
     module, source = _module(config)
     start, checkpoint = last_step(config.out, module)
+    changed = changed_settings(config.out, to_dict(config)) if start else ""
+    if changed:
+        print(f"note: {config.out} goes on from step {start} with other settings: {changed}", flush=True)
     structures = StructureSet(config.data, "train")
     designs = _designs(config)
     if config.tasks.redesigned and not (structures.has_redesigned or designs is not None):
@@ -151,9 +155,12 @@ def train(config: TrainConfig) -> Path:
         prefetch_factor=4 if config.workers else None,
     )
     try:
-        trainer.fit(module, ahead, _held_out(config), ckpt_path=checkpoint, weights_only=True)
+        with recorder.updates.guarded():
+            trainer.fit(module, ahead, _held_out(config), ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:  # Lightning's way to end after Ctrl-C
+        raise KeyboardInterrupt from None
     finally:
-        if trainer.global_step > start:
+        if trainer.global_step > start and not recorder.updates.under_way:
             recorder.save(trainer, module)
     return config.out / "weights"
 
@@ -220,9 +227,16 @@ class RunRecorder(Callback):
         self.began = self.saved = self.printed = time.monotonic()
         self.first_step: int | None = None
         self.first_at = self.began
+        self.updates = Updates()
+
+    def on_before_optimizer_step(self, trainer, module, optimizer) -> None:  # noqa: ANN001
+        """Gradients are there, the update begins; Lightning calls it."""
+        self.updates.begin()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx: int) -> None:  # noqa: ANN001
-        """Reports, saves or ends the run where it is due; Lightning calls it."""
+        """Carries the average on, and reports, saves or ends the run where it is due; Lightning calls it."""
+        module.carry_average_on()  # before anything is saved: it belongs to the step
+        self.updates.end()
         now = time.monotonic()
         if self.first_step is None:
             self.first_step, self.first_at = trainer.global_step - 1, now
@@ -250,15 +264,13 @@ class RunRecorder(Callback):
         print(f"step {trainer.global_step} ({rate:.2f}/s, {left:.0f} min left) {text}", flush=True)
 
     def save(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
-        """Checkpoint to resume from, and the averaged weights to use."""
+        """Checkpoint to resume from, and the averaged weights to use; raises StructdiffError where neither can be."""
         self.saved = time.monotonic()
         self.config.out.mkdir(parents=True, exist_ok=True)
-        path = self.config.out / CHECKPOINT_FILE
-        temporary = path.with_suffix(".part")
-        trainer.save_checkpoint(temporary, weights_only=False)  # all processes meet here, the first one writes
+        require_finite(module, trainer.global_step, self.config.out)
+        write_checkpoint(trainer, self.config.out)
         if trainer.global_rank != 0:
             return
-        os.replace(temporary, path)
         record = {"steps": trainer.global_step, "settings": to_dict(self.config)}
         if self.redesign is not None:
             record["redesign"] = to_dict(self.redesign)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytorch_lightning as lightning
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger
@@ -35,6 +36,8 @@ def lightning_trainer(config: TrainConfig, callbacks: list[Callback]) -> lightni
             enable_progress_bar=False,
             enable_model_summary=False,
             callbacks=callbacks,
+            # One process is one process, whatever tasks the Slurm job has in which it runs.
+            plugins=[LightningEnvironment()] if config.devices == 1 else None,
         )
     except (MisconfigurationException, ValueError) as error:
         asked = (config.accelerator, config.devices, config.precision)

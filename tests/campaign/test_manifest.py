@@ -108,6 +108,18 @@ def test_work_of_another_machine_is_left_to_it_until_it_falls_silent(tmp_path) -
         assert manifest.release_abandoned() == 1
 
 
+def test_a_clock_that_was_set_back_keeps_no_work_for_years(tmp_path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.worker = "elsewhere|12|1.0"
+        manifest.add([backbone(0)])
+        manifest.claim(1)
+        assert manifest.machines_elsewhere() == ["elsewhere"]
+        with sqlite3.connect(tmp_path / MANIFEST) as database:
+            database.execute("UPDATE workers SET beat = beat + 1e8")
+        assert manifest.release_abandoned() == 1
+        assert manifest.machines_elsewhere() == []
+
+
 def test_what_is_no_manifest_is_refused(tmp_path) -> None:
     (tmp_path / MANIFEST).write_text("not a database, but text that is long enough to be looked at" * 20)
     for details in ({}, {"read_only": True}):

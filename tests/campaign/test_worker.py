@@ -132,6 +132,30 @@ def test_one_failing_design_takes_no_other_with_it(planned, tmp_path) -> None:
     assert {state for _, _, state, _ in rows(tmp_path)} == {"done"}
 
 
+def test_what_the_system_refuses_is_no_fault_of_the_program(planned, tmp_path) -> None:
+    def locked(work: Work) -> None:
+        if work.stage == "backbone":
+            raise PermissionError(errno.EACCES, "Permission denied", "weights.safetensors")
+
+    failures = work_through(planned(2), tmp_path, trouble=locked)
+    assert {type(error) for _, error in failures} == {InputError}
+    with Manifest(tmp_path, create=False) as manifest:
+        assert {each.error for each in manifest.errors()} == {"weights.safetensors: cannot be used: Permission denied"}
+
+
+def test_work_in_the_hands_of_another_machine_is_told(planned, tmp_path) -> None:
+    run, notes = Run(planned(2), tmp_path, Selection(), range(2)), []
+    with Manifest(tmp_path) as manifest:
+        run.prepare(manifest, on_note=notes.append)
+        assert notes == []
+        manifest.worker = "node7|12|1.0"
+        manifest.claim(1)
+        run.prepare(manifest, on_note=notes.append)
+    assert len(notes) == 1
+    assert "node7" in notes[0]
+    assert "5 minutes" in notes[0]
+
+
 def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(planned, tmp_path) -> None:
     def trouble(work: Work) -> None:
         if work.number == 3:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -15,7 +17,8 @@ from structdiff.cli.main import main
 from structdiff.cli.results import check_folder
 from structdiff.errors import InputError
 
-MOTIF = (Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb").read_text()
+ROOT = Path(__file__).parents[2]
+MOTIF = (ROOT / "examples" / "5tpn_site_v.pdb").read_text()
 PEPTIDE = ">A|protein\nMKTAYIAKQRQISF\n"
 DESIGN = ("design", "--motif", "motif.pdb", "--contigs")
 FREE = ("design", "--length", "20")
@@ -341,6 +344,37 @@ def test_unexpected_faults_are_one_line_too(weights: Path, tmp_path, monkeypatch
     )
     assert main([*FREE, "--weights", str(weights), "--debug"]) == 1
     assert "in broken" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_named_and_no_fault(tmp_path, monkeypatch, capsys) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "site.pdb"))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("structdiff.spec.design.read_design", locked)
+    (tmp_path / "site.yaml").write_text("length: 20\n")
+    assert main(["design", "site.yaml"]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/site.pdb: cannot be used: Permission denied\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_without_room_is_told(monkeypatch, capsys) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main(["explain", "sc_rmsd"]) == 2
+        assert capsys.readouterr().err == "error: cannot be read or written: No space left on device\n"
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_closed_streams_and_a_folder_that_is_gone(tmp_path) -> None:
+    program = f"{sys.executable} -m structdiff"
+    closed = subprocess.run(["bash", "-c", f"{program} explain sc_rmsd <&- >&- 2>&-"], cwd=ROOT)
+    assert closed.returncode == 0
+    (tmp_path / "gone").mkdir()
+    script = f"cd {tmp_path / 'gone'} && rmdir {tmp_path / 'gone'} && PYTHONPATH={ROOT} {program} explain sc_rmsd"
+    gone = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert (gone.returncode, gone.stderr) == (2, "error: the current folder was removed: change to another one\n")
 
 
 def test_every_refusal_names_a_way_out_when_there_is_one(command: Callable, weights: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -76,6 +77,17 @@ def test_a_fault_of_the_program_stops_only_its_input(command, weights, tmp_path,
     assert code == 2
     assert errors == ["error: one.fasta: unexpected RuntimeError: a fault (--debug shows where)"]
     assert "two_1.cif" in files(tmp_path / "predictions")
+
+
+def test_a_full_disk_ends_the_run(command, weights, tmp_path, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.fasta").write_text(">A|protein\nMKTAY\n")
+    monkeypatch.setattr("structdiff.structure.files.tempfile.NamedTemporaryFile", full)
+    code, _, errors = command(*predict(weights, "one.fasta", "two.fasta"))
+    assert (code, errors) == (2, ["error: predictions: the disk is full; what is finished is safe"])
 
 
 def test_of_a_list_of_jobs_each_is_counted_and_the_others_go_on(command, weights, tmp_path) -> None:

@@ -45,3 +45,13 @@ def test_a_design_that_failed_is_told_from_one_that_is_rejected(capsys):
     show_designs(rows, Path("x"))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert {line[1]: line[-1] for line in lines if line[1] in kinds} == {"good": "-", "poor": "1", "lost": "failed"}
+
+
+def test_headings_are_whole_at_any_width(capsys, monkeypatch):
+    rows = [DesignResult(run="x", name="design_1", backbone="design_1", number=0, columns=_COLUMNS, rank=1)]
+    for width in range(40, 125):
+        monkeypatch.setattr("structdiff.cli.console._WIDTH_OUTSIDE_TERMINALS", width)
+        show_designs(rows, Path("x"))
+        shown = capsys.readouterr().out
+        assert "…" not in shown, width
+        assert max(map(len, shown.splitlines()[:2])) <= width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -66,6 +67,31 @@ def test_a_structure_that_was_removed_is_made_again(command: Callable, cro: Path
     assert command(*arguments)[0] == 0
     assert gone.read_bytes() == content
     assert names(tmp_path / "found") == ["cro_1", "cro_2", "cro_3"]
+
+
+def test_a_structure_that_was_damaged_is_made_again(command: Callable, cro: Path, tmp_path: Path) -> None:
+    arguments = ("sequence", cro, "-n", "3", "--no-pack", "--out", "out")
+    assert command(*arguments)[0] == 0
+    structure = tmp_path / "out" / "cro_2.cif"
+    before = structure.read_bytes()
+    structure.write_bytes(before[: len(before) // 2])
+    code, _, errors = command(*arguments)
+    assert code == 0
+    assert errors == ["note: damaged files count as missing, to be made again: cro_2.cif"]
+    assert structure.read_bytes() == before
+
+
+def test_a_full_disk_ends_the_run_and_is_said_once(
+    command: Callable, cro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = shutil.copy(cro, tmp_path / "other.pdb.gz")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("structdiff.structure.files.tempfile.NamedTemporaryFile", lambda **_: full())
+    code, _, errors = command("sequence", cro, other, "--no-pack", "--out", "out")
+    assert (code, errors) == (2, ["error: out: the disk is full; what is finished is safe"])
 
 
 def test_files_of_others_are_not_replaced(command: Callable, cro: Path, tmp_path: Path) -> None:

@@ -64,3 +64,10 @@ def test_each_job_makes_its_part_and_has_its_log_in_the_folder(command, weights,
     assert code == 0
     assert errors == ["note: files are missing: elsewhere/design_1_1.cif; submit the jobs of their parts again, then "
                       "merge again"]  # fmt: skip
+
+
+def test_a_folder_that_fits_into_no_line_of_a_script_is_refused(command, tmp_path) -> None:
+    code, _, errors = command("campaign", "slurm", "--parts", 2, "--out", "a\nb", "--", "--length", 20, "-n", 2)
+    assert code == 2
+    assert errors == ["error: out: Slurm reads it from one line of the script (found 'a\\nb')"]
+    assert list(tmp_path.iterdir()) == []

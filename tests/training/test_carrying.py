@@ -59,7 +59,7 @@ class Run:
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
-            self.module.on_train_batch_end()
+            self.module.carry_average_on()
             self.steps += 1
             seen.append(float(loss.detach()))
         return seen

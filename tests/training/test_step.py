@@ -79,7 +79,7 @@ def test_the_host_never_waits_for_the_device_in_a_step(batch, reference, monkeyp
         loss = module.losses(module.network, there, torch.Generator().manual_seed(0))["loss"]
         loss.backward()
         module.configure_gradient_clipping(torch.optim.SGD(module.network.parameters()), 1.0)
-        module.on_train_batch_end()
+        module.carry_average_on()
     assert watch.seen > 1000
     with pytest.raises(AssertionError, match="waits"), watch:
         torch.linalg.svd(torch.empty(2, 3, 3, device="meta"))

@@ -1,0 +1,116 @@
+"""Runs that are stopped, wherever it is, go on to the same weights; what was saved is never lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from structdiff.errors import ResourceError, StructdiffError
+from structdiff.training.converter import convert_structures
+from structdiff.training.module import TrainingModule
+from structdiff.training.run import RunRecorder
+from structdiff.training.tasks import TaskMix
+from tests.training.test_training import COLLECTION, config_for, run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("set") / "set"
+    convert_structures(COLLECTION, out, progress=False)
+    return out
+
+
+def averaged(out: Path) -> bytes:
+    return (out / "weights" / "model.safetensors").read_bytes()
+
+
+class _Killed(BaseException):
+    """In place of a power cut: what was saved before is all that there is."""
+
+
+def test_what_is_saved_on_the_way_has_the_average_of_its_step(data, tmp_path, monkeypatch):
+    run(config_for(data, tmp_path / "whole", max_steps=4, save_minutes=0.0))
+    kept = RunRecorder.save
+
+    def save_and_die(self: RunRecorder, trainer, module) -> None:
+        if trainer.global_step == 2 and not (tmp_path / "dead").exists():
+            kept(self, trainer, module)
+            (tmp_path / "dead").touch()
+            monkeypatch.setattr(RunRecorder, "save", lambda *_: None)
+            raise _Killed
+        kept(self, trainer, module)
+
+    monkeypatch.setattr(RunRecorder, "save", save_and_die)
+    with pytest.raises(_Killed):
+        run(config_for(data, tmp_path / "cut", max_steps=4, save_minutes=0.0))
+    monkeypatch.setattr(RunRecorder, "save", kept)
+    run(config_for(data, tmp_path / "cut", max_steps=4))
+    assert averaged(tmp_path / "cut") == averaged(tmp_path / "whole")
+
+
+def test_ctrl_c_in_the_midst_of_an_update_waits_for_its_end(data, tmp_path, monkeypatch):
+    run(config_for(data, tmp_path / "whole", max_steps=3))
+    follow = TrainingModule.carry_average_on
+
+    def interrupted(self: TrainingModule) -> None:
+        if self.global_step == 2:
+            signal.raise_signal(signal.SIGINT)
+        follow(self)
+
+    monkeypatch.setattr(TrainingModule, "carry_average_on", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(config_for(data, tmp_path / "cut", max_steps=3))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert json.loads((tmp_path / "cut" / "run.json").read_text())["steps"] == 2
+    monkeypatch.setattr(TrainingModule, "carry_average_on", follow)
+    run(config_for(data, tmp_path / "cut", max_steps=3))
+    assert averaged(tmp_path / "cut") == averaged(tmp_path / "whole")
+
+
+def test_a_network_that_is_not_finite_takes_no_checkpoints_place(data, tmp_path, monkeypatch):
+    run(config_for(data, tmp_path, max_steps=1))
+    before = (tmp_path / "last.ckpt").read_bytes()
+    monkeypatch.setattr(TrainingModule, "carry_average_on", lambda self: self.ema.requires_grad_(False).apply(
+        lambda part: [parameter.fill_(float("nan")) for parameter in part.parameters(recurse=False)]))  # fmt: skip
+    with pytest.raises(StructdiffError, match=r"not finite after step 2.*learning_rate"):
+        run(config_for(data, tmp_path, max_steps=2))
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+
+
+def test_a_checkpoint_without_room_is_told_and_leaves_the_last_one(data, tmp_path, monkeypatch):
+    run(config_for(data, tmp_path, max_steps=1))
+    before = (tmp_path / "last.ckpt").read_bytes()
+
+    def full(self, path, **_: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pytorch_lightning.Trainer.save_checkpoint", full)
+    with pytest.raises(ResourceError, match=r"last.ckpt: cannot be written: No space left"):
+        run(config_for(data, tmp_path, max_steps=2))
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert not (tmp_path / "last.part").exists()
+
+
+def test_other_settings_of_a_run_that_goes_on_are_told(data, tmp_path, capsys):
+    run(config_for(data, tmp_path, max_steps=1))
+    capsys.readouterr()
+    run(config_for(data, tmp_path, max_steps=2, seed=5, save_minutes=3.0, tasks=TaskMix(nothing_told=0.5)))
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ") and "goes on" in line]
+    assert len(notes) == 1
+    assert "from step 1 with other settings: seed 5 (0 before), tasks.nothing_told 0.5 (" in notes[0]
+    assert "save_minutes" not in notes[0]
+    run(config_for(data, tmp_path, max_steps=3, seed=5, tasks=TaskMix(nothing_told=0.5)))
+    assert "other settings" not in capsys.readouterr().out
+
+
+def test_a_run_on_one_device_minds_no_tasks_of_a_slurm_job(data, tmp_path, monkeypatch):
+    for name, value in {"NTASKS": "4", "JOB_NAME": "x", "JOB_ID": "7", "PROCID": "0", "LOCALID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    run(config_for(data, tmp_path, max_steps=1))
+    assert json.loads((tmp_path / "run.json").read_text())["steps"] == 1
