@@ -30,7 +30,7 @@ SEQUENCE_WEIGHTS: Mapping[str, str] = {
 PACKING_WEIGHTS = "ligandmpnn_sc_v_32_002_16"
 SEQUENCE_MODELS = ("auto", "own", *SEQUENCE_WEIGHTS)
 JUDGES = ("auto", "trrosetta", "none")
-REFOLDERS = ("own", "none")
+REFOLDERS = ("own", "trrosetta", "none")
 #: The temperature at which each model is drawn from unless another is asked for.
 _TEMPERATURES = {"own": 1.0}
 _MPNN_TEMPERATURE = 0.1
@@ -50,7 +50,8 @@ class CampaignSettings:
     acids that no new residue may be, for instance C. allow_at: amino acids that single new residues may be, in the
     design's chains and numbers, for instance A10-12=PG,B5=DE. judge: what says of each sequence whether it alone is
     expected to fold as designed: trrosetta; auto asks it where its weights were fetched, none leaves it out. refold:
-    what predicts each design from its sequence: own, with the same weights; none leaves it out. refold_command: another
+    what predicts each design from its sequence: own, with the same weights; trrosetta, with these weights in the fold
+    that trRosetta expects of the sequence; none leaves it out. refold_command: another
     program that predicts each design, for instance 'boltz predict {yaml} --out_dir {out}'.
     """
 
@@ -198,7 +199,8 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
         asked["judge"] = {**sequenced, "judge": judge}
     refolder = _refolder(settings)
     if refolder is not None:
-        asked["refold"] = {**sequenced, "refolder": refolder, "target": "template"}
+        folds = {"fold_weights_sha256": _file_hash("trrosetta")} if refolder == "trrosetta" else {}
+        asked["refold"] = {**sequenced, "refolder": refolder, "target": "template", **folds}
         hashes["refold"] = "" if settings.refold_command else weights.sha256
     packs = model != "own" and is_present(PACKING_WEIGHTS)
     return Campaign(

@@ -26,6 +26,7 @@ from structdiff.structure.tables import ChainKind, Structure
 if TYPE_CHECKING:
     from structdiff.drawing import OnProgress
     from structdiff.engine import Engine
+    from structdiff.options import RunOptions
 
 #: How far (Å, RMSD) a target may be from where the design has it.
 TARGET_TOLERANCE = 1.0
@@ -67,9 +68,16 @@ def refolder_of(campaign: Campaign, engine: Callable[[], Engine]) -> Refolder:
         from structdiff.campaign.refold_command import CommandRefolder
 
         return CommandRefolder(campaign.settings.refold_command)
-    from structdiff.campaign.refold_own import OwnRefolder
+    return refolder_called(campaign.settings.refold, engine(), campaign.options, seed=campaign.spec.seed)
 
-    return OwnRefolder(engine(), campaign.options, seed=campaign.spec.seed)
+
+def refolder_called(name: str, engine: Engine, options: RunOptions, *, seed: int) -> Refolder:
+    """The refolder of that name: own or trrosetta."""
+    from structdiff.campaign.refold_own import OwnRefolder
+    from structdiff.campaign.refold_trrosetta import TrRosettaRefolder
+
+    kind = TrRosettaRefolder if name == "trrosetta" else OwnRefolder
+    return kind(engine, options, seed=seed)
 
 
 def with_target(spec: ComplexSpec, design: Path, residue_map: Mapping[str, Any]) -> ComplexSpec:

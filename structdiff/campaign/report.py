@@ -155,6 +155,9 @@ def _notes(run: str, facts: Mapping[str, Any], results: Sequence[DesignResult], 
         judge = "" if judged else " (structdiff weights fetch trrosetta gets one)"
         notes.append(f"{run}: designs were refolded by the network that drew them, from their sequence alone; it is no "
                      f"independent judge{judge}; targets were given to it as templates")  # fmt: skip
+    if facts.get("refold") == "trrosetta":
+        notes.append(f"{run}: designs were refolded into the folds that trRosetta expects of their sequences; where it "
+                     "judged them too, the two are no independent opinions")  # fmt: skip
     if judged:
         notes.append(f"{run}: trRosetta judged each sequence alone, without its target; of small designs a low score "
                      "says much, of large ones it proves nothing")  # fmt: skip

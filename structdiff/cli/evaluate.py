@@ -84,7 +84,7 @@ def evaluate(
         str, typer.Option(help="Network that judges sequences by themselves: trrosetta, or none.")
     ] = "none",
     refold: Annotated[
-        str, typer.Option(help="Predict each structure from its sequence: own (weights mini), or none.")
+        str, typer.Option(help="Predict each structure from its sequence: own (weights mini), trrosetta, or none.")
     ] = "none",
     refold_command: Annotated[
         str | None,

@@ -49,6 +49,7 @@ def measures_asked(
     from structdiff.campaign import sequence_evaluation as measures
     from structdiff.campaign.plan import JUDGES, REFOLDERS, CampaignSettings
     from structdiff.campaign.refold_command import check_runs_here
+    from structdiff.features.chain_folds import check_folding_weights
 
     for key, found, allowed in (("judge", judge, JUDGES), ("refold", refold, REFOLDERS)):
         choices = [choice for choice in allowed if choice != "auto"]
@@ -62,20 +63,22 @@ def measures_asked(
         chosen[f"sequence model {sequence_model}"] = measures.likelihood_measure(sequence_model)
     if judge != "none":
         chosen[f"judge {judge}"] = measures.judge_measure()
+    if refold == "trrosetta" and refold_command is None:
+        check_folding_weights()
     if refold_command is not None or refold != "none":
         asked = f"refold {refold}" if refold_command is None else f"refold command {refold_command}"
-        chosen[asked] = measures.refold_measure(lambda: _refolder(refold_command))
+        chosen[asked] = measures.refold_measure(lambda: _refolder(refold, refold_command))
     return [keep.kept(measure, asked) for asked, measure in chosen.items()]
 
 
-def _refolder(command: str | None) -> Refolder:
+def _refolder(name: str, command: str | None) -> Refolder:
     from structdiff.campaign.refold_command import CommandRefolder
-    from structdiff.campaign.refold_own import OwnRefolder
+    from structdiff.campaign.refolding import refolder_called
     from structdiff.options import RunOptions
     from structdiff.pipeline import load_engine
 
     options = RunOptions()
-    return CommandRefolder(command) if command is not None else OwnRefolder(load_engine(options), options, seed=0)
+    return CommandRefolder(command) if command else refolder_called(name, load_engine(options), options, seed=0)
 
 
 def natural_asked(

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from structdiff.errors import InputError
+from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.features.templates import Templates
+from structdiff.machine import available_memory
 from structdiff.published_weights import weights_path
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec
@@ -26,10 +27,9 @@ from structdiff.trrosetta.network import NETWORKS, Expectation, expect_aligned
 from structdiff.trrosetta.reliability import reliability
 from structdiff.typing import Float
 
-#: Residues of chains that are folded: time and memory (some 7 kB) grow with their square.
+#: Residues of chains that are folded: time (seconds on a core of 2023) and memory (bytes) grow with their square.
 SHORTEST, LONGEST = 10, 600
-#: Seconds that a fold takes a square of residues, on a core of 2023.
-_SECONDS = 3.5e-3
+FOLD_SECONDS, _BYTES = 3.5e-3, 8_000
 #: Expected lDDT from which on a residue is told where it lies, and the fewest residues that are told.
 _TOLD, _FEWEST = 0.35, 10
 _MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
@@ -78,23 +78,23 @@ def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
         if not SHORTEST <= len(chain) <= LONGEST:
             raise InputError("chains of this length are not folded by their alignment", key="msa", found=len(chain),
                              allowed=f"{SHORTEST} to {LONGEST} residues, or msa: empty")  # fmt: skip
-        _check_weights(chain.msa)
+        check_folding_weights("msa", f"alignment {chain.msa}")
         found[chain.ids[0]] = read_alignment(chain.msa, chain.sequence)
     return found
 
 
-def _check_weights(path: str) -> None:
+def check_folding_weights(key: str = "refold", found: str = "trrosetta") -> None:
+    """Raises InputError, which says how to fetch them, where trRosetta's weights are not here."""
     try:
         for name in NETWORKS:
             weights_path(name)
     except InputError as error:
-        raise InputError(f"an alignment is read by trRosetta ({error}); or write msa: empty", key="msa",
-                         found=path) from None  # fmt: skip
+        raise InputError(f"this needs trRosetta: {error}", key=key, found=found) from None
 
 
 def folding_seconds(spec: ComplexSpec) -> dict[str, float]:
     """About how long the fold of each chain with an alignment takes on one core, by its first name."""
-    return {chain.ids[0]: _SECONDS * len(chain) ** 2 for chain in spec.chains if has_alignment(chain)}
+    return {chain.ids[0]: FOLD_SECONDS * len(chain) ** 2 for chain in spec.chains if has_alignment(chain)}
 
 
 def alignments_sha256(spec: ComplexSpec) -> dict[str, str]:
@@ -107,9 +107,14 @@ def _sha256(path: str) -> str:
 
 
 def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
-    """The folds of all chains with an alignment; raises InputError as `read_alignments` does."""
+    """The folds of all chains with an alignment; raises InputError as `read_alignments` does, and ResourceError."""
     alignments = read_alignments(spec)
     chains = [chain for chain in spec.chains if chain.ids[0] in alignments]
+    for chain in chains:
+        needed, free = _BYTES * len(chain) ** 2, available_memory()
+        if needed > free:
+            numbers = f"needs about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
+            raise ResourceError(f"folding {len(chain)} residues by their alignment {numbers}")
     return tuple(
         dataclasses.replace(_folded(str(chain.msa), _sha256(str(chain.msa)), chain.sequence), chains=chain.ids)
         for chain in chains

@@ -11,7 +11,7 @@ import torch
 
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.diffusion.sampler import SamplingConfig
-from structdiff.errors import InputError
+from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.features import chain_folds
@@ -147,6 +147,9 @@ def test_what_cannot_be_followed_is_refused(known, asked, letters, monkeypatch):
         with pytest.raises(InputError, match=said):
             read_alignments(spec)
     assert read_alignments(asked("A", msa="empty")) == {}
+    monkeypatch.setattr(chain_folds, "available_memory", lambda: 2**20)
+    with pytest.raises(ResourceError, match="76 residues by their alignment needs about"):
+        fold_chains(asked("A"))
     monkeypatch.undo()
     monkeypatch.setenv("STRUCTDIFF_CACHE", str(Path(str(asked("A").chains[0].msa)).parent))
     with pytest.raises(InputError, match="structdiff weights fetch"):
