@@ -122,7 +122,8 @@ def fold_verdicts(folds: Sequence[ChainFold], structure: Structure) -> list[Verd
     """RMSD of the main chain of each chain with an alignment to its fold, where residues are sure enough."""
     found = []
     for own in folds:
-        asked = f"followed: {own.alignment.rows} sequences that cover {100 * own.alignment.coverage:.0f} %"
+        rows, share = own.alignment.rows, 100 * own.alignment.coverage
+        asked = f"followed: {rows} sequences that cover {share:.0f} %" if rows > 1 else "followed: its sequence alone"
         for name in own.chains:
             off = _off_fold(own, structure, name)
             reached = f"backbone within {off:.2f} Å RMSD of the fold of {own.told.sum()} residues"
