@@ -1,4 +1,4 @@
-"""A quick fold: the backbone torsions whose distances and orientations trRosetta finds likeliest.
+"""Folds of a chain: the backbone torsions whose distances and orientations trRosetta finds likeliest.
 
 Gradient descent over phi and psi with everything else ideal, from several starts at once, near neighbours in sequence
 first (as Yang et al. 2020 do with Rosetta). A quick fold serves to judge designs; where a structure is to follow an
