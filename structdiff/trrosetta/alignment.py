@@ -1,4 +1,4 @@
-"""Multiple sequence alignments in the columns of their first sequence: A3M, FASTA and Stockholm files."""
+"""Multiple sequence alignments in the columns of their first sequence: A3M, FASTA, Stockholm and Boltz's CSV files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ MOST_ROWS = 8192
 _CODES = np.full(256, 255, np.uint8)
 _CODES[[ord(letter) for letter in ALPHABET]] = np.arange(GAP)
 _CODES[[ord(letter) for letter in "BJOUXZ-"]] = GAP
-_STOCKHOLM = "# STOCKHOLM"
+_STOCKHOLM, _CSV = "# STOCKHOLM", "key,sequence"
+_FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,10 +48,9 @@ def read_alignment(path: str | Path, sequence: str) -> Alignment:
     """
     path = Path(path)
     lines = _text(path).splitlines()
-    stockholm = bool(lines) and lines[0].startswith(_STOCKHOLM)
-    named = _stockholm_rows(lines, path) if stockholm else _fasta_rows(lines, path)
+    named = _rows(lines, path)
     if not named:
-        raise InputError("this alignment holds no sequence", path=path, allowed="A3M, FASTA or Stockholm")
+        raise InputError("this alignment holds no sequence", path=path, allowed=_FORMATS)
     first = named[0][2]
     kept = [place for place, letter in enumerate(first) if letter != "-"]
     _check_query("".join(first[place] for place in kept), sequence, path, named[0][1])
@@ -67,6 +67,14 @@ def read_alignment(path: str | Path, sequence: str) -> Alignment:
     return Alignment(letters=found, rows=len(named))
 
 
+def _rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
+    """Name, line and aligned letters of each sequence, insertions left out."""
+    first = lines[0].strip() if lines else ""
+    if first.startswith(_STOCKHOLM):
+        return _stockholm_rows(lines, path)
+    return _csv_rows(lines, path) if first == _CSV else _fasta_rows(lines, path)
+
+
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
@@ -75,11 +83,10 @@ def _text(path: Path) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"this alignment cannot be read: {reason}", path=path) from None
     except UnicodeDecodeError:
-        raise InputError("this alignment is no text", path=path, allowed="A3M, FASTA or Stockholm") from None
+        raise InputError("this alignment is no text", path=path, allowed=_FORMATS) from None
 
 
 def _fasta_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
-    """Name, line and aligned letters of each sequence, insertions left out."""
     found: list[tuple[str, int, list[str]]] = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
@@ -88,9 +95,22 @@ def _fasta_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
         elif text and not text.startswith("#"):
             if not found:
                 raise InputError("an alignment begins with a line '>NAME'", path=path, line=number, found=text[:20],
-                                 allowed="A3M, FASTA or Stockholm")  # fmt: skip
+                                 allowed=_FORMATS)  # fmt: skip
             found[-1][2].append(text)
     return [(name, line, _without_insertions("".join(parts))) for name, line, parts in found]
+
+
+def _csv_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
+    """Rows of a key, by which Boltz pairs chains, and a sequence as in A3M."""
+    found = []
+    for number, line in enumerate(lines[1:], start=2):
+        if line.strip():
+            key, comma, letters = line.strip().partition(",")
+            if not comma:
+                raise InputError("a line of this alignment is a key, a comma and a sequence", path=path, line=number,
+                                 found=line[:20])  # fmt: skip
+            found.append((key or f"line {number}", number, _without_insertions(letters)))
+    return found
 
 
 def _without_insertions(letters: str) -> str:
@@ -98,7 +118,7 @@ def _without_insertions(letters: str) -> str:
 
 
 def _stockholm_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
-    """The same of a Stockholm file, whose sequences may come in several blocks."""
+    """Those of a Stockholm file, whose sequences may come in several blocks."""
     found: dict[str, tuple[int, list[str]]] = {}
     for number, line in enumerate(lines, start=1):
         if line.startswith(("#", "//")) or not line.strip():

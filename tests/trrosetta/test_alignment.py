@@ -51,10 +51,8 @@ def test_insertions_are_left_out_and_what_is_no_amino_acid_is_a_gap(tmp_path):
         ("wrapped.a3m", "#8\t1\n" + A3M.replace("MKVLACDE\n", "MKVL\nACDE\n")),
         # Columns in which the first row has a gap are insertions of the others.
         ("aligned.fasta", ">q\nMKVL-ACDE\n>a\nMKILGACDE\n>b\nMR-L-AC-E\n>c\nMKVL-ACDX\n"),
-        (
-            "x.sto",
-            "# STOCKHOLM 1.0\n#=GF ID q\nq MKVL.\na MKILg\nb MR-L.\nc MKVL.\n\nq ACDE\na ACDE\nb AC-E\nc ACDX\n//\n",
-        ),
+        ("x.csv", "key,sequence\n-1,MKVLACDE\n,MKILgACDE\n7,MR-LAC-E\n7,MKVLACDX\n"),
+        ("x.sto", STOCKHOLM),
     ],
 )
 def test_every_way_to_write_it_is_the_same_alignment(tmp_path, name, text):
@@ -65,12 +63,13 @@ def test_every_way_to_write_it_is_the_same_alignment(tmp_path, name, text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", ["holds no sequence", "A3M, FASTA or Stockholm"]),
+        ("", ["holds no sequence", "A3M, FASTA, Stockholm"]),
         ("MKVLACDE\n", ["x.a3m:1", "begins with a line '>NAME'"]),
         (">q\nMKVLACD\n", ["x.a3m:1", "msa", "7 residues", "8 residues"]),
         (">q\nMKVLACDQ\n", ["msa", "not the chain's", "Q at residue 8", "E"]),
         (">q\nMKVLACDE\n>short\nMKV\n", ["x.a3m:3", "short", "not as long", "3", "8"]),
         (">q\nMKVLACDE\n>odd\nMKV?ACDE\n", ["x.a3m:3", "odd", "no letter of a protein", "?"]),
+        ("key,sequence\n0,MKVLACDE\nMKVLACDE\n", ["x.a3m:3", "a key, a comma and a sequence"]),
         ("# STOCKHOLM 1.0\nq MKVLACDE\na\n", ["x.a3m:3", "a name and letters"]),
     ],
 )
