@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -92,12 +91,11 @@ def true_alphas(path: Path, sequence: str) -> np.ndarray:
     return best
 
 
-def complex_of(name: str, sequence: str, alignment: Path | None) -> ComplexSpec:
-    msa = None if alignment is None else str(alignment)
-    return ComplexSpec(name=name, chains=(ChainSpec(ids=("A",), kind="protein", sequence=sequence, msa=msa),))
+def complex_of(name: str, sequence: str, alignment: str | None) -> ComplexSpec:
+    return ComplexSpec(name=name, chains=(ChainSpec(ids=("A",), kind="protein", sequence=sequence, msa=alignment),))
 
 
-def judged(case: Case, alignment: Path | None, engine: Engine, options: RunOptions) -> dict[str, float]:
+def judged(case: Case, alignment: str | None, engine: Engine, options: RunOptions) -> dict[str, float]:
     (found,) = predict(complex_of(case.name, case.sequence, alignment), seed=0, engine=engine, options=options)
     atoms, seen = found.structure.atoms, np.isfinite(case.truth).all(-1)
     ca = atoms.positions[atoms.name == "CA"][seen]
@@ -109,15 +107,11 @@ def judged(case: Case, alignment: Path | None, engine: Engine, options: RunOptio
 
 
 def entry(case: Case, engine: Engine, options: RunOptions) -> dict:
-    with tempfile.TemporaryDirectory() as folder:
-        alone = Path(folder) / "alone.a3m"
-        alone.write_text(f">{case.name}\n{case.sequence}\n")
-        paths = {"network": None, "sequence": alone, "alignment": case.alignment}
-        systems = {
-            name: {key: round(value, 4) for key, value in judged(case, path, engine, options).items()}
-            for name, path in paths.items()
-            if name != "alignment" or path is not None
-        }
+    alignments = {"network": None, "sequence": "self"} | ({"alignment": str(case.alignment)} if case.alignment else {})
+    systems = {
+        name: {key: round(value, 4) for key, value in judged(case, alignment, engine, options).items()}
+        for name, alignment in alignments.items()
+    }
     found = {"name": case.name, "residues": len(case.sequence), "systems": systems}
     if case.alignment is not None:
         found["rows"] = read_alignment(case.alignment, case.sequence).rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from structdiff.spec.chain import NO_ALIGNMENT, SEQUENCE_ALONE
 from structdiff.structure.tables import ChainKind
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def _chains(spec: ComplexSpec, structure: Structure) -> Iterator[str]:
         chain = spec.chain(name)
         modified = [f"{each.ccd} {each.position}" for each in chain.modifications]
         more = [*([f"modified: {', '.join(modified)}"] if modified else []), *(["cyclic"] if chain.cyclic else [])]
-        if chain.msa not in (None, "empty"):
+        if chain.msa == SEQUENCE_ALONE:
+            more.append("folded by trRosetta from its sequence alone")
+        elif chain.msa not in (None, NO_ALIGNMENT):
             more.append(f"folded by the alignment {chain.msa}")
         yield ", ".join([f"{name}  {chain.kind} of {len(components)} residues", *more])
 

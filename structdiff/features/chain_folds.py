@@ -18,10 +18,10 @@ from structdiff.evaluation.backbone import Backbone
 from structdiff.features.templates import Templates
 from structdiff.machine import available_memory
 from structdiff.published_weights import weights_path
-from structdiff.spec.chain import ChainSpec
+from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT, SEQUENCE_ALONE, ChainSpec
 from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.tables import Structure
-from structdiff.trrosetta.alignment import Alignment, read_alignment
+from structdiff.trrosetta.alignment import Alignment, alone, read_alignment
 from structdiff.trrosetta.folding import THOROUGH, fold
 from structdiff.trrosetta.network import NETWORKS, Expectation, expect_aligned
 from structdiff.trrosetta.reliability import reliability
@@ -38,7 +38,7 @@ _NOWHERE = np.full(3, np.nan)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChainFold:
-    """The fold of chains with one alignment. chains: their names. path: of the alignment.
+    """The fold of chains with one alignment. chains: their names. path: of the alignment, or what stands for it.
 
     positions: N, CA, C, O, CB (Å). told: residues that are sure enough to be told to the network.
     """
@@ -53,7 +53,7 @@ class ChainFold:
 
 def has_alignment(chain: ChainSpec) -> bool:
     """Whether an alignment is given, and not merely said to be empty."""
-    return chain.msa not in (None, "empty")
+    return chain.msa not in (None, NO_ALIGNMENT)
 
 
 def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
@@ -79,7 +79,7 @@ def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
             raise InputError("chains of this length are not folded by their alignment", key="msa", found=len(chain),
                              allowed=f"{SHORTEST} to {LONGEST} residues, or msa: empty")  # fmt: skip
         check_folding_weights("msa", f"alignment {chain.msa}")
-        found[chain.ids[0]] = read_alignment(chain.msa, chain.sequence)
+        found[chain.ids[0]] = _alignment(chain.msa, chain.sequence)
     return found
 
 
@@ -99,11 +99,16 @@ def folding_seconds(spec: ComplexSpec) -> dict[str, float]:
 
 def alignments_sha256(spec: ComplexSpec) -> dict[str, str]:
     """Checksums of the files of all alignments, by their paths."""
-    return {chain.msa: _sha256(chain.msa) for chain in spec.chains if has_alignment(chain) and chain.msa is not None}
+    paths = [chain.msa for chain in spec.chains if chain.msa is not None and chain.msa not in MSA_WORDS]
+    return {path: _sha256(path) for path in paths}
+
+
+def _alignment(path: str, sequence: str) -> Alignment:
+    return alone(sequence) if path == SEQUENCE_ALONE else read_alignment(path, sequence)
 
 
 def _sha256(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return "" if path == SEQUENCE_ALONE else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
@@ -116,15 +121,16 @@ def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
             numbers = f"needs about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
             raise ResourceError(f"folding {len(chain)} residues by their alignment {numbers}")
     return tuple(
-        dataclasses.replace(_folded(str(chain.msa), _sha256(str(chain.msa)), chain.sequence), chains=chain.ids)
+        dataclasses.replace(_folded(path, _sha256(path), chain.sequence), chains=chain.ids)
         for chain in chains
+        if (path := chain.msa) is not None
     )
 
 
 @lru_cache(maxsize=4)
 def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
     """The fold of a sequence by the alignment in a file of that checksum; kept, since it takes a while."""
-    alignment = read_alignment(path, sequence)
+    alignment = _alignment(path, sequence)
     chain = np.full((len(sequence), 4, 3), np.nan)
     with _one_thread():
         expected = expect_aligned(alignment)

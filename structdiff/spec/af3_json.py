@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from structdiff.errors import InputError
-from structdiff.spec.chain import ChainKind, ChainSpec, Modification, chain_letters
+from structdiff.spec.chain import NO_ALIGNMENT, ChainKind, ChainSpec, Modification, chain_letters
 from structdiff.spec.complex import BondSpec, ComplexSpec, Site
 from structdiff.spec.document import Node, parse_json_document, read_text
 
@@ -138,7 +138,7 @@ def _parse_alignment(fields: Mapping[str, Node]) -> str | None:
     if fields["unpairedMsa"].text():
         fields["unpairedMsa"].fail("alignments inside the JSON are not read; save it as a file and name that in "
                                    "'unpairedMsaPath'")  # fmt: skip
-    return "empty"
+    return NO_ALIGNMENT
 
 
 def _parse_modifications(fields: Mapping[str, Node]) -> tuple[Modification, ...]:

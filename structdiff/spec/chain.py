@@ -53,6 +53,11 @@ class Modification:
         object.__setattr__(self, "ccd", checked_ccd(self.ccd, key="modifications"))
 
 
+#: What may be said of an alignment in place of its file: there is none; the sequence itself is all of it.
+NO_ALIGNMENT, SEQUENCE_ALONE = "empty", "self"
+MSA_WORDS = (NO_ALIGNMENT, SEQUENCE_ALONE)
+
+
 @checked_names
 @dataclass(frozen=True, kw_only=True)
 class ChainSpec:
@@ -60,8 +65,9 @@ class ChainSpec:
 
     A polymer has a ``sequence`` of one-letter codes, with ``modifications`` in places. A ligand is given by the CCD
     codes of its components (``ccd``), by ``smiles``, or by the path of an SDF file (``sdf``). ``msa`` is the path of
-    an alignment, ``"empty"`` for none at all, or None when nothing is said. ``description`` is a comment and takes no
-    part in comparisons. Raises InputError for anything that cannot be a molecule.
+    an alignment, ``"self"`` for one of the sequence alone, ``"empty"`` for none at all, or None when nothing is said.
+    ``description`` is a comment and takes no part in comparisons. Raises InputError for anything that cannot be a
+    molecule.
     """
 
     ids: tuple[str, ...]

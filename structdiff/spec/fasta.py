@@ -9,6 +9,7 @@ from pathlib import Path
 from structdiff.errors import InputError, nearest_match
 from structdiff.spec.chain import (
     LETTERS,
+    MSA_WORDS,
     UNKNOWN_LETTER,
     ChainKind,
     ChainSpec,
@@ -154,7 +155,7 @@ def _own_header(record: _Record, fields: list[str], path: Path | None) -> _Heade
     if msa is not None and kind not in ("protein", "rna"):
         raise InputError("only protein and RNA take an alignment in the header", path=path, line=record.line,
                          found=msa)  # fmt: skip
-    if msa is not None and msa != "empty":
+    if msa is not None and msa not in MSA_WORDS:
         msa = _existing_file(msa, record.line, path)
     return _Header(ids=ids, kind=kind, msa=msa)
 

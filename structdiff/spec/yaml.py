@@ -13,7 +13,7 @@ import yaml
 
 from structdiff.errors import InputError
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.chain import ChainKind, ChainSpec, Modification
+from structdiff.spec.chain import MSA_WORDS, ChainKind, ChainSpec, Modification
 from structdiff.spec.complex import BondSpec, ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site, TemplateSpec
 from structdiff.spec.document import Node, document_from_data, name_from, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_inline_modifications
@@ -125,7 +125,7 @@ def _parse_modification(node: Node) -> Modification:
 
 
 def _parse_msa(node: Node) -> str:
-    return "empty" if node.text() == "empty" else node.file()
+    return node.text() if node.text() in MSA_WORDS else node.file()
 
 
 def _parse_constraint(node: Node, chains: Mapping[str, ChainSpec]) -> BondSpec | BasePairsSpec | ConstraintSpec:
@@ -230,7 +230,7 @@ def write_yaml(spec: ComplexSpec, path: str | Path) -> None:
     for entry in data["sequences"]:
         for body in entry.values():
             for key in ("msa", "sdf"):
-                if key in body and body[key] != "empty":
+                if key in body and body[key] not in MSA_WORDS:
                     body[key] = relative_to_folder(body[key], path.parent)
     for template in data.get("templates", ()):
         for key in ("cif", "pdb"):

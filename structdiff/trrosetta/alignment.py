@@ -67,6 +67,12 @@ def read_alignment(path: str | Path, sequence: str) -> Alignment:
     return Alignment(letters=found, rows=len(named))
 
 
+def alone(sequence: str) -> Alignment:
+    """The alignment that is the sequence and nothing else."""
+    letters = _CODES[np.frombuffer(sequence.encode("ascii"), np.uint8)]
+    return Alignment(letters=letters[None], rows=1)
+
+
 def _rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
     """Name, line and aligned letters of each sequence, insertions left out."""
     first = lines[0].strip() if lines else ""

@@ -147,6 +147,7 @@ def test_what_cannot_be_followed_is_refused(known, asked, letters, monkeypatch):
         with pytest.raises(InputError, match=said):
             read_alignments(spec)
     assert read_alignments(asked("A", msa="empty")) == {}
+    assert len(read_alignments(asked("A", msa="self"))["A"]) == 1
     monkeypatch.setattr(chain_folds, "available_memory", lambda: 2**20)
     with pytest.raises(ResourceError, match="76 residues by their alignment needs about"):
         fold_chains(asked("A"))
@@ -161,7 +162,8 @@ def test_an_alignment_of_one_row_is_the_sequence_alone(asked, letters):
     spec = asked("A")
     path = Path(str(spec.chains[0].msa))
     path.write_text(f">q\n{letters}\n")
-    (alignment,) = read_alignments(spec).values()
+    (alignment,), (alone,) = read_alignments(spec).values(), read_alignments(asked("A", msa="self")).values()
+    assert np.array_equal(alignment.letters, alone.letters)
     for name in CLASSES:
         assert torch.equal(getattr(expect_aligned(alignment), name), getattr(expect(letters), name))
 

@@ -23,6 +23,7 @@ def only(text):
         (">|protein\nMK", ChainSpec(ids=("A",), kind="protein", sequence="MK")),
         (">Q,R|rna\nacgu", ChainSpec(ids=("Q", "R"), kind="rna", sequence="ACGU")),
         (">A|protein|empty\nMK", ChainSpec(ids=("A",), kind="protein", sequence="MK", msa="empty")),
+        (">A|protein|self\nMK", ChainSpec(ids=("A",), kind="protein", sequence="MK", msa="self")),
         (">A|protein|\nMK", ChainSpec(ids=("A",), kind="protein", sequence="MK")),
         (">L|ccd\natp", ChainSpec(ids=("L",), kind="ligand", ccd=("ATP",))),
         (">L|ccd\nNAG NAG,BMA", ChainSpec(ids=("L",), kind="ligand", ccd=("NAG", "NAG", "BMA"))),

@@ -134,7 +134,7 @@ def chains(draw, names):
         return ChainSpec(ids=ids, kind="ligand", sdf="ligands/x.sdf", description=description)
     sequence = draw(st.text("".join(LETTERS[kind]), min_size=1, max_size=20))
     places = draw(st.lists(st.integers(1, len(sequence)), unique=True, max_size=3))
-    msas = [None] if kind == "dna" else [None, "empty", "msa/x.a3m"]
+    msas = [None] if kind == "dna" else [None, "empty", "self", "msa/x.a3m"]
     codes = st.sampled_from(MODIFIED[kind])
     return ChainSpec(
         ids=ids, kind=kind, sequence=sequence, description=description,
