@@ -287,9 +287,13 @@ def _named(error: Exception, path: Path) -> str:
 
 
 def _folding(spec: ComplexSpec) -> str:
-    """How long it takes until chains with alignments are folded, "" where there are none."""
-    from structdiff.features.chain_folds import folding_seconds
+    """How long it takes until chains with alignments are folded, "" where there are none.
 
+    Raises InputError for alignments that cannot be followed.
+    """
+    from structdiff.features.chain_folds import folding_seconds, read_alignments
+
+    read_alignments(spec)
     times = folding_seconds(spec)
     chains = f"chain{'s' if len(times) > 1 else ''} {', '.join(times)}"
     return f"{spec.name}: folding {chains} by alignment, some {sum(times.values()):.0f} s" if times else ""

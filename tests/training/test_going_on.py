@@ -62,10 +62,14 @@ def test_ctrl_c_in_the_midst_of_an_update_waits_for_its_end(data, tmp_path, monk
         follow(self)
 
     monkeypatch.setattr(TrainingModule, "carry_average_on", interrupted)
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        run(config_for(data, tmp_path / "cut", max_steps=3))
-    assert signal.getsignal(signal.SIGINT) is before
+    # A shell lets what it starts in the background ignore Ctrl-C, and tests may be started so.
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(config_for(data, tmp_path / "cut", max_steps=3))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, outside)
     assert json.loads((tmp_path / "cut" / "run.json").read_text())["steps"] == 2
     monkeypatch.setattr(TrainingModule, "carry_average_on", follow)
     run(config_for(data, tmp_path / "cut", max_steps=3))
