@@ -27,9 +27,10 @@ from structdiff.trrosetta.network import NETWORKS, Expectation, expect_aligned
 from structdiff.trrosetta.reliability import reliability
 from structdiff.typing import Float
 
-#: Residues of chains that are folded: time (seconds on a core of 2023) and memory (bytes) grow with their square.
+#: Residues of chains that are folded: time (seconds on a core of 2023) and memory (bytes) grow with their square;
+#: bytes for each letter of an alignment.
 SHORTEST, LONGEST = 10, 600
-FOLD_SECONDS, _BYTES = 3.5e-3, 8_000
+FOLD_SECONDS, _BYTES, _BYTES_A_LETTER = 3.5e-3, 8_000, 180
 #: Expected lDDT from which on a residue is told where it lies, and the fewest residues that are told.
 _TOLD, _FEWEST = 0.35, 10
 _MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
@@ -116,7 +117,8 @@ def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
     alignments = read_alignments(spec)
     chains = [chain for chain in spec.chains if chain.ids[0] in alignments]
     for chain in chains:
-        needed, free = _BYTES * len(chain) ** 2, available_memory()
+        rows, free = len(alignments[chain.ids[0]]), available_memory()
+        needed = _BYTES * len(chain) ** 2 + _BYTES_A_LETTER * rows * len(chain)
         if needed > free:
             numbers = f"needs about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
             raise ResourceError(f"folding {len(chain)} residues by their alignment {numbers}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from structdiff.trrosetta.alignment import GAP, Alignment
 from structdiff.typing import Float
@@ -30,7 +29,8 @@ def residue_channels(letters: Float[Tensor, "residue class"], profile: Tensor) -
 
 def alignment_channels(alignment: Alignment) -> tuple[Float[Tensor, "residue channel"], Float[Tensor, "i j channel"]]:
     """Channels of each residue and of each pair; those of pairs are 0 for a sequence alone."""
-    rows = functional.one_hot(torch.from_numpy(alignment.letters).long(), LETTERS).float()
+    letters = torch.from_numpy(alignment.letters).long()
+    rows = torch.zeros(*letters.shape, LETTERS).scatter_(2, letters[..., None], 1.0)
     weights = sequence_weights(rows)
     profile = torch.einsum("s,src->rc", weights, rows) / weights.sum() + _FLOOR
     single = residue_channels(rows[0], profile)
@@ -53,7 +53,7 @@ def column_couplings(rows: Float[Tensor, "sequence residue class"], weights: Ten
     flat = rows.flatten(1)
     count = weights.sum() - weights.mean().sqrt()
     mean = (flat * weights[:, None]).sum(0, keepdim=True) / count
-    scaled = (flat - mean) * weights[:, None].sqrt()
+    scaled = (flat - mean).mul_(weights[:, None].sqrt())
     covariance = scaled.T @ scaled / count
     covariance.diagonal().add_(_SHRINK / weights.sum().sqrt())
     inverse = torch.linalg.inv(covariance).view(columns, LETTERS, columns, LETTERS)
