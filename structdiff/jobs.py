@@ -21,10 +21,12 @@ from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
+from structdiff.engine import free_memory
 from structdiff.features.build import build_features
 from structdiff.features.chain_folds import (
     ChainFold,
     alignments_sha256,
+    check_folding_memory,
     fold_chains,
     fold_groups,
     read_alignments,
@@ -192,7 +194,7 @@ def complex_job(spec: ComplexSpec, check_size: CheckSize | None = None, *, folde
     check_size: asked before tables of pairs are made, which may not fit into memory themselves. folded: alignments are
     folded, which takes a while, and not merely read.
     """
-    read_alignments(spec)
+    check_folding_memory(read_alignments(spec), float(free_memory(torch.device("cpu"))))
     structure = build_complex(spec)
     tokens = tokenise(structure)
     if check_size is not None:

@@ -140,7 +140,8 @@ def _off_fold(own: ChainFold, structure: Structure, name: str) -> float:
     row = int(np.flatnonzero(structure.chains.name == name)[0])
     backbone = Backbone.from_structure(structure.select(structure.atom_chain == row)).positions
     now, given = (torch.from_numpy(each[own.told, :3].reshape(-1, 3)) for each in (backbone, own.positions))
-    return float(superposed_rmsd(now, given))
+    there = torch.isfinite(now).all(-1)  # caps have no backbone
+    return float(superposed_rmsd(now[there], given[there]))
 
 
 def proximity_verdict(asked: Proximity, structure: Structure, group: SymmetryGroup | None = None) -> Verdict:

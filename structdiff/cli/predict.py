@@ -151,14 +151,15 @@ class _Run:
 
     def _told(self, spec: ComplexSpec) -> Iterator[Result]:
         """Says what was understood of a complex; makes nothing."""
-        from structdiff.cli.understood import understood
+        from structdiff.cli.understood import folding_note, understood
         from structdiff.jobs import complex_job
         from structdiff.structure.complex import build_complex
 
         try:
             job = complex_job(spec, self.engine.check_size, folded=False)
             needs = self._estimate(job, len(self._seeds(spec)) * self.samples)
-            print(understood(spec, job.structure, job.base_pairs), needs, "", sep="\n")
+            folding = [f"  {each}" for each in [folding_note(spec)] if each]
+            print(understood(spec, job.structure, job.base_pairs), *folding, needs, "", sep="\n")
         except ResourceError as error:
             print(understood(spec, build_complex(spec), None), "", sep="\n")
             warn_of_size(error)
@@ -218,7 +219,7 @@ class _Run:
                 print(spec.name, self._estimate(job, len(left)), sep="\n")
 
         if left:
-            self._tell(_folding(spec))
+            self._fold(spec)
         there = names_there(self.out, spec.name) if self.overwrite else []
         with shown_progress(f"predicting {spec.name}{place}", quiet=self.quiet) as report:
             drawn = pipeline.predict(
@@ -233,6 +234,18 @@ class _Run:
                 written = write_prediction(prediction, self.out, names[row], formats=self.formats)
                 self._tell(written.note)
                 yield
+
+    def _fold(self, spec: ComplexSpec) -> None:
+        """Folds chains with alignments, which are kept, before the clock of what is drawn starts."""
+        from structdiff.cli.understood import folding_note
+        from structdiff.features.chain_folds import fold_chains
+        from structdiff.jobs import complex_job
+
+        note = folding_note(spec)
+        if note:
+            complex_job(spec, self.engine.check_size, folded=False)  # whatever is refused is refused first
+            self._tell(note)
+            fold_chains(spec)
 
     def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> set[str]:
         from structdiff.assembly import provenance_of
@@ -284,19 +297,6 @@ def _named(error: Exception, path: Path) -> str:
     """The error's line, beginning with the input unless it names one itself."""
     line = described(error)
     return line if str(path) in line else f"{path}: {line}"
-
-
-def _folding(spec: ComplexSpec) -> str:
-    """How long it takes until chains with alignments are folded, "" where there are none.
-
-    Raises InputError for alignments that cannot be followed.
-    """
-    from structdiff.features.chain_folds import folding_seconds, read_alignments
-
-    read_alignments(spec)
-    times = folding_seconds(spec)
-    chains = f"chain{'s' if len(times) > 1 else ''} {', '.join(times)}"
-    return f"{spec.name}: folding {chains} by alignment, some {sum(times.values()):.0f} s" if times else ""
 
 
 def _counted(number: int, word: str) -> str:

@@ -54,3 +54,12 @@ def _asked(spec: ComplexSpec, structure: Structure, pairs: PairsOfComplex | None
         yield f"template {template.path}{chains}{held}"
     if pairs is not None and len(pairs.every):
         yield f"{len(pairs.asked)} base pairs asked for, {len(pairs.predicted)} predicted from the sequences"
+
+
+def folding_note(spec: ComplexSpec) -> str:
+    """How long it takes until chains with alignments are folded, "" where there are none."""
+    from structdiff.features.chain_folds import folding_seconds
+
+    times = folding_seconds(spec)
+    chains = f"chain{'s' if len(times) > 1 else ''} {', '.join(times)}"
+    return f"folding {chains} by alignment first: some {sum(times.values()):.0f} s" if times else ""

@@ -21,7 +21,7 @@ from structdiff.trrosetta.reliability import Reliability, reliability
 from structdiff.typing import Float
 
 _FLOOR = 1e-9
-_LEAST = 0.1  # Å
+_STEEPEST = 2.0  # a rise with the error, one over Å, for pairs of which nothing is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,10 @@ def judged_by_alignments(
 def chain_reliability(fold: ChainFold, structure: Structure, row: int) -> Reliability:
     """What to expect of the chain of that row in a structure."""
     chosen = structure.select(structure.atom_chain == row)
-    cb = torch.from_numpy(Backbone.from_structure(chosen).cb_or_ideal).float()
-    return reliability(fold.expected.distance, cb)
+    cb = Backbone.from_structure(chosen).cb_or_ideal
+    for place in np.flatnonzero(~np.isfinite(cb).all(-1)).tolist():  # caps have none
+        cb[place] = chosen.atoms.positions[chosen.residue_atoms(place)].mean(0)
+    return reliability(fold.distance, torch.from_numpy(cb).float())
 
 
 def _sharp(values: Float[Tensor, " token"], bins: int) -> Float[Tensor, "token bin"]:
@@ -71,6 +73,9 @@ def _sharp(values: Float[Tensor, " token"], bins: int) -> Float[Tensor, "token b
 
 
 def _spread(mean: Float[Tensor, "token token"], bins: int) -> Float[Tensor, "token token bin"]:
-    """Logits of errors (Å) with these means, likeliest at half of them: gamma distributions of shape 2."""
+    """Logits of errors (Å) with these means: gamma distributions of shape 2, cut off where the bins end."""
     centres = bin_centres(bins, LARGEST_ERROR)
-    return centres.log() - 2.0 * centres / mean.clamp(min=_LEAST)[..., None]
+    slopes = torch.cat([torch.linspace(-_STEEPEST, 1.0, 400), torch.logspace(0.0, 1.6, 200)]).unique()
+    means = (centres.log() - slopes[:, None] * centres).softmax(-1) @ centres
+    slope = np.interp(mean.numpy(), means.flip(0).numpy(), slopes.flip(0).numpy())
+    return centres.log() - torch.from_numpy(slope).float()[..., None] * centres

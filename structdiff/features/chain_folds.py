@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.features.templates import Templates
-from structdiff.machine import available_memory
 from structdiff.published_weights import weights_path
 from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT, SEQUENCE_ALONE, ChainSpec
 from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.tables import Structure
 from structdiff.trrosetta.alignment import Alignment, alone, read_alignment
 from structdiff.trrosetta.folding import THOROUGH, fold
-from structdiff.trrosetta.network import NETWORKS, Expectation, expect_aligned
+from structdiff.trrosetta.network import NETWORKS, expect_aligned
 from structdiff.trrosetta.reliability import reliability
 from structdiff.typing import Float
 
@@ -41,13 +41,14 @@ _NOWHERE = np.full(3, np.nan)
 class ChainFold:
     """The fold of chains with one alignment. chains: their names. path: of the alignment, or what stands for it.
 
-    positions: N, CA, C, O, CB (Å). told: residues that are sure enough to be told to the network.
+    distance: trRosetta's log probabilities. positions: N, CA, C, O, CB (Å). told: residues that are sure enough to be
+    told to the network.
     """
 
     chains: tuple[str, ...]
     path: str
     alignment: Alignment
-    expected: Expectation
+    distance: Float[Tensor, "i j class"]
     positions: Float[np.ndarray, "residue 5 3"]
     told: np.ndarray
 
@@ -93,6 +94,16 @@ def check_folding_weights(key: str = "refold", found: str = "trrosetta") -> None
         raise InputError(f"this needs trRosetta: {error}", key=key, found=found) from None
 
 
+def check_folding_memory(alignments: Mapping[str, Alignment], free: float) -> None:
+    """Raises ResourceError where the fold of one of these chains needs more than so many bytes."""
+    for alignment in alignments.values():
+        rows, residues = alignment.letters.shape
+        needed = _BYTES * residues**2 + _BYTES_A_LETTER * rows * residues
+        if needed > free:
+            numbers = f"needs about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
+            raise ResourceError(f"folding {residues} residues by their alignment {numbers}")
+
+
 def folding_seconds(spec: ComplexSpec) -> dict[str, float]:
     """About how long the fold of each chain with an alignment takes on one core, by its first name."""
     return {chain.ids[0]: FOLD_SECONDS * len(chain) ** 2 for chain in spec.chains if has_alignment(chain)}
@@ -113,15 +124,9 @@ def _sha256(path: str) -> str:
 
 
 def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
-    """The folds of all chains with an alignment; raises InputError as `read_alignments` does, and ResourceError."""
+    """The folds of all chains with an alignment; raises InputError as `read_alignments` does."""
     alignments = read_alignments(spec)
     chains = [chain for chain in spec.chains if chain.ids[0] in alignments]
-    for chain in chains:
-        rows, free = len(alignments[chain.ids[0]]), available_memory()
-        needed = _BYTES * len(chain) ** 2 + _BYTES_A_LETTER * rows * len(chain)
-        if needed > free:
-            numbers = f"needs about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
-            raise ResourceError(f"folding {len(chain)} residues by their alignment {numbers}")
     return tuple(
         dataclasses.replace(_folded(path, _sha256(path), chain.sequence), chains=chain.ids)
         for chain in chains
@@ -129,7 +134,7 @@ def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
     )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
     """The fold of a sequence by the alignment in a file of that checksum; kept, since it takes a while."""
     alignment = _alignment(path, sequence)
@@ -144,7 +149,7 @@ def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
         chains=(),
         path=path,
         alignment=alignment,
-        expected=expected,
+        distance=expected.distance,
         positions=np.concatenate([chain[:, :3], backbone.oxygen_or_ideal[:, None], cb[:, None]], 1),
         told=sure if sure.sum() >= _FEWEST else np.zeros(len(sequence), bool),
     )

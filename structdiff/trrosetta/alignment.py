@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ MOST_ROWS = 8192
 _CODES = np.full(256, 255, np.uint8)
 _CODES[[ord(letter) for letter in ALPHABET]] = np.arange(GAP)
 _CODES[[ord(letter) for letter in "BJOUXZ-"]] = GAP
+_PLAIN = str.maketrans("UO", "CK")
 _STOCKHOLM, _CSV = "# STOCKHOLM", "key,sequence"
 _FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
 
@@ -84,8 +86,9 @@ def _rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        # Entries of MMseqs2's databases end with a zero.
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig").rstrip("\0")
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"this alignment cannot be read: {reason}", path=path) from None
     except UnicodeDecodeError:
@@ -111,7 +114,7 @@ def _csv_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
     found = []
     for number, line in enumerate(lines[1:], start=2):
         if line.strip():
-            key, comma, letters = line.strip().partition(",")
+            key, comma, letters = line.strip().replace('"', "").partition(",")
             if not comma:
                 raise InputError("a line of this alignment is a key, a comma and a sequence", path=path, line=number,
                                  found=line[:20])  # fmt: skip
@@ -120,7 +123,7 @@ def _csv_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
 
 
 def _without_insertions(letters: str) -> str:
-    return "".join(letter for letter in letters if not letter.islower() and letter != ".")
+    return "".join(letter for letter in letters.rstrip("*") if not letter.islower() and letter != ".")
 
 
 def _stockholm_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
@@ -129,7 +132,8 @@ def _stockholm_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
     for number, line in enumerate(lines, start=1):
         if line.startswith(("#", "//")) or not line.strip():
             continue
-        name, _, letters = line.strip().partition(" ")
+        name, *rest = line.split(None, 1)
+        letters = "".join(rest)
         if not letters.strip():
             raise InputError(
                 "a line of a Stockholm file is a name and letters", path=path, line=number, found=line[:20]
@@ -139,7 +143,8 @@ def _stockholm_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
 
 
 def _check_query(first: str, sequence: str, path: Path, line: int) -> None:
-    """The first row is the chain, letter by letter; an X stands for anything."""
+    """The first row is the chain, letter by letter; an X stands for anything, and U and O may be C and K."""
+    first, sequence = (letters.translate(_PLAIN) for letters in (first, sequence))
     if len(first) != len(sequence):
         raise InputError("the first sequence of this alignment has not the length of the chain", path=path, line=line,
                          key="msa", found=f"{len(first)} residues", allowed=f"{len(sequence)} residues")  # fmt: skip

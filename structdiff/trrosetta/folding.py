@@ -52,6 +52,11 @@ class Folded:
 
 def fold(expected: Expectation, *, descent: Descent = QUICK, starts: int = 6, seed: int = 0) -> Folded:
     """Folds a chain into what is expected of it; the same seed gives the same fold."""
+    with torch.inference_mode(False), torch.enable_grad():  # whoever calls may have switched gradients off
+        return _descended(expected, descent, starts, seed)
+
+
+def _descended(expected: Expectation, descent: Descent, starts: int, seed: int) -> Folded:
     residues = len(expected.distance)
     generator = torch.Generator().manual_seed(seed)
     torsions = _starts(residues, starts, generator).requires_grad_()

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from structdiff import jobs
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.confidence.of_alignment import _spread
+from structdiff.confidence.scores import expected_error
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
@@ -21,7 +24,7 @@ from structdiff.jobs import complex_job
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.published_weights import is_present
-from structdiff.spec.chain import ChainSpec
+from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec, TemplateSpec
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
@@ -123,6 +126,21 @@ def test_each_copy_is_a_group_of_its_own_after_those_there_are(known, asked):
     assert not complex_job(spec, folded=False).folds
 
 
+def test_caps_have_no_backbone_and_a_confidence(known, asked):
+    caps = (Modification(position=1, ccd="ACE"), Modification(position=76, ccd="NH2"))
+    with torch.no_grad():
+        (found,) = predict(asked("A", modifications=caps), options=QUICK, seed=1)
+    (verdict,) = [each for each in found.verdicts if each.name == "alignment of A"]
+    assert verdict.met
+    for scores in (found.confidence.plddt, found.confidence.pae, found.confidence.pde):
+        assert np.isfinite(scores).all()
+
+
+def test_errors_have_the_means_that_are_told():
+    mean = torch.tensor([[0.6, 3.0], [12.0, 30.0]])
+    assert expected_error(_spread(mean, 64)).ravel().tolist() == pytest.approx(mean.ravel().tolist(), rel=0.03)
+
+
 def test_the_fold_is_kept_until_the_file_changes(known, asked, monkeypatch):
     calls = []
     own = chain_folds.expect_aligned
@@ -148,9 +166,9 @@ def test_what_cannot_be_followed_is_refused(known, asked, letters, monkeypatch):
             read_alignments(spec)
     assert read_alignments(asked("A", msa="empty")) == {}
     assert len(read_alignments(asked("A", msa="self"))["A"]) == 1
-    monkeypatch.setattr(chain_folds, "available_memory", lambda: 2**20)
+    monkeypatch.setattr(jobs, "free_memory", lambda device: 2**20)
     with pytest.raises(ResourceError, match="76 residues by their alignment needs about"):
-        fold_chains(asked("A"))
+        complex_job(asked("A"), folded=False)
     monkeypatch.undo()
     monkeypatch.setenv("STRUCTDIFF_CACHE", str(Path(str(asked("A").chains[0].msa)).parent))
     with pytest.raises(InputError, match="structdiff weights fetch"):

@@ -14,7 +14,7 @@ def written(tmp_path, text):
     ("first", "ids"), [("", ("A",)), ("#6\t1\n", ("A",)), ("#6\t3\n", ("A", "B", "C")), ("# made by hand\n", ("A",))]
 )
 def test_the_first_sequence_is_the_chain_and_the_file_its_alignment(tmp_path, first, ids):
-    path = written(tmp_path, f"{first}>101 of a protein\nMKV\nLAC\n>hit\nMK-gLAC\n")
+    path = written(tmp_path, f"{first}>101 of a protein\nMKVgg\nL-AC*\n>hit\nMK-gLAC\n")
     spec = read_complex(path)
     (chain,) = spec.chains
     assert (spec.name, chain.ids, chain.sequence, chain.msa) == ("own", ids, "MKVLAC", str(path))
@@ -24,6 +24,8 @@ def test_the_first_sequence_is_the_chain_and_the_file_its_alignment(tmp_path, fi
     ("text", "says"),
     [
         ("#6,7\t1,1\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*several chains"),
+        ("#6\t0\n>a\nMKVLAC\n", "own.a3m:1: so many copies .*0.*1 to 100"),
+        ("#9\t2\n>a\nMKVLAC\n", "own.a3m:2: .*length .*6.*9"),
         ("MKVLAC\n", "own.a3m: .*line '>NAME'"),
         (">empty\n>hit\nMKV\n", "own.a3m:1: .*empty sequence"),
         (">odd\nMK7\n", "own.a3m:1: .*'7' at position 3"),

@@ -53,6 +53,12 @@ def test_insertions_are_left_out_and_what_is_no_amino_acid_is_a_gap(tmp_path):
         ("aligned.fasta", ">q\nMKVL-ACDE\n>a\nMKILGACDE\n>b\nMR-L-AC-E\n>c\nMKVL-ACDX\n"),
         ("x.csv", "key,sequence\n-1,MKVLACDE\n,MKILgACDE\n7,MR-LAC-E\n7,MKVLACDX\n"),
         ("x.sto", STOCKHOLM),
+        ("tabs.sto", STOCKHOLM.replace("q ", "q\t")),
+        ("ends.a3m", A3M.replace("DE\n", "DE*\n") + "\0"),
+        (
+            "quoted.csv",
+            '"key","sequence"\n'.replace('"', "") + '"1","MKVLACDE"\n1,"MKILgACDE"\n1,MR-LAC-E\n1,MKVLACDX\n',
+        ),
     ],
 )
 def test_every_way_to_write_it_is_the_same_alignment(tmp_path, name, text):
@@ -86,6 +92,10 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "x.gz").write_bytes(b"no gzip")
     with pytest.raises(InputError, match=r"x.gz.*cannot be read"):
         read_alignment(tmp_path / "x.gz", SEQUENCE)
+    whole = written(tmp_path, A3M, "whole.gz").read_bytes()
+    (tmp_path / "broken.gz").write_bytes(whole[:12] + b"\xff\xff\xff" + whole[15:])
+    with pytest.raises(InputError, match=r"broken.gz.*cannot be read"):
+        read_alignment(tmp_path / "broken.gz", SEQUENCE)
     (tmp_path / "x.pqt").write_bytes(b"PAR1\xff\xfe\x00")
     with pytest.raises(InputError, match=r"x.pqt.*no text"):
         read_alignment(tmp_path / "x.pqt", SEQUENCE)
@@ -105,6 +115,10 @@ def test_channels_are_those_of_the_published_code(tmp_path):
     strength = [0.0, -0.0024, -0.0036, 0.0068, 0.0068, 0.0068, -0.0017, 0.0043]
     assert pair[0, :, -1].tolist() == pytest.approx(strength, abs=1e-4)
     assert pair[1, 6, -1].item() == pytest.approx(0.0199, abs=1e-4)
+
+
+def test_selenocysteine_may_be_a_cysteine(tmp_path):
+    assert len(read_alignment(written(tmp_path, A3M), "MKVLAUDE")) == 4
 
 
 def test_a_sequence_alone_has_no_couplings(tmp_path):
