@@ -21,22 +21,20 @@ _CHUNK = 1024  # rows that are compared at a time
 _FLOOR = 1e-9
 
 
-def residue_channels(letters: Float[Tensor, "residue class"], profile: Tensor) -> Float[Tensor, "residue channel"]:
-    """Type of each residue, frequencies of its column and their entropy."""
-    entropy = -(profile * profile.log()).sum(-1, keepdim=True)
-    return torch.cat([letters[..., :GAP], profile, entropy], -1)
+def alignment_channels(
+    alignment: Alignment,
+) -> tuple[Float[Tensor, "residue channel"], Float[Tensor, "i j channel"] | None]:
+    """Of each residue its type, the frequencies in its column and their entropy; of each pair its couplings.
 
-
-def alignment_channels(alignment: Alignment) -> tuple[Float[Tensor, "residue channel"], Float[Tensor, "i j channel"]]:
-    """Channels of each residue and of each pair; those of pairs are 0 for a sequence alone."""
+    A sequence alone has no couplings: None.
+    """
     letters = torch.from_numpy(alignment.letters).long()
     rows = torch.zeros(*letters.shape, LETTERS).scatter_(2, letters[..., None], 1.0)
     weights = sequence_weights(rows)
     profile = torch.einsum("s,src->rc", weights, rows) / weights.sum() + _FLOOR
-    single = residue_channels(rows[0], profile)
-    if len(alignment) == 1:
-        return single, single.new_zeros(len(single), len(single), COUPLINGS)
-    return single, column_couplings(rows, weights)
+    entropy = -(profile * profile.log()).sum(-1, keepdim=True)
+    single = torch.cat([rows[0, :, :GAP], profile, entropy], -1)
+    return single, column_couplings(rows, weights) if len(alignment) > 1 else None
 
 
 def sequence_weights(rows: Float[Tensor, "sequence residue class"]) -> Float[Tensor, " sequence"]:

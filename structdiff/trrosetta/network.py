@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from structdiff.errors import InputError
 from structdiff.published_weights import weights_path
-from structdiff.trrosetta.alignment import ALPHABET, Alignment
-from structdiff.trrosetta.couplings import COUPLINGS, LETTERS, alignment_channels, residue_channels
+from structdiff.trrosetta.alignment import ALPHABET, Alignment, alone
+from structdiff.trrosetta.couplings import COUPLINGS, LETTERS, alignment_channels
 from structdiff.typing import Float
 
 NETWORKS = ("trrosetta_a", "trrosetta_b", "trrosetta_c", "trrosetta_d", "trrosetta_e")
@@ -93,12 +93,6 @@ class TrRosetta(nn.Module):
         return {name: self.answers[name](inputs[name]).permute(0, 3, 2, 1) for name in CLASSES}
 
 
-def sequence_channels(letters: Tensor) -> Float[Tensor, "batch residue channel"]:
-    """Channels of the residues of sequences (batch, residue) of ALPHABET's numbers, each its own whole alignment."""
-    types = functional.one_hot(letters, len(ALPHABET)).float()
-    return residue_channels(types, functional.pad(types, (0, 1)) + 1e-9)
-
-
 @lru_cache(maxsize=1)
 def load_networks(names: Sequence[str] = NETWORKS) -> tuple[TrRosetta, ...]:
     """The published networks, kept for the next call; raises InputError that says how to fetch them."""
@@ -134,9 +128,7 @@ def expect_each(sequence: str) -> tuple[Expectation, ...]:
     unknown = next((letter for letter in sequence if letter not in ALPHABET), None)
     if not sequence or unknown is not None:
         raise InputError("trRosetta knows the twenty amino acids only", key="sequence", found=unknown or sequence)
-    letters = torch.tensor([[ALPHABET.index(letter) for letter in sequence]])
-    with torch.inference_mode():
-        return _answers(sequence_channels(letters), None)
+    return _answers(alone(sequence))
 
 
 def expect(sequence: str) -> Expectation:
@@ -146,14 +138,14 @@ def expect(sequence: str) -> Expectation:
 
 def expect_aligned(alignment: Alignment) -> Expectation:
     """What the networks expect of the first sequence of an alignment, in the mean of their probabilities."""
+    return _mean(_answers(alignment))
+
+
+def _answers(alignment: Alignment) -> tuple[Expectation, ...]:
     with torch.inference_mode():
         single, pair = alignment_channels(alignment)
-        return _mean(_answers(single[None], pair[None] if len(alignment) > 1 else None))
-
-
-def _answers(single: Tensor, pair: Tensor | None) -> tuple[Expectation, ...]:
-    answers = [network(single, pair) for network in load_networks()]
-    return tuple(Expectation(**{name: own[name][0].log_softmax(-1) for name in CLASSES}) for own in answers)
+        answers = [network(single[None], None if pair is None else pair[None]) for network in load_networks()]
+        return tuple(Expectation(**{name: own[name][0].log_softmax(-1) for name in CLASSES}) for own in answers)
 
 
 def _mean(each: Sequence[Expectation]) -> Expectation:

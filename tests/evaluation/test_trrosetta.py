@@ -15,7 +15,7 @@ from structdiff.structure.files import read_structure
 from structdiff.trrosetta import network
 from structdiff.trrosetta.folding import build_backbone, fold
 from structdiff.trrosetta.geometry import classes_of, pair_geometry
-from structdiff.trrosetta.network import CLASSES, Expectation, TrRosetta, expect, expect_each, sequence_channels
+from structdiff.trrosetta.network import CLASSES, Expectation, TrRosetta, expect, expect_each
 
 DATA = Path(__file__).parent / "data"
 needs_weights = pytest.mark.skipif(not is_present("trrosetta"), reason="structdiff weights fetch trrosetta")
@@ -90,7 +90,7 @@ def test_a_chain_folds_into_what_is_expected_of_it():
 def test_the_network_distinguishes_the_two_residues_of_a_pair_in_theta_and_phi_alone():
     torch.manual_seed(0)
     with torch.no_grad():
-        answers = TrRosetta()(sequence_channels(torch.randint(20, (1, 12))))
+        answers = TrRosetta()(torch.rand(1, 12, 42))
     for name in ("distance", "omega"):
         assert torch.allclose(answers[name], answers[name].transpose(1, 2), atol=1e-5)
     for name in ("theta", "phi"):
