@@ -34,6 +34,6 @@ def _aligned(spec: ComplexSpec) -> ComplexSpec:
 
     def of(chain: ChainSpec) -> ChainSpec:
         follows = chain.kind == "protein" and not templated & set(chain.ids) and SHORTEST <= len(chain) <= LONGEST
-        return dataclasses.replace(chain, msa=SEQUENCE_ALONE) if follows else chain
+        return dataclasses.replace(chain, msa=(SEQUENCE_ALONE,)) if follows else chain
 
     return dataclasses.replace(spec, chains=tuple(of(chain) for chain in spec.chains))

@@ -36,10 +36,10 @@ def _chains(spec: ComplexSpec, structure: Structure) -> Iterator[str]:
         chain = spec.chain(name)
         modified = [f"{each.ccd} {each.position}" for each in chain.modifications]
         more = [*([f"modified: {', '.join(modified)}"] if modified else []), *(["cyclic"] if chain.cyclic else [])]
-        if chain.msa == SEQUENCE_ALONE:
+        if chain.msa == (SEQUENCE_ALONE,):
             more.append("folded by trRosetta from its sequence alone")
-        elif chain.msa not in (None, NO_ALIGNMENT):
-            more.append(f"folded by the alignment {chain.msa}")
+        elif chain.msa not in ((), (NO_ALIGNMENT,)):
+            more.append(f"folded by the alignment {' and '.join(chain.msa)}")
         yield ", ".join([f"{name}  {chain.kind} of {len(components)} residues", *more])
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +16,7 @@ from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.features.templates import Templates
 from structdiff.published_weights import weights_path
+from structdiff.spec.alignment_source import source_sha256
 from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT, SEQUENCE_ALONE, ChainSpec
 from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.tables import Structure
@@ -39,14 +38,13 @@ _NOWHERE = np.full(3, np.nan)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChainFold:
-    """The fold of chains with one alignment. chains: their names. path: of the alignment, or what stands for it.
+    """The fold of chains with one alignment. chains: their names.
 
     distance: trRosetta's log probabilities. positions: N, CA, C, O, CB (Å). told: residues that are sure enough to be
     told to the network.
     """
 
     chains: tuple[str, ...]
-    path: str
     alignment: Alignment
     distance: Float[Tensor, "i j class"]
     positions: Float[np.ndarray, "residue 5 3"]
@@ -55,7 +53,7 @@ class ChainFold:
 
 def has_alignment(chain: ChainSpec) -> bool:
     """Whether an alignment is given, and not merely said to be empty."""
-    return chain.msa not in (None, NO_ALIGNMENT)
+    return chain.msa not in ((), (NO_ALIGNMENT,))
 
 
 def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
@@ -69,7 +67,6 @@ def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
     for chain in spec.chains:
         if not has_alignment(chain):
             continue
-        assert chain.msa is not None
         if chain.kind != "protein":
             raise InputError("alignments of proteins alone are read: remove it, or write msa: empty", key="msa",
                              found=f"that of {chain.kind} {chain.ids[0]}")  # fmt: skip
@@ -80,7 +77,7 @@ def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
         if not SHORTEST <= len(chain) <= LONGEST:
             raise InputError("chains of this length are not folded by their alignment", key="msa", found=len(chain),
                              allowed=f"{SHORTEST} to {LONGEST} residues, or msa: empty")  # fmt: skip
-        check_folding_weights("msa", f"alignment {chain.msa}")
+        check_folding_weights("msa", f"alignment {' and '.join(chain.msa)}")
         found[chain.ids[0]] = _alignment(chain.msa, chain.sequence)
     return found
 
@@ -110,17 +107,12 @@ def folding_seconds(spec: ComplexSpec) -> dict[str, float]:
 
 
 def alignments_sha256(spec: ComplexSpec) -> dict[str, str]:
-    """Checksums of the files of all alignments, by their paths."""
-    paths = [chain.msa for chain in spec.chains if chain.msa is not None and chain.msa not in MSA_WORDS]
-    return {path: _sha256(path) for path in paths}
+    """Checksums of the files and texts of all alignments, by how they are named."""
+    return {name: source_sha256(name) for chain in spec.chains for name in chain.msa if name not in MSA_WORDS}
 
 
-def _alignment(path: str, sequence: str) -> Alignment:
-    return alone(sequence) if path == SEQUENCE_ALONE else read_alignment(path, sequence)
-
-
-def _sha256(path: str) -> str:
-    return "" if path == SEQUENCE_ALONE else hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _alignment(sources: tuple[str, ...], sequence: str) -> Alignment:
+    return alone(sequence) if sources == (SEQUENCE_ALONE,) else read_alignment(sources, sequence)
 
 
 def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
@@ -128,16 +120,15 @@ def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
     alignments = read_alignments(spec)
     chains = [chain for chain in spec.chains if chain.ids[0] in alignments]
     return tuple(
-        dataclasses.replace(_folded(path, _sha256(path), chain.sequence), chains=chain.ids)
+        dataclasses.replace(_folded(chain.msa, tuple(map(source_sha256, chain.msa)), chain.sequence), chains=chain.ids)
         for chain in chains
-        if (path := chain.msa) is not None
     )
 
 
 @lru_cache(maxsize=8)
-def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
-    """The fold of a sequence by the alignment in a file of that checksum; kept, since it takes a while."""
-    alignment = _alignment(path, sequence)
+def _folded(sources: tuple[str, ...], sha256: tuple[str, ...], sequence: str) -> ChainFold:
+    """The fold of a sequence by the alignment in sources of these checksums; kept, since it takes a while."""
+    alignment = _alignment(sources, sequence)
     chain = np.full((len(sequence), 4, 3), np.nan)
     with _one_thread():
         expected = expect_aligned(alignment)
@@ -147,7 +138,6 @@ def _folded(path: str, sha256: str, sequence: str) -> ChainFold:
     sure = reliability(expected.distance, torch.from_numpy(cb).float()).lddt.numpy() >= _TOLD
     return ChainFold(
         chains=(),
-        path=path,
         alignment=alignment,
         distance=expected.distance,
         positions=np.concatenate([chain[:, :3], backbone.oxygen_or_ideal[:, None], cb[:, None]], 1),

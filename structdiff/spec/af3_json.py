@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from structdiff.errors import InputError
-from structdiff.spec.chain import NO_ALIGNMENT, ChainKind, ChainSpec, Modification, chain_letters
+from structdiff.spec.af3_alignments import FOLDER_KEY, PAIRED_KEYS, UNPAIRED_KEYS, chain_alignments, has_pairs
+from structdiff.spec.alignment_source import warn_of_pairing
+from structdiff.spec.chain import ChainKind, ChainSpec, Modification, chain_letters
 from structdiff.spec.complex import BondSpec, ComplexSpec, Site
 from structdiff.spec.document import Node, parse_json_document, read_text
 
 _TOP_KEYS = (
     "name", "modelSeeds", "sequences", "bondedAtomPairs", "userCCD", "userCCDPath", "dialect", "version",
 )  # fmt: skip
-_ALIGNMENT_KEYS = ("unpairedMsa", "unpairedMsaPath")
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "protein": (
-        "id", "sequence", "modifications", "description", *_ALIGNMENT_KEYS, "pairedMsa", "pairedMsaPath", "templates",
+        "id", "sequence", "modifications", "description", *UNPAIRED_KEYS, *PAIRED_KEYS, "templates",
     ),
-    "rna": ("id", "sequence", "modifications", "description", *_ALIGNMENT_KEYS),
+    "rna": ("id", "sequence", "modifications", "description", *UNPAIRED_KEYS),
     "dna": ("id", "sequence", "modifications", "description"),
     "ligand": ("id", "ccdCodes", "smiles", "description"),
 }  # fmt: skip
 _SERVER_KINDS: dict[str, ChainKind] = {
     "proteinChain": "protein", "rnaSequence": "rna", "dnaSequence": "dna", "ligand": "ligand", "ion": "ligand",
 }  # fmt: skip
+#: What Protenix, whose jobs are written as the Server's, has beside them.
+_PROTENIX = ("id", *UNPAIRED_KEYS)
 _SERVER_KEYS: dict[str, tuple[str, ...]] = {
-    "proteinChain": ("sequence", "glycans", "modifications", "count", "maxTemplateDate", "useStructureTemplate"),
-    "rnaSequence": ("sequence", "modifications", "count"),
-    "dnaSequence": ("sequence", "modifications", "count"),
-    "ligand": ("ligand", "count"),
-    "ion": ("ion", "count"),
-}
+    "proteinChain": (
+        "sequence", "glycans", "modifications", "count", "maxTemplateDate", "useStructureTemplate", *_PROTENIX,
+        *PAIRED_KEYS, FOLDER_KEY, "templatesPath",
+    ),
+    "rnaSequence": ("sequence", "modifications", "count", *_PROTENIX),
+    "dnaSequence": ("sequence", "modifications", "count", "id"),
+    "ligand": ("ligand", "count", "id"),
+    "ion": ("ion", "count", "id"),
+}  # fmt: skip
 
 
 def read_af3_json(path: str | Path) -> tuple[ComplexSpec, ...]:
@@ -87,12 +93,13 @@ def _parse_complex(root: Node) -> ComplexSpec:
         if key in top and top[key].text():
             top[key].fail("own component dictionaries are not supported; give the ligand as an SDF file in YAML input")
     places = _with_seeds(top)
-    chains = []
+    chains, paired = [], False
     for node in top["sequences"].items():
         kind, body = node.only_field(tuple(_CHAIN_KEYS))
         fields = body.fields(_CHAIN_KEYS[kind], required=("id",))
         with body.located(_renamed(fields)):
             chains.append(_parse_chain(kind, fields))
+            paired = paired or has_pairs(fields)
         places.update({f"chain {each}": fields["id"] for each in chains[-1].ids})
     bonds = []
     for node in top["bondedAtomPairs"].items() if "bondedAtomPairs" in top else ():
@@ -100,18 +107,20 @@ def _parse_complex(root: Node) -> ComplexSpec:
             bonds.append(_parse_bond(node))
         places[f"bonds[{len(bonds)}]"] = node
     with root.located(places):
-        return ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), seeds=_seeds(top))
+        found = ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), seeds=_seeds(top))
+    return _told_of_pairs(found, paired)
 
 
 def _renamed(fields: Mapping[str, Node]) -> dict[str, Node]:
     """The fields under the names that errors about a chain use."""
-    return {{"ccdCodes": "ccd", "unpairedMsaPath": "msa"}.get(key, key): node for key, node in fields.items()}
+    names = {"ccdCodes": "ccd", **dict.fromkeys((*PAIRED_KEYS, *UNPAIRED_KEYS), "msa")}
+    return {names.get(key, key): node for key, node in fields.items()}
 
 
 def _parse_chain(kind: str, fields: Mapping[str, Node]) -> ChainSpec:
     if "templates" in fields and fields["templates"].items():
-        fields["templates"].fail("templates with residue maps are not supported; list them under 'templates' of a YAML "
-                                 "input, which aligns them by sequence")  # fmt: skip
+        fields["templates"].fail("templates with residue maps are not supported; write [] to go by the alignment, or "
+                                 "list them under 'templates' of a YAML input, aligned by sequence")  # fmt: skip
     return ChainSpec(
         ids=tuple(each.text() for each in fields["id"].one_or_more()),
         kind=kind,  # type: ignore[arg-type]
@@ -119,26 +128,9 @@ def _parse_chain(kind: str, fields: Mapping[str, Node]) -> ChainSpec:
         modifications=_parse_modifications(fields),
         ccd=tuple(each.text() for each in fields["ccdCodes"].items()) if "ccdCodes" in fields else (),
         smiles=fields["smiles"].text() if "smiles" in fields else None,
-        msa=_parse_alignment(fields),
+        msa=chain_alignments(kind, fields),
         description=fields["description"].text() if "description" in fields else "",
     )
-
-
-def _parse_alignment(fields: Mapping[str, Node]) -> str | None:
-    if "pairedMsaPath" in fields:
-        fields["pairedMsaPath"].fail("paired alignments are not supported; use 'unpairedMsaPath'")
-    if "pairedMsa" in fields and fields["pairedMsa"].text():
-        fields["pairedMsa"].fail("paired alignments are not supported; set it to an empty text")
-    if "unpairedMsa" in fields and "unpairedMsaPath" in fields:
-        fields["unpairedMsaPath"].fail("only one of 'unpairedMsa' and 'unpairedMsaPath' may be given")
-    if "unpairedMsaPath" in fields:
-        return fields["unpairedMsaPath"].file()
-    if "unpairedMsa" not in fields:
-        return None
-    if fields["unpairedMsa"].text():
-        fields["unpairedMsa"].fail("alignments inside the JSON are not read; save it as a file and name that in "
-                                   "'unpairedMsaPath'")  # fmt: skip
-    return NO_ALIGNMENT
 
 
 def _parse_modifications(fields: Mapping[str, Node]) -> tuple[Modification, ...]:
@@ -190,7 +182,7 @@ def _parse_server_job(root: Node) -> ComplexSpec:
     if "version" in top and top["version"].integer() != 1:
         top["version"].fail("unknown version", found=top["version"].integer(), allowed=(1,))
     names = chain_letters()
-    chains = []
+    chains, paired = [], False
     for node in top["sequences"].items():
         entity, body = node.only_field(tuple(_SERVER_KINDS))
         kind = _SERVER_KINDS[entity]
@@ -203,18 +195,40 @@ def _parse_server_job(root: Node) -> ComplexSpec:
         with body.located(fields):
             chains.append(
                 ChainSpec(
-                    ids=tuple(islice(names, count)),
+                    ids=_server_ids(fields, names, count),
                     kind=kind,
                     sequence=fields["sequence"].text() if "sequence" in fields else "",
                     modifications=_parse_modifications(fields),
                     ccd=(fields[entity].text().removeprefix("CCD_"),) if kind == "ligand" else (),
+                    msa=chain_alignments(kind, fields),
                 )
             )
+            paired = paired or has_pairs(fields)
     with root.located(_with_seeds(top)):
-        return ComplexSpec(name=_name(top), chains=tuple(chains), seeds=_seeds(top))
+        found = ComplexSpec(name=_name(top), chains=tuple(chains), seeds=_seeds(top))
+    return _told_of_pairs(found, paired)
+
+
+def _server_ids(fields: Mapping[str, Node], names: Iterator[str], count: int) -> tuple[str, ...]:
+    """The names that Protenix may give to copies, else the next letters."""
+    if "id" not in fields:
+        return tuple(islice(names, count))
+    found = tuple(each.text() for each in fields["id"].one_or_more())
+    if len(found) != count:
+        fields["id"].fail("there must be a name for each copy", found=len(found), allowed=str(count))
+    return found
+
+
+def _told_of_pairs(spec: ComplexSpec, paired: bool) -> ComplexSpec:
+    if paired and len(spec.chain_ids) > 1:
+        warn_of_pairing(spec.name)
+    return spec
 
 
 def _refuse_server_extras(fields: Mapping[str, Node]) -> None:
+    if "templatesPath" in fields:
+        fields["templatesPath"].fail("alignments to templates are not read; leave the key out, or list structures "
+                                     "under 'templates' of a YAML input")  # fmt: skip
     if "glycans" in fields and fields["glycans"].items():
         fields["glycans"].fail("glycans are not supported here; write the sugars as a ligand of CCD codes and bonds")
     if "maxTemplateDate" in fields:

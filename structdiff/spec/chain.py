@@ -64,8 +64,9 @@ class ChainSpec:
     """One molecule and the names of its copies: a protein, DNA or RNA chain, or a ligand or ion.
 
     A polymer has a ``sequence`` of one-letter codes, with ``modifications`` in places. A ligand is given by the CCD
-    codes of its components (``ccd``), by ``smiles``, or by the path of an SDF file (``sdf``). ``msa`` is the path of
-    an alignment, ``"self"`` for one of the sequence alone, ``"empty"`` for none at all, or None when nothing is said.
+    codes of its components (``ccd``), by ``smiles``, or by the path of an SDF file (``sdf``). ``msa`` names an
+    alignment, by its path or as `structdiff.spec.alignment_source` tells; of several the rows of all are one. It is
+    ``"self"`` for one of the sequence alone, ``"empty"`` for none at all, and nothing when nothing is said.
     ``description`` is a comment and takes no part in comparisons. Raises InputError for anything that cannot be a
     molecule.
     """
@@ -77,7 +78,7 @@ class ChainSpec:
     ccd: tuple[str, ...] = ()
     smiles: str | None = None
     sdf: str | None = None
-    msa: str | None = None
+    msa: tuple[str, ...] = ()
     cyclic: bool = False
     description: str = field(default="", compare=False)
 
@@ -122,8 +123,7 @@ class ChainSpec:
         for name in ("ccd", "smiles", "sdf"):
             if getattr(self, name):
                 raise InputError(f"{self.kind} {self.ids[0]} cannot have {name!r}; that is for ligands", key=name)
-        if self.kind == "dna" and self.msa is not None:
-            raise InputError("DNA chains take no alignment", key="msa", found=self.msa)
+        self._check_alignments()
         if not self.sequence:
             raise InputError(f"{self.kind} {self.ids[0]} has an empty sequence", key="sequence")
         letters = list(checked_sequence(self.sequence, self.kind))
@@ -151,6 +151,15 @@ class ChainSpec:
             kept[change.position] = change
         object.__setattr__(self, "sequence", "".join(letters))
         object.__setattr__(self, "modifications", tuple(kept.values()))
+
+    def _check_alignments(self) -> None:
+        if self.kind == "dna" and self.msa:
+            raise InputError("DNA chains take no alignment", key="msa", found=", ".join(self.msa))
+        if word := next((name for name in self.msa if name in MSA_WORDS and len(self.msa) > 1), None):
+            raise InputError("this stands for the whole alignment, so that no other can be beside it", key="msa",
+                             found=word)  # fmt: skip
+        if twice := next((name for name, count in Counter(self.msa).items() if count > 1), None):
+            raise InputError("the alignment stands here twice", key="msa", found=twice)
 
     def _check_joins(self, change: Modification, length: int) -> None:
         """Raises InputError for a component that has not the atoms by which its neighbours would hold it."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from structdiff.errors import InputError, nearest_match
+from structdiff.spec.alignment_source import named_source
 from structdiff.spec.chain import (
     LETTERS,
-    MSA_WORDS,
     UNKNOWN_LETTER,
     ChainKind,
     ChainSpec,
@@ -18,7 +18,7 @@ from structdiff.spec.chain import (
     parent_letter,
 )
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import missing_file, name_from, read_text, relocated
+from structdiff.spec.document import Node, missing_file, name_from, read_text, relocated
 
 HEADER_KINDS = ("protein", "dna", "rna", "ccd", "smiles", "sdf")
 _CHAI_KINDS = ("protein", "dna", "rna", "ligand", "glycan")
@@ -41,7 +41,7 @@ class _Record:
 class _Header:
     ids: tuple[str, ...] = ()
     kind: str | None = None
-    msa: str | None = None
+    msa: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -155,9 +155,7 @@ def _own_header(record: _Record, fields: list[str], path: Path | None) -> _Heade
     if msa is not None and kind not in ("protein", "rna"):
         raise InputError("only protein and RNA take an alignment in the header", path=path, line=record.line,
                          found=msa)  # fmt: skip
-    if msa is not None and msa not in MSA_WORDS:
-        msa = _existing_file(msa, record.line, path)
-    return _Header(ids=ids, kind=kind, msa=msa)
+    return _Header(ids=ids, kind=kind, msa=() if msa is None else (_source(msa, record.line, path),))
 
 
 def _chai_header(record: _Record, fields: list[str], path: Path | None) -> _Header:
@@ -171,6 +169,10 @@ def _chai_header(record: _Record, fields: list[str], path: Path | None) -> _Head
     if name and not name.startswith("name=") and "=" in name:
         raise InputError("unknown part of the header", path=path, line=record.line, found=name, allowed="name=...")
     return _Header(kind="smiles" if kind == "ligand" else kind, description=name.removeprefix("name="))
+
+
+def _source(text: str, line: int, path: Path | None) -> str:
+    return named_source(Node(value=text, quoted=True, path=path, line=line))
 
 
 def _existing_file(text: str, line: int, path: Path | None) -> str:

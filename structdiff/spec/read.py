@@ -8,6 +8,7 @@ from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
 from structdiff.spec.af3_json import all_or_error, parse_each_job
 from structdiff.spec.alignment_input import ALIGNMENT_SUFFIXES, parse_alignment
+from structdiff.spec.alignment_source import PACKED_SUFFIXES, alignment_text
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import name_from, parse_json_document, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_fasta
@@ -42,13 +43,14 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
 def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
     """The same, with the error of a job of the AlphaFold Server in its place; raises that of any other file."""
     path = as_path(path, "path", "the path of a FASTA, YAML or JSON file")
+    unpacked = Path(path.stem) if path.suffix.lower() in PACKED_SUFFIXES else path
+    if unpacked.suffix.lower() == ALIGNMENT_SUFFIXES[0]:
+        return (_of_alignment(path, unpacked),)
+    if unpacked.suffix.lower() in _OTHER_ALIGNMENTS:  # its rows would be chains
+        raise InputError("alignments are inputs as .a3m; others may be named in a YAML file (msa)", path=path,
+                         found=unpacked.suffix, allowed=INPUT_SUFFIXES)  # fmt: skip
     text = read_text(path)
     suffix = path.suffix.lower()
-    if suffix in ALIGNMENT_SUFFIXES:
-        return (parse_alignment(text, name=name_from(path), path=path),)
-    if suffix in _OTHER_ALIGNMENTS:  # its rows would be chains
-        raise InputError("alignments are inputs as .a3m; others may be named in a YAML file (msa)", path=path,
-                         found=path.suffix, allowed=INPUT_SUFFIXES)  # fmt: skip
     start = text.lstrip()[:1]
     if suffix in FASTA_SUFFIXES or (suffix not in INPUT_SUFFIXES and start in ">;"):
         return (parse_fasta(text, name=name_from(path), path=path),)
@@ -64,3 +66,8 @@ def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
         return parse_each_job(root)
     raise InputError("the format of this file is unknown", path=path, found=path.suffix or path.name,
                      allowed=INPUT_SUFFIXES, suggest_from=INPUT_SUFFIXES)  # fmt: skip
+
+
+def _of_alignment(path: Path, unpacked: Path) -> ComplexSpec:
+    text = read_text(path) if unpacked == path else alignment_text(path)
+    return parse_alignment(text, name=name_from(unpacked), path=path)

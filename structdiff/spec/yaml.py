@@ -12,15 +12,23 @@ from typing import Any, get_args
 import yaml
 
 from structdiff.errors import InputError
+from structdiff.spec.alignment_source import named_source, source_sha256
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.chain import MSA_WORDS, ChainKind, ChainSpec, Modification
+from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT, ChainKind, ChainSpec, Modification
 from structdiff.spec.complex import BondSpec, ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site, TemplateSpec
-from structdiff.spec.document import Node, document_from_data, name_from, parse_yaml_document, read_text
+from structdiff.spec.document import (
+    Node,
+    document_from_data,
+    file_sha256,
+    name_from,
+    parse_yaml_document,
+    read_text,
+)
 from structdiff.spec.fasta import parse_inline_modifications
 
 _TOP_KEYS = ("version", "name", "seeds", "sequences", "constraints", "templates")
 #: What the request in a prediction's provenance holds beside the keys: which files it was made with.
-_RECORDED = ("templates_sha256", "alignments_sha256")
+_RECORDED = {"templates_sha256": file_sha256, "alignments_sha256": source_sha256}
 _PROPERTIES = "properties"  # a key of Boltz's, whose every value is refused
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "protein": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
@@ -52,9 +60,9 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
         top["version"].fail("unknown version of the input", found=top["version"].text(), allowed=("1",))
     for node in top[_PROPERTIES].items() if _PROPERTIES in top else ():
         node.fail(f"{node.only_field(('affinity',))[0]} is not supported: no property is predicted; leave the key out")
-    for key in _RECORDED:
+    for key, sha256 in _RECORDED.items():
         if key in top:
-            top[key].check_files()
+            top[key].check_files(sha256)
     places = dict(top)
     chains = []
     for node in top["sequences"].items():
@@ -111,7 +119,7 @@ def _parse_chain(node: Node) -> tuple[ChainSpec, Node]:
             ccd=tuple(each.text() for each in fields["ccd"].one_or_more()) if "ccd" in fields else (),
             smiles=fields["smiles"].text() if "smiles" in fields else None,
             sdf=fields["sdf"].file() if "sdf" in fields else None,
-            msa=_parse_msa(fields["msa"]) if "msa" in fields else None,
+            msa=tuple(named_source(each) for each in fields["msa"].one_or_more()) if "msa" in fields else (),
             cyclic=fields["cyclic"].boolean() if "cyclic" in fields else False,
             description=fields["description"].text() if "description" in fields else "",
         )
@@ -122,10 +130,6 @@ def _parse_modification(node: Node) -> Modification:
     fields = node.fields(("position", "ccd"), required=("position", "ccd"))
     with node.located(fields):
         return Modification(position=fields["position"].integer(), ccd=fields["ccd"].text())
-
-
-def _parse_msa(node: Node) -> str:
-    return node.text() if node.text() in MSA_WORDS else node.file()
 
 
 def _parse_constraint(node: Node, chains: Mapping[str, ChainSpec]) -> BondSpec | BasePairsSpec | ConstraintSpec:
@@ -229,9 +233,12 @@ def write_yaml(spec: ComplexSpec, path: str | Path) -> None:
     data = to_dict(spec)
     for entry in data["sequences"]:
         for body in entry.values():
-            for key in ("msa", "sdf"):
-                if key in body and body[key] not in MSA_WORDS:
-                    body[key] = relative_to_folder(body[key], path.parent)
+            if "sdf" in body:
+                body["sdf"] = relative_to_folder(body["sdf"], path.parent)
+            if isinstance(body.get("msa"), list):
+                body["msa"] = [relative_to_folder(each, path.parent) for each in body["msa"]]
+            elif body.get("msa", NO_ALIGNMENT) not in MSA_WORDS:
+                body["msa"] = relative_to_folder(body["msa"], path.parent)
     for template in data.get("templates", ()):
         for key in ("cif", "pdb"):
             if key in template:
@@ -272,8 +279,8 @@ def _chain_to_dict(chain: ChainSpec) -> dict[str, Any]:
     found["sequence"] = chain.sequence
     if chain.modifications:
         found["modifications"] = [{"position": each.position, "ccd": each.ccd} for each in chain.modifications]
-    if chain.msa is not None:
-        found["msa"] = chain.msa
+    if chain.msa:
+        found["msa"] = chain.msa[0] if len(chain.msa) == 1 else list(chain.msa)
     if chain.cyclic:
         found["cyclic"] = True
     return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from structdiff.errors import InputError
+from structdiff.spec.alignment_source import ALIGNMENT_FORMATS, AlignmentText, read_source
 from structdiff.typing import UInt8
 
 #: The amino acids in the order of the published networks; what is none of them counts as a gap, the class after them.
@@ -22,12 +21,11 @@ _CODES[[ord(letter) for letter in ALPHABET]] = np.arange(GAP)
 _CODES[[ord(letter) for letter in "BJOUXZ-"]] = GAP
 _PLAIN = str.maketrans("UO", "CK")
 _STOCKHOLM, _CSV = "# STOCKHOLM", "key,sequence"
-_FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alignment:
-    """Sequences aligned with the first. letters: ALPHABET's numbers, GAP for gaps. rows: how many the file has."""
+    """Sequences aligned with the first. letters: ALPHABET's numbers, GAP for gaps. rows: how many there are to read."""
 
     letters: UInt8[np.ndarray, "sequence residue"]
     rows: int
@@ -41,32 +39,59 @@ class Alignment:
         return float((self.letters[1:] != GAP).mean()) if len(self) > 1 else 0.0
 
 
-def read_alignment(path: str | Path, sequence: str) -> Alignment:
-    """The alignment of a chain of that sequence, with which the file has to begin.
+def read_alignment(sources: str | Path | Sequence[str | Path], sequence: str) -> Alignment:
+    """The alignment of a chain of that sequence, with which each source has to begin.
 
-    Lower-case letters of A3M are insertions and are left out, as are columns in which the first sequence has a gap.
-    A file whose name ends in .gz is unpacked. Raises InputError, which names the line, for anything that is no
-    alignment of this sequence.
+    sources: files, or what `structdiff.spec.alignment_source` reads. Lower-case letters of A3M are insertions and are
+    left out, as are columns in which the first sequence has a gap. Of several sources, and of one chain of a file of
+    several, rows that come again and rows of gaps are left out too. Raises InputError, which names the line, for
+    anything that is no alignment of this sequence.
     """
-    path = Path(path)
-    lines = _text(path).splitlines()
-    named = _rows(lines, path)
-    if not named:
-        raise InputError("this alignment holds no sequence", path=path, allowed=_FORMATS)
+    given = (sources,) if isinstance(sources, str | Path) else tuple(sources)
+    texts = [read_source(str(each)) for each in given]
+    if len(texts) == 1 and texts[0].columns is None:
+        return _alignment(texts[0], sequence)
+    found = _distinct(np.concatenate([_alignment(text, sequence, most=None).letters for text in texts]))
+    return Alignment(letters=found[:MOST_ROWS], rows=len(found))
+
+
+def _alignment(source: AlignmentText, sequence: str, most: int | None = MOST_ROWS) -> Alignment:
+    """The first rows of a source, as many as are wanted."""
+    named = _chain_rows(source)
     first = named[0][2]
     kept = [place for place, letter in enumerate(first) if letter != "-"]
-    _check_query("".join(first[place] for place in kept), sequence, path, named[0][1])
-    found = np.full((min(len(named), MOST_ROWS), len(kept)), GAP, np.uint8)
-    for row, (name, line, letters) in enumerate(named[:MOST_ROWS]):
-        if len(letters) != len(first):
-            raise InputError("this row is not as long as the first, insertions left out",
-                             path=path, line=line, key=name, found=len(letters), allowed=str(len(first)))  # fmt: skip
+    _check_query("".join(first[place] for place in kept), sequence, source, named[0][1])
+    found = np.full((len(named[:most]), len(kept)), GAP, np.uint8)
+    for row, (name, line, letters) in enumerate(named[:most]):
         codes = _CODES[np.frombuffer(letters.encode("latin-1", "replace"), np.uint8)]
         if (codes > GAP).any():
             wrong = letters[int(np.argmax(codes > GAP))]
-            raise InputError("this is no letter of a protein", path=path, line=line, key=name, found=wrong)
+            source.fail("this is no letter of a protein", line=line, key=name, found=wrong)
         found[row] = codes[kept]
     return Alignment(letters=found, rows=len(named))
+
+
+def _chain_rows(source: AlignmentText) -> list[tuple[str, int, str]]:
+    """Name, line and letters of each sequence, insertions left out: the part that is the chain's."""
+    named = _rows(source)
+    if not named:
+        source.fail("this alignment holds no sequence", allowed=ALIGNMENT_FORMATS)
+    first = named[0][2]
+    for name, line, letters in named:
+        if len(letters) != len(first):
+            source.fail("this row is not as long as the first, insertions left out", line=line, key=name,
+                        found=len(letters), allowed=str(len(first)))  # fmt: skip
+    if source.columns is None:
+        return named
+    return [(name, line, letters[source.columns]) for name, line, letters in named]
+
+
+def _distinct(letters: UInt8[np.ndarray, "sequence residue"]) -> UInt8[np.ndarray, "sequence residue"]:
+    """The first row, and of the others those that are neither gaps alone nor the same as one before."""
+    seen: dict[bytes, int] = {letters[0].tobytes(): 0, np.full(letters.shape[1], GAP, np.uint8).tobytes(): 0}
+    for row, own in enumerate(letters):
+        seen.setdefault(own.tobytes(), row)
+    return letters[sorted(set(seen.values()))]
 
 
 def alone(sequence: str) -> Alignment:
@@ -75,27 +100,16 @@ def alone(sequence: str) -> Alignment:
     return Alignment(letters=letters[None], rows=1)
 
 
-def _rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
+def _rows(source: AlignmentText) -> list[tuple[str, int, str]]:
     """Name, line and aligned letters of each sequence, insertions left out."""
+    lines = source.text.splitlines()
     first = lines[0].strip() if lines else ""
     if first.startswith(_STOCKHOLM):
-        return _stockholm_rows(lines, path)
-    return _csv_rows(lines, path) if first == _CSV else _fasta_rows(lines, path)
+        return _stockholm_rows(lines, source)
+    return _csv_rows(lines, source) if first == _CSV else _fasta_rows(lines, source)
 
 
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        # Entries of MMseqs2's databases end with a zero.
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig").rstrip("\0")
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"this alignment cannot be read: {reason}", path=path) from None
-    except UnicodeDecodeError:
-        raise InputError("this alignment is no text", path=path, allowed=_FORMATS) from None
-
-
-def _fasta_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
+def _fasta_rows(lines: list[str], source: AlignmentText) -> list[tuple[str, int, str]]:
     found: list[tuple[str, int, list[str]]] = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
@@ -103,21 +117,20 @@ def _fasta_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
             found.append((text[1:].partition(" ")[0] or f"sequence {len(found) + 1}", number, []))
         elif text and not text.startswith("#"):
             if not found:
-                raise InputError("an alignment begins with a line '>NAME'", path=path, line=number, found=text[:20],
-                                 allowed=_FORMATS)  # fmt: skip
+                source.fail("an alignment begins with a line '>NAME'", line=number, found=text[:20],
+                            allowed=ALIGNMENT_FORMATS)  # fmt: skip
             found[-1][2].append(text)
     return [(name, line, _without_insertions("".join(parts))) for name, line, parts in found]
 
 
-def _csv_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
+def _csv_rows(lines: list[str], source: AlignmentText) -> list[tuple[str, int, str]]:
     """Rows of a key, by which Boltz pairs chains, and a sequence as in A3M."""
     found = []
     for number, line in enumerate(lines[1:], start=2):
         if line.strip():
             key, comma, letters = line.strip().replace('"', "").partition(",")
             if not comma:
-                raise InputError("a line of this alignment is a key, a comma and a sequence", path=path, line=number,
-                                 found=line[:20])  # fmt: skip
+                source.fail("a line of this alignment is a key, a comma and a sequence", line=number, found=line[:20])
             found.append((key or f"line {number}", number, _without_insertions(letters)))
     return found
 
@@ -126,7 +139,7 @@ def _without_insertions(letters: str) -> str:
     return "".join(letter for letter in letters.rstrip("*") if not letter.islower() and letter != ".")
 
 
-def _stockholm_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
+def _stockholm_rows(lines: list[str], source: AlignmentText) -> list[tuple[str, int, str]]:
     """Those of a Stockholm file, whose sequences may come in several blocks."""
     found: dict[str, tuple[int, list[str]]] = {}
     for number, line in enumerate(lines, start=1):
@@ -135,20 +148,18 @@ def _stockholm_rows(lines: list[str], path: Path) -> list[tuple[str, int, str]]:
         name, *rest = line.split(None, 1)
         letters = "".join(rest)
         if not letters.strip():
-            raise InputError(
-                "a line of a Stockholm file is a name and letters", path=path, line=number, found=line[:20]
-            )
+            source.fail("a line of a Stockholm file is a name and letters", line=number, found=line[:20])
         found.setdefault(name, (number, []))[1].append(letters.strip().upper().replace(".", "-"))
     return [(name, number, "".join(parts)) for name, (number, parts) in found.items()]
 
 
-def _check_query(first: str, sequence: str, path: Path, line: int) -> None:
+def _check_query(first: str, sequence: str, source: AlignmentText, line: int) -> None:
     """The first row is the chain, letter by letter; an X stands for anything, and U and O may be C and K."""
     first, sequence = (letters.translate(_PLAIN) for letters in (first, sequence))
     if len(first) != len(sequence):
-        raise InputError("the first sequence of this alignment has not the length of the chain", path=path, line=line,
-                         key="msa", found=f"{len(first)} residues", allowed=f"{len(sequence)} residues")  # fmt: skip
+        source.fail("the first sequence of this alignment has not the length of the chain", line=line, key="msa",
+                    found=f"{len(first)} residues", allowed=f"{len(sequence)} residues")  # fmt: skip
     for place, (own, asked) in enumerate(zip(first, sequence, strict=True), start=1):
         if own != asked and "X" not in (own, asked):
-            raise InputError("the first sequence of this alignment is not the chain's", path=path, line=line, key="msa",
-                             found=f"{own} at residue {place}", allowed=asked)  # fmt: skip
+            source.fail("the first sequence of this alignment is not the chain's", line=line, key="msa",
+                        found=f"{own} at residue {place}", allowed=asked)  # fmt: skip

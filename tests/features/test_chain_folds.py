@@ -148,7 +148,7 @@ def test_the_fold_is_kept_until_the_file_changes(known, asked, monkeypatch):
     spec = asked("A")
     fold_chains(spec)
     fold_chains(spec)
-    path = Path(str(spec.chains[0].msa))
+    path = Path(spec.chains[0].msa[0])
     path.write_text(path.read_text() + ">third\n" + "-" * 76 + "\n")
     fold_chains(spec)
     assert calls == [2, 3]
@@ -170,7 +170,7 @@ def test_what_cannot_be_followed_is_refused(known, asked, letters, monkeypatch):
     with pytest.raises(ResourceError, match="76 residues by their alignment needs about"):
         complex_job(asked("A"), folded=False)
     monkeypatch.undo()
-    monkeypatch.setenv("STRUCTDIFF_CACHE", str(Path(str(asked("A").chains[0].msa)).parent))
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(Path(asked("A").chains[0].msa[0]).parent))
     with pytest.raises(InputError, match="structdiff weights fetch"):
         read_alignments(asked("A"))
 
@@ -178,7 +178,7 @@ def test_what_cannot_be_followed_is_refused(known, asked, letters, monkeypatch):
 @needs_weights
 def test_an_alignment_of_one_row_is_the_sequence_alone(asked, letters):
     spec = asked("A")
-    path = Path(str(spec.chains[0].msa))
+    path = Path(spec.chains[0].msa[0])
     path.write_text(f">q\n{letters}\n")
     (alignment,), (alone,) = read_alignments(spec).values(), read_alignments(asked("A", msa="self")).values()
     assert np.array_equal(alignment.letters, alone.letters)

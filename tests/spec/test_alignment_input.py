@@ -1,6 +1,10 @@
+import gzip
+import lzma
+
 import pytest
 
 from structdiff.errors import InputError
+from structdiff.spec.alignment_source import PairedAlignmentWarning
 from structdiff.spec.read import read_complex, read_complexes
 
 
@@ -17,14 +21,18 @@ def test_the_first_sequence_is_the_chain_and_the_file_its_alignment(tmp_path, fi
     path = written(tmp_path, f"{first}>101 of a protein\nMKVgg\nL-AC*\n>hit\nMK-gLAC\n")
     spec = read_complex(path)
     (chain,) = spec.chains
-    assert (spec.name, chain.ids, chain.sequence, chain.msa) == ("own", ids, "MKVLAC", str(path))
+    assert (spec.name, chain.ids, chain.sequence, chain.msa) == ("own", ids, "MKVLAC", (str(path),))
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("#6,7\t1,1\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*several chains"),
-        ("#6\t0\n>a\nMKVLAC\n", "own.a3m:1: so many copies .*0.*1 to 100"),
+        ("#6,7\t1,1\n>101\t102\nMKVLACMKVLAC\n", "own.a3m:2: .*length .*12.*13"),
+        ("#6,7\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*lengths, a tab, and copies .*'#6,7'"),
+        ("#6,7\t1\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*not as many"),
+        ("#6,0\t1,1\n>101\t102\nMKVLAC\n", "own.a3m:1: a chain has no residues"),
+        ("#6\t0\n>a\nMKVLAC\n", "own.a3m:1: so many copies .*1 or more of each chain, 100 of all"),
+        ("#6,6\t1,1\n>a\nMKVLACMKJLAC\n", "own.a3m:2: .*'J' at position 3"),
         ("#9\t2\n>a\nMKVLAC\n", "own.a3m:2: .*length .*6.*9"),
         ("MKVLAC\n", "own.a3m: .*line '>NAME'"),
         (">empty\n>hit\nMKV\n", "own.a3m:1: .*empty sequence"),
@@ -34,3 +42,26 @@ def test_the_first_sequence_is_the_chain_and_the_file_its_alignment(tmp_path, fi
 def test_what_is_no_alignment_of_a_chain_is_refused(tmp_path, text, says):
     with pytest.raises(InputError, match=says):
         read_complexes(written(tmp_path, text))
+
+
+COMPLEX = "#6,3\t2,1\n>101\t102\nMKVLACGHW\n>pair\nMK-LACggG-W\n>101\nMKVLAC---\n>hit\nMR-lLAC---\n>102\n------GHW\n"
+
+
+def test_a_complex_of_colabfold_is_split_into_chains_that_follow_their_columns(tmp_path):
+    path = written(tmp_path, COMPLEX)
+    with pytest.warns(PairedAlignmentWarning, match="own: how chains lie to each other"):
+        spec = read_complex(path)
+    assert [(chain.ids, chain.sequence, chain.msa) for chain in spec.chains] == [
+        (("A", "B"), "MKVLAC", (f"{path}#1",)), (("C",), "GHW", (f"{path}#2",)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("suffix", "packed"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_packed_alignments_are_inputs_too(tmp_path, suffix, packed):
+    path = tmp_path / f"own.a3m{suffix}"
+    path.write_bytes(packed(b">q\nMKVLAC\n"))
+    spec = read_complex(path)
+    assert (spec.name, spec.chains[0].sequence, spec.chains[0].msa) == ("own", "MKVLAC", (str(path),))
+    path.write_bytes(b"no such format")
+    with pytest.raises(InputError, match=rf"own.a3m{suffix}: this alignment cannot be read"):
+        read_complex(path)

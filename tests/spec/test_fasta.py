@@ -72,7 +72,7 @@ def test_paths_are_relative_to_the_file(tmp_path):
     path.write_text(">A|protein|msa/a.a3m\nMK\n>L|sdf\n./x.sdf\n")
     spec = read_fasta(path)
     assert spec.name == "job"
-    assert spec.chains[0].msa == str(tmp_path / "msa" / "a.a3m")
+    assert spec.chains[0].msa == (str(tmp_path / "msa" / "a.a3m"),)
     assert spec.chains[1].sdf == str(tmp_path / "x.sdf")
 
 

@@ -61,9 +61,9 @@ def test_a_boltz_file_is_read_whole(boltz_file):
     folder = boltz_file.parent
     assert spec.name == "job"
     assert spec.chain_ids == ("A", "B", "C", "D", "E", "F")
-    assert spec.chain("B").msa == str(folder / "seq1.a3m")
+    assert spec.chain("B").msa == (str(folder / "seq1.a3m"),)
     assert spec.component_names("A")[4] == "PTR"
-    assert (spec.chain("C").msa, spec.chain("C").cyclic) == ("empty", True)
+    assert (spec.chain("C").msa, spec.chain("C").cyclic) == (("empty",), True)
     assert spec.chain("D").ccd == ("SAH",)
     assert spec.chain("F").smiles == "N[C@@H](Cc1ccc(O)cc1)C(=O)O"
     assert spec.bonds == (
@@ -92,7 +92,7 @@ def test_writing_and_reading_again_from_another_folder(boltz_file, tmp_path, mon
     assert read_yaml(tmp_path / "sub" / "copy.yaml") == spec
     monkeypatch.chdir(tmp_path)
     near = read_yaml("job.yaml")
-    assert near.chain("A").msa == "seq1.a3m"
+    assert near.chain("A").msa == ("seq1.a3m",)
     write_yaml(near, "sub/near.yaml")
     assert "msa: ../seq1.a3m" in (tmp_path / "sub" / "near.yaml").read_text()
     assert read_yaml("sub/near.yaml") == near

@@ -1,6 +1,7 @@
 """FASTA, YAML and AlphaFold 3 JSON of one complex are read into one and the same request, and it comes back whole."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -134,7 +135,9 @@ def chains(draw, names):
         return ChainSpec(ids=ids, kind="ligand", sdf="ligands/x.sdf", description=description)
     sequence = draw(st.text("".join(LETTERS[kind]), min_size=1, max_size=20))
     places = draw(st.lists(st.integers(1, len(sequence)), unique=True, max_size=3))
-    msas = [None] if kind == "dna" else [None, "empty", "self", "msa/x.a3m"]
+    inside = "job.json#sequences[1].protein.unpairedMsa"
+    several = ("msa/x.a3m", "msa/x.a3m#2", inside)
+    msas = [()] if kind == "dna" else [(), "empty", "self", "msa/x.a3m", "msa/x.a3m#2", inside, several]
     codes = st.sampled_from(MODIFIED[kind])
     return ChainSpec(
         ids=ids, kind=kind, sequence=sequence, description=description,
@@ -204,12 +207,12 @@ def test_plain_data_and_json_round_trip(spec):
 @settings(max_examples=100, deadline=None)
 def test_yaml_file_round_trip(spec):
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("msa/x.a3m", "ligands/x.sdf", "t.cif", "t.pdb"):
+        for name in ("msa/x.a3m", "job.json", "ligands/x.sdf", "t.cif", "t.pdb"):
             (Path(folder) / name).parent.mkdir(exist_ok=True)
             (Path(folder) / name).write_text("a file")
         data = json.loads(to_json(spec).replace('"/abs/t.pdb.gz"', f'"{folder}/t.pdb"'))
-        for old in ("msa/x.a3m", "ligands/x.sdf", "t.cif", "t.pdb"):
-            data = json.loads(json.dumps(data).replace(f'"{old}"', f'"{folder}/{old}"'))
+        for old in ("msa/x.a3m", "job.json", "ligands/x.sdf", "t.cif", "t.pdb"):
+            data = json.loads(re.sub(rf'"{old}(#[^"]*)?"', rf'"{folder}/{old}\1"', json.dumps(data)))
         placed = from_dict(data)
         write_yaml(placed, Path(folder) / "spec.yaml")
         assert read_complex(Path(folder) / "spec.yaml") == placed

@@ -1,0 +1,183 @@
+"""Where alignments are written: in a file of their own, as one chain of ColabFold's complexes, or inside a JSON file.
+
+A source is a text: ``a.a3m``, ``complex.a3m#2`` (the second chain of that file), or
+``job.json#sequences[1].protein.unpairedMsa`` (the text under that key of AlphaFold 3's input, as errors name keys).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import lzma
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from structdiff.errors import InputError
+from structdiff.spec.chain import MSA_WORDS
+from structdiff.spec.chain_lengths import chain_lengths
+from structdiff.spec.document import Node, parse_json_document
+
+ALIGNMENT_FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
+PACKED_SUFFIXES = (".gz", ".xz")
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_PARQUET = b"PAR1"
+
+
+class PairedAlignmentWarning(UserWarning):
+    """Rows of several chains belong together, which is not made use of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentText:
+    """The text of an alignment, and where it stands.
+
+    key, line: of a text inside a JSON file. columns: those of the chain, where rows hold several chains.
+    """
+
+    text: str
+    path: Path
+    key: str | None = None
+    line: int | None = None
+    columns: slice | None = None
+
+    def fail(self, message: str, *, line: int | None = None, key: str | None = None, **details: Any) -> NoReturn:
+        """Raises InputError that names the file, and the line of the alignment. key: what is wrong there."""
+        if self.key is None:
+            raise InputError(message, path=self.path, line=line, key=key, **details)
+        place = "" if line is None else f"line {line} of this text: "
+        what = "" if key in (None, "msa") else f"{key}: "
+        raise InputError(f"{place}{what}{message}", path=self.path, line=self.line, key=self.key, **details)
+
+
+def read_source(source: str) -> AlignmentText:
+    """The text of an alignment; raises InputError where there is none, and where it is one of several chains."""
+    file, part = _parts(source)
+    path = Path(file)
+    if part and not part.isdigit():
+        node = _json_text(path, part)
+        found = AlignmentText(text=node.text(), path=path, key=part, line=node.line)
+    elif path.suffix.lower() == ".json":
+        keys = tuple(node.key for node in _texts(_json(path)) if node.key.endswith("Msa") and "\n" in node.text())
+        raise InputError("which text of this file is the alignment? Add '#' and its key", path=path, found=source,
+                         allowed=[f"{file}#{key}" for key in keys] or "none, it has none")  # fmt: skip
+    else:
+        found = AlignmentText(text=alignment_text(path), path=path)
+    try:
+        said = chain_lengths(found.text)
+    except InputError as error:
+        found.fail(str(error), line=1)
+    if part.isdigit():
+        count = 0 if said is None else len(said.lengths)
+        if said is None or not 1 <= int(part) <= count:
+            found.fail("there is no such chain in this alignment", found=source,
+                       allowed=f"{file}#1 to #{count}" if count else f"{file}, which is of one chain")  # fmt: skip
+        return dataclasses.replace(found, columns=said.columns(int(part)))
+    if said is not None and len(said.lengths) > 1:
+        found.fail("this is an alignment of several chains: say which is meant", line=1, found=source,
+                   allowed=f"{file}#1 to #{len(said.lengths)}")  # fmt: skip
+    return found
+
+
+def source_sha256(source: str) -> str:
+    """The checksum of the file, or of the text inside a JSON file; "" where there is none. Raises InputError."""
+    file, part = _parts(source)
+    if not Path(file).is_file():
+        return ""
+    own = _json_text(Path(file), part).text().encode() if part and not part.isdigit() else Path(file).read_bytes()
+    return hashlib.sha256(own).hexdigest()
+
+
+def named_source(node: Node) -> str:
+    """A source, or a word for one, that is written in an input; the file is relative to it. Raises InputError."""
+    text = node.text()
+    if text in MSA_WORDS:
+        return text
+    if node.path is None:
+        return node.file()
+    file, part = _parts(text, node.path.parent)
+    resolved = dataclasses.replace(node, value=file).file()
+    return f"{resolved}#{part}" if part else resolved
+
+
+def text_source(node: Node) -> str:
+    """The source of a text that stands in a JSON file itself; raises InputError where it came from no file."""
+    node.text()
+    if node.path is None:
+        node.fail("alignments inside JSON are read of files; save it as one and name that")
+    return f"{node.path}#{node.key}"
+
+
+def warn_of_pairing(name: str) -> None:
+    """Says that how chains lie to each other is not read from the paired alignments of a complex."""
+    warnings.warn(
+        f"{name}: how chains lie to each other is not read from paired alignments; their rows are read as further "
+        "rows of each chain's own",
+        PairedAlignmentWarning,
+        stacklevel=3,
+    )
+
+
+def alignment_text(path: Path) -> str:
+    """The text of a file, which may be packed; raises InputError for what cannot be read or is no text."""
+    try:
+        data = path.read_bytes()
+        if path.suffix in PACKED_SUFFIXES:
+            data = gzip.decompress(data) if path.suffix == ".gz" else lzma.decompress(data)
+        # Entries of MMseqs2's databases end with a zero.
+        return data.decode("utf-8-sig").replace("\0", "")
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"this alignment cannot be read: {reason}", path=path) from None
+    except UnicodeDecodeError:
+        way = "; unpack it first (zstd -d)" if data.startswith(_ZSTD) else ""
+        way = "; tables of Chai are not read, the A3M files that they were made of are" if data[:4] == _PARQUET else way
+        raise InputError(f"this alignment is no text{way}", path=path, allowed=ALIGNMENT_FORMATS) from None
+
+
+def _parts(source: str, folder: Path = Path()) -> tuple[str, str]:
+    """File, and which part of it, "" for all. A file whose own name has a # is all of it."""
+    if "#" not in source or (folder / source).is_file():
+        return source, ""
+    file, _, part = source.rpartition("#")
+    return file, part
+
+
+def _json_text(path: Path, key: str) -> Node:
+    for node in _texts(_json(path)):
+        if node.key == key:
+            return node
+    keys = [node.key for node in _texts(_json(path))]
+    raise InputError("there is no such text in this file", path=path, found=key, suggest_from=keys)
+
+
+def _json(path: Path) -> Node:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"this alignment cannot be read: {error.strerror}", path=path) from None
+    return _document(data, path)
+
+
+@lru_cache(maxsize=2)
+def _document(data: bytes, path: Path) -> Node:
+    """The tree of a JSON file, kept since all alignments of a complex stand in one, which may be large."""
+    try:
+        return parse_json_document(data.decode("utf-8-sig"), path)
+    except UnicodeDecodeError:
+        raise InputError("not a text file (UTF-8)", path=path) from None
+
+
+def _texts(node: Node) -> Iterator[Node]:
+    """All texts of a document."""
+    if isinstance(node.value, str):
+        if node.quoted:
+            yield node
+        return
+    for each in node.value.values() if isinstance(node.value, dict) else node.value:
+        yield from _texts(each)
