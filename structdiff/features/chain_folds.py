@@ -29,6 +29,7 @@ from structdiff.typing import Float
 #: Residues of chains that are folded: time (seconds on a core of 2023) and memory (bytes) grow with their square;
 #: bytes for each letter of an alignment.
 SHORTEST, LONGEST = 10, 600
+_LENGTHS = f"{SHORTEST} to {LONGEST} residues, or msa: empty, which in JSON of AlphaFold 3 is an empty text"
 FOLD_SECONDS, _BYTES, _BYTES_A_LETTER = 3.5e-3, 8_000, 180
 #: Expected lDDT from which on a residue is told where it lies, and the fewest residues that are told.
 _TOLD, _FEWEST = 0.35, 10
@@ -75,8 +76,8 @@ def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
             raise InputError("this chain has a template and an alignment, of which one would be ignored: leave one out",
                              key="msa", found=both[0])  # fmt: skip
         if not SHORTEST <= len(chain) <= LONGEST:
-            raise InputError("chains of this length are not folded by their alignment", key="msa", found=len(chain),
-                             allowed=f"{SHORTEST} to {LONGEST} residues, or msa: empty")  # fmt: skip
+            raise InputError("chains of this length are not folded by their alignment", key="msa",
+                             found=f"{len(chain)} residues of {chain.ids[0]}", allowed=_LENGTHS)  # fmt: skip
         check_folding_weights("msa", f"alignment {' and '.join(chain.msa)}")
         found[chain.ids[0]] = _alignment(chain.msa, chain.sequence)
     return found

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from structdiff.errors import InputError
 from structdiff.spec.chain import MSA_WORDS
 from structdiff.spec.chain_lengths import chain_lengths
+from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import Node, parse_json_document
 
 ALIGNMENT_FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
@@ -107,7 +108,8 @@ def named_source(node: Node) -> str:
 
 def text_source(node: Node) -> str:
     """The source of a text that stands in a JSON file itself; raises InputError where it came from no file."""
-    node.text()
+    if not node.quoted:
+        node.fail("expected a text", found=node.text())
     if node.path is None:
         node.fail("alignments inside JSON are read of files; save it as one and name that")
     return f"{node.path}#{node.key}"
@@ -121,6 +123,14 @@ def warn_of_pairing(name: str) -> None:
         PairedAlignmentWarning,
         stacklevel=3,
     )
+
+
+def tell_of_keys(spec: ComplexSpec) -> ComplexSpec:
+    """The complex, with `warn_of_pairing` where it has files of Boltz, whose keys say which rows belong together."""
+    sources = [Path(name.removesuffix(".gz")) for chain in spec.chains for name in chain.msa]
+    if len(spec.chain_ids) > 1 and any(path.suffix.lower() == ".csv" for path in sources):
+        warn_of_pairing(spec.name)
+    return spec
 
 
 def alignment_text(path: Path) -> str:

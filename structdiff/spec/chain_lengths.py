@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from structdiff.errors import InputError
 
 _LINE = re.compile(r"#(?P<lengths>\d+(?:,\d+)*)\s+(?P<copies>\d+(?:,\d+)*)")
-_ALMOST = re.compile(r"#\s*\d[\d,\s]*")
+_ALMOST = re.compile(r"#\s*\d[\d,\s]*|#\d+,.*")
 _MOST_COPIES = 100
 
 

@@ -9,12 +9,13 @@ from structdiff.errors import InputError
 from structdiff.spec.document import Node
 
 _MOLECULES = "which is not read: write its molecules as FASTA or YAML (docs/input.md), or as AlphaFold 3 JSON"
+_WITH_ALIGNMENTS = f"{_MOLECULES}, and name the files of its alignments there (msa)"
 _DESIGN = "which is not read: write its motif, contigs and hotspots as YAML (docs/design.md)"
 _PREDICT = "which structdiff predict reads"
 _IMPORT = "which structdiff import makes a design of"
 #: Keys at the top of other programs' files, none of which is a key of a file of ours.
 _PROGRAMS = {
-    "queries": ("OpenFold 3", _MOLECULES),
+    "queries": ("OpenFold 3", _WITH_ALIGNMENTS),
     **dict.fromkeys(("protein_inputs", "na_inputs", "sm_inputs", "job_name"), ("RoseTTAFold All-Atom", _MOLECULES)),
     "entities": ("BoltzGen", _DESIGN),
     **dict.fromkeys(("starting_pdb", "binder_name", "target_hotspot_residues"), ("BindCraft", _DESIGN)),

@@ -8,7 +8,7 @@ from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
 from structdiff.spec.af3_json import all_or_error, parse_each_job
 from structdiff.spec.alignment_input import ALIGNMENT_SUFFIXES, parse_alignment
-from structdiff.spec.alignment_source import PACKED_SUFFIXES, alignment_text
+from structdiff.spec.alignment_source import PACKED_SUFFIXES, alignment_text, tell_of_keys
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import name_from, parse_json_document, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_fasta
@@ -53,16 +53,16 @@ def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
     suffix = path.suffix.lower()
     start = text.lstrip()[:1]
     if suffix in FASTA_SUFFIXES or (suffix not in INPUT_SUFFIXES and start in ">;"):
-        return (parse_fasta(text, name=name_from(path), path=path),)
+        return (tell_of_keys(parse_fasta(text, name=name_from(path), path=path)),)
     if suffix in YAML_SUFFIXES:
         root = parse_yaml_document(text, path)
         refuse_foreign(root, complexes=True)
-        return (parse_complex(root, name=name_from(path)),)
+        return (tell_of_keys(parse_complex(root, name=name_from(path))),)
     if suffix in JSON_SUFFIXES or start in "{[":
         root = parse_json_document(text, path)
         refuse_foreign(root, complexes=True)
         if isinstance(root.value, dict) and "dialect" not in root.value and "modelSeeds" not in root.value:
-            return (parse_complex(root, name=name_from(path)),)
+            return (tell_of_keys(parse_complex(root, name=name_from(path))),)
         return parse_each_job(root)
     raise InputError("the format of this file is unknown", path=path, found=path.suffix or path.name,
                      allowed=INPUT_SUFFIXES, suggest_from=INPUT_SUFFIXES)  # fmt: skip

@@ -151,6 +151,7 @@ def server(**extra):
         (protein(unpairedMsa="", unpairedMsaPath="x"), ["only one of"]),
         (protein(unpairedMsaPath="gone.a3m"), ["no such file", "gone.a3m"]),
         (protein(pairedMsa=">x\nMK", pairedMsaPath="x"), ["job.json:", "pairedMsaPath", "only one of"]),
+        (protein(unpairedMsa=5), ["job.json:", "unpairedMsa", "expected a text", "'5'"]),
         (protein(pairedMsaPath="x.a3m"), ["job.json:", "pairedMsaPath", "no such file"]),
         (job({"rna": {"id": "A", "sequence": "AC", "unpairedMsa": ">x\nAC"}}), ["unpairedMsa", "RNA", "empty text"]),
         (job({"rna": {"id": "A", "sequence": "AC", "pairedMsa": ""}}), ["'pairedMsa'", "allowed: id"]),

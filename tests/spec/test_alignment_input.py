@@ -28,6 +28,7 @@ def test_the_first_sequence_is_the_chain_and_the_file_its_alignment(tmp_path, fi
     ("text", "says"),
     [
         ("#6,7\t1,1\n>101\t102\nMKVLACMKVLAC\n", "own.a3m:2: .*length .*12.*13"),
+        ("#6,x\t1,1\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*lengths, a tab, and copies"),
         ("#6,7\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*lengths, a tab, and copies .*'#6,7'"),
         ("#6,7\t1\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*not as many"),
         ("#6,0\t1,1\n>101\t102\nMKVLAC\n", "own.a3m:1: a chain has no residues"),

@@ -93,6 +93,14 @@ def test_that_pairs_tell_nothing_is_said_once_and_of_complexes_alone(tmp_path, r
     assert [each.category for each in recwarn.list] == [PairedAlignmentWarning]
 
 
+def test_keys_of_boltz_tell_nothing_either(tmp_path, recwarn):
+    (tmp_path / "x.csv").write_text("key,sequence\n0,MKVLAC\n")
+    for ids, count in (("A", 0), ("[A, B]", 1)):
+        (tmp_path / "x.yaml").write_text(f"sequences: [{{protein: {{id: {ids}, sequence: MKVLAC, msa: x.csv}}}}]")
+        read_complex(tmp_path / "x.yaml")
+        assert len(recwarn.list) == count
+
+
 def test_what_was_read_is_recorded_and_survives_writing_and_other_processes(tmp_path):
     path = af3(tmp_path, {"pairedMsa": "", "unpairedMsa": UNPAIRED})
     spec, source = read_complex(path), f"{path}#{KEY}.unpairedMsa"
