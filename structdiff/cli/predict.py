@@ -41,7 +41,7 @@ _FORMATS = {"both": ("cif", "pdb"), "cif": ("cif",), "pdb": ("pdb",)}
 
 @with_options(sampling_options(), run_options(), message_options())
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="FASTA, YAML or AlphaFold 3 JSON files, one or several.")],
+    inputs: Annotated[list[Path], typer.Argument(help="FASTA, YAML, AlphaFold 3 JSON or A3M files, one or several.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the predictions.")] = Path("predictions"),
     samples: Annotated[int, typer.Option("--samples", "-n", help="Structures for each seed.")] = 1,
     seed: Annotated[

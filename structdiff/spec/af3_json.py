@@ -108,7 +108,9 @@ def _parse_complex(root: Node) -> ComplexSpec:
         places[f"bonds[{len(bonds)}]"] = node
     with root.located(places):
         found = ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), seeds=_seeds(top))
-    return _told_of_pairs(found, paired)
+    if paired:
+        warn_of_pairing(found)
+    return found
 
 
 def _renamed(fields: Mapping[str, Node]) -> dict[str, Node]:
@@ -206,7 +208,9 @@ def _parse_server_job(root: Node) -> ComplexSpec:
             paired = paired or has_pairs(fields)
     with root.located(_with_seeds(top)):
         found = ComplexSpec(name=_name(top), chains=tuple(chains), seeds=_seeds(top))
-    return _told_of_pairs(found, paired)
+    if paired:
+        warn_of_pairing(found)
+    return found
 
 
 def _server_ids(fields: Mapping[str, Node], names: Iterator[str], count: int) -> tuple[str, ...]:
@@ -217,12 +221,6 @@ def _server_ids(fields: Mapping[str, Node], names: Iterator[str], count: int) ->
     if len(found) != count:
         fields["id"].fail("there must be a name for each copy", found=len(found), allowed=str(count))
     return found
-
-
-def _told_of_pairs(spec: ComplexSpec, paired: bool) -> ComplexSpec:
-    if paired and len(spec.chain_ids) > 1:
-        warn_of_pairing(spec.name)
-    return spec
 
 
 def _refuse_server_extras(fields: Mapping[str, Node]) -> None:

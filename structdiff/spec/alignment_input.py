@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -24,39 +25,66 @@ def parse_alignment(text: str, *, name: str, path: Path) -> ComplexSpec:
         said = chain_lengths(text)
     except InputError as error:
         raise InputError(str(error), path=path, line=1) from None
-    start, sequence = _first_sequence(text, path)
-    if said is not None and sum(said.lengths) != len(sequence):
-        raise InputError("the first sequence has not the length that the first line says", path=path, line=start,
-                         found=len(sequence), allowed=str(sum(said.lengths)))  # fmt: skip
-    try:
-        chains = _chains(sequence, said or ChainLengths(lengths=(len(sequence),), copies=(1,)), path)
-        found = ComplexSpec(name=name, chains=chains)
-    except InputError as error:
-        raise InputError(str(error), path=path, line=start) from None
-    if len(chains) > 1:
-        warn_of_pairing(name)
+    line, first = next(_rows(text), (None, ""))
+    if line is None:
+        raise InputError("an alignment begins with a line '>NAME'", path=path)
+    several = said is not None and len(said.lengths) > 1
+    letters = len(first) if several else len(first.replace("-", ""))
+    if said is not None and sum(said.lengths) != letters:
+        raise InputError("the first sequence has not the length that the first line says", path=path, line=line,
+                         found=letters, allowed=str(sum(said.lengths)))  # fmt: skip
+    if said is None or not several:
+        copies = 1 if said is None else said.copies[0]
+        return _complex(name, path, [(copies, line, first.replace("-", ""), str(path))])
+    found = _complex(name, path, [
+        (copies, *_query(text, said, number, path), f"{path}#{number}")
+        for number, copies in enumerate(said.copies, start=1)
+    ])  # fmt: skip
+    warn_of_pairing(found)
     return found
 
 
-def _first_sequence(text: str, path: Path) -> tuple[int, str]:
-    """Line of the name and letters of the first sequence, insertions and gaps left out."""
-    lines = text.splitlines()
-    start = next((row for row, line in enumerate(lines, start=1) if line.startswith(">")), None)
-    if start is None:
-        raise InputError("an alignment begins with a line '>NAME'", path=path)
-    first: list[str] = []
-    for line in lines[start:]:
+def _rows(text: str) -> Iterator[tuple[int, str]]:
+    """Line of the name, and letters and gaps of each sequence, insertions left out."""
+    start, letters = 0, []
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith(">"):
-            break
-        first.append(line.strip())
-    letters = "".join(first).rstrip("*")
-    return start, "".join(letter for letter in letters if not letter.islower() and letter not in "-.")
+            if start:
+                yield start, _columns(letters)
+            start, letters = number, []
+        else:
+            letters.append(line.strip())
+    if start:
+        yield start, _columns(letters)
 
 
-def _chains(sequence: str, said: ChainLengths, path: Path) -> tuple[ChainSpec, ...]:
+def _columns(parts: list[str]) -> str:
+    return "".join(letter for letter in "".join(parts).rstrip("*") if not letter.islower() and letter != ".")
+
+
+def _query(text: str, said: ChainLengths, number: int, path: Path) -> tuple[int, str]:
+    """Line and letters of the first row that holds anything of a chain: the first of all, or where its own begin."""
+    columns = said.columns(number)
+    for line, letters in _rows(text):
+        own = letters[columns]
+        if own.strip("-"):
+            if len(own) != said.lengths[number - 1] or "-" in own:
+                raise InputError(f"the first row of chain {number} is not all of its sequence", path=path, line=line,
+                                 found=own[:60], allowed=f"{said.lengths[number - 1]} letters")  # fmt: skip
+            return line, own
+    raise InputError(f"no row holds anything of chain {number}", path=path, line=1)
+
+
+def _complex(name: str, path: Path, chains: list[tuple[int, int, str, str]]) -> ComplexSpec:
+    """Of each chain: its copies, the line and the letters of its sequence, and where its alignment is."""
     names, found = chain_letters(), []
-    for number, copies in enumerate(said.copies, start=1):
-        source = str(path) if len(said.copies) == 1 else f"{path}#{number}"
-        ids, own = tuple(islice(names, copies)), sequence[said.columns(number)]
-        found.append(ChainSpec(ids=ids, kind="protein", sequence=own, msa=(source,)))
-    return tuple(found)
+    for copies, line, sequence, source in chains:
+        try:
+            ids = tuple(islice(names, copies))
+            found.append(ChainSpec(ids=ids, kind="protein", sequence=sequence, msa=(source,)))
+        except InputError as error:
+            raise InputError(str(error), path=path, line=line) from None
+    try:
+        return ComplexSpec(name=name, chains=tuple(found))
+    except InputError as error:
+        raise InputError(str(error), path=path) from None

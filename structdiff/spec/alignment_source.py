@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from structdiff.errors import InputError
-from structdiff.spec.chain import MSA_WORDS
+from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT
 from structdiff.spec.chain_lengths import chain_lengths
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import Node, parse_json_document
@@ -60,37 +60,41 @@ def read_source(source: str) -> AlignmentText:
     """The text of an alignment; raises InputError where there is none, and where it is one of several chains."""
     file, part = _parts(source)
     path = Path(file)
-    if part and not part.isdigit():
+    if _is_json(path):
         node = _json_text(path, part)
-        found = AlignmentText(text=node.text(), path=path, key=part, line=node.line)
-    elif path.suffix.lower() == ".json":
-        keys = tuple(node.key for node in _texts(_json(path)) if node.key.endswith("Msa") and "\n" in node.text())
-        raise InputError("which text of this file is the alignment? Add '#' and its key", path=path, found=source,
-                         allowed=[f"{file}#{key}" for key in keys] or "none, it has none")  # fmt: skip
-    else:
-        found = AlignmentText(text=alignment_text(path), path=path)
+        return _of_chain(AlignmentText(text=node.text(), path=path, key=part, line=node.line), "", source)
+    return _of_chain(AlignmentText(text=alignment_text(path), path=path), part, source)
+
+
+def _of_chain(found: AlignmentText, part: str, source: str) -> AlignmentText:
+    """The alignment with the columns of one chain, where it has several."""
     try:
         said = chain_lengths(found.text)
     except InputError as error:
         found.fail(str(error), line=1)
-    if part.isdigit():
-        count = 0 if said is None else len(said.lengths)
-        if said is None or not 1 <= int(part) <= count:
-            found.fail("there is no such chain in this alignment", found=source,
-                       allowed=f"{file}#1 to #{count}" if count else f"{file}, which is of one chain")  # fmt: skip
-        return dataclasses.replace(found, columns=said.columns(int(part)))
-    if said is not None and len(said.lengths) > 1:
-        found.fail("this is an alignment of several chains: say which is meant", line=1, found=source,
-                   allowed=f"{file}#1 to #{len(said.lengths)}")  # fmt: skip
-    return found
+    count = 1 if said is None else len(said.lengths)
+    file = source.removesuffix(f"#{part}")
+    allowed = file if count == 1 else f"{file}#1 to #{count}"
+    if count > 1 and found.key is not None:
+        found.fail("this is an alignment of several chains: give each its own", line=1)
+    if count > 1 and not part:
+        found.fail("this is an alignment of several chains: say which is meant", found=source, allowed=allowed)
+    if not part:
+        return found
+    if said is None or not part.isdecimal() or not 1 <= int(part) <= count:
+        found.fail("there is no such chain in this alignment", found=source, allowed=allowed)
+    return dataclasses.replace(found, columns=said.columns(int(part)))
 
 
 def source_sha256(source: str) -> str:
     """The checksum of the file, or of the text inside a JSON file; "" where there is none. Raises InputError."""
     file, part = _parts(source)
-    if not Path(file).is_file():
+    path = Path(file)
+    if not path.is_file():
         return ""
-    own = _json_text(Path(file), part).text().encode() if part and not part.isdigit() else Path(file).read_bytes()
+    own = (
+        _json_text(path, part).text().encode("utf-8", "surrogatepass") if part and _is_json(path) else path.read_bytes()
+    )
     return hashlib.sha256(own).hexdigest()
 
 
@@ -115,10 +119,12 @@ def text_source(node: Node) -> str:
     return f"{node.path}#{node.key}"
 
 
-def warn_of_pairing(name: str) -> None:
-    """Says that how chains lie to each other is not read from the paired alignments of a complex."""
+def warn_of_pairing(spec: ComplexSpec) -> None:
+    """Says that how chains lie to each other is not read from paired alignments, where several chains have one."""
+    if sum(len(chain.ids) for chain in spec.chains if chain.msa not in ((), (NO_ALIGNMENT,))) < 2:
+        return
     warnings.warn(
-        f"{name}: how chains lie to each other is not read from paired alignments; their rows are read as further "
+        f"{spec.name}: how chains lie to each other is not read from paired alignments; their rows are read as further "
         "rows of each chain's own",
         PairedAlignmentWarning,
         stacklevel=3,
@@ -128,8 +134,8 @@ def warn_of_pairing(name: str) -> None:
 def tell_of_keys(spec: ComplexSpec) -> ComplexSpec:
     """The complex, with `warn_of_pairing` where it has files of Boltz, whose keys say which rows belong together."""
     sources = [Path(name.removesuffix(".gz")) for chain in spec.chains for name in chain.msa]
-    if len(spec.chain_ids) > 1 and any(path.suffix.lower() == ".csv" for path in sources):
-        warn_of_pairing(spec.name)
+    if any(path.suffix.lower() == ".csv" for path in sources):
+        warn_of_pairing(spec)
     return spec
 
 
@@ -152,26 +158,29 @@ def alignment_text(path: Path) -> str:
 
 def _parts(source: str, folder: Path = Path()) -> tuple[str, str]:
     """File, and which part of it, "" for all. A file whose own name has a # is all of it."""
-    if "#" not in source or (folder / source).is_file():
-        return source, ""
     file, _, part = source.rpartition("#")
-    return file, part
+    return (file, part) if file and part and not (folder / source).is_file() else (source, "")
+
+
+def _is_json(path: Path) -> bool:
+    """Whether alignments stand in this file under keys: by its name, or by its first sign."""
+    if path.suffix.lower() == ".json" or not path.is_file():
+        return path.suffix.lower() == ".json"
+    with path.open("rb") as stream:
+        return stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 
 def _json_text(path: Path, key: str) -> Node:
-    for node in _texts(_json(path)):
-        if node.key == key:
-            return node
-    keys = [node.key for node in _texts(_json(path))]
-    raise InputError("there is no such text in this file", path=path, found=key, suggest_from=keys)
-
-
-def _json(path: Path) -> Node:
     try:
-        data = path.read_bytes()
+        texts = {node.key: node for node in _texts(_document(path.read_bytes(), path))}
     except OSError as error:
         raise InputError(f"this alignment cannot be read: {error.strerror}", path=path) from None
-    return _document(data, path)
+    if key in texts:
+        return texts[key]
+    alignments = [f"{path}#{name}" for name, node in texts.items() if name.endswith("Msa") and node.text()]
+    raise InputError("there is no such text in this file" if key else "which text of this file? Add '#' and its key",
+                     path=path, found=key or None, allowed=alignments or "none: it has no alignment",
+                     suggest_from=texts)  # fmt: skip
 
 
 @lru_cache(maxsize=2)

@@ -23,7 +23,7 @@ _OTHER_ALIGNMENTS = (".a2m", ".sto", ".sth", ".aln")
 
 @checked_names
 def read_complex(path: str | Path) -> ComplexSpec:
-    """Reads the one complex of a FASTA, YAML or JSON file; raises InputError when it holds several or is unclear."""
+    """Reads the one complex of a file of any kind; raises InputError when it holds several or is unclear."""
     first, *more = read_complexes(path)
     if more:
         raise InputError(f"the file holds {1 + len(more)} jobs where one is wanted", path=path)
@@ -42,7 +42,7 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
 @checked_names
 def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
     """The same, with the error of a job of the AlphaFold Server in its place; raises that of any other file."""
-    path = as_path(path, "path", "the path of a FASTA, YAML or JSON file")
+    path = as_path(path, "path", "the path of a FASTA, YAML, JSON or A3M file")
     unpacked = Path(path.stem) if path.suffix.lower() in PACKED_SUFFIXES else path
     if unpacked.suffix.lower() == ALIGNMENT_SUFFIXES[0]:
         return (_of_alignment(path, unpacked),)

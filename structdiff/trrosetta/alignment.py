@@ -83,7 +83,11 @@ def _chain_rows(source: AlignmentText) -> list[tuple[str, int, str]]:
                         found=len(letters), allowed=str(len(first)))  # fmt: skip
     if source.columns is None:
         return named
-    return [(name, line, letters[source.columns]) for name, line, letters in named]
+    own = [(name, line, letters[source.columns]) for name, line, letters in named]
+    found = [row for row in own if row[2].strip("-")]  # the first of them is the chain, wherever it stands
+    if not found:
+        source.fail("no row holds anything of this chain", line=1)
+    return found
 
 
 def _distinct(letters: UInt8[np.ndarray, "sequence residue"]) -> UInt8[np.ndarray, "sequence residue"]:

@@ -6,6 +6,7 @@ import pytest
 from structdiff.errors import InputError
 from structdiff.spec.alignment_source import PairedAlignmentWarning
 from structdiff.spec.read import read_complex, read_complexes
+from structdiff.trrosetta.alignment import read_alignment
 
 
 def written(tmp_path, text):
@@ -32,6 +33,8 @@ def test_the_first_sequence_is_the_chain_and_the_file_its_alignment(tmp_path, fi
         ("#6,7\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*lengths, a tab, and copies .*'#6,7'"),
         ("#6,7\t1\n>101\t102\nMKVLACMKVLACD\n", "own.a3m:1: .*not as many"),
         ("#6,0\t1,1\n>101\t102\nMKVLAC\n", "own.a3m:1: a chain has no residues"),
+        ("#6,3\t1,1\n>101\nMKVLAC---\n", "own.a3m:1: no row holds anything of chain 2"),
+        ("#6,3\t1,1\n>101\nMKVLACG-W\n", "own.a3m:2: the first row of chain 2 is not all .*'G-W'.*3 letters"),
         ("#6\t0\n>a\nMKVLAC\n", "own.a3m:1: so many copies .*1 or more of each chain, 100 of all"),
         ("#6,6\t1,1\n>a\nMKVLACMKJLAC\n", "own.a3m:2: .*'J' at position 3"),
         ("#9\t2\n>a\nMKVLAC\n", "own.a3m:2: .*length .*6.*9"),
@@ -55,6 +58,14 @@ def test_a_complex_of_colabfold_is_split_into_chains_that_follow_their_columns(t
     assert [(chain.ids, chain.sequence, chain.msa) for chain in spec.chains] == [
         (("A", "B"), "MKVLAC", (f"{path}#1",)), (("C",), "GHW", (f"{path}#2",)),
     ]  # fmt: skip
+
+
+def test_chains_that_no_row_joins_begin_where_their_own_rows_do(tmp_path):
+    path = written(tmp_path, "#6,3\t1,1\n>101\nMKVLAC---\n>hit\nMR-lLAC---\n>102\n------GHW\n>hit\n------GgH-\n")
+    with pytest.warns(PairedAlignmentWarning):
+        spec = read_complex(path)
+    assert [chain.sequence for chain in spec.chains] == ["MKVLAC", "GHW"]
+    assert [len(read_alignment(chain.msa, chain.sequence)) for chain in spec.chains] == [2, 2]
 
 
 @pytest.mark.parametrize(("suffix", "packed"), [(".gz", gzip.compress), (".xz", lzma.compress)])

@@ -139,11 +139,15 @@ def test_a_file_may_have_the_sign_in_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("source", "text", "said"),
     [
-        ("x.a3m", "#6,3\t1,1\n>a\nMKVLACGHW\n", ["x.a3m:1: ", "several chains", "x.a3m#1 to #2"]),
+        ("x.a3m", "#6,3\t1,1\n>a\nMKVLACGHW\n", ["x.a3m: ", "several chains", "x.a3m#1 to #2"]),
         ("x.a3m#3", "#6,3\t1,1\n>a\nMKVLACGHW\n", ["no such chain", "x.a3m#3", "x.a3m#1 to #2"]),
-        ("x.a3m#1", ">a\nMKVLAC\n", ["no such chain", "of one chain"]),
+        ("x.a3m#1", ">a\nMKVLAC\n", ["no such chain", "x.a3m#1'; allowed", "x.a3m)"]),
+        ("x.a3m#B", "#6,3\t1,1\n>a\nMKVLACGHW\n", ["no such chain", "x.a3m#B", "x.a3m#1 to #2"]),
         ("x.a3m#1", "#6,3\t1,1\n>a\nMKVLACGHW\n>short\nMK\n", ["x.a3m:4: short: ", "not as long", "found 2", "9"]),
         ("x.json", '{"unpairedMsa": ">q\\nM"}', ["which text", "x.json#unpairedMsa"]),
+        ("x.txt", '{"a": ">q\\nM"}', ["which text", "it has no alignment"]),
+        ("x.json#1", '{"a": "#6,3\\t1,1\\n>q\\nM"}', ["no such text", "'1'"]),
+        ("x.json#a", '\n{"a": "#6,3\\t1,1\\n>q\\nM"}', ["x.json:2: a: line 1 of this text: ", "several chains"]),
         ("x.json#unpaired", '{"unpairedMsa": ">q\\nM"}', ["x.json: ", "no such text", "did you mean 'unpairedMsa'"]),
         ("x.json#a", '\n{"a":\n">q\\nMKVLAC\\n>r\\nMK"}', ["x.json:3: a: line 3 of this text: r: ", "not as long"]),
         ("x.json#a", '\n{"a":\n">q\\nMKVLA"}', ["x.json:3: a: line 1 of this text: ", "length of the chain"]),
