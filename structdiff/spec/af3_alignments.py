@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from structdiff.spec.alignment_source import text_source
+from structdiff.spec.alignment_source import file_source, text_source
 from structdiff.spec.chain import NO_ALIGNMENT
 from structdiff.spec.document import Node, missing_file, relocated
 
@@ -44,7 +44,7 @@ def _source(fields: Mapping[str, Node], inside: str, path: str) -> tuple[str, ..
     if inside in fields and path in fields:
         fields[path].fail(f"only one of {inside!r} and {path!r} may be given")
     if path in fields:
-        return (fields[path].file(),)
+        return (file_source(fields[path]),)
     return (text_source(fields[inside]),) if inside in fields and fields[inside].text() else ()
 
 

@@ -99,13 +99,15 @@ def source_sha256(source: str) -> str:
 
 
 def named_source(node: Node) -> str:
-    """A source, or a word for one, that is written in an input; the file is relative to it. Raises InputError."""
-    text = node.text()
-    if text in MSA_WORDS:
-        return text
+    """A source, or a word for one, that is written in an input. Raises InputError."""
+    return node.text() if node.text() in MSA_WORDS else file_source(node)
+
+
+def file_source(node: Node) -> str:
+    """A source whose file is written relative to the input; raises InputError where there is no such file."""
     if node.path is None:
         return node.file()
-    file, part = _parts(text, node.path.parent)
+    file, part = _parts(node.text(), node.path.parent)
     resolved = dataclasses.replace(node, value=file).file()
     return f"{resolved}#{part}" if part else resolved
 

@@ -130,6 +130,12 @@ def test_each_chain_of_a_complex_has_its_columns(tmp_path):
     assert source_sha256(f"{path}#2") == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_documents_of_alphafold3_may_name_a_chain_of_a_complex(tmp_path):
+    (tmp_path / "complex.a3m").write_text("#3,6\t1,1\n>101\t102\nGHWMKVLAC\n")
+    (chain,) = read_complex(af3(tmp_path, {"pairedMsa": "", "unpairedMsaPath": "complex.a3m#2"})).chains
+    assert len(letters(chain)) == 1
+
+
 def test_a_file_may_have_the_sign_in_its_name(tmp_path):
     path = tmp_path / "run#2"
     path.write_text(MERGED)
