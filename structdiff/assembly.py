@@ -25,6 +25,7 @@ from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.features.copies import side_by_side
+from structdiff.features.hallucinated_folds import letters_of
 from structdiff.features.schema import Features
 from structdiff.features.token_frames import valid_frames
 from structdiff.features.tokens import TokenTable, stand_for_residues, tokenise
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 _AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letter]] for letter in AMINO_ACIDS])
 #: Random numbers of sequences are those of samples no run reaches, so that they have nothing to do with positions.
 _SEQUENCE_STREAM = 1_000_000_000
+_UNLIKELY = -15.0  # log share of any other letter than that of a sequence that was made up
 
 
 def finished_prediction(
@@ -120,12 +122,12 @@ def finished_design(
         positions = _relaxed(job.structure, positions, held=held, only=placed, images=images, asked=asked)
     positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
-    logits = _with_torsions(job, structure, draw.restype_logits)
+    logits = _with_made_up_letters(job, _with_torsions(job, structure, draw.restype_logits))
     named = _with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM, number))
     verdicts = unit_verdicts(job, structure)
     if options.relax:
         structure, named, verdicts = _relaxed_with_sequence(job, asked, structure, named, verdicts)
-    own = _of_first(draw.confidence, len(job.tokens))
+    own = judged_by_alignments(_of_first(draw.confidence, len(job.tokens)), job.folds, structure, job.tokens)
     design = Design(
         structure=named,
         confidence=confidence_of(own, job.features, job.tokens, structure),
@@ -267,6 +269,19 @@ def _with_torsions(job: Job, structure: Structure, logits: Tensor) -> Tensor:
     odds = torch.from_numpy(glycine_and_proline(structure.select(job.visible))).to(logits)[job.tokens.residue]
     told = logits.clone()
     told[:, [RESTYPE_INDEX["GLY"], RESTYPE_INDEX["PRO"]]] += odds
+    return told
+
+
+def _with_made_up_letters(job: Job, logits: Tensor) -> Tensor:
+    """The same, but for chains whose fold was made up the letters that it was made up with, nearly surely."""
+    told = logits.clone()
+    for own in job.folds:
+        chain = int(np.flatnonzero(job.structure.chains.name == own.chains[0])[0])
+        here = np.flatnonzero((job.tokens.chain == chain) & _is_designed(job))
+        letters, first = letters_of(own), job.structure.chain_residues(chain).start
+        for token in here.tolist():
+            told[token] = _UNLIKELY
+            told[token, RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letters[job.tokens.residue[token] - first]]]] = 0.0
     return told
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 
 import torch
@@ -33,6 +33,24 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+#: How much longer it takes to make a fold up than to draw a structure of it.
+_MADE_UP = 9
+
+
+def while_made_up(on_progress: OnProgress | None, finished: int, total: int) -> Callable[[int, int], None] | None:
+    """What is called with the steps of making a fold up, and all, before the next structure is drawn."""
+    if on_progress is None:
+        return None
+    return lambda step, steps: on_progress(
+        Progress(finished=finished, total=total, step=_MADE_UP * step, steps=(_MADE_UP + 1) * steps)
+    )
+
+
+def once_made_up(on_progress: OnProgress | None) -> OnProgress | None:
+    """What is called with the progress of drawing, where a fold had to be made up for it."""
+    if on_progress is None:
+        return None
+    return lambda own: on_progress(replace(own, step=_MADE_UP * own.steps + own.step, steps=(_MADE_UP + 1) * own.steps))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ from structdiff.features.chain_folds import (
     read_alignments,
     with_folds,
 )
+from structdiff.features.hallucinated_folds import held_folds, told_folds
 from structdiff.features.helices import PairsOfComplex, helix_bodies, pairs_of_complex, with_helices
 from structdiff.features.requests import (
     Proximity,
@@ -71,12 +72,12 @@ class Job:
     """One structure to draw: its molecules, what the network sees of them, and what is to be checked in the end.
 
     held: motif group of each atom of the structure, 0 where it is free. templates, bonds, base_pairs: those of a
-    prediction, a bond by its name and rows of atoms; folds: of its chains with an alignment; clearance: what keeps
-    chains and helices out of each other, and folds as they are while noise is large. symmetry: the
-    structure is one copy of it. spec: what it is drawn under, a fold plan of our own included; user: what the user
-    asked for, without that plan. asked: what a design is drawn under beside that; motif: where it takes its parts from;
-    whole: what it is with all of a target that was cropped. start: positions [token, slot, 3] (Å) that partial
-    diffusion begins with.
+    prediction, a bond by its name and rows of atoms; folds: of its chains with an alignment, or of a design's that are
+    made up; clearance: what keeps chains and helices out of each other, and folds as they are while noise is large.
+    symmetry: the structure is one copy of it. spec: what it is drawn under, a fold plan of our own included; user: what
+    the user asked for, without that plan. asked: what a design is drawn under beside that; motif: where it takes its
+    parts from; whole: what it is with all of a target that was cropped. start: positions [token, slot, 3] (Å) that
+    partial diffusion begins with.
     """
 
     name: str
@@ -242,9 +243,17 @@ def _clearance(
 
 
 def design_job(
-    spec: DesignSpec, layout: Layout, motif: Structure | None, index: int, check_size: CheckSize | None = None
+    spec: DesignSpec,
+    layout: Layout,
+    motif: Structure | None,
+    index: int,
+    check_size: CheckSize | None = None,
+    folds: Sequence[ChainFold] = (),
 ) -> Job:
-    """The job of one design; raises InputError where the motif cannot be held. check_size: as for a complex."""
+    """The job of one design; raises InputError where the motif cannot be held.
+
+    check_size: as for a complex. folds: of chains whose fold is made up.
+    """
     name = f"{spec.name}_{index:04d}"
     scaffold = build_scaffold(
         layout, motif, cyclic=spec.cyclic, disulfides=spec.disulfides, held=partly_held(spec),
@@ -253,7 +262,8 @@ def design_job(
     structure, tokens = scaffold.structure, tokenise(scaffold.structure)
     if check_size is not None:
         check_size(_seen_tokens(tokens, spec.symmetry))
-    features = build_features(structure, design_condition(spec, layout, scaffold, tokens), tokens=tokens)
+    known, condition = told_folds(folds, structure, tokens, design_condition(spec, layout, scaffold, tokens))
+    features = build_features(known, condition, tokens=tokens)
     held = np.where(structure.atoms.resolved, scaffold.residue_group[structure.atoms.residue], 0)
     job = Job(
         name=name,
@@ -267,6 +277,7 @@ def design_job(
         symmetry=spec.symmetry,
         spec=spec,
         motif=motif,
+        folds=tuple(folds),
         whole=WholeTarget.of(spec, layout, motif),
         start=None if spec.noise is None or motif is None else start_positions(layout, structure, tokens, motif),
     )
@@ -274,7 +285,8 @@ def design_job(
     new = np.array([residue.origin is None for residue in layout.residues])
     placed = PlacedAtoms(structure=structure.select(visible), new=new, held=held[visible])
     asked = DesignConstraints.of(spec, layout, placed, left_out_atoms(spec, motif), job.touched)
-    return dataclasses.replace(job, held=np.where(visible, held, 0), asked=asked)
+    hold = [FoldHold(*held_folds(folds, structure, visible))] if folds else []
+    return dataclasses.replace(job, held=np.where(visible, held, 0), asked=asked, clearance=tuple(hold))
 
 
 def complex_request(spec: ComplexSpec) -> dict[str, Any]:

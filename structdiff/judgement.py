@@ -24,6 +24,7 @@ from structdiff.verdicts import (
     crop_verdict,
     design_verdicts,
     is_of_fold,
+    made_up_fold_verdicts,
     motif_verdict,
     plan_verdict,
     proximity_verdict,
@@ -50,6 +51,7 @@ def unit_verdicts(job: Job, structure: Structure, built: Structure | None = None
     found += [
         plan_verdict(each) if user.secondary_structure is None and is_of_fold(each.name) else each for each in near
     ]
+    found += made_up_fold_verdicts(job.folds, structure)
     found += [] if job.start is None or job.noise is None else [start_verdict(structure, *started(job))]
     terms = () if job.asked is None else job.asked.terms
     # Interfaces and clashes are judged with all of the target, energies on what was drawn.

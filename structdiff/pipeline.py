@@ -10,14 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from structdiff.arguments import check_called, check_kind, check_seed, check_whole_number, checked_names
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.confidence import Confidence
-from structdiff.drawing import OnProgress, Wanted, draw_all
-from structdiff.engine import Engine, choose_device
+from structdiff.drawing import OnProgress, Wanted, draw_all, once_made_up, while_made_up
+from structdiff.engine import Engine, choose_device, free_memory
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.chain_folds import ChainFold
+from structdiff.features.hallucinated_folds import (
+    check_hallucination,
+    check_hallucination_memory,
+    hallucinated_folds,
+    hallucinates,
+)
 from structdiff.features.motif_anchors import motif_anchors
 from structdiff.features.problem import completed
 from structdiff.features.symmetric_motif import in_frame, of_one_copy
@@ -149,11 +157,10 @@ def design(
     spec, motif = resolve_design(asked_spec(problem, asked, also=_DESIGN_ARGUMENTS))
     options, engine = _run(options, engine)
     chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")
-    wanted = (
-        Wanted(job=_job(spec, motif, number, draw, engine.check_size), seed=spec.seed, index=number, draw=draw)
-        for number in chosen
-        for draw in range(spec.draws)
-    )
+    wanted = _wanted(spec, motif, chosen, engine.check_size, on_progress)
+    if hallucinates(spec):
+        # Each is drawn and written as soon as its fold is known, which takes longer than all else.
+        options, on_progress = replace(options, batch_size=1), once_made_up(on_progress)
     # The first job is made at the call, which refuses what no layout can be drawn of, or is too large for memory.
     first = list(islice(wanted, 1))
     return _designs(engine, chain(first, wanted), len(chosen) * spec.draws, spec.draws, options, on_progress)
@@ -209,7 +216,8 @@ def best_of(tries: Sequence[Design]) -> Design:
 def job_of(spec: DesignSpec, number: int, check_size: CheckSize | None = None) -> Job:
     """The job of one design, before anything is drawn; raises InputError for what cannot be designed.
 
-    check_size: asked for the number of tokens before tables of pairs are made.
+    check_size: asked for the number of tokens before tables of pairs are made. Folds that are to be hallucinated are
+    not, since that takes a while.
     """
     spec, motif = resolve_design(spec)
     return _job(spec, motif, number, 0, check_size)
@@ -262,10 +270,40 @@ def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
         raise error if error.path is not None else InputError(str(error), path=spec.motif) from None
 
 
-def _job(spec: DesignSpec, motif: Structure | None, number: int, draw: int, check_size: CheckSize | None) -> Job:
-    """The job of one draw of a design: what was asked, and the fold plan that was drawn for it where there is one."""
+def _job(
+    spec: DesignSpec,
+    motif: Structure | None,
+    number: int,
+    draw: int,
+    check_size: CheckSize | None,
+    folds: Sequence[ChainFold] = (),
+) -> Job:
+    """The job of one draw of a design: what was asked, and the fold plan that was drawn for it where there is one.
+
+    folds: those that were hallucinated for it.
+    """
     layout = sampled_layout(spec, number)
+    if hallucinates(spec):
+        check_hallucination(spec, layout, motif)
+        check_hallucination_memory(layout, float(free_memory(torch.device("cpu"))))
     anchors = {} if motif is None else motif_anchors(spec, layout, motif)
     stream = [spec.seed, number, 1] + ([draw] if draw else [])
     planned = with_fold_plan(spec, layout, np.random.default_rng(stream), anchors)
-    return replace(design_job(planned, layout, motif, number, check_size), request=design_request(spec), user=spec)
+    job = design_job(planned, layout, motif, number, check_size, folds)
+    return replace(job, request=design_request(spec), user=spec)
+
+
+def _wanted(
+    spec: DesignSpec, motif: Structure | None, numbers: Sequence[int], check_size: CheckSize,
+    on_progress: OnProgress | None,
+) -> Iterator[Wanted]:  # fmt: skip
+    """All draws of the designs of these numbers, each when it is asked for; those of one share what is made up."""
+    for place, number in enumerate(numbers):
+        folds: tuple[ChainFold, ...] = ()
+        if hallucinates(spec):
+            _job(spec, motif, number, 0, check_size)  # whatever is refused is refused before
+            report = while_made_up(on_progress, place * spec.draws, len(numbers) * spec.draws)
+            folds = hallucinated_folds(spec, sampled_layout(spec, number), motif, [spec.seed, number], report)
+        for draw in range(spec.draws):
+            job = _job(spec, motif, number, draw, check_size, folds)
+            yield Wanted(job=job, seed=spec.seed, index=number, draw=draw)

@@ -22,6 +22,7 @@ from structdiff.geometry.superposition import superposed_rmsd
 from structdiff.output.prediction import Verdict
 from structdiff.soundness import backbone_verdicts, bond_verdict, double_bond_verdicts, handedness_verdicts
 from structdiff.spec.design import DesignSpec
+from structdiff.spec.fold import HALLUCINATED
 from structdiff.spec.layout import Layout
 from structdiff.structure.keys import residue_keys
 from structdiff.structure.scaffold import left_out_atoms
@@ -130,6 +131,17 @@ def fold_verdicts(folds: Sequence[ChainFold], structure: Structure) -> list[Verd
             if not own.told.any():
                 reached = "nothing: it tells of no residue where it lies"
             found.append(Verdict(name=f"alignment of {name}", asked=asked, reached=reached, met=off <= _OFF_FOLD))
+    return found
+
+
+def made_up_fold_verdicts(folds: Sequence[ChainFold], structure: Structure) -> list[Verdict]:
+    """RMSD of the main chain of each new chain to the fold that was made up for it."""
+    found = []
+    for own in folds:
+        off = _off_fold(own, structure, own.chains[0])
+        found.append(Verdict(name=f"{_PLAN}: {HALLUCINATED} {own.chains[0]}", asked="followed",
+                             reached=f"backbone within {off:.2f} Å RMSD of it", met=off <= _OFF_FOLD,
+                             requested=False))  # fmt: skip
     return found
 
 

@@ -18,6 +18,7 @@ from structdiff.features.chain_folds import FOLD_SECONDS
 from structdiff.features.chain_folds import LONGEST as LONGEST_FOLD
 from structdiff.features.chain_folds import SHORTEST as SHORTEST_FOLD
 from structdiff.features.guidance import present_conditions
+from structdiff.features.hallucinated_folds import hallucinates, hallucination_memory, hallucination_seconds
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.structure.tables import ChainKind
 
@@ -86,7 +87,7 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     tokens = max(lengths) + extra
     passes = guidance_passes(options.guidance, present_conditions(first.features))
     check_memory(config, tokens, 1, device, passes=passes)
-    batch = _batch(config, tokens, len(numbers), options, device, passes)
+    batch = 1 if hallucinates(spec) else _batch(config, tokens, len(numbers), options, device, passes)
     steps = (options.sampling or recommended_sampling(weights)).steps
     mean = int(np.mean(lengths)) + extra
     drawn = estimated_cost(config, mean, batch, steps=steps, passes=passes, relax=options.relax)
@@ -100,6 +101,9 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     if "judge" in campaign.stages:
         seconds += campaign.settings.sequences * float(np.mean([_judge_seconds(layout) for layout in layouts]))
     peak = estimated_cost(config, tokens, batch, steps=steps, passes=passes).memory
+    if hallucinates(spec):
+        seconds += float(np.mean([hallucination_seconds(layout) for layout in layouts]))
+        peak = max(peak, *(hallucination_memory(layout) for layout in layouts))
     return Estimate(
         count=len(numbers), residues=(min(lengths), max(lengths)), tokens=(min(lengths) + extra, tokens), batch=batch,
         memory=peak, each_seconds=seconds, seconds=seconds * len(numbers),

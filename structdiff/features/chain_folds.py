@@ -131,7 +131,7 @@ def _folded(sources: tuple[str, ...], sha256: tuple[str, ...], sequence: str) ->
     """The fold of a sequence by the alignment in sources of these checksums; kept, since it takes a while."""
     alignment = _alignment(sources, sequence)
     chain = np.full((len(sequence), 4, 3), np.nan)
-    with _one_thread():
+    with one_thread():
         expected = expect_aligned(alignment)
         chain[:, :3] = fold(expected, descent=THOROUGH).backbone.numpy()
     backbone = Backbone.from_arrays(chain)
@@ -147,7 +147,7 @@ def _folded(sources: tuple[str, ...], sha256: tuple[str, ...], sequence: str) ->
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Sums are taken in one order: a long descent makes another fold of another last digit."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -64,7 +64,8 @@ class DesignSpec:
     Where none of it is said, ``fold_plan`` draws a fold for each chain that is all new or holds a motif in one piece:
     "ideal" a sheet with helices, a helix bundle or two sheets (`structdiff.spec.ideal_folds`), "designable" one of
     these whose loops have little to bridge, "natural" the helices, strands and pairing of a natural chain of its length
-    (`structdiff.spec.fold_plans`); "none" leaves the fold to the network.
+    (`structdiff.spec.fold_plans`), "hallucinated" one of a sequence that trRosetta is sure of; "none" leaves the fold
+    to the network.
 
     Chemistry: ``cyclic`` names chains of the design whose ends are joined, ``disulfides`` pairs of its residues.
     Parts built anew: ``inpaint`` names loops of the structure that new residues replace. With ``noise`` everything

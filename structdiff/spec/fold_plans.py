@@ -194,11 +194,12 @@ def with_fold_plan(
 ) -> DesignSpec:
     """The request for one design, with a plan drawn for each chain that may have one; as it is where none is wanted.
 
-    A plan is drawn where ``fold_plan`` is not "none" and the request says nothing of secondary structure itself: for
-    chains that are all new, and by ideal folds for those of ``anchors``, by their names, around what they keep of a
-    structure. Other chains that hold residues of a structure, and lengths for which no plan is known, are left open.
+    A plan is drawn where ``fold_plan`` is neither "none" nor "hallucinated" and the request says nothing of secondary
+    structure itself: for chains that are all new, and by ideal folds for those of ``anchors``, by their names, around
+    what they keep of a structure. Other chains that hold residues of a structure, and lengths for which no plan is
+    known, are left open.
     """
-    if spec.fold_plan == "none" or spec.secondary_structure is not None or spec.fold_of is not None:
+    if spec.fold_plan not in _PLANS or spec.secondary_structure is not None or spec.fold_of is not None:
         return spec
     # A sketch says where everything stands, and so would stand against energies.
     draw = draw_fold_plan if spec.energies else _PLANS[spec.fold_plan]

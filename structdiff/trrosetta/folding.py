@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from structdiff.geometry.torsions import torsion
 from structdiff.trrosetta.geometry import PairGeometry, pair_geometry
 from structdiff.trrosetta.network import Expectation
-from structdiff.typing import Float
+from structdiff.typing import Bool, Float
 
 #: Ideal bonds (Å), angles (degrees; Engh & Huber 1991) and basins of phi and psi (degrees) where a start may lie.
 _N_CA, _CA_C, _C_N = 1.458, 1.525, 1.329
@@ -24,6 +25,7 @@ _AT_CA, _AT_C, _AT_N = 111.0, 117.2, 121.7
 _HELIX, _STRAND, _TURN = (-63.0, -43.0), (-120.0, 130.0), (60.0, 40.0)
 _BASINS = ((_HELIX, 0.45), (_STRAND, 0.5), (_TURN, 0.05))
 _NEAR, _CLASH, _CLASH_WEIGHT = 0.5, 3.6, 2.0  # probability from which orientations count; Å between CA
+_HELD = 2.0  # of what is held, per Å² that its distances are off
 _SLOPE = 0.1  # a pair that should be near and is not, per Å
 #: Probability of being within 20 Å from which a pair counts; the chance of a distance grows with this power of it, as
 #: in DFIRE (Zhou & Zhou 2002); what is added to probabilities so that odds stay finite.
@@ -43,6 +45,14 @@ THOROUGH = Descent(stages=((6, 100), (12, 100), (24, 100), (48, 100), (10_000, 3
 
 
 @dataclass(frozen=True, kw_only=True)
+class Held:
+    """Residues that are to keep their shape: which (bool a residue), and N, CA, C (Å) of each."""
+
+    places: Bool[Tensor, " residue"]
+    backbone: Float[Tensor, "held 3 3"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Folded:
     """The best of the starts: N, CA, C (Å), and its mean log likelihood a pair."""
 
@@ -50,17 +60,25 @@ class Folded:
     log_likelihood: float
 
 
-def fold(expected: Expectation, *, descent: Descent = QUICK, starts: int = 6, seed: int = 0) -> Folded:
-    """Folds a chain into what is expected of it; the same seed gives the same fold."""
+def fold(
+    expected: Expectation, *, descent: Descent = QUICK, starts: int = 6, seed: int = 0, held: Held | None = None
+) -> Folded:
+    """Folds a chain into what is expected of it; the same seed gives the same fold.
+
+    held: residues that begin with their own torsions and keep their distances, nearly.
+    """
     with torch.inference_mode(False), torch.enable_grad():  # whoever calls may have switched gradients off
-        return _descended(expected, descent, starts, seed)
+        return _descended(expected, descent, starts, seed, held)
 
 
-def _descended(expected: Expectation, descent: Descent, starts: int, seed: int) -> Folded:
+def _descended(expected: Expectation, descent: Descent, starts: int, seed: int, held: Held | None) -> Folded:
     residues = len(expected.distance)
     generator = torch.Generator().manual_seed(seed)
-    torsions = _starts(residues, starts, generator).requires_grad_()
-    potential = _Potential(expected)
+    torsions = _starts(residues, starts, generator)
+    if held is not None:
+        _take_torsions(torsions, held)
+    torsions.requires_grad_()
+    potential = _Potential(expected, held)
     for reach, steps in descent.stages:
         optimiser = torch.optim.Adam([torsions], lr=descent.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=descent.rate / 20)
@@ -81,6 +99,16 @@ def _starts(residues: int, starts: int, generator: torch.Generator) -> Float[Ten
     basin = torch.multinomial(chance, starts * residues, replacement=True, generator=generator)
     middle = torch.tensor([place for place, _ in _BASINS])[basin].view(starts, residues, 2)
     return torch.deg2rad(middle + 10 * torch.randn(middle.shape, generator=generator))
+
+
+def _take_torsions(torsions: Float[Tensor, "start residue 2"], held: Held) -> None:
+    """Gives residues with a held neighbour on the side that a torsion looks to the torsion that they have there."""
+    places = held.places.nonzero()[:, 0]
+    follows = places[1:] == places[:-1] + 1
+    n, ca, c = held.backbone.unbind(1)
+    phi, psi = torsion(c[:-1], n[1:], ca[1:], c[1:]), torsion(n[:-1], ca[:-1], c[:-1], n[1:])
+    torsions[:, places[1:][follows], 0] = phi[follows]
+    torsions[:, places[:-1][follows], 1] = psi[follows]
 
 
 def build_backbone(torsions: Float[Tensor, "start residue 2"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,8 +151,8 @@ def _advance(torsion: Float[Tensor, "start residue"], angle: float, length: floa
 class _Potential:
     """Minus the log probability of a fold's geometry, interpolated between the classes, a pair."""
 
-    def __init__(self, expected: Expectation) -> None:
-        self.expected = expected
+    def __init__(self, expected: Expectation, held: Held | None = None) -> None:
+        self.expected, self.held = expected, held
         residues = len(expected.distance)
         place = torch.arange(residues)
         self.separation = (place[:, None] - place).abs()
@@ -143,7 +171,19 @@ class _Potential:
             total = total + counts * self.oriented * -_angle_log(logs, pairs, name)
         apart = torch.cdist(ca, ca) + 10.0 * (self.separation < 3)
         clash = functional.relu(_CLASH - apart).square().sum((1, 2))
-        return (total.sum((1, 2)) + _CLASH_WEIGHT * clash) / counts.sum().clamp(min=1)
+        energy = (total.sum((1, 2)) + _CLASH_WEIGHT * clash) / counts.sum().clamp(min=1)
+        return energy if self.held is None else energy + _HELD * self._out_of_shape(n, ca, c, self.held)
+
+    def _out_of_shape(self, n: Tensor, ca: Tensor, c: Tensor, held: Held) -> Float[Tensor, " start"]:
+        """Mean square of how far distances within what is held are off (Å²)."""
+        now = torch.stack([n, ca, c], 2)[:, held.places].flatten(1, 2)
+        off = _distances(now) - _distances(held.backbone.flatten(0, 1))
+        return off.square().mean((1, 2))
+
+
+def _distances(points: Float[Tensor, "*batch point 3"]) -> Float[Tensor, "*batch point point"]:
+    # A small number in place of no distance at all, of which the root has no gradient.
+    return ((points.unsqueeze(-2) - points.unsqueeze(-3)).square().sum(-1) + 1e-6).sqrt()
 
 
 def _cb(n: Tensor, ca: Tensor, c: Tensor) -> Tensor:

@@ -58,8 +58,9 @@ class _Block(nn.Module):
         self.second_norm = nn.InstanceNorm2d(_CHANNELS, affine=True, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = functional.elu(self.first_norm(self.first(x)))
-        return functional.elu(x + self.second_norm(self.second(inner)))
+        # In place, so that a gradient needs a third less memory.
+        inner = functional.elu(self.first_norm(self.first(x)), inplace=True)
+        return functional.elu(x + self.second_norm(self.second(inner)), inplace=True)
 
 
 class TrRosetta(nn.Module):
@@ -96,7 +97,8 @@ class TrRosetta(nn.Module):
 @lru_cache(maxsize=1)
 def load_networks(names: Sequence[str] = NETWORKS) -> tuple[TrRosetta, ...]:
     """The published networks, kept for the next call; raises InputError that says how to fetch them."""
-    return tuple(_load(name) for name in names)
+    with torch.inference_mode(False):  # the next call may want gradients
+        return tuple(_load(name) for name in names)
 
 
 def _load(name: str) -> TrRosetta:
@@ -133,12 +135,12 @@ def expect_each(sequence: str) -> tuple[Expectation, ...]:
 
 def expect(sequence: str) -> Expectation:
     """What the networks expect of a sequence in the mean of their probabilities; raises InputError as one does."""
-    return _mean(expect_each(sequence))
+    return mean_expectation(expect_each(sequence))
 
 
 def expect_aligned(alignment: Alignment) -> Expectation:
     """What the networks expect of the first sequence of an alignment, in the mean of their probabilities."""
-    return _mean(_answers(alignment))
+    return mean_expectation(_answers(alignment))
 
 
 def _answers(alignment: Alignment) -> tuple[Expectation, ...]:
@@ -148,6 +150,7 @@ def _answers(alignment: Alignment) -> tuple[Expectation, ...]:
         return tuple(Expectation(**{name: own[name][0].log_softmax(-1) for name in CLASSES}) for own in answers)
 
 
-def _mean(each: Sequence[Expectation]) -> Expectation:
+def mean_expectation(each: Sequence[Expectation]) -> Expectation:
+    """What several networks expect in the mean of their probabilities."""
     mean = {name: torch.stack([getattr(own, name).exp() for own in each]).mean(0) for name in CLASSES}
     return Expectation(**{name: (value + 1e-8).log() for name, value in mean.items()})

@@ -1,0 +1,236 @@
+"""Folds of new chains as trRosetta makes them up, around a motif too: told to the network, and held at first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.errors import InputError, ResourceError
+from structdiff.evaluation.backbone import CA, Backbone, C, N
+from structdiff.features.chain_folds import ChainFold, check_folding_weights, one_thread
+from structdiff.features.condition import Condition
+from structdiff.features.motif_anchors import motif_anchors
+from structdiff.features.tokens import TokenTable
+from structdiff.geometry.superposition import superposition
+from structdiff.spec.contigs import ResidueId
+from structdiff.spec.design import DesignSpec
+from structdiff.spec.fold import HALLUCINATED
+from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.structure.scaffold import motif_residues, retyped
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.trrosetta.alignment import ALPHABET, alone
+from structdiff.trrosetta.folding import THOROUGH, Held, fold
+from structdiff.trrosetta.hallucination import MAKERS, STEPS, STEPS_AROUND_MOTIF, OnStep, Site, hallucinate
+from structdiff.trrosetta.network import NETWORKS, expect_each, mean_expectation
+from structdiff.typing import Bool, Float
+
+#: Residues of chains that are made up.
+SHORTEST, LONGEST = 28, 200
+#: Seconds of a step, and of the fold, for a squared residue, on one core of 2023.
+_STEP_SECONDS, _FOLD_SECONDS = 3e-4, 3.5e-3
+_BYTES = 110_000  # of memory, for a squared residue
+_BACKBONE = ("N", "CA", "C", "O", "CB")
+
+
+def hallucinates(spec: DesignSpec) -> bool:
+    """Whether folds are made up for this request, which says nothing of its fold itself."""
+    return spec.fold_plan == HALLUCINATED and spec.secondary_structure is None and spec.fold_of is None
+
+
+def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | None) -> None:
+    """Raises InputError where folds are to be made up for what they cannot be, or trRosetta's weights are not here."""
+    asked = {"symmetry": spec.symmetry, "noise": spec.noise, "burial": spec.burial, "energies": spec.energies,
+             "cyclic": spec.cyclic, "disulfides": spec.disulfides, "unindexed": spec.unindexed, "tip": spec.tip,
+             "held_atoms": spec.held_atoms, "inpaint": spec.inpaint}  # fmt: skip
+    with_it = next((key for key, value in asked.items() if value), None)
+    if with_it is not None:
+        _refuse(f"{with_it} is asked beside it")
+    anchors = {} if motif is None else motif_anchors(spec, layout, motif)
+    for name, chain in _designed(layout).items():
+        if not SHORTEST <= len(chain) <= LONGEST:
+            _refuse(f"{len(chain)} residues in chain {name}", allowed=f"{SHORTEST} to {LONGEST} residues")
+        if any(residue.origin is not None for residue in chain):
+            if name not in anchors:
+                _refuse(f"chain {name}", allowed="all new, or one motif with its whole backbone and 20 new residues, "
+                        "and no hotspots")  # fmt: skip
+            if len(anchors[name].obstacles):
+                _refuse(f"chain {name}, with ligands or other chains beside its motif", allowed="a motif by itself")
+    check_folding_weights("fold_plan", HALLUCINATED)
+
+
+def check_hallucination_memory(layout: Layout, free: float) -> None:
+    """Raises ResourceError where the folds of a layout need more than so many bytes."""
+    needed = hallucination_memory(layout)
+    if needed > free:
+        raise ResourceError(f"hallucinating a fold needs about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are "
+                            "free: ask for a shorter chain")  # fmt: skip
+
+
+def hallucination_memory(layout: Layout) -> int:
+    """Bytes that the folds of a design need, one after another."""
+    return _BYTES * max(map(len, _designed(layout).values()), default=0) ** 2
+
+
+def _refuse(found: str, allowed: str = "another fold_plan, or without it") -> None:
+    raise InputError("folds cannot be hallucinated for this", key="fold_plan", found=found, allowed=allowed)
+
+
+def hallucination_seconds(layout: Layout) -> float:
+    """About how long the folds of one design take on one core."""
+    found = 0.0
+    for chain in _designed(layout).values():
+        steps = STEPS if all(residue.origin is None for residue in chain) else STEPS_AROUND_MOTIF
+        found += (_STEP_SECONDS * steps + _FOLD_SECONDS) * len(chain) ** 2
+    return found
+
+
+def hallucinated_folds(
+    spec: DesignSpec, layout: Layout, motif: Structure | None, seeds: Sequence[int], on_step: OnStep | None = None
+) -> tuple[ChainFold, ...]:
+    """A fold for each chain with new residues, in the frame of its motif where it has one.
+
+    seeds: of the random numbers. on_step: called with steps done and all. Raises InputError as `check_hallucination`
+    does.
+    """
+    check_hallucination(spec, layout, motif)
+    found, open_, chains = [], retyped(spec, layout), _designed(layout)
+    for place, (name, chain) in enumerate(chains.items()):
+        kept = None if motif is None else _motif(chain, motif, open_)
+        report = None if on_step is None else _of_several(on_step, place, len(chains))
+        found.append(_made_up(name, len(chain), kept, (*seeds, place), report))
+    return tuple(found)
+
+
+def _of_several(on_step: OnStep, done: int, count: int) -> OnStep:
+    """Reports steps of one chain as such of all."""
+    return lambda step, steps: on_step(done * steps + step, count * steps)
+
+
+def _designed(layout: Layout) -> dict[str, tuple[LayoutResidue, ...]]:
+    return {name: chain for name, chain in layout.chains.items() if not chain[0].chain_is_fixed}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Motif:
+    """The part of a chain that is kept: which residues, their letters, N, CA, C and CB (Å)."""
+
+    places: Bool[np.ndarray, " residue"]
+    letters: str
+    atoms: Float[np.ndarray, "held 4 3"]
+
+    def site(self) -> Site:
+        """What a sequence is made up around."""
+        n, ca, _, cb = torch.from_numpy(self.atoms).float().unbind(1)
+        return Site(places=torch.from_numpy(self.places), letters=self.letters, n=n, ca=ca, cb=cb)
+
+    def held(self) -> Held:
+        """What a fold keeps."""
+        return Held(places=torch.from_numpy(self.places), backbone=torch.from_numpy(self.atoms[:, :3]).float())
+
+
+def _motif(chain: Sequence[LayoutResidue], motif: Structure, open_: Collection[ResidueId]) -> _Motif | None:
+    """What a chain keeps of the motif's file. open_: residues of it whose amino acid is not kept."""
+    places = np.array([residue.origin is not None for residue in chain])
+    if not places.any():
+        return None
+    origins = [origin for residue in chain if (origin := residue.origin) is not None]
+    rows = motif_residues(motif)
+    own = [rows[origin] for origin in origins]
+    backbone = Backbone.from_structure(motif)
+    protein = np.flatnonzero(motif.chains.kind[motif.residues.chain] == ChainKind.PROTEIN)
+    at = np.searchsorted(protein, own)
+    # What is no amino acid of the twenty is as good as unknown.
+    names = [PROTEIN_THREE_TO_ONE.get(str(motif.residues.name[row]), "X") for row in own]
+    letters = "".join("X" if origin in open_ else name for origin, name in zip(origins, names, strict=True))
+    atoms = np.concatenate([backbone.positions[at][:, [N, CA, C]], backbone.cb_or_ideal[at][:, None]], 1)
+    return _Motif(places=places, letters=letters, atoms=atoms)
+
+
+def _made_up(name: str, residues: int, motif: _Motif | None, seeds: Sequence[int], on_step: OnStep | None) -> ChainFold:
+    """The fold of a chain whose sequence is made up."""
+    first, second = np.random.SeedSequence(seeds).generate_state(2).tolist()
+    site, held = (None, None) if motif is None else (motif.site(), motif.held())
+    with one_thread():
+        sequence = hallucinate(residues, torch.Generator().manual_seed(first), site, on_step)
+        each = dict(zip(NETWORKS, expect_each(sequence), strict=True))
+        expected = mean_expectation([each[name] for name in MAKERS])
+        made = fold(expected, descent=THOROUGH, seed=second, held=held)
+    chain = np.full((residues, 4, 3), np.nan)
+    chain[:, :3] = made.backbone.numpy()
+    backbone = Backbone.from_arrays(chain)
+    positions = np.concatenate([chain[:, :3], backbone.oxygen_or_ideal[:, None], backbone.cb_or_ideal[:, None]], 1)
+    return ChainFold(
+        chains=(name,),
+        alignment=alone(sequence),
+        distance=mean_expectation(list(each.values())).distance,
+        positions=positions if motif is None else _laid_on(positions, motif),
+        told=np.ones(residues, bool) if motif is None else ~motif.places,
+    )
+
+
+def _laid_on(positions: Float[np.ndarray, "residue 5 3"], motif: _Motif) -> Float[np.ndarray, "residue 5 3"]:
+    """The fold in the frame of its motif."""
+    own, given = (
+        torch.from_numpy(atoms.reshape(1, -1, 3)) for atoms in (positions[motif.places, :3], motif.atoms[:, :3])
+    )
+    return superposition(own, given).apply(torch.from_numpy(positions.reshape(1, -1, 3)))[0].numpy().reshape(-1, 5, 3)
+
+
+def letters_of(made: ChainFold) -> str:
+    """The sequence that was made up."""
+    return "".join(ALPHABET[place] for place in made.alignment.letters[0].tolist())
+
+
+def told_folds(
+    folds: Sequence[ChainFold], structure: Structure, tokens: TokenTable, condition: Condition
+) -> tuple[Structure, Condition]:
+    """The structure with new residues where their folds have them, and the condition that tells the network so.
+
+    A fold and the motif in it are one group, of which the motif alone is held.
+    """
+    positions, resolved = structure.atoms.positions.copy(), structure.atoms.resolved.copy()
+    group = condition.motif_group.copy()
+    for own in folds:
+        here = tokens.chain == _row(own, structure)
+        number = int(group[here].max()) or int(group.max()) + 1
+        rows, known = _atoms(own, structure)
+        positions[rows], resolved[rows] = known, True
+        first = structure.chain_residues(_row(own, structure)).start
+        group[here & np.isin(tokens.residue, first + np.flatnonzero(own.told))] = number
+    return structure.with_positions(positions, resolved=resolved), condition.replace(motif_group=group)
+
+
+def held_folds(
+    folds: Sequence[ChainFold], structure: Structure, visible: np.ndarray
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Rows, among visible atoms, and places (Å) of the atoms of each fold and of the motif in it."""
+    place, rows, places = np.cumsum(visible) - 1, [], []
+    for own in folds:
+        new, known = _atoms(own, structure)
+        kept = np.flatnonzero((structure.atom_chain == _row(own, structure)) & structure.atoms.resolved)
+        every, points = np.concatenate([new, kept]), np.concatenate([known, structure.atoms.positions[kept]])
+        rows.append(torch.from_numpy(place[every[visible[every]]]))
+        places.append(torch.from_numpy(points[visible[every]]).float())
+    return rows, places
+
+
+def _row(own: ChainFold, structure: Structure) -> int:
+    return int(np.flatnonzero(structure.chains.name == own.chains[0])[0])
+
+
+def _atoms(own: ChainFold, structure: Structure) -> tuple[np.ndarray, Float[np.ndarray, "atom 3"]]:
+    """Rows and places (Å) of the main-chain atoms of the new residues of a fold."""
+    first, rows, places = structure.chain_residues(_row(own, structure)).start, [], []
+    for residue in np.flatnonzero(own.told).tolist():
+        part = structure.residue_atoms(first + residue)
+        for row in range(part.start, part.stop):
+            atom = str(structure.atoms.name[row])
+            if atom in _BACKBONE and np.isfinite(own.positions[residue, _BACKBONE.index(atom)]).all():
+                rows.append(row)
+                places.append(own.positions[residue, _BACKBONE.index(atom)])
+    return np.array(rows, np.int64), np.array(places, np.float32).reshape(-1, 3)

@@ -1,0 +1,179 @@
+"""Designs that follow made-up folds: what is refused, what the network is told, and what the design says of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import structdiff
+from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.errors import InputError, ResourceError
+from structdiff.evaluation.backbone import Backbone
+from structdiff.features import hallucinated_folds
+from structdiff.features.hallucinated_folds import check_hallucination, hallucination_seconds, told_folds
+from structdiff.options import RunOptions
+from structdiff.output.prediction import chain_sequences
+from structdiff.pipeline import job_of, resolve_design, sampled_layout
+from structdiff.published_weights import full_names
+from structdiff.published_weights.cache import weights_file
+from structdiff.spec.compose import asked_spec
+from structdiff.trrosetta.alignment import ALPHABET
+from structdiff.trrosetta.folding import Folded, build_backbone
+from structdiff.trrosetta.network import CLASSES, NETWORKS, Expectation
+
+MOTIF = str(Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb")
+AROUND = {"motif": MOTIF, "contigs": "20/A163-181/10", "fold_plan": "hallucinated"}
+OPTIONS = RunOptions(sampling=SamplingConfig(steps=8))
+
+
+@pytest.fixture
+def fetched(monkeypatch, tmp_path) -> None:
+    """Files in the place of trRosetta's weights, in a cache of their own."""
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path))
+    for name in full_names("trrosetta"):
+        weights_file(name).parent.mkdir(parents=True, exist_ok=True)
+        weights_file(name).write_bytes(name.encode())
+
+
+@pytest.fixture
+def helix(monkeypatch, fetched) -> list[dict]:
+    """Sequences of every letter by turns, and folds that are one helix; what was asked of them."""
+    asked: list[dict] = []
+
+    def hallucinate(residues, generator, site, on_step) -> str:
+        asked.append({"residues": residues, "first": int(torch.randint(0, 2**31, (1,), generator=generator)),
+                      "site": site})  # fmt: skip
+        if on_step is not None:
+            on_step(1, 2)
+            on_step(2, 2)
+        letters = list((ALPHABET * residues)[:residues])
+        if site is not None:
+            for place, letter in zip(site.places.nonzero()[:, 0].tolist(), site.letters, strict=True):
+                letters[place] = letter if letter != "X" else letters[place]
+        return "".join(letters)
+
+    def fold(expected, *, held, **_) -> Folded:
+        count = len(expected.distance)
+        torsions = torch.tensor([-63.0, -43.0]).mul(math.pi / 180).expand(1, count, 2)
+        return Folded(backbone=torch.stack(build_backbone(torsions), 2)[0], log_likelihood=0.0)
+
+    def expect_each(sequence: str) -> tuple[Expectation, ...]:
+        shape = (len(sequence), len(sequence))
+        flat = {name: torch.zeros(*shape, count).log_softmax(-1) for name, count in CLASSES.items()}
+        return tuple(Expectation(**flat) for _ in NETWORKS)
+
+    monkeypatch.setattr(hallucinated_folds, "hallucinate", hallucinate)
+    monkeypatch.setattr(hallucinated_folds, "fold", fold)
+    monkeypatch.setattr(hallucinated_folds, "expect_each", expect_each)
+    return asked
+
+
+def _refused(**asked) -> str:
+    spec, motif = resolve_design(asked_spec(None, {"fold_plan": "hallucinated"} | asked))
+    with pytest.raises(InputError) as refusal:
+        check_hallucination(spec, sampled_layout(spec, 0), motif)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"length": "64", "symmetry": "C2"}, "symmetry"),
+        ({"length": "64", "cyclic": "A"}, "cyclic"),
+        ({"length": "64", "energies": [{"radius_of_gyration": {}}]}, "energies"),
+        ({"length": "27"}, "28 to 200 residues"),
+        ({"length": "201"}, "28 to 200 residues"),
+        ({**AROUND, "hotspots": "A170"}, "no hotspots"),
+        ({**AROUND, "contigs": "10/A163-181/5"}, "20 new residues"),
+    ],
+)
+def test_what_no_fold_can_be_made_up_for_is_refused(fetched, asked, named):
+    assert named in _refused(**asked)
+
+
+def test_without_the_weights_it_says_how_to_get_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path))
+    assert "structdiff weights fetch" in _refused(length="64")
+
+
+def test_too_little_memory_is_told_before_anything_is_made_up(helix, monkeypatch):
+    monkeypatch.setenv("STRUCTDIFF_MEMORY_GIB", "0.3")
+    with pytest.raises(ResourceError, match="hallucinating a fold needs about"):
+        job_of(asked_spec(None, {"fold_plan": "hallucinated", "length": "64"}), 0)
+    assert not helix
+
+
+def test_a_design_follows_the_fold_and_takes_its_letters(helix):
+    reports = []
+    (design,) = structdiff.design(
+        length="30", fold_plan="hallucinated", seed=3, options=OPTIONS, on_progress=reports.append
+    )
+    assert chain_sequences(design.structure) == {"A": (ALPHABET * 2)[:30]}
+    assert np.nanmax(design.sequence_probabilities, -1).min() > 0.999
+    verdict = next(each for each in design.verdicts if "hallucinated" in each.name)
+    assert not verdict.requested
+    assert float(verdict.reached.split()[2]) < 3.0
+    shares = [(each.finished + each.step / each.steps) / each.total for each in reports]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_the_same_seed_makes_the_same_fold_up_whatever_else_is_made(helix):
+    asked = {"length": "30-40", "fold_plan": "hallucinated", "num_designs": 3, "options": OPTIONS}
+    list(structdiff.design(**asked))
+    (alone,) = structdiff.design(**asked, numbers=[1])
+    assert helix[1]["first"] == helix[3]["first"] != helix[0]["first"]
+    assert len(alone.structure.residues) == helix[1]["residues"]
+
+
+def test_draws_of_one_design_share_what_is_made_up(helix):
+    list(structdiff.design(length="30", fold_plan="hallucinated", draws=2, options=OPTIONS))
+    assert len(helix) == 1
+
+
+def test_the_motif_is_asked_for_and_held(helix):
+    (design,) = structdiff.design(**AROUND, redesign="A165", options=OPTIONS)
+    site = helix[0]["site"]
+    assert site.places.nonzero()[:, 0].tolist() == list(range(20, 39))
+    assert site.letters[2] == "X"
+    assert set(site.letters) - set(ALPHABET) == {"X"}
+    motif = next(each for each in design.verdicts if each.name == "motif")
+    assert motif.met
+    letters = chain_sequences(design.structure)["A"]
+    assert letters[22] == (ALPHABET * 3)[22]
+    assert "".join(site.letters[:2]) == letters[20:22]
+
+
+def test_fold_and_motif_are_told_as_one_group_of_which_the_motif_alone_is_held(helix):
+    spec, motif = resolve_design(asked_spec(None, AROUND))
+    layout = sampled_layout(spec, 0)
+    folds = hallucinated_folds.hallucinated_folds(spec, layout, motif, [0, 0])
+    bare = job_of(spec, 0)
+    positions = torch.from_numpy(folds[0].positions[20:39, :3].reshape(-1, 3))
+    given = Backbone.from_structure(bare.structure.select(bare.structure.atoms.resolved)).positions[:, :3]
+    centre = torch.from_numpy(given.reshape(-1, 3)).mean(0)
+    assert torch.allclose(positions.double().mean(0), centre.double(), atol=1e-3)
+    from structdiff.features.condition import Condition
+
+    tokens = bare.tokens
+    kept = np.zeros(len(tokens), np.int32)
+    kept[20:39] = 1
+    condition = Condition.unknown(len(tokens)).replace(motif_group=kept, structure_fixed=kept > 0)
+    known, told = told_folds(folds, bare.structure, tokens, condition)
+    assert (told.motif_group == 1).all()
+    assert (told.structure_fixed == (kept > 0)).all()
+    assert known.atoms.resolved[known.atoms.name == "CA"].all()
+
+
+def test_time_and_work_grow_with_chains_and_motifs(helix):
+    def seconds(**asked) -> float:
+        spec, _ = resolve_design(asked_spec(None, {"fold_plan": "hallucinated"} | asked))
+        return hallucination_seconds(sampled_layout(spec, 0))
+
+    assert seconds(length="64") == pytest.approx(4 * seconds(length="32"))
+    assert seconds(contigs="32/0 32") == pytest.approx(2 * seconds(length="32"))
+    assert seconds(**AROUND) > seconds(length="49")
