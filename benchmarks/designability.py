@@ -6,14 +6,15 @@ FOLDERs hold designs (``structdiff design --contigs 64 -n 100 -o FOLDER``). Of e
 by trRosetta's log likelihood of the design's own distances; the same letters shuffled stand beside it. Residues of a
 motif (those that ``residue_map.json`` beside the design names) keep their letters. With --natural, held-out chains of a
 folder made by ``structdiff prepare`` are treated in the same way: of both held-out splits, a tenth shorter or longer
-than the lengths asked for, and as compact as single chains are.
+than the lengths asked for, and as compact as single chains are. With --judges the two networks alone judge that make up no
+folds (``--fold-plan hallucinated``).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from structdiff.evaluation.trrosetta import judge_design
 from structdiff.inverse_folding import design_sequences, rows_in
 from structdiff.structure.files import read_structure, write_atomically
 from structdiff.structure.tables import Structure
+from structdiff.trrosetta.hallucination import JUDGES
+from structdiff.trrosetta.network import NETWORKS
 
 GOOD_LIKELIHOOD, GOOD_PRECISION = -3.0, 0.5
 EACH = ("log_likelihood", "contact_precision", "negative_log_likelihood")  # kept of each design, in their order
@@ -37,15 +40,16 @@ COMPACT = 1.5  # natural standard deviations that a chain's radius of gyration m
 
 
 def judged(
-    structure: Structure, sequences: int, rng: np.random.Generator, fixed: np.ndarray | None = None
-) -> dict[str, float]:
+    structure: Structure, sequences: int, rng: np.random.Generator, fixed: np.ndarray | None = None,
+    networks: Sequence[str] = NETWORKS,
+) -> dict[str, float]:  # fmt: skip
     """trRosetta's verdict on the best sequence. fixed (residue,): bool, of residues that keep their letters."""
     backbone = Backbone.from_structure(structure)
     found = design_sequences(structure, model="ligandmpnn", num_sequences=sequences, seed=0, fixed=fixed)
     letters = ["".join(each.sequences.values()) for each in found]
-    verdicts = [judge_design(backbone, each, refold=False) for each in letters]
+    verdicts = [judge_design(backbone, each, refold=False, networks=networks) for each in letters]
     best = int(np.argmax([each.log_likelihood for each in verdicts]))
-    shuffled = judge_design(backbone, "".join(rng.permutation(list(letters[best]))), refold=False)
+    shuffled = judge_design(backbone, "".join(rng.permutation(list(letters[best]))), refold=False, networks=networks)
     return {
         "log_likelihood": verdicts[best].log_likelihood,
         "contact_precision": verdicts[best].contact_precision,
@@ -102,6 +106,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, nargs="*", default=[64, 100], help="residues of natural chains")
     parser.add_argument("--designs", type=int, default=20, help="the first so many of each folder")
     parser.add_argument("--sequences", type=int, default=8)
+    parser.add_argument("--judges", action="store_true", help="by the two networks alone that make no folds up")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -119,7 +124,8 @@ def main() -> None:
     rng, report = np.random.default_rng(0), {}
     for name, structures in sets.items():
         chosen = islice(structures, arguments.designs)
-        rows = [judged(each, arguments.sequences, rng, fixed) for each, fixed in chosen]
+        networks = JUDGES if arguments.judges else NETWORKS
+        rows = [judged(each, arguments.sequences, rng, fixed, networks) for each, fixed in chosen]
         if not rows:
             parser.error(f"{name}: nothing to judge")
         report[name] = report_of(rows)

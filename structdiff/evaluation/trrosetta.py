@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from structdiff.evaluation.backbone import CA, Backbone, N
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.trrosetta.folding import fold
 from structdiff.trrosetta.geometry import classes_of, pair_geometry
-from structdiff.trrosetta.network import Expectation, expect
+from structdiff.trrosetta.network import NETWORKS, Expectation, expect_each, mean_expectation
 
 #: Pairs nearer in sequence say nothing of a fold; further apart than this (Å) trRosetta does not tell distances.
 _SEPARATION, _FARTHEST, _CONTACT = 6, 20.0, 8.0
@@ -34,10 +35,12 @@ class Judgement:
     sc_tm: float | None = None
 
 
-def judge_design(backbone: Backbone, sequence: str, *, refold: bool = True, seed: int = 0) -> Judgement:
+def judge_design(
+    backbone: Backbone, sequence: str, *, refold: bool = True, seed: int = 0, networks: Collection[str] = NETWORKS
+) -> Judgement:
     """Judges one chain; a low score of a large natural fold proves nothing, of a small design it says much.
 
-    Raises InputError for a backbone with gaps, for one whose length is not that of the sequence or is out of reach (20
+    networks: whose opinions count, the mean of them. Raises InputError for a backbone with gaps, for one whose length is not that of the sequence or is out of reach (20
     to 400 residues), and when the networks have not been fetched.
     """
     if len(backbone) != len(sequence):
@@ -49,7 +52,9 @@ def judge_design(backbone: Backbone, sequence: str, *, refold: bool = True, seed
         raise InputError("the backbone lacks atoms", found=f"{int((~backbone.complete).sum())} residues")
     positions = torch.from_numpy(backbone.positions).float()
     pairs = pair_geometry(positions[:, N], positions[:, CA], torch.from_numpy(backbone.cb_or_ideal).float())
-    expected = expect(sequence)
+    expected = mean_expectation(
+        [own for name, own in zip(NETWORKS, expect_each(sequence), strict=True) if name in networks]
+    )
     place = torch.arange(len(sequence))
     counts = (place[:, None] - place).abs() >= _SEPARATION
     logs = expected.distance.gather(-1, classes_of(pairs)["distance"].unsqueeze(-1)).squeeze(-1)
