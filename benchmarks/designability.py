@@ -6,8 +6,8 @@ FOLDERs hold designs (``structdiff design --contigs 64 -n 100 -o FOLDER``). Of e
 by trRosetta's log likelihood of the design's own distances; the same letters shuffled stand beside it. Residues of a
 motif (those that ``residue_map.json`` beside the design names) keep their letters. With --natural, held-out chains of a
 folder made by ``structdiff prepare`` are treated in the same way: of both held-out splits, a tenth shorter or longer
-than the lengths asked for, and as compact as single chains are. With --judges the two networks alone judge that make up no
-folds (``--fold-plan hallucinated``).
+than the lengths asked for, and as compact as single chains are. With --judges the two networks alone judge that make
+no folds up (``--fold-plan hallucinated``).
 """
 
 from __future__ import annotations

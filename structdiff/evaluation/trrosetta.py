@@ -40,8 +40,8 @@ def judge_design(
 ) -> Judgement:
     """Judges one chain; a low score of a large natural fold proves nothing, of a small design it says much.
 
-    networks: whose opinions count, the mean of them. Raises InputError for a backbone with gaps, for one whose length is not that of the sequence or is out of reach (20
-    to 400 residues), and when the networks have not been fetched.
+    networks: whose opinions count, the mean of them. Raises InputError for a backbone with gaps, for one whose length
+    is not that of the sequence or is out of reach (20 to 400 residues), and when the networks have not been fetched.
     """
     if len(backbone) != len(sequence):
         raise InputError("sequence and backbone differ in length", found=len(sequence), allowed=str(len(backbone)))
@@ -52,9 +52,8 @@ def judge_design(
         raise InputError("the backbone lacks atoms", found=f"{int((~backbone.complete).sum())} residues")
     positions = torch.from_numpy(backbone.positions).float()
     pairs = pair_geometry(positions[:, N], positions[:, CA], torch.from_numpy(backbone.cb_or_ideal).float())
-    expected = mean_expectation(
-        [own for name, own in zip(NETWORKS, expect_each(sequence), strict=True) if name in networks]
-    )
+    opinions = dict(zip(NETWORKS, expect_each(sequence), strict=True))
+    expected = mean_expectation([opinions[name] for name in NETWORKS if name in networks])
     place = torch.arange(len(sequence))
     counts = (place[:, None] - place).abs() >= _SEPARATION
     logs = expected.distance.gather(-1, classes_of(pairs)["distance"].unsqueeze(-1)).squeeze(-1)
