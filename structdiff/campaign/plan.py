@@ -116,6 +116,11 @@ class Campaign:
         return tuple(self.asked)
 
     @property
+    def judges(self) -> tuple[str, ...]:
+        """Those of trRosetta's networks that judge the designs."""
+        return _judges(self.spec)
+
+    @property
     def temperature(self) -> float:
         """The temperature at which sequences are drawn."""
         return self.settings.temperature or _TEMPERATURES.get(self.sequence_model, _MPNN_TEMPERATURE)
@@ -176,6 +181,7 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     from structdiff.jobs import design_request
     from structdiff.pipeline import resolve_design
     from structdiff.published_weights import is_present
+    from structdiff.trrosetta.network import NETWORKS
 
     model = _sequence_model(settings)
     resolved, motif = resolve_design(spec)
@@ -196,6 +202,8 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     if _is_judged(settings):
         hashes["judge"] = _file_hash("trrosetta")
         judge = {"model": "trrosetta", "weights_sha256": hashes["judge"]}
+        if len(judges := _judges(spec)) < len(NETWORKS):
+            judge["networks"] = ",".join(judges)
         asked["judge"] = {**sequenced, "judge": judge}
     refolder = _refolder(settings)
     if refolder is not None:
@@ -258,6 +266,15 @@ def _sequence_model(settings: CampaignSettings) -> str:
     if settings.sequence_model != "own":
         weights_path(SEQUENCE_WEIGHTS[settings.sequence_model])  # says how to fetch them
     return settings.sequence_model
+
+
+def _judges(spec: DesignSpec) -> tuple[str, ...]:
+    """Those of trRosetta's networks that had no part in a design."""
+    from structdiff.features.hallucinated_folds import hallucinates
+    from structdiff.trrosetta.hallucination import JUDGES
+    from structdiff.trrosetta.network import NETWORKS
+
+    return JUDGES if hallucinates(spec) else NETWORKS
 
 
 def _is_judged(settings: CampaignSettings) -> bool:

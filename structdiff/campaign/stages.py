@@ -152,7 +152,7 @@ class Bench:
     def _judge(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         for each in work:
             design = read_structure(self.folder / f"{each.name}.cif")
-            columns = judge_columns(design, self._residue_map(each.name))
+            columns = judge_columns(design, self._residue_map(each.name), self.campaign.judges)
             if any(value is not None for value in columns.values()):
                 self._record_judge(each.name)
             yield each, {"columns": columns}

@@ -177,3 +177,16 @@ def test_time_and_work_grow_with_chains_and_motifs(helix):
     assert seconds(length="64") == pytest.approx(4 * seconds(length="32"))
     assert seconds(contigs="32/0 32") == pytest.approx(2 * seconds(length="32"))
     assert seconds(**AROUND) > seconds(length="49")
+
+
+def test_only_networks_that_had_no_part_in_a_design_judge_it(fetched):
+    from structdiff.campaign.plan import CampaignSettings, plan_campaign
+    from structdiff.model.library import load_named_weights
+    from structdiff.trrosetta.hallucination import JUDGES
+
+    weights, settings = load_named_weights("mini"), CampaignSettings(judge="trrosetta", sequence_model="own")
+    made_up = plan_campaign(asked_spec(None, {"length": "40", "fold_plan": "hallucinated"}), OPTIONS, settings, weights)
+    usual = plan_campaign(asked_spec(None, {"length": "40"}), OPTIONS, settings, weights)
+    assert (made_up.judges, usual.judges) == (JUDGES, NETWORKS)
+    assert made_up.asked["judge"]["judge"]["networks"] == "trrosetta_d,trrosetta_e"
+    assert "networks" not in usual.asked["judge"]["judge"]
