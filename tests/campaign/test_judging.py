@@ -36,7 +36,7 @@ def stand_in(monkeypatch) -> list[str]:
         weights_file(name).write_bytes(name.encode())
     seen: list[str] = []
 
-    def judge(backbone, sequence: str, *, refold: bool) -> Judgement:
+    def judge(backbone, sequence: str, *, refold: bool, networks: object) -> Judgement:
         assert len(backbone) == len(sequence)
         assert not refold
         seen.append(sequence)
