@@ -122,3 +122,28 @@ def test_networks_that_took_no_part_believe_it_too(monkeypatch):
 
     assert near(made) > 1.5 * near(shuffled)
     assert not set(MAKERS) & set(JUDGES)
+
+
+def test_what_has_hardly_any_contacts_is_made_up_anew(networks, monkeypatch):
+    descents, expected = [], iter([0.1, 0.3, 0.7])
+
+    def descended(*_) -> torch.Tensor:
+        descents.append(len(descents))
+        return functional.one_hot(torch.full((RESIDUES,), len(descents)), len(ALPHABET)).float()
+
+    monkeypatch.setattr(hallucination, "_descended", descended)
+    monkeypatch.setattr(hallucination, "_contacts", lambda *_: next(expected))
+    assert hallucinate(RESIDUES, _generator()) == ALPHABET[3] * RESIDUES
+    expected = iter([0.1, 0.3, 0.2, 0.0])
+    assert hallucinate(RESIDUES, _generator()) == ALPHABET[5] * RESIDUES
+    assert len(descents) == 7
+
+
+def test_contacts_are_those_of_residues_far_apart_in_the_sequence(networks, monkeypatch):
+    near = torch.full((1, RESIDUES, RESIDUES, 37), -20.0)
+    near[..., 12] = 20.0
+    letters = functional.one_hot(torch.zeros(RESIDUES, dtype=torch.long), len(ALPHABET)).float()
+    pairs = sum(RESIDUES - apart for apart in range(12, RESIDUES))
+    assert hallucination._contacts((lambda _: {"distance": near},), letters) == pytest.approx(2 * pairs / RESIDUES)
+    near[..., 13] = 40.0
+    assert hallucination._contacts((lambda _: {"distance": near},), letters) == pytest.approx(0.0, abs=1e-5)
