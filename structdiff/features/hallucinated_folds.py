@@ -14,7 +14,7 @@ from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import CA, Backbone, C, N
 from structdiff.features.chain_folds import ChainFold, check_folding_weights, one_thread
 from structdiff.features.condition import Condition
-from structdiff.features.motif_anchors import motif_anchors
+from structdiff.features.motif_anchors import FEWEST_NEW, motif_anchors
 from structdiff.features.tokens import TokenTable
 from structdiff.geometry.superposition import superposition
 from structdiff.published_weights.cache import weights_sha256
@@ -60,15 +60,19 @@ def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | Non
     if with_it is not None:
         _refuse(f"{HALLUCINATED} beside {with_it}", f"{HALLUCINATED} without {with_it}, or another fold_plan")
     # Of lengths that are drawn all are to do, and not only this design's.
-    for name, (least, most) in spec.contigs.chain_length_ranges(spec.length).items():
+    ranges = spec.contigs.chain_length_ranges(spec.length)
+    for name, (least, most) in ranges.items():
         if not SHORTEST <= least <= most <= LONGEST:
             _refuse(f"{format_length((least, most))} residues in chain {name}", f"{SHORTEST} to {LONGEST} residues")
     anchors = {} if motif is None else motif_anchors(spec, layout, motif)
     for name, chain in _designed(layout).items():
-        if any(residue.origin is not None for residue in chain):
+        if held := sum(residue.origin is not None for residue in chain):
+            fewest = ranges[name][0] - held
+            if fewest < FEWEST_NEW:
+                _refuse(f"{fewest} new residues or more in chain {name}, beside its motif", f"{FEWEST_NEW} or more")
             if name not in anchors:
-                _refuse(f"chain {name}", allowed="all new, or one motif with its whole backbone and 20 new residues, "
-                        "and no hotspots")  # fmt: skip
+                _refuse(f"chain {name}", "all new, or one motif with its whole backbone, with neither hotspots nor "
+                        "keep_away")  # fmt: skip
             if len(anchors[name].obstacles):
                 _refuse(f"chain {name}, with ligands or other chains beside its motif", allowed="a motif by itself")
     check_folding_weights("fold_plan", HALLUCINATED)

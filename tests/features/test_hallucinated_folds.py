@@ -98,8 +98,9 @@ def _refused(**asked) -> str:
         ({"length": "27-64", "seed": 1}, "27-64 residues in chain A"),
         ({"contigs": "20-60/0 64", "length": "90-150"}, "26-60 residues in chain A"),
         ({"length": "201"}, "28 to 200 residues"),
-        ({**AROUND, "hotspots": "A170"}, "no hotspots"),
-        ({**AROUND, "contigs": "10/A163-181/5"}, "20 new residues"),
+        ({**AROUND, "hotspots": "A170"}, "neither hotspots nor keep_away"),
+        ({**AROUND, "contigs": "10/A163-181/5"}, "15 new residues or more in chain A"),
+        ({**AROUND, "contigs": "10-40/A163-181/5-40"}, "15 new residues or more in chain A"),
     ],
 )
 def test_what_no_fold_can_be_made_up_for_is_refused(fetched, asked, named):
