@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.features.copies import side_by_side
-from structdiff.features.hallucinated_folds import letters_of
+from structdiff.features.hallucinated_folds import letters_of, makers_sha256
 from structdiff.features.schema import Features
 from structdiff.features.token_frames import valid_frames
 from structdiff.features.tokens import TokenTable, stand_for_residues, tokenise
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 _AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letter]] for letter in AMINO_ACIDS])
 #: Random numbers of sequences are those of samples no run reaches, so that they have nothing to do with positions.
 _SEQUENCE_STREAM = 1_000_000_000
-_UNLIKELY = -15.0  # log share of any other letter than that of a sequence that was made up
+_OTHER_LETTERS = 1e-3  # share of all but that of a sequence that was made up
 
 
 def finished_prediction(
@@ -132,7 +133,13 @@ def finished_design(
         structure=named,
         confidence=confidence_of(own, job.features, job.tokens, structure),
         provenance=provenance_of(
-            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
+            job.request,
+            engine.weights,
+            options,
+            seed=seed,
+            index=index,
+            device=engine.device.type,
+            made_up=bool(job.folds),
         ),
         verdicts=tuple(verdicts),
         trajectory=trajectory,
@@ -273,14 +280,17 @@ def _with_torsions(job: Job, structure: Structure, logits: Tensor) -> Tensor:
 
 
 def _with_made_up_letters(job: Job, logits: Tensor) -> Tensor:
-    """The same, but for chains whose fold was made up the letters that it was made up with, nearly surely."""
+    """The same, but for chains whose fold was made up the letters that it was made up with, nearly surely.
+
+    The others keep their order: one of them is drawn where that letter may not be.
+    """
     told = logits.clone()
     for own in job.folds:
         chain = int(np.flatnonzero(job.structure.chains.name == own.chains[0])[0])
         here = np.flatnonzero((job.tokens.chain == chain) & _is_designed(job))
         letters, first = letters_of(own), job.structure.chain_residues(chain).start
         for token in here.tolist():
-            told[token] = _UNLIKELY
+            told[token] += math.log(_OTHER_LETTERS) - logits[token, _AMINO_ACIDS].logsumexp(-1)
             told[token, RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letters[job.tokens.residue[token] - first]]]] = 0.0
     return told
 
@@ -329,9 +339,13 @@ def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:
 
 
 def provenance_of(
-    request: Mapping[str, Any], weights: Weights, options: RunOptions, *, seed: int, index: int, device: str
-) -> Provenance:
-    """Where a structure comes from; known before it is drawn."""
+    request: Mapping[str, Any], weights: Weights, options: RunOptions, *, seed: int, index: int, device: str,
+    made_up: bool = False,
+) -> Provenance:  # fmt: skip
+    """Where a structure comes from; known before it is drawn. made_up: its fold is.
+
+    Raises InputError where the weights that make folds up are not here.
+    """
     sampling = options.sampling or recommended_sampling(weights)
     settings = to_dict(sampling) | {
         "guidance": options.guidance if isinstance(options.guidance, float | int) else dict(options.guidance),
@@ -349,4 +363,5 @@ def provenance_of(
         device=device,
         torch=torch.__version__.split("+")[0],
         kernels=native.kind(device),
+        fold_weights_sha256=makers_sha256() if made_up else {},
     )

@@ -50,6 +50,7 @@ _BACKBONE = ("N", "CA", "C", "O", "P", "C1'")
 MOTIF, MOTIF_PLACE = "motif", "motif's place"
 #: How verdicts on a fold plan begin, which structdiff drew itself where the user asked for no fold.
 _PLAN = "fold plan"
+_MADE_UP = f"{_PLAN}: {HALLUCINATED}"
 
 
 def motif_verdict(structure: Structure, given: Structure, held: np.ndarray) -> Verdict:
@@ -139,10 +140,15 @@ def made_up_fold_verdicts(folds: Sequence[ChainFold], structure: Structure) -> l
     found = []
     for own in folds:
         off = _off_fold(own, structure, own.chains[0])
-        found.append(Verdict(name=f"{_PLAN}: {HALLUCINATED} {own.chains[0]}", asked="followed",
+        found.append(Verdict(name=f"{_MADE_UP} {own.chains[0]}", asked="followed",
                              reached=f"backbone within {off:.2f} Å RMSD of it", met=off <= _OFF_FOLD,
                              requested=False))  # fmt: skip
     return found
+
+
+def is_of_made_up_fold(name: str) -> bool:
+    """Whether a verdict of that name is on a fold that was made up."""
+    return name.startswith(f"{_MADE_UP} ")
 
 
 def _off_fold(own: ChainFold, structure: Structure, name: str) -> float:

@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 from structdiff import pipeline
 from structdiff.campaign.plan import Campaign
 from structdiff.chemistry.residues import BACKBONE_ATOMS
+from structdiff.features.hallucinated_folds import hallucinates
 from structdiff.features.requests import HOTSPOT_DISTANCE
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
@@ -41,6 +42,10 @@ def cautions(campaign: Campaign) -> list[str]:
     if campaign.settings.sequences > 1 and not open_residues(spec, layout, motif).any():
         found.append(f"every residue keeps its amino acid, so that the {campaign.settings.sequences} sequences of a "
                      "backbone are one and the same")  # fmt: skip
+    elif _all_made_up(campaign):
+        found.append(f"the letters that a fold is made up with are drawn nearly surely, so that the "
+                     f"{campaign.settings.sequences} sequences of a backbone differ hardly: another sequence_model, or "
+                     "a temperature of 3, say, varies them")  # fmt: skip
     if motif is not None:
         found += [f"residues are missing between {before} and {after} of the structure, which will be bonded to each "
                   "other; contigs can put new ones there, as in A1-30/5/A36-80"
@@ -66,6 +71,12 @@ def cautions(campaign: Campaign) -> list[str]:
                          f"{HOTSPOT_DISTANCE:g} Å of them only where it is nearer than {CLEARANCE:g} Å to that, and "
                          "may miss them")  # fmt: skip
     return found
+
+
+def _all_made_up(campaign: Campaign) -> bool:
+    """Whether several sequences are asked of a head that has a letter for each new residue already."""
+    plainly = campaign.sequence_model == "own" and campaign.temperature <= 1
+    return plainly and campaign.settings.sequences > 1 and hallucinates(campaign.spec)
 
 
 def _first(items: Sequence[str], more: str) -> str:

@@ -178,6 +178,7 @@ class Campaign:
 def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSettings, weights: Weights) -> Campaign:
     """Decides everything that a campaign leaves open. Raises InputError for weights that are not here."""
     from structdiff.assembly import provenance_of
+    from structdiff.features.hallucinated_folds import hallucinates
     from structdiff.jobs import design_request
     from structdiff.pipeline import resolve_design
     from structdiff.published_weights import is_present
@@ -187,7 +188,9 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     resolved, motif = resolve_design(spec)
     request = design_request(resolved)
     _check_allow_at(settings, resolved, motif)
-    backbone = provenance_of(request, weights, options, seed=spec.seed, index=0, device="").as_data()
+    backbone = provenance_of(
+        request, weights, options, seed=spec.seed, index=0, device="", made_up=hallucinates(spec)
+    ).as_data()
     asked: dict[str, Mapping[str, Any]] = {"backbone": backbone}
     hashes = {"backbone": weights.sha256}
     # Of sequences drawn plainly by the network's own head, the first is the one that the backbone has already.

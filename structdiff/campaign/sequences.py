@@ -24,6 +24,7 @@ from structdiff.structure.files import read_structure
 from structdiff.structure.keys import residue_keys
 from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import Structure
+from structdiff.verdicts import is_of_made_up_fold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
             structure=_renamed(backbone, names), columns={"sequence_nll": _short(nll)}, record=_record(campaign, place)
         )
         if place != 0 or not settings.plain:  # else it is relaxed with these letters already
-            made = _finished(made, pipeline.job_of(campaign.spec, number), campaign)
+            made = _finished(made, pipeline.job_of(campaign.spec, number), backbone, campaign)
         found.append(made)
     return found
 
@@ -204,13 +205,13 @@ def _published(
                 structure=_with_b_factor(each.structure, confidence),
                 columns={"sequence_nll": _short(each.negative_log_likelihood), "recovery": _short(each.recovery)},
                 record=_record(campaign, each.index),
-            ), job, campaign,
+            ), job, backbone, campaign,
         )
         for each in found
     ]  # fmt: skip
 
 
-def _finished(made: Sequenced, job: Job, campaign: Campaign) -> Sequenced:
+def _finished(made: Sequenced, job: Job, backbone: BackboneFiles, campaign: Campaign) -> Sequenced:
     """A backbone with its new sequence, relaxed with the side chains that it has where relaxation is wanted."""
     structure = made.structure
     group = None if job.symmetry is None else job.symmetry.operators
@@ -219,7 +220,9 @@ def _finished(made: Sequenced, job: Job, campaign: Campaign) -> Sequenced:
         structure = relaxed_design(structure, asked, group)
     elif group is not None:
         structure = with_equal_copies(structure, group)
-    return dataclasses.replace(made, structure=structure, verdicts=finished_verdicts(job, structure))
+    # A fold that was made up is not kept: how near the backbone came to it stands as it was found.
+    followed = [Verdict(**each) for each in backbone.confidence["verdicts"] if is_of_made_up_fold(each["name"])]
+    return dataclasses.replace(made, structure=structure, verdicts=(*finished_verdicts(job, structure), *followed))
 
 
 def _fixed_residues(backbone: BackboneFiles, tied: list[list[int]]) -> np.ndarray:

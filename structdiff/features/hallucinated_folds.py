@@ -14,13 +14,15 @@ from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import CA, Backbone, C, N
 from structdiff.features.chain_folds import ChainFold, check_folding_weights, one_thread
 from structdiff.features.condition import Condition
-from structdiff.features.motif_anchors import motif_anchors
+from structdiff.features.motif_anchors import FEWEST_NEW, motif_anchors
 from structdiff.features.tokens import TokenTable
 from structdiff.geometry.superposition import superposition
+from structdiff.published_weights.cache import weights_sha256
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import HALLUCINATED
 from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.spec.lengths import format_length
 from structdiff.structure.scaffold import motif_residues, retyped
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.trrosetta.alignment import ALPHABET, alone
@@ -38,26 +40,39 @@ _BACKBONE = ("N", "CA", "C", "O", "CB")
 
 
 def hallucinates(spec: DesignSpec) -> bool:
-    """Whether folds are made up for this request, which says nothing of its fold itself."""
-    return spec.fold_plan == HALLUCINATED and spec.secondary_structure is None and spec.fold_of is None
+    """Whether folds are made up for this request."""
+    return spec.fold_plan == HALLUCINATED
+
+
+def makers_sha256() -> dict[str, str]:
+    """Checksums of the weights that make folds up, by their names. Raises InputError where they are not here."""
+    check_folding_weights("fold_plan", HALLUCINATED)
+    return {name: weights_sha256(name) for name in MAKERS}
 
 
 def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | None) -> None:
     """Raises InputError where folds are to be made up for what they cannot be, or trRosetta's weights are not here."""
-    asked = {"symmetry": spec.symmetry, "noise": spec.noise, "burial": spec.burial, "energies": spec.energies,
+    asked = {"fold_of": spec.fold_of or spec.fold_from, "secondary_structure": spec.secondary_structure,
+             "symmetry": spec.symmetry, "noise": spec.noise, "burial": spec.burial, "energies": spec.energies,
              "cyclic": spec.cyclic, "disulfides": spec.disulfides, "unindexed": spec.unindexed, "tip": spec.tip,
              "held_atoms": spec.held_atoms, "inpaint": spec.inpaint}  # fmt: skip
     with_it = next((key for key, value in asked.items() if value), None)
     if with_it is not None:
-        _refuse(f"{with_it} is asked beside it")
+        _refuse(f"{HALLUCINATED} beside {with_it}", f"{HALLUCINATED} without {with_it}, or another fold_plan")
+    # Of lengths that are drawn all are to do, and not only this design's.
+    ranges = spec.contigs.chain_length_ranges(spec.length)
+    for name, (least, most) in ranges.items():
+        if not SHORTEST <= least <= most <= LONGEST:
+            _refuse(f"{format_length((least, most))} residues in chain {name}", f"{SHORTEST} to {LONGEST} residues")
     anchors = {} if motif is None else motif_anchors(spec, layout, motif)
     for name, chain in _designed(layout).items():
-        if not SHORTEST <= len(chain) <= LONGEST:
-            _refuse(f"{len(chain)} residues in chain {name}", allowed=f"{SHORTEST} to {LONGEST} residues")
-        if any(residue.origin is not None for residue in chain):
+        if held := sum(residue.origin is not None for residue in chain):
+            fewest = ranges[name][0] - held
+            if fewest < FEWEST_NEW:
+                _refuse(f"{fewest} new residues or more in chain {name}, beside its motif", f"{FEWEST_NEW} or more")
             if name not in anchors:
-                _refuse(f"chain {name}", allowed="all new, or one motif with its whole backbone and 20 new residues, "
-                        "and no hotspots")  # fmt: skip
+                _refuse(f"chain {name}", "all new, or one motif with its whole backbone, with neither hotspots nor "
+                        "keep_away")  # fmt: skip
             if len(anchors[name].obstacles):
                 _refuse(f"chain {name}, with ligands or other chains beside its motif", allowed="a motif by itself")
     check_folding_weights("fold_plan", HALLUCINATED)
@@ -76,7 +91,7 @@ def hallucination_memory(layout: Layout) -> int:
     return _BYTES * max(map(len, _designed(layout).values()), default=0) ** 2
 
 
-def _refuse(found: str, allowed: str = "another fold_plan, or without it") -> None:
+def _refuse(found: str, allowed: str) -> None:
     raise InputError("folds cannot be hallucinated for this", key="fold_plan", found=found, allowed=allowed)
 
 

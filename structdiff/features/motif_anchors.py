@@ -14,7 +14,7 @@ from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.structure.scaffold import ligand_residues, motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 
-_FEWEST_NEW = 20  # residues that a fold around a motif needs
+FEWEST_NEW = 20  # residues that a fold around a motif needs
 
 
 def motif_anchors(spec: DesignSpec, layout: Layout, motif: Structure) -> dict[str, Anchor]:
@@ -34,7 +34,7 @@ def motif_anchors(spec: DesignSpec, layout: Layout, motif: Structure) -> dict[st
     found: dict[str, Anchor] = {}
     for name, chain in layout.chains.items():
         own = [residue.origin for residue in chain if residue.origin is not None]
-        if chain[0].chain_is_fixed or not own or len(chain) - len(own) < _FEWEST_NEW:
+        if chain[0].chain_is_fixed or not own or len(chain) - len(own) < FEWEST_NEW:
             continue
         others = [row for residue, row in around.items() if residue in kept and residue not in set(own)]
         anchor = _anchor(chain, [rows[residue] for residue in own], others, motif)

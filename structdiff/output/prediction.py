@@ -51,6 +51,7 @@ class Provenance:
     version: of structdiff. weights, weights_sha256: name and hash of the network's weights. seed, sample: of the random
     numbers; sample counts from 0. sampling: all settings of the run. spec: the request as plain data. device: cpu, cuda
     or mps. torch: its version. kernels: which ran the costly operators, ``native (INSTRUCTION SET)`` or ``reference``.
+    fold_weights_sha256: hashes of the networks that made its fold up, by their names; left out where none did.
     """
 
     version: str
@@ -63,19 +64,22 @@ class Provenance:
     device: str
     torch: str
     kernels: str
+    fold_weights_sha256: Mapping[str, str] = field(default_factory=dict)
 
     def as_text(self) -> dict[str, str]:
         """One line of text for each entry, for structure files; tables are written as JSON."""
         entries = {}
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
+        for name, value in self.as_data().items():
             plain = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-            entries[item.name] = plain if isinstance(value, Mapping) else str(value)
+            entries[name] = plain if isinstance(value, Mapping) else str(value)
         return entries
 
     def as_data(self) -> dict[str, Any]:
         """The entries as plain data for JSON."""
-        return {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        entries = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        if not self.fold_weights_sha256:
+            del entries["fold_weights_sha256"]
+        return entries
 
 
 @dataclass(frozen=True, kw_only=True)

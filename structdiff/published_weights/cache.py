@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from structdiff.errors import InputError
@@ -70,3 +72,15 @@ def weights_path(name: str, *, catalogue: Catalogue = CATALOGUE) -> Path:
             key="weights",
         )  # fmt: skip
     return path
+
+
+def weights_sha256(name: str) -> str:
+    """The checksum of the file of published weights; raises InputError as `weights_path` does."""
+    path = weights_path(name)
+    return _sha256(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: Path, changed: int) -> str:
+    """Kept until the file changes, since each design of many asks for it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

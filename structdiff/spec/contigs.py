@@ -156,13 +156,28 @@ class Contigs:
 
         Chains that are wholly fixed, such as the target of a binder, are not counted, as in RFdiffusion.
         """
-        low = high = 0
-        for segment in (segment for chain in self.chains if not is_fixed(chain) for segment in chain):
-            if isinstance(segment, FreeSegment):
-                low, high = low + segment.minimum, high + segment.maximum
-            else:
-                low, high = low + _known_length(segment), high + _known_length(segment)
-        return low, high
+        ranges = self.chain_length_ranges().values()
+        return sum(low for low, _ in ranges), sum(high for _, high in ranges)
+
+    def chain_length_ranges(self, length: LengthRange | None = None) -> dict[str, LengthRange]:
+        """The least and greatest length of each chain that holds new residues. ``length`` bounds their total."""
+        found = {}
+        for name, chain in zip(self.chain_ids, self.chains, strict=True):
+            if not is_fixed(chain):
+                low = high = 0
+                for segment in chain:
+                    if isinstance(segment, FreeSegment):
+                        low, high = low + segment.minimum, high + segment.maximum
+                    else:
+                        low, high = low + _known_length(segment), high + _known_length(segment)
+                found[name] = (low, high)
+        if length is None:
+            return found
+        least, most = sum(low for low, _ in found.values()), sum(high for _, high in found.values())
+        return {
+            name: (max(low, length[0] - (most - high)), min(high, length[1] - (least - low)))
+            for name, (low, high) in found.items()
+        }
 
     def resolve(self, residues: Iterable[ResidueId]) -> Contigs:
         """Looks up every fixed stretch in the residues of a structure, given in the structure's order.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from pathlib import Path
 
@@ -10,11 +12,14 @@ import pytest
 import torch
 
 import structdiff
+from structdiff.campaign.cautions import cautions
+from structdiff.campaign.plan import CampaignSettings, plan_campaign
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.features import hallucinated_folds
 from structdiff.features.hallucinated_folds import check_hallucination, hallucination_seconds, told_folds
+from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
 from structdiff.output.prediction import chain_sequences
 from structdiff.pipeline import job_of, resolve_design, sampled_layout
@@ -23,7 +28,9 @@ from structdiff.published_weights.cache import weights_file
 from structdiff.spec.compose import asked_spec
 from structdiff.trrosetta.alignment import ALPHABET
 from structdiff.trrosetta.folding import Folded, build_backbone
+from structdiff.trrosetta.hallucination import MAKERS
 from structdiff.trrosetta.network import CLASSES, NETWORKS, Expectation
+from tests.campaign.making import made
 
 MOTIF = str(Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb")
 AROUND = {"motif": MOTIF, "contigs": "20/A163-181/10", "fold_plan": "hallucinated"}
@@ -85,10 +92,15 @@ def _refused(**asked) -> str:
         ({"length": "64", "symmetry": "C2"}, "symmetry"),
         ({"length": "64", "cyclic": "A"}, "cyclic"),
         ({"length": "64", "energies": [{"radius_of_gyration": {}}]}, "energies"),
+        ({"length": "64", "secondary_structure": "H64"}, "hallucinated without secondary_structure"),
+        ({"length": "45", "fold_of": MOTIF}, "hallucinated without fold_of"),
         ({"length": "27"}, "28 to 200 residues"),
+        ({"length": "27-64", "seed": 1}, "27-64 residues in chain A"),
+        ({"contigs": "20-60/0 64", "length": "90-150"}, "26-60 residues in chain A"),
         ({"length": "201"}, "28 to 200 residues"),
-        ({**AROUND, "hotspots": "A170"}, "no hotspots"),
-        ({**AROUND, "contigs": "10/A163-181/5"}, "20 new residues"),
+        ({**AROUND, "hotspots": "A170"}, "neither hotspots nor keep_away"),
+        ({**AROUND, "contigs": "10/A163-181/5"}, "15 new residues or more in chain A"),
+        ({**AROUND, "contigs": "10-40/A163-181/5-40"}, "15 new residues or more in chain A"),
     ],
 )
 def test_what_no_fold_can_be_made_up_for_is_refused(fetched, asked, named):
@@ -120,6 +132,38 @@ def test_a_design_follows_the_fold_and_takes_its_letters(helix):
     shares = [(each.finished + each.step / each.steps) / each.total for each in reports]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+def test_designs_name_the_networks_that_made_their_fold_up(helix):
+    (design,) = structdiff.design(length="30", fold_plan="hallucinated", options=OPTIONS)
+    made_by = {name: hashlib.sha256(name.encode()).hexdigest() for name in MAKERS}
+    assert design.provenance.as_data()["fold_weights_sha256"] == made_by
+    assert json.loads(design.provenance.as_text()["fold_weights_sha256"]) == made_by
+    (other,) = structdiff.design(length="30", options=OPTIONS)
+    assert "fold_weights_sha256" not in other.provenance.as_data()
+
+
+def test_where_its_letter_may_not_be_the_network_chooses_another(helix):
+    (design,) = structdiff.design(length="30", fold_plan="hallucinated", options=OPTIONS)
+    (bare,) = structdiff.design(length="30", fold_plan="none", options=OPTIONS)
+    shares, usual = design.sequence_probabilities, bare.sequence_probabilities
+    assert shares is not None
+    assert usual is not None
+    others = np.sort(shares, -1)[:, :-1]
+    assert 1e-4 < others.sum(-1).min() <= others.sum(-1).max() < 1e-3
+    assert (others.max(-1) > 1.5 * others.mean(-1)).all()
+
+
+def test_other_sequences_say_too_how_the_fold_was_followed(helix, tmp_path):
+    spec = asked_spec(None, {"fold_plan": "hallucinated", "length": "30"})
+    settings = CampaignSettings(sequences=2, sequence_model="own", judge="none", refold="none")
+    campaign = plan_campaign(spec, OPTIONS, settings, load_named_weights("mini"))
+    made(campaign, tmp_path)
+    assert any("differ hardly" in each for each in cautions(campaign))
+    for name in ("backbones/design_1", "design_1_1", "design_1_2"):
+        told = json.loads((tmp_path / f"{name}.confidence.json").read_text())
+        assert sum(each["name"] == "fold plan: hallucinated A" for each in told["verdicts"]) == 1
+        assert set(told["provenance"]["fold_weights_sha256"]) == set(MAKERS)
 
 
 def test_the_same_seed_makes_the_same_fold_up_whatever_else_is_made(helix):

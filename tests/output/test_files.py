@@ -136,7 +136,7 @@ def test_confidence_file_holds_every_number_with_its_unit(complex_prediction, tm
     np.testing.assert_allclose(np.array(read["token_plddt_0_to_100"]), confidence.plddt, atol=0.00501)
     assert {key: read[key] for key in confidence.summary()} == confidence.summary()
     assert len(read["token_chain"]) == len(read["token_number"]) == len(confidence.plddt)
-    assert read["provenance"] == dataclasses.asdict(provenance())
+    assert read["provenance"] == provenance().as_data()
     assert [verdict["met"] for verdict in read["verdicts"]] == [True, False]
 
 
