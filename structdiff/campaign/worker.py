@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.stages import Bench, Outcome, designs_of
 from structdiff.campaign.work import Share, Work
-from structdiff.drawing import OnProgress, is_out_of_memory
+from structdiff.drawing import OnProgress, Progress, is_out_of_memory
 from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError, disk_is_full, refusal_of_system
+from structdiff.features.hallucinated_folds import hallucinates
 
 #: Seconds between two looks at a manifest that holds only work of others.
 _PATIENCE = 0.5
 #: Seconds between two looks for workers that died.
 _ROUNDS = 5.0
+#: Seconds between two signs of life while work goes on.
+_BEAT = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class Worker:
     on_failure: Callable[[Work, Exception], None] | None = None
     on_progress: OnProgress | None = None
     _released: list[float] = field(default_factory=lambda: [0.0])
+    _beaten: list[float] = field(default_factory=lambda: [0.0])
 
     def run(self) -> None:
         """Works until everything is done or has failed, also what others do. Raises ResourceError for a full disk."""
@@ -62,7 +66,7 @@ class Worker:
     def _together(self, work: list[Work], left: dict[int, Work]) -> None:
         """All at once; where that fails, each that is left alone, so that one failing design takes none with it."""
         try:
-            for outcome in self.bench.run(work[0].stage, work, self.on_progress):
+            for outcome in self.bench.run(work[0].stage, work, self._report):
                 self._record(outcome)
                 del left[outcome.work.id]
         except Exception as error:
@@ -74,6 +78,14 @@ class Worker:
                 return
             for each in again:
                 self._together([each], left)
+
+    def _report(self, progress: Progress) -> None:
+        """Passes a sampling step on, and now and then says that this process is alive: one design may take long."""
+        if time.monotonic() - self._beaten[0] > _BEAT:
+            self.manifest.beat()
+            self._beaten[0] = time.monotonic()
+        if self.on_progress is not None:
+            self.on_progress(progress)
 
     def _record(self, outcome: Outcome) -> None:
         work = outcome.work
@@ -92,8 +104,10 @@ class Worker:
             self.on_failure(work, error)
 
     def _batch_size(self) -> int:
-        options = self.bench.campaign.options
-        return 1 if options.trajectory else options.batch_size
+        campaign = self.bench.campaign
+        # What takes long one by one is shared out one by one.
+        alone = campaign.options.trajectory or hallucinates(campaign.spec)
+        return 1 if alone else campaign.options.batch_size
 
     def _wait(self) -> None:
         """For others, of whom some may have died."""

@@ -20,6 +20,7 @@ from structdiff.campaign.run import Run, Selection
 from structdiff.campaign.stages import BACKBONES, REFOLDED, Outcome
 from structdiff.campaign.work import Work
 from structdiff.campaign.worker import Worker
+from structdiff.drawing import Progress
 from structdiff.errors import InputError, ResourceError
 from structdiff.structure.files import write_atomically
 
@@ -238,3 +239,34 @@ def test_nothing_that_is_being_written_is_taken_for_a_leftover(planned, tmp_path
         leftovers[0].touch()
         run.prepare(manifest)
         assert leftovers[0].exists()
+
+
+def test_work_that_takes_long_says_that_it_is_alive(planned, tmp_path: Path, monkeypatch) -> None:
+    campaign = planned(2)
+    clock, beats, steps = [0.0], [], []
+
+    class SlowBench(QuickBench):
+        def run(self, stage: str, work: Sequence[Work], report) -> Iterator[Outcome]:
+            for step in range(8):
+                clock[0] += 10.0
+                report(Progress(finished=0, total=1, step=step, steps=8))
+            yield from super().run(stage, work, report)
+
+    monkeypatch.setattr("structdiff.campaign.worker.time.monotonic", lambda: 1000.0 + clock[0])
+    with Manifest(tmp_path) as manifest:
+        run = Run(campaign, tmp_path, Selection(), range(1))
+        run.prepare(manifest)
+        monkeypatch.setattr(manifest, "beat", lambda: beats.append(clock[0]))
+        worker = Worker(bench=SlowBench(campaign, tmp_path), manifest=manifest, share=run.share,
+                        stages=("backbone",), on_progress=steps.append)  # fmt: skip
+        worker.do(manifest.claim(1, ("backbone",), run.share, {}))
+    assert len(steps) == 8
+    assert beats == [10.0, 50.0]
+
+
+def test_designs_of_hallucinated_folds_are_claimed_one_by_one(planned, tmp_path: Path) -> None:
+    campaign = planned(5)
+    made_up = dataclasses.replace(campaign, spec=dataclasses.replace(campaign.spec, fold_plan="hallucinated"))
+    sizes = [Worker(bench=QuickBench(each, tmp_path), manifest=None, share=None)._batch_size()
+             for each in (campaign, made_up)]  # fmt: skip
+    assert sizes[0] > sizes[1] == 1
