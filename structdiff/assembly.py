@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESTYPE_INDEX, RESTYPES
 from structdiff.confidence import scores
 from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.of_alignment import judged_by_alignments
@@ -20,13 +17,13 @@ from structdiff.configuration import to_dict
 from structdiff.constraints.hydrogen_bonds import with_base_pairs
 from structdiff.constraints.of_design import DesignConstraints, with_asked_distances
 from structdiff.constraints.relaxation import PREDICTION_RELAXATION, PREDICTION_SPREADS, relax
-from structdiff.constraints.residue_torsions import glycine_and_proline
 from structdiff.constraints.sequenced import relaxed_unit
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
+from structdiff.design_letters import sequence_probabilities, with_made_up_letters, with_sequence, with_torsions
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.features.copies import side_by_side
-from structdiff.features.hallucinated_folds import letters_of, makers_sha256
+from structdiff.features.hallucinated_folds import makers_sha256
 from structdiff.features.schema import Features
 from structdiff.features.token_frames import valid_frames
 from structdiff.features.tokens import TokenTable, stand_for_residues, tokenise
@@ -37,7 +34,7 @@ from structdiff.kernels import native
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, recommended_sampling
-from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, Verdict
+from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
 from structdiff.output.symmetric import finished_assembly, whole_map, whole_trajectory
 from structdiff.soundness import (
     backbone_verdicts,
@@ -47,7 +44,6 @@ from structdiff.soundness import (
     handedness_verdicts,
 )
 from structdiff.structure.assembly import symmetric_assembly
-from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.verdicts import fold_verdicts, proximity_verdict, template_verdicts
 from structdiff.version import __version__
@@ -56,10 +52,8 @@ if TYPE_CHECKING:
     from structdiff.diffusion.trajectory import Trajectory
     from structdiff.engine import Draw, Engine
 
-_AMINO_ACIDS = torch.tensor([RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letter]] for letter in AMINO_ACIDS])
 #: Random numbers of sequences are those of samples no run reaches, so that they have nothing to do with positions.
 _SEQUENCE_STREAM = 1_000_000_000
-_OTHER_LETTERS = 1e-3  # share of all but that of a sequence that was made up
 
 
 def finished_prediction(
@@ -123,8 +117,8 @@ def finished_design(
         positions = _relaxed(job.structure, positions, held=held, only=placed, images=images, asked=asked)
     positions = _in_motif_frame(job, positions) if job.symmetry is None else positions
     structure = job.structure.with_positions(positions, resolved=placed)
-    logits = _with_made_up_letters(job, _with_torsions(job, structure, draw.restype_logits))
-    named = _with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM, number))
+    logits = with_made_up_letters(job, with_torsions(job, structure, draw.restype_logits))
+    named = with_sequence(job, structure, logits, sample_generator(seed, index + _SEQUENCE_STREAM, number))
     verdicts = unit_verdicts(job, structure)
     if options.relax:
         structure, named, verdicts = _relaxed_with_sequence(job, asked, structure, named, verdicts)
@@ -144,7 +138,7 @@ def finished_design(
         verdicts=tuple(verdicts),
         trajectory=trajectory,
         residue_map=job.layout.residue_map(),
-        sequence_probabilities=_sequence_probabilities(job, logits),
+        sequence_probabilities=sequence_probabilities(job, logits),
     )
     if job.symmetry is not None:
         return _assembled(design, job, structure, draw)
@@ -269,66 +263,6 @@ def _in_motif_frame(job: Job, positions: np.ndarray) -> np.ndarray:
     mobile, target = (torch.from_numpy(np.asarray(x, np.float64)) for x in (positions, given))
     moved = superposition(mobile, target, mask=torch.from_numpy(held)).apply(mobile)
     return moved.numpy().astype(np.float32)
-
-
-def _with_torsions(job: Job, structure: Structure, logits: Tensor) -> Tensor:
-    """What the sequence head says of each amino acid, and what the finished backbone's torsions say to it."""
-    odds = torch.from_numpy(glycine_and_proline(structure.select(job.visible))).to(logits)[job.tokens.residue]
-    told = logits.clone()
-    told[:, [RESTYPE_INDEX["GLY"], RESTYPE_INDEX["PRO"]]] += odds
-    return told
-
-
-def _with_made_up_letters(job: Job, logits: Tensor) -> Tensor:
-    """The same, but for chains whose fold was made up the letters that it was made up with, nearly surely.
-
-    The others keep their order: one of them is drawn where that letter may not be.
-    """
-    told = logits.clone()
-    for own in job.folds:
-        chain = int(np.flatnonzero(job.structure.chains.name == own.chains[0])[0])
-        here = np.flatnonzero((job.tokens.chain == chain) & _is_designed(job))
-        letters, first = letters_of(own), job.structure.chain_residues(chain).start
-        for token in here.tolist():
-            told[token] += math.log(_OTHER_LETTERS) - logits[token, _AMINO_ACIDS].logsumexp(-1)
-            told[token, RESTYPE_INDEX[PROTEIN_ONE_TO_THREE[letters[job.tokens.residue[token] - first]]]] = 0.0
-    return told
-
-
-def _with_sequence(job: Job, structure: Structure, logits: Tensor, generator: torch.Generator) -> Structure:
-    """The designed residues renamed by the network's own sequence head; their side chains are not built.
-
-    Each residue is drawn from its own distribution, since the most likely one everywhere would be leucine nearly
-    everywhere. Gumbel noise makes the draw: no rounding of the logits changes it but at a tie. Chains
-    that are alike get the letters of the first of them.
-    """
-    hidden = _is_designed(job)
-    uniform = torch.rand(len(logits), len(_AMINO_ACIDS), generator=generator).clamp(min=1e-9)
-    drawn = _AMINO_ACIDS[(logits[:, _AMINO_ACIDS] - torch.log(-torch.log(uniform))).argmax(-1)].numpy()
-    names = structure.residues.name.astype("U5")
-    names[job.tokens.residue[hidden]] = [RESTYPES[index] for index in drawn[hidden]]
-    for alike in _alike(job):
-        names[alike] = names[alike[0]]
-    renamed = dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
-    return renamed.select(job.visible)
-
-
-def _is_designed(job: Job) -> np.ndarray:
-    """Tokens whose amino acid is open."""
-    return (~job.features.condition.sequence_known).numpy() & (job.features.token.kind == ChainKind.PROTEIN).numpy()
-
-
-def _alike(job: Job) -> list[list[int]]:
-    """Rows of residues that get one amino acid, since their chains are alike in the file that they begin with."""
-    assert job.spec is not None
-    assert job.layout is not None
-    return rows_alike(job.structure, alike_chains(job.spec, job.layout, job.motif))
-
-
-def _sequence_probabilities(job: Job, logits: Tensor) -> np.ndarray:
-    """The shares of the amino acids (AMINO_ACIDS) that each open residue is drawn with; NaN for the others."""
-    shares = torch.softmax(logits[:, _AMINO_ACIDS].double(), -1).numpy()
-    return np.where(_is_designed(job)[:, None], shares, np.nan)
 
 
 def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:
