@@ -42,7 +42,7 @@ SPEC = structdiff.DesignSpec(contigs="12")
         (lambda: structdiff.score([FASTA]), "structure: .*found 'list'.*a Structure .*or a path"),
         (lambda: structdiff.read_structure(None), "path: .*found 'NoneType'.*the path of a structure file"),
         (lambda: structdiff.write_structure(3, "x.pdb"), "structure: .*found 3; allowed: a Structure"),
-        (lambda: structdiff.read_complex(3), "path: .*FASTA, YAML or JSON"),
+        (lambda: structdiff.read_complex(3), "path: .*FASTA, YAML, JSON or A3M"),
         (lambda: structdiff.read_design(3), "path: .*YAML or JSON"),
         (lambda: structdiff.parse_contigs(30), "contigs: .*found 30; allowed: a text"),
         (lambda: structdiff.predict(FASTA, seed="x"), "seed: a seed is a whole number .found 'x'"),
