@@ -24,7 +24,7 @@ from structdiff.trrosetta.alignment import Alignment, alone, read_alignment
 from structdiff.trrosetta.folding import THOROUGH, fold
 from structdiff.trrosetta.network import NETWORKS, expect_aligned
 from structdiff.trrosetta.reliability import reliability
-from structdiff.typing import Float
+from structdiff.typing import Float, Int
 
 #: Residues of chains that are folded: time (seconds on a core of 2023) and memory (bytes) grow with their square;
 #: bytes for each letter of an alignment.
@@ -130,20 +130,25 @@ def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
 def _folded(sources: tuple[str, ...], sha256: tuple[str, ...], sequence: str) -> ChainFold:
     """The fold of a sequence by the alignment in sources of these checksums; kept, since it takes a while."""
     alignment = _alignment(sources, sequence)
-    chain = np.full((len(sequence), 4, 3), np.nan)
     with one_thread():
         expected = expect_aligned(alignment)
-        chain[:, :3] = fold(expected, descent=THOROUGH).backbone.numpy()
-    backbone = Backbone.from_arrays(chain)
-    cb = backbone.cb_or_ideal
-    sure = reliability(expected.distance, torch.from_numpy(cb).float()).lddt.numpy() >= _TOLD
+        positions = main_chain(fold(expected, descent=THOROUGH).backbone)
+    sure = reliability(expected.distance, torch.from_numpy(positions[:, -1]).float()).lddt.numpy() >= _TOLD
     return ChainFold(
         chains=(),
         alignment=alignment,
         distance=expected.distance,
-        positions=np.concatenate([chain[:, :3], backbone.oxygen_or_ideal[:, None], cb[:, None]], 1),
+        positions=positions,
         told=sure if sure.sum() >= _FEWEST else np.zeros(len(sequence), bool),
     )
+
+
+def main_chain(fold: Float[Tensor, "residue 3 3"]) -> Float[np.ndarray, "residue 5 3"]:
+    """N, CA, C, O and CB (Å) of a fold's N, CA and C."""
+    chain = np.full((len(fold), 4, 3), np.nan)
+    chain[:, :3] = fold.numpy()
+    backbone = Backbone.from_arrays(chain)
+    return np.concatenate([chain[:, :3], backbone.oxygen_or_ideal[:, None], backbone.cb_or_ideal[:, None]], 1)
 
 
 @contextmanager
@@ -157,6 +162,23 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def told_atoms(
+    own: ChainFold, structure: Structure, name: str
+) -> tuple[Int[np.ndarray, " atom"], Float[np.ndarray, "atom 3"]]:
+    """Rows and places (Å) of the main-chain atoms of a chain's residues that are told."""
+    first = structure.chain_residues(int(np.flatnonzero(structure.chains.name == name)[0])).start
+    rows, places = [], []
+    for residue in np.flatnonzero(own.told).tolist():
+        part = structure.residue_atoms(first + residue)
+        for row in range(part.start, part.stop):
+            atom = str(structure.atoms.name[row])
+            given = own.positions[residue, _MAIN_CHAIN.index(atom)] if atom in _MAIN_CHAIN else _NOWHERE
+            if np.isfinite(given).all():
+                rows.append(row)
+                places.append(given)
+    return np.array(rows, np.int64), np.array(places, np.float32).reshape(-1, 3)
+
+
 def with_folds(templates: Templates, structure: Structure, folds: Sequence[ChainFold]) -> Templates:
     """The templates, and the folds of chains as further groups that are told, not held."""
     positions, group = templates.positions.copy(), templates.group.copy()
@@ -164,14 +186,8 @@ def with_folds(templates: Templates, structure: Structure, folds: Sequence[Chain
     for own in folds:
         for name in own.chains:
             number += 1
-            span = structure.chain_residues(int(np.flatnonzero(structure.chains.name == name)[0]))
-            for place in np.flatnonzero(own.told).tolist():
-                part = structure.residue_atoms(span.start + place)
-                for row in range(part.start, part.stop):
-                    atom = str(structure.atoms.name[row])
-                    given = own.positions[place, _MAIN_CHAIN.index(atom)] if atom in _MAIN_CHAIN else _NOWHERE
-                    if np.isfinite(given).all():
-                        positions[row], group[row] = given, number
+            rows, places = told_atoms(own, structure, name)
+            positions[rows], group[rows] = places, number
     return dataclasses.replace(templates, positions=positions, group=group)
 
 

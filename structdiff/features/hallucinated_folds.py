@@ -12,7 +12,7 @@ from torch import Tensor
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import CA, Backbone, C, N
-from structdiff.features.chain_folds import ChainFold, check_folding_weights, one_thread
+from structdiff.features.chain_folds import ChainFold, check_folding_weights, main_chain, one_thread, told_atoms
 from structdiff.features.condition import Condition
 from structdiff.features.motif_anchors import FEWEST_NEW, motif_anchors
 from structdiff.features.tokens import TokenTable
@@ -36,7 +36,6 @@ SHORTEST, LONGEST = 28, 200
 #: Seconds of a step, and of the fold, for a squared residue, on one core of 2023.
 _STEP_SECONDS, _FOLD_SECONDS = 3e-4, 3.5e-3
 _BYTES = 110_000  # of memory, for a squared residue
-_BACKBONE = ("N", "CA", "C", "O", "CB")
 
 
 def hallucinates(spec: DesignSpec) -> bool:
@@ -175,10 +174,7 @@ def _made_up(name: str, residues: int, motif: _Motif | None, seeds: Sequence[int
         each = dict(zip(NETWORKS, expect_each(sequence), strict=True))
         expected = mean_expectation([each[name] for name in MAKERS])
         made = fold(expected, descent=THOROUGH, seed=second, held=held)
-    chain = np.full((residues, 4, 3), np.nan)
-    chain[:, :3] = made.backbone.numpy()
-    backbone = Backbone.from_arrays(chain)
-    positions = np.concatenate([chain[:, :3], backbone.oxygen_or_ideal[:, None], backbone.cb_or_ideal[:, None]], 1)
+    positions = main_chain(made.backbone)
     return ChainFold(
         chains=(name,),
         alignment=alone(sequence),
@@ -213,7 +209,7 @@ def told_folds(
     for own in folds:
         here = tokens.chain == _row(own, structure)
         number = int(group[here].max()) or int(group.max()) + 1
-        rows, known = _atoms(own, structure)
+        rows, known = told_atoms(own, structure, own.chains[0])
         positions[rows], resolved[rows] = known, True
         first = structure.chain_residues(_row(own, structure)).start
         group[here & np.isin(tokens.residue, first + np.flatnonzero(own.told))] = number
@@ -226,7 +222,7 @@ def held_folds(
     """Rows, among visible atoms, and places (Å) of the atoms of each fold and of the motif in it."""
     place, rows, places = np.cumsum(visible) - 1, [], []
     for own in folds:
-        new, known = _atoms(own, structure)
+        new, known = told_atoms(own, structure, own.chains[0])
         kept = np.flatnonzero((structure.atom_chain == _row(own, structure)) & structure.atoms.resolved)
         every, points = np.concatenate([new, kept]), np.concatenate([known, structure.atoms.positions[kept]])
         rows.append(torch.from_numpy(place[every[visible[every]]]))
@@ -236,16 +232,3 @@ def held_folds(
 
 def _row(own: ChainFold, structure: Structure) -> int:
     return int(np.flatnonzero(structure.chains.name == own.chains[0])[0])
-
-
-def _atoms(own: ChainFold, structure: Structure) -> tuple[np.ndarray, Float[np.ndarray, "atom 3"]]:
-    """Rows and places (Å) of the main-chain atoms of the new residues of a fold."""
-    first, rows, places = structure.chain_residues(_row(own, structure)).start, [], []
-    for residue in np.flatnonzero(own.told).tolist():
-        part = structure.residue_atoms(first + residue)
-        for row in range(part.start, part.stop):
-            atom = str(structure.atoms.name[row])
-            if atom in _BACKBONE and np.isfinite(own.positions[residue, _BACKBONE.index(atom)]).all():
-                rows.append(row)
-                places.append(own.positions[residue, _BACKBONE.index(atom)])
-    return np.array(rows, np.int64), np.array(places, np.float32).reshape(-1, 3)

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from structdiff.errors import InputError
-from structdiff.spec.alignment_source import PACKED_SUFFIXES, warn_of_pairing
+from structdiff.spec.alignment_source import PACKED_SUFFIXES, warn_of_pairing, without_insertions
 from structdiff.spec.chain import ChainSpec, chain_letters
 from structdiff.spec.chain_lengths import ChainLengths, chain_lengths
 from structdiff.spec.complex import ComplexSpec
@@ -50,16 +50,12 @@ def _rows(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith(">"):
             if start:
-                yield start, _columns(letters)
+                yield start, without_insertions("".join(letters))
             start, letters = number, []
         else:
             letters.append(line.strip())
     if start:
-        yield start, _columns(letters)
-
-
-def _columns(parts: list[str]) -> str:
-    return "".join(letter for letter in "".join(parts).rstrip("*") if not letter.islower() and letter != ".")
+        yield start, without_insertions("".join(letters))
 
 
 def _query(text: str, said: ChainLengths, number: int, path: Path) -> tuple[int, str]:

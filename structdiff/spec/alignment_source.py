@@ -202,3 +202,8 @@ def _texts(node: Node) -> Iterator[Node]:
         return
     for each in node.value.values() if isinstance(node.value, dict) else node.value:
         yield from _texts(each)
+
+
+def without_insertions(letters: str) -> str:
+    """The letters and gaps of a row of A3M that stand in columns."""
+    return "".join(letter for letter in letters.rstrip("*") if not letter.islower() and letter != ".")

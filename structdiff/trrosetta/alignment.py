@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from structdiff.spec.alignment_source import ALIGNMENT_FORMATS, AlignmentText, read_source
+from structdiff.spec.alignment_source import ALIGNMENT_FORMATS, AlignmentText, read_source, without_insertions
 from structdiff.typing import UInt8
 
 #: The amino acids in the order of the published networks; what is none of them counts as a gap, the class after them.
@@ -124,7 +124,7 @@ def _fasta_rows(lines: list[str], source: AlignmentText) -> list[tuple[str, int,
                 source.fail("an alignment begins with a line '>NAME'", line=number, found=text[:20],
                             allowed=ALIGNMENT_FORMATS)  # fmt: skip
             found[-1][2].append(text)
-    return [(name, line, _without_insertions("".join(parts))) for name, line, parts in found]
+    return [(name, line, without_insertions("".join(parts))) for name, line, parts in found]
 
 
 def _csv_rows(lines: list[str], source: AlignmentText) -> list[tuple[str, int, str]]:
@@ -135,12 +135,8 @@ def _csv_rows(lines: list[str], source: AlignmentText) -> list[tuple[str, int, s
             key, comma, letters = line.strip().replace('"', "").partition(",")
             if not comma:
                 source.fail("a line of this alignment is a key, a comma and a sequence", line=number, found=line[:20])
-            found.append((key or f"line {number}", number, _without_insertions(letters)))
+            found.append((key or f"line {number}", number, without_insertions(letters)))
     return found
-
-
-def _without_insertions(letters: str) -> str:
-    return "".join(letter for letter in letters.rstrip("*") if not letter.islower() and letter != ".")
 
 
 def _stockholm_rows(lines: list[str], source: AlignmentText) -> list[tuple[str, int, str]]:
