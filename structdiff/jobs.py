@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,10 +47,12 @@ from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.output.whole_target import WholeTarget
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec, design_to_dict
+from structdiff.spec.document import file_sha256
 from structdiff.spec.layout import Layout
 from structdiff.spec.rebuilding import Noise
 from structdiff.spec.symmetry import Symmetry
-from structdiff.spec.yaml import to_dict as complex_to_dict
+from structdiff.spec.text_source import source_sha256
+from structdiff.spec.yaml_writing import to_dict as complex_to_dict
 from structdiff.structure.complex import build_complex
 from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held, retyped
 from structdiff.structure.tables import Structure
@@ -201,8 +201,9 @@ def complex_job(spec: ComplexSpec, check_size: CheckSize | None = None, *, folde
     if check_size is not None:
         check_size(len(tokens))
     pairs = pairs_of_complex(spec, structure)
-    folds = fold_chains(spec) if folded else ()
-    templates = with_folds(with_helices(read_templates(spec, structure), structure, pairs), structure, folds)
+    templates = read_templates(spec, structure)
+    folds = fold_chains(spec, structure, templates) if folded else ()
+    templates = with_folds(with_helices(templates, structure, pairs), structure, folds)
     condition = templates.told(complex_condition(spec, structure, tokens), tokens)
     known = structure.with_positions(templates.positions, resolved=templates.group > 0)
     proximities = tuple(complex_proximities(spec, structure))
@@ -291,7 +292,7 @@ def design_job(
 
 def complex_request(spec: ComplexSpec) -> dict[str, Any]:
     """The request of a prediction for its provenance: of templates and alignments with their contents as checksums."""
-    templates = {each.path: hashlib.sha256(Path(each.path).read_bytes()).hexdigest() for each in spec.templates}
+    templates = {each.path: source_sha256(each.path) for each in spec.templates}
     files = {"templates_sha256": templates, "alignments_sha256": alignments_sha256(spec)}
     return complex_to_dict(spec) | {key: own for key, own in files.items() if own}
 
@@ -300,8 +301,8 @@ def design_request(spec: DesignSpec) -> dict[str, Any]:
     """The request of a design for its provenance: without how many, with the motif's contents as a checksum."""
     request = design_to_dict(dataclasses.replace(spec, num_designs=1))
     if spec.motif is not None:
-        request["motif_sha256"] = hashlib.sha256(Path(spec.motif).read_bytes()).hexdigest()
+        request["motif_sha256"] = file_sha256(spec.motif)
     files = [file for energy in spec.energies if (file := getattr(energy, "file", None))]
     if files:
-        request["energies_sha256"] = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files}
+        request["energies_sha256"] = {file: file_sha256(file) for file in files}
     return request

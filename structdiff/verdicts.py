@@ -106,7 +106,7 @@ def template_verdicts(templates: Templates, structure: Structure) -> list[Verdic
     for group, asked in enumerate(templates.asked, start=1):
         if asked.threshold is None:
             continue
-        rows = torch.from_numpy(main & (templates.group == group))
+        rows = torch.from_numpy(main & (templates.group == group) & ~templates.of_fold)
         now, given = (torch.from_numpy(x.astype(np.float64)) for x in (structure.atoms.positions, templates.positions))
         off = float(superposed_rmsd(now, given, mask=rows))
         found.append(
@@ -128,10 +128,14 @@ def fold_verdicts(folds: Sequence[ChainFold], structure: Structure) -> list[Verd
         asked = f"followed: {rows} sequences that cover {share:.0f} %" if rows > 1 else "followed: its sequence alone"
         for name in own.chains:
             off = _off_fold(own, structure, name)
-            reached = f"backbone within {off:.2f} Å RMSD of the fold of {own.told.sum()} residues"
-            if not own.told.any():
-                reached = "nothing: it tells of no residue where it lies"
-            found.append(Verdict(name=f"alignment of {name}", asked=asked, reached=reached, met=off <= _OFF_FOLD))
+            beside = " beside its template" if own.kept.any() else ""
+            reached = f"backbone within {off:.2f} Å RMSD of the fold of {own.told.sum()} residues{beside}"
+            if own.kept.all():
+                reached = f"nothing{beside}, which has all residues"
+            elif not own.told.any():
+                reached = f"nothing: it tells of no residue{beside} where it lies"
+            met = off <= _OFF_FOLD or bool(own.kept.all())
+            found.append(Verdict(name=f"alignment of {name}", asked=asked, reached=reached, met=met))
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from structdiff.campaign.refolding import Refolded
 from structdiff.errors import InputError, StructdiffError
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.yaml import write_yaml
+from structdiff.spec.yaml_writing import write_yaml
 from structdiff.structure.files import CIF_SUFFIXES, PDB_SUFFIXES, read_structure
 
 if TYPE_CHECKING:

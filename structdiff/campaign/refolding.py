@@ -19,7 +19,8 @@ from structdiff.campaign.plan import Campaign
 from structdiff.errors import InputError, StructdiffError
 from structdiff.spec.chain import ChainKind as ChainWord
 from structdiff.spec.chain import ChainSpec, Modification
-from structdiff.spec.complex import ComplexSpec, TemplateSpec
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.template import TemplateSpec
 from structdiff.structure.build import chain_letters
 from structdiff.structure.tables import ChainKind, Structure
 

@@ -239,13 +239,15 @@ class _Run:
         """Folds chains with alignments, which are kept, before the clock of what is drawn starts."""
         from structdiff.cli.understood import folding_note
         from structdiff.features.chain_folds import fold_chains
+        from structdiff.features.templates import read_templates
         from structdiff.jobs import complex_job
 
         note = folding_note(spec)
         if note:
-            complex_job(spec, self.engine.check_size, folded=False)  # whatever is refused is refused first
+            # Whatever is refused is refused first.
+            job = complex_job(spec, self.engine.check_size, folded=False)
             self._tell(note)
-            fold_chains(spec)
+            fold_chains(spec, job.structure, read_templates(spec, job.structure))
 
     def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> set[str]:
         from structdiff.assembly import provenance_of

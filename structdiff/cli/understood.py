@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from structdiff.spec.chain import NO_ALIGNMENT, SEQUENCE_ALONE
+from structdiff.spec.chain import SEQUENCE_ALONE
 from structdiff.structure.tables import ChainKind
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _chains(spec: ComplexSpec, structure: Structure) -> Iterator[str]:
         more = [*([f"modified: {', '.join(modified)}"] if modified else []), *(["cyclic"] if chain.cyclic else [])]
         if chain.msa == (SEQUENCE_ALONE,):
             more.append("folded by trRosetta from its sequence alone")
-        elif chain.msa not in ((), (NO_ALIGNMENT,)):
+        elif chain.has_alignment:
             more.append(f"folded by the alignment {' and '.join(chain.msa)}")
         yield ", ".join([f"{name}  {chain.kind} of {len(components)} residues", *more])
 

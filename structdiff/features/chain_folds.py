@@ -15,16 +15,17 @@ from torch import Tensor
 from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.features.templates import Templates
+from structdiff.geometry.superposition import superposition
 from structdiff.published_weights import weights_path
-from structdiff.spec.alignment_source import source_sha256
-from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT, SEQUENCE_ALONE, ChainSpec
+from structdiff.spec.chain import MSA_WORDS, SEQUENCE_ALONE
 from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.text_source import source_sha256
 from structdiff.structure.tables import Structure
 from structdiff.trrosetta.alignment import Alignment, alone, read_alignment
-from structdiff.trrosetta.folding import THOROUGH, fold
+from structdiff.trrosetta.folding import THOROUGH, Held, fold
 from structdiff.trrosetta.network import NETWORKS, expect_aligned
 from structdiff.trrosetta.reliability import reliability
-from structdiff.typing import Float, Int
+from structdiff.typing import Bool, Float, Int
 
 #: Residues of chains that are folded: time (seconds on a core of 2023) and memory (bytes) grow with their square;
 #: bytes for each letter of an alignment.
@@ -34,6 +35,7 @@ FOLD_SECONDS, _BYTES, _BYTES_A_LETTER = 3.5e-3, 8_000, 180
 #: Expected lDDT from which on a residue is told where it lies, and the fewest residues that are told.
 _TOLD, _FEWEST = 0.35, 10
 _MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
+_FRAME = _MAIN_CHAIN[:3]
 _NOWHERE = np.full(3, np.nan)
 
 
@@ -41,8 +43,9 @@ _NOWHERE = np.full(3, np.nan)
 class ChainFold:
     """The fold of chains with one alignment. chains: their names.
 
-    distance: trRosetta's log probabilities. positions: N, CA, C, O, CB (Å). told: residues that are sure enough to be
-    told to the network.
+    distance: trRosetta's log probabilities. positions: N, CA, C, O, CB (Å), in the frame of a template or motif that it
+    keeps. told: residues that are sure enough to be told to the network. kept: residues of template or
+    motif, none of which is told.
     """
 
     chains: tuple[str, ...]
@@ -50,31 +53,22 @@ class ChainFold:
     distance: Float[Tensor, "i j class"]
     positions: Float[np.ndarray, "residue 5 3"]
     told: np.ndarray
-
-
-def has_alignment(chain: ChainSpec) -> bool:
-    """Whether an alignment is given, and not merely said to be empty."""
-    return chain.msa not in ((), (NO_ALIGNMENT,))
+    kept: np.ndarray
 
 
 def read_alignments(spec: ComplexSpec) -> dict[str, Alignment]:
     """The alignments of a complex by the first name of their chains, read and checked; nothing is computed.
 
-    Raises InputError for an alignment that is none of its chain, of a chain that has a template too, of RNA, of a chain
-    that is too long, and where trRosetta's weights have not been fetched.
+    Raises InputError for an alignment that is none of its chain, of RNA, of a chain that is too long, and where
+    trRosetta's weights have not been fetched.
     """
     found = {}
-    templated = {name for template in spec.templates for name in template.chains or spec.chain_ids}
     for chain in spec.chains:
-        if not has_alignment(chain):
+        if not chain.has_alignment:
             continue
         if chain.kind != "protein":
             raise InputError("alignments of proteins alone are read: remove it, or write msa: empty", key="msa",
                              found=f"that of {chain.kind} {chain.ids[0]}")  # fmt: skip
-        both = [name for name in chain.ids if name in templated]
-        if both:
-            raise InputError("this chain has a template and an alignment, of which one would be ignored: leave one out",
-                             key="msa", found=both[0])  # fmt: skip
         if not SHORTEST <= len(chain) <= LONGEST:
             raise InputError("chains of this length are not folded by their alignment", key="msa",
                              found=f"{len(chain)} residues of {chain.ids[0]}", allowed=_LENGTHS)  # fmt: skip
@@ -104,7 +98,7 @@ def check_folding_memory(alignments: Mapping[str, Alignment], free: float) -> No
 
 def folding_seconds(spec: ComplexSpec) -> dict[str, float]:
     """About how long the fold of each chain with an alignment takes on one core, by its first name."""
-    return {chain.ids[0]: FOLD_SECONDS * len(chain) ** 2 for chain in spec.chains if has_alignment(chain)}
+    return {chain.ids[0]: FOLD_SECONDS * len(chain) ** 2 for chain in spec.chains if chain.has_alignment}
 
 
 def alignments_sha256(spec: ComplexSpec) -> dict[str, str]:
@@ -116,31 +110,89 @@ def _alignment(sources: tuple[str, ...], sequence: str) -> Alignment:
     return alone(sequence) if sources == (SEQUENCE_ALONE,) else read_alignment(sources, sequence)
 
 
-def fold_chains(spec: ComplexSpec) -> tuple[ChainFold, ...]:
-    """The folds of all chains with an alignment; raises InputError as `read_alignments` does."""
+def fold_chains(spec: ComplexSpec, structure: Structure, templates: Templates) -> tuple[ChainFold, ...]:
+    """The folds of all chains with an alignment, in the frames of their templates where they have any.
+
+    A template's residues keep their shape, and the alignment says how the others lie. Raises InputError as
+    `read_alignments` does.
+    """
     alignments = read_alignments(spec)
-    chains = [chain for chain in spec.chains if chain.ids[0] in alignments]
-    return tuple(
-        dataclasses.replace(_folded(chain.msa, tuple(map(source_sha256, chain.msa)), chain.sequence), chains=chain.ids)
-        for chain in chains
-    )
+    found = []
+    for chain in spec.chains:
+        if chain.ids[0] not in alignments:
+            continue
+        sources = tuple(map(source_sha256, chain.msa))
+        kept = {name: _kept(templates, structure, name) for name in chain.ids}
+        for own in dict.fromkeys(kept.values()):
+            made = _folded(chain.msa, sources, chain.sequence, own)
+            names = tuple(name for name, each in kept.items() if each == own)
+            found.append(dataclasses.replace(made, chains=names))
+    return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """What a chain keeps of its template, as numbers that can be compared: rows of residues, N, CA and C (Å)."""
+
+    rows: tuple[int, ...]
+    backbone: tuple[float, ...]
+
+    def atoms(self) -> Float[np.ndarray, "held 3 3"]:
+        """N, CA and C of each residue."""
+        return np.array(self.backbone).reshape(-1, 3, 3)
+
+
+def _kept(templates: Templates, structure: Structure, name: str) -> _Kept | None:
+    """The residues of a chain of which a template has the whole main chain; None where it has none."""
+    rows, backbone = [], []
+    part = structure.chain_residues(int(np.flatnonzero(structure.chains.name == name)[0]))
+    for row in range(part.start, part.stop):
+        atoms = structure.residue_atoms(row)
+        known = {str(structure.atoms.name[atom]): atom for atom in range(atoms.start, atoms.stop)
+                 if templates.group[atom]}  # fmt: skip
+        if all(atom in known for atom in _FRAME):
+            rows.append(row - part.start)
+            backbone += [templates.positions[known[atom]] for atom in _FRAME]
+    if not rows:
+        return None
+    return _Kept(rows=tuple(rows), backbone=tuple(np.concatenate(backbone).tolist()))
 
 
 @lru_cache(maxsize=8)
-def _folded(sources: tuple[str, ...], sha256: tuple[str, ...], sequence: str) -> ChainFold:
+def _folded(sources: tuple[str, ...], sha256: tuple[str, ...], sequence: str, kept: _Kept | None) -> ChainFold:
     """The fold of a sequence by the alignment in sources of these checksums; kept, since it takes a while."""
     alignment = _alignment(sources, sequence)
+    places = np.zeros(len(sequence), bool)
+    held = None
+    if kept is not None:
+        places[list(kept.rows)] = True
+        held = Held(places=torch.from_numpy(places), backbone=torch.from_numpy(kept.atoms()).float())
     with one_thread():
         expected = expect_aligned(alignment)
-        positions = main_chain(fold(expected, descent=THOROUGH).backbone)
+        positions = main_chain(fold(expected, descent=THOROUGH, held=held).backbone)
+    if kept is not None:
+        positions = laid_on(positions, places, kept.atoms())
     sure = reliability(expected.distance, torch.from_numpy(positions[:, -1]).float()).lddt.numpy() >= _TOLD
+    enough = kept is not None or sure.sum() >= _FEWEST
     return ChainFold(
         chains=(),
         alignment=alignment,
         distance=expected.distance,
         positions=positions,
-        told=sure if sure.sum() >= _FEWEST else np.zeros(len(sequence), bool),
+        told=sure & ~places if enough else np.zeros(len(sequence), bool),
+        kept=places,
     )
+
+
+def laid_on(
+    positions: Float[np.ndarray, "residue atom 3"],
+    places: Bool[np.ndarray, " residue"],
+    backbone: Float[np.ndarray, "held 3 3"],
+) -> Float[np.ndarray, "residue atom 3"]:
+    """A fold (N, CA, C first) in the frame of the residues that it keeps, of which N, CA and C are given (Å)."""
+    own, given = (torch.from_numpy(each.reshape(1, -1, 3)) for each in (positions[places, :3], backbone))
+    moved = superposition(own, given).apply(torch.from_numpy(positions.reshape(1, -1, 3)))[0]
+    return moved.numpy().reshape(positions.shape)
 
 
 def main_chain(fold: Float[Tensor, "residue 3 3"]) -> Float[np.ndarray, "residue 5 3"]:
@@ -180,20 +232,25 @@ def told_atoms(
 
 
 def with_folds(templates: Templates, structure: Structure, folds: Sequence[ChainFold]) -> Templates:
-    """The templates, and the folds of chains as further groups that are told, not held."""
-    positions, group = templates.positions.copy(), templates.group.copy()
+    """The templates, and the folds of chains: as part of their template, in whose frame they are, or as further groups.
+
+    They are told, not held.
+    """
+    positions, group, of_fold = templates.positions.copy(), templates.group.copy(), templates.of_fold.copy()
     number = max(len(templates.asked), int(group.max(initial=0)))
     for own in folds:
         for name in own.chains:
-            number += 1
+            here = structure.atom_chain == int(np.flatnonzero(structure.chains.name == name)[0])
+            known = int(templates.group[here].max())
+            number += not known
             rows, places = told_atoms(own, structure, name)
-            positions[rows], group[rows] = places, number
-    return dataclasses.replace(templates, positions=positions, group=group)
+            positions[rows], group[rows], of_fold[rows] = places, known or number, True
+    return dataclasses.replace(templates, positions=positions, group=group, of_fold=of_fold)
 
 
 def fold_groups(folds: Sequence[ChainFold], templates: Templates, structure: Structure) -> list[int]:
-    """The groups that `with_folds` has made of chains, those without any residue that is told left out."""
+    """The groups that `with_folds` has made of chains, once each; of chains without any residue that is told none."""
     names = [name for own in folds for name in own.chains]
     chains = structure.atom_chain
     rows = [chains == int(np.flatnonzero(structure.chains.name == name)[0]) for name in names]
-    return [int(templates.group[own].max()) for own in rows if templates.group[own].any()]
+    return sorted({int(templates.group[own].max()) for own in rows if templates.group[own].any()})

@@ -12,11 +12,17 @@ from torch import Tensor
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import CA, Backbone, C, N
-from structdiff.features.chain_folds import ChainFold, check_folding_weights, main_chain, one_thread, told_atoms
+from structdiff.features.chain_folds import (
+    ChainFold,
+    check_folding_weights,
+    laid_on,
+    main_chain,
+    one_thread,
+    told_atoms,
+)
 from structdiff.features.condition import Condition
 from structdiff.features.motif_anchors import FEWEST_NEW, motif_anchors
 from structdiff.features.tokens import TokenTable
-from structdiff.geometry.superposition import superposition
 from structdiff.published_weights.cache import weights_sha256
 from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
@@ -174,22 +180,15 @@ def _made_up(name: str, residues: int, motif: _Motif | None, seeds: Sequence[int
         each = dict(zip(NETWORKS, expect_each(sequence), strict=True))
         expected = mean_expectation([each[name] for name in MAKERS])
         made = fold(expected, descent=THOROUGH, seed=second, held=held)
-    positions = main_chain(made.backbone)
+    positions, kept = main_chain(made.backbone), np.zeros(residues, bool) if motif is None else motif.places
     return ChainFold(
         chains=(name,),
         alignment=alone(sequence),
         distance=mean_expectation(list(each.values())).distance,
-        positions=positions if motif is None else _laid_on(positions, motif),
-        told=np.ones(residues, bool) if motif is None else ~motif.places,
+        positions=positions if motif is None else laid_on(positions, motif.places, motif.atoms[:, :3]),
+        told=~kept,
+        kept=kept,
     )
-
-
-def _laid_on(positions: Float[np.ndarray, "residue 5 3"], motif: _Motif) -> Float[np.ndarray, "residue 5 3"]:
-    """The fold in the frame of its motif."""
-    own, given = (
-        torch.from_numpy(atoms.reshape(1, -1, 3)) for atoms in (positions[motif.places, :3], motif.atoms[:, :3])
-    )
-    return superposition(own, given).apply(torch.from_numpy(positions.reshape(1, -1, 3)))[0].numpy().reshape(-1, 5, 3)
 
 
 def letters_of(made: ChainFold) -> str:

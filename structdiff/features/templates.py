@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.features.condition import Condition
 from structdiff.features.tokens import TokenTable
-from structdiff.spec.complex import ComplexSpec, TemplateSpec
-from structdiff.structure.files import read_structure
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.template import TemplateSpec
+from structdiff.spec.text_source import is_json, source_parts, text_in_json
+from structdiff.structure.files import read_structure, structure_in
 from structdiff.structure.sequence_alignment import aligned_residues
 from structdiff.structure.tables import ChainKind, Structure
+from structdiff.typing import Bool, Int
 
 _MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
-#: Of the aligned residues, at least: below that (and with fewer than these many) it is no template of the chain.
+#: Of the aligned residues, at least: below that (and with fewer than these many) it is no template of the chain,
+#: unless a map says which residues belong together.
 _SAME, _FEWEST = 0.25, 5
+_FEWEST_MORE = 10  # residues that a further template of a chain tells of
+
+
+class TemplateWarning(UserWarning):
+    """A template is not made use of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +37,26 @@ class Templates:
 
     asked: what the complex says of each. positions (atom, 3): Å, in the frame of each atom's own template. group
     (atom): the template, counted from 1; 0 for atoms that none has. fixed (atom): held as the template has them, not
-    merely told.
+    merely told. of_fold (atom): from the fold of the chain's alignment, which is in the template's frame.
     """
 
     asked: tuple[TemplateSpec, ...]
     positions: np.ndarray
     group: np.ndarray
     fixed: np.ndarray
+    of_fold: np.ndarray
+
+    @classmethod
+    def none(cls, atoms: int, asked: tuple[TemplateSpec, ...] = ()) -> Templates:
+        """Nothing is known of so many atoms."""
+        nothing = np.zeros(atoms, bool)
+        return cls(asked=asked, positions=np.zeros((atoms, 3), np.float32), group=nothing.astype(np.int32),
+                   fixed=nothing, of_fold=nothing.copy())  # fmt: skip
+
+    def select(self, visible: Bool[np.ndarray, " atom"]) -> Templates:
+        """Those of some of the atoms."""
+        return Templates(asked=self.asked, positions=self.positions[visible], group=self.group[visible],
+                         fixed=self.fixed[visible], of_fold=self.of_fold[visible])  # fmt: skip
 
     def told(self, condition: Condition, tokens: TokenTable) -> Condition:
         """The condition with each template as a group of tokens that keep their distances."""
@@ -42,27 +67,70 @@ class Templates:
 
 
 def read_templates(spec: ComplexSpec, structure: Structure) -> Templates:
-    """The templates of a complex laid on its atoms, by a global alignment of each chain with its template.
+    """The templates of a complex laid on its atoms: as residue maps say, or by an alignment of the chains' letters.
 
-    Of residues that differ the main chain and CB are taken, of others all atoms. Raises InputError for chains that are
-    not there, that are no proteins, that have two templates, or that are too unlike.
+    Of residues that differ the main chain and CB are taken, of others all atoms. Of several templates of a chain the
+    one with the most residues of the same letter comes first (those that are held before others), and the next have
+    what is left: a stretch of residues of which nothing is known yet, and nothing of a chain that has an alignment,
+    which folds what is left. A TemplateWarning says what is not made use of. Raises InputError for chains that are not
+    there, that are no proteins, or that are too unlike.
     """
-    count = len(structure.atoms)
-    found = Templates(
-        asked=spec.templates, positions=np.zeros((count, 3), np.float32), group=np.zeros(count, np.int32),
-        fixed=np.zeros(count, bool),
-    )  # fmt: skip
-    for place, template in enumerate(spec.templates, start=1):
-        key = f"templates[{place}]"
-        given = read_structure(template.path)
-        for chain, source in _pairs(template, structure, given, key):
-            own = _row(structure, chain, key)
-            if found.group[structure.atom_chain == own].any():
-                raise InputError("this chain has a template already", key=key, found=chain)
-            rows, theirs = _same_atoms(structure, own, given, _row(given, source, key, path=template.path), key)
-            found.positions[rows] = given.atoms.positions[theirs]
-            found.group[rows], found.fixed[rows] = place, template.force
+    found = Templates.none(len(structure.atoms), spec.templates)
+    laid = [each for place, asked in enumerate(spec.templates, start=1) for each in _laid(asked, place, structure)]
+    for each in sorted(laid, key=lambda each: (not each.held, -each.alike)):
+        residue, own = structure.atoms.residue[each.rows], structure.atom_chain == structure.atom_chain[each.rows[0]]
+        known = np.isin(residue, structure.atoms.residue[found.group > 0])
+        left = len(np.unique(residue[~known]))
+        if found.group[own].any() and (left < _FEWEST_MORE or spec.chain(each.chain).has_alignment):
+            warnings.warn(_unused(each, spec.templates[each.number - 1], left), TemplateWarning, stacklevel=2)
+            continue
+        rows = each.rows[~known]
+        found.positions[rows] = each.positions[~known]
+        found.group[rows], found.fixed[rows] = each.number, each.held
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Laid:
+    """A template on one chain: its number among all, the rows of the chain's atoms that it has, where (Å), and how many
+    residues have the same letter."""
+
+    number: int
+    chain: str
+    held: bool
+    rows: np.ndarray
+    positions: np.ndarray
+    alike: int
+
+
+def _laid(asked: TemplateSpec, number: int, structure: Structure) -> Iterator[_Laid]:
+    key = f"templates[{number}]"
+    given = template_structure(asked.path)
+    for chain, source in _pairs(asked, structure, given, key):
+        own, theirs = _row(structure, chain, key), _row(given, source, key, path=asked.path)
+        pairs = _same_residues(asked, structure, own, given, theirs, key)
+        same = structure.residues.name[pairs[:, 0]] == given.residues.name[pairs[:, 1]]
+        rows, sources = _same_atoms(structure, given, pairs, same)
+        yield _Laid(number=number, chain=chain, held=asked.force, rows=rows, positions=given.atoms.positions[sources],
+                    alike=int(same.sum()))  # fmt: skip
+
+
+def _unused(each: _Laid, asked: TemplateSpec, left: int) -> str:
+    more = "an alignment folds what the best template of a chain leaves open" if left >= _FEWEST_MORE else (
+        f"others tell of all but {left} of its residues")  # fmt: skip
+    return f"template {each.number} ({asked.path}) of chain {each.chain} is not made use of: {more}"
+
+
+def template_structure(source: str) -> Structure:
+    """The structure of a template: a file, or a text inside a JSON file. Raises InputError."""
+    file, part = source_parts(source)
+    if not (part and is_json(Path(file))):
+        return read_structure(source)
+    node = text_in_json(Path(file), part, ending=".mmcif", what="template")
+    try:
+        return structure_in(node.text(), "template")
+    except InputError as error:
+        raise InputError(f"this template: {error}", path=node.path, line=node.line, key=part) from None
 
 
 def _pairs(template: TemplateSpec, structure: Structure, given: Structure, key: str) -> list[tuple[str, str]]:
@@ -95,19 +163,37 @@ def _row(structure: Structure, name: str, key: str, *, path: str | None = None) 
     return int(rows[0])
 
 
-def _same_atoms(
-    structure: Structure, own: int, given: Structure, theirs: int, key: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the atoms of a chain that its template has, and their rows there."""
+def _same_residues(
+    asked: TemplateSpec, structure: Structure, own: int, given: Structure, theirs: int, key: str
+) -> Int[np.ndarray, "pair 2"]:
+    """Rows of the residues of a chain and of its template that belong together."""
     sides = ((structure, own), (given, theirs))
     every = [np.arange(len(side.residues))[side.chain_residues(row)] for side, row in sides]
+    if asked.residues:
+        numbers = np.array(asked.residues, np.int64)
+        if (most := int(numbers[:, 1].max())) > len(every[1]):
+            raise InputError("the template's chain has no such residue", key=f"{key}.residue_map", found=most,
+                             allowed=f"1 to {len(every[1])}")  # fmt: skip
+        pairs = np.stack([rows[numbers[:, side] - 1] for side, rows in enumerate(every)], 1)
+        pairs = pairs[np.isin(pairs[:, 1], given.atoms.residue[given.atoms.resolved])]
+        if len(pairs) < _FEWEST:
+            raise InputError("the template has places of hardly any residue of its map", key=f"{key}.residue_map",
+                             found=f"{len(pairs)}", allowed=f"at least {_FEWEST} residues")  # fmt: skip
+        return pairs
     pairs = aligned_residues(structure, given, *every)
-    names = [structure.residues.name[pairs[:, 0]], given.residues.name[pairs[:, 1]]]
-    same = names[0] == names[1]
+    same = structure.residues.name[pairs[:, 0]] == given.residues.name[pairs[:, 1]]
     if len(pairs) < _FEWEST or same.mean() < _SAME:
         share = f"{100 * same.mean():.0f} % of {len(pairs)} residues alike" if len(pairs) else "nothing aligned"
-        raise InputError("this chain and its template are too unlike", key=key, found=share,
+        raise InputError("this chain and its template are too unlike: say which residues belong together "
+                         "(residue_map), or leave it out", key=key, found=share,
                          allowed=f"at least {_FEWEST} residues, {100 * _SAME:.0f} % alike")  # fmt: skip
+    return pairs
+
+
+def _same_atoms(
+    structure: Structure, given: Structure, pairs: Int[np.ndarray, "pair 2"], same: Bool[np.ndarray, " pair"]
+) -> tuple[Int[np.ndarray, " atom"], Int[np.ndarray, " atom"]]:
+    """Rows of the atoms of a chain that its template has, and their rows there."""
     mine, known = [], []
     for (one, other), alike in zip(pairs.tolist(), same.tolist(), strict=True):
         place = {str(given.atoms.name[row]): row for row in _rows(given, other) if given.atoms.resolved[row]}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from structdiff.spec.alignment_source import file_source, text_source
 from structdiff.spec.chain import NO_ALIGNMENT
 from structdiff.spec.document import Node, missing_file, relocated
+from structdiff.spec.text_source import file_source, text_source
 
 UNPAIRED_KEYS = ("unpairedMsa", "unpairedMsaPath")
 PAIRED_KEYS = ("pairedMsa", "pairedMsaPath")

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from structdiff.errors import InputError
 from structdiff.spec.af3_alignments import FOLDER_KEY, PAIRED_KEYS, UNPAIRED_KEYS, chain_alignments, has_pairs
+from structdiff.spec.af3_templates import chain_templates
 from structdiff.spec.alignment_source import warn_of_pairing
 from structdiff.spec.chain import ChainKind, ChainSpec, Modification, chain_letters
 from structdiff.spec.complex import BondSpec, ComplexSpec, Site
 from structdiff.spec.document import Node, parse_json_document, read_text
+from structdiff.spec.template import TemplateSpec
 
 _TOP_KEYS = (
     "name", "modelSeeds", "sequences", "bondedAtomPairs", "userCCD", "userCCDPath", "dialect", "version",
@@ -93,7 +95,9 @@ def _parse_complex(root: Node) -> ComplexSpec:
         if key in top and top[key].text():
             top[key].fail("own component dictionaries are not supported; give the ligand as an SDF file in YAML input")
     places = _with_seeds(top)
-    chains, paired = [], False
+    chains: list[ChainSpec] = []
+    templates: list[TemplateSpec] = []
+    paired = False
     for node in top["sequences"].items():
         kind, body = node.only_field(tuple(_CHAIN_KEYS))
         fields = body.fields(_CHAIN_KEYS[kind], required=("id",))
@@ -101,13 +105,17 @@ def _parse_complex(root: Node) -> ComplexSpec:
             chains.append(_parse_chain(kind, fields))
             paired = paired or has_pairs(fields)
         places.update({f"chain {each}": fields["id"] for each in chains[-1].ids})
+        for own in chain_templates(fields, chains[-1].ids):
+            templates.append(own)
+            places[f"templates[{len(templates)}]"] = fields["templates"]
     bonds = []
     for node in top["bondedAtomPairs"].items() if "bondedAtomPairs" in top else ():
         with node.located():
             bonds.append(_parse_bond(node))
         places[f"bonds[{len(bonds)}]"] = node
     with root.located(places):
-        found = ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), seeds=_seeds(top))
+        found = ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), templates=tuple(templates),
+                            seeds=_seeds(top))  # fmt: skip
     if paired:
         warn_of_pairing(found)
     return found
@@ -120,9 +128,6 @@ def _renamed(fields: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def _parse_chain(kind: str, fields: Mapping[str, Node]) -> ChainSpec:
-    if "templates" in fields and fields["templates"].items():
-        fields["templates"].fail("templates with residue maps are not supported; write [] to go by the alignment, or "
-                                 "list them under 'templates' of a YAML input, aligned by sequence")  # fmt: skip
     return ChainSpec(
         ids=tuple(each.text() for each in fields["id"].one_or_more()),
         kind=kind,  # type: ignore[arg-type]

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import hashlib
 import lzma
 import warnings
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from structdiff.errors import InputError
-from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT
+from structdiff.spec.chain import MSA_WORDS
 from structdiff.spec.chain_lengths import chain_lengths
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import Node, parse_json_document
+from structdiff.spec.document import Node
+from structdiff.spec.text_source import file_source, is_json, source_parts, text_in_json
 
 ALIGNMENT_FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
 PACKED_SUFFIXES = (".gz", ".xz")
@@ -58,10 +56,10 @@ class AlignmentText:
 
 def read_source(source: str) -> AlignmentText:
     """The text of an alignment; raises InputError where there is none, and where it is one of several chains."""
-    file, part = _parts(source)
+    file, part = source_parts(source)
     path = Path(file)
-    if _is_json(path):
-        node = _json_text(path, part)
+    if is_json(path):
+        node = text_in_json(path, part)
         return _of_chain(AlignmentText(text=node.text(), path=path, key=part, line=node.line), "", source)
     return _of_chain(AlignmentText(text=alignment_text(path), path=path), part, source)
 
@@ -86,44 +84,14 @@ def _of_chain(found: AlignmentText, part: str, source: str) -> AlignmentText:
     return dataclasses.replace(found, columns=said.columns(int(part)))
 
 
-def source_sha256(source: str) -> str:
-    """The checksum of the file, or of the text inside a JSON file; "" where there is none. Raises InputError."""
-    file, part = _parts(source)
-    path = Path(file)
-    if not path.is_file():
-        return ""
-    own = (
-        _json_text(path, part).text().encode("utf-8", "surrogatepass") if part and _is_json(path) else path.read_bytes()
-    )
-    return hashlib.sha256(own).hexdigest()
-
-
 def named_source(node: Node) -> str:
     """A source, or a word for one, that is written in an input. Raises InputError."""
     return node.text() if node.text() in MSA_WORDS else file_source(node)
 
 
-def file_source(node: Node) -> str:
-    """A source whose file is written relative to the input; raises InputError where there is no such file."""
-    if node.path is None:
-        return node.file()
-    file, part = _parts(node.text(), node.path.parent)
-    resolved = dataclasses.replace(node, value=file).file()
-    return f"{resolved}#{part}" if part else resolved
-
-
-def text_source(node: Node) -> str:
-    """The source of a text that stands in a JSON file itself; raises InputError where it came from no file."""
-    if not node.quoted:
-        node.fail("expected a text", found=node.text())
-    if node.path is None:
-        node.fail("alignments inside JSON are read of files; save it as one and name that")
-    return f"{node.path}#{node.key}"
-
-
 def warn_of_pairing(spec: ComplexSpec) -> None:
     """Says that how chains lie to each other is not read from paired alignments, where several chains have one."""
-    if sum(len(chain.ids) for chain in spec.chains if chain.msa not in ((), (NO_ALIGNMENT,))) < 2:
+    if sum(len(chain.ids) for chain in spec.chains if chain.has_alignment) < 2:
         return
     warnings.warn(
         f"{spec.name}: how chains lie to each other is not read from paired alignments; their rows are read as further "
@@ -156,52 +124,6 @@ def alignment_text(path: Path) -> str:
         way = "; unpack it first (zstd -d)" if data.startswith(_ZSTD) else ""
         way = "; tables of Chai are not read, the A3M files that they were made of are" if data[:4] == _PARQUET else way
         raise InputError(f"this alignment is no text{way}", path=path, allowed=ALIGNMENT_FORMATS) from None
-
-
-def _parts(source: str, folder: Path = Path()) -> tuple[str, str]:
-    """File, and which part of it, "" for all. A file whose own name has a # is all of it."""
-    file, _, part = source.rpartition("#")
-    return (file, part) if file and part and not (folder / source).is_file() else (source, "")
-
-
-def _is_json(path: Path) -> bool:
-    """Whether alignments stand in this file under keys: by its name, or by its first sign."""
-    if path.suffix.lower() == ".json" or not path.is_file():
-        return path.suffix.lower() == ".json"
-    with path.open("rb") as stream:
-        return stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
-
-
-def _json_text(path: Path, key: str) -> Node:
-    try:
-        texts = {node.key: node for node in _texts(_document(path.read_bytes(), path))}
-    except OSError as error:
-        raise InputError(f"this alignment cannot be read: {error.strerror}", path=path) from None
-    if key in texts:
-        return texts[key]
-    alignments = [f"{path}#{name}" for name, node in texts.items() if name.endswith("Msa") and node.text()]
-    raise InputError("there is no such text in this file" if key else "which text of this file? Add '#' and its key",
-                     path=path, found=key or None, allowed=alignments or "none: it has no alignment",
-                     suggest_from=texts)  # fmt: skip
-
-
-@lru_cache(maxsize=2)
-def _document(data: bytes, path: Path) -> Node:
-    """The tree of a JSON file, kept since all alignments of a complex stand in one, which may be large."""
-    try:
-        return parse_json_document(data.decode("utf-8-sig"), path)
-    except UnicodeDecodeError:
-        raise InputError("not a text file (UTF-8)", path=path) from None
-
-
-def _texts(node: Node) -> Iterator[Node]:
-    """All texts of a document."""
-    if isinstance(node.value, str):
-        if node.quoted:
-            yield node
-        return
-    for each in node.value.values() if isinstance(node.value, dict) else node.value:
-        yield from _texts(each)
 
 
 def without_insertions(letters: str) -> str:

@@ -82,6 +82,11 @@ class ChainSpec:
     cyclic: bool = False
     description: str = field(default="", compare=False)
 
+    @property
+    def has_alignment(self) -> bool:
+        """Whether an alignment is given, and not merely said to be empty."""
+        return self.msa not in ((), (NO_ALIGNMENT,))
+
     def __post_init__(self) -> None:
         settle_fields(self)
         if self.kind not in CHAIN_KINDS:

@@ -13,6 +13,7 @@ from structdiff.errors import InputError
 from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.chain import LETTERS, ChainSpec, atom_names
 from structdiff.spec.file_name import check_file_name
+from structdiff.spec.template import TemplateSpec
 
 _NEAREST = 1.0  # Å; no bond between heavy atoms is shorter
 _FARTHEST = 30.0  # Å; what networks are told of contacts ends there
@@ -93,33 +94,6 @@ class PocketSpec:
                 raise InputError("the binder cannot be part of its own pocket", found=str(site))
 
 
-@checked_names
-@dataclass(frozen=True, kw_only=True)
-class TemplateSpec:
-    """A known structure to lean on: its file, which chains it serves (none: all proteins) and which of its chains.
-
-    With ``force`` the backbone must stay within ``threshold`` (Å) of the template.
-    """
-
-    path: str
-    chains: tuple[str, ...] = ()
-    template_chains: tuple[str, ...] = ()
-    force: bool = False
-    threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        settle_fields(self)
-        if self.template_chains and len(self.template_chains) != len(self.chains):
-            raise InputError(
-                "chain_id and template_id must name equally many chains", key="template_id",
-                found=f"{len(self.chains)} and {len(self.template_chains)}",
-            )  # fmt: skip
-        if self.force and self.threshold is None:
-            raise InputError("a forced template needs a threshold in Å", key="force")
-        if self.threshold is not None and not (self.threshold > 0 and math.isfinite(self.threshold)):
-            raise InputError("the threshold must be above 0 Å", key="threshold", found=self.threshold)
-
-
 ConstraintSpec = ContactSpec | PocketSpec
 
 
@@ -158,8 +132,7 @@ class ComplexSpec:
                 self._check_site(site, key)
         self._check_asked_once()
         for place, template in enumerate(self.templates, start=1):
-            for chain in template.chains:
-                self._check_chain(chain, f"templates[{place}]")
+            self._check_template(template, f"templates[{place}]")
         for place, pairs in enumerate(self.base_pairs, start=1):
             self._check_base_pairs(pairs, f"base_pairs[{place}]")
         named = Counter(chain for pairs in self.base_pairs for chain in pairs.chains)
@@ -231,6 +204,14 @@ class ComplexSpec:
                 raise InputError("base pairs are of DNA and RNA", key=key, found=f"{chain_id}, a {chain.kind}")
             letters += chain.sequence
         asked.check_letters(letters, key)
+
+    def _check_template(self, template: TemplateSpec, key: str) -> None:
+        for chain in template.chains:
+            self._check_chain(chain, key)
+        for number, _ in template.residues:
+            if number > (length := len(self.chain(template.chains[0]))):
+                raise InputError(f"chain {template.chains[0]} has no such residue", key=key, found=number,
+                                 allowed=f"1 to {length}")  # fmt: skip
 
     def _check_chain(self, chain_id: str, key: str | None) -> None:
         if chain_id not in self.chain_ids:

@@ -33,7 +33,7 @@ from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS,
 from structdiff.spec.rebuilding import Loop, Noise, begun, check_kept, inside, without_loops
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
-from structdiff.spec.yaml import relative_to_folder, write_yaml_data
+from structdiff.spec.yaml_writing import relative_to_folder, write_yaml_data
 
 _MAY_BE_NONE = ("motif", "length", "secondary_structure", "burial", "fold_of", "noise", "symmetry")
 #: Keys that name residues, singly or in stretches.

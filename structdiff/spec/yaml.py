@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os.path
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
-from structdiff.errors import InputError
-from structdiff.spec.alignment_source import named_source, source_sha256
+from structdiff.spec.alignment_source import named_source
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT, ChainKind, ChainSpec, Modification
-from structdiff.spec.complex import BondSpec, ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site, TemplateSpec
+from structdiff.spec.chain import ChainKind, ChainSpec, Modification
+from structdiff.spec.complex import BondSpec, ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.document import (
     Node,
     document_from_data,
-    file_sha256,
     name_from,
     parse_yaml_document,
     read_text,
 )
 from structdiff.spec.fasta import parse_inline_modifications
+from structdiff.spec.template import TemplateSpec
+from structdiff.spec.text_source import file_source, source_sha256
 
 _TOP_KEYS = ("version", "name", "seeds", "sequences", "constraints", "templates")
 #: What the request in a prediction's provenance holds beside the keys: which files it was made with.
-_RECORDED = {"templates_sha256": file_sha256, "alignments_sha256": source_sha256}
+_RECORDED = ("templates_sha256", "alignments_sha256")
 _PROPERTIES = "properties"  # a key of Boltz's, whose every value is refused
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "protein": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
@@ -36,7 +31,7 @@ _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "rna": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
     "ligand": ("id", "ccd", "smiles", "sdf", "description"),
 }
-_TEMPLATE_KEYS = ("cif", "pdb", "chain_id", "template_id", "force", "threshold")
+_TEMPLATE_KEYS = ("cif", "pdb", "chain_id", "template_id", "residue_map", "force", "threshold")
 
 
 def read_yaml(path: str | Path) -> ComplexSpec:
@@ -60,9 +55,9 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
         top["version"].fail("unknown version of the input", found=top["version"].text(), allowed=("1",))
     for node in top[_PROPERTIES].items() if _PROPERTIES in top else ():
         node.fail(f"{node.only_field(('affinity',))[0]} is not supported: no property is predicted; leave the key out")
-    for key, sha256 in _RECORDED.items():
+    for key in _RECORDED:
         if key in top:
-            top[key].check_files(sha256)
+            top[key].check_files(source_sha256)
     places = dict(top)
     chains = []
     for node in top["sequences"].items():
@@ -194,124 +189,12 @@ def _parse_template(node: Node) -> TemplateSpec:
         node.fail("a template has either 'cif' or 'pdb'", found=f"{len(files)} files")
     with node.located(fields):
         return TemplateSpec(
-            path=files[0].file(),
+            path=file_source(files[0]),
             chains=tuple(each.text() for each in fields["chain_id"].one_or_more()) if "chain_id" in fields else (),
             template_chains=(
                 tuple(each.text() for each in fields["template_id"].one_or_more()) if "template_id" in fields else ()
             ),
+            residue_map=fields["residue_map"].text() if "residue_map" in fields else "",
             force=fields["force"].boolean() if "force" in fields else False,
             threshold=fields["threshold"].number() if "threshold" in fields else None,
         )
-
-
-def to_dict(spec: ComplexSpec) -> dict[str, Any]:
-    """A complex as plain data of the YAML schema; `from_dict` gives the same complex back."""
-    found: dict[str, Any] = {"version": 1, "name": spec.name}
-    if spec.seeds:
-        found["seeds"] = list(spec.seeds)
-    found["sequences"] = [{chain.kind: _chain_to_dict(chain)} for chain in spec.chains]
-    constraints = [_bond_to_dict(bond) for bond in spec.bonds]
-    constraints += [_constraint_to_dict(constraint) for constraint in spec.constraints]
-    constraints += [
-        {"base_pairs": {"chains": list(each.chains), "structure": each.structure}} for each in spec.base_pairs
-    ]
-    if constraints:
-        found["constraints"] = constraints
-    if spec.templates:
-        found["templates"] = [_template_to_dict(template) for template in spec.templates]
-    return found
-
-
-def to_json(spec: ComplexSpec) -> str:
-    """A complex as JSON of the YAML schema."""
-    return json.dumps(to_dict(spec), indent=2, ensure_ascii=False)
-
-
-def write_yaml(spec: ComplexSpec, path: str | Path) -> None:
-    """Writes a complex as YAML, whole or not at all; paths in it become relative to the file. Raises InputError."""
-    path = Path(path)
-    data = to_dict(spec)
-    for entry in data["sequences"]:
-        for body in entry.values():
-            if "sdf" in body:
-                body["sdf"] = relative_to_folder(body["sdf"], path.parent)
-            if isinstance(body.get("msa"), list):
-                body["msa"] = [relative_to_folder(each, path.parent) for each in body["msa"]]
-            elif body.get("msa", NO_ALIGNMENT) not in MSA_WORDS:
-                body["msa"] = relative_to_folder(body["msa"], path.parent)
-    for template in data.get("templates", ()):
-        for key in ("cif", "pdb"):
-            if key in template:
-                template[key] = relative_to_folder(template[key], path.parent)
-    write_yaml_data(data, path)
-
-
-def relative_to_folder(path: str, folder: Path) -> str:
-    """How to write a path (relative to the working folder, or absolute) in a file of ``folder``."""
-    return path if os.path.isabs(path) else Path(os.path.relpath(path, folder)).as_posix()
-
-
-def write_yaml_data(data: Mapping[str, Any], path: Path) -> None:
-    """Writes plain data as YAML with short lists on one line, whole or not at all; raises InputError."""
-    text = yaml.safe_dump(dict(data), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
-    scratch: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
-            scratch = Path(file.name)
-            file.write(text)
-        scratch.chmod(0o644)
-        scratch.replace(path)
-    except OSError as error:
-        if scratch is not None:
-            scratch.unlink(missing_ok=True)
-        raise InputError(f"cannot be written: {error.strerror}", path=path) from None
-
-
-def _chain_to_dict(chain: ChainSpec) -> dict[str, Any]:
-    found: dict[str, Any] = {"id": chain.ids[0] if len(chain.ids) == 1 else list(chain.ids)}
-    if chain.description:
-        found["description"] = chain.description
-    if chain.kind == "ligand":
-        if chain.ccd:
-            found["ccd"] = chain.ccd[0] if len(chain.ccd) == 1 else list(chain.ccd)
-        found.update({key: value for key, value in (("smiles", chain.smiles), ("sdf", chain.sdf)) if value})
-        return found
-    found["sequence"] = chain.sequence
-    if chain.modifications:
-        found["modifications"] = [{"position": each.position, "ccd": each.ccd} for each in chain.modifications]
-    if chain.msa:
-        found["msa"] = chain.msa[0] if len(chain.msa) == 1 else list(chain.msa)
-    if chain.cyclic:
-        found["cyclic"] = True
-    return found
-
-
-def _bond_to_dict(bond: BondSpec) -> dict[str, Any]:
-    return {"bond": {"atom1": _site_to_list(bond.atom1), "atom2": _site_to_list(bond.atom2)}}
-
-
-def _constraint_to_dict(constraint: ConstraintSpec) -> dict[str, Any]:
-    strength = {"max_distance": constraint.max_distance, "force": constraint.force}
-    if isinstance(constraint, ContactSpec):
-        tokens = {"token1": _site_to_list(constraint.token1), "token2": _site_to_list(constraint.token2)}
-        return {"contact": {**tokens, **strength}}
-    contacts = [_site_to_list(site) for site in constraint.contacts]
-    return {"pocket": {"binder": constraint.binder, "contacts": contacts, **strength}}
-
-
-def _site_to_list(site: Site) -> list[str | int]:
-    return [site.chain, site.residue] if site.atom is None else [site.chain, site.residue, site.atom]
-
-
-def _template_to_dict(template: TemplateSpec) -> dict[str, Any]:
-    is_pdb = template.path.lower().removesuffix(".gz").endswith((".pdb", ".ent"))
-    found: dict[str, Any] = {"pdb" if is_pdb else "cif": template.path}
-    if template.chains:
-        found["chain_id"] = list(template.chains)
-    if template.template_chains:
-        found["template_id"] = list(template.template_chains)
-    if template.force:
-        found["force"] = True
-    if template.threshold is not None:
-        found["threshold"] = template.threshold
-    return found

@@ -56,6 +56,14 @@ def read_structure(
         raise InputError(str(error), path=path) from None
 
 
+def structure_in(text: str, name: str) -> Structure:
+    """The structure in a text of mmCIF, as `read_structure` has it; raises InputError where it is damaged or empty."""
+    from structdiff.structure.mmcif import parse_mmcif
+    from structdiff.structure.reading import structure_of
+
+    return structure_of(parse_mmcif(text, name), model=None, keep_waters=False)
+
+
 def parsed_file(path: Path) -> ParsedFile:
     """What a file (.cif, .mmcif, .pdb, .ent, plain or .gz) holds, as gemmi has it, all models, hydrogens dropped.
 

@@ -122,11 +122,7 @@ def held_example(structure: Structure, pairs: np.ndarray, max_tokens: int, rng: 
         asked=np.zeros((0, 2), np.int64), predicted=_of_crop(pairs, structure, crop), letters=_letters(crop)
     )
     count = len(crop.atoms)
-    nothing = Templates(
-        asked=(), positions=np.zeros((count, 3), np.float32), group=np.zeros(count, np.int32),
-        fixed=np.zeros(count, bool),
-    )  # fmt: skip
-    laid = with_helices(nothing, crop, own)
+    laid = with_helices(Templates.none(count), crop, own)
     tokens = tokenise(crop)
     condition = laid.told(Condition.unknown(len(tokens)), tokens)
     features = build_features(crop, condition, tokens=tokens, only_resolved=True)
@@ -163,7 +159,7 @@ def _clearance(
 ) -> tuple[SamplingConstraint, ...]:
     """What keeps the chains and helices of a crop apart, by rows of visible atoms."""
     shown = crop.select(visible)
-    own = Templates(asked=(), positions=laid.positions[visible], group=laid.group[visible], fixed=laid.fixed[visible])
+    own = laid.select(visible)
     poses = ChainPoses(shown, np.where(own.fixed, own.group, 0), ())
     bodies = helix_bodies(own, shown, pairs)
     return (poses, HelixClearance(shown, bodies)) if bodies else (poses,)

@@ -18,7 +18,8 @@ from structdiff.options import RunOptions
 from structdiff.published_weights import full_names
 from structdiff.published_weights.cache import weights_file
 from structdiff.spec.chain import ChainSpec
-from structdiff.spec.complex import ComplexSpec, TemplateSpec
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.template import TemplateSpec
 from structdiff.trrosetta.folding import build_backbone
 from structdiff.trrosetta.network import CLASSES, Expectation
 

@@ -16,7 +16,8 @@ from structdiff.features.requests import Proximity
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.spec.chain import ChainSpec
-from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, Site, TemplateSpec
+from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, Site
+from structdiff.spec.template import TemplateSpec
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
 from tests.features.test_templates import LETTERS, ZIPPER

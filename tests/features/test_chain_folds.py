@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,14 +19,15 @@ from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.features import chain_folds
-from structdiff.features.chain_folds import fold_chains, read_alignments, with_folds
-from structdiff.features.templates import read_templates
+from structdiff.features.chain_folds import ChainFold, fold_chains, read_alignments, with_folds
+from structdiff.features.templates import TemplateWarning, read_templates
 from structdiff.jobs import complex_job
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.published_weights import is_present
 from structdiff.spec.chain import ChainSpec, Modification
-from structdiff.spec.complex import ComplexSpec, TemplateSpec
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.template import TemplateSpec
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
 from structdiff.trrosetta.geometry import classes_of, pair_geometry
@@ -88,6 +90,11 @@ def test_a_chain_follows_its_alignment_in_the_right_hand(known, asked, ubiquitin
     assert list(found.provenance.spec["alignments_sha256"]) == [found.provenance.spec["sequences"][0]["protein"]["msa"]]
 
 
+def folds_of(spec: ComplexSpec) -> tuple[ChainFold, ...]:
+    structure = build_complex(spec)
+    return fold_chains(spec, structure, read_templates(spec, structure))
+
+
 def test_confidence_is_the_alignments_not_the_networks(known, asked, monkeypatch, ubiquitin):
     (sure,) = predict(asked("A"), options=QUICK, seed=1)
     blurred = {name: torch.full_like(value, -np.log(value.shape[-1])) for name, value in known.items()}
@@ -101,10 +108,67 @@ def test_confidence_is_the_alignments_not_the_networks(known, asked, monkeypatch
     assert np.nanmean(sure.confidence.pde) < np.nanmean(unsure.confidence.pde)
 
 
+def with_template(spec: ComplexSpec, *templates: TemplateSpec) -> ComplexSpec:
+    return dataclasses.replace(spec, templates=templates)
+
+
+def test_a_template_is_kept_and_the_alignment_folds_the_rest_in_its_frame(known, asked, ubiquitin, monkeypatch):
+    held = []
+    own = chain_folds.fold
+    monkeypatch.setattr(chain_folds, "fold", lambda expected, **more: held.append(more["held"]) or own(expected))
+    template = TemplateSpec(path=str(DATA / "1ubi.pdb"), chains=("A",), residue_map="1-40=1-40", threshold=1.0)
+    spec = with_template(asked("A", "B"), template)
+    structure = build_complex(spec)
+    alone, kept = sorted(folds_of(spec), key=lambda each: each.kept.sum())
+    assert (alone.chains, kept.chains) == (("B",), ("A",))
+    assert [None if each is None else int(each.places.sum()) for each in held] in ([40, None], [None, 40])
+    assert kept.kept.tolist() == [True] * 40 + [False] * 36
+    assert not kept.told[:40].any()
+    assert kept.told[40:].sum() > 30
+    assert np.allclose(kept.positions[:, 1], ubiquitin.positions[:, 1], atol=0.01)  # the frame is the template's
+    found = with_folds(read_templates(spec, structure), structure, (kept,))
+    here = structure.atom_chain == 0
+    assert set(found.group[here]) == {0, 1}
+    assert not found.of_fold[here & (structure.atoms.residue < 40)].any()
+    assert (
+        found.of_fold[here & (structure.atoms.residue >= 40) & (structure.atoms.name == "CA")].sum() == kept.told.sum()
+    )
+
+
+def test_both_say_how_well_they_were_followed(known, asked):
+    path = str(DATA / "1ubi.pdb")
+    part = TemplateSpec(path=path, chains=("A",), residue_map="1-40=1-40", threshold=3.0)
+    (found,) = predict(with_template(asked("A"), part), options=QUICK, seed=1)
+    verdicts = {each.name: each for each in found.verdicts}
+    assert verdicts["template 1ubi.pdb"].met
+    assert verdicts["alignment of A"].met
+    assert "residues beside its template" in verdicts["alignment of A"].reached
+    (found,) = predict(with_template(asked("A"), TemplateSpec(path=path, chains=("A",))), options=QUICK, seed=1)
+    verdicts = {each.name: each for each in found.verdicts}
+    assert verdicts["alignment of A"].reached == "nothing beside its template, which has all residues"
+    assert verdicts["alignment of A"].met
+
+
+def test_a_chain_with_an_alignment_follows_its_best_template_alone(known, asked):
+    path = str(DATA / "1ubi.pdb")
+    parts = [TemplateSpec(path=path, chains=("A",), residue_map=each) for each in ("50-70=50-70", "1-40=1-40")]
+    with pytest.warns(TemplateWarning, match="template 1 .* an alignment folds what the best template"):
+        (own,) = folds_of(with_template(asked("A"), *parts))
+    assert own.kept.tolist() == [True] * 40 + [False] * 36
+
+
+@needs_weights
+def test_the_fold_of_an_alignment_keeps_the_shape_of_its_template(asked, ubiquitin):
+    spec = with_template(asked("A"), TemplateSpec(path=str(DATA / "1ubi.pdb"), chains=("A",), residue_map="1-60=1-60"))
+    (own,) = folds_of(spec)
+    off = own.positions[:60, 1] - ubiquitin.positions[:60, 1]
+    assert np.sqrt(np.square(off).sum(-1).mean()) < 0.6
+
+
 def test_an_alignment_that_tells_nothing_is_said_to(known, asked, monkeypatch):
     blurred = {name: torch.full_like(value, -np.log(value.shape[-1])) for name, value in known.items()}
     monkeypatch.setattr(chain_folds, "expect_aligned", lambda alignment: Expectation(**blurred))
-    (own,) = fold_chains(asked("A"))
+    (own,) = folds_of(asked("A"))
     assert not own.told.any()
     (found,) = predict(asked("A"), options=QUICK)
     (verdict,) = [each for each in found.verdicts if each.name == "alignment of A"]
@@ -115,7 +179,7 @@ def test_an_alignment_that_tells_nothing_is_said_to(known, asked, monkeypatch):
 def test_each_copy_is_a_group_of_its_own_after_those_there_are(known, asked):
     spec = asked("A", "B")
     structure = build_complex(spec)
-    folds = fold_chains(spec)
+    folds = folds_of(spec)
     found = with_folds(read_templates(spec, structure), structure, folds)
     told = {name: set(found.group[structure.atom_chain == row]) for row, name in enumerate("AB")}
     assert told == {"A": {0, 1}, "B": {0, 2}}  # side chains beyond CB are told nothing
@@ -146,21 +210,18 @@ def test_the_fold_is_kept_until_the_file_changes(known, asked, monkeypatch):
     own = chain_folds.expect_aligned
     monkeypatch.setattr(chain_folds, "expect_aligned", lambda alignment: calls.append(len(alignment)) or own(alignment))
     spec = asked("A")
-    fold_chains(spec)
-    fold_chains(spec)
+    folds_of(spec)
+    folds_of(spec)
     path = Path(spec.chains[0].msa[0])
     path.write_text(path.read_text() + ">third\n" + "-" * 76 + "\n")
-    fold_chains(spec)
+    folds_of(spec)
     assert calls == [2, 3]
 
 
 def test_what_cannot_be_followed_is_refused(known, asked, letters, monkeypatch):
     rna = ComplexSpec(name="r", chains=(ChainSpec(ids=("R",), kind="rna", sequence="GGCC", msa="r.a3m"),))
-    template = ComplexSpec(
-        name="t", chains=asked("A").chains, templates=(TemplateSpec(path=str(DATA / "1ubi.pdb"), chains=("A",)),)
-    )
     short = asked("A", sequence=letters[:9])
-    for spec, said in ((rna, "that of rna R"), (template, "template and an alignment"), (short, "10 to 600 residues"),
+    for spec, said in ((rna, "that of rna R"), (short, "10 to 600 residues"),
                        (asked("A", sequence=letters[:-1]), "has not the length")):  # fmt: skip
         with pytest.raises(InputError, match=said):
             read_alignments(spec)

@@ -21,7 +21,8 @@ from structdiff.soundness import base_pair_verdicts
 from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.yaml import read_yaml, write_yaml
+from structdiff.spec.yaml import read_yaml
+from structdiff.spec.yaml_writing import write_yaml
 from structdiff.structure.base_pairs import base_pairs
 from structdiff.structure.complex import build_complex
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,20 @@ from structdiff.campaign.refolding import with_target
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
 from structdiff.features.condition import Condition
-from structdiff.features.templates import read_templates
+from structdiff.features.templates import TemplateWarning, read_templates
 from structdiff.features.tokens import tokenise
+from structdiff.jobs import complex_request
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.spec.chain import ChainSpec
-from structdiff.spec.complex import ComplexSpec, TemplateSpec
-from structdiff.spec.yaml import read_yaml, write_yaml
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.document import file_sha256
+from structdiff.spec.read import read_complex
+from structdiff.spec.template import TemplateSpec, format_residue_map, parse_residue_map
+from structdiff.spec.yaml import from_dict, read_yaml
+from structdiff.spec.yaml_writing import write_yaml
 from structdiff.structure.complex import build_complex
-from structdiff.structure.files import read_structure
+from structdiff.structure.files import read_structure, write_structure
 
 ZIPPER = str(Path(__file__).parents[2] / "examples" / "problems" / "zipper.pdb")
 LETTERS = "RMKQLEDKVEELLSKNYHLENEVARLKKLVG"
@@ -96,10 +102,90 @@ def test_what_cannot_be_a_template_is_refused(template, chains, says):
         laid(complex_with(template, **chains))
 
 
-def test_two_templates_of_one_chain_are_refused():
-    once = TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("A",))
-    with pytest.raises(InputError, match=r"template already.*templates\[2\]|templates\[2\].*template already"):
-        laid(complex_with(once, once))
+def test_of_several_templates_of_a_chain_each_has_what_better_ones_leave_open():
+    part = {"path": ZIPPER, "chains": ("A",), "template_chains": ("A",)}
+    first, second = TemplateSpec(**part, residue_map="1-8=1-8"), TemplateSpec(**part, residue_map="1-20=1-20")
+    third = TemplateSpec(**part, residue_map="19-31=19-31")
+    with pytest.warns(TemplateWarning, match=r"template 1 \(.*zipper.pdb\) of chain A is not made use of: others tell"):
+        structure, found = laid(complex_with(first, second, third))
+    group = {int(row): int(found.group[structure.atoms.residue == row].max()) for row in range(62)}
+    assert set(map(group.get, range(20))) == {2}
+    assert set(map(group.get, range(20, 31))) == {3}
+    assert set(map(group.get, range(31, 62))) == {0}
+
+
+def test_what_is_held_comes_before_what_is_told_of_more_residues():
+    part = {"path": ZIPPER, "chains": ("A",), "template_chains": ("A",)}
+    held = TemplateSpec(**part, residue_map="1-12=1-12", force=True, threshold=1.0)
+    structure, found = laid(complex_with(TemplateSpec(**part), held))
+    assert np.array_equal(found.fixed, (found.group == 2))
+    assert set(structure.atoms.residue[found.fixed]) == set(range(12))
+
+
+def test_a_residue_map_says_which_residues_belong_together_whatever_their_letters():
+    template = TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("B",), residue_map="3-12=1-10, 20=31")
+    structure, found = laid(complex_with(template, A="G" * 31))
+    given = read_structure(ZIPPER)
+    alpha = np.flatnonzero((structure.atoms.name == "CA") & (found.group == 1))
+    assert structure.atoms.residue[alpha].tolist() == [*range(2, 12), 19]
+    theirs = given.atoms.positions[(given.atoms.name == "CA") & (given.chains.name[given.atom_chain] == "B")]
+    assert np.array_equal(found.positions[alpha], theirs[[*range(10), 30]])
+
+
+@pytest.mark.parametrize(
+    ("residue_map", "says"),
+    [
+        ("1-4=1-5", "equally many residues"),
+        ("0-4=1-5", "equally many residues"),
+        ("1-4", "no part of a residue map"),
+        ("1-4=2-5, 4=9", "a residue of the chain is there twice"),
+        ("1-4=2-5, 6=5", "a residue of the template is there twice"),
+        ("1-6=27-32", r"no such residue.*found 32.*1 to 31"),
+        ("1-4=1-4", "hardly any residue"),
+        ("30-33=1-4", r"chain A has no such residue.*found 32"),
+    ],
+)
+def test_a_wrong_residue_map_is_one_clear_error(residue_map, says):
+    with pytest.raises(InputError, match=says):
+        laid(complex_with(TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("A",), residue_map=residue_map)))
+
+
+def test_a_template_inside_alphafolds_json_is_that_in_a_file(tmp_path):
+    given = read_structure(ZIPPER)
+    one = given.select(given.chains.name[given.atom_chain] == "B")
+    write_structure(one, tmp_path / "one.cif")
+    template = {"mmcif": (tmp_path / "one.cif").read_text(), "queryIndices": [*range(2, 30)],
+                "templateIndices": [*range(1, 29)]}  # fmt: skip
+    protein = {"id": "A", "sequence": LETTERS, "unpairedMsa": "", "pairedMsa": "", "templates": [template]}
+    data = {"name": "j", "modelSeeds": [1], "sequences": [{"protein": protein}], "dialect": "alphafold3", "version": 1}
+    (tmp_path / "job.json").write_text(json.dumps(data))
+    spec = read_complex(tmp_path / "job.json")
+    structure, found = laid(spec)
+    as_file = TemplateSpec(path=str(tmp_path / "one.cif"), chains=("A",), residue_map="3-30=2-29")
+    assert np.array_equal(found.positions, laid(dataclasses.replace(spec, templates=(as_file,)))[1].positions)
+    assert set(structure.atoms.residue[found.group > 0]) == set(range(2, 30))
+    request = complex_request(spec)
+    assert request["templates_sha256"] == {spec.templates[0].path: file_sha256(str(tmp_path / "one.cif"))}
+    write_yaml(spec, tmp_path / "again.yaml")
+    assert np.array_equal(laid(read_yaml(tmp_path / "again.yaml"))[1].positions, found.positions)
+    assert from_dict(request) == spec
+    (tmp_path / "job.json").write_text(json.dumps(data).replace("_atom_site.", "_atom_sight."))
+    with pytest.raises(InputError, match=r"job.json:1: sequences\[1\].*mmcif: this template"):
+        laid(spec)
+
+
+def test_a_residue_map_is_of_one_chain():
+    with pytest.raises(InputError, match="of one chain"):
+        TemplateSpec(path=ZIPPER, residue_map="1-9=1-9")
+
+
+def test_residue_maps_are_written_as_they_are_read(tmp_path):
+    pairs = ((1, 3), (2, 4), (3, 5), (5, 6), (6, 9), (7, 10))
+    assert format_residue_map(pairs) == "1-3=3-5, 5=6, 6-7=9-10"
+    assert parse_residue_map(format_residue_map(pairs)) == pairs
+    spec = complex_with(TemplateSpec(path=ZIPPER, chains=("A",), residue_map="1-9=1-9"))
+    write_yaml(spec, tmp_path / "z.yaml")
+    assert read_yaml(tmp_path / "z.yaml").templates[0].residue_map == "1-9=1-9"
 
 
 def test_a_forced_template_is_held_and_said_to_be():

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -6,6 +7,7 @@ from structdiff.errors import InputError
 from structdiff.spec.af3_json import read_af3_json
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import BondSpec, Site
+from structdiff.spec.text_source import source_sha256
 
 JOB = {
     "name": "Job 1/2",
@@ -120,8 +122,27 @@ def job(chain=None, **extra):
     return {"dialect": "alphafold3", "version": 1, "sequences": chains, **extra}
 
 
+def test_templates_are_one_for_each_copy_with_indices_counted_from_one(tmp_path):
+    (tmp_path / "t.cif").write_text("data_t\n")
+    templates = [template(mmcif="data_x\n"), template(mmcifPath="t.cif", mmcif=None), template(mmcif="data_y\n")]
+    templates[2] |= {"queryIndices": [], "templateIndices": []}
+    body = {"id": ["A", "B"], "sequence": "MK", "unpairedMsa": None, "pairedMsa": None, "templates": templates}
+    path = write(tmp_path, job({"protein": body}))
+    (spec,) = read_af3_json(path)
+    inside = f"{path}#sequences[1].protein.templates[1].mmcif"
+    assert [(each.path, each.chains, each.residue_map) for each in spec.templates] == [
+        (inside, ("A",), "1=4, 2=6"), (inside, ("B",), "1=4, 2=6"),
+        (f"{tmp_path}/t.cif", ("A",), "1=4, 2=6"), (f"{tmp_path}/t.cif", ("B",), "1=4, 2=6"),
+    ]  # fmt: skip
+    assert source_sha256(inside) == hashlib.sha256(b"data_x\n").hexdigest()
+
+
 def protein(**extra):
     return job({"protein": {"id": "A", "sequence": "MK", **extra}})
+
+
+def template(**extra):
+    return {"queryIndices": [0, 1], "templateIndices": [3, 5], **extra}
 
 
 def server(**extra):
@@ -162,7 +183,13 @@ def server(**extra):
         (server(msa={"precomputed_msa_dir": "."}, unpairedMsa=""), ["only one of 'msa' and 'unpairedMsa'"]),
         (server(templatesPath="x.a3m"), ["templatesPath", "leave the key out"]),
         (server(id=["A", "B"]), ["id", "a name for each copy", "found 2"]),
-        (protein(templates=[{"mmcifPath": "x.cif"}]), ["templates", "YAML"]),
+        (protein(templates=[{"mmcifPath": "x.cif"}]), ["templates[1]", "'queryIndices' is missing"]),
+        (protein(templates=[template(mmcifPath="x.cif")]), ["templates[1].mmcifPath", "no such file"]),
+        (protein(templates=[template()]), ["templates[1]", "either 'mmcif' or 'mmcifPath'", "neither"]),
+        (protein(templates=[template(mmcif="data_", queryIndices=[0])]), ["equally many", "1 and 2"]),
+        (protein(templates=[template(mmcif="data_", templateIndices=[1, -1])]), ["templateIndices[2]", "from 0"]),
+        (protein(templates=[template(mmcif="data_", queryIndices=[1, 99])]), ["no such residue", "found 100"]),
+        (protein(templates=[template(mmcif="data_", queryIndices=[1, 1])]), ["residue of the chain is there twice"]),
         (job({"ligand": {"id": "L"}}), ["exactly one way"]),
         (job({"ligand": {"id": "L", "ccdCodes": ["LIG-1337"]}}), ["'LIG-1337'"]),
         (job(userCCD="data_X"), ["userCCD", "not supported", "SDF"]),

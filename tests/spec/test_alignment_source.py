@@ -10,9 +10,11 @@ import pytest
 from structdiff.errors import InputError
 from structdiff.features.chain_folds import alignments_sha256
 from structdiff.jobs import complex_request
-from structdiff.spec.alignment_source import PairedAlignmentWarning, read_source, source_sha256
+from structdiff.spec.alignment_source import PairedAlignmentWarning, read_source
 from structdiff.spec.read import read_complex
-from structdiff.spec.yaml import from_dict, to_dict, write_yaml
+from structdiff.spec.text_source import source_sha256
+from structdiff.spec.yaml import from_dict
+from structdiff.spec.yaml_writing import to_dict, write_yaml
 from structdiff.trrosetta.alignment import read_alignment
 
 PAIRED = ">q\nMKVLAC\n>p1\nMKiVLA-\n>p2\n------\n"

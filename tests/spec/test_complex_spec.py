@@ -3,7 +3,8 @@ import pytest
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError
 from structdiff.spec.chain import LETTERS, ChainSpec, Modification, chain_letters
-from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, PocketSpec, Site, TemplateSpec
+from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, PocketSpec, Site
+from structdiff.spec.template import TemplateSpec
 
 PROTEIN = ChainSpec(ids=("A", "B"), kind="protein", sequence="MKVC")
 LIGAND = ChainSpec(ids=("L",), kind="ligand", ccd=("NAG", "FUC"))

@@ -1,8 +1,10 @@
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.spec.complex import BondSpec, ContactSpec, PocketSpec, Site, TemplateSpec
-from structdiff.spec.yaml import from_dict, read_yaml, to_dict, write_yaml
+from structdiff.spec.complex import BondSpec, ContactSpec, PocketSpec, Site
+from structdiff.spec.template import TemplateSpec
+from structdiff.spec.yaml import from_dict, read_yaml
+from structdiff.spec.yaml_writing import to_dict, write_yaml
 
 BOLTZ = """\
 version: 1  # Optional, defaults to 1

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from structdiff.chemistry.components import component, is_known
 from structdiff.errors import InputError
 from structdiff.spec.chain import LETTERS, ChainSpec, Modification, chain_letters
-from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, PocketSpec, Site, TemplateSpec
+from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.read import read_complex, read_complexes
-from structdiff.spec.yaml import from_dict, to_dict, to_json, write_yaml
+from structdiff.spec.template import TemplateSpec
+from structdiff.spec.yaml import from_dict
+from structdiff.spec.yaml_writing import to_dict, to_json, write_yaml
 
 FASTA = """\
 >A,B|protein
