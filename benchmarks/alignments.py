@@ -92,7 +92,8 @@ def true_alphas(path: Path, sequence: str) -> np.ndarray:
 
 
 def complex_of(name: str, sequence: str, alignment: str | None) -> ComplexSpec:
-    return ComplexSpec(name=name, chains=(ChainSpec(ids=("A",), kind="protein", sequence=sequence, msa=alignment),))
+    msa = () if alignment is None else (alignment,)
+    return ComplexSpec(name=name, chains=(ChainSpec(ids=("A",), kind="protein", sequence=sequence, msa=msa),))
 
 
 def judged(case: Case, alignment: str | None, engine: Engine, options: RunOptions) -> dict[str, float]:
