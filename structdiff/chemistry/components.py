@@ -110,6 +110,16 @@ def component_from_smiles(smiles: str, name: str, called: str = "") -> Component
     return from_smiles(smiles, name, called)
 
 
+def numbered_smiles_atoms(smiles: str, called: str) -> dict[int, str]:
+    """The names of the atoms of a SMILES string by their map numbers (``[CH3:1]``), or else by their places from 0.
+
+    Raises InputError as `component_from_smiles` does.
+    """
+    from structdiff.chemistry.ligands import numbered_atoms
+
+    return numbered_atoms(smiles, called)
+
+
 def component_from_sdf(path: str | Path, name: str, called: str = "") -> Component:
     """The component of the one molecule in an SDF or MOL file, at its own positions where they are three-dimensional.
 

@@ -47,17 +47,31 @@ def from_smiles(smiles: str, name: str, called: str = "") -> Component:
     """See ``components.component_from_smiles``."""
     called = called or name
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False) if smiles.strip() else None
-        if mol is None:
-            raise InputError("this SMILES cannot be parsed", key=called, found=smiles)
-        _sanitize(mol, called, f"SMILES {smiles!r}")
-        mol = _without_hydrogens(mol)
+        mol = _heavy_atoms(smiles, called)
         Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
         _require_one_molecule(mol, called, repr(smiles))
         canonical, names = Chem.MolToSmiles(mol), _numbered_names(mol)
         positions = _conformer(mol, called)
         _tell_open_stereo(mol, names, positions, called)
         return _component_of(mol, name, names, positions, canonical, called)
+
+
+def numbered_atoms(smiles: str, called: str) -> dict[int, str]:
+    """See ``components.numbered_smiles_atoms``."""
+    with rdBase.BlockLogs():
+        mol = _heavy_atoms(smiles, called)
+    names = _numbered_names(mol)
+    mapped = {atom.GetAtomMapNum(): name for atom, name in zip(mol.GetAtoms(), names, strict=True)}
+    mapped.pop(0, None)
+    return mapped or dict(enumerate(names))
+
+
+def _heavy_atoms(smiles: str, called: str) -> Chem.Mol:
+    mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False) if smiles.strip() else None
+    if mol is None:
+        raise InputError("this SMILES cannot be parsed", key=called, found=smiles)
+    _sanitize(mol, called, f"SMILES {smiles!r}")
+    return _without_hydrogens(mol)
 
 
 def from_sdf(path: str | Path, name: str, called: str = "") -> Component:

@@ -6,14 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from structdiff.errors import InputError
 from structdiff.spec.af3_alignments import FOLDER_KEY, PAIRED_KEYS, UNPAIRED_KEYS, chain_alignments, has_pairs
 from structdiff.spec.af3_templates import chain_templates
 from structdiff.spec.alignment_source import warn_of_pairing
 from structdiff.spec.chain import ChainKind, ChainSpec, Modification, chain_letters
-from structdiff.spec.complex import BondSpec, ComplexSpec, Site
+from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import Node, parse_json_document, read_text
+from structdiff.spec.json_bonds import parse_bond
+from structdiff.spec.protenix import JOB_KEYS, parse_job, parse_ligand
 from structdiff.spec.template import TemplateSpec
 
 _TOP_KEYS = (
@@ -110,8 +113,7 @@ def _parse_complex(root: Node) -> ComplexSpec:
             places[f"templates[{len(templates)}]"] = fields["templates"]
     bonds = []
     for node in top["bondedAtomPairs"].items() if "bondedAtomPairs" in top else ():
-        with node.located():
-            bonds.append(_parse_bond(node))
+        bonds.append(parse_bond(node))
         places[f"bonds[{len(bonds)}]"] = node
     with root.located(places):
         found = ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), templates=tuple(templates),
@@ -155,19 +157,6 @@ def _parse_modifications(fields: Mapping[str, Node]) -> tuple[Modification, ...]
     return tuple(found)
 
 
-def _parse_bond(node: Node) -> BondSpec:
-    ends = node.items()
-    if len(ends) != 2:
-        node.fail("a bond joins two atoms", found=f"{len(ends)}")
-    sites = []
-    for end in ends:
-        parts = end.items()
-        if len(parts) != 3:
-            end.fail("an atom is [chain, residue, atom name]", found=f"{len(parts)} parts")
-        sites.append(Site(chain=parts[0].text(), residue=parts[1].integer(), atom=parts[2].text()))
-    return BondSpec(atom1=sites[0], atom2=sites[1])
-
-
 def _name(top: Mapping[str, Node]) -> str:
     return re.sub(r"[/\\]", "_", top["name"].text()) if "name" in top else "complex"
 
@@ -182,13 +171,14 @@ def _with_seeds(top: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def _parse_server_job(root: Node) -> ComplexSpec:
-    top = root.fields(("name", "modelSeeds", "sequences", "dialect", "version"), required=("sequences",))
+    top = root.fields(("name", "modelSeeds", "sequences", "dialect", "version", *JOB_KEYS), required=("sequences",))
     if "dialect" in top and top["dialect"].text() != "alphafoldserver":
         top["dialect"].fail("unknown dialect in a list of jobs", found=top["dialect"].text(),
                             allowed=("alphafoldserver",))  # fmt: skip
     if "version" in top and top["version"].integer() != 1:
         top["version"].fail("unknown version", found=top["version"].integer(), allowed=(1,))
-    names = chain_letters()
+    taken = _given_ids(top["sequences"])
+    names = (name for name in chain_letters() if name not in taken)
     chains, paired = [], False
     for node in top["sequences"].items():
         entity, body = node.only_field(tuple(_SERVER_KINDS))
@@ -206,16 +196,31 @@ def _parse_server_job(root: Node) -> ComplexSpec:
                     kind=kind,
                     sequence=fields["sequence"].text() if "sequence" in fields else "",
                     modifications=_parse_modifications(fields),
-                    ccd=(fields[entity].text().removeprefix("CCD_"),) if kind == "ligand" else (),
                     msa=chain_alignments(kind, fields),
+                    **_server_ligand(entity, fields),
                 )
             )
             paired = paired or has_pairs(fields)
-    with root.located(_with_seeds(top)):
-        found = ComplexSpec(name=_name(top), chains=tuple(chains), seeds=_seeds(top))
+    closed, asked, places = parse_job(top, chains)
+    with root.located(_with_seeds(top) | places):
+        found = ComplexSpec(name=_name(top), chains=closed, seeds=_seeds(top), **asked)
     if paired:
         warn_of_pairing(found)
     return found
+
+
+def _given_ids(sequences: Node) -> set[str]:
+    """The names that Protenix gives to copies; none for what is malformed, which is refused later."""
+    bodies = [body.value for node in sequences.items() if isinstance(node.value, dict) for body in node.value.values()]
+    given = [body["id"] for body in bodies if isinstance(body, dict) and "id" in body]
+    return {str(each.value) for node in given for each in node.one_or_more()}
+
+
+def _server_ligand(entity: str, fields: Mapping[str, Node]) -> dict[str, Any]:
+    """How a ligand or an ion is given; nothing for other molecules."""
+    if entity == "ion":
+        return {"ccd": (fields[entity].text().removeprefix("CCD_"),)}
+    return parse_ligand(fields[entity]) if entity == "ligand" else {}
 
 
 def _server_ids(fields: Mapping[str, Node], names: Iterator[str], count: int) -> tuple[str, ...]:

@@ -9,13 +9,11 @@ from structdiff.errors import InputError
 from structdiff.spec.document import Node
 
 _MOLECULES = "which is not read: write its molecules as FASTA or YAML (docs/input.md), or as AlphaFold 3 JSON"
-_WITH_ALIGNMENTS = f"{_MOLECULES}, and name the files of its alignments there (msa)"
 _DESIGN = "which is not read: write its motif, contigs and hotspots as YAML (docs/design.md)"
 _PREDICT = "which structdiff predict reads"
 _IMPORT = "which structdiff import makes a design of"
 #: Keys at the top of other programs' files, none of which is a key of a file of ours.
 _PROGRAMS = {
-    "queries": ("OpenFold 3", _WITH_ALIGNMENTS),
     **dict.fromkeys(("protein_inputs", "na_inputs", "sm_inputs", "job_name"), ("RoseTTAFold All-Atom", _MOLECULES)),
     "entities": ("BoltzGen", _DESIGN),
     **dict.fromkeys(("starting_pdb", "binder_name", "target_hotspot_residues"), ("BindCraft", _DESIGN)),
@@ -24,8 +22,8 @@ _PROGRAMS = {
 }  # fmt: skip
 _HYDRA = "defaults"  # where a complex is wanted it is RoseTTAFold All-Atom's, else it may be RFdiffusion's
 FASTA_SUFFIXES = (".fasta", ".fa", ".faa", ".fna", ".fas")
-#: Keys of complexes, in files of ours, Boltz and AlphaFold 3.
-_OF_COMPLEXES = ("sequences", "modelSeeds", "dialect")
+#: Keys of complexes, in files of ours, Boltz, AlphaFold 3 and OpenFold 3.
+_OF_COMPLEXES = ("sequences", "modelSeeds", "dialect", "queries")
 
 
 def refuse_foreign(root: Node, *, complexes: bool = False, imports: bool = False) -> None:

@@ -13,6 +13,7 @@ from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import name_from, parse_json_document, parse_yaml_document, read_text
 from structdiff.spec.fasta import parse_fasta
 from structdiff.spec.foreign_inputs import FASTA_SUFFIXES, refuse_foreign
+from structdiff.spec.openfold3 import is_query_set, parse_each_query
 from structdiff.spec.yaml import parse_complex
 
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -32,7 +33,7 @@ def read_complex(path: str | Path) -> ComplexSpec:
 
 @checked_names
 def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
-    """Reads all complexes of a file; only JSON of the AlphaFold Server can hold more than one.
+    """Reads all complexes of a file; only JSON of the AlphaFold Server, Protenix and OpenFold 3 can hold several.
 
     The format is told by the file's suffix, or by its first sign where the suffix says nothing. Raises InputError.
     """
@@ -41,7 +42,7 @@ def read_complexes(path: str | Path) -> tuple[ComplexSpec, ...]:
 
 @checked_names
 def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
-    """The same, with the error of a job of the AlphaFold Server in its place; raises that of any other file."""
+    """The same, with the error of a job, or query, of such a file in its place; raises that of any other file."""
     path = as_path(path, "path", "the path of a FASTA, YAML, JSON or A3M file")
     unpacked = Path(path.stem) if path.suffix.lower() in PACKED_SUFFIXES else path
     if unpacked.suffix.lower() == ALIGNMENT_SUFFIXES[0]:
@@ -57,10 +58,14 @@ def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
     if suffix in YAML_SUFFIXES:
         root = parse_yaml_document(text, path)
         refuse_foreign(root, complexes=True)
+        if is_query_set(root):
+            return parse_each_query(root)
         return (tell_of_keys(parse_complex(root, name=name_from(path))),)
     if suffix in JSON_SUFFIXES or start in "{[":
         root = parse_json_document(text, path)
         refuse_foreign(root, complexes=True)
+        if is_query_set(root):
+            return parse_each_query(root)
         if isinstance(root.value, dict) and "dialect" not in root.value and "modelSeeds" not in root.value:
             return (tell_of_keys(parse_complex(root, name=name_from(path))),)
         return parse_each_job(root)

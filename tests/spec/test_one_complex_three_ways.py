@@ -246,7 +246,6 @@ def test_caps_stand_at_the_ends_alone():
     ("name", "text", "says"),
     [
         ("a.sto", ">101\nMKV\n>hit\nMKI\n", "a.sto: alignments are inputs as .a3m"),
-        ("q.json", '{\n"queries": {}}', "q.json:2: this is an input of OpenFold 3"),
         ("r.yaml", "defaults: [base]\njob_name: x\n", "r.yaml:1: this is an input of RoseTTAFold All-Atom"),
         ("c.fasta", ">x\nMKW:MKV\n", "c.fasta:2: .*letter ':' at position 4 .*give each chain a record"),
     ],
