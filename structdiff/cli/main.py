@@ -154,16 +154,26 @@ def _print_whatever_the_encoding() -> None:
 
 
 def _silence_libraries() -> None:
-    """Other libraries' warnings say nothing to a user; structdiff's own are shown, one line each."""
+    """Other libraries' warnings say nothing to a user; structdiff's own are shown, one line each, once in a run."""
     warnings.simplefilter("ignore")
     warnings.filterwarnings("default", module=r"structdiff\.")
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _Warnings().show
     for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch", "torch"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+class _Warnings:
+    """Prints each warning once: a job is made, and warned of, before it is estimated and again before it runs."""
+
+    def __init__(self) -> None:
+        self.said: set[str] = set()
+
+    def show(self, message: Warning | str, *_: object, **__: object) -> None:
+        """Prints one line, unless it was printed before."""
+        line = f"warning: {' '.join(str(message).split())}"
+        if line not in self.said:
+            self.said.add(line)
+            print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -116,9 +116,11 @@ def _laid(asked: TemplateSpec, number: int, structure: Structure) -> Iterator[_L
 
 
 def _unused(each: _Laid, asked: TemplateSpec, left: int) -> str:
-    more = "an alignment folds what the best template of a chain leaves open" if left >= _FEWEST_MORE else (
-        f"others tell of all but {left} of its residues")  # fmt: skip
-    return f"template {each.number} ({asked.path}) of chain {each.chain} is not made use of: {more}"
+    if left >= _FEWEST_MORE:
+        why = "beside an alignment one template of a chain counts, the one with the most residues of the same letter"
+    else:
+        why = f"better ones know all {f'but {left} ' if left else ''}of its residues"
+    return f"template {each.number} ({asked.path}) of chain {each.chain} is not made use of: {why}"
 
 
 def template_structure(source: str) -> Structure:

@@ -152,7 +152,7 @@ def test_both_say_how_well_they_were_followed(known, asked):
 def test_a_chain_with_an_alignment_follows_its_best_template_alone(known, asked):
     path = str(DATA / "1ubi.pdb")
     parts = [TemplateSpec(path=path, chains=("A",), residue_map=each) for each in ("50-70=50-70", "1-40=1-40")]
-    with pytest.warns(TemplateWarning, match="template 1 .* an alignment folds what the best template"):
+    with pytest.warns(TemplateWarning, match="template 1 .* beside an alignment one template of a chain counts"):
         (own,) = folds_of(with_template(asked("A"), *parts))
     assert own.kept.tolist() == [True] * 40 + [False] * 36
 

@@ -106,7 +106,9 @@ def test_of_several_templates_of_a_chain_each_has_what_better_ones_leave_open():
     part = {"path": ZIPPER, "chains": ("A",), "template_chains": ("A",)}
     first, second = TemplateSpec(**part, residue_map="1-8=1-8"), TemplateSpec(**part, residue_map="1-20=1-20")
     third = TemplateSpec(**part, residue_map="19-31=19-31")
-    with pytest.warns(TemplateWarning, match=r"template 1 \(.*zipper.pdb\) of chain A is not made use of: others tell"):
+    with pytest.warns(
+        TemplateWarning, match=r"template 1 \(.*zipper.pdb\) of chain A is not made use of: better ones know all of"
+    ):
         structure, found = laid(complex_with(first, second, third))
     group = {int(row): int(found.group[structure.atoms.residue == row].max()) for row in range(62)}
     assert set(map(group.get, range(20))) == {2}
