@@ -230,12 +230,12 @@ def _clearance(
     proximities: Sequence[Proximity],
     folds: Sequence[ChainFold],
 ) -> tuple[SamplingConstraint, ...]:
-    """What holds folds, keeps chains and helices of nucleic acids out of each other, and brings chains together."""
-    folded = fold_groups(folds, templates, structure)
-    solid = templates.fixed | np.isin(templates.group, folded)
+    """What lays out folds and templates, keeps chains and nucleic helices apart, and brings chains together."""
+    laid = sorted({*fold_groups(folds, templates, structure), *templates.told_groups})
+    solid = templates.fixed | np.isin(templates.group, laid)
     found: list[SamplingConstraint] = []
-    if folded:
-        rows = [np.flatnonzero(templates.group == group) for group in folded]
+    if laid:
+        rows = [np.flatnonzero(templates.group == group) for group in laid]
         places = [torch.from_numpy(templates.positions[own]) for own in rows]
         found.append(FoldHold([torch.from_numpy(own) for own in rows], places))
     found.append(ChainPoses(structure, np.where(solid, templates.group, 0), proximities))

@@ -58,6 +58,12 @@ class Templates:
         return Templates(asked=self.asked, positions=self.positions[visible], group=self.group[visible],
                          fixed=self.fixed[visible], of_fold=self.of_fold[visible])  # fmt: skip
 
+    @property
+    def told_groups(self) -> list[int]:
+        """The templates that are made use of and not held, by their numbers."""
+        there = np.unique(self.group[~self.fixed])
+        return [number for number in range(1, len(self.asked) + 1) if number in there]
+
     def told(self, condition: Condition, tokens: TokenTable) -> Condition:
         """The condition with each template as a group of tokens that keep their distances."""
         there = tokens.atoms >= 0
@@ -81,8 +87,11 @@ def read_templates(spec: ComplexSpec, structure: Structure) -> Templates:
         residue, own = structure.atoms.residue[each.rows], structure.atom_chain == structure.atom_chain[each.rows[0]]
         known = np.isin(residue, structure.atoms.residue[found.group > 0])
         left = len(np.unique(residue[~known]))
-        if found.group[own].any() and (left < _FEWEST_MORE or spec.chain(each.chain).has_alignment):
-            warnings.warn(_unused(each, spec.templates[each.number - 1], left), TemplateWarning, stacklevel=2)
+        why = _unused(each, left, bool(found.group[own].any()), spec.chain(each.chain).has_alignment)
+        if why:
+            path = spec.templates[each.number - 1].path
+            warnings.warn(f"template {each.number} ({path}) of chain {each.chain} is not made use of: {why}",
+                          TemplateWarning, stacklevel=2)  # fmt: skip
             continue
         rows = each.rows[~known]
         found.positions[rows] = each.positions[~known]
@@ -93,7 +102,7 @@ def read_templates(spec: ComplexSpec, structure: Structure) -> Templates:
 @dataclass(frozen=True, kw_only=True)
 class _Laid:
     """A template on one chain: its number among all, the rows of the chain's atoms that it has, where (Å), and how many
-    residues have the same letter."""
+    residues, and which share of those that belong together, have the same letter."""
 
     number: int
     chain: str
@@ -101,6 +110,7 @@ class _Laid:
     rows: np.ndarray
     positions: np.ndarray
     alike: int
+    share: float
 
 
 def _laid(asked: TemplateSpec, number: int, structure: Structure) -> Iterator[_Laid]:
@@ -112,15 +122,22 @@ def _laid(asked: TemplateSpec, number: int, structure: Structure) -> Iterator[_L
         same = structure.residues.name[pairs[:, 0]] == given.residues.name[pairs[:, 1]]
         rows, sources = _same_atoms(structure, given, pairs, same)
         yield _Laid(number=number, chain=chain, held=asked.force, rows=rows, positions=given.atoms.positions[sources],
-                    alike=int(same.sum()))  # fmt: skip
+                    alike=int(same.sum()), share=float(same.mean()))  # fmt: skip
 
 
-def _unused(each: _Laid, asked: TemplateSpec, left: int) -> str:
-    if left >= _FEWEST_MORE:
-        why = "beside an alignment one template of a chain counts, the one with the most residues of the same letter"
-    else:
-        why = f"better ones know all {f'but {left} ' if left else ''}of its residues"
-    return f"template {each.number} ({asked.path}) of chain {each.chain} is not made use of: {why}"
+def _unused(each: _Laid, left: int, follows: bool, aligned: bool) -> str:
+    """Why a template is not made use of, "" if it is.
+
+    left: residues of which nothing is known yet. follows: the chain has a better template. aligned: an alignment.
+    """
+    if aligned and not each.held and each.share < _SAME:
+        return (f"the alignment knows more than a template of which {100 * each.share:.0f} % of the residues are alike "
+                f"({100 * _SAME:.0f} % wanted, or 'force')")  # fmt: skip
+    if follows and left < _FEWEST_MORE:
+        return f"better ones know all {f'but {left} ' if left else ''}of its residues"
+    if follows and aligned:
+        return "beside an alignment one template of a chain counts, the one with the most residues of the same letter"
+    return ""
 
 
 def template_structure(source: str) -> Structure:

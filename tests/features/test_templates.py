@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from structdiff.campaign.refolding import with_target
+from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
+from structdiff.evaluation.tm_score import tm_score
 from structdiff.features.condition import Condition
 from structdiff.features.templates import TemplateWarning, read_templates
 from structdiff.features.tokens import tokenise
@@ -197,10 +199,32 @@ def test_a_forced_template_is_held_and_said_to_be():
     assert backbone.name == "backbone"
     assert verdict.met
     assert verdict.reached == "0.00 Å RMSD"
-    free = dataclasses.replace(spec, templates=(TemplateSpec(path=ZIPPER, threshold=0.5),))
+    free = dataclasses.replace(spec, templates=(TemplateSpec(path=ZIPPER, threshold=0.1),))
     ((off, *_),) = (one.verdicts for one in predict(free, samples=1, options=QUICK))
     assert not off.met
     assert "templates_sha256" in held.provenance.spec
+
+
+def test_a_template_that_is_told_is_not_drawn_as_its_mirror_image():
+    path = str(Path(__file__).parents[1] / "evaluation" / "data" / "1ubi.pdb")
+    given = read_structure(path)
+    letters = "".join(PROTEIN_THREE_TO_ONE[name] for name in given.residues.name.tolist())
+    spec = complex_with(TemplateSpec(path=path, chains=("A",)), A=letters)
+    for seed in range(3):
+        (found,) = predict(spec, seed=seed, options=QUICK)
+        ours, theirs = (each.atoms.positions[each.atoms.name == "CA"] for each in (found.structure, given))
+        assert tm_score(ours, theirs).score > 0.9
+
+
+def test_a_template_hardly_like_its_chain_counts_without_an_alignment_or_where_it_is_held():
+    part = {"path": ZIPPER, "chains": ("A",), "template_chains": ("A",), "residue_map": "1-20=1-20"}
+    alone = ComplexSpec(name="g", chains=(ChainSpec(ids=("A",), kind="protein", sequence="G" * 31),))
+    aligned = dataclasses.replace(alone, chains=(dataclasses.replace(alone.chains[0], msa="self"),))
+    told, held = TemplateSpec(**part), TemplateSpec(**part, force=True, threshold=1.0)
+    assert laid(dataclasses.replace(alone, templates=(told,)))[1].group.any()
+    assert laid(dataclasses.replace(aligned, templates=(held,)))[1].group.any()
+    with pytest.warns(TemplateWarning, match=r"of which [0-9] % of the residues are alike \(25 % wanted, or 'force'\)"):
+        assert not laid(dataclasses.replace(aligned, templates=(told,)))[1].group.any()
 
 
 def test_a_target_is_the_template_of_its_refolding(tmp_path):
