@@ -44,7 +44,8 @@ from structdiff.options import RunOptions
 from structdiff.output.prediction import Prediction
 from structdiff.pipeline import load_engine, predict
 from structdiff.spec.chain import ChainSpec
-from structdiff.spec.complex import ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site, TemplateSpec
+from structdiff.spec.complex import ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site
+from structdiff.spec.template import TemplateSpec
 from structdiff.structure.complex import build_complex
 from structdiff.structure.files import write_atomically, write_structure
 from structdiff.structure.tables import ChainKind, Structure
