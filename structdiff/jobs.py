@@ -14,7 +14,7 @@ from torch import Tensor
 
 from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.constraints.energy_terms import AskedDistance
-from structdiff.constraints.fold_hold import FoldHold
+from structdiff.constraints.fold_hold import FOLD_UNTIL, TEMPLATE_UNTIL, FoldHold
 from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
@@ -231,13 +231,14 @@ def _clearance(
     folds: Sequence[ChainFold],
 ) -> tuple[SamplingConstraint, ...]:
     """What lays out folds and templates, keeps chains and nucleic helices apart, and brings chains together."""
-    laid = sorted({*fold_groups(folds, templates, structure), *templates.told_groups})
-    solid = templates.fixed | np.isin(templates.group, laid)
+    folded, told = np.isin(templates.group, fold_groups(folds, templates, structure)), templates.told_only
+    solid = templates.fixed | folded | told
     found: list[SamplingConstraint] = []
-    if laid:
-        rows = [np.flatnonzero(templates.group == group) for group in laid]
+    for atoms, until in ((folded, FOLD_UNTIL), (told, TEMPLATE_UNTIL)):
+        rows = [np.flatnonzero(atoms & (templates.group == group)) for group in np.unique(templates.group[atoms])]
         places = [torch.from_numpy(templates.positions[own]) for own in rows]
-        found.append(FoldHold([torch.from_numpy(own) for own in rows], places))
+        if rows:
+            found.append(FoldHold([torch.from_numpy(own) for own in rows], places, until))
     found.append(ChainPoses(structure, np.where(solid, templates.group, 0), proximities))
     bodies = helix_bodies(templates, structure, pairs)
     return (*found, HelixClearance(structure, bodies)) if bodies else tuple(found)

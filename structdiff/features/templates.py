@@ -59,10 +59,9 @@ class Templates:
                          fixed=self.fixed[visible], of_fold=self.of_fold[visible])  # fmt: skip
 
     @property
-    def told_groups(self) -> list[int]:
-        """The templates that are made use of and not held, by their numbers."""
-        there = np.unique(self.group[~self.fixed])
-        return [number for number in range(1, len(self.asked) + 1) if number in there]
+    def told_only(self) -> Bool[np.ndarray, " atom"]:
+        """Atoms that a template which was asked for tells of, without holding them."""
+        return (self.group > 0) & (self.group <= len(self.asked)) & ~self.fixed & ~self.of_fold
 
     def told(self, condition: Condition, tokens: TokenTable) -> Condition:
         """The condition with each template as a group of tokens that keep their distances."""
