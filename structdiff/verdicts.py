@@ -32,7 +32,7 @@ from structdiff.structure.tables import Structure
 MOTIF_TOLERANCE = 0.5
 #: TM-score from which on two chains have one fold (Xu & Zhang 2010).
 SAME_FOLD = 0.5
-#: Å, RMSD: how far a chain may be from the fold of its alignment, which is known no better than that.
+#: Å, RMSD: how far a chain may be from the fold of its alignment, or a template without a threshold.
 _OFF_FOLD = 3.0
 #: Share of the residues that must have the secondary structure they were asked to have.
 FOLD_SHARE = 0.7
@@ -103,18 +103,23 @@ def start_verdict(structure: Structure, given: np.ndarray, begun: np.ndarray) ->
 def template_verdicts(templates: Templates, structure: Structure) -> list[Verdict]:
     """RMSD of the main chain to each template, superposed by itself, against its threshold where it has one."""
     main, found = np.isin(structure.atoms.name, _BACKBONE), []
-    for group, asked in enumerate(templates.asked, start=1):
-        if asked.threshold is None:
-            continue
-        rows = torch.from_numpy(main & (templates.group == group) & ~templates.of_fold)
+    for group, template in enumerate(templates.asked, start=1):
+        own = main & (templates.group == group) & ~templates.of_fold
+        residues = np.unique(structure.atoms.residue[own])
+        if not len(residues) and template.threshold is None:
+            continue  # a warning has said why
         now, given = (torch.from_numpy(x.astype(np.float64)) for x in (structure.atoms.positions, templates.positions))
-        off = float(superposed_rmsd(now, given, mask=rows))
+        off = float(superposed_rmsd(now, given, mask=torch.from_numpy(own))) if len(residues) else float("inf")
+        alike = 100 * templates.alike[residues].mean() if len(residues) else 0.0
+        asked = f"followed: {len(residues)} residues, {alike:.0f} % with its letters"
+        if template.threshold is not None:
+            asked = f"backbone within {template.threshold:g} Å RMSD"
         found.append(
             Verdict(
-                name=f"template {Path(asked.path).name}",
-                asked=f"backbone within {asked.threshold:g} Å RMSD",
-                reached=f"{off:.2f} Å RMSD",
-                met=off <= asked.threshold,
+                name=f"template {Path(template.path).name}",
+                asked=asked,
+                reached=f"{off:.2f} Å RMSD" if len(residues) else "not made use of",
+                met=off <= (_OFF_FOLD if template.threshold is None else template.threshold),
             )
         )
     return found

@@ -37,7 +37,8 @@ class Templates:
 
     asked: what the complex says of each. positions (atom, 3): Å, in the frame of each atom's own template. group
     (atom): the template, counted from 1; 0 for atoms that none has. fixed (atom): held as the template has them, not
-    merely told. of_fold (atom): from the fold of the chain's alignment, which is in the template's frame.
+    merely told. of_fold (atom): from the fold of the chain's alignment, which is in the template's frame. alike
+    (residue): has the template's letter.
     """
 
     asked: tuple[TemplateSpec, ...]
@@ -45,18 +46,19 @@ class Templates:
     group: np.ndarray
     fixed: np.ndarray
     of_fold: np.ndarray
+    alike: np.ndarray
 
     @classmethod
-    def none(cls, atoms: int, asked: tuple[TemplateSpec, ...] = ()) -> Templates:
-        """Nothing is known of so many atoms."""
+    def none(cls, atoms: int, residues: int, asked: tuple[TemplateSpec, ...] = ()) -> Templates:
+        """Nothing is known of so many atoms of so many residues."""
         nothing = np.zeros(atoms, bool)
         return cls(asked=asked, positions=np.zeros((atoms, 3), np.float32), group=nothing.astype(np.int32),
-                   fixed=nothing, of_fold=nothing.copy())  # fmt: skip
+                   fixed=nothing, of_fold=nothing.copy(), alike=np.zeros(residues, bool))  # fmt: skip
 
     def select(self, visible: Bool[np.ndarray, " atom"]) -> Templates:
-        """Those of some of the atoms."""
+        """Those of some of the atoms, all residues."""
         return Templates(asked=self.asked, positions=self.positions[visible], group=self.group[visible],
-                         fixed=self.fixed[visible], of_fold=self.of_fold[visible])  # fmt: skip
+                         fixed=self.fixed[visible], of_fold=self.of_fold[visible], alike=self.alike)  # fmt: skip
 
     @property
     def told_only(self) -> Bool[np.ndarray, " atom"]:
@@ -80,9 +82,9 @@ def read_templates(spec: ComplexSpec, structure: Structure) -> Templates:
     which folds what is left. A TemplateWarning says what is not made use of. Raises InputError for chains that are not
     there, that are no proteins, or that are too unlike.
     """
-    found = Templates.none(len(structure.atoms), spec.templates)
+    found = Templates.none(len(structure.atoms), len(structure.residues), spec.templates)
     laid = [each for place, asked in enumerate(spec.templates, start=1) for each in _laid(asked, place, structure)]
-    for each in sorted(laid, key=lambda each: (not each.held, -each.alike)):
+    for each in sorted(laid, key=lambda each: (not each.held, -len(each.alike))):
         residue, own = structure.atoms.residue[each.rows], structure.atom_chain == structure.atom_chain[each.rows[0]]
         known = np.isin(residue, structure.atoms.residue[found.group > 0])
         left = len(np.unique(residue[~known]))
@@ -95,20 +97,21 @@ def read_templates(spec: ComplexSpec, structure: Structure) -> Templates:
         rows = each.rows[~known]
         found.positions[rows] = each.positions[~known]
         found.group[rows], found.fixed[rows] = each.number, each.held
+        found.alike[np.intersect1d(each.alike, residue[~known])] = True
     return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Laid:
-    """A template on one chain: its number among all, the rows of the chain's atoms that it has, where (Å), and how many
-    residues, and which share of those that belong together, have the same letter."""
+    """A template on one chain: its number among all, rows of the chain's atoms that it has, where (Å), rows of residues
+    that have its letter, and their share."""
 
     number: int
     chain: str
     held: bool
     rows: np.ndarray
     positions: np.ndarray
-    alike: int
+    alike: np.ndarray
     share: float
 
 
@@ -121,7 +124,7 @@ def _laid(asked: TemplateSpec, number: int, structure: Structure) -> Iterator[_L
         same = structure.residues.name[pairs[:, 0]] == given.residues.name[pairs[:, 1]]
         rows, sources = _same_atoms(structure, given, pairs, same)
         yield _Laid(number=number, chain=chain, held=asked.force, rows=rows, positions=given.atoms.positions[sources],
-                    alike=int(same.sum()), share=float(same.mean()))  # fmt: skip
+                    alike=pairs[same, 0], share=float(same.mean()))  # fmt: skip
 
 
 def _unused(each: _Laid, left: int, follows: bool, aligned: bool) -> str:

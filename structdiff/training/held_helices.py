@@ -122,7 +122,7 @@ def held_example(structure: Structure, pairs: np.ndarray, max_tokens: int, rng: 
         asked=np.zeros((0, 2), np.int64), predicted=_of_crop(pairs, structure, crop), letters=_letters(crop)
     )
     count = len(crop.atoms)
-    laid = with_helices(Templates.none(count), crop, own)
+    laid = with_helices(Templates.none(count, len(crop.residues)), crop, own)
     tokens = tokenise(crop)
     condition = laid.told(Condition.unknown(len(tokens)), tokens)
     features = build_features(crop, condition, tokens=tokens, only_resolved=True)

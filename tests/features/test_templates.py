@@ -132,6 +132,7 @@ def test_a_residue_map_says_which_residues_belong_together_whatever_their_letter
     given = read_structure(ZIPPER)
     alpha = np.flatnonzero((structure.atoms.name == "CA") & (found.group == 1))
     assert structure.atoms.residue[alpha].tolist() == [*range(2, 12), 19]
+    assert np.flatnonzero(found.alike).tolist() == [19]
     theirs = given.atoms.positions[(given.atoms.name == "CA") & (given.chains.name[given.atom_chain] == "B")]
     assert np.array_equal(found.positions[alpha], theirs[[*range(10), 30]])
 
@@ -202,6 +203,15 @@ def test_a_forced_template_is_held_and_said_to_be():
     free = dataclasses.replace(spec, templates=(TemplateSpec(path=ZIPPER, threshold=0.1),))
     ((off, *_),) = (one.verdicts for one in predict(free, samples=1, options=QUICK))
     assert not off.met
+    told = dataclasses.replace(spec, templates=(TemplateSpec(path=ZIPPER),))
+    ((followed, *_),) = (one.verdicts for one in predict(told, samples=1, options=QUICK))
+    assert followed.asked == "followed: 62 residues, 100 % with its letters"
+    assert followed.met
+    twice = dataclasses.replace(spec, templates=(TemplateSpec(path=ZIPPER), TemplateSpec(path=ZIPPER, threshold=1.0)))
+    with pytest.warns(TemplateWarning):
+        ((first, second, *_),) = (one.verdicts for one in predict(twice, samples=1, options=QUICK))
+    assert first.met
+    assert (second.reached, second.met) == ("not made use of", False)
     assert "templates_sha256" in held.provenance.spec
 
 
