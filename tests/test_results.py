@@ -192,6 +192,8 @@ def test_a_table_of_structures(tmp_path):
             lambda one: structdiff.evaluate([one]),
             r"^files: .*found 'Structure'.*paths of files or folders .write_design",
         ),
+        (lambda one: structdiff.write_design(one, ".", "x"), "^design: .*found 'Structure'; allowed: a Design"),
+        (lambda one: structdiff.write_prediction(one, ".", "x"), "^prediction: .*found 'Structure'; allowed: a Pred"),
         (lambda one: structdiff.accuracy(ZIPPER, one), rf"^model: .*found '{ZIPPER}'; allowed: a Structure"),
         (lambda one: compare(one, 3), "^reference: .*found 3"),
         (lambda one: tm_score(one, one), r"^mobile: positions \(atom, 3\) are needed .found 'Structure'"),

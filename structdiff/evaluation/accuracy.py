@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from structdiff.arguments import checked_names
 from structdiff.evaluation.chain_matching import as_reference
 from structdiff.evaluation.comparison import check_structures, compare, pair_atoms
 from structdiff.evaluation.dockq import dockq
@@ -39,6 +40,7 @@ def accuracy_values(subject: Subject) -> dict[str, float]:
     return values
 
 
+@checked_names
 def accuracy(model: Structure, reference: Structure) -> dict[str, float]:
     """All measures of likeness of a model to a true structure, chains and symmetric atoms matched so as to agree best.
 

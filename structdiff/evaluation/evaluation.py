@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from structdiff.arguments import as_path
+from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
@@ -93,6 +93,7 @@ class Evaluation:
         ]
 
 
+@checked_names
 def evaluate(
     files: str | Path | Iterable[str | Path],
     *,
