@@ -41,7 +41,7 @@ class NativeWheel(bdist_wheel):
 build.sub_commands.append(("build_kernels", None))
 
 packages = find_packages(include=["structdiff", "structdiff.*"])
-package_data = {"": ["*.json.gz", "data/*"]}
+package_data = {"": ["*.json.gz", "data/*"], "structdiff": ["py.typed"]}
 package_dir = {}
 if any(Path("weights").glob("*/config.json")):
     packages.append("structdiff.weights")

@@ -18,9 +18,12 @@ from structdiff.version import __version__
 
 if TYPE_CHECKING:
     from structdiff.diffusion.sampler import SamplingConfig
-    from structdiff.drawing import Progress
+    from structdiff.drawing import Progress, Results
     from structdiff.errors import InputError, ResourceError, StructdiffError
+    from structdiff.evaluation.accuracy import accuracy
+    from structdiff.evaluation.evaluation import Evaluation, evaluate
     from structdiff.options import RunOptions
+    from structdiff.output.files import write_design, write_prediction
     from structdiff.output.prediction import Design, Prediction
     from structdiff.output.view import view, write_view_html
     from structdiff.pipeline import design, layouts, predict, score
@@ -43,19 +46,23 @@ if TYPE_CHECKING:
     from structdiff.structure.tables import Structure
 
 __all__ = [
-    "Angle", "Clash", "ComplexSpec", "Contacts", "Design", "DesignSpec", "Distance", "Fold", "Function", "Hotspots",
-    "InputError", "KeepAway", "Motif", "Prediction", "Problem", "Progress", "RadiusOfGyration", "ResourceError", "Ring",
-    "RunOptions", "SamplingConfig", "Shape", "StructdiffError", "Structure", "Symmetry", "__version__", "design",
-    "layouts", "parse_contigs", "predict", "read_complex", "read_design", "read_structure", "score", "view",
-    "write_structure", "write_view_html",
+    "Angle", "Clash", "ComplexSpec", "Contacts", "Design", "DesignSpec", "Distance", "Evaluation", "Fold", "Function",
+    "Hotspots", "InputError", "KeepAway", "Motif", "Prediction", "Problem", "Progress", "RadiusOfGyration",
+    "ResourceError", "Results", "Ring", "RunOptions", "SamplingConfig", "Shape", "StructdiffError", "Structure",
+    "Symmetry", "__version__", "accuracy", "design", "evaluate", "layouts", "parse_contigs", "predict", "read_complex",
+    "read_design", "read_structure", "score", "view", "write_design", "write_prediction", "write_structure",
+    "write_view_html",
 ]  # fmt: skip
 
 _HOMES = {
     "diffusion.sampler": ("SamplingConfig",),
     "errors": ("InputError", "ResourceError", "StructdiffError"),
+    "output.files": ("write_design", "write_prediction"),
     "output.prediction": ("Design", "Prediction"),
     "output.view": ("view", "write_view_html"),
-    "drawing": ("Progress",),
+    "drawing": ("Progress", "Results"),
+    "evaluation.accuracy": ("accuracy",),
+    "evaluation.evaluation": ("Evaluation", "evaluate"),
     "options": ("RunOptions",),
     "pipeline": ("design", "layouts", "predict", "score"),
     "spec.complex": ("ComplexSpec",),
@@ -80,4 +87,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -33,7 +33,7 @@ from structdiff.judgement import assembly_verdicts, started, unit_verdicts
 from structdiff.kernels import native
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
-from structdiff.options import RunOptions, recommended_sampling
+from structdiff.options import RunOptions, sampling_of
 from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
 from structdiff.output.symmetric import finished_assembly, whole_map, whole_trajectory
 from structdiff.soundness import (
@@ -280,7 +280,7 @@ def provenance_of(
 
     Raises InputError where the weights that make folds up are not here.
     """
-    sampling = options.sampling or recommended_sampling(weights)
+    sampling = sampling_of(options, weights)
     settings = to_dict(sampling) | {
         "guidance": options.guidance if isinstance(options.guidance, float | int) else dict(options.guidance),
         "recycles": options.recycles,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
+from typing import Generic, TypeVar
 
 import torch
 
@@ -15,7 +16,7 @@ from structdiff.diffusion.trajectory import Trajectory
 from structdiff.engine import Draw, Engine
 from structdiff.errors import ResourceError
 from structdiff.jobs import Job
-from structdiff.options import RunOptions, recommended_sampling
+from structdiff.options import RunOptions, sampling_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,41 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+_Result = TypeVar("_Result")
+
+
+class Results(Iterator[_Result], Generic[_Result]):
+    """The structures of a run in order, each drawn when it is asked for; ``len`` is how many are still to come.
+
+    What an interrupt (the stop button of a notebook) or an error broke off is drawn anew when the next one is asked
+    for, and comes out the same.
+    """
+
+    def __init__(self, total: int, run: Callable[[int], Iterator[_Result]]) -> None:
+        """total: how many there are. run: draws those from a place on, counted from 0."""
+        self._total, self._run, self._done = total, run, 0
+        self._running: Iterator[_Result] | None = None
+
+    def __next__(self) -> _Result:
+        if self._done == self._total:
+            raise StopIteration
+        if self._running is None:
+            self._running = self._run(self._done)
+        try:
+            result = next(self._running)
+        except BaseException:
+            self._running = None  # a generator that raised is at its end, and would seem to have no more
+            raise
+        self._done += 1
+        return result
+
+    def __len__(self) -> int:
+        return self._total - self._done
+
+    def __repr__(self) -> str:
+        return f"<Results: {self._done} of {self._total} drawn; next(...), list(...) and for draw the others>"
+
+
 #: How much longer it takes to make a fold up than to draw a structure of it.
 _MADE_UP = 9
 
@@ -73,9 +109,12 @@ class Drawn:
 
 
 def draw_all(
-    engine: Engine, wanted: Iterable[Wanted], total: int, options: RunOptions, on_progress: OnProgress | None = None
-) -> Iterator[Drawn]:
+    engine: Engine, wanted: Iterable[Wanted], total: int, options: RunOptions, on_progress: OnProgress | None = None,
+    finished: int = 0,
+) -> Iterator[Drawn]:  # fmt: skip
     """Draws structures in the order given; what is wanted is asked for a batch at a time.
+
+    total, finished: for reports of progress, how many structures the run has, and how many of them before these.
 
     On the CPU only structures of one shape are drawn together: padding changes roundings there, and saves little time.
     A batch that does not fit into memory is halved, and those after it too, until one alone does not fit: then
@@ -84,7 +123,6 @@ def draw_all(
     size = 1 if options.trajectory else options.batch_size
     queue = iter(wanted)
     waiting: list[Wanted] = []
-    finished = 0
     while waiting := waiting + list(islice(queue, max(0, size - len(waiting)))):
         batch = waiting[:size]
         if engine.device.type == "cpu":
@@ -132,7 +170,7 @@ def _draw_batch(
         if on_progress is not None:
             on_progress(Progress(finished=finished, total=total, step=step, steps=steps, together=len(batch)))
 
-    sampling, noise = options.sampling or recommended_sampling(engine.weights), batch[0].job.noise
+    sampling, noise = sampling_of(options, engine.weights), batch[0].job.noise
     if noise is not None:
         sampling = partial_sampling(sampling, sigma=noise.sigma, share=noise.share)
     starts = [each.job.start for each in batch if each.job.start is not None]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from structdiff.arguments import check_kind, check_whole_number, checked_names, shown
 from structdiff.diffusion.sampler import SamplingConfig
@@ -22,15 +23,15 @@ class RunOptions:
     """How structures are drawn, the same for prediction and design.
 
     weights: name (``structdiff info`` lists them) or folder. sampling: None takes what the weights recommend, and
-    ``recommended_sampling(load_named_weights("mini"), steps=50)`` the same but for the steps; a SamplingConfig of your
-    own takes nothing from the weights, and its defaults are not what these were tried with.
+    ``{"steps": 50}`` the same but for the steps; a SamplingConfig of your own takes nothing from the weights, and its
+    defaults are not what these were tried with.
     guidance: weight of the conditions, 1 as trained, or one by name. recycles: further passes of the trunk.
     relax: minimise bonds, angles, chirality and clashes in the end, near the drawn structure. batch_size: structures
     drawn together, which changes memory and speed but no result. trajectory: keep every k-th step, 0 for none.
     """
 
     weights: str | Path = "mini"
-    sampling: SamplingConfig | None = None
+    sampling: SamplingConfig | Mapping[str, Any] | None = None
     guidance: float | Mapping[str, float] = 1.0
     recycles: int = 0
     relax: bool = True
@@ -41,7 +42,11 @@ class RunOptions:
     def __post_init__(self) -> None:
         for key, least in (("batch_size", 1), ("recycles", 0), ("trajectory", 0)):
             check_whole_number(getattr(self, key), key, least)
-        check_kind(self.sampling, SamplingConfig | None, "sampling", "a SamplingConfig, as recommended_sampling gives")
+        check_kind(
+            self.sampling, SamplingConfig | Mapping | None, "sampling", 'a SamplingConfig, or {"steps": 50}, say'
+        )
+        if isinstance(self.sampling, Mapping):
+            SamplingConfig(**self.sampling)  # refuses what cannot be before anything is drawn
         check_kind(self.relax, bool, "relax", "True or False")
         self._check_guidance()
 
@@ -54,6 +59,24 @@ class RunOptions:
             if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight):
                 key = "guidance" if name is None else f"guidance.{name}"
                 raise InputError("must be a finite number", key=key, found=shown(weight), allowed="2, or by name")
+
+
+def refuse_options(asked: Iterable[str]) -> None:
+    """Raises InputError for what was asked of a design and is an option, or a setting of the sampling."""
+    settings = {field.name for field in dataclasses.fields(SamplingConfig)}
+    for key in asked:
+        if key in {field.name for field in dataclasses.fields(RunOptions)}:
+            raise InputError("is an option of the run", key=key, allowed=f"options=RunOptions({key}=...)")
+        if key in settings:
+            raise InputError("is a setting of the sampling", key=key,
+                             allowed=f'options=RunOptions(sampling={{"{key}": ...}})')  # fmt: skip
+
+
+def sampling_of(options: RunOptions, weights: Weights) -> SamplingConfig:
+    """The sampling of a run: what its options say, of all else what the weights recommend."""
+    if isinstance(options.sampling, SamplingConfig):
+        return options.sampling
+    return recommended_sampling(weights, **(options.sampling or {}))
 
 
 def recommended_sampling(weights: Weights, **changes: object) -> SamplingConfig:

@@ -15,7 +15,7 @@ import torch
 from structdiff.arguments import check_called, check_kind, check_seed, check_whole_number, checked_names
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.confidence import Confidence
-from structdiff.drawing import OnProgress, Wanted, draw_all, once_made_up, while_made_up
+from structdiff.drawing import OnProgress, Results, Wanted, draw_all, once_made_up, while_made_up
 from structdiff.engine import Engine, choose_device, free_memory
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
@@ -32,7 +32,7 @@ from structdiff.features.symmetric_motif import in_frame, of_one_copy
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import CheckSize, Job, complex_job, design_job, design_request
 from structdiff.model.library import load_named_weights
-from structdiff.options import RunOptions
+from structdiff.options import RunOptions, refuse_options
 from structdiff.output.prediction import Design, Prediction
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.compose import asked_spec
@@ -64,10 +64,11 @@ def predict(
     places: Iterable[int] | None = None,
     on_job: Callable[[Job], None] | None = None,
     on_progress: OnProgress | None = None,
-) -> Iterator[Prediction]:
+) -> Results[Prediction]:
     """Predicts the structure of a complex; yields each sample as it is finished.
 
-    Arguments are checked and the input is read at the call; samples are drawn when they are asked for.
+    Arguments are checked and the input is read at the call; samples are drawn when they are asked for. What an
+    interrupt broke off is drawn when the next one is asked for. ``len`` is how many are still to come.
 
     Args:
         complex_: what to predict, or the path of a FASTA, YAML or AlphaFold 3 JSON file.
@@ -95,7 +96,8 @@ def predict(
     wanted = every if places is None else [every[place] for place in _chosen(places, "places", len(every))]
     if on_job is not None:
         on_job(job)
-    return _predictions(engine, wanted, len(wanted), options, on_progress)
+    total = len(wanted)
+    return Results(total, lambda done: _predictions(engine, wanted[done:], total, options, on_progress, done))
 
 
 def predict_each(
@@ -116,9 +118,10 @@ def predict_each(
 
 
 def _predictions(
-    engine: Engine, wanted: Iterable[Wanted], total: int, options: RunOptions, on_progress: OnProgress | None
-) -> Iterator[Prediction]:
-    for drawn in draw_all(engine, wanted, total, options, on_progress):
+    engine: Engine, wanted: Iterable[Wanted], total: int, options: RunOptions, on_progress: OnProgress | None,
+    finished: int = 0,
+) -> Iterator[Prediction]:  # fmt: skip
+    for drawn in draw_all(engine, wanted, total, options, on_progress, finished):
         own = drawn.wanted
         yield finished_prediction(
             own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory
@@ -126,24 +129,25 @@ def _predictions(
 
 
 def design(
-    problem: DesignSpec | Part | None = None,
+    problem: DesignSpec | Part | str | Path | None = None,
     *,
     options: RunOptions | None = None,
     engine: Engine | None = None,
     numbers: Iterable[int] | None = None,
     on_progress: OnProgress | None = None,
     **asked: Any,
-) -> Iterator[Design]:
+) -> Results[Design]:
     """Designs proteins around a motif, a target, or from nothing; yields each design as it is finished.
 
     Sequences are those of the network's own, weak, head: ``design_sequences`` of ``structdiff.inverse_folding`` writes
     others for a design's ``structure`` (docs/sequences.md), the motif's too unless ``fixed`` names it. The command line
     does so by itself where their weights are there, and keeps the motif.
 
-    Arguments are checked and files are read at the call; designs are drawn when they are asked for.
+    Arguments are checked and files are read at the call; designs are drawn when they are asked for. What an interrupt
+    broke off is drawn when the next one is asked for. ``len`` is how many are still to come.
 
     Args:
-        problem: what to design: a request, or parts of one (``Motif(...) + Hotspots(...)``).
+        problem: what to design: a request, parts of one (``Motif(...) + Hotspots(...)``), or the path of its file.
         options: weights, sampling and the rest.
         engine: these weights where they are loaded already (``structdiff.pipeline.load_engine``).
         numbers: which designs to make, from 0; all of ``spec.num_designs`` if None. Each comes out the same whatever
@@ -154,31 +158,37 @@ def design(
     Raises InputError for what cannot be designed, ResourceError for what does not fit into memory.
     """
     check_called(on_progress=on_progress)
+    refuse_options(asked)
     spec, motif = resolve_design(asked_spec(problem, asked, also=_DESIGN_ARGUMENTS))
     options, engine = _run(options, engine)
     chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")
-    wanted = _wanted(spec, motif, chosen, engine.check_size, on_progress)
+    wanted, report = _wanted(spec, motif, chosen, engine.check_size, on_progress), on_progress
     if hallucinates(spec):
         # Each is drawn and written as soon as its fold is known, which takes longer than all else.
-        options, on_progress = replace(options, batch_size=1), once_made_up(on_progress)
+        options, report = replace(options, batch_size=1), once_made_up(on_progress)
     # The first job is made at the call, which refuses what no layout can be drawn of, or is too large for memory.
-    first = list(islice(wanted, 1))
-    return _designs(engine, chain(first, wanted), len(chosen) * spec.draws, spec.draws, options, on_progress)
+    begun = [chain(list(islice(wanted, 1)), wanted)]
+
+    def run(done: int) -> Iterator[Design]:
+        jobs = begun.pop() if begun else _wanted(spec, motif, chosen, engine.check_size, on_progress, done)
+        return _designs(engine, jobs, len(chosen) * spec.draws, spec.draws, options, report, done * spec.draws)
+
+    return Results(len(chosen), run)
 
 
 def _designs(
     engine: Engine, wanted: Iterable[Wanted], total: int, draws: int, options: RunOptions,
-    on_progress: OnProgress | None,
+    on_progress: OnProgress | None, finished: int,
 ) -> Iterator[Design]:  # fmt: skip
     """The best of every ``draws`` structures that follow each other."""
     tries: list[Design] = []
-    for drawn in draw_all(engine, wanted, total, options, on_progress):
+    for drawn in draw_all(engine, wanted, total, options, on_progress, finished):
         own = drawn.wanted
-        finished = finished_design(
+        drawn_design = finished_design(
             own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, number=own.draw,
             trajectory=drawn.trajectory,
         )  # fmt: skip
-        tries.append(finished)
+        tries.append(drawn_design)
         if len(tries) == draws:
             yield best_of(tries)
             tries = []
@@ -229,7 +239,7 @@ def layout_of(spec: DesignSpec, number: int) -> tuple[DesignSpec, Layout, Struct
     return spec, sampled_layout(spec, number), motif
 
 
-def layouts(problem: DesignSpec | Part | None = None, **asked: Any) -> list[Layout]:
+def layouts(problem: DesignSpec | Part | str | Path | None = None, **asked: Any) -> list[Layout]:
     """The layout of every design, as ``structdiff design --dry-run`` draws it; nothing is computed."""
     spec, _ = resolve_design(asked_spec(problem, asked))
     return [sampled_layout(spec, index) for index in range(spec.num_designs)]
@@ -295,10 +305,13 @@ def _job(
 
 def _wanted(
     spec: DesignSpec, motif: Structure | None, numbers: Sequence[int], check_size: CheckSize,
-    on_progress: OnProgress | None,
+    on_progress: OnProgress | None, done: int = 0,
 ) -> Iterator[Wanted]:  # fmt: skip
-    """All draws of the designs of these numbers, each when it is asked for; those of one share what is made up."""
-    for place, number in enumerate(numbers):
+    """All draws of the designs of these numbers, each when it is asked for; those of one share what is made up.
+
+    done: how many of them are passed over.
+    """
+    for place, number in enumerate(numbers[done:], start=done):
         folds: tuple[ChainFold, ...] = ()
         if hallucinates(spec):
             _job(spec, motif, number, 0, check_size)  # whatever is refused is refused before

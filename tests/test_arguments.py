@@ -93,7 +93,8 @@ def test_structures_are_drawn_when_they_are_asked_for():
 
 def _public():
     """What a person calls by its name, with keywords of its own."""
-    made_here = {"Design", "Prediction", "Progress", "Structure", "InputError", "ResourceError", "StructdiffError"}
+    made_here = {"Design", "Evaluation", "Prediction", "Progress", "Results", "Structure", "InputError",
+                 "ResourceError", "StructdiffError"}  # fmt: skip
     of_keys = {"Problem", "design", "layouts"}
     yield from (getattr(structdiff, name) for name in set(structdiff.__all__) - made_here - of_keys - {"__version__"})
     for name in ("BasePairsSpec", "BondSpec", "ChainSpec", "ContactSpec", "Modification", "PocketSpec", "Site",

@@ -19,7 +19,7 @@ from structdiff.features.chain_folds import LONGEST as LONGEST_FOLD
 from structdiff.features.chain_folds import SHORTEST as SHORTEST_FOLD
 from structdiff.features.guidance import present_conditions
 from structdiff.features.hallucinated_folds import hallucinates, hallucination_memory, hallucination_seconds
-from structdiff.options import RunOptions, recommended_sampling
+from structdiff.options import RunOptions, sampling_of
 from structdiff.structure.tables import ChainKind
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     passes = guidance_passes(options.guidance, present_conditions(first.features))
     check_memory(config, tokens, 1, device, passes=passes)
     batch = 1 if hallucinates(spec) else _batch(config, tokens, len(numbers), options, device, passes)
-    steps = (options.sampling or recommended_sampling(weights)).steps
+    steps = sampling_of(options, weights).steps
     mean = int(np.mean(lengths)) + extra
     drawn = estimated_cost(config, mean, batch, steps=steps, passes=passes, relax=options.relax)
     seconds = spec.draws * (planned + drawn.seconds / batch)
@@ -116,7 +116,7 @@ def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: in
     passes = guidance_passes(options.guidance, present_conditions(job.features))
     check_memory(config, tokens, 1, engine.device, passes=passes)
     batch = _batch(config, tokens, count, options, engine.device, passes)
-    steps = (options.sampling or recommended_sampling(engine.weights)).steps
+    steps = sampling_of(options, engine.weights).steps
     cost = estimated_cost(config, tokens, batch, steps=steps, passes=passes, relax=options.relax)
     polymers = np.flatnonzero(job.structure.chains.kind < ChainKind.LIGAND).tolist()
     spans = [job.structure.chain_residues(chain) for chain in polymers]

@@ -25,7 +25,7 @@ from structdiff.confidence.scores import (
 from structdiff.errors import InputError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Confidence:
     """How much the network believes in one structure.
 
@@ -49,6 +49,15 @@ class Confidence:
     chain_pair_pae_min: np.ndarray
     has_clash: bool
     ranking_score: float
+
+    def __repr__(self) -> str:
+        return f"<Confidence of {len(self.plddt)} tokens: {self.described()}>"
+
+    def described(self) -> str:
+        """Its scores in words, as a notebook shows them."""
+        scores = {"pTM": self.ptm, "ipTM": self.iptm, "ipSAE": self.ipsae}
+        parts = [f"{name} {value:.2f}" for name, value in scores.items() if np.isfinite(value)]
+        return ", ".join([f"pLDDT {self.mean_plddt:.1f}", *parts, *(["clash"] if self.has_clash else [])])
 
     @property
     def mean_plddt(self) -> float:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from structdiff.arguments import checked_names
 from structdiff.evaluation.chain_matching import as_reference
-from structdiff.evaluation.comparison import compare, pair_atoms
+from structdiff.evaluation.comparison import check_structures, compare, pair_atoms
 from structdiff.evaluation.dockq import dockq
 from structdiff.evaluation.ligand_pose import LigandPose, ligand_poses
 from structdiff.evaluation.posebusters import checks_passed
@@ -39,11 +40,16 @@ def accuracy_values(subject: Subject) -> dict[str, float]:
     return values
 
 
+@checked_names
 def accuracy(model: Structure, reference: Structure) -> dict[str, float]:
     """All measures of likeness of a model to a true structure, chains and symmetric atoms matched so as to agree best.
 
+    Under their names in ``structdiff explain``: lddt, tm, gdt_ts, rmsd_ca (Å), coverage; dockq of interfaces,
+    ligand_rmsd (Å) of ligands, where there are any. Chains are matched by sequence; chains of other sequences are
+    compared by ``structdiff.evaluation.structural_alignment.align_chains``.
     Raises InputError where no chain, or fewer than three residues, can be paired.
     """
+    check_structures(model=model, reference=reference)
     return _compared(model, reference)[0]
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from structdiff.arguments import check_kind
 from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.errors import InputError
 from structdiff.evaluation.internal_coordinates import dihedral, ideal_cb
@@ -74,7 +75,8 @@ class Backbone:
 
     @classmethod
     def from_structure(cls, structure: Structure) -> Backbone:
-        """The backbone of all protein chains of a structure; unresolved atoms are NaN."""
+        """The backbone of all protein chains of a structure; unresolved atoms are NaN. Raises InputError."""
+        check_kind(structure, Structure, "structure", "a Structure: read_structure(file), or a design's .structure")
         residues = structure.residues
         protein = structure.chains.kind[residues.chain] == ChainKind.PROTEIN
         row = np.cumsum(protein) - 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from structdiff.arguments import check_kind
 from structdiff.errors import InputError
 from structdiff.evaluation.lddt import INCLUSION_RADIUS, lddt
 from structdiff.evaluation.superposition import rmsd
@@ -36,7 +37,7 @@ class PairedAtoms:
     restype: np.ndarray
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
     """How like the reference a model is; scores in [0, 1], rmsd_ca in Å.
 
@@ -49,7 +50,7 @@ class Comparison:
     lddt: float
     lddt_ca: float
     lddt_interface: float
-    lddt_residue: np.ndarray
+    lddt_residue: np.ndarray = field(repr=False)
     tm: float
     gdt_ts: float
     gdt_ha: float
@@ -91,9 +92,11 @@ def pair_atoms(
 def compare(model: Structure, reference: Structure, *, numbering: Literal["label", "author"] = "label") -> Comparison:
     """lDDT, TM-score, GDT_TS and RMSD of a model against an experimental structure with the same chain names.
 
-    Chains that are copies of each other are taken as named (``chain_matching.as_reference`` permutes them).
+    Residues are paired by chain and number, whatever they are, and copies of a chain as named: `accuracy` matches
+    chains by their sequences, and ``align_chains`` those of different sequences by their folds.
     Raises InputError where fewer than three residues pair.
     """
+    check_structures(model=model, reference=reference)
     paired = pair_atoms(model, reference, numbering=numbering)
     whole = lddt(paired.positions, paired.reference, paired.residue)
     between = lddt(paired.positions, paired.reference, paired.residue, chain=paired.chain, interface_only=True)
@@ -116,6 +119,12 @@ def compare(model: Structure, reference: Structure, *, numbering: Literal["label
         rmsd_ca=rmsd(mobile, target),
         coverage=float(found.sum() / centre.sum()),
     )
+
+
+def check_structures(**structures: object) -> None:
+    """Raises InputError under the argument's name for what is no Structure."""
+    for key, structure in structures.items():
+        check_kind(structure, Structure, key, "a Structure: read_structure(file), or a design's .structure")
 
 
 def _keys(structure: Structure, numbering: str) -> list[tuple[str, int, str, str]]:

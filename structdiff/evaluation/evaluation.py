@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
@@ -26,6 +29,7 @@ from structdiff.evaluation.measures import Measure, measured
 from structdiff.evaluation.natural import NaturalChains, bundled_chains, describe
 from structdiff.evaluation.notes import about_targets, together, without_reference
 from structdiff.evaluation.novelty import references_of_chains
+from structdiff.evaluation.structure_files import structure_files
 from structdiff.evaluation.subject import Given, Subject, read_subject, subject_names
 from structdiff.evaluation.summary import Summary, exactly, summarise
 from structdiff.evaluation.targets import Target, length_groups, targets_of
@@ -49,7 +53,7 @@ class Row:
     ligands: Sequence[tuple[LigandPose, bool]] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Evaluation:
     """All that was found of some structures.
 
@@ -69,9 +73,29 @@ class Evaluation:
     natural: NaturalChains
     notes: Sequence[str] = field(default_factory=tuple)
 
+    def __repr__(self) -> str:
+        return f"<Evaluation of {len(self.rows)} structures, {len(self.failures)} failures; .table(), .summary>"
 
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of structures that any structure has a value of, in the order of the catalogue."""
+        return [name for name in CATALOGUE if any(name in row.values for row in self.rows)]
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each structure, as `structdiff evaluate` writes them: ``pandas.DataFrame(found.table())``.
+
+        name, file (a text), the values of all metrics in the order of the catalogue, NaN where there is none.
+        """
+        missing = float("nan")
+        return [
+            {"name": row.name, "file": str(row.path)} | {key: row.values.get(key, missing) for key in self.metrics}
+            for row in self.rows
+        ]
+
+
+@checked_names
 def evaluate(
-    files: Sequence[Path],
+    files: str | Path | Iterable[str | Path],
     *,
     given: Given | None = None,
     natural: NaturalChains | None = None,
@@ -83,10 +107,12 @@ def evaluate(
 ) -> Evaluation:
     """Judges structure files one by one and as a set. A file that cannot be judged is a failure, and the rest goes on.
 
-    natural: chains to compare with (default: the bundled ones). known: name and backbone of chains for
-    novelty. clusters: whether all pairs are aligned. more: further measures of each structure; what one cannot judge
-    (InputError) is noted, where one fails it is a failure, and in both cases the structure keeps its other values.
+    files: one or several, or folders of them. natural: chains to compare with (default: the bundled ones). known: name
+    and backbone of chains for novelty. clusters: whether all pairs are aligned. more: further measures of each
+    structure; what one cannot judge (InputError) is noted, where one fails it is a failure, and in both cases the
+    structure keeps its other values.
     """
+    files = _files(files)
     natural = bundled_chains() if natural is None else natural
     notes: list[str] = []
     rows, subjects, failures = _judge(files, Given() if given is None else given, more, notes, on_progress)
@@ -147,6 +173,16 @@ def evaluate(
         natural=natural,
         notes=notes,
     )
+
+
+def _files(asked: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The files that are named, and those of the folders. Raises InputError for what is no path."""
+    allowed = "paths of files or folders (write_design and write_structure write what is in memory)"
+    found: list[Path] = []
+    for each in [asked] if isinstance(asked, str | PathLike) or not isinstance(asked, Iterable) else asked:
+        path = as_path(each, "files", allowed)
+        found += structure_files([path]) if path.is_dir() else [path]
+    return found
 
 
 def _groups(subjects: Sequence[Subject], lengths: np.ndarray) -> list[tuple[str, np.ndarray, bool]]:

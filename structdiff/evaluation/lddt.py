@@ -11,12 +11,13 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from structdiff.errors import InputError
+from structdiff.evaluation.superposition import as_positions
 
 INCLUSION_RADIUS = 15.0  # Å in the reference
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # Å
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LDDT:
     """score over all distances; per_group: a score a residue (NaN where it has no distances); distances: how many."""
 
@@ -42,7 +43,7 @@ def lddt(
     in the model (NaN) fails all its distances; one missing in the reference is left out. Raises InputError where the
     arrays do not fit.
     """
-    positions, reference = np.asarray(positions, np.float64), np.asarray(reference, np.float64)
+    positions, reference = as_positions(positions, "positions"), as_positions(reference, "reference")
     if positions.shape != reference.shape or positions.ndim != 2 or positions.shape[1] != 3:
         raise InputError("lDDT compares atom by atom", found=positions.shape, allowed=str(reference.shape))
     if interface_only and chain is None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from structdiff.evaluation.catalogue import Metric, metric, shown
 from structdiff.evaluation.evaluation import Evaluation
-from structdiff.evaluation.result_files import used_metrics
 from structdiff.evaluation.summary import Summary
 
 _STYLE = """
@@ -122,7 +121,7 @@ def _picture(name: str, data: bytes) -> str:
 def _structures(evaluation: Evaluation) -> str:
     if not evaluation.rows:
         return ""
-    names = used_metrics(evaluation)
+    names = evaluation.metrics
     head = "".join(f"<th>{_named(metric(name))}</th>" for name in names)
     rows = []
     for row in evaluation.rows:

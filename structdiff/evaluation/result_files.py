@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from structdiff.evaluation.catalogue import CATALOGUE, metric
+from structdiff.evaluation.catalogue import metric
 from structdiff.evaluation.evaluation import Evaluation
 from structdiff.evaluation.ligand_pose import LigandPose
 from structdiff.evaluation.summary import Summary
@@ -20,14 +20,9 @@ from structdiff.structure.files import write_atomically
 RESULT_FILE, TABLE_FILE, LIGANDS_FILE = "evaluation.json", "structures.csv", "ligands.csv"
 
 
-def used_metrics(evaluation: Evaluation) -> list[str]:
-    """The metrics of structures that any structure has a value of, in the order of the catalogue."""
-    return [name for name in CATALOGUE if any(name in row.values for row in evaluation.rows)]
-
-
 def write_table(evaluation: Evaluation, path: Path) -> Path:
     """A CSV file with a row for each structure; shares are numbers in [0, 1], as in the catalogue."""
-    names = used_metrics(evaluation)
+    names = evaluation.metrics
     named_reference = any(row.nearest_reference for row in evaluation.rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -60,7 +55,7 @@ def write_result(evaluation: Evaluation, path: Path, provenance: Mapping[str, An
 
 def result_data(evaluation: Evaluation, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """The content of that file as plain data; what has no value is null."""
-    names = [*used_metrics(evaluation), *evaluation.summary]
+    names = [*evaluation.metrics, *evaluation.summary]
     return {
         "provenance": {**provenance, "natural_chains": dict(evaluation.natural.provenance)},
         "summary": {name: summary_data(value) for name, value in evaluation.summary.items()},

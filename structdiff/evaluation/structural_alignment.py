@@ -29,7 +29,7 @@ _CLIMBS = 3  # refinements of a superposition by weights after every alignment
 _CELLS = 6_000_000  # residue pairs in memory at once
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class AlignedScores:
     """TM-scores of pairs of chains, by the length of the first and of the second; aligned: residues that correspond."""
 

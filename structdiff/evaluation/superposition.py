@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from structdiff.arguments import shown
 from structdiff.errors import InputError
 
 
@@ -40,8 +41,17 @@ def rmsd(mobile: np.ndarray, target: np.ndarray, *, superposed: bool = True) -> 
     return float(np.sqrt(np.mean(np.sum((moved - target) ** 2, -1))))
 
 
+def as_positions(values: object, key: str) -> np.ndarray:
+    """Positions (atom, 3) as float64; raises InputError under the argument's name for what are no numbers."""
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        allowed = "structure.atoms.positions[rows]; accuracy(model, reference) compares whole structures"
+        raise InputError("positions (atom, 3) are needed", key=key, found=shown(values), allowed=allowed) from None
+
+
 def _paired(mobile: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mobile, target = np.asarray(mobile, np.float64), np.asarray(target, np.float64)
+    mobile, target = as_positions(mobile, "mobile"), as_positions(target, "target")
     if mobile.shape != target.shape or mobile.ndim != 2 or mobile.shape[1] != 3 or not len(mobile):
         raise InputError("positions are compared atom by atom", found=mobile.shape, allowed=str(target.shape))
     return mobile, target

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from structdiff.evaluation.superposition import superpose
+from structdiff.evaluation.superposition import as_positions, superpose
 
 GDT_TS_CUTOFFS = (1.0, 2.0, 4.0, 8.0)  # Å
 GDT_HA_CUTOFFS = (0.5, 1.0, 2.0, 4.0)  # Å
@@ -20,7 +20,7 @@ _ITERATIONS = 20
 _BATCH = 256  # superpositions at once, to bound memory
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TMScore:
     """score in (0, 1]; superposed: the mobile positions (residue, 3) as they score best; d0 in Å."""
 
@@ -40,7 +40,7 @@ def tm_score(mobile: np.ndarray, target: np.ndarray, *, length: int | None = Non
     length normalises (default: the number of pairs; give the target's full length where pairs are missing). Raises
     InputError where the two differ in shape.
     """
-    mobile, target = np.asarray(mobile, np.float64), np.asarray(target, np.float64)
+    mobile, target = as_positions(mobile, "mobile"), as_positions(target, "target")
     superpose(mobile, target)  # refuses what cannot be paired
     length = len(mobile) if length is None else length
     d0 = tm_d0(length)
@@ -81,7 +81,7 @@ def gdt_ha(mobile: np.ndarray, target: np.ndarray) -> float:
 
 def _shares(mobile: np.ndarray, target: np.ndarray, cutoffs: tuple[float, ...]) -> dict[float, float]:
     """The largest share of residues within each of some cutoffs (Å)."""
-    mobile, target = np.asarray(mobile, np.float64), np.asarray(target, np.float64)
+    mobile, target = as_positions(mobile, "mobile"), as_positions(target, "target")
     superpose(mobile, target)  # refuses what cannot be paired
     found = {cutoff: _superpositions(mobile, target, (max(cutoff, 1.5), cutoff)) for cutoff in dict.fromkeys(cutoffs)}
     return {

@@ -102,7 +102,7 @@ def complex_condition(spec: ComplexSpec, structure: Structure, tokens: TokenTabl
     for constraint in spec.constraints:
         if isinstance(constraint, ContactSpec):
             first, second = (site_tokens(structure, tokens, site) for site in (constraint.token1, constraint.token2))
-            contacts.append((first, second, constraint.max_distance))
+            contacts.append((first, second, float(constraint.max_distance)))
         elif isinstance(constraint, PocketSpec):
             pocket += [site_tokens(structure, tokens, site) for site in constraint.contacts]
     return contact_condition(len(tokens), contacts, pocket)
@@ -238,7 +238,7 @@ def complex_proximities(spec: ComplexSpec, structure: Structure) -> list[Proximi
             pairs = [(f"pocket {constraint.binder} - {site}", site, binder) for site in constraint.contacts]
         for name, site, others in pairs:
             first = site_atoms(structure, site, name)
-            asked.append(Proximity(name=name, first=first, second=others, bound=constraint.max_distance))
+            asked.append(Proximity(name=name, first=first, second=others, bound=float(constraint.max_distance)))
     return asked
 
 

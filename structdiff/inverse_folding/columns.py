@@ -30,5 +30,6 @@ def _column(values: object, count: int, key: str) -> np.ndarray:
     column = np.asarray(values)
     if column.shape != (count,) or column.dtype.kind not in "biuf":
         found = values if isinstance(values, str) else column.shape
-        raise InputError(f"one value for each of {count} residues is needed", key=key, found=found)
+        allowed = "rows_in(structure, 'A10-20'), say" if isinstance(values, str) else None
+        raise InputError(f"one value for each of {count} residues is needed", key=key, found=found, allowed=allowed)
     return column

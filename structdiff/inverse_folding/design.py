@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ class SequenceConfig:
             raise InputError("a seed is a whole number from 0 to 2^63 - 1", key="seed", found=self.seed)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DesignedSequence:
     """One sequence for a backbone.
 
@@ -83,8 +83,8 @@ class DesignedSequence:
     sequences: Mapping[str, str]
     negative_log_likelihood: float
     recovery: float | None
-    residue_negative_log_likelihood: np.ndarray
-    designed: np.ndarray
+    residue_negative_log_likelihood: np.ndarray = field(repr=False)
+    designed: np.ndarray = field(repr=False)
     structure: Structure
     provenance: Mapping[str, object]
 

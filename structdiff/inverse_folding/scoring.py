@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from structdiff.structure.tables import Structure
 _ROWS_AT_ONCE = 2048
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SequenceScore:
     """negative_log_likelihood: mean over the scored residues, nats. residue_negative_log_likelihood: (residue,), NaN
 
@@ -29,8 +29,8 @@ class SequenceScore:
     """
 
     negative_log_likelihood: float
-    residue_negative_log_likelihood: np.ndarray
-    log_probabilities: np.ndarray
+    residue_negative_log_likelihood: np.ndarray = field(repr=False)
+    log_probabilities: np.ndarray = field(repr=False)
     spread: float
     model: str
 

@@ -79,7 +79,10 @@ def load_weights(folder: Path, *, device: torch.device | str = "cpu", fresh_conf
         raise InputError(f"the weights cannot be read: {error}", path=folder) from error
     if not isinstance(description, dict) or "model" not in description:
         raise InputError("these are no weights of structdiff: the key 'model' is missing", path=config_path)
-    network = StructureNetwork(from_dict(ModelConfig, description["model"], path=config_path, key="model"))
+    config = from_dict(ModelConfig, description["model"], path=config_path, key="model")
+    # What a new network begins with is overwritten: the caller's random numbers are not to be spent on it.
+    with torch.random.fork_rng(devices=[], enabled=not fresh_confidence):
+        network = StructureNetwork(config)
     wanted = network.state_dict()
     if fresh_confidence:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CONFIDENCE)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from structdiff.arguments import check_kind, checked_names
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, polymer_kinds
@@ -51,6 +52,7 @@ class WrittenFiles:
     note: str = ""
 
 
+@checked_names
 def write_prediction(
     prediction: Prediction, folder: str | Path, name: str, *, formats: Collection[str] = FORMATS
 ) -> WrittenFiles:
@@ -60,6 +62,7 @@ def write_prediction(
     of other names are kept. The row of the table is written last. Raises InputError for a name that is no file name, a
     folder that cannot be written, and a structure that PDB cannot hold when that is the only one of the formats.
     """
+    check_kind(prediction, Prediction, "prediction", "a Prediction (write_structure writes a Structure)")
     folder = ready_folder(folder, name)
     structure, pdb, note = _write_structures(prediction, folder, name, formats)
     confidence = _write_confidence(prediction, folder, name)
@@ -69,6 +72,7 @@ def write_prediction(
     )
 
 
+@checked_names
 def write_design(
     design: Design, folder: str | Path, name: str, residue_map: Mapping[str, Any] | None = None
 ) -> WrittenFiles:
@@ -78,6 +82,7 @@ def write_design(
     row of the table is written last, so a design is listed only when all of its files are there.
     Raises InputError for a name that is no file name and a folder that cannot be written.
     """
+    check_kind(design, Design, "design", "a Design (write_prediction writes a Prediction, write_structure a Structure)")
     written = write_design_files(design, folder, name, residue_map)
     folder = Path(folder)
     sequences = _write_sequences(folder / SEQUENCES_FILE, name, design)

@@ -82,7 +82,7 @@ class Provenance:
         return entries
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prediction:
     """One predicted structure; its B-factors are set to the pLDDT (0 to 100) of their tokens.
 
@@ -96,13 +96,18 @@ class Prediction:
     confidence: Confidence
     provenance: Provenance
     verdicts: tuple[Verdict, ...] = ()
-    trajectory: Trajectory | None = field(default=None, repr=False)
-    part: Structure | None = field(default=None, repr=False)
-    drawn: Structure | None = field(default=None, repr=False)
+    trajectory: Trajectory | None = None
+    part: Structure | None = None
+    drawn: Structure | None = None
 
     def __post_init__(self) -> None:
         judged = "structure" if self.part is None else "part"
         object.__setattr__(self, judged, with_plddt(self.judged, self.confidence.plddt))
+
+    def __repr__(self) -> str:
+        met = met_text([each.as_data() for each in self.verdicts])
+        of_it = f"{self.structure.described()}; {self.confidence.described()}; met {met}"
+        return f"<{type(self).__name__} {self.structure.name}: {of_it}>"
 
     @property
     def judged(self) -> Structure:
@@ -120,7 +125,7 @@ class Prediction:
         return all(verdict.met for verdict in self.verdicts if verdict.requested)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Design(Prediction):
     """One designed structure, and which of its residues come from where.
 

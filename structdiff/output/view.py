@@ -11,11 +11,11 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from structdiff.arguments import as_path, checked_names
+from structdiff.arguments import as_path, check_whole_number, checked_names
 from structdiff.errors import InputError
 from structdiff.evaluation.foreign_maps import foreign_map
 from structdiff.output.scene import Scene, build_scene
@@ -31,12 +31,22 @@ COLORS = ("auto", "confidence", "chain", "motif")
 ResidueMap = str | Path | Mapping[str, object]
 Trajectory = str | Path | np.ndarray | Sequence[np.ndarray]
 
+
+class HasStructure(Protocol):
+    """What was made and has a structure: a Prediction, a Design, a DesignedSequence."""
+
+    @property
+    def structure(self) -> Structure:
+        """The structure."""
+        ...
+
+
 _PAGE_SUFFIXES = (".html", ".htm")
 
 
 @checked_names
 def view(
-    structure: str | Path | Structure,
+    structure: str | Path | Structure | HasStructure,
     *,
     color: str = "auto",
     style: str = "cartoon",
@@ -47,11 +57,12 @@ def view(
 ) -> py3Dmol.view:
     """Shows a structure in a notebook: cartoon by confidence, chain or motif, ligands as sticks.
 
-    structure: an mmCIF or PDB file (plain or .gz) or a Structure. color: "confidence" (AlphaFold's bands of pLDDT),
-    "chain", "motif" (needs a residue map), or "auto": motif where there is a map, confidence in predictions, else
-    chain. style: one of STYLES. residue_map: the JSON that a design run writes beside each design; found by itself when
-    it lies there. trajectory: a file of several models, or positions (frame, atom, 3) in Å of the drawn atoms; a file
-    of several models is an animation by itself. width and height in pixels. Further py3Dmol calls can follow.
+    structure: an mmCIF or PDB file (plain or .gz), a Structure, a Prediction or a Design. color: "confidence"
+    (AlphaFold's bands of pLDDT), "chain", "motif" (needs a residue map), or "auto": motif where there is a map,
+    confidence in predictions, else chain. style: one of STYLES. residue_map: the JSON that a design run writes beside
+    each design; found by itself when it lies there, and in a Design. trajectory: a file of several models, or positions
+    (frame, atom, 3) in Å of the drawn atoms; a file of several models is an animation by itself. width and height in
+    pixels. Further py3Dmol calls can follow.
 
     Raises InputError for files that cannot be read and for choices that do not exist.
     """
@@ -59,6 +70,8 @@ def view(
         import py3Dmol
     except ImportError:
         raise InputError("a view in a notebook needs py3Dmol: pip install py3Dmol, or use write_view_html") from None
+    check_whole_number(width, "width", 1)
+    check_whole_number(height, "height", 1)
     scene = _scene(structure, residue_map, trajectory)
     data = _scene_json(scene, color, style)
     library = base64.b64encode(library_text().encode()).decode("ascii")
@@ -73,7 +86,7 @@ def view(
 
 @checked_names
 def write_view_html(
-    structure: str | Path | Structure,
+    structure: str | Path | Structure | HasStructure,
     out: str | Path,
     *,
     color: str = "auto",
@@ -146,12 +159,17 @@ def _read_residue_map(path: str | Path) -> Mapping[str, Any]:
     return content
 
 
-def _scene(structure: str | Path | Structure, residue_map: ResidueMap | None, trajectory: Trajectory | None) -> Scene:
+def _scene(
+    structure: str | Path | Structure | HasStructure, residue_map: ResidueMap | None, trajectory: Trajectory | None
+) -> Scene:
+    inner = getattr(structure, "structure", None)
+    if isinstance(inner, Structure):
+        residue_map = getattr(structure, "residue_map", None) if residue_map is None else residue_map
+        structure = inner
     if not isinstance(structure, str | Path | Structure):
         found = type(structure).__name__
-        raise InputError(
-            "this cannot be drawn", found=found, allowed="a file, or a Structure (of a design: its .structure)"
-        )
+        allowed = "a file, a Structure, a Prediction or a Design"
+        raise InputError("this cannot be drawn", key="structure", found=found, allowed=allowed)
     if residue_map is None and not isinstance(structure, Structure):
         residue_map = find_residue_map(structure)
         residue_map = foreign_map(Path(structure)) if residue_map is None else residue_map

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from structdiff.arguments import checked_names
 from structdiff.errors import InputError
-from structdiff.spec.design import DesignSpec, with_contigs
+from structdiff.spec.design import DesignSpec, read_design, with_contigs
 from structdiff.spec.design_keys import KEYS
 from structdiff.spec.design_values import as_value
 from structdiff.spec.energies import Energy
@@ -144,6 +146,8 @@ def check_keys(asked: Iterable[str], also: Iterable[str] = ()) -> None:
     """Raises InputError, with the nearest of the keys and of what ``also`` names, for keys that no design has."""
     known = {field.name for field in fields(DesignSpec)} & KEYS.keys()
     for key in asked:
+        if key == "partial":  # as the command line has it; the nearest key would be parallel
+            raise InputError("unknown key of a design", key=key, found=key, allowed="motif with noise: noise=4, say")
         if key not in known:
             allowed = sorted(known) + list(also)
             raise InputError("unknown key of a design", key=key, found=key, allowed=allowed, suggest_from=allowed)
@@ -154,18 +158,23 @@ def read_values(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {key: as_value(key, value) for key, value in asked.items()}
 
 
-def asked_spec(problem: DesignSpec | Part | None, more: Mapping[str, Any], also: Iterable[str] = ()) -> DesignSpec:
-    """The request that a function of Python was given: whole, in parts, or by keys alone. Raises InputError.
+def asked_spec(
+    problem: DesignSpec | Part | str | PathLike | None, more: Mapping[str, Any], also: Iterable[str] = ()
+) -> DesignSpec:
+    """The request that a function of Python was given: whole, in parts, as a file, or by keys. Raises InputError.
 
     also: further arguments of that function, which a misspelt key may have meant.
     """
     check_keys(more, also)
+    if isinstance(problem, str | PathLike):
+        problem = read_design(Path(problem))
     if isinstance(problem, DesignSpec):
         return replace(problem, **read_values(more)) if more else problem
     if problem is not None and not isinstance(problem, Part):
         raise InputError(
-            "this is no design problem", found=type(problem).__name__, allowed="DesignSpec, Motif(...), ..."
-        )
+            "this is no design problem", key="problem", found=type(problem).__name__,
+            allowed="DesignSpec, Motif(...), ..., or the path of a design's file",
+        )  # fmt: skip
     return (problem or Problem()).spec(**more)
 
 

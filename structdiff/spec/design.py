@@ -41,7 +41,7 @@ _NAMED_IN_STRETCHES = ("hotspots", "keep_away", "tip", "backbone_only", "redesig
 
 
 @checked_names
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DesignSpec:
     """A design to make: which parts of a known structure to keep and what to build around them. Raises InputError.
 
@@ -130,6 +130,10 @@ class DesignSpec:
             if getattr(self, key) is not None:
                 object.__setattr__(self, key, expanded(getattr(self, key), letters, key))
         check_design(self)
+
+    def __repr__(self) -> str:
+        asked = {key: value for key, value in design_to_dict(self).items() if key in KEYS}
+        return f"DesignSpec({', '.join(f'{key}={value!r}' for key, value in asked.items())})"
 
     @property
     def chain_lengths(self) -> tuple[int, ...] | None:

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from structdiff.arguments import shown
 from structdiff.errors import InputError
 from structdiff.spec.design_keys import FILES, KEYS, Key
 from structdiff.spec.document import document_from_data
+
+_ALLOWED = "a text, or what a design's file may say"
 
 
 def as_value(key: str, value: Any) -> Any:
@@ -65,7 +68,8 @@ def _is(one: object, other: object) -> bool:
 def _as_in_a_file(key: str, value: Any) -> Any:
     """The value that plain data has in a design's file. Raises InputError."""
     if value is None or not _is_data(value):
-        raise InputError("cannot be read", key=key, found=value, allowed="a text, or what a design's file may say")
+        allowed = "the path of a file, as write_structure writes it" if key in FILES else _ALLOWED
+        raise InputError("cannot be read", key=key, found=shown(value), allowed=allowed)
     return KEYS[key].read(document_from_data({key: value}).value[key])  # type: ignore[index,call-overload]
 
 

@@ -41,7 +41,7 @@ class LayoutResidue:
         return ResidueId(chain=self.chain, number=self.number, insertion_code=self.insertion_code)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Layout:
     """The residues of one design in order, chain after chain."""
 
@@ -49,6 +49,11 @@ class Layout:
 
     def __len__(self) -> int:
         return len(self.residues)
+
+    def __repr__(self) -> str:
+        several = len({residue.group for residue in self.residues if residue.group}) > 1
+        chains = (f"{name} {' · '.join(_stretches(row, several))}" for name, row in self.chains.items())
+        return f"<Layout: {', '.join(chains)}>"
 
     def __str__(self) -> str:
         """The picture of 80 columns; raises InputError as `draw` does."""

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from structdiff.arguments import as_path, check_kind, checked_names
 from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
@@ -97,7 +99,7 @@ def write_structure(
 
     provenance: what made it, kept in the file. confidence: the B-factors are pLDDT (0-100), listed as a quality metric
     in mmCIF. mean_plddt: that of the whole, where only a part was judged (default: the mean over tokens). Raises
-    InputError where the format cannot hold the structure or the file cannot be written.
+    InputError where the format cannot hold the structure, positions are no numbers, or the file cannot be written.
     """
     from structdiff.structure.mmcif_text import mmcif_text
     from structdiff.structure.pdb_text import pdb_text
@@ -105,6 +107,10 @@ def write_structure(
     check_kind(structure, Structure, "structure", "a Structure (of a design: its .structure)")
     path = as_path(path, "path")
     suffix, zipped = _format(path)
+    lost = structure.atoms.resolved & ~np.isfinite(structure.atoms.positions).all(-1)
+    if lost.any():
+        raise InputError("positions that are no numbers cannot be written", path=path,
+                         found=f"{int(lost.sum())} of {len(lost)} atoms")  # fmt: skip
     try:
         if suffix in CIF_SUFFIXES:
             text = mmcif_text(structure, provenance=provenance, confidence=confidence, mean_plddt=mean_plddt)

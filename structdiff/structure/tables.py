@@ -15,8 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from structdiff.errors import InputError
+
 if TYPE_CHECKING:
     from structdiff.chemistry.components import Component
+
+
+#: So many chains are named where a structure is shown.
+_SHOWN = 12
 
 
 class ChainKind(IntEnum):
@@ -29,8 +35,19 @@ class ChainKind(IntEnum):
     WATER = 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChainTable:
+class Table:
+    """Columns of one length. Tables are compared by identity, and shown by their size: columns are long."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        columns = ", ".join(each.name for each in dataclasses.fields(self))  # type: ignore[arg-type]
+        return f"<{type(self).__name__}: {len(self)} rows of {columns}>"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ChainTable(Table):
     """One row a chain (mmCIF: one asym).
 
     name: author chain id (``auth_asym_id``), as users write it. label_id: ``label_asym_id``.
@@ -50,8 +67,8 @@ class ChainTable:
         return len(self.name)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResidueTable:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ResidueTable(Table):
     """One row a residue, nucleotide or ligand component.
 
     chain: row in the chain table. name: CCD code. label_seq_id: place in the full sequence, from 1 (ligands: from 1
@@ -70,8 +87,8 @@ class ResidueTable:
         return len(self.name)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AtomTable:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AtomTable(Table):
     """One row a heavy atom; positions in Å, charge in e, b_factor in Å² (confidence 0-100 in predictions)."""
 
     residue: np.ndarray  # int32
@@ -87,8 +104,8 @@ class AtomTable:
         return len(self.name)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BondTable:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class BondTable(Table):
     """One row a covalent bond, within residues and between them; order 1, 2, 3 or 4 (aromatic)."""
 
     atom_1: np.ndarray  # int32
@@ -99,7 +116,7 @@ class BondTable:
         return len(self.atom_1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Structure:
     """A molecular complex: its tables, the components that the CCD does not hold, and free metadata.
 
@@ -113,6 +130,19 @@ class Structure:
     bonds: BondTable
     components: Mapping[str, Component] = field(default_factory=dict)
     metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Structure {self.name}: {self.described()}>"
+
+    def described(self) -> str:
+        """Its chains and their sizes in words, as a notebook shows them: ``A protein 76, B ligand 1; 612 atoms``."""
+        sizes = np.bincount(self.residues.chain, minlength=len(self.chains)).tolist()
+        kinds = [ChainKind(kind).name.lower() for kind in self.chains.kind.tolist()]
+        shown = [f"{name} {kind} {size}" for name, kind, size in zip(self.chains.name, kinds, sizes, strict=True)]
+        if len(shown) > _SHOWN:
+            shown[_SHOWN:] = [f"{len(shown) - _SHOWN} more chains"]
+        unseen = int((~self.atoms.resolved).sum())
+        return f"{', '.join(shown)}; {len(self.atoms)} atoms" + (f", {unseen} of them not resolved" if unseen else "")
 
     @property
     def atom_chain(self) -> np.ndarray:
@@ -134,11 +164,22 @@ class Structure:
     def with_positions(
         self, positions: np.ndarray, *, b_factor: np.ndarray | None = None, resolved: np.ndarray | None = None
     ) -> Structure:
-        """The same molecules at other positions (atom, 3) in Å; every atom is resolved unless told otherwise."""
+        """The same molecules at other positions (atom, 3) in Å.
+
+        resolved (atom): unless told otherwise those that are, and all of a structure of which none is yet, as it is
+        built from a sequence. Raises InputError where these are not as many as the atoms.
+        """
+        count, known = len(self.atoms), self.atoms.resolved
+        positions = np.asarray(positions, np.float32)
+        if positions.size != 3 * count:
+            raise InputError("three numbers for each atom are needed", key="positions", found=positions.shape,
+                             allowed=f"({count}, 3)")  # fmt: skip
+        if resolved is None:
+            resolved = known if known.any() else np.ones(count, bool)
         atoms = dataclasses.replace(
             self.atoms,
-            positions=np.asarray(positions, np.float32).reshape(len(self.atoms), 3),
-            resolved=np.ones(len(self.atoms), bool) if resolved is None else np.asarray(resolved, bool),
+            positions=positions.reshape(count, 3),
+            resolved=np.asarray(resolved, bool),
             b_factor=self.atoms.b_factor if b_factor is None else np.asarray(b_factor, np.float32),
         )
         return dataclasses.replace(self, atoms=atoms)
@@ -153,8 +194,15 @@ class Structure:
         return self.with_positions(moved, resolved=resolved)
 
     def select(self, atoms: np.ndarray) -> Structure:
-        """Only the atoms of a boolean mask; residues and chains left without atoms go, bonds are re-indexed."""
-        keep = np.asarray(atoms, bool)
+        """Only the atoms of a boolean mask; residues and chains left without atoms go, bonds are re-indexed.
+
+        ``structure.select(structure.chains.name[structure.atom_chain] == "A")`` is chain A. Raises InputError for what
+        is no mask of all atoms.
+        """
+        keep = np.asarray(atoms)
+        if keep.shape != (len(self.atoms),) or keep.dtype != bool:
+            raise InputError("true or false for each atom is needed", key="atoms", found=f"{keep.dtype} {keep.shape}",
+                             allowed=f"bool ({len(self.atoms)},)")  # fmt: skip
         residue_kept = np.zeros(len(self.residues), bool)
         residue_kept[self.atoms.residue[keep]] = True
         chain_kept = np.zeros(len(self.chains), bool)

@@ -337,5 +337,18 @@ def test_what_can_be_read_can_be_drawn(tmp_path):
 
 
 def test_what_is_no_structure_is_refused_with_what_is():
-    with pytest.raises(InputError, match=r"found 'int'.*its \.structure"):
+    with pytest.raises(InputError, match=r"structure: .*found 'int'.*a Structure, a Prediction"):
         view(3)
+
+
+def test_what_has_a_structure_is_drawn_with_its_map(tmp_path):
+    class Made:
+        structure = read_structure(save(tmp_path / "a.cif", [helix(6)]))
+        residue_map = {"residues": [{"design": {"chain": "A", "number": 2}, "motif": {"chain": "A", "number": 2}}]}
+
+    assert '"color":"motif"' in view(Made()).startjs
+    assert '"color":"chain"' in view(Made(), color="chain").startjs
+    Made.residue_map = None
+    assert '"color":"motif"' not in view(Made()).startjs
+    with pytest.raises(InputError, match=r"width: must be a whole number .found 'x'"):
+        view(Made(), width="x")

@@ -320,3 +320,39 @@ def test_gzip_output_is_reproducible(tmp_path):
     one, two = (write_structure(structure, tmp_path / f"{n}.cif.gz").read_bytes() for n in "ab")
     assert one == two
     assert gzip.decompress(one).startswith(b"data_1ORC")
+
+
+def test_positions_that_are_no_numbers_are_not_written(tmp_path):
+    structure = read_structure(DATA / "1orc.pdb.gz")
+    positions = structure.atoms.positions.copy()
+    positions[np.flatnonzero(structure.atoms.resolved)[3]] = np.nan
+    for name in ("x.cif", "x.pdb"):
+        with pytest.raises(InputError, match=f"{name}: .*no numbers .*found '1 of {len(positions)} atoms'"):
+            write_structure(structure.with_positions(positions), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_not_seen_stays_so_when_it_is_moved(tmp_path):
+    structure = read_structure(DATA / "1orc.pdb.gz")
+    resolved = structure.atoms.resolved.copy()
+    resolved[5] = False
+    part = structure.with_positions(structure.atoms.positions, resolved=resolved)
+    moved = part.with_positions(part.atoms.positions + 7)
+    assert np.array_equal(moved.atoms.resolved, resolved)
+    again = read_structure(write_structure(moved, tmp_path / "x.cif"))
+    assert np.array_equal(again.atoms.resolved, resolved)
+    built = build_structure([ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ALA",))])
+    assert built.with_positions(np.ones((len(built.atoms), 3))).atoms.resolved.all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda one: one.with_positions(np.zeros((5, 3))), r"positions: three numbers for each atom .*found \(5, 3\)"),
+        (lambda one: one.select("A"), r"atoms: true or false for each atom"),
+        (lambda one: one.select(np.arange(5)), r"atoms: .*found 'int64 \(5,\)'; allowed: bool \("),
+    ],
+)
+def test_arguments_of_a_structures_methods(call, message):
+    with pytest.raises(InputError, match=message):
+        call(read_structure(DATA / "1orc.pdb.gz"))
