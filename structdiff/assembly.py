@@ -12,6 +12,7 @@ import torch
 from structdiff.confidence import scores
 from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.of_alignment import judged_by_alignments
+from structdiff.confidence.of_template import judged_by_templates
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
 from structdiff.constraints.hydrogen_bonds import with_base_pairs
@@ -72,6 +73,7 @@ def finished_prediction(
         positions = _relaxed_prediction(job, positions)
     structure = job.structure.with_positions(positions, resolved=placed)
     logits = judged_by_alignments(draw.confidence, job.folds, structure, job.tokens)
+    logits = judged_by_templates(logits, job.templates, job.folds, structure, job.tokens)
     return Prediction(
         structure=structure,
         confidence=confidence_of(logits, job.features, job.tokens, structure),

@@ -51,7 +51,7 @@ def judged_by_alignments(
             place = torch.from_numpy(tokens.residue[here].astype(np.int64) - structure.chain_residues(row).start)
             rows = torch.from_numpy(here)
             pairs, residues = (rows[:, None], rows), (place[:, None], place)
-            found.plddt[rows] = _sharp(expected.lddt[place], found.plddt.shape[-1]).to(found.plddt)
+            found.plddt[rows] = plddt_logits(expected.lddt[place], found.plddt.shape[-1]).to(found.plddt)
             found.pae[pairs] = _spread(expected.aligned_error[residues], found.pae.shape[-1]).to(found.pae)
             found.pde[pairs] = _spread(expected.distance_error[residues], found.pde.shape[-1]).to(found.pde)
     return found
@@ -66,8 +66,8 @@ def chain_reliability(fold: ChainFold, structure: Structure, row: int) -> Reliab
     return reliability(fold.distance, torch.from_numpy(cb).float())
 
 
-def _sharp(values: Float[Tensor, " token"], bins: int) -> Float[Tensor, "token bin"]:
-    """Logits whose mean is each value (0 to 1): the two bins beside it share it."""
+def plddt_logits(values: Float[Tensor, " token"], bins: int) -> Float[Tensor, "token bin"]:
+    """Logits whose mean is each lDDT (0 to 1): the two bins beside it share it."""
     place = (values * bins - 0.5).clamp(0.0, bins - 1.0)
     return (1.0 - (torch.arange(bins) - place[:, None]).abs()).clamp(min=_FLOOR).log()
 
