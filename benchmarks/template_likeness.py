@@ -3,8 +3,8 @@
     python benchmarks/template_likeness.py COLLECTION [--clusters 400]
 
 COLLECTION is the compact collection of experimental structures that ``structdiff prepare`` reads. Of each cluster of
-its training split (by 40 % identity) up to three pairs of chains from different entries are aligned by their letters, as
-templates are, and one is judged as a model of the other: lDDT of the CA atoms of the residues that belong together.
+its training split (by 40 % identity) up to three pairs of chains from different entries are aligned by their letters,
+as templates are, and one is judged as a model of the other: lDDT of the CA atoms of the residues that belong together.
 Prints means by the share of equal letters, and a line through all.
 """
 

@@ -143,6 +143,8 @@ def test_both_say_how_well_they_were_followed(known, asked):
     assert verdicts["template 1ubi.pdb"].met
     assert verdicts["alignment of A"].met
     assert "residues beside its template" in verdicts["alignment of A"].reached
+    assert found.confidence.plddt[:40] == pytest.approx(95)
+    assert found.confidence.plddt[40:].max() < 95
     (found,) = predict(with_template(asked("A"), TemplateSpec(path=path, chains=("A",))), options=QUICK, seed=1)
     verdicts = {each.name: each for each in found.verdicts}
     assert verdicts["alignment of A"].reached == "nothing beside its template, which has all residues"

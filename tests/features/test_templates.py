@@ -226,6 +226,22 @@ def test_a_template_that_is_told_is_not_drawn_as_its_mirror_image():
         assert tm_score(ours, theirs).score > 0.9
 
 
+def test_residues_are_no_surer_than_a_template_with_so_many_of_their_letters_is_right():
+    letters = LETTERS[:15] + "G" * 16
+    part = {"path": ZIPPER, "chains": ("A",), "template_chains": ("A",), "residue_map": "1-25=1-25"}
+    found = {}
+    for name, template in {
+        "told": TemplateSpec(**part),
+        "held": TemplateSpec(**part, force=True, threshold=1.0),
+    }.items():
+        (prediction,) = predict(complex_with(template, A=letters), options=QUICK)
+        found[name] = prediction.confidence.plddt
+    likeness = sum(one == other for one, other in zip(letters[:25], LETTERS, strict=False)) / 25
+    assert np.all(found["told"][:25] <= 95 - 31 * (1 - likeness) + 0.1)
+    assert found["held"][:25].max() > found["told"][:25].max() + 5
+    assert found["told"][25:].max() < 95
+
+
 def test_a_template_hardly_like_its_chain_counts_without_an_alignment_or_where_it_is_held():
     part = {"path": ZIPPER, "chains": ("A",), "template_chains": ("A",), "residue_map": "1-20=1-20"}
     alone = ComplexSpec(name="g", chains=(ChainSpec(ids=("A",), kind="protein", sequence="G" * 31),))
