@@ -15,21 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from structdiff.geometry.torsions import torsion
-from structdiff.trrosetta.geometry import PairGeometry, pair_geometry
 from structdiff.trrosetta.network import Expectation
-from structdiff.typing import Bool, Float
+from structdiff.trrosetta.potential import Held, Potential
+from structdiff.typing import Float
 
 #: Ideal bonds (Å), angles (degrees; Engh & Huber 1991) and basins of phi and psi (degrees) where a start may lie.
 _N_CA, _CA_C, _C_N = 1.458, 1.525, 1.329
 _AT_CA, _AT_C, _AT_N = 111.0, 117.2, 121.7
 _HELIX, _STRAND, _TURN = (-63.0, -43.0), (-120.0, 130.0), (60.0, 40.0)
 _BASINS = ((_HELIX, 0.45), (_STRAND, 0.5), (_TURN, 0.05))
-_NEAR, _CLASH, _CLASH_WEIGHT = 0.5, 3.6, 2.0  # probability from which orientations count; Å between CA
-_HELD = 2.0  # of what is held, per Å² that its distances are off
-_SLOPE = 0.1  # a pair that should be near and is not, per Å
-#: Probability of being within 20 Å from which a pair counts; the chance of a distance grows with this power of it, as
-#: in DFIRE (Zhou & Zhou 2002); what is added to probabilities so that odds stay finite.
-_KNOWN, _CHANCE, _FLOOR = 0.15, 1.57, 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +36,6 @@ class Descent:
 
 QUICK = Descent(stages=((12, 80), (24, 80), (10_000, 240)), rate=0.15)
 THOROUGH = Descent(stages=((6, 100), (12, 100), (24, 100), (48, 100), (10_000, 300)), rate=0.08)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """Residues that are to keep their shape: which (bool a residue), and N, CA, C (Å) of each."""
-
-    places: Bool[Tensor, " residue"]
-    backbone: Float[Tensor, "held 3 3"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +64,7 @@ def _descended(expected: Expectation, descent: Descent, starts: int, seed: int, 
     if held is not None:
         _take_torsions(torsions, held)
     torsions.requires_grad_()
-    potential = _Potential(expected, held)
+    potential = Potential(expected, held)
     for reach, steps in descent.stages:
         optimiser = torch.optim.Adam([torsions], lr=descent.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=descent.rate / 20)
@@ -146,81 +132,3 @@ def _advance(torsion: Float[Tensor, "start residue"], angle: float, length: floa
         [zero, zero, zero, one],
     ]
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
-
-
-class _Potential:
-    """Minus the log probability of a fold's geometry, interpolated between the classes, a pair."""
-
-    def __init__(self, expected: Expectation, held: Held | None = None) -> None:
-        self.expected, self.held = expected, held
-        residues = len(expected.distance)
-        place = torch.arange(residues)
-        self.separation = (place[:, None] - place).abs()
-        near = expected.distance[..., 1:].exp().sum(-1)
-        self.known = (near >= _KNOWN).float()
-        near = expected.distance[..., 1:21].exp().sum(-1)  # within 12 Å
-        self.oriented = torch.where(near >= _NEAR, near, 0.0)
-        self.distance = _above_chance(expected.distance)
-
-    def energy(self, n: Tensor, ca: Tensor, c: Tensor, reach: int) -> Float[Tensor, " start"]:
-        """Of each start; pairs further apart in sequence than ``reach`` do not count."""
-        pairs = pair_geometry(n, ca, _cb(n, ca, c))
-        counts = ((self.separation >= 2) & (self.separation <= reach)).float()
-        total = counts * self.known * -_distance_log(self.distance, pairs.distance)
-        for name, logs in (("omega", self.expected.omega), ("theta", self.expected.theta), ("phi", self.expected.phi)):
-            total = total + counts * self.oriented * -_angle_log(logs, pairs, name)
-        apart = torch.cdist(ca, ca) + 10.0 * (self.separation < 3)
-        clash = functional.relu(_CLASH - apart).square().sum((1, 2))
-        energy = (total.sum((1, 2)) + _CLASH_WEIGHT * clash) / counts.sum().clamp(min=1)
-        return energy if self.held is None else energy + _HELD * self._out_of_shape(n, ca, c, self.held)
-
-    def _out_of_shape(self, n: Tensor, ca: Tensor, c: Tensor, held: Held) -> Float[Tensor, " start"]:
-        """Mean square of how far distances within what is held are off (Å²)."""
-        now = torch.stack([n, ca, c], 2)[:, held.places].flatten(1, 2)
-        off = _distances(now) - _distances(held.backbone.flatten(0, 1))
-        return off.square().mean((1, 2))
-
-
-def _distances(points: Float[Tensor, "*batch point 3"]) -> Float[Tensor, "*batch point point"]:
-    # A small number in place of no distance at all, of which the root has no gradient.
-    return ((points.unsqueeze(-2) - points.unsqueeze(-3)).square().sum(-1) + 1e-6).sqrt()
-
-
-def _cb(n: Tensor, ca: Tensor, c: Tensor) -> Tensor:
-    """The ideal CB of an L residue."""
-    b, a = ca - n, c - ca
-    return ca - 0.58273431 * torch.linalg.cross(b, a, dim=-1) + 0.56802827 * b - 0.54067466 * a
-
-
-def _above_chance(logs: Float[Tensor, "i j class"]) -> Float[Tensor, "i j class"]:
-    """Log odds of each distance against that of two residues anywhere, the last before 20 Å being 0; and beyond, 0."""
-    middle = 2.25 + 0.5 * torch.arange(36)
-    odds = (logs[..., 1:].exp() + _FLOOR).log()
-    odds = odds - odds[..., -1:] - _CHANCE * (middle / middle[-1]).log()
-    return torch.cat([odds, torch.zeros_like(odds[..., :1])], -1)
-
-
-def _distance_log(odds: Tensor, distance: Tensor) -> Tensor:
-    """Log odds of a distance, linear between the middles of the classes."""
-    # Further apart nothing is known but that the pair should be nearer: a slope leads there.
-    return _between(odds, ((distance - 2.25) / 0.5).clamp(0, 36), wrap=False) - _SLOPE * functional.relu(
-        distance - 20.0
-    )
-
-
-def _angle_log(logs: Tensor, pairs: PairGeometry, name: str) -> Tensor:
-    value = getattr(pairs, name)
-    turn = math.radians(15.0)
-    if name == "phi":
-        return _between(logs[..., 1:], (value / turn - 0.5).clamp(0, 11), wrap=False)
-    return _between(logs[..., 1:], (value + math.pi) / turn - 0.5, wrap=True)
-
-
-def _between(logs: Float[Tensor, "i j class"], place: Float[Tensor, "start i j"], *, wrap: bool) -> Tensor:
-    whole = place.detach().floor()
-    low, high = whole.long(), whole.long() + 1
-    count = logs.shape[-1]
-    low, high = (low % count, high % count) if wrap else (low.clamp(0, count - 1), high.clamp(0, count - 1))
-    logs = logs.expand(len(place), -1, -1, -1)
-    first, second = (logs.gather(-1, index.unsqueeze(-1)).squeeze(-1) for index in (low, high))
-    return first + (place - whole) * (second - first)
