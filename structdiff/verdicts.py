@@ -103,8 +103,9 @@ def start_verdict(structure: Structure, given: np.ndarray, begun: np.ndarray) ->
 def template_verdicts(templates: Templates, structure: Structure) -> list[Verdict]:
     """RMSD of the main chain to each template, superposed by itself, against its threshold where it has one."""
     main, found = np.isin(structure.atoms.name, _BACKBONE), []
+    files = [Path(each.path).name for each in templates.asked]
     for group, template in enumerate(templates.asked, start=1):
-        own = main & (templates.group == group) & ~templates.of_fold
+        own, file = main & (templates.group == group) & ~templates.of_fold, files[group - 1]
         residues = np.unique(structure.atoms.residue[own])
         if not len(residues) and template.threshold is None:
             continue  # a warning has said why
@@ -116,7 +117,7 @@ def template_verdicts(templates: Templates, structure: Structure) -> list[Verdic
             asked = f"backbone within {template.threshold:g} Å RMSD"
         found.append(
             Verdict(
-                name=f"template {Path(template.path).name}",
+                name=f"template {file}" + (f" of {', '.join(template.chains)}" if files.count(file) > 1 else ""),
                 asked=asked,
                 reached=f"{off:.2f} Å RMSD" if len(residues) else "not made use of",
                 met=off <= (_OFF_FOLD if template.threshold is None else template.threshold),

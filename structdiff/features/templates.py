@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import numpy as np
 from structdiff.errors import InputError
 from structdiff.features.condition import Condition
 from structdiff.features.tokens import TokenTable
+from structdiff.spec.chain import UNKNOWN_LETTER, parent_letter
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.template import TemplateSpec
 from structdiff.spec.text_source import is_json, source_parts, text_in_json
@@ -35,10 +39,10 @@ class TemplateWarning(UserWarning):
 class Templates:
     """Where templates have the atoms of a complex, row by row.
 
-    asked: what the complex says of each. positions (atom, 3): Å, in the frame of each atom's own template. group
-    (atom): the template, counted from 1; 0 for atoms that none has. fixed (atom): held as the template has them, not
-    merely told. of_fold (atom): from the fold of the chain's alignment, which is in the template's frame. alike
-    (residue): has the template's letter.
+    asked: what the complex says of each, of one that serves more chains than it has once for each copy. positions
+    (atom, 3): Å, in the frame of each atom's own template. group (atom): the template, counted from 1; 0 for atoms that
+    none has. fixed (atom): held as the template has them, not merely told. of_fold (atom): from the fold of the chain's
+    alignment, which is in the template's frame. alike (residue): has the template's letter.
     """
 
     asked: tuple[TemplateSpec, ...]
@@ -82,49 +86,81 @@ def read_templates(spec: ComplexSpec, structure: Structure) -> Templates:
     which folds what is left. A TemplateWarning says what is not made use of. Raises InputError for chains that are not
     there, that are no proteins, or that are too unlike.
     """
-    found = Templates.none(len(structure.atoms), len(structure.residues), spec.templates)
-    laid = [each for place, asked in enumerate(spec.templates, start=1) for each in _laid(asked, place, structure)]
+    laid = list(_all_laid(spec, structure))
+    bodies = {each.group: each.body for each in laid}
+    found = Templates.none(len(structure.atoms), len(structure.residues), tuple(bodies.values()))
     for each in sorted(laid, key=lambda each: (not each.held, -len(each.alike))):
         residue, own = structure.atoms.residue[each.rows], structure.atom_chain == structure.atom_chain[each.rows[0]]
         known = np.isin(residue, structure.atoms.residue[found.group > 0])
         left = len(np.unique(residue[~known]))
         why = _unused(each, left, bool(found.group[own].any()), spec.chain(each.chain).has_alignment)
         if why:
-            path = spec.templates[each.number - 1].path
-            warnings.warn(f"template {each.number} ({path}) of chain {each.chain} is not made use of: {why}",
+            warnings.warn(f"template {each.number} ({each.body.path}) of chain {each.chain} is not made use of: {why}",
                           TemplateWarning, stacklevel=2)  # fmt: skip
             continue
         rows = each.rows[~known]
         found.positions[rows] = each.positions[~known]
-        found.group[rows], found.fixed[rows] = each.number, each.held
+        found.group[rows], found.fixed[rows] = each.group, each.held
         found.alike[np.intersect1d(each.alike, residue[~known])] = True
     return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Laid:
-    """A template on one chain: its number among all, rows of the chain's atoms that it has, where (Å), rows of residues
-    that have its letter, and their share."""
+    """A template on one chain.
+
+    number: of the template among all that are asked for. group, body: number of the piece that it is part of, and what
+    is asked of that. rows: of the chain's atoms that it has. positions: where (Å). alike: rows of residues that have
+    its letter; share: of all that it has.
+    """
 
     number: int
+    group: int
+    body: TemplateSpec
     chain: str
-    held: bool
     rows: np.ndarray
     positions: np.ndarray
     alike: np.ndarray
     share: float
 
+    @property
+    def held(self) -> bool:
+        """Whether it is not merely told."""
+        return self.body.force
 
-def _laid(asked: TemplateSpec, number: int, structure: Structure) -> Iterator[_Laid]:
-    key = f"templates[{number}]"
-    given = template_structure(asked.path)
-    for chain, source in _pairs(asked, structure, given, key):
-        own, theirs = _row(structure, chain, key), _row(given, source, key, path=asked.path)
-        pairs = _same_residues(asked, structure, own, given, theirs, key)
-        same = structure.residues.name[pairs[:, 0]] == given.residues.name[pairs[:, 1]]
-        rows, sources = _same_atoms(structure, given, pairs, same)
-        yield _Laid(number=number, chain=chain, held=asked.force, rows=rows, positions=given.atoms.positions[sources],
-                    alike=pairs[same, 0], share=float(same.mean()))  # fmt: skip
+
+def _all_laid(spec: ComplexSpec, structure: Structure) -> Iterator[_Laid]:
+    read, group = cache(template_structure), 0  # templates of copies of a chain are of one file
+    for number, asked in enumerate(spec.templates, start=1):
+        given, key = read(asked.path), f"templates[{number}]"
+        for pairs in _bodies(_pairs(asked, structure, given, key)):
+            group += 1
+            chains, sources = (tuple(names) for names in zip(*pairs, strict=True))
+            body = dataclasses.replace(asked, chains=chains, template_chains=sources)
+            for chain, source in pairs:
+                own, theirs = _row(structure, chain, key), _row(given, source, key, path=asked.path)
+                residues = _same_residues(asked, structure, own, given, theirs, key)
+                same = _same_letter(structure, given, residues)
+                rows, places = _same_atoms(structure, given, residues, same)
+                yield _Laid(number=number, group=group, body=body, chain=chain, rows=rows,
+                            positions=given.atoms.positions[places], alike=residues[same, 0],
+                            share=float(same.mean()))  # fmt: skip
+
+
+def _bodies(pairs: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Chains that have one pose: a template's chain that serves several of them begins another copy of the template.
+
+    >>> _bodies([("A", "X"), ("B", "Y"), ("C", "X")])
+    [[('A', 'X'), ('B', 'Y')], [('C', 'X')]]
+    """
+    used: dict[str, int] = defaultdict(int)
+    found: list[list[tuple[str, str]]] = []
+    for chain, source in pairs:
+        if used[source] == len(found):
+            found.append([])
+        found[used[source]].append((chain, source))
+        used[source] += 1
+    return found
 
 
 def _unused(each: _Laid, left: int, follows: bool, aligned: bool) -> str:
@@ -193,22 +229,43 @@ def _same_residues(
     if asked.residues:
         numbers = np.array(asked.residues, np.int64)
         if (most := int(numbers[:, 1].max())) > len(every[1]):
-            raise InputError("the template's chain has no such residue", key=f"{key}.residue_map", found=most,
-                             allowed=f"1 to {len(every[1])}")  # fmt: skip
+            raise InputError("the template's chain has no such residue", path=asked.path,
+                             key=f"{key}.residue_map", found=most, allowed=f"1 to {len(every[1])}")  # fmt: skip
         pairs = np.stack([rows[numbers[:, side] - 1] for side, rows in enumerate(every)], 1)
-        pairs = pairs[np.isin(pairs[:, 1], given.atoms.residue[given.atoms.resolved])]
+        pairs = _placed(given, pairs)
         if len(pairs) < _FEWEST:
-            raise InputError("the template has places of hardly any residue of its map", key=f"{key}.residue_map",
-                             found=f"{len(pairs)}", allowed=f"at least {_FEWEST} residues")  # fmt: skip
+            raise InputError("the template has places of hardly any residue of its map", path=asked.path,
+                             key=f"{key}.residue_map", found=f"{len(pairs)}",
+                             allowed=f"at least {_FEWEST} residues")  # fmt: skip
         return pairs
-    pairs = aligned_residues(structure, given, *every)
-    same = structure.residues.name[pairs[:, 0]] == given.residues.name[pairs[:, 1]]
+    pairs = _placed(given, aligned_residues(structure, given, *every))
+    same = _same_letter(structure, given, pairs)
     if len(pairs) < _FEWEST or same.mean() < _SAME:
-        share = f"{100 * same.mean():.0f} % of {len(pairs)} residues alike" if len(pairs) else "nothing aligned"
+        share = (
+            f"{100 * same.mean():.0f} % of {len(pairs)} residues alike"
+            if len(pairs)
+            else "nothing aligned that the file resolves"
+        )
         raise InputError("this chain and its template are too unlike: say which residues belong together "
-                         "(residue_map), or leave it out", key=key, found=share,
+                         "(residue_map), or leave it out", path=asked.path, key=key, found=share,
                          allowed=f"at least {_FEWEST} residues, {100 * _SAME:.0f} % alike")  # fmt: skip
     return pairs
+
+
+def _placed(given: Structure, pairs: Int[np.ndarray, "pair 2"]) -> Int[np.ndarray, "pair 2"]:
+    """Those of which the template knows where they are."""
+    known = given.atoms.resolved & np.isin(given.atoms.name, _MAIN_CHAIN)
+    return pairs[np.isin(pairs[:, 1], given.atoms.residue[known])]
+
+
+def _same_letter(structure: Structure, given: Structure, pairs: Int[np.ndarray, "pair 2"]) -> Bool[np.ndarray, " pair"]:
+    """Which residues are the same, or modified ones of the same: MSE is MET."""
+    letter = cache(lambda name: parent_letter(name, "protein"))
+    names = [side.residues.name[rows].tolist() for side, rows in zip((structure, given), pairs.T, strict=True)]
+    return np.array(
+        [one == other or letter(one) == letter(other) != UNKNOWN_LETTER["protein"]
+         for one, other in zip(*names, strict=True)], bool,
+    )  # fmt: skip
 
 
 def _same_atoms(
