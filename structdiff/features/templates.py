@@ -89,20 +89,30 @@ def read_templates(spec: ComplexSpec, structure: Structure) -> Templates:
     laid = list(_all_laid(spec, structure))
     bodies = {each.group: each.body for each in laid}
     found = Templates.none(len(structure.atoms), len(structure.residues), tuple(bodies.values()))
+    unused: dict[tuple[str, str], list[_Laid]] = defaultdict(list)
     for each in sorted(laid, key=lambda each: (not each.held, -len(each.alike))):
         residue, own = structure.atoms.residue[each.rows], structure.atom_chain == structure.atom_chain[each.rows[0]]
         known = np.isin(residue, structure.atoms.residue[found.group > 0])
         left = len(np.unique(residue[~known]))
         why = _unused(each, left, bool(found.group[own].any()), spec.chain(each.chain).has_alignment)
         if why:
-            warnings.warn(f"template {each.number} ({each.body.path}) of chain {each.chain} is not made use of: {why}",
-                          TemplateWarning, stacklevel=2)  # fmt: skip
+            unused[each.body.path, why].append(each)
             continue
         rows = each.rows[~known]
         found.positions[rows] = each.positions[~known]
         found.group[rows], found.fixed[rows] = each.group, each.held
         found.alike[np.intersect1d(each.alike, residue[~known])] = True
+    for (path, why), own in unused.items():
+        own = sorted(own, key=lambda each: each.number)
+        numbers = _listed("template", list(dict.fromkeys(str(each.number) for each in own)))
+        chains = _listed("chain", list(dict.fromkeys(each.chain for each in own)))
+        verb = "are" if len(own) > 1 else "is"
+        warnings.warn(f"{numbers} ({path}) of {chains} {verb} not made use of: {why}", TemplateWarning, stacklevel=2)
     return found
+
+
+def _listed(what: str, names: list[str]) -> str:
+    return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +262,7 @@ def _same_residues(
     return pairs
 
 
-def _placed(given: Structure, pairs: Int[np.ndarray, "pair 2"]) -> Int[np.ndarray, "pair 2"]:
+def _placed(given: Structure, pairs: Int[np.ndarray, "pair 2"]) -> Int[np.ndarray, "placed 2"]:
     """Those of which the template knows where they are."""
     known = given.atoms.resolved & np.isin(given.atoms.name, _MAIN_CHAIN)
     return pairs[np.isin(pairs[:, 1], given.atoms.residue[known])]

@@ -192,8 +192,11 @@ def test_a_structure_of_one_chain_serves_each_copy_by_itself_and_a_dimer_each_pa
     assert {(str(name), int(group)) for name, group in zip(chain, found.group, strict=True)} >= {("A", 1), ("B", 2)}
     assert [each.chains for each in found.asked] == [("A",), ("B",)]
     pairs = TemplateSpec(path=ZIPPER, chains=tuple("ABCD"), template_chains=two)
-    *_, found = laid(complex_with(pairs, **dict.fromkeys("ABCD", LETTERS)))
-    assert [each.chains for each in found.asked] == [("A", "B"), ("C", "D")]
+    with pytest.warns(TemplateWarning, match=r"templates 2, 3 \(.*zipper.pdb\) of chains A, B, C are not made use of"):
+        *_, found = laid(
+            complex_with(pairs, one, dataclasses.replace(one, chains=("C", "B")), **dict.fromkeys("ABCD", LETTERS))
+        )
+    assert [each.chains for each in found.asked] == [("A", "B"), ("C", "D"), ("A",), ("B",), ("C",), ("B",)]
     (drawn,) = predict(complex_with(one), options=QUICK)
     assert [each.name for each in drawn.verdicts[:2]] == ["template zipper.pdb of A", "template zipper.pdb of B"]
     assert all(each.met for each in drawn.verdicts)
