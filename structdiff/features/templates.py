@@ -14,25 +14,28 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.features.condition import Condition
+from structdiff.features.template_residues import (
+    FEWEST,
+    FRAME,
+    SAME,
+    mirrored_residues,
+    same_atoms,
+    same_letter,
+    same_residues,
+)
 from structdiff.features.tokens import TokenTable
-from structdiff.spec.chain import UNKNOWN_LETTER, parent_letter
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.template import TemplateSpec
 from structdiff.spec.text_source import is_json, source_parts, text_in_json
 from structdiff.structure.files import read_structure, structure_in
-from structdiff.structure.sequence_alignment import aligned_residues
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Int
 
-_MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
-#: Of the aligned residues, at least: below that (and with fewer than these many) it is no template of the chain,
-#: unless a map says which residues belong together.
-_SAME, _FEWEST = 0.25, 5
 _FEWEST_MORE = 10  # residues that a further template of a chain tells of
 
 
 class TemplateWarning(UserWarning):
-    """A template is not made use of."""
+    """A template is not made use of, or is hardly what was meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +124,7 @@ class _Laid:
 
     number: of the template among all that are asked for. group, body: number of the piece that it is part of, and what
     is asked of that. rows: of the chain's atoms that it has. positions: where (Å). alike: rows of residues that have
-    its letter; share: of all that it has.
+    its letter; share: of all that it has. framed: residues whose N, CA and C it has.
     """
 
     number: int
@@ -132,6 +135,7 @@ class _Laid:
     positions: np.ndarray
     alike: np.ndarray
     share: float
+    framed: int
 
     @property
     def held(self) -> bool:
@@ -149,12 +153,22 @@ def _all_laid(spec: ComplexSpec, structure: Structure) -> Iterator[_Laid]:
             body = dataclasses.replace(asked, chains=chains, template_chains=sources)
             for chain, source in pairs:
                 own, theirs = _row(structure, chain, key), _row(given, source, key, path=asked.path)
-                residues = _same_residues(asked, structure, own, given, theirs, key)
-                same = _same_letter(structure, given, residues)
-                rows, places = _same_atoms(structure, given, residues, same)
+                residues = same_residues(asked, structure, own, given, theirs, key)
+                same = same_letter(structure, given, residues)
+                rows, places = same_atoms(structure, given, residues, same)
+                framed = np.bincount(structure.atoms.residue[rows[np.isin(structure.atoms.name[rows], FRAME)]])
+                _warn_of_mirror(given, residues[:, 1], number, asked.path, source)
                 yield _Laid(number=number, group=group, body=body, chain=chain, rows=rows,
                             positions=given.atoms.positions[places], alike=residues[same, 0],
-                            share=float(same.mean()))  # fmt: skip
+                            share=float(same.mean()), framed=int((framed == len(FRAME)).sum()))  # fmt: skip
+
+
+def _warn_of_mirror(given: Structure, rows: Int[np.ndarray, " residue"], number: int, path: str, chain: str) -> None:
+    mirrored, told = mirrored_residues(given, rows)
+    if mirrored >= FEWEST and 2 * mirrored > told:
+        warnings.warn(f"template {number} ({path}): {mirrored} of {told} residues of its chain {chain} are D amino "
+                      "acids under the names of L ones: is the file a mirror image?", TemplateWarning,
+                      stacklevel=2)  # fmt: skip
 
 
 def _bodies(pairs: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
@@ -178,9 +192,12 @@ def _unused(each: _Laid, left: int, follows: bool, aligned: bool) -> str:
 
     left: residues of which nothing is known yet. follows: the chain has a better template. aligned: an alignment.
     """
-    if aligned and not each.held and each.share < _SAME:
+    if aligned and not each.held and each.share < SAME:
         return (f"the alignment knows more than a template of which {100 * each.share:.0f} % of the residues are alike "
-                f"({100 * _SAME:.0f} % wanted, or 'force')")  # fmt: skip
+                f"({100 * SAME:.0f} % wanted, or 'force')")  # fmt: skip
+    if aligned and each.framed < FEWEST:
+        return (f"beside an alignment residues with N, CA and C count, which {each.framed or 'none'} of its residues "
+                f"{'have' if each.framed > 1 else 'has'}")  # fmt: skip
     if follows and left < _FEWEST_MORE:
         return f"better ones know all {f'but {left} ' if left else ''}of its residues"
     if follows and aligned:
@@ -228,71 +245,3 @@ def _row(structure: Structure, name: str, key: str, *, path: str | None = None) 
                          suggest_from=proteins)  # fmt: skip
     rows = np.flatnonzero((structure.chains.name == name) & (structure.chains.kind == ChainKind.PROTEIN))
     return int(rows[0])
-
-
-def _same_residues(
-    asked: TemplateSpec, structure: Structure, own: int, given: Structure, theirs: int, key: str
-) -> Int[np.ndarray, "pair 2"]:
-    """Rows of the residues of a chain and of its template that belong together."""
-    sides = ((structure, own), (given, theirs))
-    every = [np.arange(len(side.residues))[side.chain_residues(row)] for side, row in sides]
-    if asked.residues:
-        numbers = np.array(asked.residues, np.int64)
-        if (most := int(numbers[:, 1].max())) > len(every[1]):
-            raise InputError("the template's chain has no such residue", path=asked.path,
-                             key=f"{key}.residue_map", found=most, allowed=f"1 to {len(every[1])}")  # fmt: skip
-        pairs = np.stack([rows[numbers[:, side] - 1] for side, rows in enumerate(every)], 1)
-        pairs = _placed(given, pairs)
-        if len(pairs) < _FEWEST:
-            raise InputError("the template has places of hardly any residue of its map", path=asked.path,
-                             key=f"{key}.residue_map", found=f"{len(pairs)}",
-                             allowed=f"at least {_FEWEST} residues")  # fmt: skip
-        return pairs
-    pairs = _placed(given, aligned_residues(structure, given, *every))
-    same = _same_letter(structure, given, pairs)
-    if len(pairs) < _FEWEST or same.mean() < _SAME:
-        share = (
-            f"{100 * same.mean():.0f} % of {len(pairs)} residues alike"
-            if len(pairs)
-            else "nothing aligned that the file resolves"
-        )
-        raise InputError("this chain and its template are too unlike: say which residues belong together "
-                         "(residue_map), or leave it out", path=asked.path, key=key, found=share,
-                         allowed=f"at least {_FEWEST} residues, {100 * _SAME:.0f} % alike")  # fmt: skip
-    return pairs
-
-
-def _placed(given: Structure, pairs: Int[np.ndarray, "pair 2"]) -> Int[np.ndarray, "placed 2"]:
-    """Those of which the template knows where they are."""
-    known = given.atoms.resolved & np.isin(given.atoms.name, _MAIN_CHAIN)
-    return pairs[np.isin(pairs[:, 1], given.atoms.residue[known])]
-
-
-def _same_letter(structure: Structure, given: Structure, pairs: Int[np.ndarray, "pair 2"]) -> Bool[np.ndarray, " pair"]:
-    """Which residues are the same, or modified ones of the same: MSE is MET."""
-    letter = cache(lambda name: parent_letter(name, "protein"))
-    names = [side.residues.name[rows].tolist() for side, rows in zip((structure, given), pairs.T, strict=True)]
-    return np.array(
-        [one == other or letter(one) == letter(other) != UNKNOWN_LETTER["protein"]
-         for one, other in zip(*names, strict=True)], bool,
-    )  # fmt: skip
-
-
-def _same_atoms(
-    structure: Structure, given: Structure, pairs: Int[np.ndarray, "pair 2"], same: Bool[np.ndarray, " pair"]
-) -> tuple[Int[np.ndarray, " atom"], Int[np.ndarray, " atom"]]:
-    """Rows of the atoms of a chain that its template has, and their rows there."""
-    mine, known = [], []
-    for (one, other), alike in zip(pairs.tolist(), same.tolist(), strict=True):
-        place = {str(given.atoms.name[row]): row for row in _rows(given, other) if given.atoms.resolved[row]}
-        for row in _rows(structure, one):
-            name = str(structure.atoms.name[row])
-            if name in place and (alike or name in _MAIN_CHAIN):
-                mine.append(row)
-                known.append(place[name])
-    return np.array(mine, np.int64), np.array(known, np.int64)
-
-
-def _rows(structure: Structure, residue: int) -> list[int]:
-    part = structure.residue_atoms(residue)
-    return list(range(part.start, part.stop))

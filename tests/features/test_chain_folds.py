@@ -160,6 +160,14 @@ def test_a_chain_with_an_alignment_follows_its_best_template_alone(known, asked)
     assert own.kept.tolist() == [True] * 40 + [False] * 36
 
 
+def test_beside_an_alignment_a_template_of_ca_atoms_is_not_made_use_of(known, asked, tmp_path):
+    lines = [line for line in (DATA / "1ubi.pdb").read_text().splitlines() if line[12:16] == " CA "]
+    (tmp_path / "ca.pdb").write_text("\n".join([*lines, "END"]))
+    spec = with_template(asked("A"), TemplateSpec(path=str(tmp_path / "ca.pdb"), chains=("A",)))
+    with pytest.warns(TemplateWarning, match="N, CA and C count, which none of its residues has"):
+        assert not read_templates(spec, build_complex(spec)).group.any()
+
+
 @needs_weights
 def test_the_fold_of_an_alignment_keeps_the_shape_of_its_template(asked, ubiquitin):
     spec = with_template(asked("A"), TemplateSpec(path=str(DATA / "1ubi.pdb"), chains=("A",), residue_map="1-60=1-60"))

@@ -238,6 +238,22 @@ def test_residues_that_the_file_does_not_resolve_are_no_template(tmp_path):
             laid(complex_with(template, A=letters))
 
 
+def test_a_mirrored_file_is_told(tmp_path):
+    given = read_structure(ZIPPER)
+    write_structure(given.with_positions(given.atoms.positions * [-1, 1, 1]), tmp_path / "m.cif")
+    with pytest.warns(TemplateWarning, match=r"template 1 \(.*m.cif\): 30 of 30 residues of its chain A are D"):
+        laid(complex_with(TemplateSpec(path=str(tmp_path / "m.cif"), chains=("A",))))
+
+
+def test_each_template_has_a_verdict_of_its_own_name():
+    parts = [TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("A",), residue_map=each)
+             for each in ("1-15=1-15", "16-31=16-31")]  # fmt: skip
+    other = TemplateSpec(path=ZIPPER, chains=("B",), template_chains=("B",))
+    (found,) = predict(complex_with(*parts, other), options=QUICK)
+    names = ["template zipper.pdb of A (1)", "template zipper.pdb of A (2)", "template zipper.pdb of B"]
+    assert [each.name for each in found.verdicts[:3]] == names
+
+
 def test_residue_maps_are_written_as_they_are_read(tmp_path):
     pairs = ((1, 3), (2, 4), (3, 5), (5, 6), (6, 9), (7, 10))
     assert format_residue_map(pairs) == "1-3=3-5, 5=6, 6-7=9-10"
