@@ -208,7 +208,7 @@ def _unused(each: _Laid, left: int, follows: bool, aligned: bool) -> str:
 def template_structure(source: str) -> Structure:
     """The structure of a template: a file, or a text inside a JSON file. Raises InputError."""
     file, part = source_parts(source)
-    if not (part and is_json(Path(file))):
+    if not is_json(Path(file)):
         return read_structure(source)
     node = text_in_json(Path(file), part, ending=".mmcif", what="template")
     try:

@@ -11,6 +11,7 @@ import pytest
 
 from structdiff.campaign.refolding import with_target
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.cli.understood import understood
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
 from structdiff.evaluation.tm_score import tm_score
@@ -178,6 +179,20 @@ def test_a_template_inside_alphafolds_json_is_that_in_a_file(tmp_path):
     (tmp_path / "job.json").write_text(json.dumps(data).replace("_atom_site.", "_atom_sight."))
     with pytest.raises(InputError, match=r"job.json:1: sequences\[1\].*mmcif: this template"):
         laid(spec)
+
+
+def test_a_json_file_without_a_key_is_asked_which_text(tmp_path):
+    (tmp_path / "job.json").write_text('{"templates": [{"mmcif": "data_x"}]}')
+    with pytest.raises(InputError, match=r"Add '#' and its key.*job.json#templates\[1\].mmcif"):
+        laid(complex_with(TemplateSpec(path=str(tmp_path / "job.json"))))
+
+
+def test_a_dry_run_says_which_chain_of_a_template_serves_which():
+    part = TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("B",), residue_map="1-9=2-10, 20=20")
+    spec = complex_with(part, TemplateSpec(path=ZIPPER, chains=("B", "A"), force=True, threshold=1.0))
+    lines = understood(spec, build_complex(spec), None).splitlines()
+    assert f"  template {ZIPPER} for A (its chain B), 10 residues as mapped" in lines
+    assert f"  template {ZIPPER} for B, A, held within 1 Å" in lines
 
 
 def test_a_residue_map_is_of_one_chain():
