@@ -103,6 +103,7 @@ def start_verdict(structure: Structure, given: np.ndarray, begun: np.ndarray) ->
 def template_verdicts(templates: Templates, structure: Structure) -> list[Verdict]:
     """RMSD of the main chain to each template, superposed by itself, against its threshold where it has one."""
     main, found = np.isin(structure.atoms.name, _BACKBONE), []
+    names = _template_names(templates)
     for group, template in enumerate(templates.asked, start=1):
         own = main & (templates.group == group) & ~templates.of_fold
         residues = np.unique(structure.atoms.residue[own])
@@ -116,13 +117,22 @@ def template_verdicts(templates: Templates, structure: Structure) -> list[Verdic
             asked = f"backbone within {template.threshold:g} Å RMSD"
         found.append(
             Verdict(
-                name=f"template {Path(template.path).name}",
+                name=names[group - 1],
                 asked=asked,
                 reached=f"{off:.2f} Å RMSD" if len(residues) else "not made use of",
                 met=off <= (_OFF_FOLD if template.threshold is None else template.threshold),
             )
         )
     return found
+
+
+def _template_names(templates: Templates) -> list[str]:
+    """What the verdict of each template is called: by its file, and as far as needed its chains, and its number."""
+    found = [f"template {Path(each.path).name}" for each in templates.asked]
+    of_chains = [f"{name} of {', '.join(each.chains)}" for name, each in zip(found, templates.asked, strict=True)]
+    found = [longer if found.count(name) > 1 else name for name, longer in zip(found, of_chains, strict=True)]
+    return [f"{name} ({found[:place].count(name) + 1})" if found.count(name) > 1 else name
+            for place, name in enumerate(found)]  # fmt: skip
 
 
 def fold_verdicts(folds: Sequence[ChainFold], structure: Structure) -> list[Verdict]:

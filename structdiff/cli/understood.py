@@ -11,6 +11,7 @@ from structdiff.structure.tables import ChainKind
 if TYPE_CHECKING:
     from structdiff.features.helices import PairsOfComplex
     from structdiff.spec.complex import ComplexSpec
+    from structdiff.spec.template import TemplateSpec
     from structdiff.structure.tables import Structure
 
 
@@ -48,12 +49,19 @@ def _asked(spec: ComplexSpec, structure: Structure, pairs: PairsOfComplex | None
 
     yield from (name for name, _ in complex_bonds(spec, structure) if name.startswith("bond "))
     yield from (f"{each.name}, within {each.bound:g} Å" for each in complex_proximities(spec, structure) if each.told)
-    for template in spec.templates:
-        chains = f" for {', '.join(template.chains)}" if template.chains else ""
-        held = f", held within {template.threshold:g} Å" if template.force else ""
-        yield f"template {template.path}{chains}{held}"
+    yield from map(_template, spec.templates)
     if pairs is not None and len(pairs.every):
         yield f"{len(pairs.asked)} base pairs asked for, {len(pairs.predicted)} predicted from the sequences"
+
+
+def _template(template: TemplateSpec) -> str:
+    sources = template.template_chains or ("",) * len(template.chains)
+    pairs = zip(template.chains, sources, strict=True)
+    served = [f"{chain} (its chain {source})" if source else chain for chain, source in pairs]
+    chains = f" for {', '.join(served)}" if served else ""
+    mapped = f", {len(template.residues)} residues as mapped" if template.residues else ""
+    held = f", held within {template.threshold:g} Å" if template.force else ""
+    return f"template {template.path}{chains}{mapped}{held}"
 
 
 def folding_note(spec: ComplexSpec) -> str:

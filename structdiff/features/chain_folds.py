@@ -169,7 +169,10 @@ def _folded(sources: tuple[str, ...], sha256: tuple[str, ...], sequence: str, ke
         held = Held(places=torch.from_numpy(places), backbone=torch.from_numpy(kept.atoms()).float())
     with one_thread():
         expected = expect_aligned(alignment)
-        positions = main_chain(fold(expected, descent=THOROUGH, held=held).backbone)
+        if held is not None and places.all():
+            positions = main_chain(held.backbone)  # a descent would leave nothing else of it
+        else:
+            positions = main_chain(fold(expected, descent=THOROUGH, held=held).backbone)
     if kept is not None:
         positions = laid_on(positions, places, kept.atoms())
     sure = reliability(expected.distance, torch.from_numpy(positions[:, -1]).float()).lddt.numpy() >= _TOLD

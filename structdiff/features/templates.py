@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.features.condition import Condition
+from structdiff.features.template_residues import (
+    FEWEST,
+    FRAME,
+    SAME,
+    mirrored_residues,
+    same_atoms,
+    same_letter,
+    same_residues,
+)
 from structdiff.features.tokens import TokenTable
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.template import TemplateSpec
 from structdiff.spec.text_source import is_json, source_parts, text_in_json
 from structdiff.structure.files import read_structure, structure_in
-from structdiff.structure.sequence_alignment import aligned_residues
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Int
 
-_MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
-#: Of the aligned residues, at least: below that (and with fewer than these many) it is no template of the chain,
-#: unless a map says which residues belong together.
-_SAME, _FEWEST = 0.25, 5
 _FEWEST_MORE = 10  # residues that a further template of a chain tells of
 
 
 class TemplateWarning(UserWarning):
-    """A template is not made use of."""
+    """A template is not made use of, or is hardly what was meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Templates:
     """Where templates have the atoms of a complex, row by row.
 
-    asked: what the complex says of each. positions (atom, 3): Å, in the frame of each atom's own template. group
-    (atom): the template, counted from 1; 0 for atoms that none has. fixed (atom): held as the template has them, not
-    merely told. of_fold (atom): from the fold of the chain's alignment, which is in the template's frame. alike
-    (residue): has the template's letter.
+    asked: what the complex says of each, of one that serves more chains than it has once for each copy. positions
+    (atom, 3): Å, in the frame of each atom's own template. group (atom): the template, counted from 1; 0 for atoms that
+    none has. fixed (atom): held as the template has them, not merely told. of_fold (atom): from the fold of the chain's
+    alignment, which is in the template's frame. alike (residue): has the template's letter.
     """
 
     asked: tuple[TemplateSpec, ...]
@@ -82,49 +89,102 @@ def read_templates(spec: ComplexSpec, structure: Structure) -> Templates:
     which folds what is left. A TemplateWarning says what is not made use of. Raises InputError for chains that are not
     there, that are no proteins, or that are too unlike.
     """
-    found = Templates.none(len(structure.atoms), len(structure.residues), spec.templates)
-    laid = [each for place, asked in enumerate(spec.templates, start=1) for each in _laid(asked, place, structure)]
+    laid = list(_all_laid(spec, structure))
+    bodies = {each.group: each.body for each in laid}
+    found = Templates.none(len(structure.atoms), len(structure.residues), tuple(bodies.values()))
+    unused: dict[tuple[str, str], list[_Laid]] = defaultdict(list)
     for each in sorted(laid, key=lambda each: (not each.held, -len(each.alike))):
         residue, own = structure.atoms.residue[each.rows], structure.atom_chain == structure.atom_chain[each.rows[0]]
         known = np.isin(residue, structure.atoms.residue[found.group > 0])
         left = len(np.unique(residue[~known]))
         why = _unused(each, left, bool(found.group[own].any()), spec.chain(each.chain).has_alignment)
         if why:
-            path = spec.templates[each.number - 1].path
-            warnings.warn(f"template {each.number} ({path}) of chain {each.chain} is not made use of: {why}",
-                          TemplateWarning, stacklevel=2)  # fmt: skip
+            unused[each.body.path, why].append(each)
             continue
         rows = each.rows[~known]
         found.positions[rows] = each.positions[~known]
-        found.group[rows], found.fixed[rows] = each.number, each.held
+        found.group[rows], found.fixed[rows] = each.group, each.held
         found.alike[np.intersect1d(each.alike, residue[~known])] = True
+    for (path, why), own in unused.items():
+        own = sorted(own, key=lambda each: each.number)
+        numbers = _listed("template", list(dict.fromkeys(str(each.number) for each in own)))
+        chains = _listed("chain", list(dict.fromkeys(each.chain for each in own)))
+        verb = "are" if len(own) > 1 else "is"
+        warnings.warn(f"{numbers} ({path}) of {chains} {verb} not made use of: {why}", TemplateWarning, stacklevel=2)
     return found
+
+
+def _listed(what: str, names: list[str]) -> str:
+    return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Laid:
-    """A template on one chain: its number among all, rows of the chain's atoms that it has, where (Å), rows of residues
-    that have its letter, and their share."""
+    """A template on one chain.
+
+    number: of the template among all that are asked for. group, body: number of the piece that it is part of, and what
+    is asked of that. rows: of the chain's atoms that it has. positions: where (Å). alike: rows of residues that have
+    its letter; share: of all that it has. framed: residues whose N, CA and C it has.
+    """
 
     number: int
+    group: int
+    body: TemplateSpec
     chain: str
-    held: bool
     rows: np.ndarray
     positions: np.ndarray
     alike: np.ndarray
     share: float
+    framed: int
+
+    @property
+    def held(self) -> bool:
+        """Whether it is not merely told."""
+        return self.body.force
 
 
-def _laid(asked: TemplateSpec, number: int, structure: Structure) -> Iterator[_Laid]:
-    key = f"templates[{number}]"
-    given = template_structure(asked.path)
-    for chain, source in _pairs(asked, structure, given, key):
-        own, theirs = _row(structure, chain, key), _row(given, source, key, path=asked.path)
-        pairs = _same_residues(asked, structure, own, given, theirs, key)
-        same = structure.residues.name[pairs[:, 0]] == given.residues.name[pairs[:, 1]]
-        rows, sources = _same_atoms(structure, given, pairs, same)
-        yield _Laid(number=number, chain=chain, held=asked.force, rows=rows, positions=given.atoms.positions[sources],
-                    alike=pairs[same, 0], share=float(same.mean()))  # fmt: skip
+def _all_laid(spec: ComplexSpec, structure: Structure) -> Iterator[_Laid]:
+    read, group = cache(template_structure), 0  # templates of copies of a chain are of one file
+    for number, asked in enumerate(spec.templates, start=1):
+        given, key = read(asked.path), f"templates[{number}]"
+        for pairs in _bodies(_pairs(asked, structure, given, key)):
+            group += 1
+            chains, sources = (tuple(names) for names in zip(*pairs, strict=True))
+            body = dataclasses.replace(asked, chains=chains, template_chains=sources)
+            for chain, source in pairs:
+                own, theirs = _row(structure, chain, key), _row(given, source, key, path=asked.path)
+                residues = same_residues(asked, structure, own, given, theirs, key)
+                same = same_letter(structure, given, residues)
+                rows, places = same_atoms(structure, given, residues, same)
+                framed = np.bincount(structure.atoms.residue[rows[np.isin(structure.atoms.name[rows], FRAME)]])
+                _warn_of_mirror(given, residues[:, 1], number, asked.path, source)
+                yield _Laid(number=number, group=group, body=body, chain=chain, rows=rows,
+                            positions=given.atoms.positions[places], alike=residues[same, 0],
+                            share=float(same.mean()), framed=int((framed == len(FRAME)).sum()))  # fmt: skip
+
+
+def _warn_of_mirror(given: Structure, rows: Int[np.ndarray, " residue"], number: int, path: str, chain: str) -> None:
+    mirrored, told = mirrored_residues(given, rows)
+    if mirrored >= FEWEST and 2 * mirrored > told:
+        warnings.warn(f"template {number} ({path}): {mirrored} of {told} residues of its chain {chain} are D amino "
+                      "acids under the names of L ones: is the file a mirror image?", TemplateWarning,
+                      stacklevel=2)  # fmt: skip
+
+
+def _bodies(pairs: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Chains that have one pose: a template's chain that serves several of them begins another copy of the template.
+
+    >>> _bodies([("A", "X"), ("B", "Y"), ("C", "X")])
+    [[('A', 'X'), ('B', 'Y')], [('C', 'X')]]
+    """
+    used: dict[str, int] = defaultdict(int)
+    found: list[list[tuple[str, str]]] = []
+    for chain, source in pairs:
+        if used[source] == len(found):
+            found.append([])
+        found[used[source]].append((chain, source))
+        used[source] += 1
+    return found
 
 
 def _unused(each: _Laid, left: int, follows: bool, aligned: bool) -> str:
@@ -132,9 +192,12 @@ def _unused(each: _Laid, left: int, follows: bool, aligned: bool) -> str:
 
     left: residues of which nothing is known yet. follows: the chain has a better template. aligned: an alignment.
     """
-    if aligned and not each.held and each.share < _SAME:
+    if aligned and not each.held and each.share < SAME:
         return (f"the alignment knows more than a template of which {100 * each.share:.0f} % of the residues are alike "
-                f"({100 * _SAME:.0f} % wanted, or 'force')")  # fmt: skip
+                f"({100 * SAME:.0f} % wanted, or 'force')")  # fmt: skip
+    if aligned and each.framed < FEWEST:
+        return (f"beside an alignment residues with N, CA and C count, which {each.framed or 'none'} of its residues "
+                f"{'have' if each.framed > 1 else 'has'}")  # fmt: skip
     if follows and left < _FEWEST_MORE:
         return f"better ones know all {f'but {left} ' if left else ''}of its residues"
     if follows and aligned:
@@ -145,7 +208,7 @@ def _unused(each: _Laid, left: int, follows: bool, aligned: bool) -> str:
 def template_structure(source: str) -> Structure:
     """The structure of a template: a file, or a text inside a JSON file. Raises InputError."""
     file, part = source_parts(source)
-    if not (part and is_json(Path(file))):
+    if not is_json(Path(file)):
         return read_structure(source)
     node = text_in_json(Path(file), part, ending=".mmcif", what="template")
     try:
@@ -182,50 +245,3 @@ def _row(structure: Structure, name: str, key: str, *, path: str | None = None) 
                          suggest_from=proteins)  # fmt: skip
     rows = np.flatnonzero((structure.chains.name == name) & (structure.chains.kind == ChainKind.PROTEIN))
     return int(rows[0])
-
-
-def _same_residues(
-    asked: TemplateSpec, structure: Structure, own: int, given: Structure, theirs: int, key: str
-) -> Int[np.ndarray, "pair 2"]:
-    """Rows of the residues of a chain and of its template that belong together."""
-    sides = ((structure, own), (given, theirs))
-    every = [np.arange(len(side.residues))[side.chain_residues(row)] for side, row in sides]
-    if asked.residues:
-        numbers = np.array(asked.residues, np.int64)
-        if (most := int(numbers[:, 1].max())) > len(every[1]):
-            raise InputError("the template's chain has no such residue", key=f"{key}.residue_map", found=most,
-                             allowed=f"1 to {len(every[1])}")  # fmt: skip
-        pairs = np.stack([rows[numbers[:, side] - 1] for side, rows in enumerate(every)], 1)
-        pairs = pairs[np.isin(pairs[:, 1], given.atoms.residue[given.atoms.resolved])]
-        if len(pairs) < _FEWEST:
-            raise InputError("the template has places of hardly any residue of its map", key=f"{key}.residue_map",
-                             found=f"{len(pairs)}", allowed=f"at least {_FEWEST} residues")  # fmt: skip
-        return pairs
-    pairs = aligned_residues(structure, given, *every)
-    same = structure.residues.name[pairs[:, 0]] == given.residues.name[pairs[:, 1]]
-    if len(pairs) < _FEWEST or same.mean() < _SAME:
-        share = f"{100 * same.mean():.0f} % of {len(pairs)} residues alike" if len(pairs) else "nothing aligned"
-        raise InputError("this chain and its template are too unlike: say which residues belong together "
-                         "(residue_map), or leave it out", key=key, found=share,
-                         allowed=f"at least {_FEWEST} residues, {100 * _SAME:.0f} % alike")  # fmt: skip
-    return pairs
-
-
-def _same_atoms(
-    structure: Structure, given: Structure, pairs: Int[np.ndarray, "pair 2"], same: Bool[np.ndarray, " pair"]
-) -> tuple[Int[np.ndarray, " atom"], Int[np.ndarray, " atom"]]:
-    """Rows of the atoms of a chain that its template has, and their rows there."""
-    mine, known = [], []
-    for (one, other), alike in zip(pairs.tolist(), same.tolist(), strict=True):
-        place = {str(given.atoms.name[row]): row for row in _rows(given, other) if given.atoms.resolved[row]}
-        for row in _rows(structure, one):
-            name = str(structure.atoms.name[row])
-            if name in place and (alike or name in _MAIN_CHAIN):
-                mine.append(row)
-                known.append(place[name])
-    return np.array(mine, np.int64), np.array(known, np.int64)
-
-
-def _rows(structure: Structure, residue: int) -> list[int]:
-    part = structure.residue_atoms(residue)
-    return list(range(part.start, part.stop))

@@ -24,13 +24,11 @@ def chain_templates(fields: Mapping[str, Node], chains: Sequence[str]) -> Iterat
             node.fail(f"a template has either {_INSIDE!r} or {_PATH!r}", found=" and ".join(given) or "neither")
         source = text_source(parts[_INSIDE]) if _INSIDE in parts else file_source(parts[_PATH])
         numbers = [[_number(each) for each in parts[key].items()] for key in (_QUERY, _TEMPLATE)]
-        if not numbers[0]:
-            continue  # nothing of this template belongs to the chain
         if len(numbers[0]) != len(numbers[1]):
             node.fail(
                 f"{_QUERY} and {_TEMPLATE} must be equally many", found=f"{len(numbers[0])} and {len(numbers[1])}"
             )
-        for chain in chains:
+        for chain in chains if numbers[0] else ():  # without any nothing of this template belongs to the chain
             with node.located():
                 residues = format_residue_map(sorted(zip(*numbers, strict=True)))
                 yield TemplateSpec(path=source, chains=(chain,), residue_map=residues)

@@ -208,6 +208,8 @@ class ComplexSpec:
     def _check_template(self, template: TemplateSpec, key: str) -> None:
         for chain in template.chains:
             self._check_chain(chain, key)
+            if (kind := self.chain(chain).kind) != "protein":
+                raise InputError("templates are of proteins", key=key, found=f"{chain}, a {kind}")
         for number, _ in template.residues:
             if number > (length := len(self.chain(template.chains[0]))):
                 raise InputError(f"chain {template.chains[0]} has no such residue", key=key, found=number,

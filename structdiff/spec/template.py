@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from structdiff.arguments import checked_names, settle_fields
 from structdiff.errors import InputError
 
-_PART = re.compile(r"(\d+)(?:-(\d+))?=(\d+)(?:-(\d+))?", re.ASCII)
+_PART = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?=(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
+_MOST = 100_000  # residues of a map, more than a chain has
 _FORM = "1-40=5-44, 45=50, say: residues of the chain = residues of the template's chain, both counted from 1"
 
 
@@ -40,6 +41,10 @@ class TemplateSpec:
                 "chain_id and template_id must name equally many chains", key="template_id",
                 found=f"{len(self.chains)} and {len(self.template_chains)}",
             )  # fmt: skip
+        for name, count in Counter(self.chains).items():
+            if count > 1:
+                raise InputError("a chain is named twice; write a template for each chain that serves it",
+                                 key="chain_id", found=name)  # fmt: skip
         if self.residue_map and len(self.chains) != 1:
             raise InputError("a residue map is of one chain: name it under chain_id", key="residue_map",
                              found=f"{len(self.chains)} chains")  # fmt: skip
@@ -58,15 +63,20 @@ class TemplateSpec:
 def parse_residue_map(text: str) -> tuple[tuple[int, int], ...]:
     """The pairs of a residue map; raises InputError for what is none."""
     found = []
-    for part in text.replace(",", " ").split():
+    for part in re.sub(r"\s*=\s*", "=", text).replace(",", " ").split():
         match = _PART.fullmatch(part)
         if match is None:
             raise InputError("this is no part of a residue map", key="residue_map", found=part, allowed=_FORM)
-        first, last, other, end = (None if group is None else int(group) for group in match.groups())
-        ranges = (range(first or 0, (last or first or 0) + 1), range(other or 0, (end or other or 0) + 1))
-        if not all(each and each[0] > 0 for each in ranges) or len(ranges[0]) != len(ranges[1]):
+        first, last, other, end = (
+            int(number) for number in (match[1], match[2] or match[1], match[3], match[4] or match[3])
+        )
+        if not (0 < first <= last and 0 < other <= end and last - first == end - other):
             raise InputError("these are not equally many residues from 1 on", key="residue_map", found=part,
                              allowed=_FORM)  # fmt: skip
+        if max(last, end) > _MOST:
+            raise InputError("no chain has so many residues", key="residue_map", found=part,
+                             allowed=f"1 to {_MOST}")  # fmt: skip
+        ranges = (range(first, last + 1), range(other, end + 1))
         found += zip(*ranges, strict=True)
     return tuple(found)
 

@@ -135,7 +135,7 @@ def test_a_template_is_kept_and_the_alignment_folds_the_rest_in_its_frame(known,
     )
 
 
-def test_both_say_how_well_they_were_followed(known, asked):
+def test_both_say_how_well_they_were_followed(known, asked, monkeypatch):
     path = str(DATA / "1ubi.pdb")
     part = TemplateSpec(path=path, chains=("A",), residue_map="1-40=1-40", threshold=3.0)
     (found,) = predict(with_template(asked("A"), part), options=QUICK, seed=1)
@@ -145,6 +145,7 @@ def test_both_say_how_well_they_were_followed(known, asked):
     assert "residues beside its template" in verdicts["alignment of A"].reached
     assert found.confidence.plddt[:40] == pytest.approx(95)
     assert found.confidence.plddt[40:].max() < 95
+    monkeypatch.setattr(chain_folds, "fold", None)  # nothing is left to fold
     (found,) = predict(with_template(asked("A"), TemplateSpec(path=path, chains=("A",))), options=QUICK, seed=1)
     verdicts = {each.name: each for each in found.verdicts}
     assert verdicts["alignment of A"].reached == "nothing beside its template, which has all residues"
@@ -157,6 +158,14 @@ def test_a_chain_with_an_alignment_follows_its_best_template_alone(known, asked)
     with pytest.warns(TemplateWarning, match="template 1 .* beside an alignment one template of a chain counts"):
         (own,) = folds_of(with_template(asked("A"), *parts))
     assert own.kept.tolist() == [True] * 40 + [False] * 36
+
+
+def test_beside_an_alignment_a_template_of_ca_atoms_is_not_made_use_of(known, asked, tmp_path):
+    lines = [line for line in (DATA / "1ubi.pdb").read_text().splitlines() if line[12:16] == " CA "]
+    (tmp_path / "ca.pdb").write_text("\n".join([*lines, "END"]))
+    spec = with_template(asked("A"), TemplateSpec(path=str(tmp_path / "ca.pdb"), chains=("A",)))
+    with pytest.warns(TemplateWarning, match="N, CA and C count, which none of its residues has"):
+        assert not read_templates(spec, build_complex(spec)).group.any()
 
 
 @needs_weights

@@ -11,6 +11,7 @@ import pytest
 
 from structdiff.campaign.refolding import with_target
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.cli.understood import understood
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
 from structdiff.evaluation.tm_score import tm_score
@@ -20,7 +21,7 @@ from structdiff.features.tokens import tokenise
 from structdiff.jobs import complex_request
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
-from structdiff.spec.chain import ChainSpec
+from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import file_sha256
 from structdiff.spec.read import read_complex
@@ -145,7 +146,8 @@ def test_a_residue_map_says_which_residues_belong_together_whatever_their_letter
         ("1-4", "no part of a residue map"),
         ("1-4=2-5, 4=9", "a residue of the chain is there twice"),
         ("1-4=2-5, 6=5", "a residue of the template is there twice"),
-        ("1-6=27-32", r"no such residue.*found 32.*1 to 31"),
+        ("1-999999999=1-999999999", "no chain has so many"),
+        ("1-6=27-32", r"zipper.pdb.*no such residue.*found 32.*1 to 31"),
         ("1-4=1-4", "hardly any residue"),
         ("30-33=1-4", r"chain A has no such residue.*found 32"),
     ],
@@ -179,15 +181,99 @@ def test_a_template_inside_alphafolds_json_is_that_in_a_file(tmp_path):
         laid(spec)
 
 
+def test_a_json_file_without_a_key_is_asked_which_text(tmp_path):
+    (tmp_path / "job.json").write_text('{"templates": [{"mmcif": "data_x"}]}')
+    with pytest.raises(InputError, match=r"Add '#' and its key.*job.json#templates\[1\].mmcif"):
+        laid(complex_with(TemplateSpec(path=str(tmp_path / "job.json"))))
+
+
+def test_a_dry_run_says_which_chain_of_a_template_serves_which():
+    part = TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("B",), residue_map="1-9=2-10, 20=20")
+    spec = complex_with(part, TemplateSpec(path=ZIPPER, chains=("B", "A"), force=True, threshold=1.0))
+    lines = understood(spec, build_complex(spec), None).splitlines()
+    assert f"  template {ZIPPER} for A (its chain B), 10 residues as mapped" in lines
+    assert f"  template {ZIPPER} for B, A, held within 1 Å" in lines
+
+
 def test_a_residue_map_is_of_one_chain():
     with pytest.raises(InputError, match="of one chain"):
         TemplateSpec(path=ZIPPER, residue_map="1-9=1-9")
+
+
+def test_a_structure_of_one_chain_serves_each_copy_by_itself_and_a_dimer_each_pair():
+    one, two = TemplateSpec(path=ZIPPER, chains=("A", "B"), template_chains=("A", "A")), ("A", "B") * 2
+    structure, found = laid(complex_with(one))
+    chain = structure.chains.name[structure.atom_chain]
+    assert {(str(name), int(group)) for name, group in zip(chain, found.group, strict=True)} >= {("A", 1), ("B", 2)}
+    assert [each.chains for each in found.asked] == [("A",), ("B",)]
+    pairs = TemplateSpec(path=ZIPPER, chains=tuple("ABCD"), template_chains=two)
+    with pytest.warns(TemplateWarning, match=r"templates 2, 3 \(.*zipper.pdb\) of chains A, B, C are not made use of"):
+        *_, found = laid(
+            complex_with(pairs, one, dataclasses.replace(one, chains=("C", "B")), **dict.fromkeys("ABCD", LETTERS))
+        )
+    assert [each.chains for each in found.asked] == [("A", "B"), ("C", "D"), ("A",), ("B",), ("C",), ("B",)]
+    (drawn,) = predict(complex_with(one), options=QUICK)
+    assert [each.name for each in drawn.verdicts[:2]] == ["template zipper.pdb of A", "template zipper.pdb of B"]
+    assert all(each.met for each in drawn.verdicts)
+
+
+@pytest.mark.parametrize(("chains", "says"), [(("A", "A"), "named twice"), (("R",), "templates are of proteins")])
+def test_a_template_serves_proteins_each_once(chains, says):
+    rna = ChainSpec(ids=("R",), kind="rna", sequence="GGCC")
+    with pytest.raises(InputError, match=says):
+        dataclasses.replace(
+            complex_with(), chains=(*complex_with().chains, rna), templates=(TemplateSpec(path=ZIPPER, chains=chains),)
+        )
+
+
+def test_a_modified_residue_has_the_letter_of_the_one_it_comes_from():
+    given = read_structure(ZIPPER)
+    chain = ChainSpec(
+        ids=("A",), kind="protein", sequence=LETTERS, modifications=(Modification(position=2, ccd="MSE"),)
+    )
+    template = TemplateSpec(path=ZIPPER, chains=("A",))
+    structure, found = laid(ComplexSpec(name="z", chains=(chain,), templates=(template,)))
+    assert structure.residues.name[1] == "MSE"
+    assert given.residues.name[1] == "MET"
+    assert found.alike.all()
+    known = structure.atoms.name[(structure.atoms.residue == 1) & (found.group == 1)]
+    assert set(known) == {"N", "CA", "C", "O", "CB", "CG", "CE"}
+
+
+def test_residues_that_the_file_does_not_resolve_are_no_template(tmp_path):
+    lines = [line for line in Path(ZIPPER).read_text().splitlines() if line.startswith("ATOM") and line[21] == "A"]
+    codes = {one: three for three, one in PROTEIN_THREE_TO_ONE.items()}
+    rows = [" ".join(codes[letter] for letter in LETTERS[start : start + 13]) for start in (0, 13, 26)]
+    names = [f"SEQRES {number:3d} A {len(LETTERS):4d}  {row}" for number, row in enumerate(rows, start=1)]
+    seen = [line for line in lines if int(line[22:26]) > 27]
+    (tmp_path / "few.pdb").write_text("\n".join([*names, *seen, "END"]))
+    template = TemplateSpec(path=str(tmp_path / "few.pdb"))
+    for letters, says in ((LETTERS, "100 % of 4 residues"), (LETTERS[:27], "nothing aligned that the file resolves")):
+        with pytest.raises(InputError, match=f"few.pdb.*{says}"):
+            laid(complex_with(template, A=letters))
+
+
+def test_a_mirrored_file_is_told(tmp_path):
+    given = read_structure(ZIPPER)
+    write_structure(given.with_positions(given.atoms.positions * [-1, 1, 1]), tmp_path / "m.cif")
+    with pytest.warns(TemplateWarning, match=r"template 1 \(.*m.cif\): 30 of 30 residues of its chain A are D"):
+        laid(complex_with(TemplateSpec(path=str(tmp_path / "m.cif"), chains=("A",))))
+
+
+def test_each_template_has_a_verdict_of_its_own_name():
+    parts = [TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("A",), residue_map=each)
+             for each in ("1-15=1-15", "16-31=16-31")]  # fmt: skip
+    other = TemplateSpec(path=ZIPPER, chains=("B",), template_chains=("B",))
+    (found,) = predict(complex_with(*parts, other), options=QUICK)
+    names = ["template zipper.pdb of A (1)", "template zipper.pdb of A (2)", "template zipper.pdb of B"]
+    assert [each.name for each in found.verdicts[:3]] == names
 
 
 def test_residue_maps_are_written_as_they_are_read(tmp_path):
     pairs = ((1, 3), (2, 4), (3, 5), (5, 6), (6, 9), (7, 10))
     assert format_residue_map(pairs) == "1-3=3-5, 5=6, 6-7=9-10"
     assert parse_residue_map(format_residue_map(pairs)) == pairs
+    assert parse_residue_map("1-3 = 3-5, 5= 6") == (*pairs[:3], (5, 6))
     spec = complex_with(TemplateSpec(path=ZIPPER, chains=("A",), residue_map="1-9=1-9"))
     write_yaml(spec, tmp_path / "z.yaml")
     assert read_yaml(tmp_path / "z.yaml").templates[0].residue_map == "1-9=1-9"

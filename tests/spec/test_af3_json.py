@@ -187,6 +187,7 @@ def server(**extra):
         (protein(templates=[template(mmcifPath="x.cif")]), ["templates[1].mmcifPath", "no such file"]),
         (protein(templates=[template()]), ["templates[1]", "either 'mmcif' or 'mmcifPath'", "neither"]),
         (protein(templates=[template(mmcif="data_", queryIndices=[0])]), ["equally many", "1 and 2"]),
+        (protein(templates=[template(mmcif="data_", queryIndices=[])]), ["equally many", "0 and 2"]),
         (protein(templates=[template(mmcif="data_", templateIndices=[1, -1])]), ["templateIndices[2]", "from 0"]),
         (protein(templates=[template(mmcif="data_", queryIndices=[1, 99])]), ["no such residue", "found 100"]),
         (protein(templates=[template(mmcif="data_", queryIndices=[1, 1])]), ["residue of the chain is there twice"]),

@@ -180,12 +180,13 @@ def complexes(draw):
     contacts = tuple(dict.fromkeys(each for each in (first, second) if each.chain != made[0].ids[0]))
     if contacts:
         constraints.append(PocketSpec(binder=made[0].ids[0], contacts=contacts, max_distance=distance))
+    proteins = tuple(name for name, chain in by_name.items() if chain.kind == "protein")
     templates = draw(
         st.sampled_from(
             [
                 (),
-                (TemplateSpec(path="t.cif"), TemplateSpec(path="t.pdb", chains=("A",), force=True, threshold=1.5)),
-                (TemplateSpec(path="/abs/t.pdb.gz", chains=("A",), template_chains=("X",)),),
+                (TemplateSpec(path="t.cif"), TemplateSpec(path="t.pdb", chains=proteins, force=True, threshold=1.5)),
+                (TemplateSpec(path="/abs/t.pdb.gz", chains=proteins, template_chains=("X",) * len(proteins)),),
             ]
         )
     )
