@@ -14,9 +14,9 @@ from structdiff.campaign.plan import Campaign
 from structdiff.cost import estimated_cost, estimated_memory
 from structdiff.engine import check_memory, choose_device, free_memory, guidance_passes
 from structdiff.evaluation.trrosetta import LONGEST, SHORTEST
-from structdiff.features.chain_folds import FOLD_SECONDS
 from structdiff.features.chain_folds import LONGEST as LONGEST_FOLD
 from structdiff.features.chain_folds import SHORTEST as SHORTEST_FOLD
+from structdiff.features.chain_folds import fold_seconds
 from structdiff.features.guidance import present_conditions
 from structdiff.features.hallucinated_folds import hallucinates, hallucination_memory, hallucination_seconds
 from structdiff.options import RunOptions, sampling_of
@@ -96,8 +96,8 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
         refold = estimated_cost(config, int(np.mean(lengths)), batch, steps=steps, relax=options.relax)
         seconds += campaign.settings.sequences * refold.seconds / batch
         if campaign.settings.refold == "trrosetta":
-            folds = [_new_squares(layout, SHORTEST_FOLD, LONGEST_FOLD) for layout in layouts]
-            seconds += campaign.settings.sequences * FOLD_SECONDS * float(np.mean(folds))
+            folds = [sum(map(fold_seconds, _new_lengths(layout, SHORTEST_FOLD, LONGEST_FOLD))) for layout in layouts]
+            seconds += campaign.settings.sequences * float(np.mean(folds))
     if "judge" in campaign.stages:
         seconds += campaign.settings.sequences * float(np.mean([_judge_seconds(layout) for layout in layouts]))
     peak = estimated_cost(config, tokens, batch, steps=steps, passes=passes).memory
@@ -136,13 +136,13 @@ def _batch(config: ModelConfig, tokens: int, count: int, options: RunOptions, de
 
 
 def _judge_seconds(layout: Layout) -> float:
-    return _JUDGE_SECONDS * _new_squares(layout, SHORTEST, LONGEST)
+    return _JUDGE_SECONDS * sum(length**2 for length in _new_lengths(layout, SHORTEST, LONGEST))
 
 
-def _new_squares(layout: Layout, shortest: int, longest: int) -> int:
-    """Squares of the lengths of new chains within these, in all."""
+def _new_lengths(layout: Layout, shortest: int, longest: int) -> list[int]:
+    """Lengths of new chains, of those within these."""
     lengths = [len(chain) for chain in layout.chains.values() if not chain[0].chain_is_fixed]
-    return sum(length**2 for length in lengths if shortest <= length <= longest)
+    return [length for length in lengths if shortest <= length <= longest]
 
 
 def _some_layouts(campaign: Campaign) -> list[Layout]:

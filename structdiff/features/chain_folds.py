@@ -27,11 +27,11 @@ from structdiff.trrosetta.network import NETWORKS, expect_aligned
 from structdiff.trrosetta.reliability import reliability
 from structdiff.typing import Bool, Float, Int
 
-#: Residues of chains that are folded: time (seconds on a core of 2023) and memory (bytes) grow with their square;
-#: bytes for each letter of an alignment.
+#: Residues of chains that are folded: time (seconds on a core of 2023, and some for any) and memory (bytes) grow with
+#: their square; bytes for each letter of an alignment.
 SHORTEST, LONGEST = 10, 600
 _LENGTHS = f"{SHORTEST} to {LONGEST} residues, or msa: empty, which in JSON of AlphaFold 3 is an empty text"
-FOLD_SECONDS, _BYTES, _BYTES_A_LETTER = 3.5e-3, 8_000, 180
+_SECONDS, _ANY_SECONDS, _BYTES, _BYTES_A_LETTER = 1.25e-3, 5.0, 8_000, 180
 #: Expected lDDT from which on a residue is told where it lies, and the fewest residues that are told.
 _TOLD, _FEWEST = 0.35, 10
 _MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
@@ -98,7 +98,12 @@ def check_folding_memory(alignments: Mapping[str, Alignment], free: float) -> No
 
 def folding_seconds(spec: ComplexSpec) -> dict[str, float]:
     """About how long the fold of each chain with an alignment takes on one core, by its first name."""
-    return {chain.ids[0]: FOLD_SECONDS * len(chain) ** 2 for chain in spec.chains if chain.has_alignment}
+    return {chain.ids[0]: fold_seconds(len(chain)) for chain in spec.chains if chain.has_alignment}
+
+
+def fold_seconds(residues: int) -> float:
+    """About how long the fold of a chain takes on one core, the network's answer included."""
+    return _ANY_SECONDS + _SECONDS * residues**2
 
 
 def alignments_sha256(spec: ComplexSpec) -> dict[str, str]:

@@ -15,6 +15,7 @@ from structdiff.evaluation.backbone import CA, Backbone, C, N
 from structdiff.features.chain_folds import (
     ChainFold,
     check_folding_weights,
+    fold_seconds,
     laid_on,
     main_chain,
     one_thread,
@@ -39,8 +40,7 @@ from structdiff.typing import Bool, Float
 
 #: Residues of chains that are made up.
 SHORTEST, LONGEST = 28, 200
-#: Seconds of a step, and of the fold, for a squared residue, on one core of 2023.
-_STEP_SECONDS, _FOLD_SECONDS = 3e-4, 3.5e-3
+_STEP_SECONDS = 3e-4  # for a squared residue, on one core of 2023
 _BYTES = 110_000  # of memory, for a squared residue
 
 
@@ -105,7 +105,7 @@ def hallucination_seconds(layout: Layout) -> float:
     found = 0.0
     for chain in _designed(layout).values():
         steps = STEPS if all(residue.origin is None for residue in chain) else STEPS_AROUND_MOTIF
-        found += (_STEP_SECONDS * steps + _FOLD_SECONDS) * len(chain) ** 2
+        found += _STEP_SECONDS * steps * len(chain) ** 2 + fold_seconds(len(chain))
     return found
 
 
