@@ -218,7 +218,8 @@ def test_time_and_work_grow_with_chains_and_motifs(helix):
         spec, _ = resolve_design(asked_spec(None, {"fold_plan": "hallucinated"} | asked))
         return hallucination_seconds(sampled_layout(spec, 0))
 
-    assert seconds(length="64") == pytest.approx(4 * seconds(length="32"))
+    small, double, triple = (seconds(length=str(residues)) for residues in (32, 64, 96))
+    assert (triple - small) / (double - small) == pytest.approx((9 - 1) / (4 - 1))  # squares, and some for any
     assert seconds(contigs="32/0 32") == pytest.approx(2 * seconds(length="32"))
     assert seconds(**AROUND) > seconds(length="49")
 
