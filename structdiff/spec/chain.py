@@ -90,7 +90,8 @@ class ChainSpec:
     def __post_init__(self) -> None:
         settle_fields(self)
         if self.kind not in CHAIN_KINDS:
-            raise InputError("unknown kind of molecule", found=self.kind, allowed=CHAIN_KINDS, suggest_from=CHAIN_KINDS)
+            raise InputError("unknown kind of molecule", key="kind", found=self.kind, allowed=CHAIN_KINDS,
+                             suggest_from=CHAIN_KINDS)  # fmt: skip
         self._check_ids()
         if self.kind == "ligand":
             self._check_ligand()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from structdiff.arguments import as_path, checked_names
@@ -16,6 +17,8 @@ from structdiff.spec.foreign_inputs import FASTA_SUFFIXES, refuse_foreign
 from structdiff.spec.openfold3 import is_query_set, parse_each_query
 from structdiff.spec.yaml import parse_complex
 
+#: What is rather the sequence of a chain than the path of a file.
+_SEQUENCE = re.compile(r"[A-Z]{10,}")
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".json",)
 INPUT_SUFFIXES = (*FASTA_SUFFIXES, *YAML_SUFFIXES, *JSON_SUFFIXES, *ALIGNMENT_SUFFIXES)
@@ -50,6 +53,9 @@ def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
     if unpacked.suffix.lower() in _OTHER_ALIGNMENTS:  # its rows would be chains
         raise InputError("alignments are inputs as .a3m; others may be named in a YAML file (msa)", path=path,
                          found=unpacked.suffix, allowed=INPUT_SUFFIXES)  # fmt: skip
+    if _SEQUENCE.fullmatch(str(path)) and not path.exists():
+        raise InputError("no such file; a sequence is written into one (FASTA): '>A|protein' and its letters below",
+                         path=path)  # fmt: skip
     text = read_text(path)
     suffix = path.suffix.lower()
     start = text.lstrip()[:1]

@@ -136,6 +136,7 @@ def test_bad_input_gives_one_line_that_names_the_place(text, says):
     ("name", "data", "says"),
     [
         ("no.fasta", None, ["no.fasta: no such file"]),
+        ("MKTAYIAKQRQISFVK", None, ["MKTAYIAKQRQISFVK: no such file; a sequence is written into one (FASTA)"]),
         ("empty.fasta", b"\n \n", ["empty.fasta: the file is empty"]),
         ("binary.fasta", b"\x1f\x8b\x08\x00\xff", ["binary.fasta: not a text file"]),
         (
