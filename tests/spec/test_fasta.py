@@ -3,6 +3,7 @@ import pytest
 from structdiff.errors import InputError
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.fasta import guess_kind, parse_fasta, read_fasta
+from structdiff.spec.read import read_complex
 
 
 def only(text):
@@ -136,7 +137,6 @@ def test_bad_input_gives_one_line_that_names_the_place(text, says):
     ("name", "data", "says"),
     [
         ("no.fasta", None, ["no.fasta: no such file"]),
-        ("MKTAYIAKQRQISFVK", None, ["MKTAYIAKQRQISFVK: no such file; a sequence is written into one (FASTA)"]),
         ("empty.fasta", b"\n \n", ["empty.fasta: the file is empty"]),
         ("binary.fasta", b"\x1f\x8b\x08\x00\xff", ["binary.fasta: not a text file"]),
         (
@@ -155,6 +155,11 @@ def test_bad_files(tmp_path, name, data, says):
         read_fasta(tmp_path / name)
     for part in says:
         assert part in str(caught.value)
+
+
+def test_a_sequence_is_no_file():
+    with pytest.raises(InputError, match=r"MKTAYIAKQRQISFVK: no such file; a sequence is written into one \(FASTA\)"):
+        read_complex("MKTAYIAKQRQISFVK")
 
 
 def test_a_folder_is_not_a_fasta(tmp_path):
