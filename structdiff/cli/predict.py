@@ -239,7 +239,6 @@ class _Run:
         """Folds chains with alignments, which are kept, before the clock of what is drawn starts."""
         from structdiff.cli.understood import folding_note
         from structdiff.features.chain_folds import fold_chains
-        from structdiff.features.templates import read_templates
         from structdiff.jobs import complex_job
 
         note = folding_note(spec)
@@ -247,7 +246,8 @@ class _Run:
             # Whatever is refused is refused first.
             job = complex_job(spec, self.engine.check_size, folded=False)
             self._tell(note)
-            fold_chains(spec, job.structure, read_templates(spec, job.structure))
+            assert job.templates is not None
+            fold_chains(spec, job.structure, job.templates)
 
     def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> set[str]:
         from structdiff.assembly import provenance_of

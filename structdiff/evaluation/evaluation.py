@@ -86,9 +86,9 @@ class Evaluation:
 
         name, file (a text), the values of all metrics in the order of the catalogue, NaN where there is none.
         """
-        missing = float("nan")
+        missing, metrics = float("nan"), self.metrics
         return [
-            {"name": row.name, "file": str(row.path)} | {key: row.values.get(key, missing) for key in self.metrics}
+            {"name": row.name, "file": str(row.path)} | {key: row.values.get(key, missing) for key in metrics}
             for row in self.rows
         ]
 

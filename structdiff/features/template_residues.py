@@ -8,10 +8,12 @@ import numpy as np
 
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.errors import InputError
+from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.chirality import alpha_carbon_hand
 from structdiff.spec.chain import UNKNOWN_LETTER, parent_letter
 from structdiff.spec.template import TemplateSpec
 from structdiff.structure.sequence_alignment import aligned_residues
-from structdiff.structure.tables import Structure
+from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Int
 
 FRAME = ("N", "CA", "C")
@@ -94,12 +96,7 @@ def _rows(structure: Structure, residue: int) -> list[int]:
 
 def mirrored_residues(given: Structure, rows: Int[np.ndarray, " residue"]) -> tuple[int, int]:
     """How many of some residues of a template are D where their name says L, and of how many this can be told."""
-    mirrored = told = 0
-    for row in rows.tolist():
-        atoms = {str(given.atoms.name[atom]): given.atoms.positions[atom] for atom in _rows(given, row)
-                 if given.atoms.resolved[atom]}  # fmt: skip
-        if given.residues.name[row] in PROTEIN_THREE_TO_ONE and all(name in atoms for name in (*FRAME, "CB")):
-            n, c, cb = (atoms[name] - atoms["CA"] for name in ("N", "C", "CB"))
-            told += 1
-            mirrored += float(np.dot(np.cross(n, c), cb)) < 0
-    return int(mirrored), told
+    protein = np.flatnonzero(given.chains.kind[given.residues.chain] == ChainKind.PROTEIN)
+    hand = alpha_carbon_hand(Backbone.from_structure(given))[np.searchsorted(protein, rows)]
+    named = hand[np.isin(given.residues.name[rows], list(PROTEIN_THREE_TO_ONE))]
+    return int((named < 0).sum()), int((named != 0).sum())

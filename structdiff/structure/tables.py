@@ -39,11 +39,13 @@ class Table:
     """Columns of one length. Tables are compared by identity, and shown by their size: columns are long."""
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(getattr(self, self._columns()[0]))
 
     def __repr__(self) -> str:
-        columns = ", ".join(each.name for each in dataclasses.fields(self))  # type: ignore[arg-type]
-        return f"<{type(self).__name__}: {len(self)} rows of {columns}>"
+        return f"<{type(self).__name__}: {len(self)} rows of {', '.join(self._columns())}>"
+
+    def _columns(self) -> list[str]:
+        return [each.name for each in dataclasses.fields(self)]  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -63,9 +65,6 @@ class ChainTable(Table):
     cyclic: np.ndarray  # bool
     residue_start: np.ndarray  # int32
 
-    def __len__(self) -> int:
-        return len(self.name)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ResidueTable(Table):
@@ -83,9 +82,6 @@ class ResidueTable(Table):
     insertion_code: np.ndarray  # str
     atom_start: np.ndarray  # int32
 
-    def __len__(self) -> int:
-        return len(self.name)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AtomTable(Table):
@@ -100,9 +96,6 @@ class AtomTable(Table):
     b_factor: np.ndarray  # float32
     occupancy: np.ndarray  # float32
 
-    def __len__(self) -> int:
-        return len(self.name)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BondTable(Table):
@@ -111,9 +104,6 @@ class BondTable(Table):
     atom_1: np.ndarray  # int32
     atom_2: np.ndarray  # int32
     order: np.ndarray  # uint8
-
-    def __len__(self) -> int:
-        return len(self.atom_1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
