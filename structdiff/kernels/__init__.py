@@ -10,12 +10,14 @@ import torch
 
 from structdiff.kernels.attention_pair_bias import attention_pair_bias
 from structdiff.kernels.native import mode, prove_all, set_mode, where
+from structdiff.kernels.pair_convolution import pair_convolution
 from structdiff.kernels.pair_geometry import pair_geometry
 from structdiff.kernels.triangle_attention import triangle_attention
 from structdiff.kernels.triangle_multiplication import triangle_multiplication
 
 _OPERATORS = (
     "attention_pair_bias",
+    "pair_convolution",
     "pair_geometry",
     "relaxation_energy",
     "triangle_attention",
@@ -26,6 +28,7 @@ __all__ = [
     "attention_pair_bias",
     "check",
     "mode",
+    "pair_convolution",
     "pair_geometry",
     "set_mode",
     "status",
@@ -38,7 +41,8 @@ def status() -> dict[str, str]:
     """Says for each operator what runs it on each kind of device of this machine.
 
     >>> sorted(status())
-    ['attention_pair_bias', 'pair_geometry', 'relaxation_energy', 'triangle_attention', 'triangle_multiplication']
+    ['attention_pair_bias', 'pair_convolution', 'pair_geometry', 'relaxation_energy', 'triangle_attention', \
+'triangle_multiplication']
     """
     return {name: where(name) for name in _OPERATORS}
 

@@ -7,7 +7,7 @@ itself says what it folds into (Anishchenko et al., Nature 600, 547, 2021).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from structdiff.errors import InputError
+from structdiff.kernels.pair_convolution import pair_convolution, pair_norm
 from structdiff.published_weights import weights_path
 from structdiff.trrosetta.alignment import ALPHABET, Alignment, alone
 from structdiff.trrosetta.couplings import COUPLINGS, LETTERS, alignment_channels
@@ -27,6 +28,13 @@ _FEATURES = len(ALPHABET) + LETTERS + 1  # a residue: type, frequencies in its c
 _CHANNELS, _BLOCKS, _DILATIONS = 64, 61, (1, 2, 4, 8, 16)
 #: Classes of each answer; class 0 is "20 Å or further apart".
 CLASSES = {"distance": 37, "omega": 25, "theta": 25, "phi": 13}
+_PUBLISHED_ANSWERS = {
+    "distance": "to_distance",
+    "omega": "to_prob_omega",
+    "theta": "to_prob_theta",
+    "phi": "to_prob_phi",
+}
+_ENTERING = ("first", "second", "couplings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,49 +57,55 @@ class Expectation:
         return self.distance[..., 1:13].exp().sum(-1)
 
 
+class _Half(nn.Module):
+    """Half of a block; its convolution's weight is (3, 3, input, output)."""
+
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, 3, _CHANNELS, _CHANNELS) / (9 * _CHANNELS) ** 0.5)
+        self.gain, self.shift = nn.Parameter(torch.ones(_CHANNELS)), nn.Parameter(torch.zeros(_CHANNELS))
+        self.dilation = dilation
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        return pair_convolution(x, self.weight, self.gain, self.shift, residual, dilation=self.dilation)
+
+
 class _Block(nn.Module):
     def __init__(self, dilation: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=dilation, dilation=dilation)
-        self.first_norm = nn.InstanceNorm2d(_CHANNELS, affine=True, eps=1e-6)
-        self.second = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=dilation, dilation=dilation)
-        self.second_norm = nn.InstanceNorm2d(_CHANNELS, affine=True, eps=1e-6)
+        self.first, self.second = _Half(dilation), _Half(dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        # In place, so that a gradient needs a third less memory.
-        inner = functional.elu(self.first_norm(self.first(x)), inplace=True)
-        return functional.elu(x + self.second_norm(self.second(inner)), inplace=True)
+        return self.second(self.first(x), x)
 
 
 class TrRosetta(nn.Module):
-    """One of the five networks. What couplings of an alignment add to its first layer is a layer of its own, which
-    single sequences leave out.
+    """One of the five networks, channels last. What couplings of an alignment add to its first layer is a layer of its
+    own, which single sequences leave out.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(2 * _FEATURES, _CHANNELS, 1)
-        self.enter_couplings = nn.Conv2d(COUPLINGS, _CHANNELS, 1, bias=False)
-        self.enter_norm = nn.InstanceNorm2d(_CHANNELS, affine=True, eps=1e-6)
+        self.enter_first = nn.Linear(_FEATURES, _CHANNELS)
+        self.enter_second = nn.Linear(_FEATURES, _CHANNELS, bias=False)
+        self.enter_couplings = nn.Linear(COUPLINGS, _CHANNELS, bias=False)
+        self.enter_gain, self.enter_shift = nn.Parameter(torch.ones(_CHANNELS)), nn.Parameter(torch.zeros(_CHANNELS))
         self.blocks = nn.ModuleList(_Block(_DILATIONS[index % len(_DILATIONS)]) for index in range(_BLOCKS))
-        self.answers = nn.ModuleDict({name: nn.Conv2d(_CHANNELS, count, 1) for name, count in CLASSES.items()})
+        self.answers = nn.ModuleDict({name: nn.Linear(_CHANNELS, count) for name, count in CLASSES.items()})
 
     def forward(
         self, single: Float[Tensor, "batch residue channel"], pair: Float[Tensor, "batch i j coupling"] | None = None
     ) -> dict[str, Tensor]:
         """Logits of every pair, (batch, residue, residue, class), from channels of residues and of pairs."""
-        one = single[:, :, None].expand(-1, -1, single.shape[1], -1)
-        x = torch.cat([one, one.transpose(1, 2)], -1)
-        # The published weights see the second residue along the rows.
-        x = self.enter(x.permute(0, 3, 2, 1))
+        x = self.enter_first(single)[:, :, None] + self.enter_second(single)[:, None]
         if pair is not None:
-            x = x + self.enter_couplings(pair.permute(0, 3, 2, 1))
-        x = functional.elu(self.enter_norm(x))
+            x = x + self.enter_couplings(pair)
+        x = functional.elu(pair_norm(x, self.enter_gain, self.enter_shift)[0])
         for block in self.blocks:
             x = block(x)
-        both = 0.5 * (x + x.transpose(2, 3))
+        both = 0.5 * (x + x.transpose(1, 2))
         inputs = {"distance": both, "omega": both, "theta": x, "phi": x}
-        return {name: self.answers[name](inputs[name]).permute(0, 3, 2, 1) for name in CLASSES}
+        return {name: self.answers[name](inputs[name]) for name in CLASSES}
 
 
 @lru_cache(maxsize=1)
@@ -103,22 +117,36 @@ def load_networks(names: Sequence[str] = NETWORKS) -> tuple[TrRosetta, ...]:
 
 def _load(name: str) -> TrRosetta:
     published = load_file(str(weights_path(name)))
-    entering = published.pop("first_block.0.weight")
-    published["first_block.0.weight"] = entering[:, : 2 * _FEATURES]
     network = TrRosetta().eval().requires_grad_(False)
-    ours = {own: published[theirs] for own, theirs in _names()}
-    network.load_state_dict(ours | {"enter_couplings.weight": entering[:, 2 * _FEATURES :]})
+    network.load_state_dict({own: published[theirs] for own, theirs in _names()} | _rearranged(published))
     return network
 
 
 def _names() -> list[tuple[str, str]]:
-    """Our name and the published one of each layer's weights."""
-    layers = [("enter", "first_block.0"), ("enter_norm", "first_block.1")]
-    parts = {"first": 0, "first_norm": 1, "second": 4, "second_norm": 5}
-    layers += [(f"blocks.{i}.{part}", f"layers.{i}.{place}") for i in range(_BLOCKS) for part, place in parts.items()]
-    heads = {"distance": "to_distance", "omega": "to_prob_omega", "theta": "to_prob_theta", "phi": "to_prob_phi"}
-    layers += [(f"answers.{name}", f"{theirs}.0") for name, theirs in heads.items()]
-    return [(f"{ours}.{kind}", f"{theirs}.{kind}") for ours, theirs in layers for kind in ("weight", "bias")]
+    """Our name and the published one of weights that are the same."""
+    names = [("enter_first.bias", "first_block.0.bias")]
+    names += [("enter_gain", "first_block.1.weight"), ("enter_shift", "first_block.1.bias")]
+    names += [(f"answers.{name}.bias", f"{theirs}.0.bias") for name, theirs in _PUBLISHED_ANSWERS.items()]
+    for index in range(_BLOCKS):
+        for part, place in (("first", 1), ("second", 5)):
+            names.append((f"blocks.{index}.{part}.gain", f"layers.{index}.{place}.weight"))
+            names.append((f"blocks.{index}.{part}.shift", f"layers.{index}.{place}.bias"))
+    return names
+
+
+def _rearranged(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The others. Published convolutions see the second residue along the rows, and have biases, which vanish in the
+    norms that follow.
+    """
+    entering = published["first_block.0.weight"][..., 0, 0].split([_FEATURES, _FEATURES, COUPLINGS], 1)
+    found = {f"enter_{own}.weight": part for own, part in zip(_ENTERING, entering, strict=True)}
+    for name, theirs in _PUBLISHED_ANSWERS.items():
+        found[f"answers.{name}.weight"] = published[f"{theirs}.0.weight"][..., 0, 0]
+    for index in range(_BLOCKS):
+        for part, place in (("first", 0), ("second", 4)):
+            turned = published[f"layers.{index}.{place}.weight"].permute(3, 2, 1, 0)
+            found[f"blocks.{index}.{part}.weight"] = turned.contiguous()
+    return found
 
 
 @lru_cache(maxsize=4)

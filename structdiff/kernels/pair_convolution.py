@@ -1,0 +1,155 @@
+"""Half of a residual block on a table of pairs: a dilated 3 x 3 convolution, instance norm, addition and ELU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from structdiff.kernels.native import Kernel, KernelError, mode
+from structdiff.kernels.registration import register_gradient, register_operator
+from structdiff.kernels.result_memory import new_empty
+from structdiff.typing import Float
+
+_FORWARD = Kernel("pair_convolution_forward", "tttttidttt")
+_BACKWARD = Kernel("pair_convolution_backward", "ttttttitt")
+_CHANNEL_STEP = 16
+EPSILON = 1e-6
+
+
+def pair_convolution(
+    x: Float[Tensor, "batch row column channel"],
+    weight: Float[Tensor, "3 3 channel out"],
+    gain: Float[Tensor, " out"],
+    shift: Float[Tensor, " out"],
+    residual: Float[Tensor, "batch row column out"] | None = None,
+    *,
+    dilation: int = 1,
+) -> Float[Tensor, "batch row column out"]:
+    """``elu(norm(convolution(x)) * gain + shift + residual)``; the norm is over all pairs, channel by channel.
+
+    Beyond the table there is 0. A bias of the convolution would vanish in the norm. csrc/pair_convolution/contract.h
+    has the formulas, of which the kernel computes the convolution by Winograd's algorithm (Lavin and Gray, CVPR 2016).
+    Where weights ask for gradients, PyTorch runs it.
+    """
+    if not _is_native(x, weight, gain, shift):
+        return reference(x, weight, gain, shift, residual, dilation)[0]
+    differentiable = torch.is_grad_enabled() and (x.requires_grad or (residual is not None and residual.requires_grad))
+    return _operator(x, weight, gain, shift, residual, dilation, differentiable)[0]
+
+
+def _is_native(x: Tensor, *weights: Tensor) -> bool:
+    if torch.is_grad_enabled() and any(each.requires_grad for each in weights):
+        return False
+    weight = weights[0]
+    fits = x.device.type == "cpu" and x.dtype == torch.float32
+    fits = fits and weight.shape[2] % _CHANNEL_STEP == 0 and weight.shape[3] % _CHANNEL_STEP == 0
+    # A compiler must not look into the loader; where native kernels are insisted on, the operator says what is missing.
+    return fits and (torch.compiler.is_compiling() or _FORWARD.available("cpu") or mode() == "native")
+
+
+def pair_norm(
+    c: Float[Tensor, "batch row column channel"], gain: Float[Tensor, " channel"], shift: Float[Tensor, " channel"]
+) -> tuple[Float[Tensor, "batch row column channel"], Float[Tensor, "batch 2 channel"]]:
+    """Instance norm over all pairs, and its mean and scale, in PyTorch.
+
+    Not ``functional.instance_norm``: its gradient is wrong where channels are last in what comes back (PyTorch 2.13).
+    """
+    variance, mean = torch.var_mean(c, (1, 2), correction=0)
+    scale = (variance + EPSILON).rsqrt()
+    return (c - mean[:, None, None]) * (scale * gain)[:, None, None] + shift, torch.stack([mean, scale], 1)
+
+
+def reference(
+    x: Tensor, weight: Tensor, gain: Tensor, shift: Tensor, residual: Tensor | None, dilation: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The definition in PyTorch, which runs on every device and in every dtype; with c and its moments."""
+    planes, taps = x.permute(0, 3, 1, 2), weight.permute(3, 2, 0, 1)
+    c = functional.conv2d(planes, taps, padding=dilation, dilation=dilation).permute(0, 2, 3, 1)
+    z, moments = pair_norm(c, gain, shift)
+    return functional.elu(z if residual is None else z + residual), c, moments
+
+
+def _compute(
+    x: Tensor, weight: Tensor, gain: Tensor, shift: Tensor, residual: Tensor | None, dilation: int, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    tables = (x.contiguous(), weight.contiguous(), gain.contiguous(), shift.contiguous())
+    residual = None if residual is None else residual.contiguous()
+    shape = (*x.shape[:3], weight.shape[3])
+    y, c = new_empty(x, shape), new_empty(x, shape) if keep else None
+    moments = x.new_empty((len(x), 2, weight.shape[3]))
+    if not _FORWARD(x.device, *tables, residual, dilation, EPSILON, y, c, moments):
+        y, c, moments = (each.contiguous() for each in reference(*tables, residual, dilation))
+    return y, c if keep and c is not None else x.new_empty(0), moments
+
+
+def _like(
+    x: Tensor, weight: Tensor, gain: Tensor, shift: Tensor, residual: Tensor | None, dilation: int, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    shape = (*x.shape[:3], weight.shape[3])
+    return x.new_empty(shape), x.new_empty(shape if keep else 0), x.new_empty((len(x), 2, weight.shape[3]))
+
+
+_operator = register_operator(
+    "pair_convolution(Tensor x, Tensor weight, Tensor gain, Tensor shift, Tensor? residual, int dilation, bool keep) "
+    "-> (Tensor, Tensor, Tensor)",
+    _compute,
+    _like,
+)
+
+
+def _compute_backward(
+    grad: Tensor, y: Tensor, c: Tensor, moments: Tensor, weight: Tensor, gain: Tensor, dilation: int
+) -> tuple[Tensor, Tensor]:
+    grad, weight, gain = grad.contiguous(), weight.contiguous(), gain.contiguous()
+    grad_x, grad_residual = new_empty(y, (*y.shape[:3], weight.shape[2])), new_empty(y, y.shape)
+    if not _BACKWARD(y.device, grad, y, c, moments, weight, gain, dilation, grad_x, grad_residual):
+        raise KernelError("pair_convolution_backward: no memory for the gradients")
+    return grad_x, grad_residual
+
+
+def _like_backward(
+    grad: Tensor, y: Tensor, c: Tensor, moments: Tensor, weight: Tensor, gain: Tensor, dilation: int
+) -> tuple[Tensor, Tensor]:
+    return y.new_empty((*y.shape[:3], weight.shape[2])), y.new_empty(y.shape)
+
+
+_backward_operator = register_operator(
+    "pair_convolution_backward(Tensor grad, Tensor y, Tensor c, Tensor moments, Tensor weight, Tensor gain, "
+    "int dilation) -> (Tensor, Tensor)",
+    _compute_backward,
+    _like_backward,
+)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    _, weight, gain, _, residual, ctx.dilation, _ = inputs
+    ctx.adds = residual is not None
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(*output, weight, gain)
+
+
+def _differentiate(ctx: Any, grad: Tensor, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
+    y, c, moments, weight, gain = ctx.saved_tensors
+    by_whom = _backward_operator if _BACKWARD.available("cpu") else _reference_backward
+    grad_x, grad_residual = by_whom(grad, y, c, moments, weight, gain, ctx.dilation)
+    return grad_x, None, None, None, grad_residual if ctx.adds else None, None, None
+
+
+def _reference_backward(
+    grad: Tensor, y: Tensor, c: Tensor, moments: Tensor, weight: Tensor, gain: Tensor, dilation: int
+) -> tuple[Tensor, Tensor]:
+    """The same in PyTorch, for where the kernels were switched off after the forward pass."""
+    grad_z = torch.where(y > 0, grad, grad * (y + 1))
+    mean, scale = (each[:, None, None] for each in moments.unbind(1))
+    normed = (c - mean) * scale
+    together = (grad_z * normed).mean((1, 2), keepdim=True)
+    grad_c = (grad_z - grad_z.mean((1, 2), keepdim=True) - normed * together) * scale * gain
+    taps = weight.permute(3, 2, 0, 1)
+    grad_x = functional.conv_transpose2d(grad_c.permute(0, 3, 1, 2), taps, padding=dilation, dilation=dilation)
+    return grad_x.permute(0, 2, 3, 1), grad_z
+
+
+register_gradient("pair_convolution", _differentiate, _keep)
