@@ -76,18 +76,25 @@ void finish(int64_t pairs, int channels, const float* c, const float* moments, c
   }
 }
 
-// grad_z, and for every channel its sum and that of its products with the normed c.
-void slopes_of_elu(int64_t pairs, int channels, const float* grad_y, const float* y, const float* c,
-                   const float* moments, float* grad_z, float* sums) {
+// What norms were made of, and what they gave.
+struct Norm {
+  const float *c, *moments, *gain, *shift;
+};
+
+// grad_z, and for every channel its sum and that of its products with the normed c. y may be null.
+void slopes_of_elu(int64_t pairs, int channels, const float* grad_y, const float* y, const Norm& norm, float* grad_z,
+                   float* sums) {
   for (int channel = 0; channel < channels; channel += kLanes) {
-    const Vector mean = load(moments + channel), scale = load(moments + channels + channel);
+    const Vector mean = load(norm.moments + channel), scale = load(norm.moments + channels + channel);
+    const Vector gain = load(norm.gain + channel), shift = load(norm.shift + channel);
     Vector total{}, products{};
     for (int64_t at = channel; at < pairs * channels; at += channels) {
-      const Vector result = load(y + at), grad = load(grad_y + at);
+      const Vector normed = (load(norm.c + at) - mean) * scale, grad = load(grad_y + at);
+      const Vector result = y == nullptr ? elu(normed * gain + shift) : load(y + at);
       const Vector slope = result > 0.0f ? grad : grad * (result + 1.0f);
       store(grad_z + at, slope);
       total += slope;
-      products += slope * ((load(c + at) - mean) * scale);
+      products += slope * normed;
     }
     store(sums + channel, total);
     store(sums + channels + channel, products);
@@ -95,25 +102,23 @@ void slopes_of_elu(int64_t pairs, int channels, const float* grad_y, const float
 }
 
 // The gradient of c: (grad_z - mean of grad_z - normed c * mean of their products) * scale * gain.
-void slopes_of_norm(int64_t pairs, int channels, const float* grad_z, const float* c, const float* moments,
-                    const float* gain, const float* means, float* grad_c) {
+void slopes_of_norm(int64_t pairs, int channels, const float* grad_z, const Norm& norm, const float* means,
+                    float* grad_c) {
   for (int channel = 0; channel < channels; channel += kLanes) {
-    const Vector mean = load(moments + channel), scale = load(moments + channels + channel);
-    const Vector out = scale * load(gain + channel), first = load(means + channel);
+    const Vector mean = load(norm.moments + channel), scale = load(norm.moments + channels + channel);
+    const Vector out = scale * load(norm.gain + channel), first = load(means + channel);
     const Vector second = load(means + channels + channel) * scale;
     for (int64_t at = channel; at < pairs * channels; at += channels)
-      store(grad_c + at, (load(grad_z + at) - first - (load(c + at) - mean) * second) * out);
+      store(grad_c + at, (load(grad_z + at) - first - (load(norm.c + at) - mean) * second) * out);
   }
 }
 
-std::vector<float> mean_of(const std::vector<float>& sums, int64_t parts, int64_t width, int64_t count) {
-  std::vector<float> means(static_cast<size_t>(width));
+void take_means(const float* sums, int64_t parts, int64_t width, int64_t count, float* means) {
   for (int64_t at = 0; at < width; ++at) {
     double total = 0;
     for (int64_t part = 0; part < parts; ++part) total += sums[part * width + at];
     means[at] = static_cast<float>(total / static_cast<double>(count));
   }
-  return means;
 }
 
 const float* data(const structdiff_tensor* tensor) {
@@ -160,30 +165,30 @@ void forward(const Shape& s, const structdiff_tensor* x, const structdiff_tensor
   });
 }
 
-void backward(const Shape& s, const float* grad_y, const float* y, const float* c, const float* moments,
-              const structdiff_tensor* weight, const float* gain, float* grad_x, float* grad_z, int32_t threads) {
+void backward(const Shape& s, const float* grad_y, const float* y, const Norm& norm, const float* weight, float* grad_x,
+              float* grad_z, int32_t threads) {
   const int64_t each = runs(s), width = 2 * s.out;
-  std::vector<float> sums(static_cast<size_t>(s.batch * each * width));
+  std::vector<float> sums(static_cast<size_t>(s.batch * each * width)), means(static_cast<size_t>(s.batch * width));
   const auto place = [&](int64_t index) { return (index / each * s.pairs() + index % each * kRun) * s.out; };
+  const auto norm_at = [&](int64_t index) {
+    return Norm{norm.c + place(index), norm.moments + index / each * width, norm.gain, norm.shift};
+  };
   parallel_for(s.batch * each, threads, [&](int64_t index, int32_t) {
     const int64_t at = place(index);
-    slopes_of_elu(run_length(s, index % each), s.out, grad_y + at, y + at, c + at, moments + index / each * width,
+    slopes_of_elu(run_length(s, index % each), s.out, grad_y + at, y == nullptr ? nullptr : y + at, norm_at(index),
                   grad_z + at, sums.data() + index * width);
   });
-  std::vector<std::vector<float>> means;
-  for (int64_t sample = 0; sample < s.batch; ++sample) {
-    const auto first = sums.begin() + sample * each * width;
-    means.push_back(mean_of(std::vector<float>(first, first + each * width), each, width, s.pairs()));
-  }
+  for (int64_t sample = 0; sample < s.batch; ++sample)
+    take_means(sums.data() + sample * each * width, each, width, s.pairs(), means.data() + sample * width);
   const Shape back = {s.batch, s.rows, s.columns, s.out, s.in, s.dilation};
   const KeptFloats memory(memory_of(back, threads) + s.batch * s.pairs() * s.out);
   float* grad_c = memory.get() + memory_of(back, threads);
   parallel_for(s.batch * each, threads, [&](int64_t index, int32_t) {
     const int64_t at = place(index);
-    slopes_of_norm(run_length(s, index % each), s.out, grad_z + at, c + at, moments + index / each * width, gain,
-                   means[index / each].data(), grad_c + at);
+    slopes_of_norm(run_length(s, index % each), s.out, grad_z + at, norm_at(index), means.data() + index / each * width,
+                   grad_c + at);
   });
-  convolve(back, grad_c, data(weight), true, grad_x, nullptr, memory.get(), threads);
+  convolve(back, grad_c, weight, true, grad_x, nullptr, memory.get(), threads);
 }
 
 }  // namespace
@@ -201,6 +206,8 @@ int32_t structdiff_pair_convolution_forward_cpu(
   if (!plain(shift, {s.out}) || !plain(moments, {s.batch, 2, s.out})) return STRUCTDIFF_UNSUPPORTED;
   if (!is_result(residual, s) || !is_result(y, s) || !is_result(c, s)) return STRUCTDIFF_UNSUPPORTED;
   float* kept = writable(c) == nullptr ? writable(y) : writable(c);
+  structdiff::wish_for_large_pages(*y);
+  if (kept != writable(y)) structdiff::wish_for_large_pages(*c);
   try {
     forward(s, x, weight, data(gain), data(shift), data(residual), epsilon, writable(y), kept, writable(moments),
             num_threads);
@@ -212,18 +219,20 @@ int32_t structdiff_pair_convolution_forward_cpu(
 
 int32_t structdiff_pair_convolution_backward_cpu(
     const structdiff_tensor* grad_y, const structdiff_tensor* y, const structdiff_tensor* c,
-    const structdiff_tensor* moments, const structdiff_tensor* weight, const structdiff_tensor* gain, int32_t dilation,
-    const structdiff_tensor* grad_x, const structdiff_tensor* grad_residual, int32_t num_threads) {
+    const structdiff_tensor* moments, const structdiff_tensor* weight, const structdiff_tensor* gain,
+    const structdiff_tensor* shift, int32_t dilation, const structdiff_tensor* grad_x,
+    const structdiff_tensor* grad_residual, int32_t num_threads) {
   using namespace structdiff::convolution;
   Shape s;
   const int32_t status = read_shape(*grad_x, *weight, *gain, dilation, &s);
   if (status != STRUCTDIFF_OK) return status;
-  if (!plain(moments, {s.batch, 2, s.out})) return STRUCTDIFF_UNSUPPORTED;
+  if (!plain(shift, {s.out}) || !plain(moments, {s.batch, 2, s.out})) return STRUCTDIFF_UNSUPPORTED;
   for (const structdiff_tensor* each : {grad_y, y, c, grad_residual})
     if (!is_result(each, s)) return STRUCTDIFF_UNSUPPORTED;
+  for (const structdiff_tensor* fresh : {grad_x, grad_residual}) structdiff::wish_for_large_pages(*fresh);
   try {
-    backward(s, data(grad_y), data(y), data(c), data(moments), weight, data(gain), writable(grad_x),
-             writable(grad_residual), num_threads);
+    backward(s, data(grad_y), data(y), {data(c), data(moments), data(gain), data(shift)}, data(weight),
+             writable(grad_x), writable(grad_residual), num_threads);
   } catch (const std::bad_alloc&) {
     return STRUCTDIFF_OUT_OF_MEMORY;
   }

@@ -14,7 +14,7 @@ from structdiff.kernels.result_memory import new_empty
 from structdiff.typing import Float
 
 _FORWARD = Kernel("pair_convolution_forward", "tttttidttt")
-_BACKWARD = Kernel("pair_convolution_backward", "ttttttitt")
+_BACKWARD = Kernel("pair_convolution_backward", "tttttttitt")
 _CHANNEL_STEP = 16
 EPSILON = 1e-6
 
@@ -101,50 +101,69 @@ _operator = register_operator(
 
 
 def _compute_backward(
-    grad: Tensor, y: Tensor, c: Tensor, moments: Tensor, weight: Tensor, gain: Tensor, dilation: int
+    grad: Tensor,
+    y: Tensor | None,
+    c: Tensor,
+    moments: Tensor,
+    weight: Tensor,
+    gain: Tensor,
+    shift: Tensor,
+    dilation: int,
 ) -> tuple[Tensor, Tensor]:
-    grad, weight, gain = grad.contiguous(), weight.contiguous(), gain.contiguous()
-    grad_x, grad_residual = new_empty(y, (*y.shape[:3], weight.shape[2])), new_empty(y, y.shape)
-    if not _BACKWARD(y.device, grad, y, c, moments, weight, gain, dilation, grad_x, grad_residual):
+    grad, weight, gain, shift = (each.contiguous() for each in (grad, weight, gain, shift))
+    grad_x, grad_residual = new_empty(c, (*c.shape[:3], weight.shape[2])), new_empty(c, c.shape)
+    if not _BACKWARD(c.device, grad, y, c, moments, weight, gain, shift, dilation, grad_x, grad_residual):
         raise KernelError("pair_convolution_backward: no memory for the gradients")
     return grad_x, grad_residual
 
 
 def _like_backward(
-    grad: Tensor, y: Tensor, c: Tensor, moments: Tensor, weight: Tensor, gain: Tensor, dilation: int
+    grad: Tensor, y: Tensor | None, c: Tensor, moments: Tensor, weight: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor]:
-    return y.new_empty((*y.shape[:3], weight.shape[2])), y.new_empty(y.shape)
+    return c.new_empty((*c.shape[:3], weight.shape[2])), c.new_empty(c.shape)
 
 
 _backward_operator = register_operator(
-    "pair_convolution_backward(Tensor grad, Tensor y, Tensor c, Tensor moments, Tensor weight, Tensor gain, "
-    "int dilation) -> (Tensor, Tensor)",
+    "pair_convolution_backward(Tensor grad, Tensor? y, Tensor c, Tensor moments, Tensor weight, Tensor gain, "
+    "Tensor shift, int dilation) -> (Tensor, Tensor)",
     _compute_backward,
     _like_backward,
 )
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    _, weight, gain, _, residual, ctx.dilation, _ = inputs
+    _, weight, gain, shift, residual, ctx.dilation, _ = inputs
+    y, c, moments = output
+    ctx.mark_non_differentiable(c, moments)
+    ctx.set_materialize_grads(False)
     ctx.adds = residual is not None
-    ctx.mark_non_differentiable(*output[1:])
-    ctx.save_for_backward(*output, weight, gain)
+    # Where nothing was added, y is computed again: a quarter less to keep.
+    ctx.save_for_backward(y if ctx.adds else None, c, moments, weight, gain, shift)
 
 
-def _differentiate(ctx: Any, grad: Tensor, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
-    y, c, moments, weight, gain = ctx.saved_tensors
+def _differentiate(ctx: Any, grad: Tensor | None, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 7
     by_whom = _backward_operator if _BACKWARD.available("cpu") else _reference_backward
-    grad_x, grad_residual = by_whom(grad, y, c, moments, weight, gain, ctx.dilation)
+    grad_x, grad_residual = by_whom(grad, *ctx.saved_tensors, ctx.dilation)
     return grad_x, None, None, None, grad_residual if ctx.adds else None, None, None
 
 
 def _reference_backward(
-    grad: Tensor, y: Tensor, c: Tensor, moments: Tensor, weight: Tensor, gain: Tensor, dilation: int
+    grad: Tensor,
+    y: Tensor | None,
+    c: Tensor,
+    moments: Tensor,
+    weight: Tensor,
+    gain: Tensor,
+    shift: Tensor,
+    dilation: int,
 ) -> tuple[Tensor, Tensor]:
     """The same in PyTorch, for where the kernels were switched off after the forward pass."""
-    grad_z = torch.where(y > 0, grad, grad * (y + 1))
     mean, scale = (each[:, None, None] for each in moments.unbind(1))
     normed = (c - mean) * scale
+    result = functional.elu(normed * gain + shift) if y is None else y
+    grad_z = torch.where(result > 0, grad, grad * (result + 1))
     together = (grad_z * normed).mean((1, 2), keepdim=True)
     grad_c = (grad_z - grad_z.mean((1, 2), keepdim=True) - normed * together) * scale * gain
     taps = weight.permute(3, 2, 0, 1)
