@@ -7,9 +7,9 @@
 
 Contestants: ``native``; ``reference``, what runs without a compiler; ``eager``, the definition in plain PyTorch, which
 writes every score to memory; ``sdpa``, torch's fused attention; of triangle multiplication, ``eager`` is the module as
-OpenFold writes it (planes, then a matrix product) and ``einsum`` as Boltz does (channels last). ``--clock cpu`` counts
-the processor's time in place of the wall's, for a machine that does other work. ``--save`` replaces the rows
-of this device and machine in benchmarks/reference_results.csv.
+OpenFold writes it (planes, then a matrix product) and ``einsum`` as Boltz does (channels last); of pair convolutions,
+``eager`` is torch's own layers, channels first. ``--clock cpu`` counts the processor's time in place of the wall's, for a
+machine that does other work. ``--save`` replaces the rows of this device and machine in benchmarks/reference_results.csv.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
+from torch.nn.functional import conv2d, elu, instance_norm, layer_norm, linear, scaled_dot_product_attention
 
 from structdiff import kernels
 from structdiff.kernels import libraries
@@ -128,6 +128,25 @@ def triangle_multiplication(size: int, channels: int, hidden: int, device: str) 
     return Case("triangle_multiplication", f"N {size}, {c}, hidden {h}", leaves, who)
 
 
+def pair_convolution(size: int, dilation: int, device: str) -> Case:
+    """As in trRosetta: 64 channels; the table is added to what comes of it."""
+    weight = torch.randn(3, 3, 64, 64, device=device) / 24
+    gain, shift = torch.rand(64, device=device) + 0.5, torch.randn(64, device=device)
+    x = torch.randn(1, size, size, 64, device=device)
+    taps = weight.permute(3, 2, 0, 1).contiguous()
+
+    def compute(x: Tensor, planes: Tensor) -> Tensor:
+        return kernels.pair_convolution(x, weight, gain, shift, x, dilation=dilation)
+
+    def eager(x: Tensor, planes: Tensor) -> Tensor:
+        turned = conv2d(planes, taps, padding=dilation, dilation=dilation)
+        return elu(planes + instance_norm(turned, weight=gain, bias=shift), inplace=True)
+
+    who = {"native": compute, "reference": compute, "eager": eager}
+    planes = x.permute(0, 3, 1, 2).contiguous()
+    return Case("pair_convolution", f"N {size}, dilation {dilation}", [x, planes], who)
+
+
 OPERATORS: dict[str, Callable[[int, str], list[Case]]] = {
     "triangle_attention": lambda size, device: [
         triangle_attention(size, 4, 32, device), triangle_attention(size, 2, 16, device)
@@ -139,6 +158,9 @@ OPERATORS: dict[str, Callable[[int, str], list[Case]]] = {
     ],
     "triangle_multiplication": lambda size, device: [
         triangle_multiplication(size, 128, 128, device), triangle_multiplication(size, 64, 32, device)
+    ],
+    "pair_convolution": lambda size, device: [
+        pair_convolution(size, 1, device), pair_convolution(size, 4, device), pair_convolution(size, 16, device)
     ],
 }  # fmt: skip
 

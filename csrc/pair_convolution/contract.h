@@ -23,8 +23,7 @@ STRUCTDIFF_API int32_t structdiff_pair_convolution_forward_cpu(
     const structdiff_tensor* shift, const structdiff_tensor* residual, int32_t dilation, double epsilon,
     const structdiff_tensor* y, const structdiff_tensor* c, const structdiff_tensor* moments, int32_t num_threads);
 
-// y may be missing where nothing was added: it is then computed again. grad_residual is written in any case: it is the
-// gradient of what ELU was given.
+// y and grad_residual are missing where nothing was added: y is then computed again.
 STRUCTDIFF_API int32_t structdiff_pair_convolution_backward_cpu(
     const structdiff_tensor* grad_y, const structdiff_tensor* y, const structdiff_tensor* c,
     const structdiff_tensor* moments, const structdiff_tensor* weight, const structdiff_tensor* gain,

@@ -81,7 +81,8 @@ struct Norm {
   const float *c, *moments, *gain, *shift;
 };
 
-// grad_z, and for every channel its sum and that of its products with the normed c. y may be null.
+// The gradient of what ELU was given, and for every channel its sum and that of its products with the normed c. y may be
+// null.
 void slopes_of_elu(int64_t pairs, int channels, const float* grad_y, const float* y, const Norm& norm, float* grad_z,
                    float* sums) {
   for (int channel = 0; channel < channels; channel += kLanes) {
@@ -101,7 +102,7 @@ void slopes_of_elu(int64_t pairs, int channels, const float* grad_y, const float
   }
 }
 
-// The gradient of c: (grad_z - mean of grad_z - normed c * mean of their products) * scale * gain.
+// The gradient of c: (grad_z - mean of grad_z - normed c * mean of their products) * scale * gain. In place or not.
 void slopes_of_norm(int64_t pairs, int channels, const float* grad_z, const Norm& norm, const float* means,
                     float* grad_c) {
   for (int channel = 0; channel < channels; channel += kLanes) {
@@ -166,13 +167,17 @@ void forward(const Shape& s, const structdiff_tensor* x, const structdiff_tensor
 }
 
 void backward(const Shape& s, const float* grad_y, const float* y, const Norm& norm, const float* weight, float* grad_x,
-              float* grad_z, int32_t threads) {
+              float* grad_residual, int32_t threads) {
   const int64_t each = runs(s), width = 2 * s.out;
   std::vector<float> sums(static_cast<size_t>(s.batch * each * width)), means(static_cast<size_t>(s.batch * width));
   const auto place = [&](int64_t index) { return (index / each * s.pairs() + index % each * kRun) * s.out; };
   const auto norm_at = [&](int64_t index) {
     return Norm{norm.c + place(index), norm.moments + index / each * width, norm.gain, norm.shift};
   };
+  const Shape back = {s.batch, s.rows, s.columns, s.out, s.in, s.dilation};
+  const KeptFloats memory(memory_of(back, threads) + s.batch * s.pairs() * s.out);
+  float* grad_c = memory.get() + memory_of(back, threads);
+  float* grad_z = grad_residual == nullptr ? grad_c : grad_residual;
   parallel_for(s.batch * each, threads, [&](int64_t index, int32_t) {
     const int64_t at = place(index);
     slopes_of_elu(run_length(s, index % each), s.out, grad_y + at, y == nullptr ? nullptr : y + at, norm_at(index),
@@ -180,9 +185,6 @@ void backward(const Shape& s, const float* grad_y, const float* y, const Norm& n
   });
   for (int64_t sample = 0; sample < s.batch; ++sample)
     take_means(sums.data() + sample * each * width, each, width, s.pairs(), means.data() + sample * width);
-  const Shape back = {s.batch, s.rows, s.columns, s.out, s.in, s.dilation};
-  const KeptFloats memory(memory_of(back, threads) + s.batch * s.pairs() * s.out);
-  float* grad_c = memory.get() + memory_of(back, threads);
   parallel_for(s.batch * each, threads, [&](int64_t index, int32_t) {
     const int64_t at = place(index);
     slopes_of_norm(run_length(s, index % each), s.out, grad_z + at, norm_at(index), means.data() + index / each * width,
@@ -229,7 +231,9 @@ int32_t structdiff_pair_convolution_backward_cpu(
   if (!plain(shift, {s.out}) || !plain(moments, {s.batch, 2, s.out})) return STRUCTDIFF_UNSUPPORTED;
   for (const structdiff_tensor* each : {grad_y, y, c, grad_residual})
     if (!is_result(each, s)) return STRUCTDIFF_UNSUPPORTED;
-  for (const structdiff_tensor* fresh : {grad_x, grad_residual}) structdiff::wish_for_large_pages(*fresh);
+  if ((data(y) == nullptr) != (data(grad_residual) == nullptr)) return STRUCTDIFF_BAD_ARGUMENT;
+  structdiff::wish_for_large_pages(*grad_x);
+  if (writable(grad_residual) != nullptr) structdiff::wish_for_large_pages(*grad_residual);
   try {
     backward(s, data(grad_y), data(y), {data(c), data(moments), data(gain), data(shift)}, data(weight),
              writable(grad_x), writable(grad_residual), num_threads);

@@ -111,16 +111,17 @@ def _compute_backward(
     dilation: int,
 ) -> tuple[Tensor, Tensor]:
     grad, weight, gain, shift = (each.contiguous() for each in (grad, weight, gain, shift))
-    grad_x, grad_residual = new_empty(c, (*c.shape[:3], weight.shape[2])), new_empty(c, c.shape)
+    grad_x = new_empty(c, (*c.shape[:3], weight.shape[2]))
+    grad_residual = None if y is None else new_empty(c, c.shape)
     if not _BACKWARD(c.device, grad, y, c, moments, weight, gain, shift, dilation, grad_x, grad_residual):
         raise KernelError("pair_convolution_backward: no memory for the gradients")
-    return grad_x, grad_residual
+    return grad_x, c.new_empty(0) if grad_residual is None else grad_residual
 
 
 def _like_backward(
     grad: Tensor, y: Tensor | None, c: Tensor, moments: Tensor, weight: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor]:
-    return c.new_empty((*c.shape[:3], weight.shape[2])), c.new_empty(c.shape)
+    return c.new_empty((*c.shape[:3], weight.shape[2])), c.new_empty(0 if y is None else c.shape)
 
 
 _backward_operator = register_operator(
@@ -137,7 +138,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
     ctx.mark_non_differentiable(c, moments)
     ctx.set_materialize_grads(False)
     ctx.adds = residual is not None
-    # Where nothing was added, y is computed again: a quarter less to keep.
+    # Where nothing was added, y is computed again: half as much to keep.
     ctx.save_for_backward(y if ctx.adds else None, c, moments, weight, gain, shift)
 
 
