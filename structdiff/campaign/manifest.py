@@ -1,14 +1,13 @@
 """The manifest: a small database that knows of each design what is done, what is being done, and what failed.
 
 SQLite in WAL mode: several processes of one machine share it, and whatever is killed, at whatever moment, leaves it
-whole. counts only once its files are written and its row says ``done``; work whose process is gone is done again.
+whole. Work counts only once its files are written and its row says ``done``; that of a process that is gone is done
+again.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import socket
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,22 +16,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
-
 from structdiff.campaign.opening import open_to_read, open_to_write, trouble
-from structdiff.campaign.work import STAGES, NewWork, Share, Work, canonical, content_hash, difference
+from structdiff.campaign.records import COLUMNS, Records, chosen_rows, work_of
+from structdiff.campaign.signs_of_life import is_alive, worker_name
+from structdiff.campaign.work import STAGES, NewWork, Share, Work, canonical
 from structdiff.errors import InputError
 
 MANIFEST = "manifest.sqlite"
-#: Seconds without a sign of life after which work of another machine counts as abandoned.
-SILENCE = 300.0
-#: What of a run decides how its designs are called.
-_NAMING = ("bare", "beside")
-_HASHES = "SELECT stage, name, input_hash FROM work"
-_COLUMNS = "id, run, stage, name, number, seed, parent, state, attempts, seconds, error"
 
 
-class Manifest:
+class Manifest(Records):
     """The manifest of a folder; made where there is none. To be used in ``with``, by one thread.
 
     create: False for a folder that must have one. read_only: only to look, also where nothing can be written. Raises
@@ -40,15 +33,12 @@ class Manifest:
     """
 
     def __init__(self, folder: str | Path, *, create: bool = True, read_only: bool = False) -> None:
-        self.folder = Path(folder)
-        self.path = self.folder / MANIFEST
-        self.worker = _worker_name()
-        self._last: tuple[Mapping[str, Any], str] | None = None
-        if not (create and not read_only) and not self.path.is_file():
-            raise InputError(
-                "there is no campaign in this folder", path=self.folder, allowed=f"a folder with {MANIFEST}"
-            )
-        self._database = open_to_read(self.path) if read_only else open_to_write(self.path)
+        folder = Path(folder)
+        self.path = folder / MANIFEST
+        self.worker = worker_name()
+        if (read_only or not create) and not self.path.is_file():
+            raise InputError("there is no campaign in this folder", path=folder, allowed=f"a folder with {MANIFEST}")
+        super().__init__(folder, open_to_read(self.path) if read_only else open_to_write(self.path))
 
     def __enter__(self) -> Manifest:
         return self
@@ -72,15 +62,6 @@ class Manifest:
         with self._writing():
             return sum(self._add(each) for each in work)
 
-    def conflict(self, work: Iterable[NewWork]) -> tuple[str, str] | None:
-        """The first design that is there from another request, and in what the two differ."""
-        for each in work:
-            there = self._one("SELECT hash, text FROM work JOIN requests ON request = requests.id "
-                              "WHERE stage = ? AND name = ?", (each.stage, each.name))  # fmt: skip
-            if there is not None and there[0] != self._hash(each.asked):
-                return each.name, difference(json.loads(there[1]), each.asked) or "another request"
-        return None
-
     def claim(
         self, limit: int, stages: Sequence[str] = STAGES, share: Share | None = None, among: Mapping[str, int] = {}
     ) -> list[Work]:
@@ -90,7 +71,7 @@ class Manifest:
         among: how many workers a stage has; where there is not enough for all of them to have as much as the limit,
         each takes its part of it.
         """
-        chosen, values = _of(share)
+        chosen, values = chosen_rows(share)
         with self._writing():
             for stage in reversed(stages):
                 waiting = f"FROM work WHERE state = 'waiting' AND stage = ? AND {chosen}"
@@ -99,7 +80,7 @@ class Manifest:
                     (count,) = self._database.execute(f"SELECT COUNT(*) {waiting}", (stage, *values)).fetchone()
                     most = min(limit, -(-count // workers))
                 rows = self._database.execute(
-                    f"SELECT {_COLUMNS} {waiting} ORDER BY number LIMIT ?", (stage, *values, most)
+                    f"SELECT {COLUMNS} {waiting} ORDER BY number LIMIT ?", (stage, *values, most)
                 ).fetchall()
                 if rows:
                     self._beat()
@@ -107,7 +88,7 @@ class Manifest:
                         "UPDATE work SET state = 'running', worker = ?, attempts = attempts + 1 WHERE id = ?",
                         [(self.worker, row[0]) for row in rows],
                     )
-                    return [_work(row) for row in rows]
+                    return [work_of(row) for row in rows]
         return []
 
     def finish(self, work: Work, result: Mapping[str, Any], seconds: float, following: Iterable[NewWork] = ()) -> None:
@@ -152,7 +133,7 @@ class Manifest:
         with self._writing():
             rows = self._database.execute("SELECT id, worker, attempts FROM work WHERE state = 'running'").fetchall()
             beats = dict(self._database.execute("SELECT name, beat FROM workers").fetchall())
-            gone = [(row, n) for row, worker, n in rows if not _alive(worker, beats.get(worker, 0.0))]
+            gone = [(row, n) for row, worker, n in rows if not is_alive(worker, beats.get(worker, 0.0))]
             for row, attempts in gone:
                 state = "failed" if attempts >= most_attempts else "waiting"
                 error = f"its process ended without a word {attempts} times" if state == "failed" else None
@@ -162,7 +143,7 @@ class Manifest:
 
     def retry_failed(self, share: Share | None = None) -> int:
         """What failed waits again, with as many attempts as before it was first tried. How much it was."""
-        chosen, values = _of(share)
+        chosen, values = chosen_rows(share)
         with self._writing():
             return self._database.execute(
                 f"UPDATE work SET state = 'waiting', error = NULL, attempts = 0 WHERE state = 'failed' AND {chosen}",
@@ -196,69 +177,10 @@ class Manifest:
         with self._writing():
             self._database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (run, json.dumps(facts, default=str)))
 
-    def runs(self) -> dict[str, dict[str, Any]]:
-        """What is known of each run of this folder, by its name."""
-        rows = self._database.execute("SELECT name, facts FROM runs ORDER BY rowid").fetchall()
-        return {name: json.loads(facts) for name, facts in rows}
-
-    def rows(
-        self, *, run: str | None = None, stage: str | None = None, state: str | None = None, results: bool = True
-    ) -> Iterator[Work]:
-        """Rows in order of stage and number; without their results where only the state is of interest."""
-        asked = (("run", run), ("stage", stage), ("state", state))
-        chosen = [(column, value) for column, value in asked if value is not None]
-        where = " AND ".join(f"{column} = ?" for column, _ in chosen) or "1"
-        columns = f"{_COLUMNS}, result" if results else _COLUMNS
-        query = f"SELECT {columns} FROM work WHERE {where} ORDER BY stage, number, id"
-        for row in self._database.execute(query, [value for _, value in chosen]):
-            yield _work(row)
-
-    def rows_of(self, stage: str, names: Iterable[str]) -> Iterator[Work]:
-        """The finished rows of these names in a stage."""
-        query = f"SELECT {_COLUMNS}, result FROM work WHERE stage = ? AND name = ? AND state = 'done'"
-        for name in names:
-            row = self._one(query, (stage, name))
-            if row is not None:
-                yield _work(row)
-
-    def sequenced(self, run: str, number: int) -> list[Work]:
-        """The finished rows of the stage of sequences of one backbone, in order of their sequences."""
-        query = (f"SELECT {_COLUMNS}, result FROM work WHERE state = 'done' AND stage = 'sequence' AND number = ? "
-                 "AND run = ? ORDER BY id")  # fmt: skip
-        return [_work(row) for row in self._database.execute(query, (number, run))]
-
     def drop(self, work: Iterable[Work]) -> None:
         """Forgets rows."""
         with self._writing():
             self._database.executemany("DELETE FROM work WHERE id = ?", [(each.id,) for each in work])
-
-    def counts(self, run: str | None = None, share: Share | None = None) -> dict[str, dict[str, int]]:
-        """How much work there is of each stage and state, of one run, a share of one, or all."""
-        found: dict[str, dict[str, int]] = {}
-        chosen, values = _of(share)
-        query = (f"SELECT stage, state, COUNT(*) FROM work WHERE (run = ? OR ? IS NULL) AND {chosen} "
-                 "GROUP BY stage, state")  # fmt: skip
-        for stage, state, count in self._database.execute(query, (run, run, *values)):
-            found.setdefault(stage, {})[state] = count
-        return {stage: found[stage] for stage in STAGES if stage in found}
-
-    def seconds(self, run: str | None = None) -> dict[str, float]:
-        """Mean time of finished work of each stage, of one run or of all."""
-        query = "SELECT stage, AVG(seconds) FROM work WHERE state = 'done' AND (run = ? OR ? IS NULL) GROUP BY stage"
-        return dict(self._database.execute(query, (run, run)).fetchall())
-
-    def check_fits(self, other: Manifest) -> None:
-        """Raises InputError where another manifest holds work that is here from another request or named otherwise."""
-        here = {(stage, name): found for stage, name, found in self._database.execute(_HASHES)}
-        for stage, name, found in other._database.execute(_HASHES):
-            if here.get((stage, name), found) != found:
-                raise InputError(f"{name} is in {self.folder} from another run", path=other.folder)
-        begun = self.runs()
-        for run, facts in other.runs().items():
-            differs = [key for key in _NAMING if begun.get(run, facts).get(key) != facts.get(key)]
-            if differs:
-                raise InputError(f"{run} was begun with other sequences, or another number of them, in {self.folder}: "
-                                 "its designs have other names there", path=other.folder)  # fmt: skip
 
     def take_over(self, other: Manifest) -> int:
         """Adds the rows of another manifest, by content, and what it has done of those that are here; how many.
@@ -299,27 +221,6 @@ class Manifest:
                                (row["state"], row["seconds"], row["error"], row["result"], there[0]))  # fmt: skip
         return 1
 
-    def errors(self, run: str | None = None) -> list[Work]:
-        """What failed, in order."""
-        return list(self.rows(run=run, state="failed", results=False))
-
-    def at_work(self) -> bool:
-        """Whether a process that is alive has work of this folder in hand."""
-        rows = self._database.execute("SELECT DISTINCT worker FROM work WHERE state = 'running'").fetchall()
-        beats = dict(self._database.execute("SELECT name, beat FROM workers").fetchall())
-        return any(_alive(worker, beats.get(worker, 0.0)) for (worker,) in rows)
-
-    def machines_elsewhere(self) -> list[str]:
-        """Other machines with work of this folder in hand: whether their processes live, only their silence tells."""
-        rows = self._database.execute("SELECT DISTINCT worker FROM work WHERE state = 'running'").fetchall()
-        return sorted({worker.split("|")[0] for (worker,) in rows if worker} - {socket.gethostname()})
-
-    def is_open(self, share: Share | None = None) -> bool:
-        """Whether anything of a share, or at all, is waiting or being done."""
-        chosen, values = _of(share)
-        query = f"SELECT 1 FROM work WHERE state IN ('waiting', 'running') AND {chosen} LIMIT 1"
-        return self._one(query, values) is not None
-
     def _add(self, work: NewWork) -> int:
         hashed = self._hash(work.asked)
         there = self._one("SELECT input_hash FROM work WHERE stage = ? AND name = ?", (work.stage, work.name))
@@ -339,17 +240,8 @@ class Manifest:
         )
         return 1
 
-    def _hash(self, asked: Mapping[str, Any]) -> str:
-        """The hash of a request; thousands of designs in a row share one."""
-        if self._last is None or self._last[0] is not asked:
-            self._last = (asked, content_hash(asked))
-        return self._last[1]
-
     def _beat(self) -> None:
         self._database.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", (self.worker, time.time()))
-
-    def _one(self, query: str, values: Sequence[Any]) -> tuple | None:
-        return self._database.execute(query, values).fetchone()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -365,37 +257,3 @@ class Manifest:
                 raise
         except sqlite3.OperationalError as error:
             raise trouble(error, self.path) from None
-
-
-def _work(row: Sequence[Any]) -> Work:
-    """A row of the columns ``_COLUMNS``, and of the result if that was asked for, in the order of Work's own."""
-    known = len(Work._fields) - 1
-    if len(row) == known or row[known] is None:
-        return Work(*row[:known])
-    return Work(*row[:known], result=json.loads(row[known]))
-
-
-def _of(share: Share | None) -> tuple[str, tuple[str | int, ...]]:
-    """A condition on rows, in SQL, and its values."""
-    if share is None:
-        return "1", ()
-    run, numbers = share
-    return ("run = ? AND number >= ? AND number < ? AND (number - ?) % ? = 0",
-            (run, numbers.start, numbers.stop, numbers.start, numbers.step))  # fmt: skip
-
-
-def _worker_name() -> str:
-    """Machine, process and when it began: a number that was given to a process again is another process."""
-    return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time():.2f}"
-
-
-def _alive(worker: str | None, beat: float) -> bool:
-    if worker is None:
-        return False
-    host, pid, began = worker.split("|")
-    if host != socket.gethostname():
-        return abs(time.time() - beat) < SILENCE  # a sign of life from the future: a clock was set back
-    try:
-        return abs(psutil.Process(int(pid)).create_time() - float(began)) < 2.0  # the clock may have been set
-    except psutil.Error:
-        return False

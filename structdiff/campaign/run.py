@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from structdiff.campaign.filters import Filter, parse_filter
 from structdiff.campaign.finished_files import damage_note, files_of, is_whole
-from structdiff.campaign.manifest import MANIFEST, SILENCE, Manifest
+from structdiff.campaign.manifest import MANIFEST, Manifest
 from structdiff.campaign.plan import Campaign, plan_as_begun
 from structdiff.campaign.results import DesignResult, read_results
 from structdiff.campaign.selection import Funnel, select
+from structdiff.campaign.signs_of_life import SILENCE
 from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome, designs_of
 from structdiff.campaign.work import DESIGN_STAGES, Share, Work
 from structdiff.campaign.worker import Worker
