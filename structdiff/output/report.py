@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from structdiff.errors import InputError
-from structdiff.output.scene import build_scene
+from structdiff.output.scene_building import build_scene
 from structdiff.output.view import data_text, library_text, safe_json
 from structdiff.structure.files import write_atomically
 

@@ -18,7 +18,8 @@ import numpy as np
 from structdiff.arguments import as_path, check_whole_number, checked_names
 from structdiff.errors import InputError
 from structdiff.evaluation.foreign_maps import foreign_map
-from structdiff.output.scene import Scene, build_scene
+from structdiff.output.scene import Scene
+from structdiff.output.scene_building import build_scene
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import Structure
 

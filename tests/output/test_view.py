@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.output.scene import CARTOON, SPHERES, STICKS, TRACE, build_scene, confidence_color
+from structdiff.output.scene import CARTOON, SPHERES, STICKS, TRACE, confidence_color
+from structdiff.output.scene_building import build_scene
 from structdiff.output.view import find_residue_map, open_in_browser, view, write_view_html
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure
