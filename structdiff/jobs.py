@@ -47,7 +47,7 @@ from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.output.whole_target import WholeTarget
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.design import DesignSpec, design_to_dict
-from structdiff.spec.document import file_sha256
+from structdiff.spec.input_files import file_sha256
 from structdiff.spec.layout import Layout
 from structdiff.spec.rebuilding import Noise
 from structdiff.spec.symmetry import Symmetry

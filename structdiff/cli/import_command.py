@@ -139,8 +139,9 @@ def _read(source: list[str], pdb: Path | None) -> Mapping[str, Imported | InputE
 
 def _refuse_others(path: Path) -> None:
     """Raises InputError for a file of a program that is not read here; what is no such file is left to its reader."""
-    from structdiff.spec.document import parse_json_document, parse_yaml_document, read_text
+    from structdiff.spec.document_text import parse_json_document, parse_yaml_document
     from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
+    from structdiff.spec.input_files import read_text
 
     refuse_fasta(path)
     parsers = {".json": parse_json_document, ".yaml": parse_yaml_document, ".yml": parse_yaml_document}
@@ -168,7 +169,7 @@ def _beside(designs: Mapping[str, Imported | InputError], folder: Path) -> Mappi
 def _data(path: Path) -> object:
     import yaml
 
-    from structdiff.spec.document import read_text
+    from structdiff.spec.input_files import read_text
 
     try:
         return yaml.safe_load(read_text(path))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from structdiff.spec.chain import NO_ALIGNMENT
-from structdiff.spec.document import Node, missing_file, relocated
+from structdiff.spec.document import Node
+from structdiff.spec.input_files import missing_file, relocated
 from structdiff.spec.text_source import file_source, text_source
 
 UNPAIRED_KEYS = ("unpairedMsa", "unpairedMsaPath")

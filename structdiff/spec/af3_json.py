@@ -14,7 +14,9 @@ from structdiff.spec.af3_templates import chain_templates
 from structdiff.spec.alignment_source import warn_of_pairing
 from structdiff.spec.chain import ChainKind, ChainSpec, Modification, chain_letters
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import Node, parse_json_document, read_text
+from structdiff.spec.document import Node
+from structdiff.spec.document_text import parse_json_document
+from structdiff.spec.input_files import read_text
 from structdiff.spec.json_bonds import parse_bond
 from structdiff.spec.protenix import JOB_KEYS, parse_job, parse_ligand
 from structdiff.spec.template import TemplateSpec

@@ -16,17 +16,12 @@ from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chai
 from structdiff.spec.design_checks import check_design
 from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
 from structdiff.spec.design_values import as_value
-from structdiff.spec.document import (
-    Node,
-    document_from_data,
-    name_from,
-    parse_json_document,
-    parse_yaml_document,
-    read_text,
-)
+from structdiff.spec.document import Node, document_from_data
+from structdiff.spec.document_text import parse_json_document, parse_yaml_document
 from structdiff.spec.energies import Energy
 from structdiff.spec.fold import BlockPair, Register, Sketch
 from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
+from structdiff.spec.input_files import name_from, read_text
 from structdiff.spec.layout import Layout, sample_layout, with_ligands
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS, expanded, spread

@@ -18,7 +18,8 @@ from structdiff.spec.chain import (
     parent_letter,
 )
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import Node, missing_file, name_from, read_text, relocated
+from structdiff.spec.document import Node
+from structdiff.spec.input_files import missing_file, name_from, read_text, relocated
 
 HEADER_KINDS = ("protein", "dna", "rna", "ccd", "smiles", "sdf")
 _CHAI_KINDS = ("protein", "dna", "rna", "ligand", "glycan")

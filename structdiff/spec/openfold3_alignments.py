@@ -7,7 +7,8 @@ from pathlib import Path
 
 from structdiff.spec.alignment_source import PACKED_SUFFIXES
 from structdiff.spec.chain import NO_ALIGNMENT, ChainSpec
-from structdiff.spec.document import Node, relocated
+from structdiff.spec.document import Node
+from structdiff.spec.input_files import relocated
 from structdiff.spec.text_source import file_source
 
 MAIN, PAIRED = "main_msa_file_paths", "paired_msa_file_paths"

@@ -11,9 +11,10 @@ from structdiff.spec.af3_json import all_or_error, parse_each_job
 from structdiff.spec.alignment_input import ALIGNMENT_SUFFIXES, parse_alignment
 from structdiff.spec.alignment_source import PACKED_SUFFIXES, alignment_text, tell_of_keys
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import name_from, parse_json_document, parse_yaml_document, read_text
+from structdiff.spec.document_text import parse_json_document, parse_yaml_document
 from structdiff.spec.fasta import parse_fasta
 from structdiff.spec.foreign_inputs import FASTA_SUFFIXES, refuse_foreign
+from structdiff.spec.input_files import name_from, read_text
 from structdiff.spec.openfold3 import is_query_set, parse_each_query
 from structdiff.spec.yaml import parse_complex
 

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from structdiff.errors import InputError
-from structdiff.spec.document import parse_json_document, read_text
+from structdiff.spec.document_text import parse_json_document
+from structdiff.spec.input_files import read_text
 from structdiff.spec.rfdiffusion import Imported
 from structdiff.spec.symmetry import parse_symmetry
 

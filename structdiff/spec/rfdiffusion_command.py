@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from structdiff.errors import InputError
-from structdiff.spec.document import read_text
+from structdiff.spec.input_files import read_text
 
 _PROGRAM = "run_inference.py"
 _EMPTY = ("", "null", "none", "~")

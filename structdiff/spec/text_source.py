@@ -13,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from structdiff.errors import InputError
-from structdiff.spec.document import Node, parse_json_document
+from structdiff.spec.document import Node
+from structdiff.spec.document_text import parse_json_document
 
 
 def source_sha256(source: str) -> str:

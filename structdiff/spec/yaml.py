@@ -10,14 +10,10 @@ from structdiff.spec.alignment_source import named_source
 from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.chain import ChainKind, ChainSpec, Modification
 from structdiff.spec.complex import BondSpec, ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site
-from structdiff.spec.document import (
-    Node,
-    document_from_data,
-    name_from,
-    parse_yaml_document,
-    read_text,
-)
+from structdiff.spec.document import Node, document_from_data
+from structdiff.spec.document_text import parse_yaml_document
 from structdiff.spec.fasta import parse_inline_modifications
+from structdiff.spec.input_files import name_from, read_text
 from structdiff.spec.template import TemplateSpec
 from structdiff.spec.text_source import file_source, source_sha256
 

@@ -23,7 +23,7 @@ from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec
-from structdiff.spec.document import file_sha256
+from structdiff.spec.input_files import file_sha256
 from structdiff.spec.read import read_complex
 from structdiff.spec.template import TemplateSpec, format_residue_map, parse_residue_map
 from structdiff.spec.yaml import from_dict, read_yaml

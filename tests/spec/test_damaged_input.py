@@ -11,7 +11,7 @@ from structdiff.spec.af3_json import all_or_error, parse_af3_document
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import Contigs
 from structdiff.spec.design import DesignSpec, parse_design
-from structdiff.spec.document import parse_json_document, parse_yaml_document
+from structdiff.spec.document_text import parse_json_document, parse_yaml_document
 from structdiff.spec.fasta import parse_fasta
 from structdiff.spec.openfold3 import parse_each_query
 from structdiff.spec.yaml import parse_complex

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structdiff.errors import InputError
-from structdiff.spec.document import Node, document_from_data, parse_json_document, parse_yaml_document
+from structdiff.spec.document import Node, document_from_data
+from structdiff.spec.document_text import parse_json_document, parse_yaml_document
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
