@@ -14,9 +14,9 @@ from structdiff.campaign.plan import Campaign
 from structdiff.chemistry.residues import BACKBONE_ATOMS
 from structdiff.features.hallucinated_folds import hallucinates
 from structdiff.features.requests import HOTSPOT_DISTANCE
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
+from structdiff.spec.segments import ResidueId
 from structdiff.structure.open_residues import open_residues
 from structdiff.structure.reading import BROKEN_LINK
 from structdiff.structure.scaffold import (

@@ -25,11 +25,11 @@ from structdiff.features.condition import Condition
 from structdiff.features.motif_anchors import FEWEST_NEW, motif_anchors
 from structdiff.features.tokens import TokenTable
 from structdiff.published_weights.cache import weights_sha256
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import HALLUCINATED
 from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.spec.lengths import format_length
+from structdiff.spec.segments import ResidueId
 from structdiff.structure.scaffold import motif_residues, retyped
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.trrosetta.alignment import ALPHABET, alone

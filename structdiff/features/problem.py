@@ -14,9 +14,10 @@ from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.fold import block_pairs
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.features.reach import alpha, gaps, reaching
-from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, is_fixed
+from structdiff.spec.contigs import Contigs, is_fixed
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import blocks_of
+from structdiff.spec.segments import FixedSegment, ResidueId
 from structdiff.structure.files import read_structure
 from structdiff.structure.scaffold import ligand_residues, motif_residues
 from structdiff.structure.tables import Structure

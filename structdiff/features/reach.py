@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, Segment, is_fixed
+from structdiff.spec.contigs import Contigs, is_fixed
 from structdiff.spec.design import DesignSpec
+from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId, Segment
 from structdiff.structure.tables import Structure
 
 #: Å that a chain gains with each residue: drawn out straight, and drawn out but not straight.

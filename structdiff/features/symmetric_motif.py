@@ -12,8 +12,8 @@ from scipy.spatial import KDTree
 from structdiff.errors import InputError
 from structdiff.evaluation.superposition import rotation_of
 from structdiff.geometry.point_groups import SymmetryGroup
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
+from structdiff.spec.segments import ResidueId
 from structdiff.structure.scaffold import ligand_residues, motif_residues
 from structdiff.structure.tables import Structure
 

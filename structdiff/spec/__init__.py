@@ -4,12 +4,13 @@ from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import BondSpec, ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.contig_grammar import parse_contigs
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId
+from structdiff.spec.contigs import Contigs
 from structdiff.spec.design import DesignSpec, read_design, write_design
 from structdiff.spec.fasta import parse_fasta, read_fasta
 from structdiff.spec.layout import Layout, LayoutResidue, sample_layout
 from structdiff.spec.lengths import parse_length
 from structdiff.spec.read import read_complex, read_complexes
+from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId
 from structdiff.spec.template import TemplateSpec
 from structdiff.spec.yaml import read_yaml
 from structdiff.spec.yaml_writing import write_yaml

@@ -13,10 +13,10 @@ from typing import NoReturn
 
 from structdiff.arguments import check_kind, checked_names
 from structdiff.errors import InputError
-from structdiff.spec.contigs import (
+from structdiff.spec.contigs import Contigs
+from structdiff.spec.segments import (
     CHAIN_NAME,
     EVERY_CHAIN,
-    Contigs,
     FixedSegment,
     FreeSegment,
     ResidueId,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -11,92 +11,8 @@ import numpy as np
 from structdiff.errors import InputError
 from structdiff.spec.chain import chain_letters
 from structdiff.spec.lengths import LengthRange, format_length, sample_rows
-
-#: What a chain may be called where a colon ends its name, as a pattern: all but the marks of the grammar itself.
-CHAIN_NAME = r"[^\s/,:@=*\[\]'\"]+"
-#: Stands, as the only stretch of a chain, for all chains of a structure, each as a chain of the design.
-EVERY_CHAIN = "*"
-
-
-def chain_prefix(chain: str) -> str:
-    """A chain's name as it stands before a number: with a colon, unless it is of letters alone.
-
-    >>> chain_prefix("B"), chain_prefix("A-2")
-    ('B', 'A-2:')
-    """
-    return chain if chain.isascii() and chain.isalpha() else f"{chain}:"
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class ResidueId:
-    """A residue of a file as its author numbered it: chain, number, insertion code.
-
-    ``with_insertions``: it stands for those of its number with insertion codes too, being inside a stretch.
-    """
-
-    chain: str
-    number: int
-    insertion_code: str = ""
-    with_insertions: bool = field(default=False, compare=False, repr=False)
-
-    def __str__(self) -> str:
-        return f"{chain_prefix(self.chain)}{self.number}{self.insertion_code}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FreeSegment:
-    """New residues to design: at least ``minimum`` and at most ``maximum`` of them.
-
-    ``instead_of`` are the residues of a known structure whose place they take, where they take any.
-    """
-
-    minimum: int
-    maximum: int
-    instead_of: tuple[ResidueId, ...] = ()
-
-    def __str__(self) -> str:
-        return str(self.minimum) if self.minimum == self.maximum else f"{self.minimum}-{self.maximum}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedSegment:
-    """A stretch of a known structure, both ends included; without ends it is the whole chain.
-
-    ``residues`` are the residues that the stretch stands for: empty until `Contigs.resolve` has seen the structure
-    where only that can tell (whole chains, insertion codes); ``is_read`` says that they are the structure's, which may
-    have residues with insertion codes between those that are numbered. ``group`` is the motif group, counted from 1.
-    """
-
-    chain: str
-    start: int | None = None
-    stop: int | None = None
-    start_insertion_code: str = ""
-    stop_insertion_code: str = ""
-    group: int = 1
-    residues: tuple[ResidueId, ...] = ()
-    is_read: bool = field(default=False, compare=False, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The stretch as it is written in a contig string, without its group."""
-        if self.start is None:
-            return chain_prefix(self.chain) if self.chain != EVERY_CHAIN else EVERY_CHAIN
-        first = f"{chain_prefix(self.chain)}{self.start}{self.start_insertion_code}"
-        last = f"{self.stop}{self.stop_insertion_code}"
-        return first if self.is_single else f"{first}-{last}"
-
-    @property
-    def is_single(self) -> bool:
-        """Whether it names one residue."""
-        return self.start is not None and (self.start, self.start_insertion_code) == (
-            self.stop, self.stop_insertion_code
-        )  # fmt: skip
-
-    def __str__(self) -> str:
-        return self.name if self.group == 1 else f"{self.name}@{self.group}"
-
-
-Segment = FreeSegment | FixedSegment
+from structdiff.spec.segment_residues import expanded_row, resolved_segment
+from structdiff.spec.segments import EVERY_CHAIN, FixedSegment, FreeSegment, ResidueId, Segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,10 +104,13 @@ class Contigs:
         by_chain: dict[str, list[ResidueId]] = {}
         for residue in residues:
             by_chain.setdefault(residue.chain, []).append(residue)
-        rows = [each for row in self.chains for each in _expanded(row, by_chain)]
+        rows = [each for row in self.chains for each in expanded_row(row, by_chain)]
         resolved = Contigs(
             chains=tuple(
-                tuple(_resolved(segment, by_chain) if isinstance(segment, FixedSegment) else segment for segment in row)
+                tuple(
+                    resolved_segment(segment, by_chain) if isinstance(segment, FixedSegment) else segment
+                    for segment in row
+                )
                 for row in rows
             ),
             asked=self.asked if rows == list(self.chains) else str(self),
@@ -202,7 +121,7 @@ class Contigs:
     def expanded(self, residues: Iterable[ResidueId]) -> Contigs:
         """The same contigs with a chain for each chain of the structure where they stand for all of them."""
         chains = dict.fromkeys(residue.chain for residue in residues)
-        rows = tuple(each for row in self.chains for each in _expanded(row, chains))
+        rows = tuple(each for row in self.chains for each in expanded_row(row, chains))
         return Contigs(chains=rows, asked=str(self))
 
     def sample_lengths(self, rng: np.random.Generator, length: LengthRange | None = None) -> tuple[int, ...]:
@@ -278,72 +197,7 @@ def kept_chain(chain: Sequence[Segment]) -> str | None:
     return sources.pop() if rising and len(sources) == 1 else None
 
 
-def _expanded(row: tuple[Segment, ...], by_chain: Iterable[str]) -> list[tuple[Segment, ...]]:
-    """Chains for a row that stands for every chain of the structure, else the row itself."""
-    if not any(isinstance(segment, FixedSegment) and segment.chain == EVERY_CHAIN for segment in row):
-        return [row]
-    return [(replace(segment, chain=chain),) for chain in by_chain for segment in row]  # type: ignore[arg-type]
-
-
 def _known_length(segment: FixedSegment) -> int:
     if not segment.residues:
         raise InputError(f"the length of {segment.name} is known only once the motif is read", key="contigs")
     return len(segment.residues)
-
-
-def _resolved(segment: FixedSegment, by_chain: Mapping[str, list[ResidueId]]) -> FixedSegment:
-    present = by_chain.get(segment.chain)
-    if not present:
-        raise InputError(f"the motif has no chain {segment.chain!r} for {segment.name}", key="contigs",
-                         found=segment.chain, allowed=list(by_chain) + _meant_chain(segment, by_chain),
-                         suggest_from=by_chain)  # fmt: skip
-    if segment.start is None or segment.stop is None:
-        return replace(segment, residues=tuple(present), is_read=True)
-    first = ResidueId(chain=segment.chain, number=segment.start, insertion_code=segment.start_insertion_code)
-    last = ResidueId(chain=segment.chain, number=segment.stop, insertion_code=segment.stop_insertion_code)
-    for end in (first, last):
-        if end not in present:
-            numbers = [residue.number for residue in present]
-            there = f"residues of chain {segment.chain} from {min(numbers)} to {max(numbers)} that are in the file"
-            raise InputError(
-                f"the motif has no residue {end} for {segment.name}", key="contigs", found=str(end),
-                allowed=[there, *_meant_chain(segment, by_chain)],
-            )  # fmt: skip
-    start, stop = present.index(first), present.index(last)
-    if start > stop:
-        raise InputError(f"the structure has these residues the other way round, {last} before {first}", key="contigs",
-                         found=segment.name, allowed="/".join(map(str, present[stop : start + 1])))  # fmt: skip
-    taken = tuple(present[start : stop + 1])
-    numbers = {residue.number for residue in taken}
-    gaps = _ranges(sorted(set(range(segment.start, segment.stop + 1)) - numbers))
-    if gaps:
-        raise InputError(
-            f"residues are missing from the motif inside {segment.name}; split it there and bridge the gap with new "
-            "residues", key="contigs", found=f"no {', '.join(chain_prefix(segment.chain) + gap for gap in gaps)}",
-        )  # fmt: skip
-    return replace(segment, residues=taken, is_read=True)
-
-
-def _meant_chain(segment: FixedSegment, by_chain: Iterable[str]) -> list[str]:
-    """How to write the chain that has the very name of what was read as a residue."""
-    return [f"{segment.name}: for the chain {segment.name}"] if segment.name in by_chain else []
-
-
-def with_insertions(chosen: Sequence[ResidueId], present: Sequence[ResidueId]) -> tuple[ResidueId, ...]:
-    """The residues with those of the structure that stand inside the same stretches under insertion codes."""
-    found: dict[ResidueId, None] = {}
-    for residue in chosen:
-        alike = [each for each in present if (each.chain, each.number) == (residue.chain, residue.number)]
-        found |= dict.fromkeys(alike if residue.with_insertions and alike else [residue])
-    return tuple(found)
-
-
-def _ranges(numbers: Sequence[int]) -> list[str]:
-    ranges: list[str] = []
-    start = 0
-    for place in range(1, len(numbers) + 1):
-        if place == len(numbers) or numbers[place] != numbers[place - 1] + 1:
-            first, last = numbers[start], numbers[place - 1]
-            ranges.append(str(first) if first == last else f"{first}-{last}")
-            start = place
-    return ranges

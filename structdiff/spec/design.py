@@ -12,7 +12,7 @@ import numpy as np
 
 from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
-from structdiff.spec.contigs import Contigs, FixedSegment, ResidueId, every_chain, one_chain, with_insertions
+from structdiff.spec.contigs import Contigs, every_chain, one_chain
 from structdiff.spec.design_checks import check_design
 from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
 from structdiff.spec.design_values import as_value
@@ -26,6 +26,8 @@ from structdiff.spec.layout import Layout, sample_layout, with_ligands
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.letters import BURIAL_LETTERS, SECONDARY_STRUCTURE_LETTERS, expanded, spread
 from structdiff.spec.rebuilding import Loop, Noise, begun, check_kept, inside, without_loops
+from structdiff.spec.segment_residues import with_insertions
+from structdiff.spec.segments import FixedSegment, ResidueId
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
 from structdiff.spec.yaml_writing import relative_to_folder, write_yaml_data

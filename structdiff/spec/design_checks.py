@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from structdiff.arguments import check_seed
 from structdiff.errors import InputError
-from structdiff.spec.contigs import CHAIN_NAME, Contigs, is_fixed
+from structdiff.spec.contigs import Contigs, is_fixed
 from structdiff.spec.file_name import check_file_name
 from structdiff.spec.fold import FOLD_PLANS, check_block_pairs
 from structdiff.spec.lengths import format_length
+from structdiff.spec.segments import CHAIN_NAME
 
 if TYPE_CHECKING:
     from structdiff.spec.design import DesignSpec

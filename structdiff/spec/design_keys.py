@@ -9,12 +9,13 @@ from typing import Any
 
 from structdiff.errors import InputError
 from structdiff.spec.contig_grammar import parse_contigs, parse_residues, parse_stretches
-from structdiff.spec.contigs import CHAIN_NAME, Contigs, FixedSegment, ResidueId, chain_prefix
+from structdiff.spec.contigs import Contigs
 from structdiff.spec.document import Node
 from structdiff.spec.energies import Energy, energy_from_dict, energy_to_dict, parse_energy, scalar
 from structdiff.spec.fold import FOLD_PLANS, parse_block_pairs
 from structdiff.spec.lengths import LengthRange, format_length, parse_length
 from structdiff.spec.rebuilding import ALL, GAPS, Loop, Noise, parse_kept, parse_loops, parse_noise, parse_part
+from structdiff.spec.segments import CHAIN_NAME, FixedSegment, ResidueId, chain_prefix
 from structdiff.spec.symmetry import Symmetry, parse_symmetry
 
 #: Two residues of the design that a disulfide bond joins: chain, and number in it (negative: from the end).

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, NoReturn
 from structdiff.arguments import checked_names
 from structdiff.configuration import from_dict
 from structdiff.errors import InputError
-from structdiff.spec.contigs import CHAIN_NAME
 from structdiff.spec.parts import Part
+from structdiff.spec.segments import CHAIN_NAME
 
 #: Noise levels (Å), from and to, at which an energy of each schedule acts.
 SCHEDULES: Mapping[str, tuple[float, float]] = {

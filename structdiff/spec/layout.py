@@ -12,8 +12,9 @@ import numpy as np
 from structdiff.errors import InputError
 from structdiff.spec.chain import chain_letters
 from structdiff.spec.contig_grammar import parse_residues
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, Segment, is_fixed, kept_chain
+from structdiff.spec.contigs import Contigs, is_fixed, kept_chain
 from structdiff.spec.lengths import LengthRange
+from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId, Segment
 
 _NEW, _MOTIF, _TARGET = "░", "█", "▓"
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from structdiff.errors import InputError
 from structdiff.spec.contig_grammar import parse_contigs
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId, Segment, is_fixed
+from structdiff.spec.contigs import Contigs, is_fixed
 from structdiff.spec.lengths import LengthRange, format_length, parse_length
+from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId, Segment
 
 #: The word that stands for every stretch of numbers that a chain leaves out.
 GAPS = "gaps"

@@ -13,9 +13,10 @@ import numpy as np
 
 from structdiff.errors import InputError
 from structdiff.spec.contig_grammar import parse_contigs
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId
+from structdiff.spec.contigs import Contigs
 from structdiff.spec.rfdiffusion_command import is_unset, list_items
 from structdiff.spec.rfdiffusion_energies import energies_from_potentials
+from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId
 from structdiff.spec.symmetry import Symmetry, parse_symmetry
 
 #: Settings of how RFdiffusion computes, or of its files; a design is the same without them.

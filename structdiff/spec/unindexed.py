@@ -9,8 +9,8 @@ from itertools import groupby
 import numpy as np
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import FixedSegment, ResidueId
 from structdiff.spec.layout import Layout
+from structdiff.spec.segments import FixedSegment, ResidueId
 
 _TRIES = 2000
 

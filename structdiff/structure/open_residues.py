@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.spec.segments import ResidueId
 from structdiff.structure.scaffold import motif_residues, retyped
 from structdiff.structure.tables import ChainKind, Structure
 

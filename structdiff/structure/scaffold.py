@@ -11,10 +11,10 @@ import numpy as np
 from structdiff.chemistry.functional_groups import TIP_ATOMS
 from structdiff.chemistry.residues import BACKBONE_ATOMS, is_standard
 from structdiff.errors import InputError
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.design_keys import Disulfide
 from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.spec.segments import ResidueId
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
 from structdiff.structure.mmcif_text import bonds_between_residues
 from structdiff.structure.tables import BondTable, ChainKind, Structure

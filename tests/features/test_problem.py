@@ -9,8 +9,9 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.features.problem import completed
-from structdiff.spec.contigs import ResidueId, is_fixed
+from structdiff.spec.contigs import is_fixed
 from structdiff.spec.design import design_from_dict
+from structdiff.spec.segments import ResidueId
 from structdiff.structure.files import read_structure
 from structdiff.structure.mmcif_text import bonds_between_residues
 from structdiff.structure.scaffold import build_scaffold, motif_residues, partly_held, retyped

@@ -20,9 +20,9 @@ from structdiff.pipeline import best_of, design, layouts, predict, score
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.contig_grammar import parse_contigs
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import RadiusOfGyration
+from structdiff.spec.segments import ResidueId
 from structdiff.structure.files import read_structure, write_structure
 
 MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from structdiff.errors import InputError
 from structdiff.spec.contig_grammar import parse_contigs, parse_residues
-from structdiff.spec.contigs import Contigs, FixedSegment, FreeSegment, ResidueId
+from structdiff.spec.contigs import Contigs
 from structdiff.spec.lengths import format_length, parse_length, sample_rows
+from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId
 
 
 def residues(chain, numbers, code=""):

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from structdiff.errors import InputError
 from structdiff.spec.compose import Fold, Hotspots, KeepAway, Motif, Problem, Ring
 from structdiff.spec.contig_grammar import parse_contigs
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import DesignSpec, design_from_dict, design_to_dict, read_design, write_design
 from structdiff.spec.design_keys import KEYS, parse_disulfides
 from structdiff.spec.energies import (
@@ -23,6 +22,7 @@ from structdiff.spec.energies import (
     parse_energy,
 )
 from structdiff.spec.fold import blocks_of, strand_pairs
+from structdiff.spec.segments import ResidueId
 from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from structdiff.errors import InputError
 from structdiff.jobs import design_request
 from structdiff.spec.contig_grammar import parse_contigs, parse_residues
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import (
     DesignSpec,
     design_from_dict,
@@ -20,6 +19,7 @@ from structdiff.spec.design import (
     write_design,
 )
 from structdiff.spec.energies import Contacts, RadiusOfGyration
+from structdiff.spec.segments import ResidueId
 from structdiff.spec.symmetry import Symmetry
 
 MOTIF_FILE = str(Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb")

@@ -69,7 +69,7 @@ def test_a_request_that_says_nothing_of_its_fold_gets_a_plan_and_the_same_one_ag
 def test_other_requests_stay_as_they_are(changes):
     spec = DesignSpec(**({"contigs": parse_contigs("60-80")} | changes))
     if spec.motif is not None:
-        from structdiff.spec.contigs import ResidueId
+        from structdiff.spec.segments import ResidueId
 
         spec = spec.resolve([ResidueId(chain="A", number=number) for number in range(160, 190)])
     assert with_fold_plan(spec, spec.sample_layout(np.random.default_rng(0)), np.random.default_rng(0)) == spec

@@ -5,8 +5,8 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.spec.contig_grammar import parse_contigs
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.layout import sample_layout
+from structdiff.spec.segments import ResidueId
 
 
 def draw_layout(text, length=None, seed=0, **more):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import ResidueId
 from structdiff.spec.design import design_from_dict, design_to_dict
 from structdiff.spec.rebuilding import parse_loops, parse_noise
+from structdiff.spec.segments import ResidueId
 
 #: Chain A from 1 to 20 without 11 and 12, chain B from 5 to 9.
 RESIDUES = [ResidueId(chain="A", number=n) for n in range(1, 21) if n not in (11, 12)] + [

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.spec.contigs import FixedSegment, ResidueId
 from structdiff.spec.design import design_from_dict
 from structdiff.spec.rfdiffusion import KnownStructure, design_from_rfdiffusion, partial_noise
 from structdiff.spec.rfdiffusion_command import list_items, parse_command, parse_overrides
+from structdiff.spec.segments import FixedSegment, ResidueId
 
 #: The motifs on which motif scaffolding is compared since Watson et al. 2023 (Supplementary Methods, Table 9): contigs
 #: as RFdiffusion takes them, and total length. Without 6VW1, of which the receptor belongs to the problem, they are 24.
