@@ -11,7 +11,7 @@ import numpy as np
 from structdiff.errors import InputError
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.structure.build import chain_letters
-from structdiff.structure.reading import ParsedFile
+from structdiff.structure.parsed_file import ParsedFile
 from structdiff.structure.tables import AtomTable, BondTable, ChainTable, ResidueTable, Structure
 from structdiff.typing import Float
 

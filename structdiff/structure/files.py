@@ -21,7 +21,7 @@ from structdiff.errors import InputError
 from structdiff.structure.tables import Structure
 
 if TYPE_CHECKING:
-    from structdiff.structure.reading import ParsedFile
+    from structdiff.structure.parsed_file import ParsedFile
 
 CIF_SUFFIXES = (".cif", ".mmcif")
 PDB_SUFFIXES = (".pdb", ".ent")

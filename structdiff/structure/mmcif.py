@@ -16,7 +16,7 @@ from structdiff.errors import InputError
 from structdiff.structure.entities import set_up_entities
 from structdiff.structure.foreign_names import rename_foreign
 from structdiff.structure.observed_components import ComponentBond, rows_of_bonds
-from structdiff.structure.reading import ParsedFile
+from structdiff.structure.parsed_file import ParsedFile
 
 _COLUMNS = ("id", "type_symbol", "label_asym_id", "Cartn_y", "Cartn_z")
 _ALTERNATE = "_atom_site.label_alt_id"

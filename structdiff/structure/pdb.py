@@ -8,9 +8,9 @@ from structdiff.errors import InputError
 from structdiff.structure.entities import set_up_entities
 from structdiff.structure.foreign_names import rename_foreign
 from structdiff.structure.mmcif import metadata_of
+from structdiff.structure.parsed_file import ParsedFile
 from structdiff.structure.pdb_chains import with_own_chain_ids
 from structdiff.structure.pdb_lines import lines_in_columns
-from structdiff.structure.reading import ParsedFile
 
 
 def parse_pdb(text: str, name: str) -> ParsedFile:

@@ -336,3 +336,18 @@ def test_chains_that_only_their_authors_name_tells_apart(tmp_path):
     assert structure.residues.author_seq_id.tolist() == [3, 4, 3, 4]
     with pytest.raises(InputError, match="cannot be told apart"):
         read_text(tmp_path, text)
+
+
+@pytest.mark.parametrize("records", ["CONECT    6    7\nCONECT    7    6", "CONECT    6    7", "CONECT    7    6"])
+def test_conect_records_of_one_of_the_two_atoms_do(records, tmp_path):
+    atoms = [(number, name) for number in (1, 2) for name in ("C1", "O1", "C2", "O2", "C3", "O3")]
+    lines = [
+        f"HETATM{row:5d}  {name:3} GOL A{number:4d}    {1.4 * row:8.3f}   0.000   0.000  1.00  0.00           {name[0]}"
+        for row, (number, name) in enumerate(atoms, start=1)
+    ]
+    path = tmp_path / "pair.pdb"
+    path.write_text("\n".join([*lines, records, "END", ""]))
+    structure = read_structure(path)
+    ends = np.stack([structure.bonds.atom_1, structure.bonds.atom_2], 1)
+    (crossing,) = ends[np.diff(structure.atoms.residue[ends])[:, 0] != 0]
+    assert structure.atoms.name[crossing].tolist() == ["O3", "C1"]
