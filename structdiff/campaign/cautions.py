@@ -19,14 +19,8 @@ from structdiff.spec.layout import Layout
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.open_residues import open_residues
 from structdiff.structure.reading import BROKEN_LINK
-from structdiff.structure.scaffold import (
-    BACKBONE,
-    are_disulfides,
-    ligand_residues,
-    motif_residues,
-    partly_held,
-    retyped,
-)
+from structdiff.structure.residue_bonds import are_disulfides
+from structdiff.structure.scaffold import BACKBONE, ligand_residues, motif_residues, partly_held, retyped
 from structdiff.structure.tables import Structure
 from structdiff.typing import Float
 

@@ -5,25 +5,21 @@ Categories and items follow the PDBx/mmCIF dictionary and ModelCIF; ``structdiff
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import gemmi
 import numpy as np
 
-from structdiff.chemistry.components import AROMATIC, Component, component
+from structdiff.chemistry.components import AROMATIC
 from structdiff.chemistry.elements import element_symbol
 from structdiff.chemistry.residues import is_standard
 from structdiff.errors import InputError
-from structdiff.structure.mmcif import COMPONENT_TYPES
+from structdiff.structure.mmcif_components import write_components
+from structdiff.structure.mmcif_items import ORDER_NAMES, POLYMER_TYPES, label_places, write_loop
+from structdiff.structure.mmcif_quality import write_quality
+from structdiff.structure.residue_bonds import bonds_between_residues
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.version import __version__
-
-_ORDER_NAMES = ("", "sing", "doub", "trip")
-_POLYMER_TYPES = {
-    ChainKind.PROTEIN: "polypeptide(L)",
-    ChainKind.DNA: "polydeoxyribonucleotide",
-    ChainKind.RNA: "polyribonucleotide",
-}
 
 
 def mmcif_text(
@@ -44,27 +40,12 @@ def mmcif_text(
     block.set_pair("_entry.id", gemmi.cif.quote(title))
     _write_provenance(block, structure, title, provenance)
     _write_entities(block, structure)
-    _write_components(block, structure)
+    write_components(block, structure)
     _write_connections(block, structure)
     if confidence:
-        _write_quality(block, structure, mean_plddt)
+        write_quality(block, structure, mean_plddt)
     _write_atoms(block, structure)
     return document.as_string()
-
-
-def _loop(block: gemmi.cif.Block, category: str, columns: Mapping[str, Sequence[object] | np.ndarray]) -> None:
-    """One category as a loop; values are quoted, empty ones become a question mark."""
-    length = len(next(iter(columns.values())))
-    if length == 0:
-        return
-    loop = block.init_loop(f"_{category}.", list(columns))
-    loop.set_all_values([_quoted(values) for values in columns.values()])
-
-
-def _quoted(values: Iterable[object]) -> list[str]:
-    cells = [str(value) for value in values]
-    quoted = {cell: gemmi.cif.quote(cell) if cell not in ("", ".", "?") else (cell or "?") for cell in set(cells)}
-    return [quoted[cell] for cell in cells]
 
 
 def _write_provenance(
@@ -72,20 +53,24 @@ def _write_provenance(
 ) -> None:
     known = structure.metadata
     if known.get("method"):
-        _loop(block, "exptl", {"entry_id": [title], "method": [known["method"]]})
+        write_loop(block, "exptl", {"entry_id": [title], "method": [known["method"]]})
     if known.get("resolution"):
-        _loop(block, "refine", {"entry_id": [title], "pdbx_refine_id": ["1"], "ls_d_res_high": [known["resolution"]]})
+        write_loop(
+            block, "refine", {"entry_id": [title], "pdbx_refine_id": ["1"], "ls_d_res_high": [known["resolution"]]}
+        )
     if known.get("deposited"):
         item = "recvd_initial_deposition_date"
-        _loop(block, "pdbx_database_status", {"entry_id": [title], item: [known["deposited"]]})
-    _loop(
+        write_loop(block, "pdbx_database_status", {"entry_id": [title], item: [known["deposited"]]})
+    write_loop(
         block,
         "software",
         {"pdbx_ordinal": [1], "name": ["structdiff"], "version": [__version__], "classification": ["model building"]},
     )
     kept = known.get("provenance")
     entries = provenance if provenance is not None else kept if isinstance(kept, Mapping) else {}
-    _loop(block, "structdiff_provenance", {"key": list(entries), "value": [str(value) for value in entries.values()]})
+    write_loop(
+        block, "structdiff_provenance", {"key": list(entries), "value": [str(value) for value in entries.values()]}
+    )
 
 
 def _write_entities(block: gemmi.cif.Block, structure: Structure) -> None:
@@ -93,15 +78,15 @@ def _write_entities(block: gemmi.cif.Block, structure: Structure) -> None:
     entity_ids, first_rows = np.unique(chains.entity_id, return_index=True)
     spans = [structure.chain_residues(int(row)) for row in first_rows]
     kinds = [ChainKind(int(chains.kind[row])) for row in first_rows]
-    polymers = [index for index, kind in enumerate(kinds) if kind in _POLYMER_TYPES]
+    polymers = [index for index, kind in enumerate(kinds) if kind in POLYMER_TYPES]
     types = [_entity_type(kind, span.stop - span.start) for kind, span in zip(kinds, spans, strict=True)]
-    _loop(block, "entity", {"id": entity_ids + 1, "type": types})
-    _loop(
+    write_loop(block, "entity", {"id": entity_ids + 1, "type": types})
+    write_loop(
         block,
         "entity_poly",
         {
             "entity_id": [entity_ids[i] + 1 for i in polymers],
-            "type": [_POLYMER_TYPES[kinds[i]] for i in polymers],
+            "type": [POLYMER_TYPES[kinds[i]] for i in polymers],
             "pdbx_strand_id": [",".join(chains.name[chains.entity_id == entity_ids[i]]) for i in polymers],
         },
     )
@@ -113,10 +98,10 @@ def _write_entities(block: gemmi.cif.Block, structure: Structure) -> None:
     columns = list(zip(*places, strict=True)) or [(), (), ()]
     tags = ("entity_id", "num", "mon_id")
     hetero = {"hetero": ["n"] * len(places)}
-    _loop(block, "entity_poly_seq", dict(zip(tags, columns, strict=True)) | hetero)
-    _loop(block, "struct_asym", {"id": chains.label_id, "entity_id": chains.entity_id + 1})
-    rows = np.flatnonzero(np.isin(chains.kind, list(_POLYMER_TYPES))[residues.chain])
-    _loop(
+    write_loop(block, "entity_poly_seq", dict(zip(tags, columns, strict=True)) | hetero)
+    write_loop(block, "struct_asym", {"id": chains.label_id, "entity_id": chains.entity_id + 1})
+    rows = np.flatnonzero(np.isin(chains.kind, list(POLYMER_TYPES))[residues.chain])
+    write_loop(
         block,
         "pdbx_poly_seq_scheme",
         {
@@ -133,85 +118,11 @@ def _write_entities(block: gemmi.cif.Block, structure: Structure) -> None:
 
 
 def _entity_type(kind: ChainKind, length: int) -> str:
-    if kind in _POLYMER_TYPES:
+    if kind in POLYMER_TYPES:
         return "polymer"
     if kind == ChainKind.WATER:
         return "water"
     return "non-polymer" if length == 1 else "branched"
-
-
-def _write_components(block: gemmi.cif.Block, structure: Structure) -> None:
-    """All components by name and with their bonds; atoms of those that are no standard residue.
-
-    Programs take the table of bonds as complete (biotite): of what is not in it they know no bonds at all.
-    """
-    codes = sorted(set(structure.residues.name.tolist()))
-    wholes = {code: component(code, structure.components) for code in codes}
-    types = [_component_type(wholes[code]) for code in codes]
-    _loop(block, "chem_comp", {"id": codes, "type": types, "name": [wholes[code].description for code in codes]})
-    own = [whole for code, whole in wholes.items() if whole.smiles]
-    _loop(
-        block,
-        "pdbx_chem_comp_descriptor",
-        {
-            "comp_id": [whole.name for whole in own],
-            "type": ["SMILES_CANONICAL"] * len(own),
-            "program": ["RDKit"] * len(own),
-            "descriptor": [whole.smiles for whole in own],
-        },
-    )
-    others = [(code, whole) for code, whole in wholes.items() if not is_standard(code)]
-    _write_component_atoms(block, others)
-    bonds = [
-        (code, *whole.atom_names[[first, second]], _ORDER_NAMES[kekule], "Y" if order == AROMATIC else "N")
-        for code, whole in wholes.items()
-        for (first, second), kekule, order in zip(
-            whole.bonds.tolist(), whole.kekule_orders.tolist(), whole.bond_orders.tolist(), strict=True
-        )
-    ]
-    tags = ("comp_id", "atom_id_1", "atom_id_2", "value_order", "pdbx_aromatic_flag")
-    if bonds:
-        _loop(block, "chem_comp_bond", dict(zip(tags, zip(*bonds, strict=True), strict=True)))
-
-
-def _component_type(whole: Component) -> str:
-    """The dictionary's own type, in the letters of the mmCIF dictionary where these are small."""
-    spelt = {text.upper(): text for text in (*COMPONENT_TYPES.values(), "peptide linking")}
-    return spelt.get(whole.type.upper(), whole.type) or COMPONENT_TYPES[whole.kind]
-
-
-def _write_component_atoms(block: gemmi.cif.Block, components: Sequence[tuple[str, Component]]) -> None:
-    rows = [
-        (
-            code,
-            whole.atom_names[row],
-            element_symbol(int(whole.elements[row])).upper(),
-            whole.charges[row],
-            "Y" if whole.leaving[row] else "N",
-            "Y" if whole.stereo[row] else "N",
-            whole.hydrogens[row],
-            *(f"{value:.3f}" for value in whole.ideal_positions[row]),
-        )
-        for code, whole in components
-        for row in range(len(whole))
-    ]
-    tags = (
-        "comp_id", "atom_id", "type_symbol", "charge", "pdbx_leaving_atom_flag", "structdiff_stereo",
-        "structdiff_hydrogens", "pdbx_model_Cartn_x_ideal", "pdbx_model_Cartn_y_ideal", "pdbx_model_Cartn_z_ideal",
-    )  # fmt: skip
-    if rows:
-        _loop(block, "chem_comp_atom", dict(zip(tags, zip(*rows, strict=True), strict=True)))
-
-
-def bonds_between_residues(structure: Structure) -> np.ndarray:
-    """Rows of the bonds that a sequence does not imply: disulfides, ring closures, links of ligands and glycans."""
-    atoms, residues = structure.atoms, structure.residues
-    first, second = (atoms.residue[end] for end in (structure.bonds.atom_1, structure.bonds.atom_2))
-    polymer = np.isin(structure.chains.kind, list(_POLYMER_TYPES))[residues.chain]
-    names_1, names_2 = atoms.name[structure.bonds.atom_1], atoms.name[structure.bonds.atom_2]
-    linked = ((names_1 == "C") & (names_2 == "N")) | ((names_1 == "O3'") & (names_2 == "P"))
-    implied = polymer[first] & (second == first + 1) & (residues.chain[first] == residues.chain[second]) & linked
-    return np.flatnonzero((first != second) & ~implied)
 
 
 def _write_connections(block: gemmi.cif.Block, structure: Structure) -> None:
@@ -231,10 +142,10 @@ def _write_connections(block: gemmi.cif.Block, structure: Structure) -> None:
         columns[f"pdbx_ptnr{number}_PDB_ins_code"] = columns.pop(f"ptnr{number}_ins_code")
     distance = np.linalg.norm(atoms.positions[ends[0]] - atoms.positions[ends[1]], axis=1)
     columns["pdbx_dist_value"] = [f"{value:.3f}" for value in distance]
-    columns["pdbx_value_order"] = [_ORDER_NAMES[order] if order < AROMATIC else "sing" for order in bonds.order[rows]]
-    _loop(block, "struct_conn", columns)
+    columns["pdbx_value_order"] = [ORDER_NAMES[order] if order < AROMATIC else "sing" for order in bonds.order[rows]]
+    write_loop(block, "struct_conn", columns)
     present = sorted(set(kinds))
-    _loop(block, "struct_conn_type", {"id": present})
+    write_loop(block, "struct_conn_type", {"id": present})
 
 
 def _address_columns(structure: Structure, atoms: np.ndarray) -> dict[str, Sequence[object] | np.ndarray]:
@@ -244,59 +155,12 @@ def _address_columns(structure: Structure, atoms: np.ndarray) -> dict[str, Seque
     return {
         "label_asym_id": chains.label_id[chain],
         "label_comp_id": residues.name[residue],
-        "label_seq_id": _label_places(structure, residue),
+        "label_seq_id": label_places(structure, residue),
         "label_atom_id": structure.atoms.name[atoms],
         "auth_asym_id": chains.name[chain],
         "auth_seq_id": residues.author_seq_id[residue],
         "ins_code": [code or "?" for code in residues.insertion_code[residue].tolist()],
     }
-
-
-def _label_places(structure: Structure, residue: np.ndarray) -> list[str]:
-    """Places in the full sequence; a ligand has none."""
-    polymer = np.isin(structure.chains.kind, list(_POLYMER_TYPES))[structure.residues.chain[residue]]
-    places = structure.residues.label_seq_id[residue].tolist()
-    return [str(place) if is_polymer else "." for place, is_polymer in zip(places, polymer.tolist(), strict=True)]
-
-
-def _write_quality(block: gemmi.cif.Block, structure: Structure, mean_plddt: float | None) -> None:
-    """pLDDT of the model, a mean over tokens as in every other file, and of each residue (ModelCIF)."""
-    atoms, residues = structure.atoms, structure.residues
-    seen = atoms.resolved
-    count = np.bincount(atoms.residue[seen], minlength=len(residues))
-    total = np.bincount(atoms.residue[seen], weights=atoms.b_factor[seen], minlength=len(residues))
-    rows = np.flatnonzero(count)
-    mean = total[rows] / count[rows]
-    metric = {"id": [1, 2], "mode": ["global", "local"], "name": ["pLDDT", "pLDDT"], "type": ["pLDDT", "pLDDT"]}
-    _loop(block, "ma_qa_metric", metric)
-    if mean_plddt is None:
-        mean_plddt = float(np.average(atoms.b_factor[seen], weights=_token_shares(structure, count)[seen]))
-    overall = f"{mean_plddt:.2f}"
-    whole = {"ordinal_id": [1], "model_id": [1], "metric_id": [1], "metric_value": [overall]}
-    _loop(block, "ma_qa_metric_global", whole)
-    _loop(
-        block,
-        "ma_qa_metric_local",
-        {
-            "ordinal_id": range(1, len(rows) + 1),
-            "model_id": [1] * len(rows),
-            "metric_id": [2] * len(rows),
-            "label_asym_id": structure.chains.label_id[residues.chain[rows]],
-            "label_comp_id": residues.name[rows],
-            "label_seq_id": _label_places(structure, rows),
-            "metric_value": [f"{value:.2f}" for value in mean],
-        },
-    )
-
-
-def _token_shares(structure: Structure, seen: np.ndarray) -> np.ndarray:
-    """What share of a token each atom is: a standard residue of a polymer is one, an atom of anything else is one.
-
-    seen (residue): number of atoms.
-    """
-    standard = np.array([is_standard(name) for name in structure.residues.name.tolist()])
-    whole = standard & np.isin(structure.chains.kind, list(_POLYMER_TYPES))[structure.residues.chain]
-    return np.where(whole, 1 / np.maximum(seen, 1), 1.0)[structure.atoms.residue]
 
 
 def _write_atoms(block: gemmi.cif.Block, structure: Structure) -> None:
@@ -305,9 +169,9 @@ def _write_atoms(block: gemmi.cif.Block, structure: Structure) -> None:
     residue = atoms.residue[rows]
     address = _address_columns(structure, rows)
     standard = np.array([is_standard(name) for name in residues.name.tolist()])
-    polymer = np.isin(chains.kind, list(_POLYMER_TYPES))[residues.chain]
+    polymer = np.isin(chains.kind, list(POLYMER_TYPES))[residues.chain]
     charges = atoms.charge[rows].tolist()
-    _loop(
+    write_loop(
         block,
         "atom_site",
         {

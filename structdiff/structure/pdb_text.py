@@ -10,7 +10,7 @@ import numpy as np
 from structdiff.chemistry.elements import element_symbol
 from structdiff.chemistry.residues import is_standard
 from structdiff.errors import InputError
-from structdiff.structure.mmcif_text import bonds_between_residues
+from structdiff.structure.residue_bonds import bonds_between_residues
 from structdiff.structure.tables import ChainKind, Structure
 
 _POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)

@@ -16,7 +16,7 @@ from structdiff.spec.design_keys import Disulfide
 from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
-from structdiff.structure.mmcif_text import bonds_between_residues
+from structdiff.structure.residue_bonds import are_disulfides, bonds_between_residues
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
 
@@ -144,12 +144,6 @@ def _kept_bonds(
         if len(ends) == 2 and (still or disulfide[row]):
             found.append((ends[0], ends[1]))
     return found
-
-
-def are_disulfides(structure: Structure) -> np.ndarray:
-    """Which bonds (bond,) are between the sulphurs of two cysteines."""
-    sulphur = structure.atoms.name == "SG"
-    return sulphur[structure.bonds.atom_1] & sulphur[structure.bonds.atom_2]
 
 
 def _held_names(part: str | tuple[str, ...] | None, component: str, every: Collection[str]) -> Collection[str]:

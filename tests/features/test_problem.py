@@ -13,7 +13,7 @@ from structdiff.spec.contigs import is_fixed
 from structdiff.spec.design import design_from_dict
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.files import read_structure
-from structdiff.structure.mmcif_text import bonds_between_residues
+from structdiff.structure.residue_bonds import bonds_between_residues
 from structdiff.structure.scaffold import build_scaffold, motif_residues, partly_held, retyped
 
 DATA = Path(__file__).parents[1]
