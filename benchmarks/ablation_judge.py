@@ -19,7 +19,8 @@ from structdiff.structure.tables import ChainKind
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.confidence_examples import Source, draw_batch
 from structdiff.training.dataset import StructureSet
-from structdiff.training.module import LossWeights, TrainingModule
+from structdiff.training.module import TrainingModule
+from structdiff.training.step_settings import LossWeights
 from structdiff.training.tasks import TaskMix
 
 #: Noise levels (Å) that every structure is denoised from: those where bonds form, and those where folds do.

@@ -202,8 +202,8 @@ def training(options: argparse.Namespace, report: Report) -> dict[str, object]:
 def trained(options: argparse.Namespace, report: Report) -> dict[str, object]:
     """Trains the default network under bf16 autocast, from its default weights."""
     from structdiff.training.batches import BatchConfig
-    from structdiff.training.module import OptimiserConfig
     from structdiff.training.run import TrainConfig, train
+    from structdiff.training.step_settings import OptimiserConfig
 
     train(
         TrainConfig(

@@ -26,7 +26,8 @@ from structdiff.evaluation.trrosetta import judge_design
 from structdiff.inverse_folding import design_sequences
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import Structure
-from structdiff.training.dataset import SPLITS, StructureSet
+from structdiff.training.dataset import StructureSet
+from structdiff.training.set_files import SPLITS
 from structdiff.trrosetta.geometry import classes_of, pair_geometry
 from structdiff.trrosetta.network import CLASSES, Expectation, expect, expect_each
 

@@ -14,7 +14,7 @@ import numpy as np
 from structdiff.chemistry.components import Component, component
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError
-from structdiff.training.dataset import ranges
+from structdiff.training.ranges import ranges
 
 #: chain_kind of the collection for chains that mix DNA and RNA, and for ligands; below them as in ChainKind.
 HYBRID, LIGAND = 3, 4

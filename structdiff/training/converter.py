@@ -14,9 +14,9 @@ from pathlib import Path
 
 from structdiff.errors import InputError, StructdiffError
 from structdiff.training.collection import Collection, TemplateList
-from structdiff.training.dataset import SPLITS, TRACES
 from structdiff.training.folder import convert_folder
 from structdiff.training.progress import shown
+from structdiff.training.set_files import SPLITS, TRACES
 from structdiff.training.set_writer import SetSummary, SetWriter
 
 #: Sources whose licence is non-commercial or academic; only coordinates were taken from them, yet they are left out.

@@ -2,71 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from string import ascii_uppercase
 
 import numpy as np
 
 from structdiff.chemistry.bundled import add_bundled_components
-from structdiff.chemistry.elements import atomic_number
-from structdiff.chemistry.residues import (
-    BACKBONE_ATOMS,
-    DNA_NAMES,
-    PROTEIN_ONE_TO_THREE,
-    RESIDUE_ATOMS,
-    RNA_NAMES,
-    is_standard,
-)
 from structdiff.errors import InputError
-from structdiff.inverse_folding.alphabet import LETTERS, NUM_AMINO_ACIDS
-from structdiff.structure.tables import AtomTable, BondTable, ChainKind, ChainTable, ResidueTable, Structure
+from structdiff.structure.build import chain_letters
+from structdiff.structure.tables import AtomTable, ChainKind, ChainTable, ResidueTable, Structure
+from structdiff.training.ranges import ranges
+from structdiff.training.residue_kinds import bonds_within, residue_kinds
+from structdiff.training.set_files import (
+    ARRAYS,
+    COMPONENTS_FILE,
+    SPLITS,
+    TRACES,
+    open_array,
+    open_redesigned,
+    read_description,
+)
 
-SPLITS = ("train", "val", "test")
-#: Entries to learn from of which one atom a residue is known: apart, since most of what is made of entries needs more.
-TRACES = "traces"
-FORMAT = 1
-#: Name of the file of designed sequences, where a set has one (``structdiff.training.redesign``).
-REDESIGNED = "redesigned"
-#: Of the Chemical Component Dictionary, where a set was carried (``structdiff.training.set_archive``).
-COMPONENTS_FILE = "components.json.gz"
-_ARRAYS = (
-    "atom_positions", "residue_template", "chain_kind", "chain_name", "chain_residue", "chain_entity", "chain_copy",
-    "run_residue", "run_values", "entry_atom", "entry_residue", "entry_chain", "entry_run", "entry_backbone",
-    "entry_antibody", "entry_cluster", "bond_start", "bond_values",
-)  # fmt: skip
 #: Lengths (residues) between which an entry's weight grows; below and above it is constant.
 _SHORT, _LONG = 32, 256
 _ANTIBODY_WEIGHT = 0.1
-
-_LABEL_IDS = np.array(
-    [*ascii_uppercase, *(two + one for one, two in product(ascii_uppercase, repeat=2))]
-    + ["".join(letters[::-1]) for letters in product(ascii_uppercase, repeat=3)]
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Templates:
-    """The kinds of residues of a set, flattened: what each lists, and where its stored atoms go among them."""
-
-    name: np.ndarray
-    standard: np.ndarray  # bool
-    stored: np.ndarray  # atoms stored
-    listed: np.ndarray  # atoms in the structure
-    stored_start: np.ndarray
-    listed_start: np.ndarray
-    place: np.ndarray  # flat: slot of each stored atom
-    atom_name: np.ndarray  # flat over listed atoms
-    element: np.ndarray
-    charge: np.ndarray
-    bond_start: np.ndarray
-    bonds: np.ndarray  # (bond, 3): slot, slot, order
-    backbone: np.ndarray  # atoms that come first and are the same in all of its kind, up to CB or the base
-    amino_acid: np.ndarray  # template of each of LETTERS, of which nothing is stored
-    nucleotide: dict[str, int]  # template of each standard nucleotide, of which nothing is stored
+#: Of each chain, by its number: as many as three letters tell apart.
+_LABEL_IDS = np.array([chain_letters(number) for number in range(26 + 26**2 + 26**3)])
 
 
 class StructureSet:
@@ -87,16 +48,16 @@ class StructureSet:
         known = (*SPLITS, TRACES)
         if split not in known:
             raise InputError("unknown split", key="split", found=split, allowed=known, suggest_from=known)
-        description = _read_description(self.path)
+        description = read_description(self.path)
         if (self.path / COMPONENTS_FILE).is_file():
             add_bundled_components(self.path / COMPONENTS_FILE)
-        self._data = {name: _open(self.path, name) for name in _ARRAYS}
+        self._data = {name: open_array(self.path, name) for name in ARRAYS}
         self._first, self._stop = description["splits"].get(split, (0, 0))  # sets of before have no traces
         rows = slice(self._first, self._stop)
         self.names: list[str] = description["names"][rows]
         self.metadata: list[dict[str, object]] = description["metadata"][rows]
-        self._templates = _flatten(description["templates"], self._data)
-        self._redesigned = _open_redesigned(self.path, len(self._data["residue_template"]))
+        self._templates = residue_kinds(description["templates"], self._data)
+        self._redesigned = open_redesigned(self.path, len(self._data["residue_template"]))
         self.has_redesigned = len(self._redesigned) > 0
         bounds = {
             part: np.asarray(self._data[f"entry_{part}"]).astype(np.int64)
@@ -207,7 +168,7 @@ class StructureSet:
                 b_factor=np.zeros(len(flat), np.float32),
                 occupancy=resolved.astype(np.float32),
             ),
-            bonds=_bonds(kinds, template, atom_start),
+            bonds=bonds_within(kinds, template, atom_start),
             metadata=self.metadata[index],
         )
 
@@ -224,99 +185,6 @@ class StructureSet:
         return new
 
 
-def residue_names(path: Path) -> frozenset[str]:
-    """The names of all residues of a set. Raises InputError when the folder is no such set."""
-    return frozenset(template[1] for template in _read_description(path)["templates"])
-
-
-def _read_description(path: Path) -> dict:
-    try:
-        description = json.loads((path / "set.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        message = "no training set, set.json is missing (`structdiff prepare` makes one)"
-        raise InputError(message, path=path) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"set.json cannot be read: {error}", path=path) from None
-    if description.get("format") != FORMAT:
-        message = "the training set is of another version; convert it again"
-        raise InputError(message, path=path, key="format", found=description.get("format"), allowed=[FORMAT])
-    return description
-
-
-def _open(path: Path, name: str) -> np.ndarray:
-    try:
-        return np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the training set is damaged: {error}", path=path / f"{name}.npy") from None
-
-
-def _open_redesigned(path: Path, residues: int) -> np.ndarray:
-    if not (path / f"{REDESIGNED}.npy").is_file():
-        return np.zeros((0, residues), np.uint8)
-    letters = _open(path, REDESIGNED)
-    if letters.ndim != 2 or letters.shape[1] != residues:
-        message = "the designed sequences are those of another set; remove the file"
-        raise InputError(message, path=path / f"{REDESIGNED}.npy", found=letters.shape, allowed=f"(any, {residues})")
-    return letters
-
-
-def _flatten(rows: list, data: dict[str, np.ndarray]) -> _Templates:
-    place: list[int] = []
-    names: list[str] = []
-    elements: list[int] = []
-    charges: list[int] = []
-    stored, listed, standard, backbone = [], [], [], []
-    nucleotides = (*DNA_NAMES, *RNA_NAMES)
-    others = [*(PROTEIN_ONE_TO_THREE[letter] for letter in LETTERS[:NUM_AMINO_ACIDS]), *nucleotides]
-    for polymer, name, atom_text, element_text, charge_text in [*rows, *([True, each, "", "", ""] for each in others)]:
-        atoms = atom_text.split(" ") if atom_text else []
-        full = bool(polymer) and is_standard(name)
-        if full:
-            whole = RESIDUE_ATOMS[name]
-            place += [whole.index(atom) for atom in atoms]
-            names += whole
-            elements += [atomic_number(atom[0]) for atom in whole]
-            charges += [0] * len(whole)
-        else:
-            whole = atoms
-            place += range(len(atoms))
-            names += atoms
-            elements += [atomic_number(element) for element in element_text.split(" ")]
-            charges += [int(charge) for charge in charge_text.split(" ")]
-        stored.append(len(atoms))
-        listed.append(len(whole))
-        standard.append(full)
-        backbone.append(whole.index("C1'") + 1 if full and name in nucleotides else len(BACKBONE_ATOMS))
-    stored_count, listed_count = np.array(stored, np.int64), np.array(listed, np.int64)
-    return _Templates(
-        name=np.array([*(row[1] for row in rows), *others]),
-        standard=np.array(standard, bool),
-        stored=stored_count,
-        listed=listed_count,
-        stored_start=np.cumsum(stored_count) - stored_count,
-        listed_start=np.cumsum(listed_count) - listed_count,
-        place=np.array(place, np.int64),
-        atom_name=np.array(names),
-        element=np.array(elements, np.uint8),
-        charge=np.array(charges, np.int8),
-        bond_start=np.pad(np.array(data["bond_start"]).astype(np.int64), (0, len(others)), mode="edge"),
-        bonds=np.array(data["bond_values"]).astype(np.int64),
-        backbone=np.array(backbone, np.int64),
-        amino_acid=len(rows) + np.arange(NUM_AMINO_ACIDS),
-        nucleotide={name: len(rows) + others.index(name) for name in nucleotides},
-    )
-
-
-def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """All numbers of several ranges, one after another.
-
-    >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
-    [5, 6, 0, 1, 2]
-    """
-    stops = np.cumsum(counts)
-    return np.arange(stops[-1] if len(stops) else 0) + np.repeat(starts - (stops - counts), counts)
-
-
 def _numbers(first: np.ndarray, values: np.ndarray, residues: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Author numbers, labels and insertion codes of all residues, from stretches that count upwards."""
     first = np.asarray(first).astype(np.int64)
@@ -328,15 +196,4 @@ def _numbers(first: np.ndarray, values: np.ndarray, residues: int) -> tuple[np.n
         (author + step).astype(np.int32),
         (label + step).astype(np.int32),
         np.repeat(letters, lengths) if (code != 32).any() else np.zeros(residues, "U1"),
-    )
-
-
-def _bonds(kinds: _Templates, template: np.ndarray, atom_start: np.ndarray) -> BondTable:
-    count = np.diff(kinds.bond_start)[template]
-    bonds = kinds.bonds[ranges(kinds.bond_start[template], count)]
-    offset = np.repeat(atom_start, count)
-    return BondTable(
-        atom_1=(bonds[:, 0] + offset).astype(np.int32),
-        atom_2=(bonds[:, 1] + offset).astype(np.int32),
-        order=bonds[:, 2].astype(np.uint8),
     )

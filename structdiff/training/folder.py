@@ -15,8 +15,8 @@ from structdiff.errors import InputError
 from structdiff.structure.files import CIF_SUFFIXES, PDB_SUFFIXES, read_structure
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.collection import LIGAND, RawEntry, TemplateList, canonical_residue
-from structdiff.training.dataset import SPLITS
 from structdiff.training.progress import shown
+from structdiff.training.set_files import SPLITS
 from structdiff.training.set_writer import SetSummary, SetWriter
 
 _SHORT = 20  # residues; shorter chains do not tie entries together

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytorch_lightning as lightning
 import torch
@@ -12,9 +11,7 @@ from torch.nn.functional import pad
 
 from structdiff.constraints.motif import MotifHold
 from structdiff.diffusion.preconditioning import Preconditioning
-from structdiff.features.schema import Features, TokenFeatures
-from structdiff.features.token_frames import atom_of_token
-from structdiff.geometry.virtual_cb import trace_cb, virtual_cb
+from structdiff.features.schema import Features
 from structdiff.model.denoiser import DenoiserCondition
 from structdiff.model.heads import LOCAL_OFFSETS
 from structdiff.model.network import ModelConfig, StructureNetwork
@@ -23,74 +20,12 @@ from structdiff.model.trunk import TrunkOutput
 from structdiff.structure.tables import ChainKind
 from structdiff.training import losses
 from structdiff.training.packed import PackedBatch
+from structdiff.training.step_settings import LossWeights, NoiseConfig, OptimiserConfig
+from structdiff.training.targets import denoising_targets, follows, representatives
 from structdiff.training.tasks import MOTIF_GROUPS
 
 _DROPOUT = 1 << 32  # from the seed of the noise to that of dropout: the same one would draw both alike
-_BONDED_CA = 4.2  # Å between the CA of bonded residues, at most
 _FINE_SIGMA = 4.0  # Å; below it bonds and clashes are worth a loss of their own
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """How much each loss counts.
-
-    Where none of the denoiser's does, it is not run: the trunk learns alone, quickly. Where ``local_distogram`` alone
-    counts, nothing but the sequence encoder is run.
-    """
-
-    position: float = 4.0
-    smooth_lddt: float = 1.0
-    local_geometry: float = 2.0
-    clash: float = 0.5
-    distogram: float = 0.1
-    local_distogram: float = 0.2
-    restype: float = 0.1
-
-    @property
-    def trunk_alone(self) -> bool:
-        """Whether nothing that the denoiser draws counts."""
-        return not (self.position or self.smooth_lddt or self.local_geometry or self.clash or self.restype)
-
-    @property
-    def sequence_alone(self) -> bool:
-        """Whether nothing counts but what the sequence encoder says."""
-        return self.trunk_alone and not self.distogram
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoiseConfig:
-    """Which noise levels are learnt: 16 Å times exp(log_mean + log_std n), n normal (AlphaFold 3, section 3.7.1)."""
-
-    log_mean: float = -1.2
-    log_std: float = 1.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimiserConfig:
-    """AdamW with a linear warm-up, a constant rate, and a decay to a tenth over the last steps if any are named.
-
-    decay_share: the last part of the call's minutes over which the rate falls to a tenth, whatever the steps.
-    """
-
-    learning_rate: float = 1e-3
-    warmup_steps: int = 300
-    beta_1: float = 0.9
-    beta_2: float = 0.98
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    ema_decay: float = 0.999
-    decay_from: int | None = None
-    decay_steps: int = 1000
-    decay_share: float = 0.0
-
-    def rate(self, step: int, passed: float = 0.0) -> float:
-        """Factor on the learning rate at a step, with that share of the call's minutes gone."""
-        rate = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        if self.decay_from is not None and step > self.decay_from:
-            rate *= max(0.1, 1 - 0.9 * (step - self.decay_from) / self.decay_steps)
-        if passed > 1 - self.decay_share:
-            rate *= max(0.1, 1 - 0.9 * (passed - 1 + self.decay_share) / self.decay_share)
-        return rate
 
 
 class TrainingModule(lightning.LightningModule):
@@ -165,7 +100,7 @@ class TrainingModule(lightning.LightningModule):
     ) -> dict[str, Tensor]:
         """The losses of what the denoiser makes of noisy structures."""
         condition = network.denoiser.condition(batch, trunk).repeat(self.noise_levels)
-        target, weight, resolved = (x.repeat_interleave(self.noise_levels, 0) for x in _targets(batch))
+        target, weight, resolved = (x.repeat_interleave(self.noise_levels, 0) for x in denoising_targets(batch))
         drawing = _generator_on(target.device, generator)
         sigma = self.preconditioning.draw_sigma(len(target), generator=drawing, device=target.device)
         noise = torch.randn(target.shape, generator=drawing, device=drawing.device).to(target)
@@ -198,7 +133,7 @@ class TrainingModule(lightning.LightningModule):
         centre = token.centre.repeat_interleave(repeat, 0)[..., None]
         here, there = (torch.take_along_dim(x, centre[..., None], 2)[:, :, 0] for x in (denoised, target))
         seen = torch.take_along_dim(resolved, centre, 2)[..., 0]
-        linked = pad(_follows(token), (0, 1)).repeat_interleave(repeat, 0)
+        linked = pad(follows(token), (0, 1)).repeat_interleave(repeat, 0)
         protein = (token.kind == ChainKind.PROTEIN).repeat_interleave(repeat, 0)
         fine = (sigma < _FINE_SIGMA).to(denoised)
         fine = fine / fine.mean().clamp(min=0.05)
@@ -209,7 +144,7 @@ class TrainingModule(lightning.LightningModule):
         }
 
     def _distogram(self, network: StructureNetwork, batch: Features, z: Tensor) -> dict[str, Tensor]:
-        positions, seen = _representatives(batch)
+        positions, seen = representatives(batch)
         target = losses.distance_bin(losses.pair_distances(positions))
         entropy = losses.distogram_entropy(network.distogram(z), target)
         return {"distogram": losses.mean_where(entropy, seen[:, :, None] & seen[:, None])}
@@ -219,7 +154,7 @@ class TrainingModule(lightning.LightningModule):
     ) -> dict[str, Tensor]:
         if network.local_distogram is None or s_sequence is None:
             return {}
-        positions, seen = _representatives(batch)
+        positions, seen = representatives(batch)
         further, exists = chain_neighbours(batch.token, LOCAL_OFFSETS)
         rows = torch.arange(len(positions), device=positions.device)[:, None, None]
         target = losses.distance_bin(torch.linalg.vector_norm(positions[rows, further] - positions[:, :, None], dim=-1))
@@ -266,52 +201,6 @@ class TrainingModule(lightning.LightningModule):
         with torch.no_grad():
             ours, theirs = list(self.ema.parameters()), list(self.network.parameters())
             torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore
-
-
-def _representatives(batch: Features) -> tuple[Tensor, Tensor]:
-    """Positions (Å) of the representative atoms of all tokens, and which of them are known.
-
-    Where a residue's CB was not seen it is where the backbone has it, or else where three neighbouring CA have it: of
-    many entries there is nothing but backbones or traces, whose glycines alone would else teach distances.
-    """
-    token, shape = batch.token, (batch.num_tokens, batch.num_slots)
-    positions, resolved = batch.atom.positions.unflatten(1, shape), batch.atom.resolved.unflatten(1, shape)
-    seen = torch.take_along_dim(resolved, token.representative[..., None], 2)[..., 0]
-    amino_acid = token.standard & (token.kind == ChainKind.PROTEIN)
-    slots = token.frame.clamp(min=0)
-    n, ca, c = torch.take_along_dim(positions, slots[..., None], 2).unbind(2)
-    backbone = (torch.take_along_dim(resolved, slots, 2) & (token.frame >= 0)).all(-1) & amino_acid
-    here = torch.where(seen[..., None], atom_of_token(positions, token.representative), virtual_cb(n, ca, c))
-    trace, known = _by_trace(batch, atom_of_token(positions, token.centre), amino_acid & ~seen & ~backbone)
-    return torch.where(known[..., None], trace, here), seen | backbone | known
-
-
-def _by_trace(batch: Features, ca: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """CB (Å) of the wanted residues by their CA and their neighbours', and of which these were seen and are bonded."""
-    shape = (batch.num_tokens, batch.num_slots)
-    there = torch.take_along_dim(batch.atom.resolved.unflatten(1, shape), batch.token.centre[..., None], 2)[..., 0]
-    near = torch.linalg.vector_norm(ca[:, 1:] - ca[:, :-1], dim=-1) < _BONDED_CA
-    linked = near & there[:, 1:] & there[:, :-1] & _follows(batch.token)
-    cb = torch.zeros_like(ca)
-    cb[:, 1:-1] = trace_cb(ca[:, :-2], ca[:, 1:-1], ca[:, 2:])
-    return cb, wanted & pad(linked, (1, 0)) & pad(linked, (0, 1))
-
-
-def _follows(token: TokenFeatures) -> Tensor:
-    """Of each residue but the first: whether it is the next one of the same protein chain."""
-    follows = (token.residue_index[:, 1:] - token.residue_index[:, :-1] == 1) & token.standard[:, 1:]
-    return follows & (token.asym_id[:, 1:] == token.asym_id[:, :-1]) & (token.kind[:, 1:] == ChainKind.PROTEIN)
-
-
-def _targets(batch: Features) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions centred on the resolved atoms, weight of each atom's error, and which atoms count."""
-    resolved = batch.atom.resolved & batch.atom.mask
-    counts = resolved[..., None].to(batch.atom.positions)
-    middle = (batch.atom.positions * counts).sum(1, keepdim=True) / counts.sum(1, keepdim=True).clamp(min=1)
-    target = (batch.atom.positions - middle) * counts
-    # By comparison: a table would be copied to a GPU each time, for which the host waits.
-    weight = torch.stack([(batch.token.kind == kind) * value for kind, value in enumerate(losses.ATOM_WEIGHT)]).sum(0)
-    return target, weight.repeat_interleave(batch.num_slots, 1) * resolved, resolved
 
 
 def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:

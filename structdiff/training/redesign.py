@@ -33,7 +33,8 @@ from structdiff.inverse_folding.alphabet import letter_index
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.command import run_command
-from structdiff.training.dataset import REDESIGNED, StructureSet
+from structdiff.training.dataset import StructureSet
+from structdiff.training.set_files import REDESIGNED
 
 #: Most sequences of an entry, and how many of an entry when none are asked for, in the mean.
 MOST, _USUAL = 16, 4

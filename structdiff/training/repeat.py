@@ -27,9 +27,9 @@ from structdiff.training.confidence import train_confidence
 from structdiff.training.confidence_streams import ConfidenceTraining
 from structdiff.training.designs import DrawnDesigns, draw_designs
 from structdiff.training.history import Record, parts_of, rounds_in_all
-from structdiff.training.module import OptimiserConfig
 from structdiff.training.redesign import Redesign, redesign
 from structdiff.training.run import TrainConfig, train
+from structdiff.training.step_settings import OptimiserConfig
 
 
 def repeat_training(

@@ -21,13 +21,15 @@ from structdiff.model.checkpoint import Weights, save_weights
 from structdiff.model.network import ModelConfig, grown, preset, take_over
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
-from structdiff.training.dataset import TRACES, StructureSet
+from structdiff.training.dataset import StructureSet
 from structdiff.training.designs import designs_set, recorded_designs
 from structdiff.training.history import handed_on, with_run
-from structdiff.training.module import LossWeights, NoiseConfig, OptimiserConfig, TrainingModule
+from structdiff.training.module import TrainingModule
 from structdiff.training.packed import pack
 from structdiff.training.redesign import recorded
 from structdiff.training.resuming import beginning, changed_settings, last_step, require_finite, write_checkpoint
+from structdiff.training.set_files import TRACES
+from structdiff.training.step_settings import LossWeights, NoiseConfig, OptimiserConfig
 from structdiff.training.tasks import TaskMix
 from structdiff.training.trainer import lightning_trainer
 from structdiff.training.trial import Trial

@@ -23,7 +23,8 @@ import numpy as np
 from structdiff.chemistry.bundled import bundled_codes, write_bundled_components
 from structdiff.errors import InputError
 from structdiff.structure.files import write_atomically
-from structdiff.training.dataset import COMPONENTS_FILE, StructureSet, residue_names
+from structdiff.training.dataset import StructureSet
+from structdiff.training.set_files import COMPONENTS_FILE, residue_names
 
 _MAGIC = b"structdiff set 3\n"
 

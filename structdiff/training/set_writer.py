@@ -16,7 +16,7 @@ from structdiff.chemistry.elements import SYMBOLS
 from structdiff.errors import InputError
 from structdiff.training import entry as entries
 from structdiff.training.collection import RawEntry, ResidueTemplate, TemplateList, known_component
-from structdiff.training.dataset import FORMAT, SPLITS, TRACES
+from structdiff.training.set_files import FORMAT, SPLITS, TRACES
 
 _MEBIBYTE = 2**20
 _ORDER = (*SPLITS, TRACES)

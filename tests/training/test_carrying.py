@@ -10,7 +10,8 @@ from structdiff.training import carrying
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
-from structdiff.training.module import OptimiserConfig, TrainingModule
+from structdiff.training.module import TrainingModule
+from structdiff.training.step_settings import OptimiserConfig
 from structdiff.training.tasks import TaskMix
 from tests.training.test_training import COLLECTION
 

@@ -17,8 +17,9 @@ from structdiff.errors import InputError
 from structdiff.structure.tables import ChainKind
 from structdiff.training.collection import Collection, RawEntry, TemplateList
 from structdiff.training.converter import EXCLUDED_SOURCES, choose, convert_structures, main
-from structdiff.training.dataset import SPLITS, StructureSet
+from structdiff.training.dataset import StructureSet
 from structdiff.training.entry import has_sound_backbone, without_mirrored
+from structdiff.training.set_files import SPLITS
 from structdiff.training.set_writer import SetWriter, near_bonds
 
 COLLECTION = Path(__file__).parent / "data" / "collection"

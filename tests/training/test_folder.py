@@ -8,8 +8,9 @@ import pytest
 from structdiff.errors import InputError
 from structdiff.structure.files import write_structure
 from structdiff.training.converter import convert_structures, main
-from structdiff.training.dataset import SPLITS, StructureSet
+from structdiff.training.dataset import StructureSet
 from structdiff.training.folder import convert_folder, sequence_groups
+from structdiff.training.set_files import SPLITS
 
 COLLECTION = Path(__file__).parent / "data" / "collection"
 

@@ -21,11 +21,12 @@ from structdiff.structure.tables import ChainKind
 from structdiff.training import redesign as module
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.converter import convert_structures
-from structdiff.training.dataset import SPLITS, StructureSet
+from structdiff.training.dataset import StructureSet
 from structdiff.training.redesign import Redesign, redesign
 from structdiff.training.repeat import repeat_training
 from structdiff.training.run import TrainConfig, train
 from structdiff.training.set_archive import pack, unpack
+from structdiff.training.set_files import SPLITS
 from structdiff.training.tasks import TaskMix
 from tests.inverse_folding.conftest import random_network
 from tests.training.test_training import config_for

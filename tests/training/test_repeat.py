@@ -18,9 +18,9 @@ from structdiff.model.checkpoint import load_weights, save_weights
 from structdiff.training import repeat
 from structdiff.training.confidence import train_confidence
 from structdiff.training.history import parts_of, with_run
-from structdiff.training.module import OptimiserConfig
 from structdiff.training.repeat import _scaled, main, repeat_training
 from structdiff.training.run import TrainConfig, train
+from structdiff.training.step_settings import OptimiserConfig
 from tests.training.test_confidence import QUICK
 from tests.training.test_training import COLLECTION, config_for, data  # noqa: F401  # a fixture
 

@@ -13,9 +13,10 @@ from structdiff.geometry.virtual_cb import trace_cb
 from structdiff.structure.tables import ChainKind
 from structdiff.training import dataset
 from structdiff.training.batches import BatchConfig, TrainingBatches
-from structdiff.training.dataset import SPLITS, TRACES, StructureSet
-from structdiff.training.module import _representatives
+from structdiff.training.dataset import StructureSet
 from structdiff.training.run import train
+from structdiff.training.set_files import SPLITS, TRACES
+from structdiff.training.targets import representatives
 from structdiff.training.tasks import TaskMix
 from tests.training.test_training import config_for, run
 
@@ -39,9 +40,9 @@ def test_traces_of_the_training_split_are_a_split_of_their_own(data, traces):
 
 
 def test_sets_of_before_have_none(data, monkeypatch):
-    plain = dataset._read_description
+    plain = dataset.read_description
     without = {split: plain(data)["splits"][split] for split in SPLITS}
-    monkeypatch.setattr(dataset, "_read_description", lambda path: plain(path) | {"splits": without})
+    monkeypatch.setattr(dataset, "read_description", lambda path: plain(path) | {"splits": without})
     assert len(StructureSet(data, TRACES)) == 0
 
 
@@ -80,12 +81,12 @@ def test_cb_by_three_neighbouring_ca_is_where_it_was_seen(structures):
 
 def test_residues_of_a_trace_have_distances_but_at_ends_and_gaps(structures):
     batch = TrainingBatches(structures, CROPS, TaskMix(weights={"predict": 1.0}), seed=1).batch(0)
-    own, seen = _representatives(batch)
+    own, seen = representatives(batch)
     shape = (batch.num_tokens, batch.num_slots)
     resolved = batch.atom.resolved.unflatten(1, shape)
     alone = torch.zeros_like(resolved).scatter(2, batch.token.centre[..., None], value=True)
     atom = replace(batch.atom, resolved=(resolved & alone).flatten(1))
-    trace, known = _representatives(replace(batch, atom=atom))
+    trace, known = representatives(replace(batch, atom=atom))
     protein = (batch.token.kind == ChainKind.PROTEIN) & batch.token.standard & seen
     assert 0.6 < known[protein].float().mean() < 1
     assert (trace - own)[known & protein].norm(dim=-1).mean() < 0.4  # Å

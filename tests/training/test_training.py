@@ -25,10 +25,12 @@ from structdiff.training.confidence import train_confidence
 from structdiff.training.converter import convert_structures
 from structdiff.training.dataset import StructureSet
 from structdiff.training.history import parts_of
-from structdiff.training.module import LossWeights, OptimiserConfig, TrainingModule, _representatives, _targets
+from structdiff.training.module import TrainingModule
 from structdiff.training.packed import pack
 from structdiff.training.resuming import beginning
 from structdiff.training.run import TrainConfig, read_train_config, train
+from structdiff.training.step_settings import LossWeights, OptimiserConfig
+from structdiff.training.targets import denoising_targets, representatives
 from structdiff.training.tasks import _TASKS, TaskMix, draw_condition, training_example
 from tests.features.examples import mixed
 
@@ -85,7 +87,7 @@ def test_rare_atoms_weigh_more_and_unseen_ones_nothing():
     structure = mixed()
     resolved = structure.atoms.name != "CB"
     batch = collate([build_features(structure.with_positions(structure.atoms.positions, resolved=resolved))])
-    target, weight, counted = _targets(batch)
+    target, weight, counted = denoising_targets(batch)
     kind = batch.token.kind.repeat_interleave(batch.num_slots, 1)
     for number, expected in enumerate((1.0, 6.0)):  # protein, DNA
         assert weight[(kind == number) & counted].unique().tolist() == [expected]
@@ -274,17 +276,17 @@ def test_the_local_distogram_asks_for_the_distances_along_the_chain(data):
 
 def test_residues_of_which_the_backbone_alone_is_known_have_distances_too(data):
     batch = TrainingBatches(StructureSet(data, "train"), BatchConfig(crops=((24, 1, 1.0),)), TaskMix(), seed=1).batch(0)
-    own, seen = _representatives(batch)
+    own, seen = representatives(batch)
     resolved = batch.atom.resolved.clone()
     resolved.unflatten(1, (24, -1))[:, :, 4:] = False  # N, CA, C, O stay
     bare = dataclasses.replace(batch, atom=dataclasses.replace(batch.atom, resolved=resolved))
-    virtual, known = _representatives(bare)
+    virtual, known = representatives(bare)
     protein = (batch.token.kind == ChainKind.PROTEIN) & batch.token.standard & seen
     assert protein.sum() > 10
     assert known[protein].all()
     assert (virtual - own)[protein].norm(dim=-1).max() < 0.3  # Å
     backbone_lost = dataclasses.replace(batch, atom=dataclasses.replace(batch.atom, resolved=resolved & False))
-    assert not _representatives(backbone_lost)[1].any()
+    assert not representatives(backbone_lost)[1].any()
 
 
 def config_for(data: Path, out: Path, **changes) -> TrainConfig:
