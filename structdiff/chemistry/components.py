@@ -209,7 +209,7 @@ def _ccd_component(code: str) -> Component:
     )
     if np.isfinite(whole.ideal_positions).all():
         return whole
-    from structdiff.chemistry.ligands import with_conformer
+    from structdiff.chemistry.conformers import with_conformer
 
     return with_conformer(whole)
 

@@ -76,7 +76,7 @@ def _with_two_forms(component: Component) -> set[tuple[int, int]]:
     """Rows of the ends, in rising order, of the double bonds whose ends each have two different substituents."""
     from rdkit import Chem, rdBase  # slow to import, and few components need it
 
-    from structdiff.chemistry.ligands import perceived
+    from structdiff.chemistry.rdkit_molecules import perceived
 
     with rdBase.BlockLogs():
         mol = perceived(component)

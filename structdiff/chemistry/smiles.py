@@ -6,7 +6,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from structdiff.chemistry.components import Component
-from structdiff.chemistry.ligands import to_rdkit
+from structdiff.chemistry.rdkit_molecules import to_rdkit
 from structdiff.errors import InputError
 
 #: Å: bonds of carbon that are shorter than this are no single ones.

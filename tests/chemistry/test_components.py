@@ -9,8 +9,10 @@ from rdkit import Chem
 from structdiff.chemistry.bundled import bundled_codes, read_bundled_component, write_bundled_components
 from structdiff.chemistry.ccd import component_codes, read_dictionary_component
 from structdiff.chemistry.components import component, component_from_sdf, component_from_smiles, is_known
+from structdiff.chemistry.conformers import ConformerWarning, with_conformer
 from structdiff.chemistry.elements import SYMBOLS, atomic_number, element_symbol
-from structdiff.chemistry.ligands import ConformerWarning, OpenStereoWarning, to_rdkit, with_conformer
+from structdiff.chemistry.open_stereo import OpenStereoWarning
+from structdiff.chemistry.rdkit_molecules import to_rdkit
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError
 from structdiff.soundness import handedness_verdicts
@@ -167,7 +169,7 @@ def test_bad_smiles(smiles, message, capfd):
 
 
 def test_flat_fallback_says_so(monkeypatch):
-    monkeypatch.setattr("structdiff.chemistry.ligands._embedded", lambda mol, settings: False)
+    monkeypatch.setattr("structdiff.chemistry.conformers._embedded", lambda mol, settings: False)
     with pytest.warns(ConformerWarning, match="flat drawing"):
         whole = component_from_smiles("CCCO", "LIG")
     assert np.ptp(whole.ideal_positions[:, 2]) == 0
