@@ -17,7 +17,7 @@ from structdiff.errors import InputError
 
 if TYPE_CHECKING:
     from structdiff.spec.design import DesignSpec
-    from structdiff.spec.rfdiffusion import Imported, KnownStructure
+    from structdiff.spec.imported import Imported, KnownStructure
 
 _FAILED = 2
 
@@ -181,7 +181,7 @@ def _known(path: Path) -> KnownStructure:
     """The residues of a structure and their CA."""
     import numpy as np
 
-    from structdiff.spec.rfdiffusion import KnownStructure
+    from structdiff.spec.imported import KnownStructure
     from structdiff.structure.files import read_structure
     from structdiff.structure.scaffold import motif_residues
 

@@ -12,8 +12,8 @@ import yaml
 
 from structdiff.errors import InputError
 from structdiff.spec.document_text import parse_json_document
+from structdiff.spec.imported import Imported
 from structdiff.spec.input_files import read_text
-from structdiff.spec.rfdiffusion import Imported
 from structdiff.spec.symmetry import parse_symmetry
 
 _BACKBONE = {"N", "CA", "C", "O"}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from structdiff.errors import InputError
 from structdiff.spec.contigs import Contigs
+from structdiff.spec.imported import Imported
 from structdiff.spec.rfdiffusion_command import list_items
 from structdiff.spec.symmetry import Symmetry
-
-if TYPE_CHECKING:
-    from structdiff.spec.rfdiffusion import Imported
 
 _FIELDS = {
     "monomer_ROG": ("weight", "min_dist"),

@@ -9,8 +9,10 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.spec.design import design_from_dict
-from structdiff.spec.rfdiffusion import KnownStructure, design_from_rfdiffusion, partial_noise
+from structdiff.spec.imported import KnownStructure
+from structdiff.spec.rfdiffusion import design_from_rfdiffusion
 from structdiff.spec.rfdiffusion_command import list_items, parse_command, parse_overrides
+from structdiff.spec.rfdiffusion_partial import partial_noise
 from structdiff.spec.segments import FixedSegment, ResidueId
 
 #: The motifs on which motif scaffolding is compared since Watson et al. 2023 (Supplementary Methods, Table 9): contigs
@@ -212,3 +214,24 @@ def test_the_schedule_of_partial_diffusion_is_no_note():
     found = design_from_rfdiffusion(settings(*words), structure=lambda: known)
     assert found.data["noise"]
     assert not any("diffuser.T" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("asked", ["1", "a,b", "b"])
+def test_cyclic_chains_that_are_none_are_an_error(asked):
+    words = ("contigmap.contigs=[100]", "inference.cyclic=True", f"inference.cyc_chains='{asked}'")
+    with pytest.raises(InputError, match=r"cyc_chains.*a for the first"):
+        design_from_rfdiffusion(settings(*words))
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("diffuser.T=many", "diffuser.T: must be a number above 0"),
+        ("diffuser.crd_scale=0", "diffuser.crd_scale: must be a number above 0"),
+        ("diffuser.b_T=1", "diffuser.b_T: so much noise leaves nothing"),
+    ],
+)
+def test_schedules_that_are_none_are_an_error(word, says):
+    words = ("contigmap.contigs=[10]", "inference.input_pdb=x.pdb", "diffuser.partial_T=20", word)
+    with pytest.raises(InputError, match=says):
+        design_from_rfdiffusion(settings(*words), structure=lambda: chain("A", 10))

@@ -9,7 +9,7 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.spec.design import design_from_dict
-from structdiff.spec.rfdiffusion import Imported
+from structdiff.spec.imported import Imported
 from structdiff.spec.rfdiffusion3 import design_from_rfdiffusion3, read_designs
 
 
