@@ -32,6 +32,7 @@ from structdiff.geometry.superposition import superposition
 from structdiff.jobs import Job
 from structdiff.judgement import assembly_verdicts, started, unit_verdicts
 from structdiff.kernels import native
+from structdiff.likeness import fold_verdicts, template_verdicts
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.options import RunOptions, sampling_of
@@ -46,7 +47,7 @@ from structdiff.soundness import (
 )
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.tables import ChainKind, Structure
-from structdiff.verdicts import fold_verdicts, proximity_verdict, template_verdicts
+from structdiff.verdicts import proximity_verdict
 from structdiff.version import __version__
 
 if TYPE_CHECKING:

@@ -12,24 +12,13 @@ from structdiff.constraints.energy_terms import build_term, kept_clash_term
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.errors import StructdiffError
 from structdiff.jobs import Job
+from structdiff.likeness import MOTIF_PLACE, MOTIF_TOLERANCE, made_up_fold_verdicts, motif_verdict, start_verdict
 from structdiff.output.prediction import Verdict
 from structdiff.output.symmetric import symmetry_verdicts
 from structdiff.spec.energies import Clash
 from structdiff.structure.keys import atom_keys, residue_keys
 from structdiff.structure.tables import Structure
-from structdiff.verdicts import (
-    CROP,
-    MOTIF_PLACE,
-    MOTIF_TOLERANCE,
-    crop_verdict,
-    design_verdicts,
-    is_of_fold,
-    made_up_fold_verdicts,
-    motif_verdict,
-    plan_verdict,
-    proximity_verdict,
-    start_verdict,
-)
+from structdiff.verdicts import CROP, crop_verdict, design_verdicts, is_of_fold, plan_verdict, proximity_verdict
 
 
 def unit_verdicts(job: Job, structure: Structure, built: Structure | None = None) -> list[Verdict]:

@@ -9,6 +9,7 @@ from structdiff.chemistry.components import component, component_from_smiles
 from structdiff.features.problem import completed
 from structdiff.features.requests import complex_bonds
 from structdiff.geometry.point_groups import point_group
+from structdiff.likeness import start_verdict
 from structdiff.output.symmetric import symmetry_verdicts
 from structdiff.soundness import backbone_verdicts, bond_verdicts, handedness_verdicts
 from structdiff.spec.chain import ChainSpec
@@ -20,7 +21,6 @@ from structdiff.structure.complex import build_complex
 from structdiff.structure.files import read_structure
 from structdiff.structure.scaffold import build_scaffold
 from structdiff.structure.tables import ChainKind
-from structdiff.verdicts import start_verdict
 
 ZIPPER = read_structure(Path(__file__).parent / "evaluation/data/2zta.pdb")
 

@@ -11,9 +11,9 @@ from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.superposition import rmsd, superpose
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.evaluation.validity import backbone_validity
+from structdiff.likeness import MOTIF, MOTIF_PLACE
 from structdiff.output.prediction import requested
 from structdiff.structure.tables import ChainKind, Structure
-from structdiff.verdicts import MOTIF, MOTIF_PLACE
 
 #: A hotspot is touched when a heavy atom of it is within this distance (Å) of one of a designed chain.
 TOUCH_DISTANCE = 5.0

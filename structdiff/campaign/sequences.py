@@ -19,12 +19,12 @@ from structdiff.constraints.sequenced import relaxed_design, with_equal_copies
 from structdiff.errors import InputError
 from structdiff.jobs import Job
 from structdiff.judgement import finished_verdicts, unit_of
+from structdiff.likeness import is_of_made_up_fold
 from structdiff.output.prediction import Verdict
 from structdiff.structure.files import read_structure
 from structdiff.structure.keys import residue_keys
 from structdiff.structure.open_residues import alike_chains, rows_alike
 from structdiff.structure.tables import Structure
-from structdiff.verdicts import is_of_made_up_fold
 
 
 @dataclass(frozen=True, kw_only=True)
