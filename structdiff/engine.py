@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,26 +16,24 @@ from structdiff.constraints.motif import MotifHold
 from structdiff.constraints.per_sample import PerSample
 from structdiff.constraints.symmetry import PlacedMotif, SymmetricCopies, SymmetricDenoiser
 from structdiff.constraints.symmetry_pose import AssemblyPose, CopyClearance
-from structdiff.cost import estimated_memory
+from structdiff.device import check_memory
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.guidance import guided
 from structdiff.diffusion.sampler import SamplingConfig, sample
 from structdiff.diffusion.trajectory import Trajectory
-from structdiff.errors import InputError, ResourceError
+from structdiff.errors import InputError
 from structdiff.features.collate import collate
 from structdiff.features.copies import side_by_side
 from structdiff.features.guidance import keep_conditions, present_conditions
 from structdiff.features.schema import Features
-from structdiff.machine import available_memory
 from structdiff.model.checkpoint import Weights
 from structdiff.model.denoiser import Denoised, DenoiserCondition
 from structdiff.model.heads import ConfidenceLogits
-from structdiff.model.network import ModelConfig, StructureNetwork
+from structdiff.model.network import StructureNetwork
 from structdiff.model.trunk import TrunkOutput
 from structdiff.spec.symmetry import Symmetry
 
 OnStep = Callable[[int, int], None]
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +48,6 @@ class Draw:
     restype_logits: Tensor
     confidence: ConfidenceLogits
     relatives: tuple[int, ...] = ()
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; auto takes CUDA if there is any, else the CPU. Raises InputError if it is not there."""
-    if name not in DEVICES:
-        raise InputError("unknown device", key="device", found=name, allowed=DEVICES, suggest_from=DEVICES)
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[name]:
-        found = [device for device, usable in there.items() if usable]
-        raise InputError("this machine has no such device", key="device", found=name, allowed=found)
-    return torch.device(name)
 
 
 class Engine:
@@ -279,34 +263,3 @@ def guidance_passes(guidance: float | Mapping[str, float], present: Collection[s
     if not present or guidance == 1.0:
         return 1
     return 2 + len(present) if isinstance(guidance, Mapping) else 2
-
-
-def free_memory(device: torch.device) -> float:
-    """Bytes that are free on a device, to this process; no more than STRUCTDIFF_MEMORY_GIB where that is set."""
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
-    limit = os.environ.get("STRUCTDIFF_MEMORY_GIB")
-    if limit is not None:
-        free = min(free, _bytes_of(limit))
-    return free
-
-
-def check_memory(config: ModelConfig, tokens: int, samples: int, device: torch.device, *, passes: int = 1) -> None:
-    """Raises ResourceError with the numbers when the work will not fit into the device's free memory."""
-    needed, free = estimated_memory(config, tokens, samples, passes=passes), free_memory(device)
-    if needed > free:
-        numbers = f"need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
-        if samples == 1:
-            raise ResourceError(f"{tokens} tokens {numbers}, with one structure at a time: ask for a smaller complex")
-        one = estimated_memory(config, tokens, 1, passes=passes) / 2**30
-        raise ResourceError(
-            f"{tokens} tokens in a batch of {samples} {numbers}; one at a time needs {one:.1f} GiB: "
-            "lower --batch-size, or ask for a smaller complex"
-        )
-
-
-def _bytes_of(gibibytes: str) -> int:
-    try:
-        return int(float(gibibytes) * 2**30)
-    except (ValueError, OverflowError):
-        message = "must be a number of GiB"
-        raise InputError(message, key="STRUCTDIFF_MEMORY_GIB", found=gibibytes, allowed="8, say") from None

@@ -18,8 +18,8 @@ from structdiff.constraints.fold_hold import FOLD_UNTIL, TEMPLATE_UNTIL, FoldHol
 from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.constraints.of_design import DesignConstraints
 from structdiff.constraints.placed_atoms import PlacedAtoms
+from structdiff.device import free_memory
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
-from structdiff.engine import free_memory
 from structdiff.features.build import build_features
 from structdiff.features.chain_folds import (
     ChainFold,

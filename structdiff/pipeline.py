@@ -15,8 +15,9 @@ import torch
 from structdiff.arguments import check_called, check_kind, check_seed, check_whole_number, checked_names
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.confidence import Confidence
+from structdiff.device import choose_device, free_memory
 from structdiff.drawing import OnProgress, Results, Wanted, draw_all, once_made_up, while_made_up
-from structdiff.engine import Engine, choose_device, free_memory
+from structdiff.engine import Engine
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
 from structdiff.features.chain_folds import ChainFold

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from structdiff.device import check_memory
 from structdiff.diffusion.sampler import SamplingConfig, sample_generator
-from structdiff.engine import Engine, check_memory
+from structdiff.engine import Engine
 from structdiff.errors import ResourceError
 from structdiff.jobs import complex_job
 from structdiff.model.library import load_named_weights

@@ -12,7 +12,8 @@ import numpy as np
 from structdiff import pipeline
 from structdiff.campaign.plan import Campaign
 from structdiff.cost import estimated_cost, estimated_memory
-from structdiff.engine import check_memory, choose_device, free_memory, guidance_passes
+from structdiff.device import check_memory, choose_device, free_memory
+from structdiff.engine import guidance_passes
 from structdiff.evaluation.trrosetta import LONGEST, SHORTEST
 from structdiff.features.chain_folds import LONGEST as LONGEST_FOLD
 from structdiff.features.chain_folds import SHORTEST as SHORTEST_FOLD

@@ -94,7 +94,8 @@ def run_design(spec: DesignSpec, out: Path, given: Mapping[str, Any], *, overwri
     from structdiff.campaign.manifest import MANIFEST, Manifest
     from structdiff.campaign.opening import set_aside_unusable
     from structdiff.campaign.run import Run
-    from structdiff.engine import Engine, choose_device
+    from structdiff.device import choose_device
+    from structdiff.engine import Engine
 
     check_folder(out)
     planned = plan_run(spec, given)

@@ -117,7 +117,7 @@ def message_options() -> list[Option]:
 
 def build_run_options(given: Mapping[str, Any]) -> tuple[RunOptions, Weights]:
     """The run's options and its weights, from what was given to the options of this file. Raises InputError."""
-    from structdiff.engine import choose_device
+    from structdiff.device import choose_device
     from structdiff.model.library import load_named_weights
     from structdiff.options import RunOptions, recommended_sampling
 

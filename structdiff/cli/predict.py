@@ -69,7 +69,8 @@ def predict(
         raise InputError("at least one sample is needed", key="samples", found=samples, allowed="1 or more")
     if seed is not None:
         check_seed(seed)
-    from structdiff.engine import Engine, choose_device
+    from structdiff.device import choose_device
+    from structdiff.engine import Engine
 
     check_folder(out)
     options, weights = build_run_options(given)

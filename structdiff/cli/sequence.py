@@ -75,7 +75,7 @@ def sequence(
     The weights are fetched once with `structdiff weights fetch ligandmpnn`. A file that fails is reported and the
     others go on. What the folder holds already is kept.
     """
-    from structdiff.engine import choose_device
+    from structdiff.device import choose_device
     from structdiff.inverse_folding.design import SequenceConfig
     from structdiff.inverse_folding.library import load_network
     from structdiff.inverse_folding.packing import load_packer
