@@ -54,7 +54,9 @@ from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.text_source import source_sha256
 from structdiff.spec.yaml_writing import to_dict as complex_to_dict
 from structdiff.structure.complex import build_complex
-from structdiff.structure.scaffold import build_scaffold, left_out_atoms, partly_held, retyped
+from structdiff.structure.held_parts import partly_held, retyped
+from structdiff.structure.motif_residues import left_out_atoms
+from structdiff.structure.scaffold import build_scaffold
 from structdiff.structure.tables import Structure
 from structdiff.typing import Float
 

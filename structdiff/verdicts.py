@@ -20,7 +20,7 @@ from structdiff.soundness import backbone_verdicts, bond_verdict, double_bond_ve
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
 from structdiff.structure.keys import residue_keys
-from structdiff.structure.scaffold import left_out_atoms
+from structdiff.structure.motif_residues import left_out_atoms
 from structdiff.structure.tables import ChainKind, Structure
 
 #: Share of the residues that must have the secondary structure they were asked to have.

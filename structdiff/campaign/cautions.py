@@ -17,10 +17,11 @@ from structdiff.features.requests import HOTSPOT_DISTANCE
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
 from structdiff.spec.segments import ResidueId
+from structdiff.structure.held_parts import BACKBONE, partly_held, retyped
+from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.open_residues import open_residues
 from structdiff.structure.reading import BROKEN_LINK
 from structdiff.structure.residue_bonds import are_disulfides
-from structdiff.structure.scaffold import BACKBONE, ligand_residues, motif_residues, partly_held, retyped
 from structdiff.structure.tables import Structure
 from structdiff.typing import Float
 

@@ -183,7 +183,7 @@ def _known(path: Path) -> KnownStructure:
 
     from structdiff.spec.imported import KnownStructure
     from structdiff.structure.files import read_structure
-    from structdiff.structure.scaffold import motif_residues
+    from structdiff.structure.motif_residues import motif_residues
 
     structure = read_structure(path)
     rows = motif_residues(structure)

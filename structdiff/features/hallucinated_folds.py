@@ -30,7 +30,8 @@ from structdiff.spec.fold import HALLUCINATED
 from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.spec.lengths import format_length
 from structdiff.spec.segments import ResidueId
-from structdiff.structure.scaffold import motif_residues, retyped
+from structdiff.structure.held_parts import retyped
+from structdiff.structure.motif_residues import motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.trrosetta.alignment import ALPHABET, alone
 from structdiff.trrosetta.folding import THOROUGH, Held, fold

@@ -11,7 +11,7 @@ from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.spec.anchor import Anchor
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout, LayoutResidue
-from structdiff.structure.scaffold import ligand_residues, motif_residues
+from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 
 FEWEST_NEW = 20  # residues that a fold around a motif needs

@@ -19,7 +19,7 @@ from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import blocks_of
 from structdiff.spec.segments import FixedSegment, ResidueId
 from structdiff.structure.files import read_structure
-from structdiff.structure.scaffold import ligand_residues, motif_residues
+from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.tables import Structure
 
 #: Residues of a target that the network sees at most, unless it is told otherwise, and how far (Å) from a hotspot.

@@ -27,8 +27,9 @@ from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import Block, blocks_of
 from structdiff.spec.layout import Layout
 from structdiff.structure.build import POLYMER_LINK
+from structdiff.structure.held_parts import retyped
 from structdiff.structure.residue_bonds import are_disulfides
-from structdiff.structure.scaffold import Scaffold, retyped
+from structdiff.structure.scaffold import Scaffold
 from structdiff.structure.tables import ChainKind, Structure
 
 #: A hotspot is touched when a backbone atom of the design comes this near (Å) to any of its heavy atoms.

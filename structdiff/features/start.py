@@ -10,7 +10,7 @@ from structdiff.errors import InputError
 from structdiff.features.tokens import TokenTable
 from structdiff.spec.layout import Layout
 from structdiff.spec.segments import ResidueId
-from structdiff.structure.scaffold import ligand_residues, motif_residues
+from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.tables import Structure
 from structdiff.typing import Float
 

@@ -14,7 +14,7 @@ from structdiff.evaluation.superposition import rotation_of
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.segments import ResidueId
-from structdiff.structure.scaffold import ligand_residues, motif_residues
+from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.tables import Structure
 
 #: Å, RMSD of all copies from exact symmetry that is still that symmetry; natural oligomers are within 0.5 Å.

@@ -12,8 +12,9 @@ import torch
 from structdiff.geometry.superposition import superposition
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
+from structdiff.structure.held_parts import partly_held, retyped
 from structdiff.structure.keys import ResidueName, residue_keys
-from structdiff.structure.scaffold import build_scaffold, partly_held, retyped
+from structdiff.structure.scaffold import build_scaffold
 from structdiff.structure.tables import Structure
 
 #: Å: nearer than this to where the motif's file has it, a design stands in the file's own frame.

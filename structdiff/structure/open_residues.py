@@ -9,7 +9,8 @@ import numpy as np
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.spec.segments import ResidueId
-from structdiff.structure.scaffold import motif_residues, retyped
+from structdiff.structure.held_parts import retyped
+from structdiff.structure.motif_residues import motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from structdiff.chemistry.functional_groups import TIP_ATOMS
 from structdiff.chemistry.residues import BACKBONE_ATOMS, is_standard
 from structdiff.errors import InputError
-from structdiff.spec.design import DesignSpec
 from structdiff.spec.design_keys import Disulfide
 from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
+from structdiff.structure.held_parts import Held, held_names, let_go
+from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.residue_bonds import are_disulfides, bonds_between_residues
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
@@ -32,36 +32,7 @@ class Scaffold:
     residue_group: np.ndarray
 
 
-#: How much of a motif's residue is held, by its name in the motif: its backbone, its tip, or atoms by name; all of them
-#: where it is not named.
-Held = Mapping[ResidueId, str | tuple[str, ...]]
-BACKBONE, TIP = "backbone", "tip"
 _SMALLEST_RING = 3
-
-
-def motif_residues(motif: Structure) -> dict[ResidueId, int]:
-    """The polymer residues of a structure of which something was seen, by the depositor's numbering: rows."""
-    return _residues_of(motif, (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA))
-
-
-def ligand_residues(motif: Structure) -> dict[ResidueId, int]:
-    """The same for ligands, ions and glycans."""
-    return _residues_of(motif, (ChainKind.LIGAND,))
-
-
-def _residues_of(motif: Structure, kinds: tuple[ChainKind, ...]) -> dict[ResidueId, int]:
-    residues, chains = motif.residues, motif.chains
-    wanted = np.isin(chains.kind[residues.chain], kinds)
-    seen = np.zeros(len(residues), bool)
-    np.logical_or.at(seen, motif.atoms.residue, motif.atoms.resolved)
-    return {
-        ResidueId(
-            chain=str(chains.name[residues.chain[row]]),
-            number=int(residues.author_seq_id[row]),
-            insertion_code=str(residues.insertion_code[row]),
-        ): row
-        for row in np.flatnonzero(wanted & seen).tolist()
-    }
 
 
 def build_scaffold(
@@ -107,7 +78,7 @@ def build_scaffold(
             _copy_residue(structure, place, known, positions, resolved)
             part = (held or {}).get(residue.origin)
             if part is not None:
-                _let_go(structure, place, residue.origin, part, resolved)
+                let_go(structure, place, residue.origin, part, resolved)
     positions[~resolved] = 0
     return Scaffold(
         structure=structure.with_positions(positions, resolved=resolved),
@@ -138,21 +109,12 @@ def _kept_bonds(
             residue, name = int(motif.atoms.residue[atom]), str(motif.atoms.name[atom])
             if residue in places:
                 chain, place, origin = places[residue]
-                if name in _held_names(held.get(origin), str(motif.residues.name[residue]), (name,)):
+                if name in held_names(held.get(origin), str(motif.residues.name[residue]), (name,)):
                     ends.append((chain, place, name))
         still = moving.isdisjoint(end[:2] for end in ends)
         if len(ends) == 2 and (still or disulfide[row]):
             found.append((ends[0], ends[1]))
     return found
-
-
-def _held_names(part: str | tuple[str, ...] | None, component: str, every: Collection[str]) -> Collection[str]:
-    """Which atoms of a motif's residue are held, of all that it has."""
-    if part is None:
-        return every
-    if isinstance(part, tuple):
-        return part
-    return BACKBONE_ATOMS if part == BACKBONE else TIP_ATOMS.get(component, ())
 
 
 def _chain(
@@ -239,53 +201,6 @@ def _check_backbone(design: Structure, place: int, origin: ResidueId, known: Map
             f"motif residue {origin} lacks backbone atom {missing[0]}, so it cannot be held", key="contigs",
             found=", ".join(sorted(known)) or "no atoms", allowed="residues with N, CA, C and O",
         )  # fmt: skip
-
-
-def partly_held(spec: DesignSpec) -> dict[ResidueId, str | tuple[str, ...]]:
-    """Of which residues of the motif only the backbone, the tip, or some atoms are held."""
-    return {**dict.fromkeys(spec.backbone_only, BACKBONE), **dict.fromkeys(spec.tip, TIP), **dict(spec.held_atoms)}
-
-
-def retyped(spec: DesignSpec, layout: Layout) -> frozenset[ResidueId]:
-    """Which residues of the motif get a new amino acid.
-
-    A target keeps its types whatever becomes of a motif's, but for what is named; alone it is what is designed.
-    """
-    found = set(spec.redesign)
-    if not spec.fixed_sequence:
-        alone = all(residue.chain_is_fixed for residue in layout.residues)
-        found |= {each.origin for each in layout.residues if each.origin and (alone or not each.chain_is_fixed)}
-    return frozenset(found)
-
-
-def left_out_atoms(spec: DesignSpec, motif: Structure | None) -> np.ndarray:
-    """Positions (atom, 3) in Å of the residues that a crop of the target leaves out."""
-    if motif is None or not spec.left_out:
-        return np.zeros((0, 3), np.float32)
-    rows = motif_residues(motif)
-    left = np.isin(motif.atoms.residue, [rows[residue] for residue in spec.left_out])
-    return motif.atoms.positions[left & motif.atoms.resolved]
-
-
-def _let_go(
-    design: Structure, place: int, origin: ResidueId, part: str | tuple[str, ...], resolved: np.ndarray
-) -> None:
-    """Leaves only a part of a motif's residue held; raises InputError where that is not there."""
-    rows = design.residue_atoms(place)
-    component = str(design.residues.name[place])
-    seen = design.atoms.name[rows][resolved[rows]].tolist()
-    if isinstance(part, tuple) and (missing := [atom for atom in part if atom not in seen]):
-        raise InputError(f"{component} {origin} has no such atom in the motif", key="held_atoms", found=missing[0],
-                         allowed=seen, suggest_from=seen)  # fmt: skip
-    kept = _held_names(part, component, ())
-    if part == TIP and not kept:
-        raise InputError(f"what the functional group of {component} is is not known", key="tip", found=str(origin),
-                         allowed="standard amino acids; held_atoms names atoms of any residue")  # fmt: skip
-    resolved[rows] &= np.isin(design.atoms.name[rows], list(kept))
-    if not resolved[rows].any():
-        key = "tip" if part == TIP else "backbone_only"
-        raise InputError(f"{component} has none of {', '.join(kept)} in the motif", key=key, found=str(origin),
-                         allowed=seen)  # fmt: skip
 
 
 def _place(layout: Layout, chain: str, number: int) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from structdiff.features.motif_anchors import motif_anchors
 from structdiff.features.problem import completed
 from structdiff.spec.compose import asked_spec
 from structdiff.structure.files import read_structure
-from structdiff.structure.scaffold import motif_residues
+from structdiff.structure.motif_residues import motif_residues
 
 MOTIF = Path(__file__).resolve().parents[2] / "examples" / "5tpn_site_v.pdb"
 CONTIGS = "30/A163-181/30"

@@ -13,8 +13,10 @@ from structdiff.spec.contigs import is_fixed
 from structdiff.spec.design import design_from_dict
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.files import read_structure
+from structdiff.structure.held_parts import partly_held, retyped
+from structdiff.structure.motif_residues import motif_residues
 from structdiff.structure.residue_bonds import bonds_between_residues
-from structdiff.structure.scaffold import build_scaffold, motif_residues, partly_held, retyped
+from structdiff.structure.scaffold import build_scaffold
 
 DATA = Path(__file__).parents[1]
 ZIPPER = read_structure(DATA / "evaluation/data/2zta.pdb")

@@ -9,7 +9,8 @@ from structdiff.errors import InputError
 from structdiff.features.start import start_positions
 from structdiff.features.tokens import tokenise
 from structdiff.spec.design import design_from_dict
-from structdiff.structure.scaffold import build_scaffold, motif_residues
+from structdiff.structure.motif_residues import motif_residues
+from structdiff.structure.scaffold import build_scaffold
 from tests.features.examples import placed, protein
 
 

@@ -19,7 +19,7 @@ from structdiff.output.whole_target import WholeTarget, drawn_part
 from structdiff.pipeline import design, job_of, layouts
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.files import read_structure
-from structdiff.structure.scaffold import left_out_atoms
+from structdiff.structure.motif_residues import left_out_atoms
 from structdiff.verdicts import crop_verdict, design_verdicts
 
 ZIPPER = Path(__file__).parents[2] / "examples" / "problems" / "zipper.pdb"
