@@ -47,8 +47,9 @@ def from_dict(
     values = {name: _typed(hints[name], value, path, f"{key}.{name}" if key else name) for name, value in data.items()}
     try:
         return kind(**values)
-    except InputError as error:  # of a check of its own, which knows neither file nor table
-        raise InputError(f"{key}.{error}" if key and error.key else str(error), path=path) from None
+    except InputError as error:  # of a check of its own, which knows no file, and its table seldom
+        whole = key is None or error.key is None or error.key.startswith(f"{key}.")
+        raise InputError(str(error) if whole else f"{key}.{error}", path=path) from None
 
 
 def _typed(hint: Any, value: object, path: str | Path | None, key: str) -> object:

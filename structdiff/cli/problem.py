@@ -73,7 +73,7 @@ def asked_problem(given: Mapping[str, Any]) -> dict[str, Any]:
 def read_values(given: Mapping[str, Any]) -> dict[str, Any]:
     """Values of a design from the texts of options. Raises InputError."""
     from structdiff.spec.design_keys import KEYS
-    from structdiff.spec.energies import parse_energy
+    from structdiff.spec.energy_text import parse_energy
 
     found = {}
     for key, value in given.items():

@@ -14,7 +14,8 @@ from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
 from structdiff.spec.contigs import Contigs, every_chain, one_chain
 from structdiff.spec.design_checks import check_design
-from structdiff.spec.design_keys import FILES, KEYS, Disulfide, HeldAtoms
+from structdiff.spec.design_grammar import Disulfide, HeldAtoms
+from structdiff.spec.design_keys import FILES, KEYS
 from structdiff.spec.design_values import as_value
 from structdiff.spec.document import Node, document_from_data
 from structdiff.spec.document_text import parse_json_document, parse_yaml_document

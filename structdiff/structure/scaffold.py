@@ -10,7 +10,7 @@ import numpy as np
 
 from structdiff.chemistry.residues import BACKBONE_ATOMS, is_standard
 from structdiff.errors import InputError
-from structdiff.spec.design_keys import Disulfide
+from structdiff.spec.design_grammar import Disulfide
 from structdiff.spec.layout import Layout, LayoutResidue
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure

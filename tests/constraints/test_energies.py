@@ -12,7 +12,7 @@ from structdiff.constraints.obstacles import obstacle_terms
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.point_cloud import CloudFit, read_points
 from structdiff.errors import InputError, StructdiffError
-from structdiff.spec.energies import energy_from_dict
+from structdiff.spec.energy_text import energy_from_dict
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
 

@@ -24,7 +24,7 @@ from structdiff.output.symmetric import symmetry_verdicts
 from structdiff.pipeline import job_of
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec
-from structdiff.spec.energies import energy_from_dict
+from structdiff.spec.energy_text import energy_from_dict
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind

@@ -11,16 +11,10 @@ from structdiff.errors import InputError
 from structdiff.spec.compose import Fold, Hotspots, KeepAway, Motif, Problem, Ring
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec, design_from_dict, design_to_dict, read_design, write_design
-from structdiff.spec.design_keys import KEYS, parse_disulfides
-from structdiff.spec.energies import (
-    Contacts,
-    Function,
-    RadiusOfGyration,
-    energy_from_dict,
-    energy_to_dict,
-    parse_atom,
-    parse_energy,
-)
+from structdiff.spec.design_grammar import parse_disulfides
+from structdiff.spec.design_keys import KEYS
+from structdiff.spec.energies import Contacts, Function, RadiusOfGyration, parse_atom
+from structdiff.spec.energy_text import energy_from_dict, energy_to_dict, parse_energy
 from structdiff.spec.fold import blocks_of, strand_pairs
 from structdiff.spec.segments import ResidueId
 from structdiff.spec.symmetry import Symmetry
@@ -99,6 +93,20 @@ def test_energies_as_text_and_data():
     assert "test_energies_as_text_and_data" in energy_to_dict(own)["function"]["function"]
     with pytest.raises(InputError, match="name=value"):
         parse_energy("clash weight")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: parse_energy("clash distance=-1"), r"^energies\.clash\.distance: cannot be"),
+        (lambda: parse_energy("distance between=A1 at_most=5"), r"^energies\.distance\.between: cannot be"),
+        (lambda: parse_energy("contacts least=3 least=4"), r"^energies\.contacts\.least: is given twice"),
+        (lambda: energy_from_dict({"clash": 5}), r"^energies\.clash: expected the settings"),
+    ],
+)
+def test_wrong_energies_name_the_setting_once(make, says):
+    with pytest.raises(InputError, match=says):
+        make()
 
 
 def test_strands_are_paired():
