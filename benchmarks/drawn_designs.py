@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from structdiff.assembly import finished_design
+from structdiff.design_jobs import job_of
 from structdiff.drawing import Drawn, Wanted, draw_all
 from structdiff.engine import Engine
 from structdiff.evaluation.diversity import diversity
@@ -19,7 +20,6 @@ from structdiff.evaluation.subject import Subject
 from structdiff.evaluation.summary import Summary, summarise
 from structdiff.options import RunOptions
 from structdiff.output.prediction import Design
-from structdiff.pipeline import job_of
 from structdiff.spec.design import DesignSpec
 from structdiff.structure.tables import Structure
 

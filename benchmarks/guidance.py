@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from drawn_designs import stated, subject_of
 
+from structdiff.design_jobs import job_of
 from structdiff.diffusion.guidance import Denoiser, guided
 from structdiff.diffusion.sampler import sample, sample_generator
 from structdiff.engine import Engine
@@ -36,7 +37,7 @@ from structdiff.features.guidance import keep_conditions
 from structdiff.features.schema import Features
 from structdiff.jobs import Job
 from structdiff.options import RunOptions, recommended_sampling
-from structdiff.pipeline import job_of, load_engine
+from structdiff.pipeline import load_engine
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec
 from structdiff.structure.files import write_atomically

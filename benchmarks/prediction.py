@@ -28,6 +28,7 @@ from foretelling import correlated, correlation_text
 from held_out_chains import CLASSES, Chain, TrainingSequences, held_out_chains
 
 from structdiff.assembly import finished_prediction
+from structdiff.complex_jobs import complex_job
 from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.engine import Engine
@@ -38,7 +39,6 @@ from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.inverse_folding import design_sequences
-from structdiff.jobs import complex_job
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import Prediction
 from structdiff.pipeline import load_engine

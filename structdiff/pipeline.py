@@ -9,36 +9,25 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from structdiff.arguments import check_called, check_kind, check_seed, check_whole_number, checked_names
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
+from structdiff.complex_jobs import complex_job
 from structdiff.confidence import Confidence
-from structdiff.device import choose_device, free_memory
-from structdiff.drawing import OnProgress, Results, Wanted, draw_all, once_made_up, while_made_up
+from structdiff.design_jobs import resolve_design, sampled_layout, wanted_designs
+from structdiff.device import choose_device
+from structdiff.drawing import OnProgress, Results, Wanted, draw_all, once_made_up
 from structdiff.engine import Engine
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
-from structdiff.features.chain_folds import ChainFold
-from structdiff.features.hallucinated_folds import (
-    check_hallucination,
-    check_hallucination_memory,
-    hallucinated_folds,
-    hallucinates,
-)
-from structdiff.features.motif_anchors import motif_anchors
-from structdiff.features.problem import completed
-from structdiff.features.symmetric_motif import in_frame, of_one_copy
+from structdiff.features.hallucinated_folds import hallucinates
 from structdiff.features.tokens import tokenise
-from structdiff.jobs import CheckSize, Job, complex_job, design_job, design_request
+from structdiff.jobs import Job
 from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions, refuse_options
 from structdiff.output.prediction import Design, Prediction
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.compose import asked_spec
 from structdiff.spec.design import DesignSpec
-from structdiff.spec.fold_plans import with_fold_plan
 from structdiff.spec.layout import Layout
 from structdiff.spec.parts import Part
 from structdiff.spec.read import read_complex
@@ -163,7 +152,7 @@ def design(
     spec, motif = resolve_design(asked_spec(problem, asked, also=_DESIGN_ARGUMENTS))
     options, engine = _run(options, engine)
     chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")
-    wanted, report = _wanted(spec, motif, chosen, engine.check_size, on_progress), on_progress
+    wanted, report = wanted_designs(spec, motif, chosen, engine.check_size, on_progress), on_progress
     if hallucinates(spec):
         # Each is drawn and written as soon as its fold is known, which takes longer than all else.
         options, report = replace(options, batch_size=1), once_made_up(on_progress)
@@ -171,7 +160,7 @@ def design(
     begun = [chain(list(islice(wanted, 1)), wanted)]
 
     def run(done: int) -> Iterator[Design]:
-        jobs = begun.pop() if begun else _wanted(spec, motif, chosen, engine.check_size, on_progress, done)
+        jobs = begun.pop() if begun else wanted_designs(spec, motif, chosen, engine.check_size, on_progress, done)
         return _designs(engine, jobs, len(chosen) * spec.draws, spec.draws, options, report, done * spec.draws)
 
     return Results(len(chosen), run)
@@ -224,22 +213,6 @@ def best_of(tries: Sequence[Design]) -> Design:
     return max(tries, key=merit)
 
 
-def job_of(spec: DesignSpec, number: int, check_size: CheckSize | None = None) -> Job:
-    """The job of one design, before anything is drawn; raises InputError for what cannot be designed.
-
-    check_size: asked for the number of tokens before tables of pairs are made. Folds that are to be hallucinated are
-    not, since that takes a while.
-    """
-    spec, motif = resolve_design(spec)
-    return _job(spec, motif, number, 0, check_size)
-
-
-def layout_of(spec: DesignSpec, number: int) -> tuple[DesignSpec, Layout, Structure | None]:
-    """The request with what its motif tells, the layout of one design, and the motif; raises InputError."""
-    spec, motif = resolve_design(spec)
-    return spec, sampled_layout(spec, number), motif
-
-
 def layouts(problem: DesignSpec | Part | str | Path | None = None, **asked: Any) -> list[Layout]:
     """The layout of every design, as ``structdiff design --dry-run`` draws it; nothing is computed."""
     spec, _ = resolve_design(asked_spec(problem, asked))
@@ -258,66 +231,3 @@ def score(structure: Structure | str | Path, *, weights: str | Path = "mini", de
     tokens = tokenise(structure)
     features = build_features(structure, tokens=tokens, only_resolved=True)
     return confidence_of(engine.judge(features), features, tokens, structure)
-
-
-def sampled_layout(spec: DesignSpec, number: int) -> Layout:
-    """The layout of one design of a resolved request: lengths depend on the seed and the design's number alone."""
-    return spec.sample_layout(np.random.default_rng([spec.seed, number]))
-
-
-def resolve_design(spec: DesignSpec) -> tuple[DesignSpec, Structure | None]:
-    """The request with every stretch looked up in the motif file, and the motif."""
-    if spec.motif is None:
-        return completed(spec, None), None
-    motif = read_structure(spec.motif)
-    try:
-        asked, spec = spec.ligands, completed(spec, motif)
-        if spec.symmetry is not None and spec.symmetry.motif_copies:
-            motif = in_frame(motif, spec)
-        if spec.symmetry is not None and spec.symmetry.motif_placed:
-            spec = of_one_copy(spec, asked, motif)
-        return spec, motif
-    except InputError as error:
-        raise error if error.path is not None else InputError(str(error), path=spec.motif) from None
-
-
-def _job(
-    spec: DesignSpec,
-    motif: Structure | None,
-    number: int,
-    draw: int,
-    check_size: CheckSize | None,
-    folds: Sequence[ChainFold] = (),
-) -> Job:
-    """The job of one draw of a design: what was asked, and the fold plan that was drawn for it where there is one.
-
-    folds: those that were hallucinated for it.
-    """
-    layout = sampled_layout(spec, number)
-    if hallucinates(spec):
-        check_hallucination(spec, layout, motif)
-        check_hallucination_memory(layout, float(free_memory(torch.device("cpu"))))
-    anchors = {} if motif is None else motif_anchors(spec, layout, motif)
-    stream = [spec.seed, number, 1] + ([draw] if draw else [])
-    planned = with_fold_plan(spec, layout, np.random.default_rng(stream), anchors)
-    job = design_job(planned, layout, motif, number, check_size, folds)
-    return replace(job, request=design_request(spec), user=spec)
-
-
-def _wanted(
-    spec: DesignSpec, motif: Structure | None, numbers: Sequence[int], check_size: CheckSize,
-    on_progress: OnProgress | None, done: int = 0,
-) -> Iterator[Wanted]:  # fmt: skip
-    """All draws of the designs of these numbers, each when it is asked for; those of one share what is made up.
-
-    done: how many of them are passed over.
-    """
-    for place, number in enumerate(numbers[done:], start=done):
-        folds: tuple[ChainFold, ...] = ()
-        if hallucinates(spec):
-            _job(spec, motif, number, 0, check_size)  # whatever is refused is refused before
-            report = while_made_up(on_progress, place * spec.draws, len(numbers) * spec.draws)
-            folds = hallucinated_folds(spec, sampled_layout(spec, number), motif, [spec.seed, number], report)
-        for draw in range(spec.draws):
-            job = _job(spec, motif, number, draw, check_size, folds)
-            yield Wanted(job=job, seed=spec.seed, index=number, draw=draw)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from structdiff.complex_jobs import complex_job
 from structdiff.device import check_memory
 from structdiff.diffusion.sampler import SamplingConfig, sample_generator
 from structdiff.engine import Engine
 from structdiff.errors import ResourceError
-from structdiff.jobs import complex_job
 from structdiff.model.library import load_named_weights
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from structdiff import pipeline
 from structdiff.campaign.plan import Campaign
 from structdiff.chemistry.residues import BACKBONE_ATOMS
+from structdiff.design_jobs import layout_of
 from structdiff.features.hallucinated_folds import hallucinates
 from structdiff.features.requests import HOTSPOT_DISTANCE
 from structdiff.spec.design import DesignSpec
@@ -32,7 +32,7 @@ _NAMED = 4  # residues or bonds that a caution names
 
 def cautions(campaign: Campaign) -> list[str]:
     """A sentence for each; by the layout of the first design. Raises InputError as the drawing of it would."""
-    spec, layout, motif = pipeline.layout_of(campaign.spec, 0)
+    spec, layout, motif = layout_of(campaign.spec, 0)
     found = []
     if campaign.settings.sequences > 1 and not open_residues(spec, layout, motif).any():
         found.append(f"every residue keeps its amino acid, so that the {campaign.settings.sequences} sequences of a "

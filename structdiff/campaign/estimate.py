@@ -12,6 +12,7 @@ import numpy as np
 from structdiff import pipeline
 from structdiff.campaign.plan import Campaign
 from structdiff.cost import estimated_cost, estimated_memory
+from structdiff.design_jobs import job_of
 from structdiff.device import check_memory, choose_device, free_memory
 from structdiff.engine import guidance_passes
 from structdiff.evaluation.trrosetta import LONGEST, SHORTEST
@@ -79,9 +80,7 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     layouts = _some_layouts(campaign)
     lengths = [len(layout) for layout in layouts]
     began = time.perf_counter()
-    first = pipeline.job_of(
-        spec, numbers[0] if len(numbers) else 0, lambda tokens: check_memory(config, tokens, 1, device)
-    )
+    first = job_of(spec, numbers[0] if len(numbers) else 0, lambda tokens: check_memory(config, tokens, 1, device))
     # The measured cost is that of designs without a motif, around which a fold is looked for first.
     planned = time.perf_counter() - began if spec.motif is not None else 0.0
     extra = first.seen_tokens - lengths[0]

@@ -178,9 +178,8 @@ class Campaign:
 def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSettings, weights: Weights) -> Campaign:
     """Decides everything that a campaign leaves open. Raises InputError for weights that are not here."""
     from structdiff.assembly import provenance_of
+    from structdiff.design_jobs import design_request, resolve_design
     from structdiff.features.hallucinated_folds import hallucinates
-    from structdiff.jobs import design_request
-    from structdiff.pipeline import resolve_design
     from structdiff.published_weights import is_present
     from structdiff.trrosetta.network import NETWORKS
 
@@ -227,7 +226,7 @@ def _check_allow_at(settings: CampaignSettings, spec: DesignSpec, motif: Structu
     spec: with its stretches looked up. Of designs whose lengths differ some may have what others do not: these fail
     alone, before anything is drawn of them.
     """
-    from structdiff.pipeline import sampled_layout
+    from structdiff.design_jobs import sampled_layout
 
     text, first = settings.allow_at, sampled_layout(spec, 0)
     check_allowed(text, settings.avoid, first.chains.keys())

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from structdiff import pipeline
 from structdiff.campaign.allowed_letters import allowed_by_row
 from structdiff.campaign.finished_files import read_json
 from structdiff.campaign.plan import PACKING_WEIGHTS, SEQUENCE_WEIGHTS, Campaign
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.constraints.sequenced import relaxed_design, with_equal_copies
+from structdiff.design_jobs import job_of, layout_of
 from structdiff.errors import InputError
 from structdiff.jobs import Job
 from structdiff.judgement import finished_verdicts, unit_of
@@ -89,7 +89,7 @@ def asked_of(backbone: BackboneFiles, campaign: Campaign, number: int) -> Asked:
 
 def _alike_chains(backbone: BackboneFiles, campaign: Campaign, number: int) -> list[tuple[str, ...]]:
     """Names of chains that get one sequence: copies of a symmetric design, and those that are alike in the input."""
-    spec, layout, motif = pipeline.layout_of(campaign.spec, number)
+    spec, layout, motif = layout_of(campaign.spec, number)
     groups = alike_chains(spec, layout, motif)
     symmetry = backbone.residue_map.get("symmetry")
     if symmetry is None:
@@ -137,7 +137,7 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
             structure=_renamed(backbone, names), columns={"sequence_nll": _short(nll)}, record=_record(campaign, place)
         )
         if place != 0 or not settings.plain:  # else it is relaxed with these letters already
-            made = _finished(made, pipeline.job_of(campaign.spec, number), backbone, campaign)
+            made = _finished(made, job_of(campaign.spec, number), backbone, campaign)
         found.append(made)
     return found
 
@@ -198,7 +198,7 @@ def _published(
         device=device,
     )
     confidence = _residue_b_factor(structure)
-    job = pipeline.job_of(campaign.spec, number)
+    job = job_of(campaign.spec, number)
     return [
         _finished(
             Sequenced(

@@ -26,6 +26,7 @@ from structdiff.campaign.plan import Campaign
 from structdiff.campaign.refolding import Refolder, complex_of, named_as_designed, refolder_of, with_target
 from structdiff.campaign.sequences import BackboneFiles, Sequenced, read_backbone, renamed_tokens, sequences_for
 from structdiff.campaign.work import Work
+from structdiff.design_jobs import layout_of
 from structdiff.errors import InputError
 from structdiff.output.files import json_text, ready_folder, write_design_files
 from structdiff.output.prediction import chain_sequences, polymer_kinds, requested
@@ -108,7 +109,7 @@ class Bench:
     def _check_letters(self, number: int) -> None:
         """Raises InputError for letters asked of residues that a design does not have, before anything is drawn."""
         if text := self.campaign.settings.allow_at:
-            spec, layout, motif = pipeline.layout_of(self.campaign.spec, number)
+            spec, layout, motif = layout_of(self.campaign.spec, number)
             check_layout(text, layout, open_residues(spec, layout, motif))
 
     def _sequences(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:

@@ -153,7 +153,7 @@ class _Run:
     def _told(self, spec: ComplexSpec) -> Iterator[Result]:
         """Says what was understood of a complex; makes nothing."""
         from structdiff.cli.understood import folding_note, understood
-        from structdiff.jobs import complex_job
+        from structdiff.complex_jobs import complex_job
         from structdiff.structure.complex import build_complex
 
         try:
@@ -239,8 +239,8 @@ class _Run:
     def _fold(self, spec: ComplexSpec) -> None:
         """Folds chains with alignments, which are kept, before the clock of what is drawn starts."""
         from structdiff.cli.understood import folding_note
+        from structdiff.complex_jobs import complex_job
         from structdiff.features.chain_folds import fold_chains
-        from structdiff.jobs import complex_job
 
         note = folding_note(spec)
         if note:
@@ -252,7 +252,7 @@ class _Run:
 
     def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> set[str]:
         from structdiff.assembly import provenance_of
-        from structdiff.jobs import complex_request
+        from structdiff.complex_jobs import complex_request
 
         finished: set[str] = set()
         damaged = damaged_files(self.out, names)

@@ -59,7 +59,7 @@ def slurm(
 def _check_design(words: Sequence[str], parts: int) -> None:
     """Reads a command line as structdiff design does, up to where it would begin to compute. Raises InputError."""
     from structdiff.cli.design_run import plan_run
-    from structdiff.pipeline import job_of
+    from structdiff.design_jobs import job_of
 
     app = typer.Typer()
     design.register(app)

@@ -12,10 +12,7 @@ from structdiff.errors import InputError
 from structdiff.spec.contigs import Contigs
 from structdiff.spec.imported import Imported, KnownStructure
 from structdiff.spec.rfdiffusion_command import list_items
-from structdiff.spec.rfdiffusion_settings import (
-    DIFFUSER,
-    whole_number,
-)
+from structdiff.spec.rfdiffusion_settings import DIFFUSER, whole_number
 from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId
 
 

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from structdiff import judgement, pipeline
+from structdiff import judgement
 from structdiff.campaign import sequences, stages
 from structdiff.campaign.columns import campaign_columns
 from structdiff.campaign.manifest import Manifest
@@ -20,6 +20,7 @@ from structdiff.campaign.plan import PACKING_WEIGHTS
 from structdiff.campaign.refolding import UntoldBondsWarning, complex_of, named_as_designed
 from structdiff.campaign.report import write_campaign_report
 from structdiff.campaign.run import Run, Selection
+from structdiff.design_jobs import job_of
 from structdiff.errors import InputError, StructdiffError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.catalogue import CATALOGUE
@@ -71,7 +72,7 @@ def test_a_design_that_moved_is_judged_as_it_is(planned, tmp_path, monkeypatch) 
     plain = sequences.sequences_for
 
     def moved(backbone, campaign, number, places, device):
-        job = pipeline.job_of(campaign.spec, number)
+        job = job_of(campaign.spec, number)
         for each in plain(backbone, campaign, number, places, device):
             positions = each.structure.atoms.positions.copy()
             positions[: len(positions) // 2] += 9.0
@@ -203,7 +204,7 @@ def test_side_chains_that_were_built_are_judged_too(planned, published_weights, 
     campaign = planned(1, asked=asked, refold="none", judge="none", sequence_model="proteinmpnn", avoid="GP")
     (one,) = made(campaign, tmp_path)
     structure = read_structure(tmp_path / f"{one.name}.cif")
-    job = pipeline.job_of(campaign.spec, 0)
+    job = job_of(campaign.spec, 0)
     first = structure.select(structure.atom_chain < 2)
     new, kept = (structure.atom_chain == chain for chain in (0, 1))
     if structure.chains.name[0] == "A":  # the kept chain's name

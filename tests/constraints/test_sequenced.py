@@ -15,13 +15,13 @@ from structdiff.constraints.residue_torsions import glycine_and_proline
 from structdiff.constraints.sequenced import relaxed_design, relaxed_unit
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.torsion_preference import NATURAL_TABLES, TorsionPreference
+from structdiff.design_jobs import job_of
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.clashes import backbone_clashes, clashes
 from structdiff.evaluation.covalent import angle_deviation
 from structdiff.evaluation.ramachandran import ramachandran
 from structdiff.geometry.point_groups import point_group
 from structdiff.output.symmetric import symmetry_verdicts
-from structdiff.pipeline import job_of
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energy_text import energy_from_dict

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from structdiff import jobs
+from structdiff import complex_jobs
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
+from structdiff.complex_jobs import complex_job
 from structdiff.confidence.of_alignment import _spread
 from structdiff.confidence.scores import expected_error
 from structdiff.diffusion.sampler import SamplingConfig
@@ -21,7 +22,6 @@ from structdiff.evaluation.tm_score import tm_score
 from structdiff.features import chain_folds
 from structdiff.features.chain_folds import ChainFold, fold_chains, read_alignments, with_folds
 from structdiff.features.templates import TemplateWarning, read_templates
-from structdiff.jobs import complex_job
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.published_weights import is_present
@@ -238,7 +238,7 @@ def test_what_cannot_be_followed_is_refused(known, asked, letters, monkeypatch):
             read_alignments(spec)
     assert read_alignments(asked("A", msa="empty")) == {}
     assert len(read_alignments(asked("A", msa="self"))["A"]) == 1
-    monkeypatch.setattr(jobs, "free_memory", lambda device: 2**20)
+    monkeypatch.setattr(complex_jobs, "free_memory", lambda device: 2**20)
     with pytest.raises(ResourceError, match="76 residues by their alignment needs about"):
         complex_job(asked("A"), folded=False)
     monkeypatch.undo()

@@ -14,6 +14,7 @@ import torch
 import structdiff
 from structdiff.campaign.cautions import cautions
 from structdiff.campaign.plan import CampaignSettings, plan_campaign
+from structdiff.design_jobs import job_of, resolve_design, sampled_layout
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError, ResourceError
 from structdiff.evaluation.backbone import Backbone
@@ -22,7 +23,6 @@ from structdiff.features.hallucinated_folds import check_hallucination, hallucin
 from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
 from structdiff.output.prediction import chain_sequences
-from structdiff.pipeline import job_of, resolve_design, sampled_layout
 from structdiff.published_weights import full_names
 from structdiff.published_weights.cache import weights_file
 from structdiff.spec.compose import asked_spec

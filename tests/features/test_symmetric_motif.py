@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from structdiff.design_jobs import resolve_design
 from structdiff.errors import InputError
 from structdiff.features.symmetric_motif import frame_of
 from structdiff.geometry.point_groups import point_group
-from structdiff.pipeline import resolve_design
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.files import read_structure, write_structure

@@ -12,13 +12,13 @@ import pytest
 from structdiff.campaign.refolding import with_target
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.cli.understood import understood
+from structdiff.complex_jobs import complex_request
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.features.condition import Condition
 from structdiff.features.templates import TemplateWarning, read_templates
 from structdiff.features.tokens import tokenise
-from structdiff.jobs import complex_request
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.spec.chain import ChainSpec, Modification

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from structdiff.campaign.refolding import complex_of
+from structdiff.design_jobs import job_of
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.options import RunOptions
 from structdiff.output.files import write_design
 from structdiff.output.trajectory import write_trajectory
 from structdiff.output.whole_target import WholeTarget, drawn_part
-from structdiff.pipeline import design, job_of, layouts
+from structdiff.pipeline import design, layouts
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.files import read_structure
 from structdiff.structure.motif_residues import left_out_atoms

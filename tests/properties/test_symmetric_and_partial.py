@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from structdiff.design_jobs import job_of
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import StructdiffError
 from structdiff.evaluation.motif import motif_deviation, residues_of_map
@@ -16,7 +17,7 @@ from structdiff.geometry.point_groups import point_group
 from structdiff.judgement import finished_verdicts
 from structdiff.options import RunOptions
 from structdiff.output.files import write_design
-from structdiff.pipeline import design, job_of
+from structdiff.pipeline import design
 from structdiff.spec.design import design_from_dict
 from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.files import read_structure, write_structure

@@ -7,9 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
+from structdiff.complex_jobs import complex_request
 from structdiff.errors import InputError
 from structdiff.features.chain_folds import alignments_sha256
-from structdiff.jobs import complex_request
 from structdiff.spec.alignment_source import PairedAlignmentWarning, read_source
 from structdiff.spec.read import read_complex
 from structdiff.spec.text_source import source_sha256

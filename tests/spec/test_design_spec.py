@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from structdiff.design_jobs import design_request
 from structdiff.errors import InputError
-from structdiff.jobs import design_request
 from structdiff.spec.contig_grammar import parse_contigs, parse_residues
 from structdiff.spec.design import (
     DesignSpec,

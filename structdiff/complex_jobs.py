@@ -1,0 +1,97 @@
+"""Jobs of predictions: a complex as it is asked for, its templates, alignments and helices made into a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from structdiff.constraints.chain_poses import ChainPoses
+from structdiff.constraints.fold_hold import FOLD_UNTIL, TEMPLATE_UNTIL, FoldHold
+from structdiff.constraints.helix_clearance import HelixClearance
+from structdiff.device import free_memory
+from structdiff.diffusion.constraint_protocol import SamplingConstraint
+from structdiff.features.build import build_features
+from structdiff.features.chain_folds import (
+    ChainFold,
+    alignments_sha256,
+    check_folding_memory,
+    fold_chains,
+    fold_groups,
+    read_alignments,
+    with_folds,
+)
+from structdiff.features.helices import PairsOfComplex, helix_bodies, pairs_of_complex, with_helices
+from structdiff.features.requests import Proximity, complex_bonds, complex_condition, complex_proximities
+from structdiff.features.templates import Templates, read_templates
+from structdiff.features.tokens import tokenise
+from structdiff.jobs import CheckSize, Job
+from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.text_source import source_sha256
+from structdiff.spec.yaml_writing import to_dict as complex_to_dict
+from structdiff.structure.complex import build_complex
+from structdiff.structure.tables import Structure
+
+
+def complex_job(spec: ComplexSpec, check_size: CheckSize | None = None, *, folded: bool = True) -> Job:
+    """The job of predicting a complex; raises InputError for what cannot be honoured.
+
+    check_size: asked before tables of pairs are made, which may not fit into memory themselves. folded: alignments are
+    folded, which takes a while, and not merely read.
+    """
+    check_folding_memory(read_alignments(spec), float(free_memory(torch.device("cpu"))))
+    structure = build_complex(spec)
+    tokens = tokenise(structure)
+    if check_size is not None:
+        check_size(len(tokens))
+    pairs = pairs_of_complex(spec, structure)
+    templates = read_templates(spec, structure)
+    folds = fold_chains(spec, structure, templates) if folded else ()
+    templates = with_folds(with_helices(templates, structure, pairs), structure, folds)
+    condition = templates.told(complex_condition(spec, structure, tokens), tokens)
+    known = structure.with_positions(templates.positions, resolved=templates.group > 0)
+    proximities = tuple(complex_proximities(spec, structure))
+    return Job(
+        name=spec.name,
+        structure=structure,
+        tokens=tokens,
+        features=build_features(known, condition, tokens=tokens),
+        templates=templates,
+        proximities=proximities,
+        bonds=tuple(complex_bonds(spec, structure)),
+        base_pairs=pairs,
+        folds=folds,
+        clearance=_clearance(structure, templates, pairs, proximities, folds),
+        held=np.zeros(len(structure.atoms), np.int32),
+        request=complex_request(spec),
+    )
+
+
+def _clearance(
+    structure: Structure,
+    templates: Templates,
+    pairs: PairsOfComplex,
+    proximities: Sequence[Proximity],
+    folds: Sequence[ChainFold],
+) -> tuple[SamplingConstraint, ...]:
+    """What lays out folds and templates, keeps chains and nucleic helices apart, and brings chains together."""
+    folded, told = np.isin(templates.group, fold_groups(folds, templates, structure)), templates.told_only
+    solid = templates.fixed | folded | told
+    found: list[SamplingConstraint] = []
+    for atoms, until in ((folded, FOLD_UNTIL), (told, TEMPLATE_UNTIL)):
+        rows = [np.flatnonzero(atoms & (templates.group == group)) for group in np.unique(templates.group[atoms])]
+        places = [torch.from_numpy(templates.positions[own]) for own in rows]
+        if rows:
+            found.append(FoldHold([torch.from_numpy(own) for own in rows], places, until))
+    found.append(ChainPoses(structure, np.where(solid, templates.group, 0), proximities))
+    bodies = helix_bodies(templates, structure, pairs)
+    return (*found, HelixClearance(structure, bodies)) if bodies else tuple(found)
+
+
+def complex_request(spec: ComplexSpec) -> dict[str, Any]:
+    """The request of a prediction for its provenance: of templates and alignments with their contents as checksums."""
+    templates = {each.path: source_sha256(each.path) for each in spec.templates}
+    files = {"templates_sha256": templates, "alignments_sha256": alignments_sha256(spec)}
+    return complex_to_dict(spec) | {key: own for key, own in files.items() if own}
