@@ -8,7 +8,8 @@ import numpy as np
 
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
 from structdiff.errors import InputError
-from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.spec.layout import Layout
+from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.structure.selection import ResidueRange, parse_selection, select_residues
 from structdiff.structure.tables import Structure
 

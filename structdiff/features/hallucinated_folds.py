@@ -27,7 +27,8 @@ from structdiff.features.tokens import TokenTable
 from structdiff.published_weights.cache import weights_sha256
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.fold import HALLUCINATED
-from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.spec.layout import Layout
+from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.spec.lengths import format_length
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.held_parts import retyped

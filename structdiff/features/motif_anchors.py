@@ -10,7 +10,8 @@ from structdiff.evaluation.backbone import CA, Backbone, C
 from structdiff.evaluation.secondary_structure import secondary_structure
 from structdiff.spec.anchor import Anchor
 from structdiff.spec.design import DesignSpec
-from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.spec.layout import Layout
+from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 

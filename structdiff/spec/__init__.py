@@ -7,7 +7,8 @@ from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import Contigs
 from structdiff.spec.design import DesignSpec, read_design, write_design
 from structdiff.spec.fasta import parse_fasta, read_fasta
-from structdiff.spec.layout import Layout, LayoutResidue, sample_layout
+from structdiff.spec.layout import Layout, sample_layout
+from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.spec.lengths import parse_length
 from structdiff.spec.read import read_complex, read_complexes
 from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,33 +13,10 @@ from structdiff.errors import InputError
 from structdiff.spec.chain import chain_letters
 from structdiff.spec.contig_grammar import parse_residues
 from structdiff.spec.contigs import Contigs, is_fixed, kept_chain
+from structdiff.spec.layout_picture import chains_in_words, drawn_chains
+from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.spec.lengths import LengthRange
 from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId, Segment
-
-_NEW, _MOTIF, _TARGET = "░", "█", "▓"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayoutResidue:
-    """One residue of a design: its chain and number there, where it comes from (None: new), its motif group (0: none).
-
-    ``chain_is_fixed`` says that the whole chain is taken over, as a binder's target is. ``instead_of``: the residue of
-    the structure whose place a new one takes; ``keeps_type``: and whose type it keeps.
-    """
-
-    chain: str
-    number: int
-    insertion_code: str = ""
-    origin: ResidueId | None = None
-    group: int = 0
-    chain_is_fixed: bool = False
-    instead_of: ResidueId | None = None
-    keeps_type: bool = False
-
-    @property
-    def id(self) -> ResidueId:
-        """Chain, number and insertion code in the design."""
-        return ResidueId(chain=self.chain, number=self.number, insertion_code=self.insertion_code)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -52,9 +29,7 @@ class Layout:
         return len(self.residues)
 
     def __repr__(self) -> str:
-        several = len({residue.group for residue in self.residues if residue.group}) > 1
-        chains = (f"{name} {' · '.join(_stretches(row, several))}" for name, row in self.chains.items())
-        return f"<Layout: {', '.join(chains)}>"
+        return f"<Layout: {chains_in_words(self.chains)}>"
 
     def __str__(self) -> str:
         """The picture of 80 columns; raises InputError as `draw` does."""
@@ -123,36 +98,7 @@ class Layout:
 
         ``width`` is the number of columns; raises InputError for fewer than 40.
         """
-        if width < 40:
-            raise InputError("a layout needs at least 40 columns", key="width", found=width)
-        rows = list(self.chains.items())
-        longest = max(len(row) for _, row in rows)
-        label = max(len(name) for name, _ in rows)
-        room = width - label - len(f"  {longest} residues") - 2
-        groups = self._groups()
-        several = len({residue.group for residue in self.residues if residue.group}) > 1
-        lines: list[str] = []
-        for name, row in rows:
-            lines.append(f"{name:<{label}}  {_bar(row, room, longest, groups)}  {_counted(len(row))}")
-            below = _wrapped(_stretches(row, several), width - label - 2, gap=" · ")
-            lines.extend(" " * (label + 2) + line for line in below)
-        lines.extend(_wrapped(self._legend(), width, gap="   "))
-        return "\n".join(lines)
-
-    def _groups(self) -> list[int]:
-        return sorted({residue.group for residue in self.residues if residue.group and not residue.chain_is_fixed})
-
-    def _legend(self) -> list[str]:
-        parts = [f"{_NEW} new"]
-        groups = self._groups()
-        if groups:
-            parts.append(f"{_MOTIF} motif" if len(groups) == 1 else f"{_named_groups(groups)} motif groups")
-        if any(residue.chain_is_fixed for residue in self.residues):
-            parts.append(f"{_TARGET} chain kept whole")
-        all_groups = {residue.group for residue in self.residues if residue.group}
-        if len(all_groups) > 1:
-            parts.append(f"the {len(all_groups)} groups move freely")
-        return parts
+        return drawn_chains(self.chains, width)
 
 
 def sample_layout(
@@ -234,73 +180,3 @@ def _fill_chains(contigs: Contigs, rng: np.random.Generator, chain_lengths: Sequ
 
 def _named(residue: ResidueId) -> dict[str, Any]:
     return {"chain": residue.chain, "number": residue.number, "insertion_code": residue.insertion_code}
-
-
-def _counted(number: int) -> str:
-    return "1 residue" if number == 1 else f"{number} residues"
-
-
-def _named_groups(groups: Sequence[int]) -> str:
-    return " ".join(dict.fromkeys(str(group % 10) for group in groups))
-
-
-def _mark(residue: LayoutResidue, several_groups: bool) -> str:
-    if residue.origin is None:
-        return _NEW
-    if residue.chain_is_fixed:
-        return _TARGET
-    return str(residue.group % 10) if several_groups else _MOTIF
-
-
-def _bar(row: tuple[LayoutResidue, ...], room: int, longest: int, groups: list[int]) -> str:
-    marks = [_mark(residue, len(groups) > 1) for residue in row]
-    if longest <= room:
-        return "".join(marks).ljust(longest)
-    columns = max(1, round(len(row) * room / longest))
-    edges = np.linspace(0, len(row), columns + 1).round().astype(int)
-    cells = [marks[low : max(high, low + 1)] for low, high in pairwise(edges)]
-    # A motif of one residue must not vanish between its neighbours, so anything known wins over new.
-    drawn = [max(cell, key=lambda mark, cell=cell: (mark != _NEW, cell.count(mark))) for cell in cells]
-    return "".join(drawn).ljust(room)
-
-
-def _stretches(row: tuple[LayoutResidue, ...], several_groups: bool) -> list[str]:
-    """Runs of new residues and of neighbours in the source, each as 'where = from'."""
-    runs: list[list[LayoutResidue]] = []
-    for residue in row:
-        before = runs[-1][-1] if runs else None
-        if before is not None and _continues(before, residue):
-            runs[-1].append(residue)
-        else:
-            runs.append([residue])
-    return [_stretch(run) + (f"@{run[0].group}" if several_groups and run[0].group else "") for run in runs]
-
-
-def _continues(before: LayoutResidue, after: LayoutResidue) -> bool:
-    if before.origin is None or after.origin is None:
-        return before.origin is after.origin
-    same = before.origin.chain == after.origin.chain and before.group == after.group
-    return same and 0 <= after.origin.number - before.origin.number <= 1
-
-
-def _stretch(run: list[LayoutResidue]) -> str:
-    here = _range(run[0].id, run[-1].id, named=False)
-    first, last = run[0].origin, run[-1].origin
-    if first is None or last is None:
-        return f"{here} new"
-    return f"{here} = {_range(first, last, named=True)}"
-
-
-def _range(first: ResidueId, last: ResidueId, *, named: bool) -> str:
-    start = str(first) if named else f"{first.number}{first.insertion_code}"
-    return start if first == last else f"{start}-{last.number}{last.insertion_code}"
-
-
-def _wrapped(parts: list[str], width: int, gap: str) -> list[str]:
-    lines: list[str] = []
-    for part in parts:
-        if lines and len(lines[-1]) + len(gap) + len(part) <= width:
-            lines[-1] += f"{gap}{part}"
-        else:
-            lines.append(part)
-    return lines

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from structdiff.spec.design import DesignSpec
-from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.spec.layout import Layout
+from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.held_parts import retyped
 from structdiff.structure.motif_residues import motif_residues

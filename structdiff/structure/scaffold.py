@@ -11,7 +11,8 @@ import numpy as np
 from structdiff.chemistry.residues import BACKBONE_ATOMS, is_standard
 from structdiff.errors import InputError
 from structdiff.spec.design_grammar import Disulfide
-from structdiff.spec.layout import Layout, LayoutResidue
+from structdiff.spec.layout import Layout
+from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
 from structdiff.structure.held_parts import Held, held_names, let_go
