@@ -12,7 +12,8 @@ import numpy as np
 
 from structdiff.campaign.allowed_letters import allowed_by_row
 from structdiff.campaign.finished_files import read_json
-from structdiff.campaign.plan import PACKING_WEIGHTS, SEQUENCE_WEIGHTS, Campaign
+from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
+from structdiff.campaign.settings import SEQUENCE_WEIGHTS
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.constraints.sequenced import relaxed_design, with_equal_copies
 from structdiff.design_jobs import job_of, layout_of

@@ -40,7 +40,7 @@ _PART = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
 
 def campaign_options() -> list[Option]:
     """What is done with each backbone, how designs are chosen, and how many are made at once."""
-    settings = settings_of("campaign.plan", "CampaignSettings")
+    settings = settings_of("campaign.settings", "CampaignSettings")
     unset = {"temperature": "1 for own, else 0.1", "refold_command": "none", "avoid": "none", "allow_at": "all"}
     found = [setting_option(settings[name], panel=_PANEL, unset=unset.get(name)) for name in _SETTINGS]
     more = {
@@ -72,9 +72,10 @@ class Planned:
 
 def plan_run(spec: DesignSpec, given: Mapping[str, Any]) -> Planned:
     """Reads the options that are no part of the design itself. Raises InputError."""
-    from structdiff.campaign.plan import CampaignSettings, plan_campaign
+    from structdiff.campaign.plan import plan_campaign
     from structdiff.campaign.processes import check_pools, parse_workers
     from structdiff.campaign.run import Selection
+    from structdiff.campaign.settings import CampaignSettings
 
     settings = CampaignSettings(
         **{name: given[name] if given[name] is not None else _default(name) for name in _SETTINGS}
@@ -290,4 +291,4 @@ def _part(text: str | None, count: int) -> range:
 
 
 def _default(name: str) -> Any:
-    return settings_of("campaign.plan", "CampaignSettings")[name].default
+    return settings_of("campaign.settings", "CampaignSettings")[name].default

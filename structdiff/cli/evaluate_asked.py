@@ -47,8 +47,8 @@ def measures_asked(
     Raises InputError for what is unknown or not fetched.
     """
     from structdiff.campaign import sequence_evaluation as measures
-    from structdiff.campaign.plan import JUDGES, REFOLDERS, CampaignSettings
     from structdiff.campaign.refold_command import check_runs_here
+    from structdiff.campaign.settings import JUDGES, REFOLDERS, CampaignSettings
     from structdiff.features.chain_folds import check_folding_weights
 
     for key, found, allowed in (("judge", judge, JUDGES), ("refold", refold, REFOLDERS)):

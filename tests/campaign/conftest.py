@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign, CampaignSettings, plan_campaign
+from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign, plan_campaign
+from structdiff.campaign.settings import CampaignSettings
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.inverse_folding.network import InverseFoldingConfig, InverseFoldingNetwork
 from structdiff.inverse_folding.packer import SideChainPacker

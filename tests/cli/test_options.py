@@ -41,7 +41,7 @@ def test_every_option_has_help() -> None:
     ("module", "name"),
     [
         ("training.run", "TrainConfig"),
-        ("campaign.plan", "CampaignSettings"),
+        ("campaign.settings", "CampaignSettings"),
         ("inverse_folding.design", "SequenceConfig"),
     ],
 )

@@ -13,7 +13,8 @@ import torch
 
 import structdiff
 from structdiff.campaign.cautions import cautions
-from structdiff.campaign.plan import CampaignSettings, plan_campaign
+from structdiff.campaign.plan import plan_campaign
+from structdiff.campaign.settings import CampaignSettings
 from structdiff.design_jobs import job_of, resolve_design, sampled_layout
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError, ResourceError
@@ -225,7 +226,8 @@ def test_time_and_work_grow_with_chains_and_motifs(helix):
 
 
 def test_only_networks_that_had_no_part_in_a_design_judge_it(fetched):
-    from structdiff.campaign.plan import CampaignSettings, plan_campaign
+    from structdiff.campaign.plan import plan_campaign
+    from structdiff.campaign.settings import CampaignSettings
     from structdiff.model.library import load_named_weights
     from structdiff.trrosetta.hallucination import JUDGES
 

@@ -1,0 +1,76 @@
+"""What is asked of a campaign beyond its backbones: sequences, a judge, refolding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from structdiff.campaign.allowed_letters import parse_allowed
+from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
+from structdiff.errors import InputError
+
+#: Models of sequences: the published weights of each. ``own`` is the network's own sequence head.
+SEQUENCE_WEIGHTS: Mapping[str, str] = {
+    "proteinmpnn": "proteinmpnn_v_48_020",
+    "solublempnn": "solublempnn_v_48_020",
+    "ligandmpnn": "ligandmpnn_v_32_010_25",
+}
+SEQUENCE_MODELS = ("auto", "own", *SEQUENCE_WEIGHTS)
+JUDGES = ("auto", "trrosetta", "none")
+REFOLDERS = ("own", "trrosetta", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignSettings:
+    """What is done with each backbone.
+
+    sequences: how many sequences are designed for each backbone. sequence_model: which network designs them: auto, own,
+    proteinmpnn, solublempnn or ligandmpnn; auto takes published weights where they were fetched, else own, the sequence
+    head of the network that draws. temperature: of the draw of sequences; low is safe, high is varied. avoid: amino
+    acids that no new residue may be, for instance C. allow_at: amino acids that single new residues may be, in the
+    design's chains and numbers, for instance A10-12=PG,B5=DE. judge: what says of each sequence whether it alone is
+    expected to fold as designed: trrosetta; auto asks it where its weights were fetched, none leaves it out. refold:
+    what predicts each design from its sequence: own, with the same weights; trrosetta, with these weights in the fold
+    that trRosetta expects of the sequence; none leaves it out. refold_command: another
+    program that predicts each design, for instance 'boltz predict {yaml} --out_dir {out}'.
+    """
+
+    sequences: int = 1
+    sequence_model: str = "auto"
+    temperature: float | None = None
+    avoid: str = ""
+    allow_at: str = ""
+    judge: str = "auto"
+    refold: str = "own"
+    refold_command: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sequences <= 1000:
+            raise InputError("a backbone has at least one sequence", key="sequences", found=self.sequences,
+                             allowed="1 to 1000")  # fmt: skip
+        for key, allowed in (("sequence_model", SEQUENCE_MODELS), ("judge", JUDGES), ("refold", REFOLDERS)):
+            if getattr(self, key) not in allowed:
+                raise InputError("unknown choice", key=key, found=getattr(self, key), allowed=allowed,
+                                 suggest_from=allowed)  # fmt: skip
+        if self.temperature is not None and not 0 < self.temperature <= 10:
+            raise InputError("must be above 0", key="temperature", found=self.temperature, allowed="0.1, say")
+        object.__setattr__(self, "avoid", self.avoid.upper().replace(",", "").replace(" ", ""))
+        for letter in self.avoid:
+            if letter not in PROTEIN_ONE_TO_THREE:
+                raise InputError("this is no amino acid", key="avoid", found=letter, allowed="CM, say")
+        if len(set(self.avoid)) >= len(PROTEIN_ONE_TO_THREE):
+            raise InputError("no amino acid is left", key="avoid", found=self.avoid)
+        parse_allowed(self.allow_at)
+        if self.refold_command is not None:
+            _check_command(self.refold_command)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is asked of sequences that the one a backbone comes with does not have."""
+        return not self.avoid and not self.allow_at and self.temperature is None
+
+
+def _check_command(command: str) -> None:
+    from structdiff.campaign.refold_command import command_words
+
+    command_words(command, {key: key for key in ("yaml", "fasta", "out", "name")})
