@@ -8,8 +8,9 @@
 Contestants: ``native``; ``reference``, what runs without a compiler; ``eager``, the definition in plain PyTorch, which
 writes every score to memory; ``sdpa``, torch's fused attention; of triangle multiplication, ``eager`` is the module as
 OpenFold writes it (planes, then a matrix product) and ``einsum`` as Boltz does (channels last); of pair convolutions,
-``eager`` is torch's own layers, channels first. ``--clock cpu`` counts the processor's time in place of the wall's, for a
-machine that does other work. ``--save`` replaces the rows of this device and machine in benchmarks/reference_results.csv.
+``eager`` is torch's own layers, channels first. ``--clock cpu`` counts the processor's time in place of the wall's, for
+a machine that does other work. ``--save`` replaces the rows of this device and machine in
+benchmarks/reference_results.csv.
 """
 
 from __future__ import annotations

@@ -145,8 +145,9 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 def _differentiate(ctx: Any, grad: Tensor | None, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 7
+    y, c, moments, weight, gain, shift = ctx.saved_tensors
     by_whom = _backward_operator if _BACKWARD.available("cpu") else _reference_backward
-    grad_x, grad_residual = by_whom(grad, *ctx.saved_tensors, ctx.dilation)
+    grad_x, grad_residual = by_whom(grad, y, c, moments, weight, gain, shift, ctx.dilation)
     return grad_x, None, None, None, grad_residual if ctx.adds else None, None, None
 
 
