@@ -25,6 +25,9 @@ PACKING_WEIGHTS = "ligandmpnn_sc_v_32_002_16"
 #: The temperature at which each model is drawn from unless another is asked for.
 _TEMPERATURES = {"own": 1.0}
 _MPNN_TEMPERATURE = 0.1
+#: How much published networks favour the letters that a fold was made up with, unless it is said: the judges find such
+#: sequences 0.1 nats a pair likelier, LigandMPNN itself 0.1 nats a residue less likely.
+_MADE_UP_FAVOUR = 1.0
 #: How many layouts are looked at for one that has the residues that letters are asked of.
 _LAYOUTS = 1000
 #: Between a backbone's name and the numbers of the sequences that a later run adds, in the name of that work.
@@ -65,6 +68,11 @@ class Campaign:
     def temperature(self) -> float:
         """The temperature at which sequences are drawn."""
         return self.settings.temperature or _TEMPERATURES.get(self.sequence_model, _MPNN_TEMPERATURE)
+
+    @property
+    def favour_present(self) -> float:
+        """How much published networks favour the letters that a backbone came with."""
+        return _favour(self.spec, self.settings, self.sequence_model)
 
     def backbone_name(self, number: int) -> str:
         """What the backbone of that number (from 0) is called."""
@@ -125,6 +133,7 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     from structdiff.trrosetta.network import NETWORKS
 
     model = _sequence_model(settings)
+    favour = _favour(spec, settings, model)
     resolved, motif = resolve_design(spec)
     request = design_request(resolved)
     _check_allow_at(settings, resolved, motif)
@@ -140,6 +149,7 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
         asked["sequence"] = backbone | {"sequence_settings": {
             "model": model, "weights_sha256": hashes["sequence"], "temperature": settings.temperature,
             "avoid": settings.avoid, **({"allow_at": settings.allow_at} if settings.allow_at else {}),
+            **({"favour_present": favour} if favour else {}),
         }}  # fmt: skip
     sequenced = backbone if plain else asked["sequence"]
     if _is_judged(settings):
@@ -209,6 +219,23 @@ def _sequence_model(settings: CampaignSettings) -> str:
     if settings.sequence_model != "own":
         weights_path(SEQUENCE_WEIGHTS[settings.sequence_model])  # says how to fetch them
     return settings.sequence_model
+
+
+def _favour(spec: DesignSpec, settings: CampaignSettings, model: str) -> float:
+    """How much the letters that a backbone came with are favoured. Raises InputError where the model knows of none."""
+    from structdiff.features.hallucinated_folds import hallucinates
+
+    asked = settings.favour_present
+    if model == "own":
+        if asked:
+            raise InputError(
+                "the network's own sequence head has no amino acids to favour", key="favour_present", found=asked,
+                allowed="another sequence_model: ligandmpnn, say",
+            )  # fmt: skip
+        return 0.0
+    if asked is None:
+        return _MADE_UP_FAVOUR if hallucinates(spec) else 0.0
+    return asked
 
 
 def _judges(spec: DesignSpec) -> tuple[str, ...]:

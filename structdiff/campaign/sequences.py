@@ -191,6 +191,7 @@ def _published(
         first=places.start,
         temperature=campaign.temperature,
         seed=int(np.random.SeedSequence([campaign.spec.seed, number]).generate_state(1)[0]),
+        favour_present=campaign.favour_present,
         fixed=asked.fixed,
         banned=settings.avoid,
         allowed=asked.allowed or None,

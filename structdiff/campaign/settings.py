@@ -26,7 +26,8 @@ class CampaignSettings:
 
     sequences: how many sequences are designed for each backbone. sequence_model: which network designs them: auto, own,
     proteinmpnn, solublempnn or ligandmpnn; auto takes published weights where they were fetched, else own, the sequence
-    head of the network that draws. temperature: of the draw of sequences; low is safe, high is varied. avoid: amino
+    head of the network that draws. temperature: of the draw of sequences; low is safe, high is varied. favour_present:
+    what published networks add to the logit of the amino acid that each residue of the backbone came with. avoid: amino
     acids that no new residue may be, for instance C. allow_at: amino acids that single new residues may be, in the
     design's chains and numbers, for instance A10-12=PG,B5=DE. judge: what says of each sequence whether it alone is
     expected to fold as designed: trrosetta; auto asks it where its weights were fetched, none leaves it out. refold:
@@ -38,6 +39,7 @@ class CampaignSettings:
     sequences: int = 1
     sequence_model: str = "auto"
     temperature: float | None = None
+    favour_present: float | None = None
     avoid: str = ""
     allow_at: str = ""
     judge: str = "auto"
@@ -54,6 +56,8 @@ class CampaignSettings:
                                  suggest_from=allowed)  # fmt: skip
         if self.temperature is not None and not 0 < self.temperature <= 10:
             raise InputError("must be above 0", key="temperature", found=self.temperature, allowed="0.1, say")
+        if self.favour_present is not None:
+            _check_favour(self.favour_present)
         object.__setattr__(self, "avoid", self.avoid.upper().replace(",", "").replace(" ", ""))
         for letter in self.avoid:
             if letter not in PROTEIN_ONE_TO_THREE:
@@ -68,6 +72,12 @@ class CampaignSettings:
     def plain(self) -> bool:
         """Whether nothing is asked of sequences that the one a backbone comes with does not have."""
         return not self.avoid and not self.allow_at and self.temperature is None
+
+
+def _check_favour(favour: float) -> None:
+    from structdiff.inverse_folding.restrictions import check_favour
+
+    check_favour(favour)
 
 
 def _check_command(command: str) -> None:

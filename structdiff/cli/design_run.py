@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from structdiff.model.checkpoint import Weights
     from structdiff.spec.design import DesignSpec
 
-_SETTINGS = ("sequences", "sequence_model", "temperature", "avoid", "allow_at", "judge", "refold", "refold_command")
+_SETTINGS = (
+    "sequences", "sequence_model", "temperature", "favour_present", "avoid", "allow_at", "judge", "refold",
+    "refold_command",
+)  # fmt: skip
 _PANEL, _SCALE = "Sequences, refolding, choosing", "Many at once"
 #: Seconds between two looks at how much is done.
 _COUNTED_EVERY = 0.5
@@ -41,7 +44,13 @@ _PART = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
 def campaign_options() -> list[Option]:
     """What is done with each backbone, how designs are chosen, and how many are made at once."""
     settings = settings_of("campaign.settings", "CampaignSettings")
-    unset = {"temperature": "1 for own, else 0.1", "refold_command": "none", "avoid": "none", "allow_at": "all"}
+    unset = {
+        "temperature": "1 for own, else 0.1",
+        "favour_present": "1 for hallucinated folds, else 0",
+        "refold_command": "none",
+        "avoid": "none",
+        "allow_at": "all",
+    }
     found = [setting_option(settings[name], panel=_PANEL, unset=unset.get(name)) for name in _SETTINGS]
     more = {
         "filter": (str | None, None, "Conditions on the columns of the results: 'sc_rmsd < 2 and plddt > 70'; what "

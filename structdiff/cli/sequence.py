@@ -28,7 +28,7 @@ _MODELS = "proteinmpnn, solublempnn, ligandmpnn, proteinmpnn_ca, membrane_mpnn, 
 REFUSED = 2
 
 
-_DRAWN = ("num_sequences", "temperature", "seed", "side_chain_context")
+_DRAWN = ("num_sequences", "temperature", "seed", "favour_present", "side_chain_context")
 #: What can be asked: how it is written, what it means, and whether it can be given several times.
 _WISHES = {
     "fix": ("RESIDUES", "Keep these, such as A10-20,B.", True),

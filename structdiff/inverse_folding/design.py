@@ -19,7 +19,7 @@ from structdiff.inverse_folding.decoding import Decoded, Decoder, Lane
 from structdiff.inverse_folding.library import check_membrane, load_network, model_name, seen_labels
 from structdiff.inverse_folding.mutation import with_residues
 from structdiff.inverse_folding.network import Encoding, InverseFoldingNetwork, join_encodings
-from structdiff.inverse_folding.restrictions import Plan, Restrictions, plan_of
+from structdiff.inverse_folding.restrictions import Plan, Restrictions, check_favour, favoured, plan_of
 from structdiff.published_weights.catalogue import CATALOGUE, full_names
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.version import __version__
@@ -38,8 +38,8 @@ class SequenceConfig:
 
     model: proteinmpnn, solublempnn, ligandmpnn, proteinmpnn_ca, membrane_mpnn, or the full name of weights.
     num_sequences: how many for each backbone. first: the number of the first of them, from 0. temperature: of the amino
-    acids; at 0 the most likely ones. seed: of all draws.
-    side_chain_context: the side chains of fixed residues are seen (ligandmpnn only).
+    acids; at 0 the most likely ones. seed: of all draws. favour_present: added to the logit of the amino acid that each
+    residue has already. side_chain_context: the side chains of fixed residues are seen (ligandmpnn only).
     """
 
     model: str = "proteinmpnn"
@@ -47,6 +47,7 @@ class SequenceConfig:
     first: int = 0
     temperature: float = 0.1
     seed: int = 0
+    favour_present: float = 0.0
     side_chain_context: bool = False
 
     @property
@@ -63,6 +64,7 @@ class SequenceConfig:
             raise InputError("at least one sequence must be wanted", key="num_sequences", found=self.num_sequences)
         if not 0 <= self.temperature < float("inf"):
             raise InputError("the temperature must be 0 or more", key="temperature", found=self.temperature)
+        check_favour(self.favour_present)
         if not 0 <= self.seed < 2**63:
             raise InputError("a seed is a whole number from 0 to 2^63 - 1", key="seed", found=self.seed)
 
@@ -98,6 +100,7 @@ def design_sequences(
     first: int = 0,
     temperature: float = 0.1,
     seed: int = 0,
+    favour_present: float = 0.0,
     fixed: np.ndarray | None = None,
     banned: str = "",
     banned_at: Mapping[int, str] | None = None,
@@ -118,7 +121,7 @@ def design_sequences(
     """
     config = SequenceConfig(
         model=model, num_sequences=num_sequences, first=first, temperature=temperature, seed=seed,
-        side_chain_context=side_chain_context,
+        favour_present=favour_present, side_chain_context=side_chain_context,
     )  # fmt: skip
     asked = Restrictions(
         fixed=fixed, banned=banned, banned_at=banned_at, allowed=allowed, tied=tied, bias=bias, order=order,
@@ -172,7 +175,7 @@ class _Task:
 def _task(structure: Structure, asked: Restrictions, network: InverseFoldingNetwork, config: SequenceConfig) -> _Task:
     check_membrane(config.model, network, asked.membrane)
     backbone = protein_backbone(structure, ca_only=network.config.kind == "ca")
-    plan = plan_of(structure, backbone, asked)
+    plan = favoured(plan_of(structure, backbone, asked), backbone, config.favour_present)
     if config.side_chain_context and plan.new.all():
         message = "every residue is designed, so no side chain is there to be seen"
         raise InputError(message, key="side_chain_context", allowed="with residues that are fixed")
@@ -255,7 +258,7 @@ def _provenance(config: SequenceConfig, index: int) -> dict[str, object]:
     return {
         "structdiff": __version__, "model": name, "model_sha256": CATALOGUE.weights[name].sha256,
         "temperature": config.temperature, "seed": config.seed, "index": index,
-        "side_chain_context": config.side_chain_context,
+        "favour_present": config.favour_present, "side_chain_context": config.side_chain_context,
     }  # fmt: skip
 
 

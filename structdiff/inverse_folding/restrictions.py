@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,6 +16,8 @@ from structdiff.inverse_folding.columns import flags, membrane_labels
 from structdiff.structure.selection import select_residues
 from structdiff.structure.tables import ChainKind, Structure
 
+#: How much the amino acid that a residue has can be favoured.
+MOST_FAVOUR = 20.0
 _AMINO_ACIDS = LETTERS[:NUM_AMINO_ACIDS]
 
 
@@ -104,6 +106,22 @@ def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Pl
         membrane=membrane_labels(asked.membrane, count)[backbone.rows],
         followers=_followers(structure, place, asked.tied),
     )
+
+
+def check_favour(favour: float) -> None:
+    """Raises InputError for what cannot be added to the logits of the amino acids that residues have."""
+    check_kind(favour, Real, "favour_present", "a number")
+    if not abs(favour) <= MOST_FAVOUR:
+        raise InputError("what is added to the logit of the amino acid that a residue has", key="favour_present",
+                         found=favour, allowed=f"-{MOST_FAVOUR:g} to {MOST_FAVOUR:g}; 0 favours none")  # fmt: skip
+
+
+def favoured(plan: Plan, backbone: Backbone, favour: float) -> Plan:
+    """The same, but with the amino acid that each residue has already favoured, by so much of the logits."""
+    known = np.flatnonzero(backbone.letters != UNKNOWN)
+    bias = plan.bias.copy()
+    bias[known, backbone.letters[known]] += favour
+    return replace(plan, bias=bias)
 
 
 def designed_residues(structure: Structure, asked: Restrictions) -> np.ndarray:

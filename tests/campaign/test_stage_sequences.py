@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from structdiff import pipeline
+from structdiff.campaign.plan import plan_campaign
 from structdiff.campaign.run import Run, Selection
 from structdiff.errors import InputError
+from structdiff.model.checkpoint import load_weights
 from structdiff.output.prediction import chain_sequences
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import every_chain
 from structdiff.spec.rebuilding import parse_noise, parse_part
 from structdiff.spec.symmetry import Symmetry
 from structdiff.structure.files import read_structure
-from tests.campaign.making import MOTIF, made
+from tests.campaign.making import MOTIF, made, recorded_of
 
 
 def files(folder: Path, *names: str) -> dict[str, bytes]:
@@ -151,3 +154,32 @@ def test_sequences_of_another_kind_are_refused_where_the_networks_own_are_part_o
     made(planned(1, refold="none"), tmp_path)
     with pytest.raises(InputError, match="begun with the network's own sequences"):
         Run(planned(1, refold="none", avoid="C"), tmp_path, Selection(), range(1)).check_folder()
+
+
+@pytest.mark.parametrize(("favour", "shares"), [(20.0, {1.0}), (-20.0, {0.0})])
+def test_amino_acids_that_a_backbone_came_with_are_favoured(
+    planned, published_weights, tmp_path, favour, shares
+) -> None:
+    results = made(planned(1, sequences=2, favour_present=favour, refold="none", judge="none"), tmp_path)
+    assert {each.scores["recovery"] for each in results} == shares
+    assert recorded_of(tmp_path, results[0].name)["sequence"]["favour_present"] == favour
+
+
+def test_letters_that_folds_were_made_up_with_are_favoured_unless_it_is_said(planned, published_weights) -> None:
+    def favour(campaign) -> float:
+        return plan_campaign(
+            dataclasses.replace(campaign.spec, fold_plan="hallucinated"), campaign.options, campaign.settings,
+            load_weights(campaign.options.weights),
+        ).favour_present  # fmt: skip
+
+    assert planned(1).favour_present == 0.0
+    assert "favour_present" not in planned(1).asked["sequence"]["sequence_settings"]
+    assert favour(planned(1)) == 1.0
+    assert favour(planned(1, favour_present=0.0)) == 0.0
+    assert favour(planned(1, favour_present=2.5)) == 2.5
+
+
+def test_the_own_sequence_head_has_nothing_to_favour(planned) -> None:
+    with pytest.raises(InputError, match="another sequence_model"):
+        planned(1, sequence_model="own", favour_present=1.0)
+    assert planned(1, sequence_model="own", favour_present=0.0).favour_present == 0.0

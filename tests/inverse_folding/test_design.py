@@ -254,6 +254,21 @@ def test_membrane_labels_are_seen(cro: Structure) -> None:
     assert found[0].sequences == found[1].sequences
 
 
+def test_amino_acids_that_are_there_are_favoured(cro: Structure) -> None:
+    def recoveries(favour: float) -> list[float]:
+        return [each.recovery or 0.0 for each in design_sequences(cro, num_sequences=3, favour_present=favour)]
+
+    plain, some, all_, none = (np.array(recoveries(favour)) for favour in (0.0, 1.0, 20.0, -20.0))
+    assert (some > plain).all()
+    assert (some < 1).all()
+    assert (all_ == 1).all()
+    assert (none == 0).all()
+    # Its likelihood is that without what was added.
+    kept = design_sequences(cro, num_sequences=1, favour_present=20.0)[0]
+    assert kept.negative_log_likelihood > 1.0
+    assert kept.provenance["favour_present"] == 20.0
+
+
 def test_scores_are_means_over_orders(cro: Structure) -> None:
     many = score_sequence(cro, num_orders=3)
     one = score_sequence(cro, num_orders=1)
@@ -274,6 +289,8 @@ def test_scores_are_means_over_orders(cro: Structure) -> None:
         ({"num_sequences": 0}, "num_sequences"),
         ({"temperature": -1.0}, "temperature"),
         ({"seed": -1}, "seed"),
+        ({"favour_present": 21}, "favour_present"),
+        ({"favour_present": "much"}, "favour_present"),
         ({"banned": "X"}, "banned: not the letter of an amino acid"),
         ({"banned": LETTERS[:20]}, "no amino acid is left for residue A"),
         ({"allowed": "AB"}, "allowed: not the letter"),
