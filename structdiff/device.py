@@ -17,7 +17,10 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def choose_device(name: str = "auto") -> torch.device:
     """The device of that name; auto takes CUDA if there is any, else the CPU. Raises InputError if it is not there."""
     if name not in DEVICES:
-        raise InputError("unknown device", key="device", found=name, allowed=DEVICES, suggest_from=DEVICES)
+        several = any(mark in name for mark in ":,0123456789")
+        why = "a structure is drawn on one device, and CUDA_VISIBLE_DEVICES says which GPU that is" if several else None
+        raise InputError(why or "unknown device", key="device", found=name, allowed=DEVICES,
+                         suggest_from=() if several else DEVICES)  # fmt: skip
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -40,7 +43,8 @@ def check_memory(config: ModelConfig, tokens: int, samples: int, device: torch.d
     """Raises ResourceError with the numbers when the work will not fit into the device's free memory."""
     needed, free = estimated_memory(config, tokens, samples, passes=passes), free_memory(device)
     if needed > free:
-        numbers = f"need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
+        memory = "the GPU's memory" if device.type == "cuda" else "main memory"
+        numbers = f"need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB of {memory} are free"
         if samples == 1:
             raise ResourceError(f"{tokens} tokens {numbers}, with one structure at a time: ask for a smaller complex")
         one = estimated_memory(config, tokens, 1, passes=passes) / 2**30

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from structdiff.complex_jobs import complex_job
-from structdiff.device import check_memory
+from structdiff.device import check_memory, choose_device
 from structdiff.diffusion.sampler import SamplingConfig, sample_generator
 from structdiff.engine import Engine
-from structdiff.errors import ResourceError
+from structdiff.errors import InputError, ResourceError
 from structdiff.model.library import load_named_weights
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec
@@ -59,4 +59,10 @@ def test_only_batches_of_several_are_advised_to_be_smaller(engine, monkeypatch):
         with pytest.raises(ResourceError, match="400 tokens") as refused:
             check_memory(engine.network.config, 400, samples, engine.device)
         assert ("--batch-size" in str(refused.value)) == advised
-        assert "GiB are free" in str(refused.value)
+        assert "GiB of main memory are free" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["cuda:1", "cuda:0,cuda:1", "0,1"])
+def test_a_complex_on_one_of_several_devices_or_on_all_is_told_what_there_is(name):
+    with pytest.raises(InputError, match="drawn on one device, and CUDA_VISIBLE_DEVICES says which"):
+        choose_device(name)

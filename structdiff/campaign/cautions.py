@@ -81,7 +81,10 @@ def _first(items: Sequence[str], more: str) -> str:
 
 
 def closed_gaps(layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, ResidueId]]:
-    """Residues of a structure that is begun with which become neighbours, and are too far apart there to be bonded."""
+    """Residues of a structure that is begun with, or held, which become neighbours and are too far apart to be bonded.
+
+    Groups that move against each other may come together.
+    """
     rows, atoms = motif_residues(motif), motif.atoms
 
     def place(residue: ResidueId, name: str) -> Float[np.ndarray, "atom 3"]:
@@ -90,8 +93,8 @@ def closed_gaps(layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, R
 
     for first, second in pairwise(layout.residues):
         before, after = first.origin or first.instead_of, second.origin or second.instead_of
-        begun = first.instead_of is not None or second.instead_of is not None
-        if first.chain == second.chain and begun and before in rows and after in rows:
+        near = first.instead_of is not None or second.instead_of is not None or first.group == second.group
+        if first.chain == second.chain and near and not first.chain_is_fixed and before in rows and after in rows:
             ends = place(before, "C"), place(after, "N")
             if all(map(len, ends)) and np.linalg.norm(ends[0][0] - ends[1][0]) > BROKEN_LINK:
                 yield before, after

@@ -156,7 +156,7 @@ def _print_whatever_the_encoding() -> None:
 def _silence_libraries() -> None:
     """Other libraries' warnings say nothing to a user; structdiff's own are shown, one line each, once in a run."""
     warnings.simplefilter("ignore")
-    warnings.filterwarnings("default", module=r"structdiff\.")
+    warnings.filterwarnings("always", module=r"structdiff\.")  # which were shown before _Warnings knows
     warnings.showwarning = _Warnings().show
     for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch", "torch"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -123,12 +125,13 @@ class _Run:
         asked = 0
         for number, path in enumerate(inputs, start=1):
             place = f" ({number} of {len(inputs)})" if len(inputs) > 1 else ""
-            for job in self._jobs(path, taken, place):
-                asked += 1
-                made: list[Result] = []
-                if not self._succeeds(job, path, made, results):
-                    failed.append(str(path))
-                results += sorted(made, key=lambda result: result.merit, reverse=True)
+            with _warnings_named(path):
+                for job in self._jobs(path, taken, place):
+                    asked += 1
+                    made: list[Result] = []
+                    if not self._succeeds(job, path, made, results):
+                        failed.append(str(path))
+                    results += sorted(made, key=lambda result: result.merit, reverse=True)
         return results, failed, asked
 
     def _jobs(self, path: Path, taken: dict[str, Path], place: str) -> list[Iterator[Result]]:
@@ -300,6 +303,21 @@ def _named(error: Exception, path: Path) -> str:
     """The error's line, beginning with the input unless it names one itself."""
     line = described(error)
     return line if str(path) in line else f"{path}: {line}"
+
+
+@contextmanager
+def _warnings_named(path: Path) -> Iterator[None]:
+    """Warnings begin with the input that they are of, unless they name it themselves."""
+    show = warnings.showwarning
+
+    def show_named(message: Warning | str, *rest: Any, **more: Any) -> None:
+        show(str(message) if str(path) in str(message) else f"{path}: {message}", *rest, **more)
+
+    warnings.showwarning = show_named
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def _counted(number: int, word: str) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from structdiff.campaign.results import DesignResult
 
 _SHOWN_AT_MOST = 40
+#: Structures of which it is said what they miss, and how much of it.
+_EXPLAINED, _MISSES = 5, 3
 #: Blanks between the columns of a table, and characters of a cell with a number or verdicts (12/12, -3.54).
 _GAP, _CELL_WIDTH = 2, 5
 #: Seconds after which nobody is writing a file any more.
@@ -57,6 +59,17 @@ class Result:
         from structdiff.output.prediction import met_text
 
         return met_text(self.verdicts)
+
+    @property
+    def missed(self) -> list[str]:
+        """What was asked and not reached, in words."""
+        from structdiff.output.prediction import requested
+
+        return [
+            f"{each['name']} (asked: {each['asked']}; reached: {each['reached']})"
+            for each in requested(self.verdicts)
+            if not each["met"]
+        ]
 
     @property
     def motif_rmsd(self) -> str:
@@ -167,6 +180,13 @@ def show_results(results: Sequence[Result]) -> None:
     console.print(table)
     if len(results) > _SHOWN_AT_MOST:
         console.print(f"... and {len(results) - _SHOWN_AT_MOST} more; the tables in {results[0].file.parent} list all")
+    missing = [result for result in results if result.missed]
+    for result in missing[:_EXPLAINED]:
+        left = len(result.missed) - _MISSES
+        misses = "; ".join([*result.missed[:_MISSES], *([f"{left} more"] if left > 0 else [])])
+        print(f"not met by {result.name}: {misses}")
+    if len(missing) > _EXPLAINED:
+        print(f"what {len(missing) - _EXPLAINED} others do not meet stands in {missing[0].file.parent}/predictions.csv")
 
 
 def show_designs(results: Sequence[DesignResult], folder: Path) -> None:

@@ -92,7 +92,7 @@ def check_folding_memory(alignments: Mapping[str, Alignment], free: float) -> No
         rows, residues = alignment.letters.shape
         needed = _BYTES * residues**2 + _BYTES_A_LETTER * rows * residues
         if needed > free:
-            numbers = f"needs about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
+            numbers = f"needs about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB of main memory are free"
             raise ResourceError(f"folding {residues} residues by their alignment {numbers}")
 
 

@@ -6,6 +6,7 @@ They are made of csrc/ by ``csrc/build_kernels.py`` and lie beside this file; ``
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import runpy
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import torch
 
 ABI_VERSION = 1
+_LOG = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent
 _SOURCES = _FOLDER.parents[1] / "csrc"
@@ -65,7 +67,7 @@ def _open_cpu() -> tuple[ctypes.CDLL | None, str | None, str]:
     library, problem = _opened(cpu_library(usable[-1]))
     # Libraries without it write the bias's gradient axis after axis, however it lies. CUDA's contract is as it was.
     if library is not None and not hasattr(library, "structdiff_share_threads"):
-        return None, f"{cpu_library(usable[-1]).name} is of another version: install structdiff again", ""
+        return None, _told(f"{cpu_library(usable[-1]).name} is of another version: install structdiff again"), ""
     if library is not None:
         share_threads(library, team())
     return library, problem, usable[-1]
@@ -97,10 +99,16 @@ def _opened(path: Path) -> tuple[ctypes.CDLL | None, str | None]:
         library.structdiff_abi_version.restype = ctypes.c_int64
         version = library.structdiff_abi_version()
     except (OSError, AttributeError) as error:
-        return None, f"{path.name} cannot be loaded: {error}"
+        return None, _told(f"{path.name} cannot be loaded: {error}")
     if version != ABI_VERSION:
-        return None, f"{path.name} is of another version: install structdiff again"
+        return None, _told(f"{path.name} is of another version: install structdiff again")
     return library, None
+
+
+def _told(problem: str) -> str:
+    """What is wrong with a library that is there, said where all else goes on, more slowly, without it."""
+    _LOG.warning("%s; PyTorch runs in place of native kernels", problem)
+    return problem
 
 
 def cuda_error() -> str:

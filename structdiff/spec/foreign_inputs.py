@@ -21,9 +21,12 @@ _PROGRAMS = {
     **dict.fromkeys(("input", "unindex", "select_fixed_atoms", "select_hotspots"), ("RFdiffusion3", _IMPORT)),
 }  # fmt: skip
 _HYDRA = "defaults"  # where a complex is wanted it is RoseTTAFold All-Atom's, else it may be RFdiffusion's
+_CONSTRAINTS = "constraints"  # of complexes, whose other keys tell them first
 FASTA_SUFFIXES = (".fasta", ".fa", ".faa", ".fna", ".fas")
 #: Keys of complexes, in files of ours, Boltz, AlphaFold 3 and OpenFold 3.
 _OF_COMPLEXES = ("sequences", "modelSeeds", "dialect", "queries")
+#: Keys of designs that no complex has.
+_OF_DESIGNS = ("motif", "contigs", "hotspots", "num_designs")
 
 
 def refuse_foreign(root: Node, *, complexes: bool = False, imports: bool = False) -> None:
@@ -34,10 +37,16 @@ def refuse_foreign(root: Node, *, complexes: bool = False, imports: bool = False
     for name, line in _names(root):
         if name in _OF_COMPLEXES and not complexes:
             _fail(root, "this is a complex to be predicted", _PREDICT, name, line)
+        if name in _OF_DESIGNS and complexes:
+            _fail(root, "this is a design", "which structdiff design reads", name, line)
         if name in _PROGRAMS or (name == _HYDRA and complexes):
             program, way = _PROGRAMS.get(name, ("RoseTTAFold All-Atom", _MOLECULES))
             if not (imports and way == _IMPORT):
                 _fail(root, f"this is an input of {program}", way, name, line)
+    for name, line in _own_names(root):
+        if name == _CONSTRAINTS and not complexes and not imports:
+            raise InputError("a complex has constraints; a design has hotspots, keep_away, disulfides and energies",
+                             path=root.path, line=line, found=name)  # fmt: skip
 
 
 def refuse_fasta(path: Path) -> None:

@@ -11,6 +11,7 @@ from structdiff.errors import InputError
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import Contigs, is_fixed
 from structdiff.spec.lengths import LengthRange, format_length, parse_length
+from structdiff.spec.segment_residues import skipped_numbers
 from structdiff.spec.segments import FixedSegment, FreeSegment, ResidueId, Segment
 
 #: The word that stands for every stretch of numbers that a chain leaves out.
@@ -164,6 +165,7 @@ def begun(contigs: Contigs, hold: Sequence[FixedSegment]) -> Contigs:
         if not any(inside(residue, (each,)) for residue in kept):
             raise InputError("what is to be held is not part of the contigs", key="hold", found=str(each),
                              allowed=_spans(contigs.fixed))  # fmt: skip
+        _check_ends(each, kept, "hold")
     if all(inside(residue, hold) for residue in kept) and all(is_fixed(row) for row in contigs.chains):
         raise InputError(
             "all is held: nothing is left to change",
@@ -180,10 +182,26 @@ def check_kept(contigs: Contigs, keep_sequence: Sequence[FixedSegment] | str) ->
         residue for segment in contigs.segments if not isinstance(segment, FixedSegment)
         for residue in segment.instead_of
     ]  # fmt: skip
+    held = [residue for segment in contigs.fixed for residue in segment.residues]
     for each in () if isinstance(keep_sequence, str) else keep_sequence:
         if not any(inside(residue, (each,)) for residue in begun):
             raise InputError("none of it is in the contigs and free to change", key="keep_sequence", found=str(each),
                              allowed="residues that are not held")  # fmt: skip
+        _check_ends(each, [*begun, *held], "keep_sequence")
+
+
+def _check_ends(stretch: FixedSegment, there: Sequence[ResidueId], key: str) -> None:
+    """Raises InputError for a stretch that begins or ends at no residue of the structure."""
+    if stretch.start is None or stretch.stop is None:
+        return
+    for number, code in (
+        (stretch.start, stretch.start_insertion_code), (stretch.stop, stretch.stop_insertion_code)
+    ):  # fmt: skip
+        end = ResidueId(chain=stretch.chain, number=number, insertion_code=code)
+        if end not in there:
+            own = [residue for residue in there if residue.chain == end.chain]
+            raise InputError(f"the contigs have no residue {end} for {stretch}", key=key, found=str(stretch),
+                             allowed=f"residues from {own[0]} to {own[-1]} that are in the file")  # fmt: skip
 
 
 def _begun(segment: Segment, hold: Sequence[FixedSegment]) -> list[Segment]:
@@ -242,8 +260,12 @@ def _split(segment: FixedSegment, loop: Loop) -> list[Segment]:
     before = [each for each in segment.residues if _order(each) < (stretch.start or 0, stretch.start_insertion_code)]
     after = [each for each in segment.residues if _order(each) > (stretch.stop or 0, stretch.stop_insertion_code)]
     instead = tuple(each for each in segment.residues if each not in before and each not in after)
-    numbers = (stretch.stop or 0) - (stretch.start or 0) + 1
-    least, most = loop.length or ((max(numbers, len(instead)),) * 2)
+    numbers = set(range(stretch.start or 0, (stretch.stop or 0) + 1))
+    numbers -= skipped_numbers(segment.residues, bonded=True)
+    if not numbers and not loop.length:
+        raise InputError("no residue is missing there, the chain goes on: say how many are to come between",
+                         key="inpaint", found=str(loop), allowed=f"{loop.stretch.name}:3-5, say")  # fmt: skip
+    least, most = loop.length or ((max(len(numbers), len(instead)),) * 2)
     new = FreeSegment(minimum=least, maximum=most, instead_of=instead)
     return [*([_fixed(segment, before)] if before else []), new, *([_fixed(segment, after)] if after else [])]
 
@@ -257,7 +279,7 @@ def _closed(row: Sequence[Segment], *, fill: bool) -> list[Segment]:
             continue
         run: list[ResidueId] = []
         for residue in segment.residues:
-            missing = residue.number - run[-1].number - 1 if run else 0
+            missing = residue.number - run[-1].number - 1 if run and not residue.bonded else 0
             if missing > 0 and fill:
                 found += [_fixed(segment, run), FreeSegment(minimum=missing, maximum=missing)]
                 run = []

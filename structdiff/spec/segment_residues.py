@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from structdiff.errors import InputError
 from structdiff.spec.segments import EVERY_CHAIN, FixedSegment, ResidueId, Segment, chain_prefix
@@ -40,8 +41,7 @@ def resolved_segment(segment: FixedSegment, by_chain: Mapping[str, list[ResidueI
         raise InputError(f"the structure has these residues the other way round, {last} before {first}", key="contigs",
                          found=segment.name, allowed="/".join(map(str, present[stop : start + 1])))  # fmt: skip
     taken = tuple(present[start : stop + 1])
-    numbers = {residue.number for residue in taken}
-    gaps = _ranges(sorted(set(range(segment.start, segment.stop + 1)) - numbers))
+    gaps = _ranges(sorted(skipped_numbers(taken, bonded=False) - {residue.number for residue in taken}))
     if gaps:
         raise InputError(
             f"residues are missing from the motif inside {segment.name}; split it there and bridge the gap with new "
@@ -53,6 +53,12 @@ def resolved_segment(segment: FixedSegment, by_chain: Mapping[str, list[ResidueI
 def _meant_chain(segment: FixedSegment, by_chain: Iterable[str]) -> list[str]:
     """How to write the chain that has the very name of what was read as a residue."""
     return [f"{segment.name}: for the chain {segment.name}"] if segment.name in by_chain else []
+
+
+def skipped_numbers(residues: Sequence[ResidueId], *, bonded: bool) -> set[int]:
+    """The numbers left out between neighbours of a chain that are bonded to each other, or that are not."""
+    pairs = [(before, after) for before, after in pairwise(residues) if after.bonded == bonded]
+    return {number for before, after in pairs for number in range(before.number + 1, after.number)}
 
 
 def with_insertions(chosen: Sequence[ResidueId], present: Sequence[ResidueId]) -> tuple[ResidueId, ...]:

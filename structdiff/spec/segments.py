@@ -23,13 +23,15 @@ def chain_prefix(chain: str) -> str:
 class ResidueId:
     """A residue of a file as its author numbered it: chain, number, insertion code.
 
-    ``with_insertions``: it stands for those of its number with insertion codes too, being inside a stretch.
+    ``with_insertions``: it stands for those of its number with insertion codes too, being inside a stretch. ``bonded``:
+    the file bonds it to the residue before it, so that nothing is missing there whatever the numbers (of antibodies).
     """
 
     chain: str
     number: int
     insertion_code: str = ""
     with_insertions: bool = field(default=False, compare=False, repr=False)
+    bonded: bool = field(default=False, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{chain_prefix(self.chain)}{self.number}{self.insertion_code}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from structdiff.chemistry.components import OTHER, Component, component, leaving_in_chain
+from structdiff.chemistry.components import AROMATIC, OTHER, Component, component, leaving_in_chain
 from structdiff.errors import InputError
 from structdiff.structure.build import POLYMER_LINK, AtomAddress, ChainSequence, leaving_at_bonds, locate
 
@@ -47,6 +47,27 @@ def atoms_that_leave(
             gone.add(found)
             leaving.append((chain.label_id or chain.name, place + 1, found))
     return leaving
+
+
+def kept_double_bonds(
+    chains: Sequence[ChainSequence],
+    bonds: Iterable[tuple[AtomAddress, AtomAddress]],
+    components: Mapping[str, Component],
+) -> list[tuple[str, str, str]]:
+    """Chain, atom and its neighbour where a bond takes a hydrogen of a ligand's carbon that has a double bond there.
+
+    So it is where an acrylamide is given as it is before it is bound. Aromatic bonds are none.
+    """
+    found = []
+    for row, place, name in sorted(_new_bonds(chains, list(bonds), components)):
+        whole = component(chains[row].residues[place], components)
+        atom = whole.atom_index[name]
+        if chains[row].kind in POLYMER_LINK or whole.elements[atom] != _CARBON or not whole.hydrogens[atom]:
+            continue
+        double = (whole.bonds == atom).any(axis=1) & (whole.kekule_orders > 1) & (whole.bond_orders != AROMATIC)
+        for ends in whole.bonds[double].tolist():
+            found.append((chains[row].name, name, str(whole.atom_names[sum(ends) - atom])))
+    return found
 
 
 def _new_bonds(

@@ -9,7 +9,7 @@ from structdiff.chemistry.ccd import is_obsolete, replaced_by
 from structdiff.chemistry.components import Component, component_from_sdf, component_from_smiles
 from structdiff.spec.chain import UNKNOWN_LETTER, ChainSpec, parent_letter
 from structdiff.spec.complex import ComplexSpec, Site
-from structdiff.structure.bond_valence import atoms_that_leave
+from structdiff.structure.bond_valence import atoms_that_leave, kept_double_bonds
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -38,6 +38,9 @@ def build_complex(spec: ComplexSpec) -> Structure:
             chains.append(ChainSequence(name=name, kind=_KINDS[chain.kind], residues=residues, cyclic=chain.cyclic))
     bonds = [(_address(bond.atom1), _address(bond.atom2)) for bond in spec.bonds]
     leaving = atoms_that_leave(chains, bonds, components)
+    for name, atom, other in kept_double_bonds(chains, bonds, components):
+        _warn(f"chain {name}: {atom} is bonded in place of a hydrogen and keeps its double bond to {other}; a ligand "
+              "that adds there (an acrylamide) is to be given as it is when it is bound")  # fmt: skip
     return build_structure(chains, bonds=bonds, leaving=leaving, components=components, name=spec.name)
 
 

@@ -144,9 +144,13 @@ class _CrossLinks:
         self.lengths[_ordered(first, second)] = length
         for vertex, other in ((first, second), (second, first)):
             self._add_hand(vertex, other, length)
-            for neighbour in self.neighbours[vertex]:
-                if neighbour != other:
-                    self.angles[_angle_key(neighbour, vertex, other)] = self._typical_angle(vertex)
+            self._add_typical_angles(vertex, other)
+
+    def _add_typical_angles(self, vertex: int, other: int) -> None:
+        """Angles about an end of a bond, beside those that are known already."""
+        for neighbour in self.neighbours[vertex]:
+            if neighbour != other:
+                self.angles.setdefault(_angle_key(neighbour, vertex, other), self._typical_angle(vertex))
 
     def _add_hand(self, vertex: int, other: int, length: float) -> None:
         """The hand of a centre of which one neighbour has left for the partner of the bond."""
@@ -191,6 +195,9 @@ class _CrossLinks:
             rows = [tables[side].get(name) for side, name in (i, j, k)]
             if None not in rows:
                 self.angles[_angle_key(*rows)] = angle  # type: ignore[arg-type]
+        # What a modified residue has there beside the standard atoms: the sulphur of a phosphorothioate.
+        self._add_typical_angles(leave, enter)
+        self._add_typical_angles(enter, leave)
         plane = [tables[side][name] for side, name in linkage.planar if name in tables[side]]
         if len(plane) >= 4:
             self.planes.append(np.array(plane, np.int32))

@@ -24,14 +24,26 @@ def _residues_of(motif: Structure, kinds: tuple[ChainKind, ...]) -> dict[Residue
     wanted = np.isin(chains.kind[residues.chain], kinds)
     seen = np.zeros(len(residues), bool)
     np.logical_or.at(seen, motif.atoms.residue, motif.atoms.resolved)
+    bonded = _bonded_to_the_one_before(motif)
     return {
         ResidueId(
             chain=str(chains.name[residues.chain[row]]),
             number=int(residues.author_seq_id[row]),
             insertion_code=str(residues.insertion_code[row]),
+            bonded=row in bonded,
         ): row
         for row in np.flatnonzero(wanted & seen).tolist()
     }
+
+
+def _bonded_to_the_one_before(motif: Structure) -> set[int]:
+    """Rows of residues that a peptide bond or a phosphate links to the row before, with both atoms seen."""
+    atoms, bonds = motif.atoms, motif.bonds
+    ends = np.sort([bonds.atom_1, bonds.atom_2], axis=0)
+    residue, names = atoms.residue[ends], atoms.name[ends]
+    links = ((names[0] == "C") & (names[1] == "N")) | ((names[0] == "O3'") & (names[1] == "P"))
+    links &= (residue[1] == residue[0] + 1) & atoms.resolved[ends].all(axis=0)
+    return set(residue[1][links].tolist())
 
 
 def left_out_atoms(spec: DesignSpec, motif: Structure | None) -> np.ndarray:

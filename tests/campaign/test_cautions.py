@@ -5,7 +5,7 @@ from pathlib import Path
 from structdiff.campaign.cautions import cautions
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import every_chain
-from structdiff.spec.rebuilding import parse_noise
+from structdiff.spec.rebuilding import parse_kept, parse_noise
 
 #: Of 226 residues; A1 and A20 are outside, A95 is the middle of a barrel.
 BARREL = Path(__file__).parents[1] / "data" / "1o1z.cif.gz"
@@ -44,6 +44,8 @@ def test_gaps_that_partial_diffusion_closes_are_told(planned, tmp_path) -> None:
     asked = {"motif": str(gapped), "contigs": every_chain(), "noise": parse_noise("4")}
     (told,) = cautions(planned(1, asked=asked))
     assert told.startswith("residues are missing between A169 and A174 of the structure")
+    held, *_ = cautions(planned(1, asked={**asked, "hold": parse_kept("A165-180", "hold")}))
+    assert held == told
     assert not cautions(planned(1, asked={**asked, "contigs": parse_contigs("A150-169/4/A174-194")}))
     assert not cautions(planned(1, asked={**asked, "motif": "examples/5tpn_site_v.pdb"}))
     assert not cautions(planned(1, asked={"motif": str(gapped), "contigs": parse_contigs("12 A")}))

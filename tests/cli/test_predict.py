@@ -304,3 +304,14 @@ def test_an_atom_that_a_ligand_has_not_is_told_with_what_asks_for_it(command, we
     code, _, errors = command(*predict(weights, "asked.yaml"))
     assert code == 2
     assert errors == ["error: asked.yaml: contact A/3 - L/1/C9: L/1 has no such atom (found 'C9'; allowed: C1, C2, O1)"]
+
+
+def test_a_warning_names_the_input_it_is_of(command, weights, tmp_path) -> None:
+    """The same words of a second input were not shown at all."""
+    for name in ("one.yaml", "two.yaml"):
+        (tmp_path / name).write_text("sequences:\n  - ligand: {id: L, smiles: CC(F)Cl}\n")
+    code, _, errors = command(*predict(weights, "one.yaml", "two.yaml", "--dry-run"))
+    assert code == 0
+    assert len(errors) == 2
+    for name, error in zip(("one.yaml", "two.yaml"), errors, strict=True):
+        assert error.startswith(f"warning: {name}: ligand L: no stereochemistry is given for C2")

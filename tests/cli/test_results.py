@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from structdiff.campaign.results import DesignResult
-from structdiff.cli.results import show_designs
+from structdiff.cli.results import Result, show_designs, show_results
 
 _COLUMNS = {
     "plddt": 78.07, "motif_rmsd": 0.0, "sc_rmsd": 10.81, "sc_tm": 0.28, "judge_log_likelihood": -3.43,
@@ -55,3 +55,22 @@ def test_headings_are_whole_at_any_width(capsys, monkeypatch):
         shown = capsys.readouterr().out
         assert "…" not in shown, width
         assert max(map(len, shown.splitlines()[:2])) <= width
+
+
+def _prediction(name, *unmet):
+    verdicts = [
+        {"name": each, "asked": "within 6 Å", "reached": "9.0 Å", "met": each not in unmet, "requested": True}
+        for each in ("pocket", "contact 1", "contact 2", "contact 3", "contact 4")
+    ]
+    file = Path(f"x/{name}.cif")
+    return Result(name=name, file=file, plddt=50.0, ranking_score=0.5, verdicts=verdicts, provenance={})
+
+
+def test_what_a_prediction_misses_is_said(capsys):
+    four = ("contact 1", "contact 2", "contact 3", "contact 4")
+    show_results([_prediction("p_1", "pocket"), _prediction("p_2"), *(_prediction(f"q_{n}", *four) for n in range(6))])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "not met by" in line or "others" in line]
+    assert lines[0] == "not met by p_1: pocket (asked: within 6 Å; reached: 9.0 Å)"
+    assert lines[1].endswith("contact 3 (asked: within 6 Å; reached: 9.0 Å); 1 more")
+    assert len(lines) == 6
+    assert lines[-1] == "what 2 others do not meet stands in x/predictions.csv"

@@ -105,6 +105,24 @@ def test_stretches_of_a_cropped_chain_are_not_joined():
     assert int(peptide.sum()) == len(layout) - 2 - (len(spec.contigs.fixed) - 1)
 
 
+def test_where_a_chain_goes_on_its_bonds_tell_and_not_its_numbers():
+    """Numbers from 20 on are 10 higher; then the residues 25 to 29 are away."""
+    residues = ZIPPER.residues
+    shifted = residues.author_seq_id + 10 * (residues.author_seq_id >= 20)
+    jumping = dataclasses.replace(ZIPPER, residues=dataclasses.replace(residues, author_seq_id=shifted))
+    spec = asked(jumping, contigs="5/A18-36")
+    assert [each.number for each in spec.contigs.fixed[0].residues] == [18, 19, *range(30, 37)]
+    away = np.isin(ZIPPER.residues.author_seq_id[ZIPPER.atoms.residue], range(25, 30))
+    gapped = jumping.select(~away)
+    with pytest.raises(InputError, match=r"missing.*'no A35-39'"):
+        asked(gapped, contigs="5/A18-41")
+    unseen = jumping.with_positions(
+        jumping.atoms.positions, resolved=jumping.atoms.resolved & (jumping.atoms.name == "CA")
+    )
+    with pytest.raises(InputError, match=r"missing.*'no A20-29'"):
+        asked(unseen, contigs="5/A18-36")
+
+
 def test_how_much_of_a_residue_is_held():
     _, layout, built = scaffold(YELLOW, contigs="5/A46-50/5", tip="A46", backbone_only="A47")
     first, second, third = (atoms(built, place) for place in (5, 6, 7))

@@ -48,3 +48,13 @@ def test_the_sources_of_one_device_do_not_make_the_other_ones_library_old(checko
     cpu, cuda = hashes()
     assert cpu == before[0]
     assert cuda != before[1]
+
+
+def test_a_library_that_cannot_be_opened_is_told(tmp_path, caplog):
+    """The run goes on with PyTorch, and nothing said why it was slow."""
+    broken = tmp_path / "libstructdiff_cpu_x86_64_v2.so"
+    broken.write_text("half a file")
+    library, problem = libraries._opened(broken)
+    assert library is None
+    assert problem is not None
+    assert caplog.messages == [f"{problem}; PyTorch runs in place of native kernels"]

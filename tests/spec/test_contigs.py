@@ -217,6 +217,13 @@ def test_resolve_follows_the_file():
     assert parse_contigs("5/A8A-9").resolve(MOTIF).fixed[0].residues == MOTIF[5:7]
 
 
+def test_numbers_that_jump_are_no_gap_where_the_file_bonds_the_residues():
+    chain = [ResidueId(chain="H", number=n, bonded=n != 20) for n in (8, 9, 12, 13, 20)]
+    assert parse_contigs("5/H8-13").resolve(chain).fixed[0].residues == tuple(chain[:4])
+    with pytest.raises(InputError, match="no H14-19"):
+        parse_contigs("5/H8-20").resolve(chain)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -19,6 +19,7 @@ from structdiff.spec.design import (
     write_design,
 )
 from structdiff.spec.energies import Contacts, RadiusOfGyration
+from structdiff.spec.read import read_complex
 from structdiff.spec.segments import ResidueId
 from structdiff.spec.symmetry import Symmetry
 
@@ -283,3 +284,17 @@ def test_inputs_of_other_programs_are_told_as_what_they_are(tmp_path, name, text
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=says):
         read_design(tmp_path / name)
+
+
+def test_a_design_and_a_complex_are_told_from_each_other(tmp_path):
+    """The other's keys were unknown ones, with the nearest key of this one proposed."""
+    asked = tmp_path / "asked.yaml"
+    asked.write_text("seed: 1\ncontigs: 30-40\n")
+    with pytest.raises(InputError, match=r"asked.yaml:2: this is a design, which structdiff design reads"):
+        read_complex(asked)
+    asked.write_text("contigs: 30-40\nconstraints: []\n")
+    with pytest.raises(InputError, match=r"asked.yaml:2: .* a design has hotspots, keep_away"):
+        read_design(asked)
+    asked.write_text("constraints: []\nsequences: []\n")
+    with pytest.raises(InputError, match=r"asked.yaml:2: this is a complex to be predicted"):
+        read_design(asked)

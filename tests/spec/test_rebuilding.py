@@ -57,6 +57,22 @@ def test_a_gap_that_nothing_bridges_is_an_error():
         resolved(inpaint="A3-4")
 
 
+def test_numbers_that_are_left_out_are_no_gap_where_the_file_bonds_the_residues():
+    """Numbering schemes of antibodies leave numbers out; new residues were put between neighbours there."""
+    chain = [ResidueId(chain="H", number=n, bonded=n > 1) for n in (1, 2, 3, 4, 9, 10, 11)]
+
+    def drawn(loop):
+        return marks(design_from_dict({"motif": "x.pdb", "inpaint": loop}).resolve(chain))
+
+    assert drawn("H2-3") == ["kbbkkkk"]
+    assert drawn("H3-10") == ["kkbbbbk"]
+    assert drawn("H5-8:2") == ["kkkknnkkk"]
+    with pytest.raises(InputError, match=r"no residue is missing there.*'H5-8'; allowed: H5-8:3-5"):
+        drawn("H5-8")
+    with pytest.raises(InputError, match="no gaps"):
+        drawn("gaps")
+
+
 def test_chains_that_are_not_changed_are_kept_with_their_names():
     spec = resolved(inpaint="B6-7", contigs="B A13-20")
     layout = spec.sample_layout(np.random.default_rng(0))
@@ -97,6 +113,9 @@ def test_numbers_with_insertion_codes_stay_where_a_part_is_held():
     [
         ({"noise": "5", "hold": "A,B"}, "nothing is left"),
         ({"noise": "5", "hold": "Q"}, "not part.*'Q'; allowed: A1 to A20, B5 to B9"),
+        ({"noise": "5", "hold": "A15-40"}, "no residue A40 for A15-40.*'A15-40'; allowed: residues from A1 to A20"),
+        ({"noise": "5", "hold": "A9-12"}, "no residue A12"),
+        ({"noise": "5", "hold": "A1-5", "keep_sequence": "A0-8"}, "keep_sequence: .*no residue A0 for A0-8"),
         ({"hold": "A3"}, "no noise"),
         ({"noise": "-3"}, "how much noise"),
         ({"noise": "120%"}, "how much noise"),

@@ -1,6 +1,8 @@
 """Structures from sequences."""
 
+import re
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -215,3 +217,21 @@ def test_doubtful_components_are_told():
         build_complex(ComplexSpec(chains=(chain,)))
     with pytest.warns(DoubtfulComponentWarning, match="chain L: the CCD code 0A3 is obsolete: CEF has replaced it"):
         build_complex(ComplexSpec(chains=(ChainSpec(ids=("L",), kind="ligand", ccd=("0A3",)),)))
+
+
+@pytest.mark.parametrize(
+    ("smiles", "atom", "told"),
+    [("C=CC(=O)N", "C1", "C1 .* keeps its double bond to C2"), ("CCC(=O)N", "C1", None), ("c1ccccc1", "C1", None)],
+)
+def test_a_ligand_that_is_given_as_it_is_before_it_is_bound_is_told(smiles, atom, told):
+    """An acrylamide became a vinyl sulphide without a word."""
+    chains = (
+        ChainSpec(ids=("A",), kind="protein", sequence="ACA"), ChainSpec(ids=("L",), kind="ligand", smiles=smiles)
+    )  # fmt: skip
+    bond = BondSpec(atom1=Site(chain="A", residue=2, atom="SG"), atom2=Site(chain="L", residue=1, atom=atom))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        build_complex(ComplexSpec(chains=chains, bonds=(bond,)))
+    words = [str(each.message) for each in said]
+    assert len(words) == (told is not None)
+    assert told is None or re.search(told, words[0])
