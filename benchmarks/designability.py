@@ -7,7 +7,8 @@ by trRosetta's log likelihood of the design's own distances; the same letters sh
 motif (those that ``residue_map.json`` beside the design names) keep their letters. With --natural, held-out chains of a
 folder made by ``structdiff prepare`` are treated in the same way: of both held-out splits, a tenth shorter or longer
 than the lengths asked for, and as compact as single chains are. With --judges the two networks alone judge that make
-no folds up (``--fold-plan hallucinated``).
+no folds up (``--fold-plan hallucinated``). --favour-present 1 favours the letters that designs came with, as campaigns
+do with those that folds were made up with (``--sequence-model own`` leaves them in the files).
 """
 
 from __future__ import annotations
@@ -41,11 +42,12 @@ COMPACT = 1.5  # natural standard deviations that a chain's radius of gyration m
 
 def judged(
     structure: Structure, sequences: int, rng: np.random.Generator, fixed: np.ndarray | None = None,
-    networks: Sequence[str] = NETWORKS,
+    networks: Sequence[str] = NETWORKS, favour_present: float = 0.0,
 ) -> dict[str, float]:  # fmt: skip
     """trRosetta's verdict on the best sequence. fixed (residue,): bool, of residues that keep their letters."""
     backbone = Backbone.from_structure(structure)
-    found = design_sequences(structure, model="ligandmpnn", num_sequences=sequences, seed=0, fixed=fixed)
+    found = design_sequences(structure, model="ligandmpnn", num_sequences=sequences, seed=0, fixed=fixed,
+                             favour_present=favour_present)  # fmt: skip
     letters = ["".join(each.sequences.values()) for each in found]
     verdicts = [judge_design(backbone, each, refold=False, networks=networks) for each in letters]
     best = int(np.argmax([each.log_likelihood for each in verdicts]))
@@ -107,6 +109,7 @@ def main() -> None:
     parser.add_argument("--designs", type=int, default=20, help="the first so many of each folder")
     parser.add_argument("--sequences", type=int, default=8)
     parser.add_argument("--judges", action="store_true", help="by the two networks alone that make no folds up")
+    parser.add_argument("--favour-present", type=float, default=0.0, help="as structdiff sequence has it")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -125,7 +128,8 @@ def main() -> None:
     for name, structures in sets.items():
         chosen = islice(structures, arguments.designs)
         networks = JUDGES if arguments.judges else NETWORKS
-        rows = [judged(each, arguments.sequences, rng, fixed, networks) for each, fixed in chosen]
+        favour = arguments.favour_present
+        rows = [judged(each, arguments.sequences, rng, fixed, networks, favour) for each, fixed in chosen]
         if not rows:
             parser.error(f"{name}: nothing to judge")
         report[name] = report_of(rows)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from structdiff.kernels.native import Kernel, KernelError, mode
+from structdiff.kernels.native import Kernel
 from structdiff.kernels.registration import register_gradient, register_operator
 from structdiff.kernels.result_memory import new_empty
 from structdiff.typing import Float
@@ -34,20 +35,16 @@ def pair_convolution(
     has the formulas, of which the kernel computes the convolution by Winograd's algorithm (Lavin and Gray, CVPR 2016).
     Where weights ask for gradients, PyTorch runs it.
     """
-    if not _is_native(x, weight, gain, shift):
+    if torch.is_grad_enabled() and any(each.requires_grad for each in (weight, gain, shift)):
         return reference(x, weight, gain, shift, residual, dilation)[0]
     differentiable = torch.is_grad_enabled() and (x.requires_grad or (residual is not None and residual.requires_grad))
     return _operator(x, weight, gain, shift, residual, dilation, differentiable)[0]
 
 
-def _is_native(x: Tensor, *weights: Tensor) -> bool:
-    if torch.is_grad_enabled() and any(each.requires_grad for each in weights):
-        return False
-    weight = weights[0]
-    fits = x.device.type == "cpu" and x.dtype == torch.float32
-    fits = fits and weight.shape[2] % _CHANNEL_STEP == 0 and weight.shape[3] % _CHANNEL_STEP == 0
-    # A compiler must not look into the loader; where native kernels are insisted on, the operator says what is missing.
-    return fits and (torch.compiler.is_compiling() or _FORWARD.available("cpu") or mode() == "native")
+def _is_native(x: Tensor, weight: Tensor) -> bool:
+    """Whether there may be a kernel: others run in PyTorch without a word."""
+    widths = weight.shape[2] % _CHANNEL_STEP == 0 and weight.shape[3] % _CHANNEL_STEP == 0
+    return widths and x.device.type == "cpu" and x.dtype == torch.float32
 
 
 def pair_norm(
@@ -75,21 +72,28 @@ def reference(
 def _compute(
     x: Tensor, weight: Tensor, gain: Tensor, shift: Tensor, residual: Tensor | None, dilation: int, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    tables = (x.contiguous(), weight.contiguous(), gain.contiguous(), shift.contiguous())
-    residual = None if residual is None else residual.contiguous()
-    shape = (*x.shape[:3], weight.shape[3])
-    y, c = new_empty(x, shape), new_empty(x, shape) if keep else None
-    moments = x.new_empty((len(x), 2, weight.shape[3]))
-    if not _FORWARD(x.device, *tables, residual, dilation, EPSILON, y, c, moments):
-        y, c, moments = (each.contiguous() for each in reference(*tables, residual, dilation))
-    return y, c if keep and c is not None else x.new_empty(0), moments
+    if _is_native(x, weight):
+        tables = [x.contiguous(), weight.contiguous(), gain.contiguous(), shift.contiguous()]
+        residual = None if residual is None else residual.contiguous()
+        y, c, moments = _like(x, weight, gain, shift, residual, dilation, keep, new_empty)
+        if _FORWARD(x.device, *tables, residual, dilation, EPSILON, y, c if keep else None, moments):
+            return y, c, moments
+    y, c, moments = reference(x, weight, gain, shift, residual, dilation)
+    return y.contiguous(), c.contiguous() if keep else c.new_empty(0), moments
 
 
 def _like(
-    x: Tensor, weight: Tensor, gain: Tensor, shift: Tensor, residual: Tensor | None, dilation: int, keep: bool
+    x: Tensor,
+    weight: Tensor,
+    gain: Tensor,
+    shift: Tensor,
+    residual: Tensor | None,
+    dilation: int,
+    keep: bool,
+    empty: Callable[[Tensor, Sequence[int]], Tensor] = Tensor.new_empty,
 ) -> tuple[Tensor, Tensor, Tensor]:
     shape = (*x.shape[:3], weight.shape[3])
-    return x.new_empty(shape), x.new_empty(shape if keep else 0), x.new_empty((len(x), 2, weight.shape[3]))
+    return empty(x, shape), empty(x, shape if keep else (0,)), x.new_empty((len(x), 2, weight.shape[3]))
 
 
 _operator = register_operator(
@@ -110,18 +114,25 @@ def _compute_backward(
     shift: Tensor,
     dilation: int,
 ) -> tuple[Tensor, Tensor]:
-    grad, weight, gain, shift = (each.contiguous() for each in (grad, weight, gain, shift))
-    grad_x = new_empty(c, (*c.shape[:3], weight.shape[2]))
-    grad_residual = None if y is None else new_empty(c, c.shape)
-    if not _BACKWARD(c.device, grad, y, c, moments, weight, gain, shift, dilation, grad_x, grad_residual):
-        raise KernelError("pair_convolution_backward: no memory for the gradients")
-    return grad_x, c.new_empty(0) if grad_residual is None else grad_residual
+    if _is_native(c, weight):
+        tables = [each.contiguous() for each in (weight, gain, shift)]
+        grad_x, grad_residual = _like_backward(grad, y, c, moments, weight, empty=new_empty)
+        added = None if y is None else grad_residual
+        if _BACKWARD(c.device, grad.contiguous(), y, c, moments, *tables, dilation, grad_x, added):
+            return grad_x, grad_residual
+    return _reference_backward(grad, y, c, moments, weight, gain, shift, dilation)
 
 
 def _like_backward(
-    grad: Tensor, y: Tensor | None, c: Tensor, moments: Tensor, weight: Tensor, *rest: Any
+    grad: Tensor,
+    y: Tensor | None,
+    c: Tensor,
+    moments: Tensor,
+    weight: Tensor,
+    *rest: Any,
+    empty: Callable[[Tensor, Sequence[int]], Tensor] = Tensor.new_empty,
 ) -> tuple[Tensor, Tensor]:
-    return c.new_empty((*c.shape[:3], weight.shape[2])), c.new_empty(0 if y is None else c.shape)
+    return empty(c, (*c.shape[:3], weight.shape[2])), empty(c, (0,) if y is None else c.shape)
 
 
 _backward_operator = register_operator(
@@ -145,9 +156,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 def _differentiate(ctx: Any, grad: Tensor | None, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 7
-    y, c, moments, weight, gain, shift = ctx.saved_tensors
-    by_whom = _backward_operator if _BACKWARD.available("cpu") else _reference_backward
-    grad_x, grad_residual = by_whom(grad, y, c, moments, weight, gain, shift, ctx.dilation)
+    grad_x, grad_residual = _backward_operator(grad, *ctx.saved_tensors, ctx.dilation)
     return grad_x, None, None, None, grad_residual if ctx.adds else None, None, None
 
 
@@ -161,7 +170,7 @@ def _reference_backward(
     shift: Tensor,
     dilation: int,
 ) -> tuple[Tensor, Tensor]:
-    """The same in PyTorch, for where the kernels were switched off after the forward pass."""
+    """The same in PyTorch, from what the forward pass kept."""
     mean, scale = (each[:, None, None] for each in moments.unbind(1))
     normed = (c - mean) * scale
     result = functional.elu(normed * gain + shift) if y is None else y
@@ -170,7 +179,7 @@ def _reference_backward(
     grad_c = (grad_z - grad_z.mean((1, 2), keepdim=True) - normed * together) * scale * gain
     taps = weight.permute(3, 2, 0, 1)
     grad_x = functional.conv_transpose2d(grad_c.permute(0, 3, 1, 2), taps, padding=dilation, dilation=dilation)
-    return grad_x.permute(0, 2, 3, 1), grad_z
+    return grad_x.permute(0, 2, 3, 1).contiguous(), c.new_empty(0) if y is None else grad_z
 
 
 register_gradient("pair_convolution", _differentiate, _keep)
