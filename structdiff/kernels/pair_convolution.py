@@ -120,7 +120,7 @@ def _compute_backward(
         added = None if y is None else grad_residual
         if _BACKWARD(c.device, grad.contiguous(), y, c, moments, *tables, dilation, grad_x, added):
             return grad_x, grad_residual
-    return _reference_backward(grad, y, c, moments, weight, gain, shift, dilation)
+    return _reference_backward(grad, y, c, moments, (weight, gain, shift), dilation)
 
 
 def _like_backward(
@@ -161,16 +161,10 @@ def _differentiate(ctx: Any, grad: Tensor | None, *rest: Tensor | None) -> tuple
 
 
 def _reference_backward(
-    grad: Tensor,
-    y: Tensor | None,
-    c: Tensor,
-    moments: Tensor,
-    weight: Tensor,
-    gain: Tensor,
-    shift: Tensor,
-    dilation: int,
+    grad: Tensor, y: Tensor | None, c: Tensor, moments: Tensor, weights: tuple[Tensor, ...], dilation: int
 ) -> tuple[Tensor, Tensor]:
     """The same in PyTorch, from what the forward pass kept."""
+    weight, gain, shift = weights
     mean, scale = (each[:, None, None] for each in moments.unbind(1))
     normed = (c - mean) * scale
     result = functional.elu(normed * gain + shift) if y is None else y
