@@ -45,7 +45,7 @@ def metric(name: str) -> Metric:
     if name in _TABLE:
         return _TABLE[name]
     if name not in CATALOGUE:
-        message = "there is no such metric (the catalogue is in docs/evaluation.md)"
+        message = "there is no such metric (structdiff explain lists them)"
         raise InputError(message, key="metric", found=name, suggest_from=CATALOGUE)
     return CATALOGUE[name]
 

@@ -135,7 +135,7 @@ PRESETS = {"tiny": tiny, "mini": mini, "small": small, "base": base}
 
 
 def preset(name: str) -> ModelConfig:
-    """The sizes that go by a name: tiny, mini or base."""
+    """The sizes that go by a name: tiny, mini, small or base; raises InputError for another."""
     if name not in PRESETS:
         raise InputError("unknown preset", key="preset", found=name, allowed=PRESETS, suggest_from=PRESETS)
     return PRESETS[name]()
