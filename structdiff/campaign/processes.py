@@ -50,7 +50,7 @@ def parse_workers(text: str) -> tuple[Pool, ...]:
             raise InputError("unknown stage", key="workers", found=stage, allowed=STAGES, suggest_from=STAGES)
         if not number.isdecimal() or not 1 <= int(number) <= _MOST or (not sign and "," in text):
             raise InputError("must be a number, or stage=number,...", key="workers", found=part.strip(),
-                             allowed="4, or backbone=2,refold=6")  # fmt: skip
+                             allowed="4, or backbone=2,sequence=1,judge=1,refold=4")  # fmt: skip
         if any(pool.stages == (stage,) for pool in pools):
             raise InputError("the stage is named twice", key="workers", found=stage)
         pools.append(Pool(count=int(number), stages=(stage,) if sign else ()))

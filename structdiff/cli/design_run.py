@@ -56,7 +56,7 @@ def campaign_options() -> list[Option]:
         "filter": (str | None, None, "Conditions on the columns of the results: 'sc_rmsd < 2 and plddt > 70'; what "
                    "does not meet them is kept, ranked last, with the reason.", _PANEL),
         "rank_by": (str | None, None, "Column to rank by, after what was met.", _PANEL),
-        "workers": (str, "1", "Processes, one a GPU, or by stage: backbone=2,refold=6.", _SCALE),
+        "workers": (str, "1", "Processes, one a GPU, or by stage: backbone=2,sequence=1,judge=1,refold=4.", _SCALE),
         "ray": (str | None, None, "Address of a Ray cluster, or local: its workers do the work.", _SCALE),
         "part": (str | None, None, "Only every N-th design, from the K-th: 3/16, for arrays of jobs.", _SCALE),
     }  # fmt: skip

@@ -43,7 +43,7 @@ _FORMATS = {"both": ("cif", "pdb"), "cif": ("cif",), "pdb": ("pdb",)}
 
 @with_options(sampling_options(), run_options(), message_options())
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="FASTA, YAML, A3M, or JSON of AlphaFold 3, Protenix or OpenFold 3; several if need be.")],
+    inputs: Annotated[list[Path], typer.Argument(help="FASTA, YAML, A3M; JSON of AlphaFold 3, Protenix, OpenFold 3.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the predictions.")] = Path("predictions"),
     samples: Annotated[int, typer.Option("--samples", "-n", help="Structures for each seed.")] = 1,
     seed: Annotated[

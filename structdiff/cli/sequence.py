@@ -131,7 +131,7 @@ def _show(rows: Sequence[dict[str, str]], out: Path) -> None:
     table_console().print(table)
     if len(rows) > _SHOWN_AT_MOST:
         print(f"... and {len(rows) - _SHOWN_AT_MOST} more; the table lists all", file=sys.stderr)
-    print(f"{len(rows)} sequences in {out}")
+    print(f"{len(rows)} sequence{'s' if len(rows) != 1 else ''} in {out}")
 
 
 def register(app: typer.Typer) -> None:

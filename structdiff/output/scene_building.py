@@ -50,7 +50,10 @@ def _trajectory_frames(scene: Scene, trajectory: str | Path | np.ndarray | Seque
         missing = next((key for model in models for key in keys if key not in model), None)
         if missing is not None:
             label = f"{missing[0]}/{missing[3]}{missing[1]}{missing[2]}/{missing[4]}"
-            raise InputError(f"the trajectory lacks atom {label} of the structure", path=trajectory)
+            raise InputError(
+                f"the trajectory lacks atom {label} of the structure", path=trajectory,
+                allowed="that of this structure; of a design with another sequence its backbone, beside this file",
+            )  # fmt: skip
         return np.array([[model[key][1] for key in keys] for model in models], np.float32)
     frames = np.asarray(trajectory, np.float32)
     if frames.ndim != 3 or frames.shape[1:] != (len(scene.atom_name), 3) or len(frames) == 0:

@@ -64,9 +64,20 @@ def relative_to_folder(path: str, folder: Path) -> str:
     return path if os.path.isabs(path) else Path(os.path.relpath(path, folder)).as_posix()
 
 
+class _KeysInLines(yaml.SafeDumper):
+    """Gives each key of the file a line of its own, which YAML does not where no value is a list."""
+
+    def serialize(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.MappingNode):
+            node.flow_style = False
+        super().serialize(node)
+
+
 def write_yaml_data(data: Mapping[str, Any], path: Path) -> None:
-    """Writes plain data as YAML with short lists on one line, whole or not at all; raises InputError."""
-    text = yaml.safe_dump(dict(data), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    """Writes plain data as YAML, a key a line and short lists on one, whole or not at all; raises InputError."""
+    text = yaml.dump(
+        dict(data), Dumper=_KeysInLines, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
+    )
     scratch: Path | None = None
     try:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:

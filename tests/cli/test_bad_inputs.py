@@ -178,7 +178,7 @@ CASES = [
         {"folder/x": ""}),
     Bad("Slurm without a design", ("campaign", "slurm", "--parts", "4", "--out", "all"), ("what to design",)),
     Bad("Slurm with a part", ("campaign", "slurm", "--parts", "4", "--out", "all", "--", "--part", "1/2"), ("--part",)),
-    Bad("explaining an unknown metric", ("explain", "scrmsd"), ("structdiff explain lists them", "did you mean 'sc_rmsd'")),
+    Bad("explaining an unknown metric", ("explain", "scrmsd"), ("explain lists them", "did you mean 'sc_rmsd'")),
     # sampling
     Bad("unknown solver", (*FREE, "--solver", "huen"), ("solver", "did you mean 'heun'")),
     Bad("knob of another solver", (*FREE, "--solver", "heun", "--step-scale", "1.2"), ("step_scale", "heun")),

@@ -193,6 +193,15 @@ def test_round_trip(**fields):
     assert design_from_dict(json.loads(design_to_json(spec))) == spec
 
 
+@pytest.mark.parametrize("hotspots", [(), ("B5", "B7")])
+def test_written_files_have_a_key_a_line(tmp_path, hotspots):
+    path = tmp_path / "x.yaml"
+    write_design(DesignSpec(contigs="10/A5-9/10 B1-9", motif=tmp_path / "m.pdb", hotspots=hotspots), path)
+    lines = path.read_text().splitlines()
+    assert {"version: 1", "fixed_sequence: true", "num_designs: 1"} <= set(lines)
+    assert ("hotspots: [B5, B7]" in lines) == bool(hotspots)
+
+
 @pytest.mark.parametrize(
     ("key", "given", "kept"),
     [
