@@ -221,7 +221,7 @@ def _show(found: Evaluation, out: Path) -> None:
 
     console = table_console()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(f"{len(found.rows)} structures")
+    table.add_column(f"{len(found.rows)} structure{'s' if len(found.rows) != 1 else ''}")
     for heading in ("mean", "95 % interval", "natural, 90 %"):
         table.add_column(heading, justify="right")
     group = ""
