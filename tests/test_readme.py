@@ -14,7 +14,10 @@ from structdiff.geometry.distances import norm
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "examples/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "examples/README.md", "csrc/README.md", "weights/mini/MODEL_CARD.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def command(name: str) -> str:
@@ -58,6 +61,20 @@ def test_files_named_are_there(document):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link may name after "#": the headings, as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_sections_named_are_there(document):
+    text = document.read_text(encoding="utf-8")
+    for name, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", text):
+        if not name.startswith("http"):
+            assert anchor in anchors(document.parent / name if name else document), f"{name}#{anchor}"
 
 
 def test_modules_in_the_architecture_are_there():
