@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from structdiff import jobs, pipeline
+from structdiff import complex_jobs, design_jobs, pipeline
 from structdiff.kernels import libraries, native
 from structdiff.structure.files import read_structure
 
@@ -280,7 +280,8 @@ def test_what_cannot_fit_is_refused_before_its_tables_are_made(command, weights,
     def never(*_: object, **__: object) -> None:
         raise AssertionError("tables of pairs were made")
 
-    monkeypatch.setattr(jobs, "build_features", never)
+    for module in (complex_jobs, design_jobs):
+        monkeypatch.setattr(module, "build_features", never)
     monkeypatch.setenv("STRUCTDIFF_MEMORY_GIB", "0.0001")
     (tmp_path / "large.fasta").write_text(">A|protein\n" + "MKTAYIAK" * 40)
     free = ("design", "--length", 320, "--weights", weights)
