@@ -26,7 +26,7 @@ int64_t run_length(const Shape& s, int64_t run) { return std::min(kRun, s.pairs(
 
 // Weights and threads' own memory, behind what else a pass needs.
 int64_t memory_of(const Shape& s, int32_t threads) {
-  return TileWeights::size(s.in, s.out) + Tiles(s).scratch() * threads;
+  return TileWeights::size(s.in, s.out) + Tiles::scratch(s.in, s.out) * threads;
 }
 
 // weight: of the forward pass, also where this is the way back.
@@ -40,7 +40,7 @@ void convolve(const Shape& s, const float* from, const float* weight, bool backw
   parallel_for(s.batch * stretches, threads, [&](int64_t index, int32_t worker) {
     const int64_t sample = index / stretches;
     tiles.run(index % stretches, from + sample * s.pairs() * s.in, weights, to + sample * s.pairs() * s.out,
-              moments == nullptr ? nullptr : &(*moments)[sample], scratch + worker * tiles.scratch());
+              moments == nullptr ? nullptr : &(*moments)[sample], scratch + worker * Tiles::scratch(s.in, s.out));
   });
 }
 
@@ -143,7 +143,9 @@ int32_t read_shape(const structdiff_tensor& x, const structdiff_tensor& weight, 
     return STRUCTDIFF_UNSUPPORTED;
   if (in % kChannelStep || width % kChannelStep || in <= 0 || width <= 0 || x.size[1] <= 0 || x.size[2] <= 0)
     return STRUCTDIFF_UNSUPPORTED;
-  *out = {x.size[0], x.size[1], x.size[2], static_cast<int>(in), static_cast<int>(width), dilation};
+  // Beyond the table there is nothing, however far.
+  const int reach = static_cast<int>(std::min<int64_t>(dilation, std::max(x.size[1], x.size[2])));
+  *out = {x.size[0], x.size[1], x.size[2], static_cast<int>(in), static_cast<int>(width), reach};
   return STRUCTDIFF_OK;
 }
 

@@ -49,7 +49,7 @@ class Tiles {
   // to = the convolution of from, both one table; scratch: floats as many as that says; moments may be null.
   void run(int64_t stretch, const float* from, const TileWeights& weights, float* to, Moments* moments,
            float* scratch) const;
-  int64_t scratch() const;
+  static int64_t scratch(int in, int out);
 
  private:
   struct Side {
