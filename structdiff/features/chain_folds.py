@@ -31,7 +31,7 @@ from structdiff.typing import Bool, Float, Int
 #: their square; bytes for each letter of an alignment.
 SHORTEST, LONGEST = 10, 600
 _LENGTHS = f"{SHORTEST} to {LONGEST} residues, or msa: empty, which in JSON of AlphaFold 3 is an empty text"
-_SECONDS, _ANY_SECONDS, _BYTES, _BYTES_A_LETTER = 1.25e-3, 5.0, 8_000, 180
+_SECONDS, _ANY_SECONDS, _BYTES, _BYTES_A_LETTER = 6e-4, 5.0, 8_000, 180
 #: Expected lDDT from which on a residue is told where it lies, and the fewest residues that are told.
 _TOLD, _FEWEST = 0.35, 10
 _MAIN_CHAIN = ("N", "CA", "C", "O", "CB")
