@@ -57,7 +57,7 @@ class CampaignSettings:
         if self.temperature is not None and not 0 < self.temperature <= 10:
             raise InputError("must be above 0", key="temperature", found=self.temperature, allowed="0.1, say")
         if self.favour_present is not None:
-            _check_favour(self.favour_present)
+            object.__setattr__(self, "favour_present", _checked_favour(self.favour_present))
         object.__setattr__(self, "avoid", self.avoid.upper().replace(",", "").replace(" ", ""))
         for letter in self.avoid:
             if letter not in PROTEIN_ONE_TO_THREE:
@@ -74,10 +74,10 @@ class CampaignSettings:
         return not self.avoid and not self.allow_at and self.temperature is None
 
 
-def _check_favour(favour: float) -> None:
-    from structdiff.inverse_folding.restrictions import check_favour
+def _checked_favour(favour: float) -> float:
+    from structdiff.inverse_folding.restrictions import checked_favour
 
-    check_favour(favour)
+    return checked_favour(favour)
 
 
 def _check_command(command: str) -> None:

@@ -19,7 +19,7 @@ from structdiff.inverse_folding.decoding import Decoded, Decoder, Lane
 from structdiff.inverse_folding.library import check_membrane, load_network, model_name, seen_labels
 from structdiff.inverse_folding.mutation import with_residues
 from structdiff.inverse_folding.network import Encoding, InverseFoldingNetwork, join_encodings
-from structdiff.inverse_folding.restrictions import Plan, Restrictions, check_favour, favoured, plan_of
+from structdiff.inverse_folding.restrictions import Plan, Restrictions, checked_favour, favoured, plan_of
 from structdiff.published_weights.catalogue import CATALOGUE, full_names
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.version import __version__
@@ -64,7 +64,8 @@ class SequenceConfig:
             raise InputError("at least one sequence must be wanted", key="num_sequences", found=self.num_sequences)
         if not 0 <= self.temperature < float("inf"):
             raise InputError("the temperature must be 0 or more", key="temperature", found=self.temperature)
-        check_favour(self.favour_present)
+        object.__setattr__(self, "temperature", float(self.temperature))
+        object.__setattr__(self, "favour_present", checked_favour(self.favour_present))
         if not 0 <= self.seed < 2**63:
             raise InputError("a seed is a whole number from 0 to 2^63 - 1", key="seed", found=self.seed)
 

@@ -108,12 +108,16 @@ def plan_of(structure: Structure, backbone: Backbone, asked: Restrictions) -> Pl
     )
 
 
-def check_favour(favour: float) -> None:
-    """Raises InputError for what cannot be added to the logits of the amino acids that residues have."""
-    check_kind(favour, Real, "favour_present", "a number")
-    if not abs(favour) <= MOST_FAVOUR:
+def checked_favour(favour: object) -> float:
+    """What is added to the logits of the amino acids that residues have; raises InputError for what cannot be.
+
+    A float whatever kind of number it was: those of numpy are no JSON, and equal requests must be equal as text.
+    """
+    if isinstance(favour, bool) or not isinstance(favour, Real) or not abs(float(favour)) <= MOST_FAVOUR:
         raise InputError("what is added to the logit of the amino acid that a residue has", key="favour_present",
-                         found=favour, allowed=f"-{MOST_FAVOUR:g} to {MOST_FAVOUR:g}; 0 favours none")  # fmt: skip
+                         found=shown(favour), allowed=f"a number from -{MOST_FAVOUR:g} to {MOST_FAVOUR:g}; 0 favours "
+                         "none")  # fmt: skip
+    return float(favour)
 
 
 def favoured(plan: Plan, backbone: Backbone, favour: float) -> Plan:

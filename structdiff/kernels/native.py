@@ -329,7 +329,8 @@ def _runs(operator: str, device: str) -> str:
     if library is None:
         return f"reference (PyTorch), since {libraries.missing(device)}"
     if not hasattr(library, f"structdiff_{operator}_forward_{device}"):
-        return "reference (PyTorch)"
+        old = ", since the library is not of the present csrc/: install again" if libraries.outdated(device) else ""
+        return f"reference (PyTorch){old}"
     state = self_check.state(operator, device)
     if state is not None and state != "checked":
         return f"reference (PyTorch), since the native kernel {state}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from structdiff.inverse_folding.alphabet import LETTERS, letter_index
 from structdiff.inverse_folding.backbone import protein_backbone
 from structdiff.inverse_folding.decoding import Decoder
 from structdiff.inverse_folding.mutation import with_residues
+from structdiff.inverse_folding.restrictions import checked_favour
 from structdiff.structure.tables import Structure
 from tests.inverse_folding.conftest import random_network
 
@@ -268,6 +270,16 @@ def test_amino_acids_that_are_there_are_favoured(cro: Structure) -> None:
     assert kept.provenance["favour_present"] == 20.0
 
 
+def test_numbers_of_other_kinds_are_recorded_as_plain_ones() -> None:
+    """Those of numpy were no JSON, so that nothing could be written."""
+    config = SequenceConfig(favour_present=np.float64(1), temperature=np.float64(0.5))
+    assert [type(each) for each in (config.favour_present, config.temperature)] == [float, float]
+    assert json.dumps([checked_favour(np.float32(0.5)), checked_favour(1)]) == "[0.5, 1.0]"
+    for wrong in (True, "1", None, np.ones(1)):
+        with pytest.raises(InputError, match="favour_present"):
+            checked_favour(wrong)
+
+
 def test_scores_are_means_over_orders(cro: Structure) -> None:
     many = score_sequence(cro, num_orders=3)
     one = score_sequence(cro, num_orders=1)
@@ -289,6 +301,7 @@ def test_scores_are_means_over_orders(cro: Structure) -> None:
         ({"temperature": -1.0}, "temperature"),
         ({"seed": -1}, "seed"),
         ({"favour_present": 21.0}, "favour_present"),
+        ({"favour_present": float("nan")}, "favour_present"),
         ({"banned": "X"}, "banned: not the letter of an amino acid"),
         ({"banned": LETTERS[:20]}, "no amino acid is left for residue A"),
         ({"allowed": "AB"}, "allowed: not the letter"),

@@ -27,6 +27,9 @@ def test_sources_that_changed_after_the_library_was_built_are_told(checkout):
     (checkout / "common" / "abi.h").write_text("// another contract\n")
     assert libraries.outdated("cpu")
     assert "not of the present csrc/: install again" in native.where("triangle_attention")
+    # So is an operator that came after the library.
+    came_later = native.where("operator_to_come")
+    assert came_later.startswith("cpu: reference (PyTorch), since the library is not of the present csrc/: install")
 
 
 @needs_native
