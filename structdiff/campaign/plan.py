@@ -71,7 +71,7 @@ class Campaign:
 
     @property
     def favour_present(self) -> float:
-        """How much published networks favour the letters that a backbone came with."""
+        """How much published networks favour the letters of a design's parent, or those that its backbone came with."""
         return _favour(self.spec, self.settings, self.sequence_model)
 
     def backbone_name(self, number: int) -> str:

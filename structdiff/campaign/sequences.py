@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from structdiff.campaign.allowed_letters import allowed_by_row
+from structdiff.campaign.favoured_letters import favoured_letters
 from structdiff.campaign.finished_files import read_json
 from structdiff.campaign.plan import PACKING_WEIGHTS, Campaign
 from structdiff.campaign.settings import SEQUENCE_WEIGHTS
@@ -191,7 +192,7 @@ def _published(
         first=places.start,
         temperature=campaign.temperature,
         seed=int(np.random.SeedSequence([campaign.spec.seed, number]).generate_state(1)[0]),
-        favour_present=campaign.favour_present,
+        bias=_favoured(structure, campaign, number, asked) if campaign.favour_present else None,
         fixed=asked.fixed,
         banned=settings.avoid,
         allowed=asked.allowed or None,
@@ -211,6 +212,11 @@ def _published(
         )
         for each in found
     ]  # fmt: skip
+
+
+def _favoured(structure: Structure, campaign: Campaign, number: int, asked: Asked) -> np.ndarray:
+    _, layout, motif = layout_of(campaign.spec, number)
+    return favoured_letters(structure, layout, motif, asked.tied, campaign.favour_present)
 
 
 def _finished(made: Sequenced, job: Job, backbone: BackboneFiles, campaign: Campaign) -> Sequenced:

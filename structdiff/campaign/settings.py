@@ -27,7 +27,8 @@ class CampaignSettings:
     sequences: how many sequences are designed for each backbone. sequence_model: which network designs them: auto, own,
     proteinmpnn, solublempnn or ligandmpnn; auto takes published weights where they were fetched, else own, the sequence
     head of the network that draws. temperature: of the draw of sequences; low is safe, high is varied. favour_present:
-    what published networks add to the logit of the amino acid that each residue of the backbone came with. avoid: amino
+    what published networks add to the logit of the amino acid of the residue that each one is or stands in for in the
+    motif's file, else of the one that the backbone came with. avoid: amino
     acids that no new residue may be, for instance C. allow_at: amino acids that single new residues may be, in the
     design's chains and numbers, for instance A10-12=PG,B5=DE. judge: what says of each sequence whether it alone is
     expected to fold as designed: trrosetta; auto asks it where its weights were fetched, none leaves it out. refold:

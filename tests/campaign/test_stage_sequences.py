@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from structdiff import pipeline
+from structdiff.campaign.favoured_letters import favoured_letters
 from structdiff.campaign.plan import plan_campaign
 from structdiff.campaign.run import Run, Selection
+from structdiff.design_jobs import layout_of
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import load_weights
 from structdiff.output.prediction import chain_sequences
@@ -165,6 +168,33 @@ def test_amino_acids_that_a_backbone_came_with_are_favoured(planned, published_w
         assert recorded_of(folder, results[0].name)["sequence"].get("favour_present", 0.0) == favour
     assert found[-20.0] == 0 < 0.5 < found[20.0]
     assert found[0.0] < found[20.0]
+
+
+def test_amino_acids_of_the_file_are_favoured_after_partial_diffusion(
+    planned, published_weights, dimer, tmp_path
+) -> None:
+    asked = {"motif": str(dimer), "contigs": every_chain(), "noise": parse_noise("1")}
+    given = chain_sequences(read_structure(dimer))["A"]
+    for favour, least, most in ((20.0, 0.8, 1.0), (-20.0, 0.0, 0.0)):
+        campaign = planned(1, asked=asked, favour_present=favour, refold="none", judge="none")
+        (result,) = made(campaign, tmp_path / str(favour))
+        one, other = (letters for _, letters in result.sequences.values())
+        assert one == other
+        assert least <= np.mean([ours == theirs for ours, theirs in zip(one, given, strict=True)]) <= most
+
+
+def test_what_is_favoured_is_the_parents_letter_or_the_one_that_is_there(planned) -> None:
+    _, layout, motif = layout_of(planned(1, contigs="3/A168-172/2").spec, 0)
+    whole = read_structure(MOTIF)
+    names = np.array(["TRP", "UNK", "MSE", *["GLY"] * 5, "ALA", "VAL"])
+    structure = whole.select(np.isin(whole.atoms.residue, np.arange(10)))
+    structure = dataclasses.replace(structure, residues=dataclasses.replace(structure.residues, name=names))
+    found = favoured_letters(structure, layout, motif, [[0, 9]], 2.0)
+    order = "ACDEFGHIKLMNPQRSTVWY"
+    letters = ["".join(order[place] for place in np.flatnonzero(row)) for row in found]
+    first = whole.residues.author_seq_id.tolist().index(168)
+    assert letters == ["W", "", "M", *chain_sequences(whole)["A"][first : first + 5], "A", "W"]
+    assert set(np.unique(found)) == {0.0, 2.0}
 
 
 def test_letters_that_folds_were_made_up_with_are_favoured_unless_it_is_said(planned, published_weights) -> None:
