@@ -92,7 +92,7 @@ def closed_gaps(layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, R
         return atoms.positions[span][(atoms.name[span] == name) & atoms.resolved[span]]
 
     for first, second in pairwise(layout.residues):
-        before, after = first.origin or first.instead_of, second.origin or second.instead_of
+        before, after = first.parent, second.parent
         near = first.instead_of is not None or second.instead_of is not None or first.group == second.group
         if first.chain == second.chain and near and not first.chain_is_fixed and before in rows and after in rows:
             ends = place(before, "C"), place(after, "N")
@@ -157,7 +157,7 @@ def _begun(spec: DesignSpec, layout: Layout) -> dict[ResidueId | None, bool]:
 def lost_disulfides(spec: DesignSpec, layout: Layout, motif: Structure) -> Iterator[tuple[ResidueId, ResidueId]]:
     """Disulfides of a structure that partial diffusion begins with of which an end gets a new amino acid."""
     begun = _begun(spec, layout)
-    sources = [each.origin or each.instead_of for each in layout.residues]
+    sources = [each.parent for each in layout.residues]
     open_ = dict(zip(sources, open_residues(spec, layout, motif).tolist(), strict=True))
     names = {row: residue for residue, row in motif_residues(motif).items()}
     for bond in np.flatnonzero(are_disulfides(motif)).tolist():

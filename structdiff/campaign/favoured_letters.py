@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from structdiff.inverse_folding.alphabet import letter_index
 from structdiff.inverse_folding.backbone import letter_of
 from structdiff.inverse_folding.restrictions import favouring
 from structdiff.spec.layout import Layout
@@ -23,16 +24,14 @@ def favoured_letters(
     hallucinated folds among them, the one that the backbone came with. tied: rows that get one amino acid, the first of
     which says what is favoured.
     """
-    letters = [letter_of(structure, row) for row in range(len(structure.residues))]
+    letters = np.array([letter_index(letter_of(structure, row)) for row in range(len(structure.residues))])
     chains = structure.chains.name.tolist()
     known = {} if motif is None else motif_residues(motif)
     for name, chain in layout.chains.items():
         first = structure.chain_residues(chains.index(name)).start
         for place, residue in enumerate(chain):
-            source = residue.origin or residue.instead_of
-            if motif is not None and source in known:
-                letters[first + place] = letter_of(motif, known[source])
+            if motif is not None and residue.parent in known:
+                letters[first + place] = letter_index(letter_of(motif, known[residue.parent]))
     for alike in tied:
-        for row in alike:
-            letters[row] = letters[alike[0]]
+        letters[list(alike)] = letters[alike[0]]
     return favouring(letters, favour)

@@ -27,10 +27,9 @@ def start_positions(
     centres = _centres(layout, source, rows)
     positions = centres[structure.atoms.residue]
     for place, residue in enumerate(layout.residues):
-        origin = residue.origin or residue.instead_of
-        if origin is None:
+        if residue.parent is None:
             continue
-        atoms = source.residue_atoms(rows[origin])
+        atoms = source.residue_atoms(rows[residue.parent])
         seen = source.atoms.resolved[atoms]
         names = source.atoms.name[atoms][seen].tolist()
         known = dict(zip(names, source.atoms.positions[atoms][seen], strict=True))
@@ -45,9 +44,8 @@ def _centres(layout: Layout, source: Structure, rows: dict[ResidueId, int]) -> n
     """The CA of each residue (residue, 3) in Å, the first atom that was seen where there is none."""
     centres = np.full((len(layout), 3), np.nan)
     for place, residue in enumerate(layout.residues):
-        origin = residue.origin or residue.instead_of
-        if origin is not None:
-            atoms = source.residue_atoms(rows[origin])
+        if residue.parent is not None:
+            atoms = source.residue_atoms(rows[residue.parent])
             seen = np.flatnonzero(source.atoms.resolved[atoms])
             alpha = [each for each in seen.tolist() if source.atoms.name[atoms][each] == "CA"]
             centres[place] = source.atoms.positions[atoms][alpha[0] if alpha else seen[0]]

@@ -120,19 +120,17 @@ def checked_favour(favour: object) -> float:
     return float(favour)
 
 
-def favouring(letters: Sequence[str], favour: float) -> np.ndarray:
-    """What is added to the logits (residue, 20) where these amino acids are favoured; other letters favour none."""
+def favouring(letters: np.ndarray, favour: float) -> np.ndarray:
+    """What is added to the logits (residue, 20) where these letters (residue,), as numbers, are favoured; X is not."""
+    known = np.flatnonzero(letters != UNKNOWN)
     found = np.zeros((len(letters), NUM_AMINO_ACIDS), np.float32)
-    for row, letter in enumerate(letters):
-        if letter in _AMINO_ACIDS:
-            found[row, _AMINO_ACIDS.index(letter)] = favour
+    found[known, letters[known]] = favour
     return found
 
 
 def favoured(plan: Plan, backbone: Backbone, favour: float) -> Plan:
     """The same, but with the amino acid that each residue has already favoured, by so much of the logits."""
-    letters = [LETTERS[place] for place in backbone.letters]
-    return replace(plan, bias=plan.bias + favouring(letters, favour))
+    return replace(plan, bias=plan.bias + favouring(backbone.letters, favour))
 
 
 def designed_residues(structure: Structure, asked: Restrictions) -> np.ndarray:

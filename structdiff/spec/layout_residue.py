@@ -28,3 +28,8 @@ class LayoutResidue:
     def id(self) -> ResidueId:
         """Chain, number and insertion code in the design."""
         return ResidueId(chain=self.chain, number=self.number, insertion_code=self.insertion_code)
+
+    @property
+    def parent(self) -> ResidueId | None:
+        """The residue of the structure that it is, or whose place it takes; None for one that is new altogether."""
+        return self.origin or self.instead_of

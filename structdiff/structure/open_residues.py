@@ -54,8 +54,8 @@ def alike_chains(spec: DesignSpec, layout: Layout, motif: Structure | None) -> l
 
 def _source_type(residue: LayoutResidue, motif: Structure, rows: Mapping[ResidueId, int]) -> str | None:
     """The type of the residue of the motif's file that this one is, or takes the place of."""
-    source = residue.origin or residue.instead_of
-    return None if source is None or source not in rows else str(motif.residues.name[rows[source]])
+    parent = residue.parent
+    return None if parent is None or parent not in rows else str(motif.residues.name[rows[parent]])
 
 
 def rows_alike(structure: Structure, groups: Iterable[Sequence[str]]) -> list[list[int]]:
