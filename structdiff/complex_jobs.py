@@ -91,7 +91,10 @@ def _clearance(
 
 
 def complex_request(spec: ComplexSpec) -> dict[str, Any]:
-    """The request of a prediction for its provenance: of templates and alignments with their contents as checksums."""
+    """The request of a prediction for its provenance: of the files that it names with their contents as checksums."""
     templates = {each.path: source_sha256(each.path) for each in spec.templates}
-    files = {"templates_sha256": templates, "alignments_sha256": alignments_sha256(spec)}
+    components = {each: source_sha256(each) for each in spec.components}
+    files = {
+        "templates_sha256": templates, "alignments_sha256": alignments_sha256(spec), "components_sha256": components,
+    }  # fmt: skip
     return complex_to_dict(spec) | {key: own for key, own in files.items() if own}

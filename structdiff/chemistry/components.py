@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from structdiff.chemistry.bundled import bundled_codes, read_bundled_component
-from structdiff.chemistry.ccd import component_codes, has_component, read_dictionary_component
+from structdiff.chemistry.ccd import ComponentRecord, component_codes, has_component, read_dictionary_component
 from structdiff.chemistry.elements import atomic_number
 from structdiff.chemistry.residues import RESIDUE_ATOMS
 from structdiff.errors import InputError, nearest_match
@@ -95,7 +95,13 @@ def component(code: str, extra: Mapping[str, Component] | None = None) -> Compon
     """
     if extra and code in extra:
         return extra[code]
-    return _ccd_component(code)
+    try:
+        return _ccd_component(code)
+    except InputError as error:
+        near = nearest_match(code, extra or ())
+        if near is None:
+            raise
+        raise InputError(f"{error}; did you mean {near!r}, which the input defines?") from None
 
 
 def component_from_smiles(smiles: str, name: str, called: str = "") -> Component:
@@ -177,19 +183,29 @@ def _ccd_component(code: str) -> Component:
         raise _unknown_code(code)
     if not len(record.atom_names):
         raise InputError("this CCD component has no atoms in the dictionary, so it cannot be modelled", found=code)
+    whole = component_of_record(code, record)
+    if not len(whole):
+        raise InputError("this CCD component has no heavy atom, so it cannot be modelled", found=code)
+    if np.isfinite(whole.ideal_positions).all():
+        return whole
+    from structdiff.chemistry.conformers import with_conformer
+
+    return with_conformer(whole)
+
+
+def component_of_record(code: str, record: ComponentRecord) -> Component:
+    """The heavy atoms of a dictionary's rows as a component; positions that these lack are NaN, which none may keep."""
     kind = kind_of_type(record.type)
     elements = np.array([atomic_number(symbol) for symbol in record.elements], np.uint8)
     heavy = elements != 1
     standard = RESIDUE_ATOMS.get(code)
     if standard is not None:
         heavy &= np.isin(record.atom_names, [*standard, *_LINK_LEAVING[kind]])
-    if not heavy.any():
-        raise InputError("this CCD component has no heavy atom, so it cannot be modelled", found=code)
     new_row = np.cumsum(heavy) - 1
     first, second = (np.minimum(*record.bonds.T), np.maximum(*record.bonds.T))
     heavy_bond = heavy[first] & heavy[second]
     kekule = record.bond_orders[heavy_bond]
-    whole = Component(
+    return Component(
         name=code,
         description=record.description,
         one_letter=record.one_letter,
@@ -207,11 +223,6 @@ def _ccd_component(code: str) -> Component:
         stereo=record.stereo[heavy],
         type=record.type,
     )
-    if np.isfinite(whole.ideal_positions).all():
-        return whole
-    from structdiff.chemistry.conformers import with_conformer
-
-    return with_conformer(whole)
 
 
 def kind_of_type(ccd_type: str) -> str:
@@ -244,5 +255,5 @@ def _unknown_code(code: str) -> InputError:
     hint = f"; did you mean {near!r}?" if near else ""
     return InputError(
         f"unknown CCD code {code!r}: not in the Chemical Component Dictionary that is installed{hint}; "
-        "a component of your own can be given as SMILES or SDF"
+        "a component of your own can be given as SMILES, as SDF, or as mmCIF (components)"
     )

@@ -36,7 +36,7 @@ def _open_stereo(mol: Chem.Mol) -> Iterator[tuple[int, ...]]:
         if place.specified != Chem.StereoSpecified.Unspecified:
             continue
         if place.type == Chem.StereoType.Atom_Tetrahedral:
-            if not _has_like_oxygens(mol.GetAtomWithIdx(place.centeredOn)):
+            if not has_like_oxygens(mol.GetAtomWithIdx(place.centeredOn)):
                 yield (place.centeredOn,)
         elif place.type == Chem.StereoType.Bond_Double:
             bond = mol.GetBondWithIdx(place.centeredOn)
@@ -52,7 +52,7 @@ def _is_cumulated(atom: Chem.Atom) -> bool:
     return sum(bond.GetBondType() == Chem.BondType.DOUBLE for bond in atom.GetBonds()) > 1
 
 
-def _has_like_oxygens(centre: Chem.Atom) -> bool:
+def has_like_oxygens(centre: Chem.Atom) -> bool:
     """Whether a phosphate or sulphate has oxygens that only a proton tells apart."""
     ends = [atom for atom in centre.GetNeighbors() if atom.GetAtomicNum() == 8 and atom.GetDegree() == 1]
     return centre.GetAtomicNum() in (15, 16) and len(ends) > 1

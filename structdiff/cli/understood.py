@@ -46,7 +46,9 @@ def _chains(spec: ComplexSpec, structure: Structure) -> Iterator[str]:
 
 def _asked(spec: ComplexSpec, structure: Structure, pairs: PairsOfComplex | None) -> Iterator[str]:
     from structdiff.features.requests import complex_bonds, complex_proximities
+    from structdiff.structure.complex import used_components
 
+    yield from (f"{', '.join(codes)} as {source} defines" for source, codes in used_components(spec).items())
     yield from (name for name, _ in complex_bonds(spec, structure) if name.startswith("bond "))
     yield from (f"{each.name}, within {each.bound:g} Å" for each in complex_proximities(spec, structure) if each.told)
     yield from map(_template, spec.templates)

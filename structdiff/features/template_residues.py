@@ -66,7 +66,8 @@ def _placed(given: Structure, pairs: Int[np.ndarray, "pair 2"]) -> Int[np.ndarra
 
 def same_letter(structure: Structure, given: Structure, pairs: Int[np.ndarray, "pair 2"]) -> Bool[np.ndarray, " pair"]:
     """Which residues are the same, or modified ones of the same: MSE is MET."""
-    letter = cache(lambda name: parent_letter(name, "protein"))
+    own = {code: whole for code, whole in structure.components.items() if whole.parent or whole.one_letter}
+    letter = cache(lambda name: parent_letter(name, "protein", own))
     names = [side.residues.name[rows].tolist() for side, rows in zip((structure, given), pairs.T, strict=True)]
     return np.array(
         [one == other or letter(one) == letter(other) != UNKNOWN_LETTER["protein"]

@@ -18,11 +18,12 @@ from structdiff.spec.document import Node
 from structdiff.spec.document_text import parse_json_document
 from structdiff.spec.input_files import read_text
 from structdiff.spec.json_bonds import parse_bond
+from structdiff.spec.own_components import AF3_PATH, AF3_TEXT, af3_components, read_components
 from structdiff.spec.protenix import JOB_KEYS, parse_job, parse_ligand
 from structdiff.spec.template import TemplateSpec
 
 _TOP_KEYS = (
-    "name", "modelSeeds", "sequences", "bondedAtomPairs", "userCCD", "userCCDPath", "dialect", "version",
+    "name", "modelSeeds", "sequences", "bondedAtomPairs", AF3_TEXT, AF3_PATH, "dialect", "version",
 )  # fmt: skip
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "protein": (
@@ -96,9 +97,8 @@ def _parse_complex(root: Node) -> ComplexSpec:
         dialect.fail(f"unknown dialect{hint}", found=dialect.text(), allowed=("alphafold3",))
     if version.integer() not in (1, 2, 3, 4):
         version.fail("unknown version", found=version.integer(), allowed=(1, 2, 3, 4))
-    for key in ("userCCD", "userCCDPath"):
-        if key in top and top[key].text():
-            top[key].fail("own component dictionaries are not supported; give the ligand as an SDF file in YAML input")
+    components = af3_components(top)
+    own_codes = tuple(read_components(components))
     places = _with_seeds(top)
     chains: list[ChainSpec] = []
     templates: list[TemplateSpec] = []
@@ -107,7 +107,7 @@ def _parse_complex(root: Node) -> ComplexSpec:
         kind, body = node.only_field(tuple(_CHAIN_KEYS))
         fields = body.fields(_CHAIN_KEYS[kind], required=("id",))
         with body.located(_renamed(fields)):
-            chains.append(_parse_chain(kind, fields))
+            chains.append(_parse_chain(kind, fields, own_codes))
             paired = paired or has_pairs(fields)
         places.update({f"chain {each}": fields["id"] for each in chains[-1].ids})
         for own in chain_templates(fields, chains[-1].ids):
@@ -119,7 +119,7 @@ def _parse_complex(root: Node) -> ComplexSpec:
         places[f"bonds[{len(bonds)}]"] = node
     with root.located(places):
         found = ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), templates=tuple(templates),
-                            seeds=_seeds(top))  # fmt: skip
+                            seeds=_seeds(top), components=components)  # fmt: skip
     if paired:
         warn_of_pairing(found)
     return found
@@ -131,7 +131,7 @@ def _renamed(fields: Mapping[str, Node]) -> dict[str, Node]:
     return {names.get(key, key): node for key, node in fields.items()}
 
 
-def _parse_chain(kind: str, fields: Mapping[str, Node]) -> ChainSpec:
+def _parse_chain(kind: str, fields: Mapping[str, Node], own_codes: tuple[str, ...]) -> ChainSpec:
     return ChainSpec(
         ids=tuple(each.text() for each in fields["id"].one_or_more()),
         kind=kind,  # type: ignore[arg-type]
@@ -141,6 +141,7 @@ def _parse_chain(kind: str, fields: Mapping[str, Node]) -> ChainSpec:
         smiles=fields["smiles"].text() if "smiles" in fields else None,
         msa=chain_alignments(kind, fields),
         description=fields["description"].text() if "description" in fields else "",
+        own_codes=own_codes,
     )
 
 

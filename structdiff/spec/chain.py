@@ -6,12 +6,13 @@ import itertools
 import re
 import string
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from structdiff.arguments import checked_names, settle_fields
-from structdiff.chemistry.components import component, is_known
+from structdiff.chemistry.component_files import OWN_CODE
+from structdiff.chemistry.components import DNA, PEPTIDE, RNA, Component, component, is_known
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, RESIDUE_ATOMS, RESTYPE_INDEX
 from structdiff.errors import InputError
 
@@ -34,6 +35,8 @@ _AMBIGUOUS = {
     "B": "D or N", "Z": "E or Q", "J": "I or L", "R": "A or G", "Y": "C or T", "S": "C or G", "W": "A or T",
     "K": "G or T", "M": "A or C", "D": "A, G or T", "H": "A, C or T", "V": "A, C or G",
 }  # fmt: skip
+#: What components of chains are, by the dictionary's word for them.
+_LINKED_KINDS = {"protein": PEPTIDE, "dna": DNA, "rna": RNA}
 #: The atoms of a residue that are bonded to the residue before and to that after.
 _JOINS = {"protein": ("N", "C"), "dna": ("P", "O3'"), "rna": ("P", "O3'")}
 
@@ -50,7 +53,9 @@ class Modification:
         settle_fields(self)
         if self.position < 1:
             raise InputError("positions are counted from 1", key="modifications", found=self.position)
-        object.__setattr__(self, "ccd", checked_ccd(self.ccd, key="modifications"))
+        # Any code that a component of one's own may have: only the chain knows which there are.
+        own = (self.ccd.strip().upper(),) if OWN_CODE.fullmatch(self.ccd.strip().upper()) else ()
+        object.__setattr__(self, "ccd", checked_ccd(self.ccd, "modifications", own))
 
 
 #: What may be said of an alignment in place of its file: there is none; the sequence itself is all of it.
@@ -67,8 +72,9 @@ class ChainSpec:
     codes of its components (``ccd``), by ``smiles``, or by the path of an SDF file (``sdf``). ``msa`` names an
     alignment, by its path or as `structdiff.spec.alignment_source` tells; of several the rows of all are one. It is
     ``"self"`` for one of the sequence alone, ``"empty"`` for none at all, and nothing when nothing is said.
-    ``description`` is a comment and takes no part in comparisons. Raises InputError for anything that cannot be a
-    molecule.
+    ``description`` is a comment and takes no part in comparisons. ``own_codes`` are those of the complex's own
+    components, which may have longer names, and of which what the dictionary says of such a code does not hold. Raises
+    InputError for anything that cannot be a molecule.
     """
 
     ids: tuple[str, ...]
@@ -81,6 +87,12 @@ class ChainSpec:
     msa: tuple[str, ...] = ()
     cyclic: bool = False
     description: str = field(default="", compare=False)
+    own_codes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the components of a ligand, or of the modified residues."""
+        return self.ccd or tuple(change.ccd for change in self.modifications)
 
     @property
     def has_alignment(self) -> bool:
@@ -118,9 +130,9 @@ class ChainSpec:
         for name in ("sequence", "modifications", "msa", "cyclic"):
             if getattr(self, name):
                 raise InputError(f"ligand {self.ids[0]} cannot have {name!r}", key=name)
-        object.__setattr__(self, "ccd", tuple(checked_ccd(code, key="ccd") for code in self.ccd))
+        object.__setattr__(self, "ccd", tuple(checked_ccd(code, "ccd", self.own_codes) for code in self.ccd))
         for code in self.ccd:
-            if is_known(code) and not component(code).elements.all():
+            if code not in self.own_codes and is_known(code) and not component(code).elements.all():
                 raise InputError("this component has atoms of no known element", key="ccd", found=code)
         if self.smiles is not None and (not self.smiles.strip() or re.search(r"\s", self.smiles.strip())):
             raise InputError("a SMILES string has no blanks", key="smiles", found=self.smiles)
@@ -140,6 +152,7 @@ class ChainSpec:
             )  # fmt: skip
         kept: dict[int, Modification] = {}
         for change in sorted(self.modifications, key=lambda change: change.position):
+            checked_ccd(change.ccd, "modifications", self.own_codes)
             if change.position > len(letters):
                 raise InputError(
                     f"{self.kind} {self.ids[0]} has no residue at the position of {change.ccd}", key="modifications",
@@ -147,13 +160,17 @@ class ChainSpec:
                 )  # fmt: skip
             if change.position in kept:
                 raise InputError("two modifications of one residue", key="modifications", found=change.position)
+            if change.ccd in self.own_codes:
+                kept[change.position] = change
+                continue
             parent = parent_letter(change.ccd, self.kind)
             if LETTERS[self.kind].get(parent) == change.ccd:
                 letters[change.position - 1] = parent  # a standard residue written by its CCD code
                 continue
             if letters[change.position - 1] == UNKNOWN_LETTER[self.kind]:
                 letters[change.position - 1] = parent
-            self._check_joins(change, len(letters))
+            if is_known(change.ccd):  # else it is none, which whoever builds the chain will see
+                self.check_joins(change, component(change.ccd))
             kept[change.position] = change
         object.__setattr__(self, "sequence", "".join(letters))
         object.__setattr__(self, "modifications", tuple(kept.values()))
@@ -167,14 +184,13 @@ class ChainSpec:
         if twice := next((name for name, count in Counter(self.msa).items() if count > 1), None):
             raise InputError("the alignment stands here twice", key="msa", found=twice)
 
-    def _check_joins(self, change: Modification, length: int) -> None:
+    def check_joins(self, change: Modification, whole: Component) -> None:
         """Raises InputError for a component that has not the atoms by which its neighbours would hold it."""
-        if not is_known(change.ccd):
-            return  # one that comes with the file, or none: whoever builds the chain will see
+        length = len(self.sequence)
         enter, leave = _JOINS[self.kind]
         wanted = [enter] if change.position > 1 or self.cyclic else []
         wanted += [leave] if change.position < length or self.cyclic else []
-        atoms = component(change.ccd).atom_names.tolist()
+        atoms = whole.atom_names.tolist()
         if missing := [name for name in wanted if name not in atoms]:
             raise InputError(
                 f"{change.ccd} cannot stand in {self.kind} {self.ids[0]} at position {change.position}: its neighbours "
@@ -187,26 +203,27 @@ class ChainSpec:
         return len(self.sequence) if self.kind != "ligand" else max(1, len(self.ccd))
 
 
-def atom_names(name: str, kind: str) -> tuple[str, ...]:
-    """The atoms of a component in a chain of a kind; none where the component comes with the file, or not at all."""
+def atom_names(name: str, kind: str, own: Mapping[str, Component] | None = None) -> tuple[str, ...]:
+    """The atoms of a component in a chain of a kind; none where there is no such component. own: the complex's own."""
     if kind != "ligand" and name in RESTYPE_INDEX:
         atoms = RESIDUE_ATOMS.get(name)
         return (*atoms, *_TERMINAL_ATOMS[kind]) if atoms else ()
-    return tuple(component(name).atom_names.tolist()) if is_known(name) else ()
+    return tuple(component(name, own).atom_names.tolist()) if is_known(name, own) else ()
 
 
-def checked_ccd(code: str, key: str | None = None) -> str:
-    """A code of the Chemical Component Dictionary in capitals; raises InputError for what cannot be one.
+def checked_ccd(code: str, key: str | None = None, own: Collection[str] = ()) -> str:
+    """A code of the dictionary, or one of ``own`` components, in capitals; raises InputError for what cannot be one.
 
     >>> checked_ccd("atp")
     'ATP'
     """
-    if not _CCD_CODE.fullmatch(code.strip().upper()):
+    capitals = code.strip().upper()
+    if capitals not in own and not _CCD_CODE.fullmatch(capitals):
         raise InputError(
             "this is not a code of the Chemical Component Dictionary", key=key, found=code,
-            allowed="1 to 5 letters or digits, such as ATP",
+            allowed=", ".join(("1 to 5 letters or digits, such as ATP", *own)), suggest_from=own,
         )  # fmt: skip
-    return code.strip().upper()
+    return capitals
 
 
 def checked_sequence(sequence: str, kind: str) -> str:
@@ -242,8 +259,10 @@ def _hint(letter: str, kind: str) -> str:
     return ""
 
 
-def parent_letter(ccd: str, kind: str) -> str:
+def parent_letter(ccd: str, kind: str, own: Mapping[str, Component] | None = None) -> str:
     """The standard residue that a modified one comes from, as a letter: M for MSE; X (protein) or N where unknown.
+
+    own: components that the dictionary has not, or otherwise, by code.
 
     >>> parent_letter("MSE", "protein"), parent_letter("5MC", "rna"), parent_letter("DA", "dna")
     ('M', 'C', 'A')
@@ -251,6 +270,11 @@ def parent_letter(ccd: str, kind: str) -> str:
     for letter, name in LETTERS[kind].items():
         if name == ccd:
             return letter
+    if own and ccd in own:
+        letter = next((letter for letter, name in LETTERS[kind].items() if name == own[ccd].parent), None)
+        letter = own[ccd].one_letter or letter
+        fits = own[ccd].kind == _LINKED_KINDS[kind]
+        return letter if letter is not None and fits and letter in LETTERS[kind] else UNKNOWN_LETTER[kind]
     from biotite.structure import info  # slow to import, and only modified residues need it
 
     letter, linkage = info.one_letter_code(ccd), (info.link_type(ccd) or "").upper()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from structdiff.arguments import check_seed, checked_names, settle_fields
-from structdiff.chemistry.components import FREE_CODES
+from structdiff.chemistry.components import FREE_CODES, Component
 from structdiff.errors import InputError
 from structdiff.spec.base_pairs import BasePairsSpec
-from structdiff.spec.chain import LETTERS, ChainSpec, atom_names
+from structdiff.spec.chain import LETTERS, UNKNOWN_LETTER, ChainSpec, atom_names, parent_letter
 from structdiff.spec.file_name import check_file_name
+from structdiff.spec.own_components import read_components
 from structdiff.spec.template import TemplateSpec
 
 _NEAREST = 1.0  # Å; no bond between heavy atoms is shorter
@@ -102,7 +104,9 @@ ConstraintSpec = ContactSpec | PocketSpec
 class ComplexSpec:
     """A complex to predict: its molecules, extra bonds, known contacts and base pairs, templates and random seeds.
 
-    Raises InputError when names clash or a bond, constraint or template points at something that is not there.
+    components: mmCIF files, or texts inside JSON (`structdiff.spec.text_source`), that define components by code; they
+    go before those of the dictionary. Raises InputError when names clash or a bond, constraint or template points at
+    something that is not there.
     """
 
     name: str = "complex"
@@ -112,11 +116,14 @@ class ComplexSpec:
     base_pairs: tuple[BasePairsSpec, ...] = ()
     templates: tuple[TemplateSpec, ...] = ()
     seeds: tuple[int, ...] = ()
+    components: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         settle_fields(self)
         if not self.chains:
             raise InputError("there are no chains", key="sequences")
+        if self.components:
+            object.__setattr__(self, "chains", tuple(map(self._with_own_components, self.chains)))
         check_file_name(self.name)
         for name, count in Counter(self.chain_ids).items():
             if count > 1:
@@ -139,6 +146,25 @@ class ComplexSpec:
         for chain, count in named.items():
             if count > 1:
                 raise InputError("the base pairs of this chain are given twice", key="base_pairs", found=chain)
+
+    @cached_property
+    def own_components(self) -> dict[str, Component]:
+        """The components that the input defines, by code."""
+        return read_components(self.components)
+
+    def _with_own_components(self, chain: ChainSpec) -> ChainSpec:
+        """A chain with the letters of residues that only the input's own components tell of; raises InputError."""
+        own, letters = self.own_components, list(chain.sequence)
+        chain = replace(chain, own_codes=tuple(own))
+        for change in chain.modifications:
+            if change.ccd in own:
+                try:
+                    chain.check_joins(change, own[change.ccd])
+                except InputError as error:
+                    raise InputError(str(error), key=f"chain {chain.ids[0]}") from None
+                if letters[change.position - 1] == UNKNOWN_LETTER[chain.kind]:
+                    letters[change.position - 1] = parent_letter(change.ccd, chain.kind, own)
+        return replace(chain, sequence="".join(letters))
 
     @property
     def chain_ids(self) -> tuple[str, ...]:
@@ -165,7 +191,7 @@ class ComplexSpec:
         if chain.ccd:
             return chain.ccd
         own = list(dict.fromkeys((each.smiles, each.sdf) for each in self.chains if each.smiles or each.sdf))
-        taken = {code for each in self.chains for code in each.ccd}
+        taken = {code for each in self.chains for code in each.ccd} | set(self.own_components)
         free = [code for code in FREE_CODES if code not in taken]
         place = own.index((chain.smiles, chain.sdf))
         if place >= len(free):
@@ -231,7 +257,7 @@ class ComplexSpec:
         if site.atom is None:
             return
         name = self.component_names(site.chain)[site.residue - 1]
-        known = atom_names(name, chain.kind) if chain.kind != "ligand" or chain.ccd else ()
+        known = atom_names(name, chain.kind, self.own_components) if chain.kind != "ligand" or chain.ccd else ()
         if known and site.atom not in known:
             raise InputError(
                 f"residue {site.residue} of chain {site.chain} ({name}) has no such atom", key=key, found=site.atom,

@@ -14,12 +14,13 @@ from structdiff.spec.document import Node, document_from_data
 from structdiff.spec.document_text import parse_yaml_document
 from structdiff.spec.fasta import parse_inline_modifications
 from structdiff.spec.input_files import name_from, read_text
+from structdiff.spec.own_components import named_components, read_components
 from structdiff.spec.template import TemplateSpec
 from structdiff.spec.text_source import file_source, source_sha256
 
-_TOP_KEYS = ("version", "name", "seeds", "sequences", "constraints", "templates")
+_TOP_KEYS = ("version", "name", "seeds", "components", "sequences", "constraints", "templates")
 #: What the request in a prediction's provenance holds beside the keys: which files it was made with.
-_RECORDED = ("templates_sha256", "alignments_sha256")
+_RECORDED = ("templates_sha256", "alignments_sha256", "components_sha256")
 _PROPERTIES = "properties"  # a key of Boltz's, whose every value is refused
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "protein": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
@@ -55,9 +56,11 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
         if key in top:
             top[key].check_files(source_sha256)
     places = dict(top)
+    components = named_components(top)
+    own_codes = tuple(read_components(components))
     chains = []
     for node in top["sequences"].items():
-        chain, id_node = _parse_chain(node)
+        chain, id_node = _parse_chain(node, own_codes)
         chains.append(chain)
         places.update({f"chain {each}": id_node for each in chain.ids})
     by_id = {each: chain for chain in chains for each in chain.ids}
@@ -89,10 +92,11 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
             base_pairs=tuple(base_pairs),
             templates=tuple(templates),
             seeds=tuple(node.integer() for node in top["seeds"].one_or_more()) if "seeds" in top else (),
+            components=components,
         )
 
 
-def _parse_chain(node: Node) -> tuple[ChainSpec, Node]:
+def _parse_chain(node: Node, own_codes: tuple[str, ...]) -> tuple[ChainSpec, Node]:
     kind, body = node.only_field(get_args(ChainKind))
     fields = body.fields(_CHAIN_KEYS[kind], required=("id",) if kind == "ligand" else ("id", "sequence"))
     with body.located(fields):
@@ -113,6 +117,7 @@ def _parse_chain(node: Node) -> tuple[ChainSpec, Node]:
             msa=tuple(named_source(each) for each in fields["msa"].one_or_more()) if "msa" in fields else (),
             cyclic=fields["cyclic"].boolean() if "cyclic" in fields else False,
             description=fields["description"].text() if "description" in fields else "",
+            own_codes=own_codes,
         )
     return chain, fields["id"]
 

@@ -22,6 +22,8 @@ def to_dict(spec: ComplexSpec) -> dict[str, Any]:
     found: dict[str, Any] = {"version": 1, "name": spec.name}
     if spec.seeds:
         found["seeds"] = list(spec.seeds)
+    if spec.components:
+        found["components"] = spec.components[0] if len(spec.components) == 1 else list(spec.components)
     found["sequences"] = [{chain.kind: _chain_to_dict(chain)} for chain in spec.chains]
     constraints = [_bond_to_dict(bond) for bond in spec.bonds]
     constraints += [_constraint_to_dict(constraint) for constraint in spec.constraints]
@@ -52,6 +54,9 @@ def write_yaml(spec: ComplexSpec, path: str | Path) -> None:
                 body["msa"] = [relative_to_folder(each, path.parent) for each in body["msa"]]
             elif body.get("msa", NO_ALIGNMENT) not in MSA_WORDS:
                 body["msa"] = relative_to_folder(body["msa"], path.parent)
+    if spec.components:
+        own = [relative_to_folder(each, path.parent) for each in spec.components]
+        data["components"] = own[0] if len(own) == 1 else own
     for template in data.get("templates", ()):
         for key in ("cif", "pdb"):
             if key in template:

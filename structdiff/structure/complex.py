@@ -6,9 +6,10 @@ import warnings
 
 from structdiff.chemistry.bundled import bundled_codes
 from structdiff.chemistry.ccd import is_obsolete, replaced_by
-from structdiff.chemistry.components import Component, component_from_sdf, component_from_smiles
+from structdiff.chemistry.components import Component, component_from_sdf, component_from_smiles, is_known
 from structdiff.spec.chain import UNKNOWN_LETTER, ChainSpec, parent_letter
 from structdiff.spec.complex import ComplexSpec, Site
+from structdiff.spec.own_components import read_components
 from structdiff.structure.bond_valence import atoms_that_leave, kept_double_bonds
 from structdiff.structure.build import AtomAddress, ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind, Structure
@@ -28,7 +29,7 @@ def build_complex(spec: ComplexSpec) -> Structure:
     bonds whose atoms are not there or have no room.
     """
     _tell_doubtful(spec)
-    components: dict[str, Component] = {}
+    components = dict(spec.own_components)
     chains = []
     for chain in spec.chains:
         for name in chain.ids:
@@ -46,19 +47,31 @@ def build_complex(spec: ComplexSpec) -> Structure:
 
 def _tell_doubtful(spec: ComplexSpec) -> None:
     """Warns of obsolete codes, and of modifications that belong to another residue than the sequence has there."""
+    own = spec.own_components
+    for source, codes in used_components(spec).items():
+        for code in filter(is_known, codes):
+            _warn(f"{code} is the component of {source}, not the one that the CCD calls so")
     for chain in spec.chains:
-        for code in dict.fromkeys((*chain.ccd, *(change.ccd for change in chain.modifications))):
+        for code in dict.fromkeys(chain.codes):
             # Those of the package need no dictionary.
-            if code not in bundled_codes() and is_obsolete(code):
+            if code not in own and code not in bundled_codes() and is_obsolete(code):
                 instead = f": {replaced_by(code)} has replaced it" if replaced_by(code) else ""
                 _warn(f"chain {','.join(chain.ids)}: the CCD code {code} is obsolete{instead}")
         for change in chain.modifications:
-            parent, letter = parent_letter(change.ccd, chain.kind), chain.sequence[change.position - 1]
+            parent, letter = parent_letter(change.ccd, chain.kind, own), chain.sequence[change.position - 1]
             if letter != parent != UNKNOWN_LETTER[chain.kind]:
                 _warn(
                     f"chain {','.join(chain.ids)}: {change.ccd} at position {change.position} is a modified {parent}, "
                     f"and the sequence has {letter} there (positions count from 1 along the sequence)"
                 )
+
+
+def used_components(spec: ComplexSpec) -> dict[str, list[str]]:
+    """The codes of the complex's own components that its chains have, by the source that defines them."""
+    codes = dict.fromkeys(code for chain in spec.chains for code in chain.codes)
+    defined = {source: read_components([source]) for source in spec.components}
+    used = {source: [code for code in codes if code in own] for source, own in defined.items()}
+    return {source: own for source, own in used.items() if own}
 
 
 def _warn(message: str) -> None:

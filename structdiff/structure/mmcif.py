@@ -21,6 +21,8 @@ from structdiff.structure.parsed_file import ParsedFile
 _COLUMNS = ("id", "type_symbol", "label_asym_id", "Cartn_y", "Cartn_z")
 _ALTERNATE = "_atom_site.label_alt_id"
 _ORDER_NUMBERS = {"SING": 1, "DOUB": 2, "TRIP": 3}
+#: What our own files say of components that came with the request.
+_ABOUT_OWN = ("?mon_nstd_parent_comp_id", "?one_letter_code", "?structdiff_own")
 #: mmCIF's type of a component, by our kind.
 COMPONENT_TYPES = {"peptide": "L-peptide linking", "dna": "DNA linking", "rna": "RNA linking", "other": "non-polymer"}
 
@@ -208,30 +210,47 @@ def _defined_components(block: gemmi.cif.Block, bonds: Mapping[str, Sequence[Com
         cells = [row.str(column) if row.has(column) else "" for column in range(len(items))]
         if atomic_number(cells[2]) != 1:
             atoms.setdefault(cells[0], []).append(cells)
-    types = {row.str(0): (row.str(1), row.str(2)) for row in block.find("_chem_comp.", ["id", "type", "name"])}
+    about = {row.str(0): _about(row) for row in block.find("_chem_comp.", ["id", "type", "name", *_ABOUT_OWN])}
     smiles = {row.str(0): row.str(1) for row in block.find("_pdbx_chem_comp_descriptor.", ["comp_id", "descriptor"])}
     defined = {}
     for code, rows in atoms.items():
-        if is_known(code) and {row[1] for row in rows} == set(component(code).atom_names.tolist()):
+        said = about.get(code, _About())
+        listed = not said.own and is_known(code)
+        if listed and {row[1] for row in rows} == set(component(code).atom_names.tolist()):
             defined[code] = component(code)
         else:
-            named = types.get(code, ("", ""))
-            defined[code] = _defined_component(code, rows, bonds.get(code, []), named, smiles.get(code, ""))
+            defined[code] = _defined_component(code, rows, bonds.get(code, []), said, smiles.get(code, ""))
     return defined
 
 
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    """What a file says of a component as a whole; own: that it is not the dictionary's, even where it looks like it."""
+
+    type: str = ""
+    description: str = ""
+    parent: str = ""
+    one_letter: str = ""
+    own: bool = False
+
+
+def _about(row: gemmi.cif.Table.Row) -> _About:
+    parent, letter, own = (row.str(column).strip("?.") if row.has(column) else "" for column in (3, 4, 5))
+    return _About(type=row.str(1), description=row.str(2), parent=parent, one_letter=letter, own=own == "Y")
+
+
 def _defined_component(
-    code: str, atoms: list[list[str]], bonds: Sequence[ComponentBond], type_and_name: tuple[str, str], smiles: str
+    code: str, atoms: list[list[str]], bonds: Sequence[ComponentBond], about: _About, smiles: str
 ) -> Component:
     names = [row[1] for row in atoms]
     pairs, orders, kekule = rows_of_bonds(bonds, names)
     positions = np.array([[gemmi.cif.as_number(cell) for cell in row[7:10]] for row in atoms], np.float32)
     return Component(
         name=code,
-        description=type_and_name[1],
-        one_letter="",
-        parent="",
-        kind=kind_of_type(type_and_name[0]),
+        description=about.description,
+        one_letter=about.one_letter if about.own else "",
+        parent=about.parent if about.own else "",
+        kind=kind_of_type(about.type),
         atom_names=np.array(names),
         elements=np.array([atomic_number(row[2]) for row in atoms], np.uint8),
         charges=np.array([gemmi.cif.as_int(row[3] or "0", 0) for row in atoms], np.int8),
@@ -243,5 +262,5 @@ def _defined_component(
         hydrogens=np.array([gemmi.cif.as_int(row[6] or "0", 0) for row in atoms], np.uint8),
         stereo=np.array([row[5] == "Y" for row in atoms], bool),
         smiles=smiles,
-        type=type_and_name[0],
+        type=about.type,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import gemmi
 
-from structdiff.chemistry.components import AROMATIC, Component, component
+from structdiff.chemistry.components import AROMATIC, FREE_CODES, Component, component, is_known
 from structdiff.chemistry.elements import element_symbol
 from structdiff.chemistry.residues import is_standard
 from structdiff.structure.mmcif import COMPONENT_TYPES
@@ -22,7 +22,8 @@ def write_components(block: gemmi.cif.Block, structure: Structure) -> None:
     codes = sorted(set(structure.residues.name.tolist()))
     wholes = {code: component(code, structure.components) for code in codes}
     types = [_component_type(wholes[code]) for code in codes]
-    write_loop(block, "chem_comp", {"id": codes, "type": types, "name": [wholes[code].description for code in codes]})
+    names = [wholes[code].description for code in codes]
+    write_loop(block, "chem_comp", {"id": codes, "type": types, "name": names} | _own_columns(structure, codes))
     own = [whole for code, whole in wholes.items() if whole.smiles]
     write_loop(
         block,
@@ -46,6 +47,28 @@ def write_components(block: gemmi.cif.Block, structure: Structure) -> None:
     tags = ("comp_id", "atom_id_1", "atom_id_2", "value_order", "pdbx_aromatic_flag")
     if bonds:
         write_loop(block, "chem_comp_bond", dict(zip(tags, zip(*bonds, strict=True), strict=True)))
+
+
+def _own_columns(structure: Structure, codes: Sequence[str]) -> dict[str, list[str]]:
+    """What is said of components that came with a request: whose definition counts, and what modified residues are.
+
+    Nothing where no reader would take the dictionary's own in their place, or miss their parents.
+    """
+    own = structure.components
+    if not any(whole.parent or whole.one_letter or _looks_listed(whole) for whole in own.values()):
+        return {}
+    return {
+        "mon_nstd_parent_comp_id": [own[code].parent or "?" if code in own else "?" for code in codes],
+        "one_letter_code": [own[code].one_letter or "?" if code in own else "?" for code in codes],
+        "structdiff_own": ["Y" if code in own else "N" for code in codes],
+    }
+
+
+def _looks_listed(whole: Component) -> bool:
+    """Whether the dictionary has another component of this code with the same names of atoms."""
+    if whole.name in FREE_CODES or not is_known(whole.name):  # asked first, since it need not read the dictionary
+        return False
+    return set(component(whole.name).atom_names.tolist()) == set(whole.atom_names.tolist())
 
 
 def _component_type(whole: Component) -> str:

@@ -28,6 +28,7 @@ INPUTS = [(kind, body) for kind in ("fasta", "yaml", "json") for body in blocks(
 def test_files(kind, body, tmp_path):
     for name in FILES:
         (tmp_path / name).write_text("a file")
+    (tmp_path / "mine.cif").write_text("".join(blocks("mmcif")))
     path = tmp_path / f"example.{kind}"
     path.write_text(body, encoding="utf-8")
     if "contigs:" in body:
