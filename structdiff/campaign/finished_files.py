@@ -9,10 +9,10 @@ from typing import Any
 
 from structdiff.errors import InputError
 
-#: The files of a design that its later stages and the report read, and one that not every design has.
-_PARTS, _NOT_ALWAYS = (".cif", ".residue_map.json", ".confidence.json"), ".pdb"
+#: The files of a design that its later stages and the report read, and those that not every design has.
+_PARTS, _NOT_ALWAYS = (".cif", ".residue_map.json", ".confidence.json"), (".pdb", ".ligands.sdf")
 #: How a file that is whole begins and ends, without the blanks around it.
-_ENDS = {".json": (b"{", b"}"), ".pdb": (b"", b"END")}
+_ENDS = {".json": (b"{", b"}"), ".pdb": (b"", b"END"), ".sdf": (b"", b"$$$$")}
 #: The endings of files that can be judged so.
 CHECKED = (".cif", *_ENDS)
 #: Bytes at the end of a file that are looked at: more than a line of PDB, which is filled up with blanks.
@@ -23,15 +23,15 @@ _NAMED = 5
 
 def files_of(folder: Path, names: Iterable[str]) -> list[Path]:
     """The files that finished designs or backbones must have, and those that they have beside these."""
-    found = [folder / f"{name}{part}" for name in names for part in (*_PARTS, _NOT_ALWAYS)]
-    return [path for path in found if path.suffix != _NOT_ALWAYS or path.is_file()]
+    found = [folder / f"{name}{part}" for name in names for part in (*_PARTS, *_NOT_ALWAYS)]
+    return [path for path in found if not path.name.endswith(_NOT_ALWAYS) or path.is_file()]
 
 
 def is_whole(path: Path) -> bool:
     """Whether a file that is there can be read.
 
     mmCIF is read for its grammar, and may not end before the last residues that it lists; of JSON, whose tables of
-    pairs are long, and of PDB only both ends are looked at.
+    pairs are long, of PDB and of SDF only both ends are looked at.
     """
     try:
         if path.suffix == ".cif":

@@ -29,6 +29,7 @@ from structdiff.campaign.work import Work
 from structdiff.design_jobs import layout_of
 from structdiff.errors import InputError
 from structdiff.output.files import json_text, ready_folder, write_design_files
+from structdiff.output.ligand_sdf import write_ligands
 from structdiff.output.prediction import chain_sequences, polymer_kinds, requested
 from structdiff.output.tables import score_columns
 from structdiff.output.trajectory import write_trajectory
@@ -144,11 +145,12 @@ class Bench:
         if sequenced.verdicts is not None:
             confidence["verdicts"] = [verdict.as_data() for verdict in sequenced.verdicts]
         write_atomically(folder / f"{name}.confidence.json", json_text(confidence))
+        _, lacking = write_ligands(structure, folder, name)
         try:
             write_atomically(folder / f"{name}.pdb", pdb_text(structure, provenance=text))
         except InputError as error:
-            return f"no {name}.pdb: {error}"
-        return ""
+            return "; ".join(filter(None, (f"no {name}.pdb: {error}", lacking)))
+        return lacking
 
     def _judge(self, work: Sequence[Work], on_progress: OnProgress | None) -> Iterator[tuple[Work, dict]]:
         for each in work:

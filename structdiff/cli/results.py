@@ -131,7 +131,7 @@ def damaged_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
 
     found: dict[str, list[Path]] = {}
     for name in sorted(finished_names(folder).intersection(names)):
-        files = [folder / f"{name}{suffix}" for suffix in (".cif", ".pdb", ".confidence.json")]
+        files = [folder / f"{name}{suffix}" for suffix in (".cif", ".pdb", ".ligands.sdf", ".confidence.json")]
         broken = [path for path in files if path.is_file() and not is_whole(path)]
         if broken:
             found[name] = broken

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from structdiff.chemistry.elements import element_symbol
 from structdiff.evaluation.superposition import superpose
-from structdiff.structure.tables import ChainKind, Structure
+from structdiff.structure.ligand_molecules import ligand_rows
+from structdiff.structure.tables import Structure
 
 _POCKET = 10.0  # Å about the true ligand, of CA and C1' that are superposed
 _REACH = 6.0  # Å, of lDDT-PLI
@@ -83,7 +81,7 @@ def ligand_poses(
     polymer = _Pairing(
         model=positions[paired], reference=true_positions[paired], centre=np.isin(names[paired], ("CA", "C1'"))
     )
-    true_ligands, own_ligands = list(_ligands(reference)), list(_ligands(model))
+    true_ligands, own_ligands = (list(ligand_rows(each, _SMALLEST)) for each in (reference, model))
     found: dict[tuple[int, int], _Fit] = {}
     for row, true in enumerate(true_ligands):
         for other, own in enumerate(own_ligands):
@@ -112,23 +110,6 @@ def _described(reference: Structure, true: np.ndarray, fit: _Fit | None) -> Liga
         lddt_pli=0.0 if fit is None else fit.lddt_pli,
         is_additive=len(rows) == 1 and name in ADDITIVES,
     )
-
-
-def _ligands(structure: Structure) -> Iterator[np.ndarray]:
-    """Rows of the atoms, seen or not, of each ligand: a chain, or several that are bonded to each other.
-
-    A glycan is one chain in mmCIF files, and one for each sugar in PDB files.
-    """
-    chain = structure.atom_chain
-    is_ligand = structure.chains.kind == ChainKind.LIGAND
-    ends = np.stack([chain[structure.bonds.atom_1], chain[structure.bonds.atom_2]])
-    one, other = ends[:, is_ligand[ends].all(0)]
-    number = len(structure.chains)
-    _, ligand = connected_components(coo_matrix((np.ones(len(one)), (one, other)), shape=(number, number)), False)
-    for first in np.unique(ligand[is_ligand]).tolist():
-        rows = np.flatnonzero(ligand[chain] == first)
-        if structure.atoms.resolved[rows].sum() >= _SMALLEST:
-            yield rows
 
 
 class _Namings(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 from structdiff.arguments import check_kind, checked_names
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
+from structdiff.output.ligand_sdf import LIGANDS_SUFFIX, write_ligands
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, polymer_kinds
 from structdiff.output.tables import (
     DESIGNS_TABLE,
@@ -31,7 +32,7 @@ from structdiff.structure.tables import Structure
 
 SEQUENCES_FILE = "sequences.fasta"
 FORMATS = ("cif", "pdb")
-_SUFFIXES = (".cif", ".pdb", ".confidence.json", ".residue_map.json", ".trajectory.cif")
+_SUFFIXES = (".cif", ".pdb", LIGANDS_SUFFIX, ".confidence.json", ".residue_map.json", ".trajectory.cif")
 _FASTA_WIDTH = 80
 
 
@@ -40,7 +41,7 @@ class WrittenFiles:
     """Paths of the files of one structure.
 
     structure: mmCIF, or PDB where only that was wanted. pdb is None where it is not wanted or cannot hold the
-    structure; note then says why.
+    structure, ligands where there are none; note says what could not be written, and why.
     """
 
     structure: Path
@@ -49,6 +50,7 @@ class WrittenFiles:
     residue_map: Path | None
     sequences: Path | None
     table: Path | None
+    ligands: Path | None = None
     note: str = ""
 
 
@@ -58,18 +60,20 @@ def write_prediction(
 ) -> WrittenFiles:
     """Writes a prediction as NAME.cif, NAME.pdb and NAME.confidence.json, and its row of predictions.csv.
 
-    B-factors are pLDDT (0 to 100). The same prediction gives the same bytes. Files of the same name are replaced, rows
-    of other names are kept. The row of the table is written last. Raises InputError for a name that is no file name, a
-    folder that cannot be written, and a structure that PDB cannot hold when that is the only one of the formats.
+    Ligands are in NAME.ligands.sdf too. B-factors are pLDDT (0 to 100). The same prediction gives the same bytes. Files
+    of the same name are replaced, rows of other names are kept. The row of the table is written last. Raises InputError
+    for a name that is no file name, a folder that cannot be written, and a structure that PDB cannot hold when that is
+    the only one of the formats.
     """
     check_kind(prediction, Prediction, "prediction", "a Prediction (write_structure writes a Structure)")
     folder = ready_folder(folder, name)
-    structure, pdb, note = _write_structures(prediction, folder, name, formats)
+    structure, pdb, ligands, note = _write_structures(prediction, folder, name, formats)
     confidence = _write_confidence(prediction, folder, name)
     table = write_row(folder / PREDICTIONS_TABLE, table_row(prediction, name))
     return WrittenFiles(
-        structure=structure, pdb=pdb, confidence=confidence, residue_map=None, sequences=None, table=table, note=note
-    )
+        structure=structure, pdb=pdb, confidence=confidence, residue_map=None, sequences=None, table=table,
+        ligands=ligands, note=note,
+    )  # fmt: skip
 
 
 @checked_names
@@ -98,7 +102,7 @@ def write_design_files(
     Raises InputError for a name that is no file name and a folder that cannot be written.
     """
     folder = ready_folder(folder, name)
-    structure, pdb, note = _write_structures(design, folder, name, FORMATS)
+    structure, pdb, ligands, note = _write_structures(design, folder, name, FORMATS)
     more: dict[str, Any] = {}
     if design.sequence_probabilities is not None:
         more = {"amino_acids": AMINO_ACIDS, "sequence_probabilities": _rounded(design.sequence_probabilities, 4)}
@@ -106,8 +110,9 @@ def write_design_files(
     content = dict(design.residue_map if residue_map is None else residue_map)
     map_path = write_atomically(folder / f"{name}.residue_map.json", json_text(content))
     return WrittenFiles(
-        structure=structure, pdb=pdb, confidence=confidence, residue_map=map_path, sequences=None, table=None, note=note
-    )
+        structure=structure, pdb=pdb, confidence=confidence, residue_map=map_path, sequences=None, table=None,
+        ligands=ligands, note=note,
+    )  # fmt: skip
 
 
 def write_design_tables(
@@ -183,11 +188,20 @@ def remove_structures(folder: str | Path, names: Collection[str]) -> None:
 
 def _write_structures(
     prediction: Prediction, folder: Path, name: str, formats: Collection[str]
-) -> tuple[Path, Path | None, str]:
+) -> tuple[Path, Path | None, Path | None, str]:
+    """Paths of the structure, of PDB and of ligands where these were written, and what could not be."""
     unknown = set(formats) - set(FORMATS)
     if unknown or not formats:
         raise InputError("unknown format", key="format", found=min(unknown, default=""), allowed=FORMATS)
     structure = dataclasses.replace(prediction.structure, name=name)
+    path, pdb, note = _write_formats(prediction, structure, folder, name, formats)
+    ligands, lacking = write_ligands(structure, folder, name)
+    return path, pdb, ligands, "; ".join(filter(None, (note, lacking)))
+
+
+def _write_formats(
+    prediction: Prediction, structure: Structure, folder: Path, name: str, formats: Collection[str]
+) -> tuple[Path, Path | None, str]:
     provenance = prediction.provenance.as_text()
     cif, pdb = folder / f"{name}.cif", folder / f"{name}.pdb"
     if "cif" in formats:

@@ -16,10 +16,11 @@ from structdiff.evaluation.dockq import dockq
 from structdiff.evaluation.evaluation import evaluate
 from structdiff.evaluation.ligand_pose import ADDITIVES, LigandPose
 from structdiff.evaluation.measures import ligand_values
-from structdiff.evaluation.posebusters import checks_passed, molecule_of
+from structdiff.evaluation.posebusters import checks_passed
 from structdiff.evaluation.subject import Given, Subject
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.files import read_structure, write_structure
+from structdiff.structure.ligand_molecules import ligand_molecule
 from structdiff.structure.tables import ChainKind
 
 
@@ -265,7 +266,7 @@ def test_posebusters_or_nothing(with_ligands):
 
 def test_posebusters_sees_the_elements_of_a_ligand(with_ligands):
     rows = ligand_atoms(with_ligands, "HC4")
-    seen = [atom.GetAtomicNum() for atom in molecule_of(with_ligands, np.flatnonzero(rows)).GetAtoms()]
+    seen = [atom.GetAtomicNum() for atom in ligand_molecule(with_ligands, np.flatnonzero(rows)).GetAtoms()]
     assert seen == with_ligands.atoms.element[rows].tolist()
     assert sorted(set(seen)) == [6, 8]
 
@@ -274,7 +275,7 @@ def test_posebusters_sees_the_elements_of_a_ligand(with_ligands):
 def test_aromatic_ligands_are_sound_molecules(code):
     chain = ChainSequence(name="L", kind=ChainKind.LIGAND, residues=(code,))
     built = build_structure([chain])
-    molecule = molecule_of(built, np.arange(len(built.atoms)))
+    molecule = ligand_molecule(built, np.arange(len(built.atoms)))
     Chem.SanitizeMol(molecule)
     assert any(atom.GetIsAromatic() for atom in molecule.GetAtoms())
 
