@@ -94,7 +94,9 @@ def complex_request(spec: ComplexSpec) -> dict[str, Any]:
     """The request of a prediction for its provenance: of the files that it names with their contents as checksums."""
     templates = {each.path: source_sha256(each.path) for each in spec.templates}
     components = {each: source_sha256(each) for each in spec.components}
+    ligands = {chain.sdf: source_sha256(chain.sdf) for chain in spec.chains if chain.sdf}
     files = {
         "templates_sha256": templates, "alignments_sha256": alignments_sha256(spec), "components_sha256": components,
+        "ligands_sha256": ligands,
     }  # fmt: skip
     return complex_to_dict(spec) | {key: own for key, own in files.items() if own}

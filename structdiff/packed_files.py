@@ -9,6 +9,8 @@ from pathlib import Path
 
 from structdiff.errors import InputError
 
+#: Endings of files that are packed so that they are read.
+PACKED_SUFFIXES = (".gz", ".xz")
 _GZIP, _XZ, _ZSTD, _ZIP = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 
 

@@ -127,11 +127,11 @@ def numbered_smiles_atoms(smiles: str, called: str) -> dict[int, str]:
 
 
 def component_from_sdf(path: str | Path, name: str, called: str = "") -> Component:
-    """The component of the one molecule in an SDF or MOL file, at its own positions where they are three-dimensional.
+    """The component of the one molecule in an SDF, MOL or MOL2 file, at its own positions where these are in space.
 
-    Atom names are the file's aliases where every atom has one, else C1, C2, O1 ... called: what warnings call it, the
-    name if "". Raises InputError for a file that is
-    missing, cannot be parsed, or holds more than one molecule.
+    Atom names are the file's (of SDF its aliases) where every atom has one of its own, else C1, C2, O1 ... called: what
+    warnings call it, the name if "". Raises InputError for a file that is missing, cannot be parsed, or holds more than
+    one molecule, and for MOL2 without hydrogens.
     """
     from structdiff.chemistry.ligands import from_sdf
 

@@ -1,4 +1,4 @@
-"""Components from SMILES strings and SDF files, with stereo, charges and a three-dimensional conformer.
+"""Components from SMILES strings and files of molecules, with stereo, charges and a three-dimensional conformer.
 
 Call these through ``structdiff.chemistry.components``, which loads RDKit only then.
 """
@@ -14,6 +14,7 @@ from rdkit import Chem, rdBase
 
 from structdiff.chemistry.components import AROMATIC, OTHER, Component
 from structdiff.chemistry.conformers import conformer
+from structdiff.chemistry.molecule_files import NAME_KEYS, read_molecule, sanitize
 from structdiff.chemistry.open_stereo import tell_open_stereo
 from structdiff.errors import InputError
 
@@ -47,7 +48,7 @@ def _heavy_atoms(smiles: str, called: str) -> Chem.Mol:
     mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False) if smiles.strip() else None
     if mol is None:
         raise InputError("this SMILES cannot be parsed", key=called, found=smiles)
-    _sanitize(mol, called, f"SMILES {smiles!r}")
+    sanitize(mol, called, f"SMILES {smiles!r}")
     return _without_hydrogens(mol)
 
 
@@ -55,19 +56,8 @@ def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
     """See ``components.component_from_sdf``."""
     called = called or name
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
-    blocks = [block for block in re.split(r"^\$\$\$\$\s*$", text, flags=re.MULTILINE) if block.strip()]
-    if len(blocks) != 1:
-        raise InputError("one molecule expected", path=path, found=f"{len(blocks)} molecules")
     with rdBase.BlockLogs():
-        draft = Chem.MolFromMolBlock(blocks[0], sanitize=False, removeHs=False)
-        if draft is None or draft.GetNumAtoms() == 0:
-            raise InputError("no valid molecule block in this SDF", path=path)
-        _sanitize(draft, called, str(path))
-        mol = Chem.MolFromMolBlock(blocks[0], removeHs=False)
+        mol = read_molecule(path, called)
         has_positions = mol.GetConformer().Is3D() and np.ptp(mol.GetConformer().GetPositions(), axis=0).all()
         if has_positions:
             Chem.AssignStereochemistryFrom3D(mol)
@@ -78,13 +68,6 @@ def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
         if not has_positions:
             tell_open_stereo(mol, names, positions, called)
         return _component_of(mol, name, names, positions, Chem.MolToSmiles(mol), called)
-
-
-def _sanitize(mol: Chem.Mol, called: str, source: str) -> None:
-    problems = Chem.DetectChemistryProblems(mol)
-    if problems:
-        raise InputError(f"{source} is not a possible molecule: {problems[0].Message()}", key=called)
-    Chem.SanitizeMol(mol)
 
 
 def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
@@ -120,9 +103,12 @@ def _numbered_names(mol: Chem.Mol) -> list[str]:
 
 
 def _file_names(mol: Chem.Mol) -> list[str] | None:
-    aliases = [a.GetProp("molFileAlias").strip() if a.HasProp("molFileAlias") else "" for a in mol.GetAtoms()]
-    usable = all(re.fullmatch(r"[A-Za-z0-9'*_]{1,6}", alias) for alias in aliases)
-    return aliases if usable and len(set(aliases)) == len(aliases) else None
+    def told(atom: Chem.Atom) -> str:
+        return next((atom.GetProp(key).strip() for key in NAME_KEYS if atom.HasProp(key)), "")
+
+    names = [told(atom) for atom in mol.GetAtoms()]
+    usable = all(re.fullmatch(r"[A-Za-z0-9'*_]{1,6}", name) for name in names)
+    return names if usable and len(set(names)) == len(names) else None
 
 
 def _has_hand(atom: Chem.Atom) -> bool:

@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from structdiff.errors import InputError
-from structdiff.spec.alignment_source import PACKED_SUFFIXES, warn_of_pairing, without_insertions
+from structdiff.packed_files import PACKED_SUFFIXES
+from structdiff.spec.alignment_source import warn_of_pairing, without_insertions
 from structdiff.spec.chain import ChainSpec, chain_letters
 from structdiff.spec.chain_lengths import ChainLengths, chain_lengths
 from structdiff.spec.complex import ComplexSpec

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from structdiff.errors import InputError
+from structdiff.packed_files import PACKED_SUFFIXES
 from structdiff.spec.chain import MSA_WORDS
 from structdiff.spec.chain_lengths import chain_lengths
 from structdiff.spec.complex import ComplexSpec
@@ -23,7 +24,6 @@ from structdiff.spec.document import Node
 from structdiff.spec.text_source import file_source, is_json, source_parts, text_in_json
 
 ALIGNMENT_FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
-PACKED_SUFFIXES = (".gz", ".xz")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _PARQUET = b"PAR1"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from structdiff.spec.alignment_source import PACKED_SUFFIXES
+from structdiff.packed_files import PACKED_SUFFIXES
 from structdiff.spec.chain import NO_ALIGNMENT, ChainSpec
 from structdiff.spec.document import Node
 from structdiff.spec.input_files import relocated

@@ -21,7 +21,7 @@ _KEYS = tuple(f"{part}{end}" for end in (1, 2) for part in _PARTS)
 _OLD_KEYS = tuple(f"{side}_{part}" for side in ("left", "right") for part in _PARTS)
 _NEEDED = {"bond": ("entity", "position", "atom"), "contact": ("entity", "copy", "position")}
 _CCD, _FILE = "CCD_", "FILE_"
-_FILES = (".sdf", ".mol")
+_FILES = (".sdf", ".mol", ".mol2")
 #: Letters and digits of a short text that only a code has: elements of SMILES without brackets are B, C, N, O, ...
 _CODE = re.compile(r"(?=.*[^BCNOPSFI0-9])[A-Z0-9]{1,5}")
 
@@ -34,7 +34,7 @@ def parse_ligand(node: Node) -> dict[str, Any]:
     if text.startswith(_FILE):
         file = Node(value=text.removeprefix(_FILE), quoted=True, path=node.path, line=node.line, key=node.key)
         if not text.lower().endswith(_FILES):
-            node.fail("ligands are read of SDF and MOL files", found=text, allowed=_FILES)
+            node.fail("ligands are read of SDF, MOL and MOL2 files", found=text, allowed=_FILES)
         return {"sdf": file.file()}
     if _CODE.fullmatch(text):
         node.fail("this is no SMILES; a code of the CCD is written with CCD_ before it", found=text,

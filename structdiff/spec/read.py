@@ -7,9 +7,10 @@ from pathlib import Path
 
 from structdiff.arguments import as_path, checked_names
 from structdiff.errors import InputError
+from structdiff.packed_files import PACKED_SUFFIXES
 from structdiff.spec.af3_json import all_or_error, parse_each_job
 from structdiff.spec.alignment_input import ALIGNMENT_SUFFIXES, parse_alignment
-from structdiff.spec.alignment_source import PACKED_SUFFIXES, alignment_text, tell_of_keys
+from structdiff.spec.alignment_source import alignment_text, tell_of_keys
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document_text import parse_json_document, parse_yaml_document
 from structdiff.spec.fasta import parse_fasta

@@ -20,7 +20,7 @@ from structdiff.spec.text_source import file_source, source_sha256
 
 _TOP_KEYS = ("version", "name", "seeds", "components", "sequences", "constraints", "templates")
 #: What the request in a prediction's provenance holds beside the keys: which files it was made with.
-_RECORDED = ("templates_sha256", "alignments_sha256", "components_sha256")
+_RECORDED = ("templates_sha256", "alignments_sha256", "components_sha256", "ligands_sha256")
 _PROPERTIES = "properties"  # a key of Boltz's, whose every value is refused
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "protein": ("id", "sequence", "msa", "modifications", "cyclic", "description"),

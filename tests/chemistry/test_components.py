@@ -1,5 +1,6 @@
 """Components from the dictionary, SMILES and SDF."""
 
+import gzip
 import re
 
 import numpy as np
@@ -301,3 +302,67 @@ def test_allenes_are_not_warned_of():
 @pytest.mark.parametrize("smiles", ["[2H]C([2H])([2H])O", "CO[3H]"])
 def test_heavy_hydrogens_are_hydrogens(smiles):
     assert component_from_smiles(smiles, "LIG").elements.tolist() == [6, 8]
+
+
+MOL2 = """@<TRIPOS>MOLECULE
+alanine
+ 13 12 1 0 0
+SMALL
+NO_CHARGES
+
+@<TRIPOS>ATOM
+  1 CA    1.2  0.1  0.0 C.3   1 ALA 0.0
+  2 CB    2.6 -0.4  0.3 C.3   1 ALA 0.0
+  3 NZ    0.3 -0.6  0.9 N.4   1 ALA 0.0
+  4 C     0.8  0.0 -1.5 C.2   1 ALA 0.0
+  5 O1    1.5 -0.6 -2.3 O.co2 1 ALA 0.0
+  6 O2   -0.3  0.5 -1.8 O.co2 1 ALA 0.0
+  7 H1    1.1  1.1  0.3 H     1 ALA 0.0
+  8 H2    2.6 -1.5  0.3 H     1 ALA 0.0
+  9 H3    3.1  0.0 -0.6 H     1 ALA 0.0
+ 10 H4    3.1  0.0  1.2 H     1 ALA 0.0
+ 11 H5    0.3 -1.6  0.7 H     1 ALA 0.0
+ 12 H6    0.6 -0.5  1.9 H     1 ALA 0.0
+ 13 H7   -0.7 -0.3  0.9 H     1 ALA 0.0
+@<TRIPOS>BOND
+  1 1 2 1
+  2 1 3 1
+  3 1 4 1
+  4 4 5 ar
+  5 4 6 ar
+  6 1 7 1
+  7 2 8 1
+  8 2 9 1
+  9 2 10 1
+ 10 3 11 1
+ 11 3 12 1
+ 12 3 13 1
+"""
+
+
+def test_mol2_positions_names_charges_and_hand(tmp_path):
+    for name, pack in (("l.mol2", bytes), ("l.mol2.gz", gzip.compress), ("l.sdf", bytes)):
+        (tmp_path / name).write_bytes(pack(MOL2.encode()))
+        whole = component_from_sdf(tmp_path / name, "LIG")
+        assert whole.atom_names.tolist() == ["CA", "CB", "NZ", "C", "O1", "O2"]
+        assert whole.smiles == "C[C@H]([NH3+])C(=O)[O-]"
+        assert whole.charges.sum() == 0
+        assert whole.stereo.tolist() == [True, False, False, False, False, False]
+        np.testing.assert_allclose(whole.ideal_positions[0], [1.2, 0.1, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MOL2 + MOL2, "one molecule expected.*2 molecules"),
+        (MOL2.replace("4 4 5 ar", "4 4 5 un"), r"l.mol2:25: this bond has no order.*'un'.*allowed: 1, 2, 3, am, ar"),
+        (MOL2.replace(" 13 12 1", "  6  5 1").partition("  7 H1")[0]
+         + MOL2[MOL2.index("@<TRIPOS>BOND") : MOL2.index("  6 1 7")], "lacks hydrogens.*CA without"),
+        (MOL2.replace("C.3", "Cq"), "no valid molecule in this MOL2 file"),
+        ("@<TRIPOS>MOLECULE\nx\n", "no valid molecule in this MOL2 file"),
+    ],
+)  # fmt: skip
+def test_bad_mol2(tmp_path, text, message):
+    (tmp_path / "l.mol2").write_text(text)
+    with pytest.raises(InputError, match=message):
+        component_from_sdf(tmp_path / "l.mol2", "LIG")

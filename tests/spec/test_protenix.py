@@ -138,7 +138,7 @@ CONTACT = ends((1, 1, 3), (1, 2, 9), max_distance=8)
         ({"constraint": {"pocket": {"binder_chain": [2, 1]}}}, "'contact_residues' is missing"),
         ({"assembly_id": ["1"]}, "assembly_id: expected a text"),
         ({"sequences": [{"ligand": {"ligand": "ATP"}}]}, "no SMILES; .*allowed: CCD_ATP"),
-        ({"sequences": [{"ligand": {"ligand": "FILE_l.mol2"}}]}, "SDF and MOL files .*allowed: .sdf, .mol"),
+        ({"sequences": [{"ligand": {"ligand": "FILE_l.pdb"}}]}, "SDF, MOL and MOL2 files .*allowed: .sdf, .mol, .mol2"),
         ({"sequences": [{"ligand": {"ligand": "FILE_gone.sdf"}}]}, "ligand: no such file"),
         ({"sequences": [{"ligand": {"ligand": "CCD_NAG-NAG"}}]}, "not a code .*'NAG-NAG'"),
         ({"sequences": [{"proteinChain": {"sequence": "MK", "templatesPath": "x"}}]}, "alignments to templates"),
