@@ -15,6 +15,7 @@ import numpy as np
 
 from structdiff.campaign.refolding import Refolded
 from structdiff.errors import InputError, StructdiffError
+from structdiff.packed_files import plain_name
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.yaml_writing import write_yaml
 from structdiff.structure.files import CIF_SUFFIXES, PDB_SUFFIXES, read_structure
@@ -129,14 +130,14 @@ def _predicted(out: Path, command: str) -> Structure:
 def _structure_file(out: Path, command: str) -> Path:
     """The outermost structure file: in folders within there are templates and single samples beside the best."""
     suffixes = (*CIF_SUFFIXES, *PDB_SUFFIXES)
-    found = [path for path in out.rglob("*") if path.is_file() and path.name.removesuffix(".gz").endswith(suffixes)]
+    found = [path for path in out.rglob("*") if path.is_file() and plain_name(path).endswith(suffixes)]
     if not found:
         raise StructdiffError(f"refold_command: {shlex.split(command)[0]} wrote no structure file into {{out}}")
     return min(found, key=_rank)
 
 
 def _rank(path: Path) -> tuple[int, bool, str]:
-    return len(path.parts), not path.name.removesuffix(".gz").endswith(CIF_SUFFIXES), str(path)
+    return len(path.parts), not plain_name(path).endswith(CIF_SUFFIXES), str(path)
 
 
 def _fasta(complex_: ComplexSpec) -> str:

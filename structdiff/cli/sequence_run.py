@@ -18,6 +18,7 @@ from structdiff.cli.failures import Interrupted
 from structdiff.cli.progress import counted_progress
 from structdiff.cli.sequence_asked import Asked
 from structdiff.errors import InputError, ResourceError, StructdiffError, disk_is_full
+from structdiff.packed_files import plain_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,7 +197,7 @@ def _names(files: Sequence[Path]) -> dict[str, Path]:
     """What the sequences of each file are called. Raises InputError for two files of one name."""
     found: dict[str, Path] = {}
     for file in files:
-        name = file.name.removesuffix(".gz").rsplit(".", 1)[0]
+        name = plain_name(file).rsplit(".", 1)[0]
         if name in found:
             raise InputError(f"two files have this name, the other is {found[name]}", path=file, found=name)
         found[name] = file

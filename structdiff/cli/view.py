@@ -14,7 +14,7 @@ from structdiff.cli.options import message_options, with_options
 
 @with_options(message_options())
 def view(
-    file: Annotated[Path, typer.Argument(help="mmCIF or PDB file, plain or .gz.")],
+    file: Annotated[Path, typer.Argument(help="mmCIF or PDB file, plain, .gz, .xz or .zip.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The page to write.", show_default="FILE with the suffix .html")
     ] = None,
@@ -29,8 +29,9 @@ def view(
 ) -> None:
     """Show a structure in the browser: one page that holds everything and works offline."""
     from structdiff.output.view import open_in_browser, write_view_html
+    from structdiff.packed_files import plain_name
 
-    name = file.name[:-3] if file.name.lower().endswith(".gz") else file.name
+    name = plain_name(file)
     page = write_view_html(
         file,
         out or file.with_name(name).with_suffix(".html"),

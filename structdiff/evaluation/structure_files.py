@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from structdiff.errors import InputError
+from structdiff.packed_files import ZIP_SUFFIX, plain_name
 from structdiff.structure.files import CIF_SUFFIXES, PDB_SUFFIXES
 
 SUFFIXES = (*CIF_SUFFIXES, *PDB_SUFFIXES)
@@ -50,8 +51,7 @@ def _unsearched_in(folder: Path) -> list[Path]:
 
 def stem(path: Path) -> str:
     """The name of a structure's file without its endings."""
-    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
-    return name.rsplit(".", 1)[0]
+    return plain_name(path).rsplit(".", 1)[0]
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -82,4 +82,4 @@ def _holds_structures(folder: Path) -> bool:
 
 
 def _has_ending(path: Path, endings: tuple[str, ...]) -> bool:
-    return path.name.lower().removesuffix(".gz").endswith(endings)
+    return path.suffix.lower() != ZIP_SUFFIX and plain_name(path).lower().endswith(endings)

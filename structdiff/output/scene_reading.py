@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 
 from structdiff.errors import InputError
 from structdiff.output.scene import Scene, SceneResidue
+from structdiff.packed_files import plain_name
 from structdiff.structure.files import parsed_file
 from structdiff.structure.tables import ChainKind, Structure
 
@@ -70,7 +71,7 @@ def scene_of_file(path: Path) -> Scene:
     element = tuple(last[key][2] for key in keys)
     b_factor = np.array([last[key][3] for key in keys])
     return Scene(
-        name=path.name.removesuffix(".gz").rsplit(".", 1)[0],
+        name=plain_name(path).rsplit(".", 1)[0],
         chains=tuple(chains),
         residues=tuple(residues),
         atom_residue=atom_residue,

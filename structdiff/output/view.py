@@ -20,6 +20,7 @@ from structdiff.errors import InputError
 from structdiff.evaluation.foreign_maps import foreign_map
 from structdiff.output.scene import Scene
 from structdiff.output.scene_building import build_scene
+from structdiff.packed_files import plain_name
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import Structure
 
@@ -133,7 +134,7 @@ def open_in_browser(page: str | Path) -> bool:
 def find_residue_map(structure: str | Path) -> Path | None:
     """The residue map that lies beside a design: NAME.residue_map.json, NAME_residue_map.json or NAME.json."""
     path = Path(structure)
-    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    stem = plain_name(path).rsplit(".", 1)[0]
     for name in (f"{stem}.residue_map.json", f"{stem}_residue_map.json", f"{stem}.json"):
         candidate = path.with_name(name)
         if candidate.is_file() and (name != f"{stem}.json" or _holds_residue_map(candidate)):

@@ -7,16 +7,13 @@ A source is a text: ``a.a3m``, ``complex.a3m#2`` (the second chain of that file)
 from __future__ import annotations
 
 import dataclasses
-import gzip
-import lzma
 import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from structdiff.errors import InputError
-from structdiff.packed_files import PACKED_SUFFIXES
+from structdiff.packed_files import unpacked
 from structdiff.spec.chain import MSA_WORDS
 from structdiff.spec.chain_lengths import chain_lengths
 from structdiff.spec.complex import ComplexSpec
@@ -24,7 +21,6 @@ from structdiff.spec.document import Node
 from structdiff.spec.text_source import file_source, is_json, source_parts, text_in_json
 
 ALIGNMENT_FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
-_ZSTD = b"\x28\xb5\x2f\xfd"
 _PARQUET = b"PAR1"
 
 
@@ -112,17 +108,13 @@ def tell_of_keys(spec: ComplexSpec) -> ComplexSpec:
 def alignment_text(path: Path) -> str:
     """The text of a file, which may be packed; raises InputError for what cannot be read or is no text."""
     try:
-        data = path.read_bytes()
-        if path.suffix in PACKED_SUFFIXES:
-            data = gzip.decompress(data) if path.suffix == ".gz" else lzma.decompress(data)
+        data = unpacked(path.read_bytes(), path)
         # Entries of MMseqs2's databases end with a zero.
         return data.decode("utf-8-sig").replace("\0", "")
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"this alignment cannot be read: {reason}", path=path) from None
+    except OSError as error:
+        raise InputError(f"this alignment cannot be read: {error.strerror}", path=path) from None
     except UnicodeDecodeError:
-        way = "; unpack it first (zstd -d)" if data.startswith(_ZSTD) else ""
-        way = "; tables of Chai are not read, the A3M files that they were made of are" if data[:4] == _PARQUET else way
+        way = "; tables of Chai are not read, the A3M files that they were made of are" if data[:4] == _PARQUET else ""
         raise InputError(f"this alignment is no text{way}", path=path, allowed=ALIGNMENT_FORMATS) from None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from structdiff.errors import InputError
+from structdiff.packed_files import plain_name
 from structdiff.spec.chain import MSA_WORDS, NO_ALIGNMENT, ChainSpec
 from structdiff.spec.complex import BondSpec, ComplexSpec, ConstraintSpec, ContactSpec, Site
 from structdiff.spec.template import TemplateSpec
@@ -133,7 +134,7 @@ def _site_to_list(site: Site) -> list[str | int]:
 
 
 def _template_to_dict(template: TemplateSpec) -> dict[str, Any]:
-    is_pdb = template.path.lower().removesuffix(".gz").endswith((".pdb", ".ent"))
+    is_pdb = plain_name(Path(template.path)).lower().endswith((".pdb", ".ent"))
     found: dict[str, Any] = {"pdb" if is_pdb else "cif": template.path}
     if template.chains:
         found["chain_id"] = list(template.chains)

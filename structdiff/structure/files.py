@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import gzip
 import os
 import re
 import tempfile
 import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +16,7 @@ import numpy as np
 
 from structdiff.arguments import as_path, check_kind, checked_names
 from structdiff.errors import InputError
+from structdiff.packed_files import PACKED_SUFFIXES, ZIP_SUFFIX, only_member, packed, plain_name, unpacked
 from structdiff.structure.tables import Structure
 
 if TYPE_CHECKING:
@@ -28,14 +27,14 @@ PDB_SUFFIXES = (".pdb", ".ent")
 #: What a file is called while it is written.
 _UNFINISHED = re.compile(r"\..+\.\w{8}\.part")
 _PDB_BEGINNINGS = ("HEADER", "TITLE ", "REMARK", "CRYST1", "MODEL ", "ATOM  ", "HETATM")
-_ALLOWED = ", ".join((*CIF_SUFFIXES, *PDB_SUFFIXES)) + ", each also with .gz"
+_ALLOWED = ", ".join((*CIF_SUFFIXES, *PDB_SUFFIXES)) + ", each also with .gz or .xz"
 
 
 @checked_names
 def read_structure(
     path: str | Path, *, model: int | None = None, assembly: str | None = None, keep_waters: bool = False
 ) -> Structure:
-    """The structure in an mmCIF or PDB file (.cif, .mmcif, .pdb, .ent, plain or .gz).
+    """The structure in an mmCIF or PDB file (.cif, .mmcif, .pdb, .ent, plain, .gz or .xz, or alone in a .zip).
 
     model: its number in the file; the first there is if None. assembly: the id of a biological assembly, whose further
     copies of a chain get chain ids that are free; the asymmetric unit if None. Hydrogens are dropped, waters too unless
@@ -67,7 +66,7 @@ def structure_in(text: str, name: str) -> Structure:
 
 
 def parsed_file(path: Path) -> ParsedFile:
-    """What a file (.cif, .mmcif, .pdb, .ent, plain or .gz) holds, as gemmi has it, all models, hydrogens dropped.
+    """What a file of a structure (as `read_structure`) holds, as gemmi has it, all models, hydrogens dropped.
 
     Raises InputError, naming the file, where it is missing, damaged or empty.
     """
@@ -76,12 +75,13 @@ def parsed_file(path: Path) -> ParsedFile:
 
     if path.is_dir():
         raise InputError("this is a folder, not a file of a structure", path=path)
-    suffix, _ = _format(path)
-    text = _read_text(path)
+    suffix = "" if path.suffix.lower() == ZIP_SUFFIX else _format(path)
+    text, name = _read_text(path)
+    suffix = suffix or _format(name)
     _require_format(text, path, suffix)
     parse = parse_mmcif if suffix in CIF_SUFFIXES else parse_pdb
     try:
-        return parse(text, _stem(path))
+        return parse(text, plain_name(path).rsplit(".", 1)[0])
     except InputError as error:
         raise InputError(str(error).removeprefix(f"line {error.line}: "), path=path, line=error.line) from None
 
@@ -95,7 +95,7 @@ def write_structure(
     confidence: bool = False,
     mean_plddt: float | None = None,
 ) -> Path:
-    """Writes a structure as mmCIF or PDB, by the suffix of the file (.cif, .mmcif, .pdb, .ent, plain or .gz).
+    """Writes a structure as mmCIF or PDB, by the suffix of the file (.cif, .mmcif, .pdb, .ent, plain, .gz or .xz).
 
     provenance: what made it, kept in the file. confidence: the B-factors are pLDDT (0-100), listed as a quality metric
     in mmCIF. mean_plddt: that of the whole, where only a part was judged (default: the mean over tokens). Raises
@@ -106,7 +106,9 @@ def write_structure(
 
     check_kind(structure, Structure, "structure", "a Structure (of a design: its .structure)")
     path = as_path(path, "path")
-    suffix, zipped = _format(path)
+    suffix = _format(path)
+    if path.suffix.lower() not in (suffix, *PACKED_SUFFIXES):
+        raise InputError("structures are not packed so", path=path, found=path.suffix, allowed=_ALLOWED)
     lost = structure.atoms.resolved & ~np.isfinite(structure.atoms.positions).all(-1)
     if lost.any():
         raise InputError("positions that are no numbers cannot be written", path=path,
@@ -118,21 +120,19 @@ def write_structure(
             text = pdb_text(structure, provenance=provenance)
     except InputError as error:
         raise InputError(str(error), path=path) from None
-    return write_atomically(path, gzip.compress(text.encode("utf-8"), mtime=0) if zipped else text)
+    return write_atomically(path, packed(text.encode("utf-8"), path))
 
 
-def _format(path: Path) -> tuple[str, bool]:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    zipped = bool(suffixes) and suffixes[-1] == ".gz"
-    suffix = (suffixes[:-1] if zipped else suffixes)[-1:] or [""]
-    if suffix[0] not in (*CIF_SUFFIXES, *PDB_SUFFIXES):
+def _format(path: Path) -> str:
+    """The ending, in small letters, that tells the format; raises InputError for any other."""
+    suffix = Path(plain_name(path)).suffix.lower()
+    if suffix not in (*CIF_SUFFIXES, *PDB_SUFFIXES):
         raise InputError("unknown kind of structure file", path=path, found=path.name, allowed=_ALLOWED)
-    return suffix[0], zipped
+    return suffix
 
 
-def _stem(path: Path) -> str:
-    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
-    return name.rsplit(".", 1)[0]
+def _is_structure(name: str) -> bool:
+    return name.lower().endswith((*CIF_SUFFIXES, *PDB_SUFFIXES))
 
 
 def _require_format(text: str, path: Path, suffix: str) -> None:
@@ -148,21 +148,24 @@ def _require_format(text: str, path: Path, suffix: str) -> None:
         )
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path) -> tuple[str, Path]:
+    """The text of a file, unpacked, and the name of what it holds: its own, but for archives."""
     check_path_is_utf8(path, "file")
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        data, name = path.read_bytes(), path
     except FileNotFoundError:
         raise InputError("no such file", path=path) from None
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or "the gzip data are damaged or cut short"
-        raise InputError(f"cannot be read: {reason}", path=path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
+    if path.suffix.lower() == ZIP_SUFFIX:
+        member, data = only_member(data, path, _is_structure, "structure")
+        name = path.with_name(Path(member).name)
+    else:
+        data = unpacked(data, path)
     if not data.strip():
         raise InputError("this file is empty", path=path)
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes what is redirected
-    return data.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+    return data.decode("utf-16" if wide else "utf-8-sig", errors="replace"), name
 
 
 def check_path_is_utf8(path: Path, kind: str) -> None:

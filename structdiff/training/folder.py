@@ -12,6 +12,7 @@ import numpy as np
 from structdiff.chemistry.elements import SYMBOLS
 from structdiff.chemistry.residues import BACKBONE_ATOMS, RESIDUE_ATOMS
 from structdiff.errors import InputError
+from structdiff.packed_files import PACKED_SUFFIXES
 from structdiff.structure.files import CIF_SUFFIXES, PDB_SUFFIXES, read_structure
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.collection import LIGAND, RawEntry, TemplateList, canonical_residue
@@ -72,7 +73,7 @@ def structure_files(source: str | Path) -> list[Path]:
     source = Path(source)
     if not source.is_dir():
         raise InputError("no such folder", path=source)
-    suffixes = tuple(s + z for s in (*CIF_SUFFIXES, *PDB_SUFFIXES) for z in ("", ".gz"))
+    suffixes = tuple(s + z for s in (*CIF_SUFFIXES, *PDB_SUFFIXES) for z in ("", *PACKED_SUFFIXES))
     paths = sorted(p for p in source.rglob("*") if p.name.lower().endswith(suffixes) and p.is_file())
     if not paths:
         raise InputError("no structure files in this folder", path=source, allowed=", ".join(suffixes))

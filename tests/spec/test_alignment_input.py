@@ -74,6 +74,6 @@ def test_packed_alignments_are_inputs_too(tmp_path, suffix, packed):
     path.write_bytes(packed(b">q\nMKVLAC\n"))
     spec = read_complex(path)
     assert (spec.name, spec.chains[0].sequence, spec.chains[0].msa) == ("own", "MKVLAC", (str(path),))
-    path.write_bytes(b"no such format")
-    with pytest.raises(InputError, match=rf"own.a3m{suffix}: this alignment cannot be read"):
+    path.write_bytes(packed(b">q\nMKVLAC\n" * 99)[:-9])
+    with pytest.raises(InputError, match=rf"own.a3m{suffix}: cannot be read: the .* data are damaged or cut short"):
         read_complex(path)

@@ -1,6 +1,9 @@
 """Files that are damaged, cut, absent or empty."""
 
 import gzip
+import io
+import lzma
+import zipfile
 
 import gemmi
 import numpy as np
@@ -14,6 +17,14 @@ from tests.structure.comparison import DATA
 
 CIF_TEXT = gzip.decompress((DATA / "5i55.cif.gz").read_bytes()).decode()
 ATOM_START = CIF_TEXT.index("_atom_site.group_PDB")
+
+
+def zipped(files):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -34,7 +45,16 @@ ATOM_START = CIF_TEXT.index("_atom_site.group_PDB")
         ("a.cif.gz", b"\x1f\x8bgarbage", "damaged or cut short"),
         ("a.txt", b"x", "unknown kind of structure file"),
         ("a", b"x", "unknown kind of structure file"),
-        ("a.pdb.zip", b"x", "unknown kind of structure file"),
+        ("a.pdb.zip", b"x", "the zip archive is damaged"),
+        ("a.cif.xz", lzma.compress(CIF_TEXT.encode())[:2000], "the xz data are damaged or cut short"),
+        ("a.cif.zst", b"\x28\xb5\x2f\xfdx", r"packed by zstd are not read: unpack it first \(zstd -d a.cif.zst\)"),
+        ("a.zip", zipped({"b.txt": "x"}), r"a structure: unpack it and name that .found 'no structure"),
+        (
+            "a.zip",
+            zipped({"b.cif": "x", "c.pdb": "x"}),
+            "of one file are read, a structure: unpack it .*found 'b.cif, c.pdb'",
+        ),
+        ("a.zip", zipped({"b.cif": "data_x\n"}), "no _atom_site"),
     ],
 )
 def test_damaged_files(tmp_path, name, content, message):
@@ -44,6 +64,24 @@ def test_damaged_files(tmp_path, name, content, message):
         read_structure(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.cif.xz", lzma.compress(CIF_TEXT.encode())),
+        ("a.cif", gzip.compress(CIF_TEXT.encode())),
+        ("a.zip", zipped({"folder/b.cif": CIF_TEXT, "__MACOSX/folder/._b.cif": "x", "readme.txt": "x"})),
+    ],
+)
+def test_packed_files_are_read(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    found, plain = read_structure(tmp_path / name), read_structure(DATA / "5i55.cif.gz")
+    assert (found.name, len(found.atoms)) == (plain.name, len(plain.atoms))
+    again = read_structure(write_structure(found, tmp_path / "out.cif.xz"))
+    np.testing.assert_allclose(again.atoms.positions, plain.atoms.positions, atol=1e-3)
+    with pytest.raises(InputError, match="structures are not packed so"):
+        write_structure(found, tmp_path / "out.cif.zip")
 
 
 def test_absent_file_and_folder(tmp_path):
