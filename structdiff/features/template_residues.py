@@ -28,7 +28,8 @@ def same_residues(
 ) -> Int[np.ndarray, "pair 2"]:
     """Rows of the residues of a chain and of its template that belong together, where the template's file has places.
 
-    own, theirs: rows of the chains. Raises InputError, under the key of the template, for chains that are too unlike.
+    own, theirs: rows of the chains. Of a map that is not to be held there may be fewer than FEWEST. Raises InputError,
+    under the key of the template, for chains that are too unlike.
     """
     sides = ((structure, own), (given, theirs))
     every = [np.arange(len(side.residues))[side.chain_residues(row)] for side, row in sides]
@@ -39,7 +40,7 @@ def same_residues(
                              key=f"{key}.residue_map", found=most, allowed=f"1 to {len(every[1])}")  # fmt: skip
         pairs = np.stack([rows[numbers[:, side] - 1] for side, rows in enumerate(every)], 1)
         pairs = _placed(given, pairs)
-        if len(pairs) < FEWEST:
+        if len(pairs) < FEWEST and asked.force:
             raise InputError("the template has places of hardly any residue of its map", path=asked.path,
                              key=f"{key}.residue_map", found=f"{len(pairs)}",
                              allowed=f"at least {FEWEST} residues")  # fmt: skip

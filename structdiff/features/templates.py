@@ -148,12 +148,14 @@ def _all_laid(spec: ComplexSpec, structure: Structure) -> Iterator[_Laid]:
     for number, asked in enumerate(spec.templates, start=1):
         given, key = read(asked.path), f"templates[{number}]"
         for pairs in _bodies(_pairs(asked, structure, given, key)):
+            matches = [_matched(asked, structure, given, pair, key) for pair in pairs]
+            if asked.residues and len(matches[0]) < FEWEST:
+                _warn_of_few(asked, number, pairs[0][0], len(matches[0]))
+                continue
             group += 1
             chains, sources = (tuple(names) for names in zip(*pairs, strict=True))
             body = dataclasses.replace(asked, chains=chains, template_chains=sources)
-            for chain, source in pairs:
-                own, theirs = _row(structure, chain, key), _row(given, source, key, path=asked.path)
-                residues = same_residues(asked, structure, own, given, theirs, key)
+            for (chain, source), residues in zip(pairs, matches, strict=True):
                 same = same_letter(structure, given, residues)
                 rows, places = same_atoms(structure, given, residues, same)
                 framed = np.bincount(structure.atoms.residue[rows[np.isin(structure.atoms.name[rows], FRAME)]])
@@ -161,6 +163,22 @@ def _all_laid(spec: ComplexSpec, structure: Structure) -> Iterator[_Laid]:
                 yield _Laid(number=number, group=group, body=body, chain=chain, rows=rows,
                             positions=given.atoms.positions[places], alike=residues[same, 0],
                             share=float(same.mean()), framed=int((framed == len(FRAME)).sum()))  # fmt: skip
+
+
+def _matched(
+    asked: TemplateSpec, structure: Structure, given: Structure, pair: tuple[str, str], key: str
+) -> Int[np.ndarray, "pair 2"]:
+    """Rows of the residues of a chain and of the template's chain that belong together."""
+    own, theirs = _row(structure, pair[0], key), _row(given, pair[1], key, path=asked.path)
+    return same_residues(asked, structure, own, given, theirs, key)
+
+
+def _warn_of_few(asked: TemplateSpec, number: int, chain: str, known: int) -> None:
+    """Says that a map leads to hardly any residue that the template's file resolves, as those of a search may."""
+    warnings.warn(
+        f"template {number} ({asked.path}) of chain {chain} is not made use of: its file has places of {known} of the "
+        f"{len(asked.residues)} residues of its map, and at least {FEWEST} are wanted", TemplateWarning, stacklevel=2,
+    )  # fmt: skip
 
 
 def _warn_of_mirror(given: Structure, rows: Int[np.ndarray, " residue"], number: int, path: str, chain: str) -> None:

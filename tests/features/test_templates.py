@@ -148,13 +148,30 @@ def test_a_residue_map_says_which_residues_belong_together_whatever_their_letter
         ("1-4=2-5, 6=5", "a residue of the template is there twice"),
         ("1-999999999=1-999999999", "no chain has so many"),
         ("1-6=27-32", r"zipper.pdb.*no such residue.*found 32.*1 to 31"),
-        ("1-4=1-4", "hardly any residue"),
         ("30-33=1-4", r"chain A has no such residue.*found 32"),
     ],
 )
 def test_a_wrong_residue_map_is_one_clear_error(residue_map, says):
     with pytest.raises(InputError, match=says):
         laid(complex_with(TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("A",), residue_map=residue_map)))
+
+
+def test_a_map_to_hardly_any_residue_that_is_resolved_is_left_out_and_told_unless_it_is_to_be_held(tmp_path):
+    given = read_structure(ZIPPER)
+    first = given.chain_residues(1).start  # of chain B, of which four residues are resolved
+    seen = (given.atoms.residue >= first) & (given.atoms.residue < first + 4)
+    chain = given.chains.name[given.atom_chain] == "B"
+    part = given.with_positions(given.atoms.positions, resolved=seen).select(chain)
+    path = str(write_structure(part, tmp_path / "few.cif"))
+    few = TemplateSpec(path=path, chains=("A",), residue_map="1-12=1-12")
+    whole = TemplateSpec(path=ZIPPER, chains=("A",), template_chains=("A",))
+    with pytest.warns(TemplateWarning, match=r"template 1 \(.*few.cif\) of chain A .* 4 of the 12 residues of its map"):
+        _, found = laid(complex_with(few, whole, A=LETTERS))
+    _, alone_found = laid(complex_with(whole, A=LETTERS))
+    assert np.array_equal(found.positions, alone_found.positions)
+    assert (np.unique(found.group).tolist(), len(found.asked)) == ([1], 1)
+    with pytest.raises(InputError, match="hardly any residue"):
+        laid(complex_with(dataclasses.replace(few, force=True, threshold=1.0), A=LETTERS))
 
 
 def test_a_template_inside_alphafolds_json_is_that_in_a_file(tmp_path):
