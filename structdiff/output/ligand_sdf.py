@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from structdiff.errors import InputError
 from structdiff.structure.files import write_atomically
@@ -38,20 +41,31 @@ def write_ligands(structure: Structure, folder: Path, name: str) -> tuple[Path |
 def ligands_sdf(structure: Structure) -> tuple[str, tuple[str, ...]]:
     """The ligands of a structure as the text of an SDF file, "" without any; and why those are missing that are.
 
-    A record is a ligand of two heavy atoms or more: a chain, or several that are bonded to each other, named by chains
-    and components. Hydrogens are left to what reads it. Fields tell chains, components, numbers of residues, names of
-    atoms, atoms of the polymer that it is bonded to (where each bond counts as one to a hydrogen), and the mean pLDDT
-    (its B-factors).
+    A record is a ligand of two heavy atoms or more that bonds hold together, named by its chains and components.
+    Hydrogens are left to what reads it. Fields tell chains, components, numbers of residues, names of atoms, atoms of
+    the polymer that it is bonded to (where each bond counts as one to a hydrogen), and the mean pLDDT (its B-factors).
     """
     records, missing = [], []
     for rows in ligand_rows(structure, _SMALLEST):
-        seen = rows[structure.atoms.resolved[rows]]
-        record = _record(structure, seen)
-        if isinstance(record, str):
-            records.append(record)
-        else:
-            missing.append(f"ligand {_title(structure, seen)}: {record.reason}")
+        for part in _molecules(structure, rows[structure.atoms.resolved[rows]]):
+            record = _record(structure, part)
+            if isinstance(record, str):
+                records.append(record)
+            else:
+                missing.append(f"ligand {_title(structure, part)}: {record.reason}")
     return "".join(records), tuple(missing)
+
+
+def _molecules(structure: Structure, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """The parts of a ligand that bonds hold together: several components of one may be none of them bonded."""
+    place = np.full(len(structure.atoms), -1)
+    place[rows] = np.arange(len(rows))
+    ends = place[np.stack([structure.bonds.atom_1, structure.bonds.atom_2])]
+    one, other = ends[:, (ends >= 0).all(0)]
+    _, part = connected_components(coo_matrix((np.ones(len(one)), (one, other)), shape=(len(rows),) * 2), False)
+    for number in range(part.max() + 1):
+        if (part == number).sum() >= _SMALLEST:
+            yield rows[part == number]
 
 
 class _Refused:

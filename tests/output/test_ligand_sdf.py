@@ -106,6 +106,12 @@ def test_bonds_to_the_polymer_are_cut_and_told_and_those_between_sugars_kept():
     assert len(Chem.GetMolFrags(molecule)) == 1
 
 
+def test_components_that_nothing_bonds_are_records_of_their_own():
+    found = read(ligands_sdf(placed(ligand(ccd=["NAG", "ZN", "NAG"])))[0])
+    assert [molecule.GetProp("residue_numbers") for molecule in found] == ["1", "3"]
+    assert {Chem.MolToSmiles(molecule) for molecule in found} == {smiles_of(component("NAG"))}
+
+
 def test_what_is_no_molecule_is_told_and_the_others_written(tmp_path):
     structure = placed({"sequences": [{"ligand": {"id": "L", "ccd": "NAG"}}, {"ligand": {"id": "M", "ccd": "IMD"}}]})
     charge = np.where(structure.atoms.name == "C7", -1, structure.atoms.charge).astype(np.int8)
