@@ -31,8 +31,8 @@ def parse_each_query(root: Node) -> tuple[ComplexSpec | InputError, ...]:
     """The complexes of a document, with the error of each wrong query in its place. Raises InputError for the rest."""
     top = root.fields((*_TOP_KEYS, _DICTIONARY), required=(QUERIES,))
     if _DICTIONARY in top:
-        top[_DICTIONARY].fail("own component dictionaries are not supported; leave the key out for the CCD, or give "
-                              "the ligand as an SDF file (sdf_file_path)")  # fmt: skip
+        top[_DICTIONARY].fail("whole dictionaries are not read; leave the key out for the CCD, give the ligand as SDF "
+                              "(sdf_file_path), or write YAML, where components name your own")  # fmt: skip
     queries = top[QUERIES].value
     if not isinstance(queries, dict) or not queries:
         top[QUERIES].fail("expected the chains of at least one query under its name")

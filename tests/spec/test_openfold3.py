@@ -194,7 +194,7 @@ def test_what_cannot_be_honoured_is_one_line_that_names_the_place(tmp_path, chai
         ({"queries": {"a/b": {"chains": [protein()]}}}, "q.json:1: name: .*found 'a/b'"),
         ({"queries": {"a": {"chains": []}}}, "sequences: there are no chains"),
         ({"queries": {"a": {"chains": [protein()]}}, "seeds": [1, 1]}, "seeds: a seed is given more than once"),
-        ({"queries": {"a": {"chains": [protein()]}}, "ccd_file_path": "x.cif"}, "ccd_file_path: own component"),
+        ({"queries": {"a": {"chains": [protein()]}}, "ccd_file_path": "x.cif"}, "ccd_file_path: whole dictionaries"),
         ({"queries": {"a": {"chains": [protein()]}}, "seed": [1]}, "found 'seed'; allowed: queries, seeds"),
     ],
 )
