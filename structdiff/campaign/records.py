@@ -12,6 +12,7 @@ from typing import Any
 from structdiff.campaign.signs_of_life import is_alive
 from structdiff.campaign.work import STAGES, NewWork, Share, Work, content_hash, difference
 from structdiff.errors import InputError
+from structdiff.spec.file_name import check_spelling
 
 #: What of a run decides how its designs are called.
 _NAMING = ("bare", "beside")
@@ -104,6 +105,10 @@ class Records:
                 return each.name, difference(json.loads(there[1]), each.asked) or "another request"
         return None
 
+    def check_spelling(self, run: str) -> None:
+        """Raises InputError where a run of this folder has that name but for upper and lower case."""
+        check_spelling(run, self.runs(), self.folder)
+
     def check_fits(self, other: Records) -> None:
         """Raises InputError where another manifest holds work that is here from another request or named otherwise."""
         here = {(stage, name): found for stage, name, found in self._database.execute(_HASHES)}
@@ -112,6 +117,7 @@ class Records:
                 raise InputError(f"{name} is in {self.folder} from another run", path=other.folder)
         begun = self.runs()
         for run, facts in other.runs().items():
+            self.check_spelling(run)
             differs = [key for key in _NAMING if begun.get(run, facts).get(key) != facts.get(key)]
             if differs:
                 raise InputError(f"{run} was begun with other sequences, or another number of them, in {self.folder}: "

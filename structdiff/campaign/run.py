@@ -20,7 +20,7 @@ from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome, desi
 from structdiff.campaign.work import DESIGN_STAGES, Share, Work
 from structdiff.campaign.worker import Worker
 from structdiff.errors import InputError
-from structdiff.output.files import finished_names, remove_structures, write_design_tables
+from structdiff.output.files import check_spellings, finished_names, remove_structures, write_design_tables
 from structdiff.output.tables import as_text, tables_alone, verdict_cells
 from structdiff.structure.files import remove_unfinished
 
@@ -67,6 +67,7 @@ class Run:
         """Raises InputError when the folder holds designs of this name from another request; changes nothing."""
         path = self.folder / MANIFEST
         if not path.is_file():
+            self._check_spellings()
             numbered = re.compile(rf"{re.escape(self.name)}_[1-9]\d*")
             found = [each for each in sorted(finished_names(self.folder)) if numbered.fullmatch(each)]
             if found:
@@ -74,6 +75,7 @@ class Run:
                                  path=self.folder)  # fmt: skip
             return
         with Manifest(self.folder, create=False) as manifest:
+            manifest.check_spelling(self.name)
             plan_as_begun(self.campaign, manifest.runs().get(self.name, {}))
             for stage in self.campaign.stages:
                 there = next(iter(manifest.rows(run=self.name, stage=stage, results=False)), None)
@@ -92,6 +94,8 @@ class Run:
         overwrite: what is there under this name is removed. on_note: is told of damaged files, which count as missing.
         Raises InputError where somebody is working on it.
         """
+        manifest.check_spelling(self.name)
+        self._check_spellings()
         if overwrite:
             manifest.release_abandoned()
             busy = next(iter(manifest.rows(run=self.name, state="running", results=False)), None)
@@ -114,6 +118,10 @@ class Run:
             for each in self._done(manifest, stage):
                 manifest.add(self.campaign.following(stage, each.number, designs_of(each.result or {})))
         return sum(each.complete for each in self.asked_results(manifest))
+
+    def _check_spellings(self) -> None:
+        """Raises InputError where designs of a name that differs in case only are here, which are not replaced."""
+        check_spellings(self.folder, (name for n in self.numbers for name in self.campaign.design_names(n)))
 
     def _tell_of(self, damaged: list[Path], machines: list[str], on_note: Callable[[str], None]) -> None:
         if damaged:

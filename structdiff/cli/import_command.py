@@ -14,6 +14,7 @@ import typer
 from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, with_options
 from structdiff.errors import InputError
+from structdiff.spec.file_name import check_spelling
 
 if TYPE_CHECKING:
     from structdiff.spec.design import DesignSpec
@@ -96,7 +97,8 @@ def _places(names: list[str], out: Path | None, source: list[str]) -> list[Path]
     named = out is not None and bool(out.suffix)
     places = [out] if out is not None and named else [(out or Path()) / f"{name}.yaml" for name in names]
     read = _file(source)
-    for path in places:
+    for place, path in enumerate(places):
+        check_spelling(names[place], names[:place], read or path)
         if read is not None and path.resolve() == read.resolve():
             raise InputError("the design would take the place of what it is read from: name another --out", path=path)
         if path.exists() and not named:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -30,6 +30,7 @@ from structdiff.cli.results import (
     show_results,
 )
 from structdiff.errors import InputError, ResourceError, StructdiffError, disk_is_full
+from structdiff.spec.file_name import check_spelling, folded
 
 if TYPE_CHECKING:
     from structdiff.engine import Engine
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from structdiff.options import RunOptions
     from structdiff.spec.complex import ComplexSpec
 
+#: Names of complexes with the files they are of, by what is one file on disks that ignore case.
+_Taken: TypeAlias = dict[str, tuple[str, Path | None]]
 _FORMATS = {"both": ("cif", "pdb"), "cif": ("cif",), "pdb": ("pdb",)}
 
 
@@ -121,7 +124,7 @@ class _Run:
         """
         results: list[Result] = []
         failed: list[str] = []
-        taken: dict[str, Path] = {}
+        taken: _Taken = {}
         asked = 0
         for number, path in enumerate(inputs, start=1):
             place = f" ({number} of {len(inputs)})" if len(inputs) > 1 else ""
@@ -134,7 +137,7 @@ class _Run:
                     results += sorted(made, key=lambda result: result.merit, reverse=True)
         return results, failed, asked
 
-    def _jobs(self, path: Path, taken: dict[str, Path], place: str) -> list[Iterator[Result]]:
+    def _jobs(self, path: Path, taken: _Taken, place: str) -> list[Iterator[Result]]:
         """What there is to do of a file, complex by complex; one that fails where the file or a job cannot be read."""
         from structdiff.spec.read import read_each_complex
 
@@ -146,11 +149,12 @@ class _Run:
         except Exception as error:
             return [_failing(error)]
 
-    def _job(self, spec: ComplexSpec, path: Path, taken: dict[str, Path], place: str) -> Iterator[Result]:
-        if spec.name in taken:
-            message = f"two inputs have this name, the other is in {taken[spec.name]}"
-            raise InputError(message, path=path, key="name", found=spec.name)
-        taken[spec.name] = path
+    def _job(self, spec: ComplexSpec, path: Path, taken: _Taken, place: str) -> Iterator[Result]:
+        name, file = taken.setdefault(folded(spec.name), (spec.name, None))
+        check_spelling(spec.name, [name], path)
+        if file is not None:
+            raise InputError(f"two inputs have this name, the other is in {file}", path=path, key="name", found=name)
+        taken[folded(name)] = (name, path)
         yield from self._told(spec) if self.dry_run else self._complex(spec, place)
 
     def _told(self, spec: ComplexSpec) -> Iterator[Result]:
@@ -195,10 +199,12 @@ class _Run:
         return True
 
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
+        from structdiff.output.files import check_spellings
         from structdiff.output.trajectory import without_trajectory
 
         seeds = self._seeds(spec)
         names = [f"{spec.name}_{number + 1}" for number in range(len(seeds) * self.samples)]
+        check_spellings(self.out, names)
         kept = set() if self.overwrite else self._finished(names, seeds, spec)
         if kept and not self.quiet:
             part = f"{len(kept)} of {len(names)} structures of {spec.name} are in {self.out} already and are kept"

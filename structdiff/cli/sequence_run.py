@@ -19,6 +19,7 @@ from structdiff.cli.progress import counted_progress
 from structdiff.cli.sequence_asked import Asked
 from structdiff.errors import InputError, ResourceError, StructdiffError, disk_is_full
 from structdiff.packed_files import plain_name
+from structdiff.spec.file_name import check_spelling, folded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,16 +138,20 @@ class SequenceRun:
             print(f"note: {record['name']}: {text}", file=sys.stderr, flush=True)
 
     def _check_folder(self, names: Mapping[str, Path]) -> None:
-        """Raises InputError where files that are no results of this command would be replaced."""
+        """Raises InputError where files that are no results of this command would be replaced, or of another name."""
         from structdiff.inverse_folding.files import FASTA, RECORD_SUFFIX, TABLE
 
+        records = [path.name.removesuffix(RECORD_SUFFIX) for path in self.out.glob(f"*{RECORD_SUFFIX}")]
+        there = {folded(each): each for each in records}
+        for name in names:
+            check_spelling(name, [there.get(folded(name), name)], self.out)
         for file in names.values():
             name, _, number = file.stem.rpartition("_")
             wanted = re.fullmatch(r"[1-9]\d*", number) and int(number) <= self.config.num_sequences
             if wanted and name in names and file.suffix == ".cif" and file.resolve().parent == self.out.resolve():
                 message = f"a sequence of {names[name]} would take the place of this backbone; choose another --out"
                 raise InputError(message, path=file)
-        if self.overwrite or any(self.out.glob(f"*{RECORD_SUFFIX}")):
+        if self.overwrite or records:
             return
         for path in (self.out / TABLE, self.out / FASTA):
             if path.exists():
@@ -196,10 +201,12 @@ def _foreign(path: Path) -> InputError:
 def _names(files: Sequence[Path]) -> dict[str, Path]:
     """What the sequences of each file are called. Raises InputError for two files of one name."""
     found: dict[str, Path] = {}
+    spelt: dict[str, str] = {}
     for file in files:
         name = plain_name(file).rsplit(".", 1)[0]
         if name in found:
             raise InputError(f"two files have this name, the other is {found[name]}", path=file, found=name)
+        check_spelling(name, [spelt.setdefault(folded(name), name)], file)
         found[name] = file
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from structdiff.output.tables import (
     write_row,
     write_table,
 )
+from structdiff.spec.file_name import check_spelling, folded
 from structdiff.structure.files import read_structure, write_atomically, write_structure
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
@@ -62,11 +63,12 @@ def write_prediction(
 
     Ligands are in NAME.ligands.sdf too. B-factors are pLDDT (0 to 100). The same prediction gives the same bytes. Files
     of the same name are replaced, rows of other names are kept. The row of the table is written last. Raises InputError
-    for a name that is no file name, a folder that cannot be written, and a structure that PDB cannot hold when that is
-    the only one of the formats.
+    for a name that is no file name or differs from one of the folder in case only, a folder that cannot be written, and
+    a structure that PDB cannot hold when that is the only one of the formats.
     """
     check_kind(prediction, Prediction, "prediction", "a Prediction (write_structure writes a Structure)")
     folder = ready_folder(folder, name)
+    check_spellings(folder, [name])
     structure, pdb, ligands, note = _write_structures(prediction, folder, name, formats)
     confidence = _write_confidence(prediction, folder, name)
     table = write_row(folder / PREDICTIONS_TABLE, table_row(prediction, name))
@@ -84,11 +86,13 @@ def write_design(
 
     residue_map: the design's own if None. The same design gives the same bytes; records of other names are kept. The
     row of the table is written last, so a design is listed only when all of its files are there.
-    Raises InputError for a name that is no file name and a folder that cannot be written.
+    Raises InputError for a name that is no file name or differs from one of the folder in case only, and for a folder
+    that cannot be written.
     """
     check_kind(design, Design, "design", "a Design (write_prediction writes a Prediction, write_structure a Structure)")
+    folder = ready_folder(folder, name)
+    check_spellings(folder, [name])
     written = write_design_files(design, folder, name, residue_map)
-    folder = Path(folder)
     sequences = _write_sequences(folder / SEQUENCES_FILE, name, design)
     table = write_row(folder / DESIGNS_TABLE, table_row(design, name))
     return dataclasses.replace(written, sequences=sequences, table=table)
@@ -166,6 +170,16 @@ def finished_names(folder: str | Path) -> set[str]:
     """The structures of a folder of which all files were written: those that its tables list."""
     tables = (Path(folder) / PREDICTIONS_TABLE, Path(folder) / DESIGNS_TABLE)
     return {row["name"] for table in tables for row in read_table(table)}
+
+
+def check_spellings(folder: str | Path, names: Iterable[str]) -> None:
+    """Raises InputError where a finished structure of a folder has one of these names but for upper and lower case.
+
+    On disks that ignore case both would be one file, and folders are carried from one machine to another.
+    """
+    there = {folded(each): each for each in finished_names(folder)}
+    for name in names:
+        check_spelling(name, [there.get(folded(name), name)], folder)
 
 
 def remove_structures(folder: str | Path, names: Collection[str]) -> None:

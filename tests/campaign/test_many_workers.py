@@ -99,6 +99,9 @@ def test_parts_are_put_together(planned, tmp_path) -> None:
         merge_parts([made(planned(1, refold="none"), tmp_path / "one")], tmp_path / "whole")
     with pytest.raises(InputError, match="no campaign"):
         merge_parts([tmp_path], tmp_path / "whole")
+    other_case = made(planned(1, refold="none", asked={"name": "Design"}), tmp_path / "other_case")
+    with pytest.raises(InputError, match="design differs in upper and lower case only"):
+        merge_parts([other_case], tmp_path / "whole")
     # A damaged file of a part does not take the place of a whole one, nor does it come alone.
     hurt = parts[0] / "design_1_1.cif"
     hurt.write_bytes(before[:500])

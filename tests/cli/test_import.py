@@ -81,6 +81,11 @@ def test_json_of_several_designs_becomes_a_folder(command, tmp_path):
     assert code == 0
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["a.yaml", "b.yaml"]
     assert read_design(tmp_path / "made/b.yaml").symmetry.group == "C2"
+    (tmp_path / "in.json").write_text(json.dumps({"p53": {"length": 50}, "P53": {"length": 40}}))
+    code, _, errors = command("import", "in.json", "--out", "other")
+    assert code == 2
+    assert errors[0].startswith("error: in.json: name: p53 differs in upper and lower case only")
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_cannot_be_done_does_not_keep_the_other_designs_of_a_file(command, tmp_path):

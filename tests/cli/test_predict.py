@@ -253,6 +253,24 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(command, weights, tm
     assert "b/x.fasta: name: two inputs have this name, the other is in a/x.fasta" in errors[0]
 
 
+def test_names_that_differ_in_case_only_are_not_one_file_on_disks_that_ignore_case(command, weights, tmp_path) -> None:
+    sequences = [{"proteinChain": {"sequence": "MKTAY"}}]
+    jobs = [{"name": name, "sequences": sequences} for name in ("p53", "P53", "straße")]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    code, shown, errors = command(*predict(weights, "jobs.json"))
+    assert code == 2
+    assert len(errors) == 1
+    assert "name: p53 differs in upper and lower case only" in errors[0]
+    assert "2 of 3 inputs predicted" in shown
+    before = files(tmp_path / "predictions")
+    (tmp_path / "STRASSE.fasta").write_text(">A|protein\nMKTAY\n")
+    for more in ((), ("--overwrite",)):
+        code, _, errors = command(*predict(weights, "STRASSE.fasta", *more))
+        assert code == 2
+        assert "name: straße_1 differs in upper and lower case only" in errors[0]
+    assert files(tmp_path / "predictions") == before
+
+
 def test_before_a_run_it_says_what_it_will_need(command, weights, tmp_path) -> None:
     (tmp_path / "small.fasta").write_text(FASTA)
     _, shown, _ = command(*predict(weights, "small.fasta", "-n", 2))

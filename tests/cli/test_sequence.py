@@ -82,6 +82,18 @@ def test_what_is_there_is_kept_and_another_run_refused(
     assert len(rows(tmp_path / "found")) == 1
 
 
+def test_names_that_differ_in_case_only_are_refused(
+    command: Callable, backbones: tuple[Path, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "CRO.pdb.gz"
+    other.write_bytes(backbones[0].read_bytes())
+    asked = ("-n", "1", "--no-pack", "--out", "found")
+    for files in ((backbones[0], other), (backbones[0],), (other, "--overwrite")):
+        code, _, errors = command("sequence", *files, *asked)
+        assert (code, len(errors)) == ((0, 0) if len(files) == 1 else (2, 1))
+        assert code == 0 or "cro differs in upper and lower case only" in errors[0]
+
+
 def test_all_that_can_be_asked(command: Callable, backbones: tuple[Path, Path], tmp_path: Path) -> None:
     cro, peptides = backbones
     asked = (

@@ -189,6 +189,9 @@ def test_names_and_folders_that_will_not_do(design, tmp_path):
     for name in ("", "a/b", "..", ".hidden", "line\nbreak"):
         with pytest.raises(InputError, match="cannot be the name of a file"):
             write_design(design, tmp_path, name)
+    write_design(design, tmp_path / "made", "p53")
+    with pytest.raises(InputError, match="p53 differs in upper and lower case only"):
+        write_design(design, tmp_path / "made", "P53")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be made"):
         write_design(design, tmp_path / "file", "design_0")
