@@ -19,6 +19,8 @@ from structdiff.errors import InputError
 commands = typer.Typer(help="Look after many designs: status, report, arrays of jobs.", no_args_is_help=True)
 _Folder = Annotated[Path, typer.Argument(help="Folder of the designs.")]
 _FAILED_AT_MOST = 10
+#: Exit code when files of finished designs could not be merged.
+_INCOMPLETE = 2
 
 
 @commands.command(epilog=example_lines("structdiff campaign status designs"))
@@ -99,8 +101,11 @@ def report(
 def merge(
     parts: Annotated[list[Path], typer.Argument(help="Folders that were made with --part.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder that they are put into.")],
-) -> None:
-    """Put the parts of an array of jobs into one folder, with one table and one report."""
+) -> int:
+    """Put the parts of an array of jobs into one folder, with one table and one report.
+
+    Files that are damaged or missing are left out and named, and the exit code is 2.
+    """
     from structdiff.campaign.finished_files import named
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.merging import merge_parts, missing_files
@@ -124,8 +129,9 @@ def merge(
         gone = missing_files(manifest, out)
         for what, files in (("damaged, and were not taken", damaged), ("missing", gone)):
             if files:
-                print(f"note: files are {what}: {named(files)}; submit the jobs of their parts again, then merge again",
-                      file=sys.stderr)  # fmt: skip
+                again = "submit the jobs of their parts again, then merge again"
+                print(f"error: files are {what}: {named(files)}; {again}", file=sys.stderr)
+        return _INCOMPLETE if damaged or gone else 0
 
 
 def register(app: typer.Typer) -> None:

@@ -61,9 +61,16 @@ def test_each_job_makes_its_part_and_has_its_log_in_the_folder(command, weights,
     }
     (parts[0] / "design_1_1.cif").unlink()
     code, _, errors = command("campaign", "merge", *parts, "--out", "elsewhere")
-    assert code == 0
-    assert errors == ["note: files are missing: elsewhere/design_1_1.cif; submit the jobs of their parts again, then "
-                      "merge again"]  # fmt: skip
+    again = "submit the jobs of their parts again, then merge again"
+    assert (code, errors) == (2, [f"error: files are missing: elsewhere/design_1_1.cif; {again}"])
+    hurt = parts[1] / "design_2_1.cif"
+    hurt.write_bytes(hurt.read_bytes()[:500])
+    code, _, errors = command("campaign", "merge", *parts, "--out", "elsewhere2")
+    assert code == 2
+    assert errors[0] == f"error: files are damaged, and were not taken: {hurt}; {again}"
+    assert {path.stem for path in (tmp_path / "elsewhere2").glob("*.cif")} == {
+        "design_1_2", "design_2_2", "design_3_1", "design_3_2",
+    }  # fmt: skip
 
 
 def test_a_folder_that_fits_into_no_line_of_a_script_is_refused(command, tmp_path) -> None:
