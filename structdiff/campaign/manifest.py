@@ -63,22 +63,26 @@ class Manifest(Records):
             return sum(self._add(each) for each in work)
 
     def claim(
-        self, limit: int, stages: Sequence[str] = STAGES, share: Share | None = None, among: Mapping[str, int] = {}
+        self,
+        limit: int | Mapping[str, int],
+        stages: Sequence[str] = STAGES,
+        share: Share | None = None,
+        among: Mapping[str, int] = {},
     ) -> list[Work]:
         """Takes work of one stage to do it now, the furthest stage first; empty where nothing is waiting.
 
-        share: only of this; what else waits in the folder was asked for by another command, and is left to that.
-        among: how many workers a stage has; where there is not enough for all of them to have as much as the limit,
-        each takes its part of it.
+        limit: how much at most, or how much of each stage. share: only of this; what else waits in the folder was asked
+        for by another command, and is left to that. among: how many workers a stage has; where there is not enough for
+        all of them to have as much as the limit, each takes its part of it.
         """
         chosen, values = chosen_rows(share)
         with self._writing():
             for stage in reversed(stages):
                 waiting = f"FROM work WHERE state = 'waiting' AND stage = ? AND {chosen}"
-                workers, most = among.get(stage, 1), limit
+                workers, most = among.get(stage, 1), limit if isinstance(limit, int) else limit.get(stage, 1)
                 if workers > 1:
                     (count,) = self._database.execute(f"SELECT COUNT(*) {waiting}", (stage, *values)).fetchone()
-                    most = min(limit, -(-count // workers))
+                    most = min(most, -(-count // workers))
                 rows = self._database.execute(
                     f"SELECT {COLUMNS} {waiting} ORDER BY number LIMIT ?", (stage, *values, most)
                 ).fetchall()

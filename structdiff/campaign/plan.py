@@ -60,6 +60,15 @@ class Campaign:
         return tuple(self.asked)
 
     @property
+    def at_once(self) -> dict[str, int]:
+        """How many pieces of work of each stage a worker takes; what takes long one by one is shared out one by one."""
+        from structdiff.features.hallucinated_folds import hallucinates
+
+        most = 1 if self.options.trajectory or hallucinates(self.spec) else self.options.batch_size
+        one_by_one = {"refold"} if self.settings.refold_command is not None else set()
+        return {stage: 1 if stage in one_by_one else most for stage in self.stages}
+
+    @property
     def judges(self) -> tuple[str, ...]:
         """Those of trRosetta's networks that judge the designs."""
         return _judges(self.spec)

@@ -149,10 +149,9 @@ class _Driver:
     def _hand_out(self) -> bool:
         """Gives every idle worker a batch; whether any got one."""
         idle = set(range(len(self.actors))) - {place for place, _ in self.busy.values()}
-        options, given = self.run.campaign.options, False
+        at_once, given = self.run.campaign.at_once, False
         for place in sorted(idle):
-            limit = 1 if options.trajectory else options.batch_size
-            work = self.manifest.claim(limit, self.stages[place], self.run.share, workers_by_stage(self.stages))
+            work = self.manifest.claim(at_once, self.stages[place], self.run.share, workers_by_stage(self.stages))
             if work:
                 files = self._files(work)
                 self.busy[self.actors[place].run.remote(work[0].stage, work, files)] = (place, work)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import string
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from structdiff.campaign.refolding import Refolded
+from structdiff.commands import run_command
 from structdiff.errors import InputError, StructdiffError
 from structdiff.packed_files import plain_name
 from structdiff.spec.complex import ComplexSpec
@@ -38,8 +38,9 @@ class CommandRefolder:
 
     whole_target = True
 
-    def __init__(self, command: str) -> None:
-        self.command = command
+    def __init__(self, command: str, minutes: float) -> None:
+        """minutes: after which a command that is still running is ended; 0 for never."""
+        self.command, self.minutes = command, minutes
 
     def refold(self, complexes: Sequence[ComplexSpec], on_progress: OnProgress | None) -> Iterator[Refolded]:
         """The prediction of each complex. Raises StructdiffError with the command's last words where it fails."""
@@ -70,19 +71,17 @@ class CommandRefolder:
 
     def _call(self, words: Sequence[str]) -> None:
         try:
-            # In the folder that structdiff was called in, so that paths in the command mean what they say. Ctrl-C
-            # reaches the command too, since it belongs to the same terminal.
-            # What it prints is only shown: bytes that are no text must not end the run.
-            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                                  encoding="utf-8", errors="replace")  # fmt: skip
+            # In the folder that structdiff was called in, so that paths in the command mean what they say.
+            done = run_command(words, self.minutes * 60 or None)
         except OSError as error:
             raise InputError(f"the command cannot be run: {error.strerror or error}", key="refold_command",
                              found=words[0]) from None  # fmt: skip
-        if done.returncode:
-            said = " ".join((done.stderr.strip() or done.stdout.strip()).split())[-_SHOWN:]
-            raise StructdiffError(
-                f"refold_command: {words[0]} ended with {done.returncode}: {said or 'it printed nothing'}"
-            )
+        said = done.said[-_SHOWN:] or "it printed nothing"
+        if done.code is None:
+            raise StructdiffError(f"refold_command: {words[0]} was ended after {self.minutes:g} minutes "
+                                  f"(refold_timeout): {said}")  # fmt: skip
+        if done.code:
+            raise StructdiffError(f"refold_command: {words[0]} ended with {done.code}: {said}")
 
 
 def command_words(command: str, values: Mapping[str, str]) -> list[str]:

@@ -68,7 +68,7 @@ def refolder_of(campaign: Campaign, engine: Callable[[], Engine]) -> Refolder:
     if campaign.settings.refold_command is not None:
         from structdiff.campaign.refold_command import CommandRefolder
 
-        return CommandRefolder(campaign.settings.refold_command)
+        return CommandRefolder(campaign.settings.refold_command, campaign.settings.refold_minutes)
     return refolder_called(campaign.settings.refold, engine(), campaign.options, seed=campaign.spec.seed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ SEQUENCE_WEIGHTS: Mapping[str, str] = {
 }
 SEQUENCE_MODELS = ("auto", "own", *SEQUENCE_WEIGHTS)
 JUDGES = ("auto", "trrosetta", "none")
+#: Minutes that a command has for one design unless it is said: more than any prediction takes that is still wanted.
+REFOLD_MINUTES = 360.0
 REFOLDERS = ("own", "trrosetta", "none")
 
 
@@ -34,7 +37,8 @@ class CampaignSettings:
     expected to fold as designed: trrosetta; auto asks it where its weights were fetched, none leaves it out. refold:
     what predicts each design from its sequence: own, with the same weights; trrosetta, with these weights in the fold
     that trRosetta expects of the sequence; none leaves it out. refold_command: another
-    program that predicts each design, for instance 'boltz predict {yaml} --out_dir {out}'.
+    program that predicts each design, for instance 'boltz predict {yaml} --out_dir {out}'. refold_timeout: minutes
+    after which a command that still predicts one design is ended, and that design has failed; 0 for no limit.
     """
 
     sequences: int = 1
@@ -46,6 +50,7 @@ class CampaignSettings:
     judge: str = "auto"
     refold: str = "own"
     refold_command: str | None = None
+    refold_timeout: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.sequences <= 1000:
@@ -68,6 +73,21 @@ class CampaignSettings:
         parse_allowed(self.allow_at)
         if self.refold_command is not None:
             _check_command(self.refold_command)
+        if self.refold_timeout is not None:
+            self._check_timeout(self.refold_timeout)
+
+    def _check_timeout(self, minutes: float) -> None:
+        if self.refold_command is None:
+            raise InputError("only a command has a limit of time", key="refold_timeout", found=minutes,
+                             allowed="with refold_command")  # fmt: skip
+        if not 0 <= minutes < math.inf:
+            raise InputError("must be a number of minutes", key="refold_timeout", found=minutes,
+                             allowed="above 0, or 0 for no limit")  # fmt: skip
+
+    @property
+    def refold_minutes(self) -> float:
+        """The minutes that a command has for one design; 0 for no limit."""
+        return REFOLD_MINUTES if self.refold_timeout is None else self.refold_timeout
 
     @property
     def plain(self) -> bool:

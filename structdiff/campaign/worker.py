@@ -12,7 +12,6 @@ from structdiff.campaign.stages import Bench, Outcome, designs_of
 from structdiff.campaign.work import Share, Work
 from structdiff.drawing import OnProgress, Progress, is_out_of_memory
 from structdiff.errors import FaultElsewhere, ResourceError, StructdiffError, disk_is_full, refusal_of_system
-from structdiff.features.hallucinated_folds import hallucinates
 
 #: Seconds between two looks at a manifest that holds only work of others.
 _PATIENCE = 0.5
@@ -46,7 +45,7 @@ class Worker:
         """Works until everything is done or has failed, also what others do. Raises ResourceError for a full disk."""
         stages = self.stages or self.bench.campaign.stages
         while True:
-            work = self.manifest.claim(self._batch_size(), stages, self.share, self.among)
+            work = self.manifest.claim(self.bench.campaign.at_once, stages, self.share, self.among)
             if work:
                 self.do(work)
             elif not self.manifest.is_open(self.share):
@@ -102,12 +101,6 @@ class Worker:
         del left[work.id]
         if self.on_failure is not None:
             self.on_failure(work, error)
-
-    def _batch_size(self) -> int:
-        campaign = self.bench.campaign
-        # What takes long one by one is shared out one by one.
-        alone = campaign.options.trajectory or hallucinates(campaign.spec)
-        return 1 if alone else campaign.options.batch_size
 
     def _wait(self) -> None:
         """For others, of whom some may have died."""

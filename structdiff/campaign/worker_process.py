@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from structdiff.commands import kill_commands
 from structdiff.errors import ResourceError, StructdiffError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def work_in_process(
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[place % count]
     os.environ["OMP_NUM_THREADS"] = str(threads)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # a closed terminal
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_driver, daemon=True).start()
 
     from structdiff.campaign.manifest import Manifest
@@ -61,6 +64,7 @@ def _end_with_driver() -> None:
     driver = multiprocessing.parent_process()
     if driver is not None:
         driver.join()
+        kill_commands()
         os._exit(1)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = (
     "sequences", "sequence_model", "temperature", "favour_present", "avoid", "allow_at", "judge", "refold",
-    "refold_command",
+    "refold_command", "refold_timeout",
 )  # fmt: skip
 _PANEL, _SCALE = "Sequences, refolding, choosing", "Many at once"
 #: Seconds between two looks at how much is done.
@@ -48,6 +48,7 @@ def campaign_options() -> list[Option]:
         "temperature": "1 for own, else 0.1",
         "favour_present": "1 for hallucinated folds, else 0",
         "refold_command": "none",
+        "refold_timeout": "360",
         "avoid": "none",
         "allow_at": "all",
     }

@@ -93,6 +93,14 @@ def evaluate(
             show_default="none",
         ),
     ] = None,
+    refold_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="After which a command that still predicts one structure is ended; 0: never.",
+            show_default="360",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random draws behind the intervals.", min=0)] = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("evaluation"),
     **given: Any,
@@ -128,7 +136,7 @@ def evaluate(
         return _motifbench(paths, motifbench, refolded, natural, out, provenance, quiet=given["quiet"])
     asked = given_asked(files, reference, motif, residue_map, designed, hotspots)
     keep = KeptMeasures(out / _KEPT_FILE)
-    more = measures_asked(sequence_model, judge, refold, refold_command, keep)
+    more = measures_asked(sequence_model, judge, refold, refold_command, refold_timeout, keep)
     provenance |= {"sequence_model": sequence_model, "judge": judge, "refold": refold_command or refold}
     with shown_stages(quiet=given["quiet"]) as progress:
         chains, known = natural_asked(natural, progress)

@@ -11,6 +11,7 @@ from structdiff.errors import InputError
 if TYPE_CHECKING:
     from structdiff.campaign.kept_measures import KeptMeasures
     from structdiff.campaign.refolding import Refolder
+    from structdiff.campaign.settings import CampaignSettings
     from structdiff.evaluation.backbone import Backbone
     from structdiff.evaluation.evaluation import OnProgress
     from structdiff.evaluation.measures import Measure
@@ -40,7 +41,12 @@ def given_asked(
 
 
 def measures_asked(
-    sequence_model: str, judge: str, refold: str, refold_command: str | None, keep: KeptMeasures
+    sequence_model: str,
+    judge: str,
+    refold: str,
+    refold_command: str | None,
+    refold_timeout: float | None,
+    keep: KeptMeasures,
 ) -> list[Measure]:
     """The measures that look at sequences, as asked for, with their values kept as they are made.
 
@@ -55,7 +61,8 @@ def measures_asked(
         choices = [choice for choice in allowed if choice != "auto"]
         if found not in choices:
             raise InputError("unknown choice", key=key, found=found, allowed=choices, suggest_from=choices)
-    CampaignSettings(refold_command=refold_command)  # refuses a command that cannot be called
+    # Refuses a command that cannot be called, and a limit of time without one.
+    settings = CampaignSettings(refold_command=refold_command, refold_timeout=refold_timeout)
     if refold_command is not None:
         check_runs_here(refold_command)
     chosen: dict[str, Measure] = {}
@@ -67,18 +74,20 @@ def measures_asked(
         check_folding_weights()
     if refold_command is not None or refold != "none":
         asked = f"refold {refold}" if refold_command is None else f"refold command {refold_command}"
-        chosen[asked] = measures.refold_measure(lambda: _refolder(refold, refold_command))
+        chosen[asked] = measures.refold_measure(lambda: _refolder(refold, settings))
     return [keep.kept(measure, asked) for asked, measure in chosen.items()]
 
 
-def _refolder(name: str, command: str | None) -> Refolder:
+def _refolder(name: str, settings: CampaignSettings) -> Refolder:
     from structdiff.campaign.refold_command import CommandRefolder
     from structdiff.campaign.refolding import refolder_called
     from structdiff.options import RunOptions
     from structdiff.pipeline import load_engine
 
+    if settings.refold_command is not None:
+        return CommandRefolder(settings.refold_command, settings.refold_minutes)
     options = RunOptions()
-    return CommandRefolder(command) if command else refolder_called(name, load_engine(options), options, seed=0)
+    return refolder_called(name, load_engine(options), options, seed=0)
 
 
 def natural_asked(

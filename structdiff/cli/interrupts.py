@@ -1,4 +1,6 @@
-"""Ctrl-C and requests to end (SIGTERM): a command stops as soon as it can, even where a library drops the exception."""
+"""Ctrl-C, SIGTERM and a closed terminal (SIGHUP): a command stops as soon as it can, even where a library drops the
+exception that they raise.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows has no SIGHUP
 _received: list[int] = []
 
 
 @contextmanager
 def heeded_signals() -> Iterator[None]:
-    """While the block runs both signals raise KeyboardInterrupt, unless they were to be ignored (``nohup``)."""
+    """While the block runs these signals raise KeyboardInterrupt, unless they were to be ignored (``nohup``)."""
     _received.clear()
     if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
         yield
@@ -45,5 +49,5 @@ def stop_if_asked() -> None:
 
 
 def interrupted_code() -> int:
-    """The exit code of a command that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+    """The exit code of a command that a signal ended: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
     return 128 + (_received[-1] if _received else signal.SIGINT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from structdiff.commands import run_command
 from structdiff.errors import StructdiffError
 from structdiff.evaluation.structural_alignment import MINIMAL_LENGTH, align_pairs
 from structdiff.evaluation.summary import Summary, summarise
 
 CLUSTER_TM = 0.6
+_FOLDSEEK_SECONDS = 6 * 3600.0  # for all structures; what takes longer hangs
+_SHOWN = 300  # characters of what a program said in the end
 _SAMPLED_PAIRS = 600  # for the mean over pairs
 CANDIDATES = 80  # references aligned to each structure, quickly
 _ALIGNED = 5  # of these, the best, aligned in full
@@ -81,11 +83,12 @@ def foldseek_clusters(files: Sequence[Path], *, threshold: float = CLUSTER_TM) -
         out = Path(folder) / "out"
         command = [program, "easy-cluster", *map(str, files), str(out), str(Path(folder) / "work"), "-c", "0",
                    "--alignment-type", "1", "--tmscore-threshold", str(threshold)]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run_command(command, _FOLDSEEK_SECONDS)
         table = Path(f"{out}_cluster.tsv")
-        if done.returncode or not table.is_file():
-            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            raise StructdiffError(f"foldseek failed: {' '.join(last)}")
+        if done.code is None:
+            raise StructdiffError(f"foldseek was ended after {_FOLDSEEK_SECONDS / 3600:g} hours")
+        if done.code or not table.is_file():
+            raise StructdiffError(f"foldseek failed: {done.said[-_SHOWN:]}")
         return len({line.split("\t")[0] for line in table.read_text().splitlines() if line})
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -156,6 +157,49 @@ def test_a_command_that_fails_is_the_designs_failure(planned, tmp_path) -> None:
     assert failures == [f"refold_command: {sys.executable} ended with 1: no memory left"]
     assert result.reasons == (f"not refolded: {failures[0]}",)
     assert not result.accepted
+
+
+def test_a_command_that_hangs_is_ended_and_its_design_can_be_tried_again(planned, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # The second design's command hangs the first time, once it has said so, and a program that it has started too.
+    hang = (
+        "import pathlib, shutil, subprocess, sys, time\n"
+        "name, out = sys.argv[2:]\n"
+        "with open('called', 'a') as file: file.write(name + ' ')\n"
+        "if name == 'design_2' and not pathlib.Path('ready').exists():\n"
+        "    print('waiting for a licence', flush=True)\n"
+        '    late = \'import time; time.sleep(4); open("late", "w")\'\n'
+        "    subprocess.run([sys.executable, '-S', '-c', late])\n"
+        "shutil.copy(f'out/{name}.cif', out)\n"
+    )
+    (tmp_path / "fold.py").write_text(hang)
+    command = f"{sys.executable} -S fold.py {{yaml}} {{name}} {{out}}"
+    campaign = planned(3, refold_command=command, refold_timeout=1 / 60)
+    failures: list[str] = []
+    began = time.monotonic()
+    results = made(campaign, tmp_path / "out", failures=failures)
+    assert failures == [f"refold_command: {sys.executable} was ended after 0.0166667 minutes (refold_timeout): "
+                        "waiting for a licence"]  # fmt: skip
+    assert [each.name for each in results if not each.complete] == ["design_2"]
+    assert (tmp_path / "called").read_text() == "design_1 design_2 design_3 "  # each once
+    (tmp_path / "ready").touch()
+    assert all(each.complete for each in made(campaign, tmp_path / "out", failures=failures))
+    assert len(failures) == 1
+    time.sleep(max(0.0, began + 6 - time.monotonic()))
+    assert not (tmp_path / "late").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"refold_timeout": 5}, "only a command has a limit of time"),
+        ({"refold_command": "fold {yaml} {out}", "refold_timeout": -1}, "must be a number of minutes"),
+        ({"refold_command": "fold {yaml} {out}", "refold_timeout": float("nan")}, "must be a number of minutes"),
+    ],
+)
+def test_limits_of_time_that_are_none_are_refused(planned, asked: dict, says: str) -> None:
+    with pytest.raises(InputError, match=f"refold_timeout: {says}"):
+        planned(1, **asked)
 
 
 def test_other_settings_of_a_stage_are_another_run(planned, tmp_path) -> None:

@@ -264,9 +264,9 @@ def test_work_that_takes_long_says_that_it_is_alive(planned, tmp_path: Path, mon
     assert beats == [10.0, 50.0]
 
 
-def test_designs_of_hallucinated_folds_are_claimed_one_by_one(planned, tmp_path: Path) -> None:
+def test_what_takes_long_one_by_one_is_claimed_one_by_one(planned) -> None:
     campaign = planned(5)
+    assert planned(5, refold_command="fold {yaml} {out}").at_once == {"backbone": 2, "refold": 1}
     made_up = dataclasses.replace(campaign, spec=dataclasses.replace(campaign.spec, fold_plan="hallucinated"))
-    sizes = [Worker(bench=QuickBench(each, tmp_path), manifest=None, share=None)._batch_size()
-             for each in (campaign, made_up)]  # fmt: skip
-    assert sizes[0] > sizes[1] == 1
+    assert campaign.at_once["backbone"] == 2
+    assert made_up.at_once["backbone"] == 1

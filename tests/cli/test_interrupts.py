@@ -15,7 +15,9 @@ from structdiff.drawing import Progress
 @pytest.fixture(autouse=True)
 def as_started_by_a_shell():
     """Signals as a program has them that a user starts; what starts the tests may have told them to ignore some."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -27,7 +29,7 @@ def dropped(number: int) -> None:
         signal.raise_signal(number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("quiet", [True, False])
 def test_a_run_stops_at_the_next_step(number, quiet):
     with heeded_signals(), shown_progress("working", quiet=quiet) as report:
