@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -20,7 +20,10 @@ from structdiff.cli.sequence_run import SequenceRun
 from structdiff.cli.settings import settings_of
 from structdiff.errors import InputError
 
-_DRAWING, _ASKED = "How sequences are drawn", "What is asked of them"
+if TYPE_CHECKING:
+    from structdiff.inverse_folding.design import SequenceConfig
+
+_DRAWING, _ASKED, _SCORING = "How sequences are drawn", "What is asked of them", "Scoring instead"
 _SHOWN_AT_MOST = 40
 _DEFAULT_MODEL = "ligandmpnn"
 _MODELS = "proteinmpnn, solublempnn, ligandmpnn, proteinmpnn_ca, membrane_mpnn, ..."
@@ -66,14 +69,33 @@ def sequence(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the sequences.")] = Path("sequences"),
     model: Annotated[str, typer.Option(help=_MODELS, rich_help_panel=_DRAWING)] = _DEFAULT_MODEL,
     pack: Annotated[bool, typer.Option("--pack/--no-pack", help="Build side chains.", rich_help_panel=_DRAWING)] = True,
+    score_only: Annotated[
+        bool,
+        typer.Option("--score-only", help="Say how likely the structures' own sequences are; design none.",
+                     rich_help_panel=_SCORING),
+    ] = False,
+    fasta: Annotated[
+        Path | None,
+        typer.Option(help="Score these sequences in place of their own.", rich_help_panel=_SCORING, show_default=False),
+    ] = None,
+    orders: Annotated[
+        int | None,
+        typer.Option(help="Random orders in which each is read.", rich_help_panel=_SCORING, show_default="4"),
+    ] = None,
+    probabilities: Annotated[
+        bool,
+        typer.Option("--probabilities", help="Write those of all amino acids at each residue too.",
+                     rich_help_panel=_SCORING),
+    ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there from other runs.")] = False,
     **given: Any,
-) -> int:
+) -> int:  # fmt: skip
     """Design sequences for backbones with ProteinMPNN or LigandMPNN, and build their side chains.
 
-    The weights are fetched once with `structdiff weights fetch ligandmpnn`. A file that fails is reported and the
-    others go on. What the folder holds already is kept.
+    With --score-only they say instead how likely sequences are, those that are there or those of a FASTA file. The
+    weights are fetched once with `structdiff weights fetch ligandmpnn`. A file that fails is reported and the others
+    go on. What the folder holds already is kept.
     """
     from structdiff.device import choose_device
     from structdiff.inverse_folding.design import SequenceConfig
@@ -86,6 +108,13 @@ def sequence(
     wishes: dict[str, Any] = {name: given[name] if given[name] is not None else [] for name in _WISHES}
     chosen = str(choose_device(device))
     load_network(config.model, device=chosen)
+    scoring = {"fasta": fasta, "orders": orders, "probabilities": probabilities}
+    if score_only:
+        _refuse_of_designs(config)
+        return _score(files, config, Asked(**wishes), out, chosen, {**given, **scoring, "overwrite": overwrite})
+    for key, value in scoring.items():
+        if value:
+            raise InputError("only scoring takes this", key=key, found=str(value), allowed="with --score-only")
     if pack:
         load_packer(device=chosen)
     run = SequenceRun(
@@ -102,6 +131,35 @@ def sequence(
     run.all(files)
     if run.rows and not given["quiet"]:
         _show(run.rows, out)
+    return REFUSED if run.said else 0
+
+
+def _refuse_of_designs(config: SequenceConfig) -> None:
+    """Raises InputError for what is asked of draws where nothing is drawn."""
+    plain = type(config)(model=config.model, seed=config.seed)
+    for key in _DRAWN:
+        if getattr(config, key) != getattr(plain, key):
+            raise InputError("nothing is designed with --score-only", key=key, found=getattr(config, key),
+                             allowed="model, seed, orders")  # fmt: skip
+
+
+def _score(
+    files: Sequence[Path], config: SequenceConfig, asked: Asked, out: Path, device: str, given: Mapping[str, Any]
+) -> int:
+    """Scores sequences; the exit code."""
+    from structdiff.cli.sequence_scores import ORDERS, ScoreRun
+
+    orders = ORDERS if given["orders"] is None else given["orders"]
+    if orders < 1:
+        raise InputError("must be a whole number", key="orders", found=orders, allowed="1 or more")
+    run = ScoreRun(
+        model=config.model, seed=config.seed, orders=orders, asked=asked, fasta=given["fasta"],
+        probabilities=given["probabilities"], out=out, device=device, overwrite=given["overwrite"],
+        quiet=given["quiet"],
+    )  # fmt: skip
+    run.all(files)
+    if run.rows and not given["quiet"]:
+        run.show()
     return REFUSED if run.said else 0
 
 
@@ -140,6 +198,7 @@ def register(app: typer.Typer) -> None:
         epilog=example_lines(
             "structdiff sequence designs/*.cif --num 8 --out sequences",
             "structdiff sequence complex.pdb --fix A10-20 --fix B --ban C --side-chain-context",
+            "structdiff sequence design.cif --score-only --fasta candidates.fasta --model proteinmpnn",
             "structdiff sequence dimer.cif --model proteinmpnn --tie A,B --temperature 0.2",
         )
     )(sequence)

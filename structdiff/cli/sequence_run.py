@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ _TABLES_SECONDS = 10.0
 _PACKED_AT_ONCE = 1024
 #: How many bonds a note names.
 _NAMED = 5
-_ELSEWHERE = "choose another --out, or --overwrite"
+ELSEWHERE = "choose another --out, or --overwrite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class SequenceRun:
 
     def all(self, files: Sequence[Path]) -> None:
         """Designs for file after file; what fails is said, and the others go on."""
-        names = _names(files)
+        names = names_of(files)
         self._check_folder(names)
         wanted, written = self.config.num_sequences, time.monotonic()
         with counted_progress("designing sequences", len(names) * wanted, quiet=self.quiet) as report:
@@ -116,7 +116,7 @@ class SequenceRun:
             return new_record(name, provenance)
         changed = difference(record["provenance"], provenance)
         if changed is not None:
-            raise InputError(f"{name} is here from another run ({changed}); {_ELSEWHERE}", path=self.out)
+            raise InputError(f"{name} is here from another run ({changed}); {ELSEWHERE}", path=self.out)
         paths = [self.out / Path(row["file"]).name for row in record["rows"]]
         whole = [path.is_file() and is_whole(path) for path in paths]
         count = whole.index(False) if False in whole else len(whole)
@@ -141,17 +141,14 @@ class SequenceRun:
         """Raises InputError where files that are no results of this command would be replaced, or of another name."""
         from structdiff.inverse_folding.files import FASTA, RECORD_SUFFIX, TABLE
 
-        records = [path.name.removesuffix(RECORD_SUFFIX) for path in self.out.glob(f"*{RECORD_SUFFIX}")]
-        there = {folded(each): each for each in records}
-        for name in names:
-            check_spelling(name, [there.get(folded(name), name)], self.out)
+        refuse_other_spellings(self.out, names, RECORD_SUFFIX)
         for file in names.values():
             name, _, number = file.stem.rpartition("_")
             wanted = re.fullmatch(r"[1-9]\d*", number) and int(number) <= self.config.num_sequences
             if wanted and name in names and file.suffix == ".cif" and file.resolve().parent == self.out.resolve():
                 message = f"a sequence of {names[name]} would take the place of this backbone; choose another --out"
                 raise InputError(message, path=file)
-        if self.overwrite or records:
+        if self.overwrite or any(self.out.glob(f"*{RECORD_SUFFIX}")):
             return
         for path in (self.out / TABLE, self.out / FASTA):
             if path.exists():
@@ -194,11 +191,11 @@ class SequenceRun:
 
 
 def _foreign(path: Path) -> InputError:
-    message = f"this file would be replaced, and is not from structdiff sequence; {_ELSEWHERE}"
+    message = f"this file would be replaced, and is not from structdiff sequence; {ELSEWHERE}"
     return InputError(message, path=path)
 
 
-def _names(files: Sequence[Path]) -> dict[str, Path]:
+def names_of(files: Sequence[Path]) -> dict[str, Path]:
     """What the sequences of each file are called. Raises InputError for two files of one name."""
     found: dict[str, Path] = {}
     spelt: dict[str, str] = {}
@@ -209,6 +206,14 @@ def _names(files: Sequence[Path]) -> dict[str, Path]:
         check_spelling(name, [spelt.setdefault(folded(name), name)], file)
         found[name] = file
     return found
+
+
+def refuse_other_spellings(out: Path, names: Iterable[str], suffix: str) -> None:
+    """Raises InputError where a folder has a record (NAME and a suffix) of a name that differs in case only."""
+    records = [path.name.removesuffix(suffix) for path in out.glob(f"*{suffix}")]
+    there = {folded(each): each for each in records}
+    for name in names:
+        check_spelling(name, [there.get(folded(name), name)], out)
 
 
 def _lost_bonds(structure: Structure, designed: np.ndarray) -> list[str]:

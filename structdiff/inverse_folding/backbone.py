@@ -111,6 +111,21 @@ def letter_of(structure: Structure, row: int) -> str:
     return residue_letter(name, component(name, structure.components).one_letter)
 
 
+def chain_rows(structure: Structure) -> dict[str, np.ndarray]:
+    """The rows of the residues of each protein chain by its name; chains of one name are one."""
+    found: dict[str, list[int]] = {}
+    for chain in np.flatnonzero(structure.chains.kind == ChainKind.PROTEIN).tolist():
+        span = structure.chain_residues(chain)
+        found.setdefault(str(structure.chains.name[chain]), []).extend(range(span.start, span.stop))
+    return {name: np.array(rows, np.int64) for name, rows in found.items()}
+
+
+def chain_letters(structure: Structure) -> dict[str, str]:
+    """The letters of each protein chain by its name."""
+    return {name: "".join(letter_of(structure, row) for row in rows.tolist())
+            for name, rows in chain_rows(structure).items()}  # fmt: skip
+
+
 def _side_chains(structure: Structure, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     atoms = structure.atoms
     beyond = atoms.resolved & ~np.isin(atoms.name, (*BACKBONE_ATOMS, "CB", "OXT"))

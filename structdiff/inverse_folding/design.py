@@ -14,14 +14,14 @@ import torch
 from structdiff.arguments import check_kind, check_whole_number, checked_names
 from structdiff.errors import InputError
 from structdiff.inverse_folding.alphabet import NUM_AMINO_ACIDS, UNKNOWN, residue_name
-from structdiff.inverse_folding.backbone import Backbone, letter_of, protein_backbone
+from structdiff.inverse_folding.backbone import Backbone, chain_letters, protein_backbone
 from structdiff.inverse_folding.decoding import Decoded, Decoder, Lane
 from structdiff.inverse_folding.library import check_membrane, load_network, model_name, seen_labels
 from structdiff.inverse_folding.mutation import with_residues
 from structdiff.inverse_folding.network import Encoding, InverseFoldingNetwork, join_encodings
 from structdiff.inverse_folding.restrictions import Plan, Restrictions, checked_favour, favoured, plan_of
 from structdiff.published_weights.catalogue import CATALOGUE, full_names
-from structdiff.structure.tables import ChainKind, Structure
+from structdiff.structure.tables import Structure
 from structdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _finished(task: _Task, decoded: Decoded, config: SequenceConfig, index: int)
     structure = dataclasses.replace(with_residues(task.structure, names), metadata={})
     return DesignedSequence(
         index=index,
-        sequences=_chain_letters(structure),
+        sequences=chain_letters(structure),
         negative_log_likelihood=float(np.nanmean(by_residue)),
         recovery=float((letters == original)[known].mean()) if known.any() else None,
         residue_negative_log_likelihood=by_residue,
@@ -261,16 +261,6 @@ def _provenance(config: SequenceConfig, index: int) -> dict[str, object]:
         "temperature": config.temperature, "seed": config.seed, "index": index,
         "favour_present": config.favour_present, "side_chain_context": config.side_chain_context,
     }  # fmt: skip
-
-
-def _chain_letters(structure: Structure) -> dict[str, str]:
-    """The letters of each protein chain; chains of one name are one."""
-    found: dict[str, str] = {}
-    for chain in np.flatnonzero(structure.chains.kind == ChainKind.PROTEIN).tolist():
-        span = structure.chain_residues(chain)
-        name = str(structure.chains.name[chain])
-        found[name] = found.get(name, "") + "".join(letter_of(structure, row) for row in range(span.start, span.stop))
-    return found
 
 
 def _packed(
