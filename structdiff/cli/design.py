@@ -127,18 +127,14 @@ def asked_by(given: Mapping[str, Any]) -> DesignSpec:
 
 def asked_design(path: Path | None, options: Mapping[str, Any]) -> DesignSpec:
     """The design of a file, of options, or of a file with some of its keys replaced by options. Raises InputError."""
-    from structdiff.spec.contigs import one_chain
-    from structdiff.spec.design import DesignSpec, read_design, with_contigs
+    from structdiff.spec.design import DesignSpec, read_design
 
     changes = read_values({key: value for key, value in options.items() if value is not None})
     if path is None and not {"contigs", "length", "noise", "inpaint"} & changes.keys():
         raise InputError("say what to design: --contigs, --length, or a file", key="contigs", allowed="100, say")
     if path is None:
-        return DesignSpec(**with_contigs(changes))
-    spec = read_design(path)
-    if spec.length is not None and "length" in changes and spec.contigs == one_chain(spec.length):
-        changes = {"contigs": one_chain(changes["length"]), **changes}  # they said no more than the length does
-    return dataclasses.replace(spec, **changes)
+        return DesignSpec(**changes)
+    return read_design(path, changes)
 
 
 def _draw(spec: DesignSpec) -> None:

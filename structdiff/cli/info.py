@@ -100,8 +100,8 @@ def _weights() -> list[dict[str, Any]]:
 
 def _published_weights() -> dict[str, str]:
     """How many of the weights that each package carries are here."""
+    from structdiff.cache import cache_folder
     from structdiff.published_weights import is_present
-    from structdiff.published_weights.cache import cache_folder
     from structdiff.published_weights.catalogue import CATALOGUE
 
     found = {}

@@ -23,7 +23,8 @@ weights = typer.Typer(
 @with_options(message_options())
 def list_weights(**given: bool) -> None:
     """List the published weights there are, and which are here."""
-    from structdiff.published_weights.cache import cache_folder, is_present
+    from structdiff.cache import cache_folder
+    from structdiff.published_weights.cache import is_present
     from structdiff.published_weights.catalogue import CATALOGUE
 
     table = Table(box=None, padding=(0, 2, 0, 0))

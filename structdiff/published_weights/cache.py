@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from functools import lru_cache
 from pathlib import Path
 
+from structdiff.cache import cache_folder
 from structdiff.errors import InputError
 from structdiff.published_weights.catalogue import CATALOGUE, Catalogue
-
-
-def cache_folder() -> Path:
-    """The user's cache: STRUCTDIFF_CACHE where it is set, else where the platform keeps caches."""
-    chosen = os.environ.get("STRUCTDIFF_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "structdiff" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "structdiff"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "structdiff"
 
 
 def weights_file(name: str) -> Path:
@@ -32,19 +19,6 @@ def weights_file(name: str) -> Path:
 def licence_file(package: str) -> Path:
     """Where the licence of a package lies, or would lie once fetched."""
     return cache_folder() / "weights" / f"LICENSE-{package}.txt"
-
-
-def writable_weights_folder() -> Path:
-    """The folder of fetched weights, made if need be. Raises InputError where nothing can be written into it."""
-    folder = cache_folder() / "weights"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = None if os.access(folder, os.W_OK | os.X_OK) else "no permission"
-    except OSError as error:
-        reason = error.strerror or str(error)
-    if reason is not None:
-        raise InputError(f"cannot be written: {reason}; STRUCTDIFF_CACHE names another cache", path=folder)
-    return folder
 
 
 def is_present(name: str, *, catalogue: Catalogue = CATALOGUE) -> bool:

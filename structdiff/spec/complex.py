@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from structdiff.arguments import check_seed, checked_names, settle_fields
 from structdiff.chemistry.components import FREE_CODES, Component
@@ -25,7 +26,10 @@ _RANGE = f"{_NEAREST:g} to {_FARTHEST:g} Å"
 @checked_names
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A place in the complex: a residue of a chain, counted from 1, or one atom of it."""
+    """A place in the complex: a residue of a chain, counted from 1, or one atom of it.
+
+    Wherever one is wanted ("A", 3) and ("A", 3, "CB") will do, as in a file.
+    """
 
     chain: str
     residue: int
@@ -38,6 +42,24 @@ class Site:
         return f"{self.chain}/{self.residue}" + (f"/{self.atom}" if self.atom else "")
 
 
+def _site(value: Any, key: str) -> Any:
+    """The place that a tuple or list of Python stands for; anything else is left to what checks it."""
+    if not isinstance(value, list | tuple):
+        return value
+    if len(value) not in (2, 3):
+        raise InputError("a place is (chain, residue) or (chain, residue, atom)", key=key, found=value,
+                         allowed='("A", 3) or ("A", 3, "CB")')  # fmt: skip
+    try:
+        return Site(chain=value[0], residue=value[1], atom=value[2] if len(value) == 3 else None)
+    except InputError as error:
+        raise InputError(f"{key}.{error}") from None
+
+
+def _settle_sites(made: BondSpec | ContactSpec, *keys: str) -> None:
+    for key in keys:
+        object.__setattr__(made, key, _site(getattr(made, key), key))
+
+
 @checked_names
 @dataclass(frozen=True, kw_only=True)
 class BondSpec:
@@ -47,6 +69,7 @@ class BondSpec:
     atom2: Site
 
     def __post_init__(self) -> None:
+        _settle_sites(self, "atom1", "atom2")
         settle_fields(self)
         if self.atom1.atom is None or self.atom2.atom is None:
             raise InputError("a bond joins atoms: name both", found=f"{self.atom1} and {self.atom2}")
@@ -68,6 +91,7 @@ class ContactSpec:
     force: bool = False
 
     def __post_init__(self) -> None:
+        _settle_sites(self, "token1", "token2")
         settle_fields(self)
         _check_distance(self.max_distance)
         token1, token2 = self.token1, self.token2
@@ -87,6 +111,11 @@ class PocketSpec:
     force: bool = False
 
     def __post_init__(self) -> None:
+        one = isinstance(self.contacts, list | tuple) and len(self.contacts) > 0 and isinstance(self.contacts[0], str)
+        if one or isinstance(self.contacts, Site):
+            object.__setattr__(self, "contacts", (self.contacts,))
+        if isinstance(self.contacts, list | tuple):
+            object.__setattr__(self, "contacts", tuple(_site(each, "contacts") for each in self.contacts))
         settle_fields(self)
         _check_distance(self.max_distance)
         if not self.contacts:

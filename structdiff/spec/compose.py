@@ -12,14 +12,14 @@ Every part stands for keys of a design's file, with the same names and the same 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from structdiff.arguments import checked_names
 from structdiff.errors import InputError
-from structdiff.spec.design import DesignSpec, read_design, with_contigs
+from structdiff.spec.design import DesignSpec, changed_design, read_design
 from structdiff.spec.design_keys import KEYS
 from structdiff.spec.design_values import as_value
 from structdiff.spec.energies import Energy
@@ -67,7 +67,7 @@ class Problem(Part):
 
     def spec(self, **more: Any) -> DesignSpec:
         """The whole request; ``more`` keys are added. Raises InputError where something is missing or cannot be."""
-        return DesignSpec(**with_contigs((self + Problem(**more)).asked))
+        return DesignSpec(**(self + Problem(**more)).asked)
 
 
 @checked_names
@@ -167,9 +167,9 @@ def asked_spec(
     """
     check_keys(more, also)
     if isinstance(problem, str | PathLike):
-        problem = read_design(Path(problem))
+        return read_design(Path(problem), read_values(more))
     if isinstance(problem, DesignSpec):
-        return replace(problem, **read_values(more)) if more else problem
+        return changed_design(problem, read_values(more))
     if problem is not None and not isinstance(problem, Part):
         raise InputError(
             "this is no design problem", key="problem", found=type(problem).__name__,

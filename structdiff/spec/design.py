@@ -33,7 +33,7 @@ from structdiff.spec.symmetry import Symmetry
 from structdiff.spec.unindexed import place_unindexed
 from structdiff.spec.yaml_writing import relative_to_folder, write_yaml_data
 
-_MAY_BE_NONE = ("motif", "length", "secondary_structure", "burial", "fold_of", "noise", "symmetry")
+_MAY_BE_NONE = ("motif", "contigs", "length", "secondary_structure", "burial", "fold_of", "noise", "symmetry")
 #: Keys that name residues, singly or in stretches.
 _NAMED_IN_STRETCHES = ("hotspots", "keep_away", "tip", "backbone_only", "redesign")
 
@@ -46,11 +46,13 @@ class DesignSpec:
     Every key may also be given as the text of the command line or as a file has it: contigs "10/A5-9/10", hotspots
     ["A5", "A7-8"], length 45. It is kept as its type says.
 
-    From the structure, ``motif``: ``contigs`` keep stretches at their places in the chain, ``unindexed`` ones in any
-    order at any place; ``ligands`` (component codes or residues) stay beside them. All their atoms are held, of
-    ``backbone_only`` residues N, CA, C and O, of ``tip`` residues the functional group alone, of ``held_atoms``
-    residues the atoms named. ``fixed_sequence`` keeps their types, but for those of ``redesign``. ``length`` bounds
-    the total of the chains that hold new residues.
+    Without ``contigs`` it is one new chain of that ``length``, or what ``inpaint`` and ``noise`` begin with.
+
+    From the structure, ``motif`` (its file; of a Structure in memory one is kept in the user's cache): ``contigs`` keep
+    stretches at their places in the chain, ``unindexed`` ones in any order at any place; ``ligands`` (component codes
+    or residues) stay beside them. All their atoms are held, of ``backbone_only`` residues N, CA, C and O, of ``tip``
+    residues the functional group alone, of ``held_atoms`` residues the atoms named. ``fixed_sequence`` keeps their
+    types, but for those of ``redesign``. ``length`` bounds the total of the chains that hold new residues.
 
     Contacts: ``hotspots`` are residues of the motif to be touched, ``keep_away`` those not to be touched; ``epitope``
     names chains of the motif's file whose place is to be taken. ``target_crop`` says how much of a target is drawn.
@@ -75,7 +77,8 @@ class DesignSpec:
     """
 
     name: str = "design"
-    contigs: Contigs
+    #: Of a length, noise or loops alone what they say; never None once the request is made.
+    contigs: Contigs = None  # type: ignore[assignment]
     motif: str | None = None
     length: LengthRange | None = None
     unindexed: tuple[FixedSegment, ...] = ()
@@ -127,6 +130,8 @@ class DesignSpec:
         for key, letters in (("secondary_structure", SECONDARY_STRUCTURE_LETTERS), ("burial", BURIAL_LETTERS)):
             if getattr(self, key) is not None:
                 object.__setattr__(self, key, expanded(getattr(self, key), letters, key))
+        if self.contigs is None:
+            object.__setattr__(self, "contigs", _usual_contigs(self))
         check_design(self)
 
     def __repr__(self) -> str:
@@ -181,22 +186,29 @@ class DesignSpec:
         return spread(self.burial, layout)
 
 
-def with_contigs(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of a design by their keys, with contigs where none say what it is made of.
+def _usual_contigs(spec: DesignSpec) -> Contigs:
+    """What a design is made of where nothing says it.
 
     Loops are cut from the whole structure, and partial diffusion begins with it; else the length is that of one new
-    chain. Raises InputError where nothing says it.
+    chain. Raises InputError where nothing says that either.
     """
-    if "contigs" in asked:
-        return dict(asked)
-    if asked.get("noise") or asked.get("inpaint"):
-        return {**asked, "contigs": every_chain()}
-    if not asked.get("length"):
+    if spec.rebuilds:
+        return every_chain()
+    if spec.length is None:
         raise InputError("say what to design: contigs or a length", key="contigs", allowed="70-90, say")
-    if asked.get("motif") and not asked.get("unindexed") and not asked.get("ligands"):
+    if spec.motif is not None and not spec.unindexed and not spec.ligands:
         raise InputError("say with contigs which residues of the motif to keep", key="contigs",
                          allowed="10-40/A163-181/10-40, say")  # fmt: skip
-    return {**asked, "contigs": one_chain(asked["length"])}
+    return one_chain(spec.length)
+
+
+def changed_design(spec: DesignSpec, changes: Mapping[str, Any]) -> DesignSpec:
+    """A design with other values, as `DesignSpec` has them, in place of its own. Raises InputError.
+
+    Contigs that say no more than the length does follow another length.
+    """
+    follows = spec.length is not None and "length" in changes and spec.contigs == one_chain(spec.length)
+    return replace(spec, **({"contigs": None} if follows else {}) | dict(changes)) if changes else spec
 
 
 #: What the request in a design's provenance holds beside the keys: which files it was made with.
@@ -204,17 +216,18 @@ _RECORDED = ("motif_sha256", "energies_sha256")
 
 
 @checked_names
-def read_design(path: str | Path) -> DesignSpec:
+def read_design(path: str | Path, changes: Mapping[str, Any] | None = None) -> DesignSpec:
     """Reads a design from a YAML or JSON file; paths in it are relative to the file.
 
-    Raises InputError with file, line and key for anything that is unclear.
+    changes: values, as `DesignSpec` has them, that take the place of those of the file. Raises InputError with file,
+    line and key for anything that is unclear.
     """
     path = as_path(path, "path", "the path of a design's YAML or JSON file")
     parse = parse_json_document if path.suffix.lower() == ".json" else parse_yaml_document
     refuse_fasta(path)
     root = parse(read_text(path), path)
     refuse_foreign(root)
-    return parse_design(root, name=name_from(path))
+    return parse_design(root, name=name_from(path), changes=changes or {})
 
 
 def design_from_dict(data: Mapping[str, Any]) -> DesignSpec:
@@ -222,19 +235,24 @@ def design_from_dict(data: Mapping[str, Any]) -> DesignSpec:
     return parse_design(document_from_data(data), name="design")
 
 
-def parse_design(root: Node, *, name: str) -> DesignSpec:
-    """A design from the tree of an input file; ``name`` is used when the file gives none. Raises InputError."""
+def parse_design(root: Node, *, name: str, changes: Mapping[str, Any] | None = None) -> DesignSpec:
+    """A design from the tree of an input file; ``name`` is used when the file gives none. Raises InputError.
+
+    changes: values that take the place of those of the file.
+    """
+    changes = changes or {}
     found = root.fields(("version", *KEYS), unlisted=_RECORDED)
     if "version" in found and found["version"].text() != "1":
         found["version"].fail("unknown version of the input", found=found["version"].text(), allowed=("1",))
     with root.located(found):
         given = {key: reader.read(found[key]) for key, reader in KEYS.items() if key in found}
-        spec = DesignSpec(**with_contigs({"name": name, **given}))
-    if "motif_sha256" in found:
+        # Without contigs the file need not be a whole request: the changes may say what is to be designed.
+        spec = DesignSpec(**{"name": name, **given, **(changes if "contigs" not in given else {})})
+    if "motif_sha256" in found and "motif" not in changes:
         found["motif_sha256"].check_file(spec.motif or "")
     if "energies_sha256" in found:
         found["energies_sha256"].check_files()
-    return spec
+    return changed_design(spec, changes)
 
 
 def design_to_dict(spec: DesignSpec) -> dict[str, Any]:

@@ -26,8 +26,10 @@ def as_value(key: str, value: Any) -> Any:
     ((45, 45), ['A5', 'A7', 'A8'])
     """
     reader, value = KEYS[key], _plain(value)
-    if isinstance(value, PathLike) and key in FILES:
+    if key in FILES and isinstance(value, PathLike):
         value = fspath(value)
+    elif key in FILES and callable(keep := getattr(value, "kept_file", None)):  # a Structure in memory
+        value = keep()
     if isinstance(value, str):
         return reader.text(value)
     if reader.many and value is None:
@@ -68,7 +70,7 @@ def _is(one: object, other: object) -> bool:
 def _as_in_a_file(key: str, value: Any) -> Any:
     """The value that plain data has in a design's file. Raises InputError."""
     if value is None or not _is_data(value):
-        allowed = "the path of a file, as write_structure writes it" if key in FILES else _ALLOWED
+        allowed = "the path of a file, or a Structure (of a design: its .structure)" if key in FILES else _ALLOWED
         raise InputError("cannot be read", key=key, found=shown(value), allowed=allowed)
     return KEYS[key].read(document_from_data({key: value}).value[key])  # type: ignore[index,call-overload]
 

@@ -124,6 +124,12 @@ class Structure:
     def __repr__(self) -> str:
         return f"<Structure {self.name}: {self.described()}>"
 
+    def kept_file(self) -> str:
+        """The path of a file with this structure in the user's cache, for requests, which name structures by files."""
+        from structdiff.structure.kept_structures import kept_file
+
+        return kept_file(self)
+
     def described(self) -> str:
         """Its chains and their sizes in words, as a notebook shows them: ``A protein 76, B ligand 1; 612 atoms``."""
         sizes = np.bincount(self.residues.chain, minlength=len(self.chains)).tolist()

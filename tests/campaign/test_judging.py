@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from structdiff.cache import cache_folder
 from structdiff.campaign import judging
 from structdiff.campaign.columns import JUDGE, campaign_columns
 from structdiff.campaign.judging import judge_columns
@@ -20,7 +21,7 @@ from structdiff.campaign.selection import select
 from structdiff.errors import InputError
 from structdiff.evaluation.trrosetta import Judgement
 from structdiff.published_weights import full_names, is_present
-from structdiff.published_weights.cache import cache_folder, weights_file
+from structdiff.published_weights.cache import weights_file
 from structdiff.structure.files import read_structure
 
 UBIQUITIN = Path(__file__).parents[1] / "evaluation" / "data" / "1ubi.pdb"

@@ -14,9 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from structdiff.cache import cache_folder
 from structdiff.errors import InputError
 from structdiff.published_weights import full_names, is_present, weights_path
-from structdiff.published_weights.cache import cache_folder, licence_file
+from structdiff.published_weights.cache import licence_file
 from structdiff.published_weights.catalogue import CATALOGUE
 from structdiff.published_weights.conversion import read_checkpoint, read_safetensors
 from structdiff.published_weights.fetch import check_weights, fetch_package

@@ -184,3 +184,17 @@ def test_a_contact_leaves_its_residue_but_may_stay_in_a_ligand():
     with pytest.raises(InputError, match="two different places"):
         ContactSpec(token1=Site(chain="A", residue=1), token2=Site(chain="A", residue=1, atom="CA"))
     ContactSpec(token1=Site(chain="L", residue=1, atom="C1"), token2=Site(chain="L", residue=1, atom="C5"))
+
+
+def test_places_may_be_written_as_in_a_file():
+    site, atom = Site(chain="A", residue=3), Site(chain="B", residue=1, atom="C1")
+    assert ContactSpec(token1=("A", 3), token2=["B", 1, "C1"]) == ContactSpec(token1=site, token2=atom)
+    assert BondSpec(atom1=("A", 3, "SG"), atom2=atom).atom1 == Site(chain="A", residue=3, atom="SG")
+    for contacts in (("A", 3), [("A", 3)], site, [site]):
+        assert PocketSpec(binder="B", contacts=contacts).contacts == (site,)
+    assert PocketSpec(binder="B", contacts=[("A", 3), ("A", 4)]).contacts[1] == Site(chain="A", residue=4)
+    for wrong, says in (
+        (("A",), "token1: a place is"), (("A", "3"), "token1.residue: this cannot"), ("A3", "token1: this cannot"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=says):
+            ContactSpec(token1=wrong, token2=atom)

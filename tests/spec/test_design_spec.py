@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from structdiff.design_jobs import design_request
 from structdiff.errors import InputError
+from structdiff.spec.compose import Motif, asked_spec
 from structdiff.spec.contig_grammar import parse_contigs, parse_residues
 from structdiff.spec.design import (
     DesignSpec,
@@ -22,6 +24,7 @@ from structdiff.spec.energies import Contacts, RadiusOfGyration
 from structdiff.spec.read import read_complex
 from structdiff.spec.segments import ResidueId
 from structdiff.spec.symmetry import Symmetry
+from structdiff.structure.files import read_structure
 
 MOTIF_FILE = str(Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb")
 MOTIF = [ResidueId(chain=chain, number=number) for chain in "AB" for number in range(1, 101)]
@@ -307,3 +310,62 @@ def test_a_design_and_a_complex_are_told_from_each_other(tmp_path):
     asked.write_text("constraints: []\nsequences: []\n")
     with pytest.raises(InputError, match=r"asked.yaml:2: this is a complex to be predicted"):
         read_design(asked)
+
+
+def test_python_needs_no_more_than_the_command_line():
+    """A length alone is a new chain; what rebuilds begins with all; a motif needs to be told what is kept of it."""
+    assert DesignSpec(length=60) == DesignSpec(contigs="60", length=60)
+    assert str(DesignSpec(motif="a.pdb", noise=4).contigs) == str(DesignSpec(motif="a.pdb", inpaint="gaps").contigs)
+    for asked, says in (({}, "say what to design"), ({"motif": "a.pdb", "length": 50}, "which residues of the motif")):
+        with pytest.raises(InputError, match=says):
+            DesignSpec(**asked)
+    spec = asked_spec(DesignSpec(length=60), {"length": "70-80"})
+    assert (spec.length, str(spec.contigs)) == ((70, 80), "70-80")
+    with pytest.raises(InputError, match="length"):
+        asked_spec(DesignSpec(contigs="60"), {"length": "70-80"})
+
+
+def test_a_file_may_leave_what_is_designed_to_who_reads_it(tmp_path):
+    path = tmp_path / "binder.yaml"
+    path.write_text("motif: motif.pdb\nhotspots: B45\nnum_designs: 3\n")
+    (tmp_path / "motif.pdb").write_text("a structure")
+    with pytest.raises(InputError, match=r"binder.yaml:1: contigs: say what to design"):
+        read_design(path)
+    spec = read_design(path, {"contigs": parse_contigs("70-90 B1-100"), "num_designs": 2})
+    assert (str(spec.contigs), spec.num_designs, spec.hotspots) == (
+        "70-90 B1-100",
+        2,
+        (ResidueId(chain="B", number=45),),
+    )
+    assert asked_spec(path, {"contigs": "70-90 B1-100", "num_designs": 2}) == spec
+    path.write_text("motif: motif.pdb\nlength: 170-190\n")
+    assert str(read_design(path, {"contigs": parse_contigs("70-90 B1-100")}).contigs) == "70-90 B1-100"
+
+
+def test_a_structure_in_memory_is_kept_as_a_file_by_its_content(tmp_path, monkeypatch):
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path / "cache"))
+    structure = read_structure(MOTIF_FILE)
+    asked = {"contigs": "10/A163-181/10", "seed": 3}
+    spec = DesignSpec(motif=structure, **asked)
+    (file,) = (tmp_path / "cache" / "structures").iterdir()
+    assert spec.motif == str(file)
+    assert file.name.startswith("5tpn_site_v-")
+    request = design_request(spec)
+    assert request["motif_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert design_from_dict(request) == spec
+    # The same content is the same request, however it is asked; another is another file.
+    assert (Motif(read_structure(MOTIF_FILE), asked["contigs"])).spec(seed=3) == spec
+    moved = structure.with_positions(structure.atoms.positions + 1)
+    assert asked_spec(spec, {"motif": moved}).motif != spec.motif
+    assert Path(asked_spec(None, {"fold_of": moved, "length": 50}).fold_of).parent == file.parent
+    # A file that was damaged is written again.
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    assert DesignSpec(motif=structure, **asked) == spec
+    assert file.read_bytes() == whole
+    with pytest.raises(InputError, match="a Structure"):
+        DesignSpec(motif=object(), **asked)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match="STRUCTDIFF_CACHE names another cache"):
+        DesignSpec(motif=structure, **asked)
