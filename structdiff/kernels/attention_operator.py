@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from structdiff.kernels.registration import register_gradient, register_operator, unobserved
+from structdiff.kernels.registration import once, register_gradient, register_operator, unobserved
 
 _TABLES = "Tensor q, Tensor k, Tensor v, Tensor bias, Tensor? mask"
 
@@ -33,13 +32,14 @@ def register_attention(
         *backward,
     )
 
-    @once_differentiable
-    def differentiate(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    def gradients(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
         # Read once: under checkpointing saved tensors can be unpacked only one time.
         saved = ctx.saved_tensors
         by_whom = backward[0] if unobserved(grad) else operator_backward
         *grads, grad_bias = by_whom(grad, *saved, ctx.scale)
         return *grads, grad_bias.to(saved[3].dtype), None, None, None
+
+    differentiate = once(name, gradients)
 
     class Differentiated(torch.autograd.Function):
         @staticmethod

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from structdiff.kernels.native import Kernel
-from structdiff.kernels.registration import register_gradient, register_operator
+from structdiff.kernels.registration import once, register_gradient, register_operator
 from structdiff.kernels.result_memory import new_empty
 from structdiff.typing import Float
 
@@ -153,7 +153,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
     ctx.save_for_backward(y if ctx.adds else None, c, moments, weight, gain, shift)
 
 
-def _differentiate(ctx: Any, grad: Tensor | None, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Any, grad: Tensor | None, *rest: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 7
     grad_x, grad_residual = _backward_operator(grad, *ctx.saved_tensors, ctx.dilation)
@@ -176,4 +176,4 @@ def _reference_backward(
     return grad_x.permute(0, 2, 3, 1).contiguous(), c.new_empty(0) if y is None else grad_z
 
 
-register_gradient("pair_convolution", _differentiate, _keep)
+register_gradient("pair_convolution", once("pair_convolution", _gradients), _keep)

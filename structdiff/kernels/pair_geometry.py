@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from structdiff.kernels.native import Kernel, KernelError, mode
-from structdiff.kernels.registration import register_gradient, register_operator
+from structdiff.kernels.registration import once, register_gradient, register_operator
 from structdiff.typing import Bool, Float
 
 _FORWARD = Kernel("pair_geometry_forward", "tddttt")
@@ -168,7 +168,7 @@ def _keep(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
     ctx.save_for_backward(*tables)
 
 
-def _differentiate(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+def _gradients(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
     tables = list(ctx.saved_tensors)
     if _BACKWARD.available("cpu"):
         found = _backward_operator(list(grads), tables, *ctx.sizes)
@@ -187,4 +187,4 @@ _backward_operator = register_operator(
     _compute_backward,
     _like_backward,
 )
-register_gradient("pair_geometry", _differentiate, _keep)
+register_gradient("pair_geometry", once("pair_geometry", _gradients), _keep)

@@ -7,6 +7,7 @@ dispatcher takes as long as all else of a small call: where nobody looks at oper
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 from torch._C._autograd import _profiler_enabled
 from torch._C._functorch import peek_interpreter_stack
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 LIBRARY = torch.library.Library("structdiff", "FRAGMENT")
 
@@ -35,6 +37,32 @@ def register_operator(schema: str, compute: Callable[..., Any], fake: Callable[.
 def register_gradient(name: str, backward: Callable[..., Any], keep: Callable[..., Any]) -> None:
     """Gives an operator its gradient: ``keep(ctx, inputs, output)`` in the forward pass, ``backward(ctx, *grads)``."""
     torch.library.register_autograd(f"structdiff::{name}", backward, setup_context=keep, lib=LIBRARY)
+
+
+def once(name: str, backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A gradient of which there is no gradient: to differentiate it again raises RuntimeError that names the operator.
+
+    PyTorch's ``once_differentiable`` says nothing of whose it is, and lets a gradient pass for a constant where that of
+    the output is one (a sum), so that second derivatives would be wrong without a word.
+    """
+    message = f"{name} of structdiff.kernels has no second derivatives: its gradient cannot be differentiated again"
+
+    @functools.wraps(backward)
+    def guarded(ctx: Any, *grads: Any) -> Any:
+        if not torch.is_grad_enabled():  # nobody asked for a graph of it
+            return backward(ctx, *grads)
+        with torch.no_grad():
+            found, layout = tree_flatten(backward(ctx, *grads))
+        places = [place for place, each in enumerate(found) if isinstance(each, Tensor)]
+        refuse = torch._C._functions.DelayedError(  # pyright: ignore[reportAttributeAccessIssue]
+            message.encode(), len(places)
+        )
+        refused = refuse(*[found[place].detach().requires_grad_() for place in places])
+        for place, each in zip(places, (refused,) if isinstance(refused, Tensor) else refused, strict=True):
+            found[place] = each
+        return tree_unflatten(found, layout)
+
+    return guarded
 
 
 _PLAIN = {Tensor, torch.nn.Parameter, type(None)}

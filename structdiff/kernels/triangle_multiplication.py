@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from structdiff.kernels import result_memory
 from structdiff.kernels.native import Kernel, available
-from structdiff.kernels.registration import register_gradient, register_operator, unobserved
+from structdiff.kernels.registration import once, register_gradient, register_operator, unobserved
 from structdiff.kernels.self_check import Problem, SelfCheck
 from structdiff.typing import Bool, Float
 
@@ -205,12 +204,14 @@ def _keep(ctx: Any, inputs: tuple, output: Tensor) -> None:
     ctx.save_for_backward(z, mask, *weights)
 
 
-@once_differentiable
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     z, mask, *weights = ctx.saved_tensors
     by_whom: Any = _compute_backward if unobserved(grad) else _backward_operator
     grad_z, *grad_weights = by_whom(grad, z, mask, weights, ctx.outgoing, ctx.eps)
     return grad_z, None, grad_weights, None, None
+
+
+_differentiate = once("triangle_multiplication", _gradients)
 
 
 class _Differentiated(torch.autograd.Function):

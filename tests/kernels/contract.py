@@ -133,6 +133,15 @@ class OperatorContract(ABC):
         for name, exact in truth.items():
             assert_close(ours[name], exact, rtol=1e-10, atol=1e-10)
 
+    def test_second_derivatives_are_refused_in_words(self):
+        """Also where the gradient of the output is a constant, and those of the inputs look like one."""
+        for loss in (torch.sum, lambda out: out.square().sum()):
+            inputs = self.leaves(self.draw(7))
+            wanted = [x for x in inputs.values() if isinstance(x, torch.Tensor) and x.requires_grad]
+            found = torch.autograd.grad(loss(self.call(**inputs)), wanted, create_graph=True)
+            with pytest.raises(RuntimeError, match=f"{self.name} of structdiff.kernels has no second derivatives"):
+                sum(each.square().sum() for each in found).backward()
+
     @needs_native
     def test_any_strides(self, native_only):
         inputs = self.draw(33)

@@ -175,3 +175,11 @@ def test_compiles_in_one_graph():
         "for a, b in zip(torch.autograd.grad(compiled(*inputs), inputs), expected):\n"
         "    torch.testing.assert_close(a, b)\n"
     )
+
+
+@needs_native
+def test_second_derivatives_are_refused_in_words(native_only):  # noqa: F811
+    tables = [x.requires_grad_(x.is_floating_point() and place != 1) for place, x in enumerate(draw(7))]
+    found = torch.autograd.grad(call(tables)[1].sum(), [tables[0]], create_graph=True)
+    with pytest.raises(RuntimeError, match=r"pair_geometry of structdiff\.kernels has no second derivatives"):
+        found[0].square().sum().backward()
