@@ -19,6 +19,7 @@ from structdiff.drawing import OnProgress, Results, Wanted, draw_all, once_made_
 from structdiff.engine import Engine
 from structdiff.errors import InputError
 from structdiff.features.build import build_features
+from structdiff.features.guidance import OF_FOLDS, check_guidance, present_conditions
 from structdiff.features.hallucinated_folds import hallucinates
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import Job
@@ -81,6 +82,7 @@ def predict(
         check_seed(seed)
     options, engine = _run(options, engine)
     job = complex_job(spec, engine.check_size)
+    check_guidance(options.guidance, present_conditions(job.features))
     seeds = (seed,) if seed is not None else spec.seeds or (0,)
     every = [Wanted(job=job, seed=each, index=index) for each in seeds for index in range(samples)]
     wanted = every if places is None else [every[place] for place in _chosen(places, "places", len(every))]
@@ -157,7 +159,10 @@ def design(
         # Each is drawn and written as soon as its fold is known, which takes longer than all else.
         options, report = replace(options, batch_size=1), once_made_up(on_progress)
     # The first job is made at the call, which refuses what no layout can be drawn of, or is too large for memory.
-    begun = [chain(list(islice(wanted, 1)), wanted)]
+    first = list(islice(wanted, 1))
+    for each in first:
+        check_guidance(options.guidance, {*present_conditions(each.job.features), *OF_FOLDS})
+    begun = [chain(first, wanted)]
 
     def run(done: int) -> Iterator[Design]:
         jobs = begun.pop() if begun else wanted_designs(spec, motif, chosen, engine.check_size, on_progress, done)

@@ -154,3 +154,13 @@ for call in (lambda: design_sequences("x.pdb"), lambda: SequenceConfig(temperatu
     assert "'temperature'" in misspelt
     assert model.startswith("InputError design_sequences: unknown argument")
     assert "did you mean 'model'" in model
+
+
+def test_guidance_of_what_is_not_asked_is_refused_at_the_call():
+    options = structdiff.RunOptions(guidance={"motif": 2.0})
+    with pytest.raises(InputError, match="guidance: nothing asks for this condition"):
+        structdiff.design(length=30, options=options)
+    with pytest.raises(InputError, match="guidance: nothing asks for this condition"):
+        structdiff.predict(
+            ComplexSpec(chains=(ChainSpec(ids=("A",), kind="protein", sequence="MKTAY"),)), options=options
+        )

@@ -19,7 +19,7 @@ from structdiff.evaluation.trrosetta import LONGEST, SHORTEST
 from structdiff.features.chain_folds import LONGEST as LONGEST_FOLD
 from structdiff.features.chain_folds import SHORTEST as SHORTEST_FOLD
 from structdiff.features.chain_folds import fold_seconds
-from structdiff.features.guidance import present_conditions
+from structdiff.features.guidance import OF_FOLDS, check_guidance, present_conditions
 from structdiff.features.hallucinated_folds import hallucinates, hallucination_memory, hallucination_seconds
 from structdiff.options import RunOptions, sampling_of
 from structdiff.structure.tables import ChainKind
@@ -85,7 +85,9 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     planned = time.perf_counter() - began if spec.motif is not None else 0.0
     extra = first.seen_tokens - lengths[0]
     tokens = max(lengths) + extra
-    passes = guidance_passes(options.guidance, present_conditions(first.features))
+    present = present_conditions(first.features)
+    check_guidance(options.guidance, {*present, *OF_FOLDS})
+    passes = guidance_passes(options.guidance, present)
     check_memory(config, tokens, 1, device, passes=passes)
     batch = 1 if hallucinates(spec) else _batch(config, tokens, len(numbers), options, device, passes)
     steps = sampling_of(options, weights).steps
@@ -113,7 +115,9 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
 def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: int) -> Estimate:
     """What so many structures of a complex will need. Raises ResourceError where one alone does not fit into memory."""
     config, tokens = engine.weights.network.config, job.seen_tokens
-    passes = guidance_passes(options.guidance, present_conditions(job.features))
+    present = present_conditions(job.features)
+    check_guidance(options.guidance, present)
+    passes = guidance_passes(options.guidance, present)
     check_memory(config, tokens, 1, engine.device, passes=passes)
     batch = _batch(config, tokens, count, options, engine.device, passes)
     steps = sampling_of(options, engine.weights).steps

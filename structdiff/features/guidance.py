@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 
+from structdiff.errors import InputError
 from structdiff.features.schema import Features
 
 #: What guidance can weigh, and the channels behind each name: (group, field).
@@ -27,6 +28,18 @@ def present_conditions(features: Features) -> list[str]:
         for name, channels in CONDITIONS.items()
         if any(bool(getattr(getattr(features, group), field).any()) for group, field in channels)
     ]
+
+
+#: What a fold that is drawn for a design may bring, so that not each design of a request has it.
+OF_FOLDS = ("secondary_structure", "burial", "fold")
+
+
+def check_guidance(guidance: float | Mapping[str, float], present: Collection[str]) -> None:
+    """Raises InputError where a weight is given to a condition that is not among those present."""
+    for name in guidance if isinstance(guidance, Mapping) else ():
+        if name not in present:
+            raise InputError("nothing asks for this condition", key="guidance", found=name,
+                             allowed=sorted(present) or "a number for all conditions, or leave it out")  # fmt: skip
 
 
 def keep_conditions(features: Features, kept: Collection[str]) -> Features:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, NoReturn
 
 from structdiff.arguments import checked_names
@@ -118,6 +118,8 @@ class Contacts(Energy):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positive("distance", "least")
+        if self.least is not None and not isinstance(self.least, Integral):
+            self._fail("least", self.least, "a whole number")
         if len(self.chains) > 2:
             self._fail("chains", list(self.chains), "one chain, or two")
 

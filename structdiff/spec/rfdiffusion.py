@@ -106,15 +106,23 @@ def _cyclic(given: Mapping[str, str], contigs: Contigs, found: Imported) -> None
 
 
 def _sampling(given: Mapping[str, str], found: Imported) -> None:
-    scales = {given[key] for key in NOISE_SCALES if key in given} - {"1", "1.0"}
+    asked = {key: given.get(key, "1") for key in NOISE_SCALES}  # RFdiffusion's own are 1
+    scales = set(asked.values()) - {"1", "1.0"}
     if len(scales) > 1:
         raise InputError("structdiff has one noise scale", key=NOISE_SCALES[0], found=", ".join(sorted(scales)))
+    if scales and len(set(map(_as_one, asked.values()))) > 1:
+        told = ", ".join(f"{key.removeprefix('denoiser.')} {value}" for key, value in asked.items())
+        found.notes.append(f"{told}: structdiff has one noise scale for both, and {min(scales)} is taken")
     for key in OTHER_NOISE:
         if key in given and given[key] not in ("1", "1.0", "constant"):
             raise InputError("structdiff's noise scale does not change on the way", key=key, found=given[key])
     if scales:
         found.options["--noise-scale"] = scales.pop()
     _told(given, found)
+
+
+def _as_one(scale: str) -> str:
+    return "1" if scale == "1.0" else scale
 
 
 def _told(given: Mapping[str, str], found: Imported) -> None:

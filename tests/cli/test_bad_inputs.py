@@ -189,6 +189,7 @@ CASES = [
     Bad("empty batches", (*FREE, "--batch-size", "0"), ("batch_size", "0")),
     Bad("guidance that is no number", (*FREE, "--guidance", "strong"), ("guidance", "strong")),
     Bad("guidance that is not finite", (*FREE, "--guidance", "nan"), ("guidance", "nan")),
+    Bad("guidance of what is not asked", (*FREE, "--dry-run", "--guidance", "motif=2"), ("guidance", "nothing asks")),
     Bad("guidance by an unknown name", (*FREE, "--guidance", "motiv=2"), ("guidance", "did you mean 'motif'")),
     Bad("kernels by an unknown name", (*FREE, "--kernels", "natve"), ("kernels", "natve", "did you mean 'native'")),
     Bad("unknown device", (*FREE, "--device", "gpu"), ("device", "gpu")),

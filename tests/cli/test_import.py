@@ -16,6 +16,9 @@ def test_a_script_becomes_a_design_beside_its_structure(motif, command, tmp_path
     assert code == 0
     assert "note: says how RFdiffusion computes, and has no counterpart: inference.cautious" in output
     assert "structdiff design made/site.yaml --noise-scale 0.5" in output
+    assert (
+        "note: noise_scale_ca 0.5, noise_scale_frame 1: structdiff has one noise scale for both, and 0.5 is" in output
+    )
     spec = read_design(tmp_path / "made/site.yaml")
     assert str(spec.contigs) == "5/A163-170/5"
     code, output, _ = command("design", "made/site.yaml", "--dry-run")
@@ -32,6 +35,14 @@ def test_settings_on_the_command_line_and_a_structure_elsewhere(motif, command, 
     assert spec.motif.endswith("motif.pdb")
     code, output, _ = command("design", "x.yaml", "--dry-run")
     assert "45 residues" in output
+
+
+def test_noise_scales_that_are_alike_need_no_note(command, tmp_path):
+    both = ["denoiser.noise_scale_ca=0.5", "denoiser.noise_scale_frame=0.5"]
+    code, output, _ = command("import", "contigmap.contigs=[45]", *both, "--out", "x.yaml")
+    assert (code, "noise scale" in output) == (0, False)
+    code, _, errors = command("import", "contigmap.contigs=[45]", *both[:1], "denoiser.noise_scale_frame=0")
+    assert (code, "one noise scale" in errors[0]) == (2, True)
 
 
 def test_hydras_options_and_the_program_are_read_from_the_command_line(command, tmp_path):

@@ -101,6 +101,7 @@ def test_energies_as_text_and_data():
         (lambda: parse_energy("clash distance=-1"), r"^energies\.clash\.distance: cannot be"),
         (lambda: parse_energy("distance between=A1 at_most=5"), r"^energies\.distance\.between: cannot be"),
         (lambda: parse_energy("contacts least=3 least=4"), r"^energies\.contacts\.least: is given twice"),
+        (lambda: Contacts(least=2.5), r"^energies\.contacts\.least: cannot be \(found 2.5; allowed: a whole number"),
         (lambda: energy_from_dict({"clash": 5}), r"^energies\.clash: expected the settings"),
     ],
 )
