@@ -29,6 +29,7 @@ def build_complex(spec: ComplexSpec) -> Structure:
     bonds whose atoms are not there or have no room.
     """
     _tell_doubtful(spec)
+    _tell_pieces(spec)
     components = dict(spec.own_components)
     chains = []
     for chain in spec.chains:
@@ -72,6 +73,39 @@ def used_components(spec: ComplexSpec) -> dict[str, list[str]]:
     defined = {source: read_components([source]) for source in spec.components}
     used = {source: [code for code in codes if code in own] for source, own in defined.items()}
     return {source: own for source, own in used.items() if own}
+
+
+def _tell_pieces(spec: ComplexSpec) -> None:
+    """Warns of components of one ligand that no bond joins, directly or by way of others: they would drift apart."""
+    for chain in spec.chains:
+        for name in chain.ids if chain.kind == "ligand" and len(chain.ccd) > 1 else ():
+            pieces = _pieces(spec, name, len(chain.ccd))
+            if len(pieces) > 1:
+                first, alone = 1, min(pieces[1])
+                named = [f"{chain.ccd[place - 1]} (component {place})" for place in (alone, first)]
+                _warn(f"ligand {name}: no bond joins {' to '.join(named)}; name it, as atom1: [{name}, {first}, ATOM], "
+                      f"atom2: [{name}, {alone}, ATOM] does, or make that a ligand of its own")  # fmt: skip
+
+
+def _pieces(spec: ComplexSpec, ligand: str, count: int) -> list[set[int]]:
+    """The components (from 1) of a ligand in groups that bonds join, also by way of other chains, which hold together.
+
+    That of the first component comes first.
+    """
+    ligands = {name for chain in spec.chains if chain.kind == "ligand" for name in chain.ids}
+    sites = [(site.chain, site.residue if site.chain in ligands else 0)
+             for bond in spec.bonds for site in (bond.atom1, bond.atom2)]  # fmt: skip
+    nodes = list(dict.fromkeys([*((ligand, place) for place in range(1, count + 1)), *sites]))
+    group = {node: {node} for node in nodes}
+    for one, other in zip(sites[::2], sites[1::2], strict=True):
+        joined = group[one] | group[other]
+        group |= dict.fromkeys(joined, joined)
+    found: list[set[int]] = []
+    for place in range(1, count + 1):
+        piece = {each for name, each in group[ligand, place] if name == ligand}
+        if piece not in found:
+            found.append(piece)
+    return found
 
 
 def _warn(message: str) -> None:

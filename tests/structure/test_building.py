@@ -235,3 +235,23 @@ def test_a_ligand_that_is_given_as_it_is_before_it_is_bound_is_told(smiles, atom
     words = [str(each.message) for each in said]
     assert len(words) == (told is not None)
     assert told is None or re.search(told, words[0])
+
+
+def test_components_of_a_ligand_that_no_bond_joins_are_told():
+    protein = ChainSpec(ids=("A",), kind="protein", sequence="MKTN")
+    glycan = ChainSpec(ids=("G", "H"), kind="ligand", ccd=("NAG", "NAG", "BMA"))
+    bonds = [BondSpec(atom1=(name, 1, "O4"), atom2=(name, 2, "C1")) for name in "GH"]
+    with pytest.warns(DoubtfulComponentWarning) as told:
+        build_complex(ComplexSpec(chains=(protein, glycan), bonds=tuple(bonds)))
+    assert [str(each.message).split(";")[0] for each in told] == [
+        f"ligand {name}: no bond joins BMA (component 3) to NAG (component 1)" for name in "GH"
+    ]
+    # Bonds by way of the protein will do.
+    bonds += [BondSpec(atom1=("G", 2, "O4"), atom2=("G", 3, "C1"))]
+    bonds += [
+        BondSpec(atom1=("A", 4, "ND2"), atom2=("H", 1, "C1")),
+        BondSpec(atom1=("A", 1, "N"), atom2=("H", 3, "C1")),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build_complex(ComplexSpec(chains=(protein, glycan), bonds=tuple(bonds)))
