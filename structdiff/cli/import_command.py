@@ -14,7 +14,6 @@ import typer
 from structdiff.cli.examples import example_lines
 from structdiff.cli.options import message_options, with_options
 from structdiff.errors import InputError
-from structdiff.spec.file_name import check_spelling
 
 if TYPE_CHECKING:
     from structdiff.spec.design import DesignSpec
@@ -94,6 +93,8 @@ def _places(names: list[str], out: Path | None, source: list[str]) -> list[Path]
 
     Raises InputError where that would replace the source, or a file that was not named by --out.
     """
+    from structdiff.spec.file_name import check_spelling
+
     named = out is not None and bool(out.suffix)
     places = [out] if out is not None and named else [(out or Path()) / f"{name}.yaml" for name in names]
     read = _file(source)

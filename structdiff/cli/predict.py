@@ -30,7 +30,6 @@ from structdiff.cli.results import (
     show_results,
 )
 from structdiff.errors import InputError, ResourceError, StructdiffError, disk_is_full
-from structdiff.spec.file_name import check_spelling, folded
 
 if TYPE_CHECKING:
     from structdiff.engine import Engine
@@ -150,6 +149,8 @@ class _Run:
             return [_failing(error)]
 
     def _job(self, spec: ComplexSpec, path: Path, taken: _Taken, place: str) -> Iterator[Result]:
+        from structdiff.spec.file_name import check_spelling, folded
+
         name, file = taken.setdefault(folded(spec.name), (spec.name, None))
         check_spelling(spec.name, [name], path)
         if file is not None:

@@ -19,7 +19,6 @@ from structdiff.cli.progress import counted_progress
 from structdiff.cli.sequence_asked import Asked
 from structdiff.errors import InputError, ResourceError, StructdiffError, disk_is_full
 from structdiff.packed_files import plain_name
-from structdiff.spec.file_name import check_spelling, folded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -197,6 +196,8 @@ def _foreign(path: Path) -> InputError:
 
 def names_of(files: Sequence[Path]) -> dict[str, Path]:
     """What the sequences of each file are called. Raises InputError for two files of one name."""
+    from structdiff.spec.file_name import check_spelling, folded
+
     found: dict[str, Path] = {}
     spelt: dict[str, str] = {}
     for file in files:
@@ -210,6 +211,8 @@ def names_of(files: Sequence[Path]) -> dict[str, Path]:
 
 def refuse_other_spellings(out: Path, names: Iterable[str], suffix: str) -> None:
     """Raises InputError where a folder has a record (NAME and a suffix) of a name that differs in case only."""
+    from structdiff.spec.file_name import check_spelling, folded
+
     records = [path.name.removesuffix(suffix) for path in out.glob(f"*{suffix}")]
     there = {folded(each): each for each in records}
     for name in names:
