@@ -60,7 +60,7 @@ def makers_sha256() -> dict[str, str]:
 def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | None) -> None:
     """Raises InputError where folds are to be made up for what they cannot be, or trRosetta's weights are not here."""
     asked = {"fold_of": spec.fold_of or spec.fold_from, "secondary_structure": spec.secondary_structure,
-             "symmetry": spec.symmetry, "noise": spec.noise, "burial": spec.burial, "energies": spec.energies,
+             "noise": spec.noise, "burial": spec.burial,
              "cyclic": spec.cyclic, "disulfides": spec.disulfides, "unindexed": spec.unindexed, "tip": spec.tip,
              "held_atoms": spec.held_atoms, "inpaint": spec.inpaint}  # fmt: skip
     with_it = next((key for key, value in asked.items() if value), None)
