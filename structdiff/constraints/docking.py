@@ -10,14 +10,15 @@ from torch import Tensor
 
 from structdiff.geometry.distances import norm
 from structdiff.geometry.rotations import rotation_from_quaternion
-from structdiff.typing import Bool, Float
+from structdiff.typing import Float
 
-#: Å between CA atoms of two pieces, of which no two are to be nearer.
+#: Å between CA atoms (or centre atoms) of two pieces, of which no two are to be nearer.
 CLEARANCE = 5.5
 #: Å from a CA atom to the middle of its side chain; between middles that are in full contact, and in none.
 _SIDE, _FULL, _NONE = 2.4, 6.0, 10.0
 _BONDED = 4.5  # Å between CA atoms of neighbours along a chain, at most
-_PSI = 1.533751168755204288118041  # Alexa, CVPR 2022
+_STILL = 1e-4  # a squared Å for each: what goes along by less does not part
+_PSI = 1.533751168755204288118041  # of the spiral: Alexa, CVPR 2022
 
 
 @lru_cache(maxsize=4)
@@ -69,8 +70,8 @@ def free_from(
     """
     speed = along.square().sum(-1)
     ahead = torch.einsum("...ijc,...c->...ij", apart, along)
-    beside = ahead.square() - speed[..., None, None] * (apart.square().sum(-1) - clearance**2)
+    inside = apart.square().sum(-1) - clearance**2  # below 0 where two points are too near as they are
+    beside = ahead.square() - speed[..., None, None] * inside
     farthest = torch.where(beside > 0, beside.clamp(min=0.0).sqrt() - ahead, -torch.inf).amax((-2, -1))
-    still = speed < 1e-4
-    found = (farthest / speed.clamp(min=1e-4)).clamp(min=0.0)
-    return torch.where(still & (farthest > -torch.inf), torch.inf, found)
+    found = (farthest / speed.clamp(min=_STILL)).clamp(min=0.0)
+    return torch.where((speed < _STILL) & (inside < 0).any((-2, -1)), torch.inf, found)

@@ -1,4 +1,4 @@
-"""How a rigid unit stands best to its copies: of many turns the one with most contacts, copies touching from outside."""
+"""How a rigid unit stands best to its copies: of many turns the one with most contacts, where copies just touch."""
 
 from __future__ import annotations
 

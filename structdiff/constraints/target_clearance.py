@@ -1,4 +1,4 @@
-"""New chains lie against what is kept whole, and not in it: they are turned and moved as one piece while they are drawn."""
+"""New chains lie against what is kept whole, and not in it: they are moved as one piece while drawn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from structdiff.constraints.docking import CLEARANCE, spread_directions
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.target_docking import Standing, better_placement
 from structdiff.geometry.superposition import superposition
@@ -16,7 +17,7 @@ from structdiff.typing import Float
 
 _SIGMA = (0.3, 30.0)  # Å of noise: below, a chain has its place; above, it has no shape
 _DOCKED = (4.0, 30.0)  # Å of noise between which it is turned too, to where it has most contacts
-_CLEARANCE, _OF_OTHERS = 5.5, 4.0  # Å from CA atoms to the new chains' own, and from other atoms
+_OF_OTHERS = 4.0  # Å from atoms that are no CA atoms to CA atoms of new chains
 _NEAREST, _NEAR = 8, 7.0  # so many residues of the new chains should be as near as this (Å)
 _CONTACT = 8.0  # Å from what is to be touched, to the nearest CA atom of the new chains
 _TOLERATED = 1.0  # Å², what forces between atoms mend
@@ -54,7 +55,7 @@ class TargetClearance:
         self.centres = torch.from_numpy(alphas[(alphas >= 0) & free[alphas]])
         self.obstacles = torch.from_numpy(_centres(placed, ~free))
         self.alphas = torch.isin(self.obstacles, torch.from_numpy(alphas))
-        self.clearance = torch.where(self.alphas, _CLEARANCE, _OF_OTHERS)
+        self.clearance = torch.where(self.alphas, CLEARANCE, _OF_OTHERS)
         self.held = torch.from_numpy(placed.held == 1)
         self.reference = torch.from_numpy(atoms.positions).double()
         self.left_out = torch.from_numpy(np.asarray(left_out)).double()
@@ -65,7 +66,7 @@ class TargetClearance:
         kind = placed.structure.chains.kind[chain[self.obstacles.numpy()]]
         # A chain goes around a ligand, and lies against a polymer.
         self.docks = bool(np.isin(kind, _POLYMERS).any())
-        self.shifts = torch.from_numpy(_shifts())
+        self.shifts = _shifts()
 
     def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
         """Positions with the new chains moved out, while noise leaves them a shape and no fixed place."""
@@ -143,11 +144,7 @@ def _centres(placed: PlacedAtoms, chosen: np.ndarray) -> np.ndarray:
     return np.flatnonzero(chosen & centre)
 
 
-def _shifts() -> np.ndarray:
-    """Staying, and steps of many lengths in directions that are spread evenly over a sphere (a Fibonacci lattice)."""
-    number = np.arange(_DIRECTIONS) + 0.5
-    height, angle = 1 - 2 * number / _DIRECTIONS, np.pi * (1 + np.sqrt(5)) * number
-    around = np.sqrt(1 - height**2)
-    directions = np.stack([around * np.cos(angle), around * np.sin(angle), height], axis=-1)
-    steps = np.array(_LENGTHS)[:, None, None] * directions
-    return np.concatenate([np.zeros((1, 3)), steps.reshape(-1, 3)])
+def _shifts() -> Float[Tensor, "shift 3"]:
+    """Staying, and steps (Å) of many lengths in directions that are spread evenly over a sphere."""
+    steps = torch.tensor(_LENGTHS)[:, None, None] * spread_directions(_DIRECTIONS)
+    return torch.cat([torch.zeros(1, 3), steps.reshape(-1, 3)])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
@@ -43,6 +44,9 @@ from structdiff.typing import Bool, Float
 #: Residues of chains that are made up.
 SHORTEST, LONGEST = 28, 200
 _STEP_SECONDS = 1.5e-4  # for a squared residue, on one core of 2023
+#: How often a fold is made up anew that has not so much room (Å) beside what is kept with its motif.
+_TRIES, _ROOM = 4, 4.0
+_NOTHING = np.zeros((0, 3))
 _BYTES = 85_000  # of memory, for a squared residue (50_000 with native kernels)
 
 
@@ -59,8 +63,9 @@ def makers_sha256() -> dict[str, str]:
 
 def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | None) -> None:
     """Raises InputError where folds are to be made up for what they cannot be, or trRosetta's weights are not here."""
+    placed = spec.symmetry is not None and spec.symmetry.motif_placed
     asked = {"fold_of": spec.fold_of or spec.fold_from, "secondary_structure": spec.secondary_structure,
-             "noise": spec.noise, "burial": spec.burial,
+             "noise": spec.noise, "burial": spec.burial, "symmetry whose motif has its place": placed,
              "cyclic": spec.cyclic, "disulfides": spec.disulfides, "unindexed": spec.unindexed, "tip": spec.tip,
              "held_atoms": spec.held_atoms, "inpaint": spec.inpaint}  # fmt: skip
     with_it = next((key for key, value in asked.items() if value), None)
@@ -80,8 +85,6 @@ def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | Non
             if name not in anchors:
                 _refuse(f"chain {name}", "all new, or one motif with its whole backbone, with neither hotspots nor "
                         "keep_away")  # fmt: skip
-            if len(anchors[name].obstacles):
-                _refuse(f"chain {name}, with ligands or other chains beside its motif", allowed="a motif by itself")
     check_folding_weights("fold_plan", HALLUCINATED)
 
 
@@ -121,10 +124,12 @@ def hallucinated_folds(
     """
     check_hallucination(spec, layout, motif)
     found, open_, chains = [], retyped(spec, layout), _designed(layout)
+    anchors = {} if motif is None else motif_anchors(spec, layout, motif)
     for place, (name, chain) in enumerate(chains.items()):
         kept = None if motif is None else _motif(chain, motif, open_)
         report = None if on_step is None else _of_several(on_step, place, len(chains))
-        found.append(_made_up(name, len(chain), kept, (*seeds, place), report))
+        in_the_way = anchors[name].obstacles if kept is not None else _NOTHING
+        found.append(_clear(name, len(chain), kept, in_the_way, (*seeds, place), report))
     return tuple(found)
 
 
@@ -171,6 +176,38 @@ def _motif(chain: Sequence[LayoutResidue], motif: Structure, open_: Collection[R
     letters = "".join("X" if origin in open_ else name for origin, name in zip(origins, names, strict=True))
     atoms = np.concatenate([backbone.positions[at][:, [N, CA, C]], backbone.cb_or_ideal[at][:, None]], 1)
     return _Motif(places=places, letters=letters, atoms=atoms)
+
+
+def _clear(
+    name: str,
+    residues: int,
+    motif: _Motif | None,
+    in_the_way: Float[np.ndarray, "atom 3"],
+    seeds: Sequence[int],
+    on_step: OnStep | None,
+) -> ChainFold:
+    """A fold that is clear of what stands beside its motif (atoms, Å): of several, if need be, the one that is most so.
+
+    The networks know of one chain alone.
+    """
+    best, fewest = None, len(in_the_way) + 1
+    for again in range(_TRIES):
+        made = _made_up(name, residues, motif, (*seeds, again) if again else seeds, on_step)
+        clashes = _clashes(made, in_the_way)
+        if best is None or clashes < fewest:
+            best, fewest = made, clashes
+        if not fewest:
+            break
+    assert best is not None
+    return best
+
+
+def _clashes(made: ChainFold, in_the_way: Float[np.ndarray, "atom 3"]) -> int:
+    """How many atoms (Å) are too near to the new main chain of a fold, which needs room for side chains too."""
+    if not len(in_the_way):
+        return 0
+    apart = cdist(in_the_way, made.positions[made.told].reshape(-1, 3).astype(np.float64))
+    return int((apart.min(1) < _ROOM).sum())
 
 
 def _made_up(name: str, residues: int, motif: _Motif | None, seeds: Sequence[int], on_step: OnStep | None) -> ChainFold:

@@ -90,9 +90,9 @@ def _refused(**asked) -> str:
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ({"length": "64", "symmetry": "C2"}, "symmetry"),
+        ({**AROUND, "symmetry": "C2:motif=placed"}, "symmetry whose motif has its place"),
         ({"length": "64", "cyclic": "A"}, "cyclic"),
-        ({"length": "64", "energies": [{"radius_of_gyration": {}}]}, "energies"),
+        ({"length": "64", "burial": "B5 ?59"}, "burial"),
         ({"length": "64", "secondary_structure": "H64"}, "hallucinated without secondary_structure"),
         ({"length": "45", "fold_of": MOTIF}, "hallucinated without fold_of"),
         ({"length": "27"}, "28 to 200 residues"),
