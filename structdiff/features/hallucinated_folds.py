@@ -206,8 +206,9 @@ def _clashes(made: ChainFold, in_the_way: Float[np.ndarray, "atom 3"]) -> int:
     """How many atoms (Å) are too near to the new main chain of a fold, which needs room for side chains too."""
     if not len(in_the_way):
         return 0
-    apart = cdist(in_the_way, made.positions[made.told].reshape(-1, 3).astype(np.float64))
-    return int((apart.min(1) < _ROOM).sum())
+    atoms = made.positions[made.told].reshape(-1, 3).astype(np.float64)
+    atoms = atoms[np.isfinite(atoms).all(-1)]  # the last O of a chain has no place
+    return int((cdist(in_the_way, atoms).min(1) < _ROOM).sum())
 
 
 def _made_up(name: str, residues: int, motif: _Motif | None, seeds: Sequence[int], on_step: OnStep | None) -> ChainFold:
