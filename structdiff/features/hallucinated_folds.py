@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from structdiff.features.chain_folds import (
 )
 from structdiff.features.condition import Condition
 from structdiff.features.motif_anchors import FEWEST_NEW, motif_anchors
+from structdiff.features.requests import LIGAND_DISTANCE
 from structdiff.features.tokens import TokenTable
 from structdiff.published_weights.cache import weights_sha256
 from structdiff.spec.design import DesignSpec
@@ -44,9 +45,8 @@ from structdiff.typing import Bool, Float
 #: Residues of chains that are made up.
 SHORTEST, LONGEST = 28, 200
 _STEP_SECONDS = 1.5e-4  # for a squared residue, on one core of 2023
-#: How often a fold is made up anew that has not so much room (Å) beside what is kept with its motif.
+#: How often a fold is made up until it has so much room (Å) beside what is kept with its motif, and reaches ligands.
 _TRIES, _ROOM = 4, 4.0
-_NOTHING = np.zeros((0, 3))
 _BYTES = 85_000  # of memory, for a squared residue (50_000 with native kernels)
 
 
@@ -128,8 +128,10 @@ def hallucinated_folds(
     for place, (name, chain) in enumerate(chains.items()):
         kept = None if motif is None else _motif(chain, motif, open_)
         report = None if on_step is None else _of_several(on_step, place, len(chains))
-        in_the_way = anchors[name].obstacles if kept is not None else _NOTHING
-        found.append(_clear(name, len(chain), kept, in_the_way, (*seeds, place), report))
+        beside = _Beside()
+        if motif is not None and kept is not None:
+            beside = _Beside(atoms=anchors[name].obstacles, ligands=_ligands(spec, layout, motif))
+        found.append(_fitting(name, len(chain), kept, beside, (*seeds, place), report))
     return tuple(found)
 
 
@@ -178,37 +180,49 @@ def _motif(chain: Sequence[LayoutResidue], motif: Structure, open_: Collection[R
     return _Motif(places=places, letters=letters, atoms=atoms)
 
 
-def _clear(
-    name: str,
-    residues: int,
-    motif: _Motif | None,
-    in_the_way: Float[np.ndarray, "atom 3"],
-    seeds: Sequence[int],
-    on_step: OnStep | None,
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Beside:
+    """What is kept beside a motif: all of its atoms (Å), and those of each ligand that the chain is to touch."""
+
+    atoms: Float[np.ndarray, "atom 3"] = field(default_factory=lambda: np.zeros((0, 3)))
+    ligands: Sequence[Float[np.ndarray, "atom 3"]] = ()
+
+    def misfit(self, made: ChainFold) -> float:
+        """0 where the new main chain of a fold has room for side chains beside the atoms, and comes near each ligand.
+
+        Otherwise the atoms that it is too near to, and how far (Å) it is from what it is to touch.
+        """
+        own = made.positions[made.told].reshape(-1, 3).astype(np.float64)
+        own = own[np.isfinite(own).all(-1)]  # the last O of a chain has no place
+        crowded = int((cdist(self.atoms, own).min(1) < _ROOM).sum()) if len(self.atoms) else 0
+        return crowded + sum((max(0.0, cdist(each, own).min() - LIGAND_DISTANCE) for each in self.ligands), start=0.0)
+
+
+def _ligands(spec: DesignSpec, layout: Layout, motif: Structure) -> list[Float[np.ndarray, "atom 3"]]:
+    """The atoms (Å) of each ligand that is kept, where it is seen."""
+    rows, atoms = motif_residues(motif), motif.atoms
+    kept = [residue.origin for residue in layout.residues if residue.origin and str(residue.origin) in spec.ligands]
+    each = [atoms.positions[atoms.resolved & (atoms.residue == rows[origin])].astype(np.float64) for origin in kept]
+    return [positions for positions in each if len(positions)]
+
+
+def _fitting(
+    name: str, residues: int, motif: _Motif | None, beside: _Beside, seeds: Sequence[int], on_step: OnStep | None
 ) -> ChainFold:
-    """A fold that is clear of what stands beside its motif (atoms, Å): of several, if need be, the one that is most so.
+    """A fold that fits what stands beside its motif: of several, if need be, the one that does best.
 
     The networks know of one chain alone.
     """
-    best, fewest = None, len(in_the_way) + 1
+    best, least = None, float("inf")
     for again in range(_TRIES):
         made = _made_up(name, residues, motif, (*seeds, again) if again else seeds, on_step)
-        clashes = _clashes(made, in_the_way)
-        if best is None or clashes < fewest:
-            best, fewest = made, clashes
-        if not fewest:
+        misfit = beside.misfit(made)
+        if misfit < least:
+            best, least = made, misfit
+        if not misfit:
             break
     assert best is not None
     return best
-
-
-def _clashes(made: ChainFold, in_the_way: Float[np.ndarray, "atom 3"]) -> int:
-    """How many atoms (Å) are too near to the new main chain of a fold, which needs room for side chains too."""
-    if not len(in_the_way):
-        return 0
-    atoms = made.positions[made.told].reshape(-1, 3).astype(np.float64)
-    atoms = atoms[np.isfinite(atoms).all(-1)]  # the last O of a chain has no place
-    return int((cdist(in_the_way, atoms).min(1) < _ROOM).sum())
 
 
 def _made_up(name: str, residues: int, motif: _Motif | None, seeds: Sequence[int], on_step: OnStep | None) -> ChainFold:
