@@ -34,7 +34,7 @@ from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.spec.lengths import format_length
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.held_parts import retyped
-from structdiff.structure.motif_residues import motif_residues
+from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.trrosetta.alignment import ALPHABET, alone
 from structdiff.trrosetta.folding import THOROUGH, Held, fold
@@ -76,7 +76,7 @@ def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | Non
     for name, (least, most) in ranges.items():
         if not SHORTEST <= least <= most <= LONGEST:
             _refuse(f"{format_length((least, most))} residues in chain {name}", f"{SHORTEST} to {LONGEST} residues")
-    anchors = {} if motif is None else motif_anchors(spec, layout, motif)
+    anchors = {} if motif is None else motif_anchors(spec, layout, motif, of_shape=True)
     for name, chain in _designed(layout).items():
         if held := sum(residue.origin is not None for residue in chain):
             fewest = ranges[name][0] - held
@@ -124,7 +124,7 @@ def hallucinated_folds(
     """
     check_hallucination(spec, layout, motif)
     found, open_, chains = [], retyped(spec, layout), _designed(layout)
-    anchors = {} if motif is None else motif_anchors(spec, layout, motif)
+    anchors = {} if motif is None else motif_anchors(spec, layout, motif, of_shape=True)
     for place, (name, chain) in enumerate(chains.items()):
         kept = None if motif is None else _motif(chain, motif, open_)
         report = None if on_step is None else _of_several(on_step, place, len(chains))
@@ -200,7 +200,7 @@ class _Beside:
 
 def _ligands(spec: DesignSpec, layout: Layout, motif: Structure) -> list[Float[np.ndarray, "atom 3"]]:
     """The atoms (Å) of each ligand that is kept, where it is seen."""
-    rows, atoms = motif_residues(motif), motif.atoms
+    rows, atoms = ligand_residues(motif), motif.atoms
     kept = [residue.origin for residue in layout.residues if residue.origin and str(residue.origin) in spec.ligands]
     each = [atoms.positions[atoms.resolved & (atoms.residue == rows[origin])].astype(np.float64) for origin in kept]
     return [positions for positions in each if len(positions)]

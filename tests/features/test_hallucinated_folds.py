@@ -34,7 +34,8 @@ from structdiff.trrosetta.hallucination import MAKERS
 from structdiff.trrosetta.network import CLASSES, NETWORKS, Expectation
 from tests.campaign.making import made
 
-MOTIF = str(Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MOTIF = str(EXAMPLES / "5tpn_site_v.pdb")
 AROUND = {"motif": MOTIF, "contigs": "20/A163-181/10", "fold_plan": "hallucinated"}
 OPTIONS = RunOptions(sampling=SamplingConfig(steps=8))
 
@@ -237,8 +238,8 @@ def test_a_fold_that_has_no_room_beside_what_is_kept_is_made_up_anew(helix, monk
     anchors, tries = hallucinated_folds.motif_anchors, {}
     for name, atoms in beside.items():
 
-        def with_atoms(*asked, atoms=atoms):
-            return {key: dataclasses.replace(each, obstacles=atoms) for key, each in anchors(*asked).items()}
+        def with_atoms(*asked, atoms=atoms, **how):
+            return {key: dataclasses.replace(each, obstacles=atoms) for key, each in anchors(*asked, **how).items()}
 
         monkeypatch.setattr(hallucinated_folds, "motif_anchors", with_atoms)
         before = len(helix)
@@ -247,6 +248,25 @@ def test_a_fold_that_has_no_room_beside_what_is_kept_is_made_up_anew(helix, monk
         assert len({each["first"] for each in helix[before:]}) == tries[name]
         assert np.allclose(made.positions, free.positions, equal_nan=True)
     assert tries == {"close": 4, "far": 1, "none": 1}
+
+
+def test_a_fold_that_stays_away_from_a_ligand_is_made_up_anew(helix):
+    asked = {"motif": str(EXAMPLES / "problems" / "chromophore.pdb"), "ligands": "HC4", "fold_plan": "hallucinated"}
+    spec, motif = resolve_design(asked_spec(None, {**asked, "contigs": "20/A46-54/20"}))
+    layout = sampled_layout(spec, 0)
+    (made,) = hallucinated_folds.hallucinated_folds(spec, layout, motif, [0, 0])
+    ligand = motif.atoms.positions[motif.residues.name[motif.atoms.residue] == "HC4"]
+    new = made.positions[made.told].reshape(-1, 3)
+    nearest = np.nanmin(np.linalg.norm(new[:, None] - ligand, axis=-1))
+    assert (len(helix) == 4) == (nearest > 6.0 or nearest < 4.0)
+    assert len(helix) == 4  # the same helix each time
+
+
+@pytest.mark.parametrize("beside", [{"symmetry": "C3"}, {"energies": [{"radius_of_gyration": {}}]}])
+def test_a_motif_may_have_symmetry_and_energies_beside_its_fold(helix, beside):
+    (design,) = structdiff.design(**AROUND, **beside, options=OPTIONS)
+    assert next(each for each in design.verdicts if each.name == "motif").met
+    assert any("hallucinated" in each.name for each in design.verdicts)
 
 
 def test_energies_act_beside_a_fold(helix):
