@@ -11,7 +11,7 @@ import torch
 
 from structdiff.confidence import scores
 from structdiff.confidence.clash import structure_has_clash
-from structdiff.confidence.of_alignment import judged_by_alignments
+from structdiff.confidence.of_alignment import folds_of_copies, judged_by_alignments
 from structdiff.confidence.of_template import judged_by_templates
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
@@ -161,14 +161,15 @@ def _assembled(design: Design, job: Job, unit: Structure, draw: Draw) -> Design:
     residue_map = design.residue_map if whole is None else whole.residue_map()
     assembly = finished_assembly(one, group, draw.relatives, drawn=design.structure)
     seen = finished_assembly(unit, group, draw.relatives).part
-    features = side_by_side(job.features, 1 + len(draw.relatives))
+    features, tokens = side_by_side(job.features, 1 + len(draw.relatives)), tokenise(seen)
+    logits = judged_by_alignments(draw.confidence, folds_of_copies(job.folds, unit, seen), seen, tokens)
     probabilities = design.sequence_probabilities
     return dataclasses.replace(
         design,
         structure=assembly.structure,
         part=assembly.part,
         drawn=None if whole is None else symmetric_assembly(design.structure, group),
-        confidence=confidence_of(draw.confidence, features, tokenise(seen), seen),
+        confidence=confidence_of(logits, features, tokens, seen),
         verdicts=assembly_verdicts(job, assembly.structure, unit, design.verdicts),
         trajectory=None if design.trajectory is None else whole_trajectory(design.trajectory, group),
         residue_map=whole_map(residue_map, assembly, group),

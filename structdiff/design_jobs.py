@@ -165,7 +165,9 @@ def design_job(
     visible = job.visible
     new = np.array([residue.origin is None for residue in layout.residues])
     placed = PlacedAtoms(structure=structure.select(visible), new=new, held=held[visible])
-    asked = DesignConstraints.of(spec, layout, placed, left_out_atoms(spec, motif), job.touched)
+    asked = DesignConstraints.of(
+        spec, layout, placed, left_out_atoms(spec, motif), job.asked_of(avoid=False), job.asked_of(avoid=True)
+    )
     hold = [FoldHold(*held_folds(folds, structure, visible))] if folds else []
     return dataclasses.replace(job, held=np.where(visible, held, 0), asked=asked, clearance=tuple(hold))
 

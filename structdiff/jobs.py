@@ -137,13 +137,15 @@ class Job:
                 kept.append(AskedDistance(atoms=atoms, least=0.0, most=each.bound - _CONTACT_MARGIN))
         return tuple(kept)
 
-    @property
-    def touched(self) -> list[np.ndarray]:
-        """Of each held residue that is to be touched its atoms, by rows of visible atoms."""
+    def asked_of(self, *, avoid: bool) -> list[np.ndarray]:
+        """Of each held residue that is to be touched, or not to be, its atoms, by rows of visible atoms."""
         visible = self.visible
         place = np.cumsum(visible) - 1
         asked = [
-            rows[visible[rows]] for each in self.proximities if not each.avoid for rows in (each.first, each.second)
+            rows[visible[rows]]
+            for each in self.proximities
+            if each.avoid == avoid
+            for rows in (each.first, each.second)
         ]
         return [place[rows] for rows in asked if len(rows) and bool((self.held[rows] > 0).all())]
 

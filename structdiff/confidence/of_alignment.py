@@ -6,7 +6,7 @@ The network cannot judge them: it takes whatever fold it is told for as good as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -55,6 +55,15 @@ def judged_by_alignments(
             found.pae[pairs] = _spread(expected.aligned_error[residues], found.pae.shape[-1]).to(found.pae)
             found.pde[pairs] = _spread(expected.distance_error[residues], found.pde.shape[-1]).to(found.pde)
     return found
+
+
+def folds_of_copies(folds: Sequence[ChainFold], unit: Structure, copies: Structure) -> list[ChainFold]:
+    """The folds as those of all copies of a unit that stand one after the other in a structure."""
+    names, first = copies.chains.name.tolist(), unit.chains.name.tolist()
+    return [
+        replace(own, chains=tuple(name for each in own.chains for name in names[first.index(each) :: len(first)]))
+        for own in folds
+    ]
 
 
 def chain_reliability(fold: ChainFold, structure: Structure, row: int) -> Reliability:

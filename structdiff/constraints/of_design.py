@@ -94,11 +94,12 @@ class DesignConstraints:
         placed: PlacedAtoms,
         left_out: Float[np.ndarray, "atom 3"],
         touched: Sequence[np.ndarray] = (),
+        avoided: Sequence[np.ndarray] = (),
     ) -> DesignConstraints:
         """The constraints of one layout; raises InputError for chains and residues that it does not have.
 
         left_out: atoms (Å, in the motif's frame) of what a crop leaves out, which stand in the way all the same.
-        touched: of each residue that is to be touched, its atoms.
+        touched, avoided: of each residue that is to be touched, or not to be, its atoms.
         """
         blocks = residue_blocks(spec, layout)
         registers = dict(spec.registers) if spec.sketches else None
@@ -126,7 +127,7 @@ class DesignConstraints:
             loop=np.array([bool(spec.sketches) and letter == "L" for letter in spec.secondary_structure_of(layout)]),
             sketches=spec.sketches,
             only_fold=only_fold,
-            clearance=TargetClearance(placed, left_out, touched) if may_move else None,
+            clearance=TargetClearance(placed, left_out, touched, avoided) if may_move else None,
         )
 
     def sampling(self) -> list[SamplingConstraint]:

@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from structdiff.constraints.docking import CLEARANCE
 from structdiff.constraints.symmetry import SymmetricCopies
+from structdiff.constraints.symmetry_docking import SymmetryDocking
 from structdiff.geometry.distances import norm
 from structdiff.geometry.rotations import rotation_from_vector
 from structdiff.typing import Bool, Float
 
 _LARGEST_SIGMA = 16.0  # Å; noisier predictions have no surface yet
-_CLEARANCE = 5.5  # Å between centre atoms (CA) of different copies, of which no two should be nearer
+_DOCKED = (4.0, 32.0)  # Å of noise between which a unit is turned to where it has most contacts
 _HELD_CLEARANCE, _HELD_TO_CENTRE = 3.4, 4.5  # Å between held atoms of different copies, and from these to centre atoms
 _SOFTNESS = 1.5  # Å
 _CONTACT = 3.0  # Å, smooth shortest distance of a good interface: some 15 pairs of centre atoms at 7 Å
@@ -50,12 +52,26 @@ class AssemblyPose:
 
     def __init__(self, copies: SymmetricCopies, held: Bool[Tensor, "sample atom"]) -> None:
         self.copies, self.held = copies, held
+        self.docking = SymmetryDocking(copies.group, copies.rotations.device)
 
     def project(self, positions: Float[Tensor, "sample atom 3"], sigma: float) -> Float[Tensor, "sample atom 3"]:
         """Positions moved rigidly, while the noise is low enough for the unit to have a surface."""
-        if sigma > _LARGEST_SIGMA or not len(self.copies.rotations):
+        if not len(self.copies.rotations):
+            return positions
+        if _DOCKED[0] < sigma <= _DOCKED[1]:
+            positions = torch.stack([self._docked(own, row) for row, own in enumerate(positions)])
+        if sigma > _LARGEST_SIGMA:
             return positions
         return torch.stack([self._moved(own, row) for row, own in enumerate(positions)])
+
+    def _docked(self, positions: Float[Tensor, "atom 3"], row: int) -> Float[Tensor, "atom 3"]:
+        """Positions turned and shifted to where the copies have most contacts."""
+        trace = positions[self.copies.centre[row][self.copies.token_mask[row]]]
+        pose = self.docking.better(trace)
+        if pose is None:
+            return positions
+        turned = (positions - trace.mean(0)) @ pose.turn.T + pose.middle
+        return torch.where((positions != 0).any(-1, keepdim=True), turned, positions)
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:
         """Nothing is preferred of single atoms."""
@@ -151,7 +167,7 @@ def _clearances(count: int, points: int, like: Tensor) -> Float[Tensor, "point p
     """How far points of two copies stay apart (Å): the first so many are centre atoms, the others held ones."""
     clearance = like.new_full((points, points), _HELD_CLEARANCE)
     clearance[:count], clearance[:, :count] = _HELD_TO_CENTRE, _HELD_TO_CENTRE
-    clearance[:count, :count] = _CLEARANCE
+    clearance[:count, :count] = CLEARANCE
     return clearance
 
 
@@ -193,7 +209,7 @@ class CopyClearance:
         for rotation, translation in zip(copies.rotations, copies.translations, strict=True):
             arrow = own[:, None] - (own @ rotation.T + translation)
             distance = norm(arrow).clamp(min=1e-3)
-            lacking = (_CLEARANCE - distance).clamp(min=0.0)
+            lacking = (CLEARANCE - distance).clamp(min=0.0)
             push += 0.5 * (lacking / distance).unsqueeze(-1).mul(arrow).sum(1)
         near = torch.exp(-0.5 * (torch.cdist(own, own) / _CARRIED).square())
         along = near @ push / near.sum(1, keepdim=True)

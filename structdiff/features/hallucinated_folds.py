@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
@@ -23,6 +24,7 @@ from structdiff.features.chain_folds import (
 )
 from structdiff.features.condition import Condition
 from structdiff.features.motif_anchors import FEWEST_NEW, motif_anchors
+from structdiff.features.requests import LIGAND_DISTANCE
 from structdiff.features.tokens import TokenTable
 from structdiff.published_weights.cache import weights_sha256
 from structdiff.spec.design import DesignSpec
@@ -32,7 +34,7 @@ from structdiff.spec.layout_residue import LayoutResidue
 from structdiff.spec.lengths import format_length
 from structdiff.spec.segments import ResidueId
 from structdiff.structure.held_parts import retyped
-from structdiff.structure.motif_residues import motif_residues
+from structdiff.structure.motif_residues import ligand_residues, motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.trrosetta.alignment import ALPHABET, alone
 from structdiff.trrosetta.folding import THOROUGH, Held, fold
@@ -43,6 +45,8 @@ from structdiff.typing import Bool, Float
 #: Residues of chains that are made up.
 SHORTEST, LONGEST = 28, 200
 _STEP_SECONDS = 1.5e-4  # for a squared residue, on one core of 2023
+#: How often a fold is made up until it has so much room (Å) beside what is kept with its motif, and reaches ligands.
+_TRIES, _ROOM = 4, 4.0
 _BYTES = 85_000  # of memory, for a squared residue (50_000 with native kernels)
 
 
@@ -59,8 +63,9 @@ def makers_sha256() -> dict[str, str]:
 
 def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | None) -> None:
     """Raises InputError where folds are to be made up for what they cannot be, or trRosetta's weights are not here."""
+    placed = spec.symmetry is not None and spec.symmetry.motif_placed
     asked = {"fold_of": spec.fold_of or spec.fold_from, "secondary_structure": spec.secondary_structure,
-             "symmetry": spec.symmetry, "noise": spec.noise, "burial": spec.burial, "energies": spec.energies,
+             "noise": spec.noise, "burial": spec.burial, "symmetry whose motif has its place": placed,
              "cyclic": spec.cyclic, "disulfides": spec.disulfides, "unindexed": spec.unindexed, "tip": spec.tip,
              "held_atoms": spec.held_atoms, "inpaint": spec.inpaint}  # fmt: skip
     with_it = next((key for key, value in asked.items() if value), None)
@@ -71,7 +76,7 @@ def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | Non
     for name, (least, most) in ranges.items():
         if not SHORTEST <= least <= most <= LONGEST:
             _refuse(f"{format_length((least, most))} residues in chain {name}", f"{SHORTEST} to {LONGEST} residues")
-    anchors = {} if motif is None else motif_anchors(spec, layout, motif)
+    anchors = {} if motif is None else motif_anchors(spec, layout, motif, of_shape=True)
     for name, chain in _designed(layout).items():
         if held := sum(residue.origin is not None for residue in chain):
             fewest = ranges[name][0] - held
@@ -80,8 +85,6 @@ def check_hallucination(spec: DesignSpec, layout: Layout, motif: Structure | Non
             if name not in anchors:
                 _refuse(f"chain {name}", "all new, or one motif with its whole backbone, with neither hotspots nor "
                         "keep_away")  # fmt: skip
-            if len(anchors[name].obstacles):
-                _refuse(f"chain {name}, with ligands or other chains beside its motif", allowed="a motif by itself")
     check_folding_weights("fold_plan", HALLUCINATED)
 
 
@@ -121,10 +124,14 @@ def hallucinated_folds(
     """
     check_hallucination(spec, layout, motif)
     found, open_, chains = [], retyped(spec, layout), _designed(layout)
+    anchors = {} if motif is None else motif_anchors(spec, layout, motif, of_shape=True)
     for place, (name, chain) in enumerate(chains.items()):
         kept = None if motif is None else _motif(chain, motif, open_)
         report = None if on_step is None else _of_several(on_step, place, len(chains))
-        found.append(_made_up(name, len(chain), kept, (*seeds, place), report))
+        beside = _Beside()
+        if motif is not None and kept is not None:
+            beside = _Beside(atoms=anchors[name].obstacles, ligands=_ligands(spec, layout, motif))
+        found.append(_fitting(name, len(chain), kept, beside, (*seeds, place), report))
     return tuple(found)
 
 
@@ -171,6 +178,51 @@ def _motif(chain: Sequence[LayoutResidue], motif: Structure, open_: Collection[R
     letters = "".join("X" if origin in open_ else name for origin, name in zip(origins, names, strict=True))
     atoms = np.concatenate([backbone.positions[at][:, [N, CA, C]], backbone.cb_or_ideal[at][:, None]], 1)
     return _Motif(places=places, letters=letters, atoms=atoms)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Beside:
+    """What is kept beside a motif: all of its atoms (Å), and those of each ligand that the chain is to touch."""
+
+    atoms: Float[np.ndarray, "atom 3"] = field(default_factory=lambda: np.zeros((0, 3)))
+    ligands: Sequence[Float[np.ndarray, "atom 3"]] = ()
+
+    def misfit(self, made: ChainFold) -> float:
+        """0 where the new main chain of a fold has room for side chains beside the atoms, and comes near each ligand.
+
+        Otherwise the atoms that it is too near to, and how far (Å) it is from what it is to touch.
+        """
+        own = made.positions[made.told].reshape(-1, 3).astype(np.float64)
+        own = own[np.isfinite(own).all(-1)]  # the last O of a chain has no place
+        crowded = int((cdist(self.atoms, own).min(1) < _ROOM).sum()) if len(self.atoms) else 0
+        return crowded + sum((max(0.0, cdist(each, own).min() - LIGAND_DISTANCE) for each in self.ligands), start=0.0)
+
+
+def _ligands(spec: DesignSpec, layout: Layout, motif: Structure) -> list[Float[np.ndarray, "atom 3"]]:
+    """The atoms (Å) of each ligand that is kept, where it is seen."""
+    rows, atoms = ligand_residues(motif), motif.atoms
+    kept = [residue.origin for residue in layout.residues if residue.origin and str(residue.origin) in spec.ligands]
+    each = [atoms.positions[atoms.resolved & (atoms.residue == rows[origin])].astype(np.float64) for origin in kept]
+    return [positions for positions in each if len(positions)]
+
+
+def _fitting(
+    name: str, residues: int, motif: _Motif | None, beside: _Beside, seeds: Sequence[int], on_step: OnStep | None
+) -> ChainFold:
+    """A fold that fits what stands beside its motif: of several, if need be, the one that does best.
+
+    The networks know of one chain alone.
+    """
+    best, least = None, float("inf")
+    for again in range(_TRIES):
+        made = _made_up(name, residues, motif, (*seeds, again) if again else seeds, on_step)
+        misfit = beside.misfit(made)
+        if misfit < least:
+            best, least = made, misfit
+        if not misfit:
+            break
+    assert best is not None
+    return best
 
 
 def _made_up(name: str, residues: int, motif: _Motif | None, seeds: Sequence[int], on_step: OnStep | None) -> ChainFold:

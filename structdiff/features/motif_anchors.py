@@ -18,14 +18,17 @@ from structdiff.structure.tables import ChainKind, Structure
 FEWEST_NEW = 20  # residues that a fold around a motif needs
 
 
-def motif_anchors(spec: DesignSpec, layout: Layout, motif: Structure) -> dict[str, Anchor]:
+def motif_anchors(spec: DesignSpec, layout: Layout, motif: Structure, *, of_shape: bool = False) -> dict[str, Anchor]:
     """For each chain with a motif around which a fold can be planned, by name: where the motif is, and its fold.
 
     That is one rigid group with its whole backbone, where nothing else is asked that has a place in space; ligands and
-    chains that are kept stand in the way.
+    chains that are kept stand in the way. of_shape: also where symmetry or energies are asked for, since only the shape
+    of the fold is planned.
     """
-    asked = (spec.symmetry, spec.noise, spec.burial, *spec.energies, *spec.cyclic, *spec.disulfides, *spec.hotspots,
-             *spec.keep_away, *spec.tip, *spec.held_atoms, *spec.unindexed)  # fmt: skip
+    asked = (spec.noise, spec.burial, *spec.cyclic, *spec.disulfides, *spec.hotspots, *spec.keep_away, *spec.tip,
+             *spec.held_atoms, *spec.unindexed)  # fmt: skip
+    if not of_shape:
+        asked += (spec.symmetry, *spec.energies)
     if any(each is not None for each in asked):
         return {}
     if {residue.group for residue in layout.residues if residue.origin is not None} != {1}:

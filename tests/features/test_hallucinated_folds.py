@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -33,7 +34,8 @@ from structdiff.trrosetta.hallucination import MAKERS
 from structdiff.trrosetta.network import CLASSES, NETWORKS, Expectation
 from tests.campaign.making import made
 
-MOTIF = str(Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MOTIF = str(EXAMPLES / "5tpn_site_v.pdb")
 AROUND = {"motif": MOTIF, "contigs": "20/A163-181/10", "fold_plan": "hallucinated"}
 OPTIONS = RunOptions(sampling=SamplingConfig(steps=8))
 
@@ -90,9 +92,9 @@ def _refused(**asked) -> str:
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ({"length": "64", "symmetry": "C2"}, "symmetry"),
+        ({**AROUND, "symmetry": "C2:motif=placed"}, "symmetry whose motif has its place"),
         ({"length": "64", "cyclic": "A"}, "cyclic"),
-        ({"length": "64", "energies": [{"radius_of_gyration": {}}]}, "energies"),
+        ({"length": "64", "burial": "B5 ?59"}, "burial"),
         ({"length": "64", "secondary_structure": "H64"}, "hallucinated without secondary_structure"),
         ({"length": "45", "fold_of": MOTIF}, "hallucinated without fold_of"),
         ({"length": "27"}, "28 to 200 residues"),
@@ -212,6 +214,66 @@ def test_fold_and_motif_are_told_as_one_group_of_which_the_motif_alone_is_held(h
     assert (told.motif_group == 1).all()
     assert (told.structure_fixed == (kept > 0)).all()
     assert known.atoms.resolved[known.atoms.name == "CA"].all()
+
+
+def test_copies_of_a_unit_follow_its_fold_and_are_judged_by_it(helix):
+    (design,) = structdiff.design(length="30", symmetry="C3", fold_plan="hallucinated", options=OPTIONS)
+    assert len(helix) == 1
+    assert set(chain_sequences(design.structure).values()) == {(ALPHABET * 2)[:30]}
+    verdict = next(each for each in design.verdicts if "hallucinated" in each.name)
+    assert float(verdict.reached.split()[2]) < 3.0
+    # What trRosetta expects of a chain alone, of flat answers here, is the same for each of its copies.
+    plddt = np.reshape(design.confidence.plddt, (-1, 30))
+    assert np.allclose(plddt, plddt[:1], atol=0.1)
+    (usual,) = structdiff.design(length="30", symmetry="C3", options=OPTIONS)
+    assert plddt.mean() < np.mean(usual.confidence.plddt) - 10
+
+
+def test_a_fold_that_has_no_room_beside_what_is_kept_is_made_up_anew(helix, monkeypatch):
+    spec, motif = resolve_design(asked_spec(None, AROUND))
+    layout = sampled_layout(spec, 0)
+    (free,) = hallucinated_folds.hallucinated_folds(spec, layout, motif, [0, 0])
+    inside = free.positions[5, 1].astype(np.float64)  # a CA atom of every such helix
+    beside = {"close": np.stack([inside, inside + 1.0]), "far": inside[None] + 100.0, "none": np.zeros((0, 3))}
+    anchors, tries = hallucinated_folds.motif_anchors, {}
+    for name, atoms in beside.items():
+
+        def with_atoms(*asked, atoms=atoms, **how):
+            return {key: dataclasses.replace(each, obstacles=atoms) for key, each in anchors(*asked, **how).items()}
+
+        monkeypatch.setattr(hallucinated_folds, "motif_anchors", with_atoms)
+        before = len(helix)
+        (made,) = hallucinated_folds.hallucinated_folds(spec, layout, motif, [0, 0])
+        tries[name] = len(helix) - before
+        assert len({each["first"] for each in helix[before:]}) == tries[name]
+        assert np.allclose(made.positions, free.positions, equal_nan=True)
+    assert tries == {"close": 4, "far": 1, "none": 1}
+
+
+def test_a_fold_that_stays_away_from_a_ligand_is_made_up_anew(helix):
+    asked = {"motif": str(EXAMPLES / "problems" / "chromophore.pdb"), "ligands": "HC4", "fold_plan": "hallucinated"}
+    spec, motif = resolve_design(asked_spec(None, {**asked, "contigs": "20/A46-54/20"}))
+    layout = sampled_layout(spec, 0)
+    (made,) = hallucinated_folds.hallucinated_folds(spec, layout, motif, [0, 0])
+    ligand = motif.atoms.positions[motif.residues.name[motif.atoms.residue] == "HC4"]
+    new = made.positions[made.told].reshape(-1, 3)
+    nearest = np.nanmin(np.linalg.norm(new[:, None] - ligand, axis=-1))
+    assert (len(helix) == 4) == (nearest > 6.0 or nearest < 4.0)
+    assert len(helix) == 4  # the same helix each time
+
+
+@pytest.mark.parametrize("beside", [{"symmetry": "C3"}, {"energies": [{"radius_of_gyration": {}}]}])
+def test_a_motif_may_have_symmetry_and_energies_beside_its_fold(helix, beside):
+    (design,) = structdiff.design(**AROUND, **beside, options=OPTIONS)
+    assert next(each for each in design.verdicts if each.name == "motif").met
+    assert any("hallucinated" in each.name for each in design.verdicts)
+
+
+def test_energies_act_beside_a_fold(helix):
+    asked = {"contigs": "30/0 30", "fold_plan": "hallucinated", "options": OPTIONS}
+    (design,) = structdiff.design(**asked, energies=[{"contacts": {"chains": ["A", "B"], "least": 10}}])
+    verdicts = {each.name: each for each in design.verdicts}
+    assert verdicts["contacts of A and B within 8 Å"].met
 
 
 def test_time_and_work_grow_with_chains_and_motifs(helix):
