@@ -59,19 +59,22 @@ def contact_shares(distance: Float[Tensor, "*batch one other"]) -> Float[Tensor,
 
 
 def free_from(
-    apart: Float[Tensor, "*batch one other 3"],
+    own: Float[Tensor, "*batch one 3"],
+    other: Float[Tensor, "*batch other 3"],
     along: Float[Tensor, "*batch 3"],
     clearance: float | Float[Tensor, " other"] = CLEARANCE,
 ) -> Float[Tensor, "*batch"]:
     """How far (Å, 0 or more) a piece goes along until it is clear of another, when it comes from far away.
 
-    apart: from each point of the other to each of its own, before it goes; along: what they change by for each Å.
-    Infinite where it never gets clear.
+    own, other: points (Å) of the piece before it goes, and of the other. along: how the way from the other to the piece
+    changes with each Å. Infinite where it never gets clear.
     """
     speed = along.square().sum(-1)
-    ahead = torch.einsum("...ijc,...c->...ij", apart, along)
-    inside = apart.square().sum(-1) - clearance**2  # below 0 where two points are too near as they are
+    way = along[..., None]
+    ahead = own @ way - (other @ way).mT
+    squares = own.square().sum(-1, keepdim=True) + other.square().sum(-1)[..., None, :]
+    inside = squares - 2 * own @ other.mT - clearance**2  # below 0 where two points are too near as they are
     beside = ahead.square() - speed[..., None, None] * inside
     farthest = torch.where(beside > 0, beside.clamp(min=0.0).sqrt() - ahead, -torch.inf).amax((-2, -1))
     found = (farthest / speed.clamp(min=_STILL)).clamp(min=0.0)
-    return torch.where((speed < _STILL) & (inside < 0).any((-2, -1)), torch.inf, found)
+    return torch.where((speed < _STILL) & (inside < 0).any(-1).any(-1), torch.inf, found)

@@ -93,17 +93,19 @@ class SymmetryDocking:
         along = ways[:, None] - torch.einsum("gij,tj->tgi", self.rotations, ways)
         near = along.square().sum(-1).argsort(dim=1, stable=True)[:, :_NEAREST]
         along = torch.take_along_dim(along, near[..., None], 1)
-        far = free_from(self._apart(own, near), along).amax(1)
+        mine = own[:, None].expand(-1, near.shape[1], -1, -1)
+        far = free_from(mine, self._images(own, near), along).amax(1)
         steps = torch.where(far.isfinite(), far, 0.0)[:, None, None] * along
-        distance = norm(self._apart(sides, near) + steps[:, :, None, None])
+        distance = torch.cdist(sides[:, None] + steps[:, :, None], self._images(sides, near))
         every = distance.new_zeros(len(ways), len(self.rows))
         return far, every.scatter(1, near, contact_shares(distance).sum((-2, -1)))
 
-    def _apart(
+    def _images(
         self, points: Float[Tensor, "turn residue 3"], near: Int[Tensor, "turn near"]
-    ) -> Float[Tensor, "turn near residue residue 3"]:
-        images = torch.einsum("tgij,trj->tgri", self.rotations[near], points) + self.translations[near][:, :, None]
-        return points[:, None, :, None] - images[:, :, None]
+    ) -> Float[Tensor, "turn near residue 3"]:
+        """The points of the copies that are near."""
+        turned = torch.einsum("tgij,trj->tgri", self.rotations[near], points)
+        return turned + self.translations[near][:, :, None]
 
     def _joined(self, each: Float[Tensor, " relative"]) -> bool:
         touching = np.zeros(len(self.group.relatives[0]), bool)

@@ -86,7 +86,7 @@ class _Search:
         scores, middles = [], []
         for some, along in zip(turns.split(_AT_ONCE), ways.split(_AT_ONCE), strict=True):
             own, sides = self.own @ some.mT + self.anchor, self.sides @ some.mT + self.anchor
-            far = free_from(own[:, :, None] - self.standing.points, along, self.standing.clearance)
+            far = free_from(own, self.standing.points.expand(len(own), -1, -1), along, self.standing.clearance)
             shift = far[:, None] * along
             scores.append(self.score(own + shift[:, None], sides + shift[:, None]))
             middles.append(self.anchor + shift)

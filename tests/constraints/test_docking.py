@@ -71,11 +71,11 @@ def test_side_chains_of_a_helix_point_away_from_its_axis_and_ends_have_none():
 def test_a_piece_is_free_where_it_just_touches():
     own, other = trace_of_helix(), across() + torch.tensor([1.0, 2.0, 0.0])
     along = torch.tensor([0.6, 0.0, 0.8])
-    far = free_from(own[:, None] - other, along)
+    far = free_from(own, other, along)
     assert torch.cdist(own + far * along, other).min() == pytest.approx(CLEARANCE, abs=1e-3)
     assert torch.cdist(own + (far + 3.0) * along, other).min() > CLEARANCE
-    assert torch.isinf(free_from(own[:, None] - other, torch.zeros(3)))
-    assert free_from(own[:, None] - other + 50.0, torch.ones(3)) == 0
+    assert torch.isinf(free_from(own, other, torch.zeros(3)))
+    assert free_from(own + 50.0, other, torch.ones(3)) == 0
 
 
 @pytest.mark.parametrize(
