@@ -146,8 +146,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", type=Path, help="write the tables of a result, and design nothing")
-    parser.add_argument("options", nargs="*", help="after --: options of structdiff design")
-    arguments = parser.parse_args()
+    # Positional arguments that stand apart are not put together by argparse.
+    own = sys.argv[1:]
+    end = own.index("--") if "--" in own else len(own)
+    arguments = parser.parse_args(own[:end])
+    arguments.options = own[end + 1 :]
     if arguments.problems is None and arguments.table is None:
         parser.error("PROBLEMS is missing")
     return arguments

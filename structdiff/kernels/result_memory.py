@@ -2,7 +2,7 @@
 
 The system clears fresh memory before it hands it out, and takes it back when it is freed: of triangle attention at
 256 tokens that was a sixth of the time. So memory that was a result is kept, up to 256 MiB, for the next result of its
-size.
+size; all of it within `all_kept`, for what makes and frees the same results over and over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import mmap
 import sys
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ _KEPT_AT_MOST = 2**28
 # By size. Results are freed at any moment, in any thread and within any statement: there is no lock that this could
 # take, and appending to a deque and popping from it need none.
 _FREE: dict[int, deque[mmap.mmap]] = {}
+_keeping_all: list[None] = []  # as long as anyone is within `all_kept`
 
 
 def new_empty(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
@@ -48,6 +50,18 @@ def kept() -> int:
     return sum(size * len(blocks) for size, blocks in list(_FREE.items()))
 
 
+@contextmanager
+def all_kept() -> Iterator[None]:
+    """Memory of results is kept whatever it comes to, which is what they need at once, and given back in the end."""
+    _keeping_all.append(None)
+    try:
+        yield
+    finally:
+        _keeping_all.pop()
+        if not _keeping_all:
+            _give_up(0)
+
+
 def _take(size: int) -> mmap.mmap:
     try:
         return _FREE[size].pop()
@@ -56,10 +70,15 @@ def _take(size: int) -> mmap.mmap:
 
 
 def _give_back(block: mmap.mmap) -> None:
-    if len(block) > _KEPT_AT_MOST:
-        return
-    # Other sizes go first, the one that came first before all.
-    for size in [size for size in list(_FREE) if size != len(block)] + [len(block)]:
-        while kept() + len(block) > _KEPT_AT_MOST and _FREE.get(size):
-            _FREE[size].popleft()
+    if not _keeping_all:
+        if len(block) > _KEPT_AT_MOST:
+            return
+        _give_up(len(block))
     _FREE.setdefault(len(block), deque()).append(block)
+
+
+def _give_up(wanted: int) -> None:
+    """Leaves room for a block of so many bytes: other sizes go first, the one that came first before all."""
+    for size in [size for size in list(_FREE) if size != wanted] + [wanted]:
+        while kept() + wanted > _KEPT_AT_MOST and _FREE.get(size):
+            _FREE[size].popleft()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from structdiff.kernels.result_memory import all_kept
 from structdiff.trrosetta.alignment import ALPHABET
 from structdiff.trrosetta.geometry import classes_of, pair_geometry
 from structdiff.trrosetta.network import CLASSES, NETWORKS, TrRosetta, load_networks
@@ -61,7 +62,8 @@ def hallucinate(
     long helix, so where hardly any contacts are expected it is made up anew, some times. Roundings decide which it is,
     so that the same generator gives the same one with the same number of threads.
     """
-    with torch.inference_mode(False), torch.enable_grad():  # whoever calls may have switched gradients off
+    # Whoever calls may have switched gradients off.
+    with torch.inference_mode(False), torch.enable_grad(), all_kept():
         networks, usual = load_networks()[: len(MAKERS)], _background(residues)
         asked = None if site is None else _Asked(site, residues)
         best, most = "", -1.0

@@ -84,6 +84,25 @@ def test_no_more_is_kept_than_is_allowed(monkeypatch):
     assert 4 * step not in result_memory._FREE
 
 
+def test_all_is_kept_for_as_long_as_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(result_memory, "_KEPT_AT_MOST", 3 * 2**21)
+
+    def freed() -> int:
+        results = [result_memory.new_empty(_LIKE, _SHAPE) for _ in range(5)]
+        size = results[0].nbytes
+        del results
+        gc.collect()
+        assert size > 2**20
+        return result_memory.kept()
+
+    assert freed() <= 3 * 2**21
+    with result_memory.all_kept():
+        with result_memory.all_kept():
+            assert freed() >= 5 * 2**21
+        assert freed() >= 5 * 2**21
+    assert 0 < result_memory.kept() <= 3 * 2**21
+
+
 def test_threads_do_not_share_memory():
     wrong = []
 
