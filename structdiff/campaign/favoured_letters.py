@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.spatial import KDTree
 
-from structdiff.inverse_folding.alphabet import letter_index
+from structdiff.evaluation.backbone import Backbone
+from structdiff.inverse_folding.alphabet import UNKNOWN, letter_index
 from structdiff.inverse_folding.backbone import letter_of
 from structdiff.inverse_folding.restrictions import favouring
 from structdiff.spec.layout import Layout
 from structdiff.structure.motif_residues import motif_residues
-from structdiff.structure.tables import Structure
-from structdiff.typing import Float
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.typing import Bool, Float
+
+#: Å from a CB to another chain's, and to atoms of what is no protein, within which residues are beside others.
+_CB, _ATOM = 8.0, 6.0
 
 
 def favoured_letters(
@@ -21,9 +26,10 @@ def favoured_letters(
     """What is added to the logits of each residue of a design.
 
     Favoured is the letter of the residue of the motif's file that it is or stands in for; of others, those of
-    hallucinated folds among them, the one that the backbone came with. tied: rows that get one amino acid, the first of
-    which says what is favoured.
+    hallucinated folds among them, the one that the backbone came with, but none where other chains or ligands are near,
+    of which that letter knows nothing. tied: rows that get one amino acid, the first of which says what is favoured.
     """
+    open_ = ~beside_others(structure)
     letters = np.array([letter_index(letter_of(structure, row)) for row in range(len(structure.residues))])
     chains = structure.chains.name.tolist()
     known = {} if motif is None else motif_residues(motif)
@@ -32,6 +38,26 @@ def favoured_letters(
         for place, residue in enumerate(chain):
             if motif is not None and residue.parent in known:
                 letters[first + place] = letter_index(letter_of(motif, known[residue.parent]))
+                open_[first + place] = True
+    letters[~open_] = UNKNOWN
     for alike in tied:
         letters[list(alike)] = letters[alike[0]]
     return favouring(letters, favour)
+
+
+def beside_others(structure: Structure) -> Bool[np.ndarray, " residue"]:
+    """Amino acids whose CB is within 8 Å of that of another chain, or within 6 Å of an atom of what is no protein."""
+    backbone = Backbone.from_structure(structure)
+    protein = structure.chains.kind[structure.residues.chain] == ChainKind.PROTEIN
+    cb = backbone.cb_or_ideal
+    known = np.isfinite(cb).all(-1)
+    near = np.zeros(len(cb), bool)
+    tree = KDTree(cb[known])
+    pairs = np.flatnonzero(known)[tree.query_pairs(_CB, output_type="ndarray").reshape(-1, 2)]
+    near[pairs[backbone.chain[pairs[:, 0]] != backbone.chain[pairs[:, 1]]]] = True
+    other = structure.atoms.positions[structure.atoms.resolved & ~protein[structure.atoms.residue]]
+    if len(other):
+        near[known] |= KDTree(other).query(cb[known])[0] < _ATOM
+    found = np.zeros(len(protein), bool)
+    found[protein] = near
+    return found

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from structdiff import pipeline
-from structdiff.campaign.favoured_letters import favoured_letters
+from structdiff.campaign.favoured_letters import beside_others, favoured_letters
 from structdiff.campaign.plan import plan_campaign
 from structdiff.campaign.run import Run, Selection
 from structdiff.design_jobs import layout_of
 from structdiff.errors import InputError
+from structdiff.evaluation.backbone import Backbone
 from structdiff.model.checkpoint import load_weights
 from structdiff.output.prediction import chain_sequences
 from structdiff.spec.contig_grammar import parse_contigs
@@ -21,6 +22,7 @@ from structdiff.spec.contigs import every_chain
 from structdiff.spec.rebuilding import parse_noise, parse_part
 from structdiff.spec.symmetry import Symmetry
 from structdiff.structure.files import read_structure
+from structdiff.structure.tables import ChainKind
 from tests.campaign.making import MOTIF, made, recorded_of
 
 
@@ -195,6 +197,38 @@ def test_what_is_favoured_is_the_parents_letter_or_the_one_that_is_there(planned
     first = whole.residues.author_seq_id.tolist().index(168)
     assert letters == ["W", "", "M", *chain_sequences(whole)["A"][first : first + 5], "A", "W"]
     assert set(np.unique(found)) == {0.0, 2.0}
+
+
+def test_residues_beside_other_chains_and_ligands_are_told() -> None:
+    dimer = read_structure(Path(MOTIF).parent / "problems" / "zipper.pdb")
+    found = beside_others(dimer)
+    cb = Backbone.from_structure(dimer).cb_or_ideal
+    chain = dimer.residues.chain
+    apart = np.linalg.norm(cb[:, None] - cb, axis=-1)
+    nearest = np.where(chain[:, None] != chain, apart, np.inf).min(1)
+    assert found.tolist() == (nearest < 8.0).tolist()
+    assert 0 < found.mean() < 1
+    alone = dimer.select(dimer.atom_chain == 0)
+    assert not beside_others(alone).any()
+    bound = read_structure(Path(MOTIF).parent / "problems" / "chromophore.pdb")
+    protein = bound.chains.kind[bound.residues.chain] == ChainKind.PROTEIN
+    assert beside_others(bound)[protein].any()
+    assert not beside_others(bound)[~protein].any()
+    assert not beside_others(bound.select(protein[bound.atoms.residue])).any()
+
+
+def test_of_a_new_residue_beside_another_chain_nothing_is_favoured(planned) -> None:
+    zipper = Path(MOTIF).parent / "problems" / "zipper.pdb"
+    _, layout, motif = layout_of(planned(1, asked={"motif": str(zipper), "contigs": "30 A1-30"}).spec, 0)
+    structure = read_structure(zipper)
+    assert [len(chain) for chain in layout.chains.values()] == [30, 30]
+    named = dataclasses.replace(
+        structure, chains=dataclasses.replace(structure.chains, name=np.array(list(layout.chains)))
+    )
+    found = favoured_letters(named, layout, motif, [], 1.0).any(-1)
+    beside = beside_others(named)
+    assert (found[:30] == ~beside[:30]).all()
+    assert found[30:].all()
 
 
 def test_letters_that_folds_were_made_up_with_are_favoured_unless_it_is_said(planned, published_weights) -> None:
