@@ -219,16 +219,16 @@ def test_residues_beside_other_chains_and_ligands_are_told() -> None:
 
 def test_of_a_new_residue_beside_another_chain_nothing_is_favoured(planned) -> None:
     zipper = Path(MOTIF).parent / "problems" / "zipper.pdb"
-    _, layout, motif = layout_of(planned(1, asked={"motif": str(zipper), "contigs": "30 A1-30"}).spec, 0)
+    _, layout, motif = layout_of(planned(1, asked={"motif": str(zipper), "contigs": "31 A"}).spec, 0)
     structure = read_structure(zipper)
-    assert [len(chain) for chain in layout.chains.values()] == [30, 30]
+    assert [len(chain) for chain in layout.chains.values()] == [31, 31]
     named = dataclasses.replace(
         structure, chains=dataclasses.replace(structure.chains, name=np.array(list(layout.chains)))
     )
     found = favoured_letters(named, layout, motif, [], 1.0).any(-1)
     beside = beside_others(named)
-    assert (found[:30] == ~beside[:30]).all()
-    assert found[30:59].all()  # the last is no amino acid of the twenty
+    assert (found[:31] == ~beside[:31]).all()
+    assert found[31:].all()
 
 
 def test_letters_that_folds_were_made_up_with_are_favoured_unless_it_is_said(planned, published_weights) -> None:
