@@ -10,6 +10,7 @@ BACKBONE = (
     "all_met", "verdicts_met", "bond_rms", "chain_breaks", "backbone_clashes_per_100", "rama_outlier", "helix",
     "strand", "loop", "rg",
 )  # fmt: skip
+INTERFACE = ("interface_pairs",)
 SEQUENCE = ("sequence_nll",)
 PUBLISHED_SEQUENCE = ("recovery",)
 JUDGE = ("judge_log_likelihood", "judge_contact_precision")
@@ -22,12 +23,13 @@ TARGET = ("target_aligned_rmsd",)
 #: All of them, what a reader looks for first at the front.
 EVERY = (
     *REFOLD[1:], *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET, *JUDGE, *REFOLD[:1], *OWN_REFOLD, *MOTIF, *MOTIF_PLACE,
-    *HOTSPOTS, *SEQUENCE, *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
+    *HOTSPOTS, *INTERFACE, *SEQUENCE, *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
 )  # fmt: skip
 
 #: What those come with that not every campaign has.
 COME_WITH = {
     **dict.fromkeys((*REFOLD, *OWN_REFOLD, *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET), "refolding"),
+    **dict.fromkeys(INTERFACE, "several chains"),
     **dict.fromkeys(JUDGE, "a judge of sequences"),
     **dict.fromkeys(SEQUENCE, "sequences"),
     **dict.fromkeys(PUBLISHED_SEQUENCE, "sequences of a published network"),
@@ -41,6 +43,8 @@ def campaign_columns(campaign: Campaign) -> tuple[str, ...]:
     """The columns that designs of a campaign can have, in the order of tables."""
     stages, spec = campaign.stages, campaign.spec
     found = [*BACKBONE, *(MOTIF if spec.motif else ()), *(HOTSPOTS if spec.hotspots else ())]
+    if spec.symmetry is not None or len(spec.contigs.chains) > 1:
+        found += INTERFACE
     if spec.symmetry is not None and spec.symmetry.motif_placed:
         found += MOTIF_PLACE
     if "sequence" in stages:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.interface import interface_pairs
 from structdiff.evaluation.superposition import rmsd, superpose
 from structdiff.evaluation.tm_score import tm_score
 from structdiff.evaluation.validity import backbone_validity
@@ -33,13 +34,17 @@ def designed_chains(structure: Structure, residue_map: Mapping[str, Any]) -> lis
 
 
 def backbone_columns(structure: Structure, residue_map: Mapping[str, Any]) -> dict[str, float | int | None]:
-    """Checks of the designed chains alone."""
-    chosen = np.isin(structure.chains.name, designed_chains(structure, residue_map))[structure.atom_chain]
+    """Checks of the designed chains alone, and how much of them lies against other chains."""
+    designed = designed_chains(structure, residue_map)
+    chosen = np.isin(structure.chains.name, designed)[structure.atom_chain]
     if not chosen.any():
         return {}
     part = structure.select(chosen & structure.atoms.resolved)
     checks = backbone_validity(Backbone.from_structure(part), name=structure.name)
-    return {name: _number(getattr(checks, name)) for name in _CHECKS}
+    pairs = interface_pairs(structure, designed)
+    return {name: _number(getattr(checks, name)) for name in _CHECKS} | (
+        {} if pairs is None else {"interface_pairs": pairs}
+    )
 
 
 def verdict_columns(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:

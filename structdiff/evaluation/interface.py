@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,15 @@ from scipy.spatial import KDTree
 
 from structdiff.chemistry.elements import element_symbol
 from structdiff.errors import InputError
+from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.motif import ResidueKey
 from structdiff.structure.tables import ChainKind, Structure
 
 CONTACT = 5.0  # Å between heavy atoms
 CB_CONTACT = 8.0  # Å between CB atoms, where a side chain is absent
 _PROBE = 1.4  # Å
-_POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
+_NUCLEIC = (ChainKind.DNA, ChainKind.RNA)
+_POLYMERS = (ChainKind.PROTEIN, *_NUCLEIC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,33 @@ def interface(structure: Structure) -> Interface | None:
     across = chain[i] != chain[j]
     residues = np.sort(np.stack([structure.atoms.residue[i], structure.atoms.residue[j]], -1)[across], axis=-1)
     return Interface(contacts=len(np.unique(residues, axis=0)), area=_buried_area(structure, rows))
+
+
+def interface_pairs(structure: Structure, of: Collection[str] | None = None) -> int | None:
+    """Pairs of residues of different polymer chains with CB within 8 Å; of nucleotides any atom stands for the CB.
+
+    Side chains make no difference. of: chains of which one of the two has to be, any by default. None for a single
+    chain.
+    """
+    residue, place = _interface_points(structure)
+    chain = structure.residues.chain
+    if len(np.unique(chain[residue])) < 2:
+        return None
+    wanted = np.ones(len(structure.chains), bool) if of is None else np.isin(structure.chains.name, list(of))
+    near = residue[KDTree(place).query_pairs(CB_CONTACT, output_type="ndarray").reshape(-1, 2)]
+    one, other = chain[near[:, 0]], chain[near[:, 1]]
+    across = (one != other) & (wanted[one] | wanted[other])
+    return len(np.unique(np.sort(near[across], axis=-1), axis=0))
+
+
+def _interface_points(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
+    """Residues and places (Å): CB of amino acids, or where it would be, and all atoms of nucleotides."""
+    kind = structure.chains.kind[structure.residues.chain]
+    cb = Backbone.from_structure(structure).cb_or_ideal
+    known = np.isfinite(cb).all(-1)
+    rows = np.flatnonzero(structure.atoms.resolved & np.isin(kind, _NUCLEIC)[structure.atoms.residue])
+    residue = np.concatenate([np.flatnonzero(kind == ChainKind.PROTEIN)[known], structure.atoms.residue[rows]])
+    return residue.astype(np.int64), np.concatenate([cb[known], structure.atoms.positions[rows]])
 
 
 def _buried_area(structure: Structure, rows: np.ndarray) -> float:

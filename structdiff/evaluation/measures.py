@@ -17,7 +17,7 @@ from structdiff.evaluation.accuracy import accuracy_values
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.evaluation.clashes import ATOMS_OF_RESIDUE, backbone_clashes, clashes
 from structdiff.evaluation.component_geometry import component_geometry
-from structdiff.evaluation.interface import hotspots_touched, interface
+from structdiff.evaluation.interface import hotspots_touched, interface, interface_pairs
 from structdiff.evaluation.motif import motif_deviation
 from structdiff.evaluation.posebusters import checks_passed
 from structdiff.evaluation.ramachandran import ramachandran
@@ -90,6 +90,8 @@ def interface_values(subject: Subject) -> dict[str, float]:
             subject.notes.append(f"{subject.name} has one chain, so that nothing touches its hotspots")
         return {}
     values = {"interface_contacts": float(found.contacts), "interface_area": found.area}
+    if (pairs := interface_pairs(subject.structure)) is not None:
+        values["interface_pairs"] = float(pairs)
     if subject.hotspots:
         values["hotspots_touched"] = hotspots_touched(subject.structure, subject.hotspots)
     return values

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from structdiff.campaign.columns import COME_WITH, EVERY
+from structdiff.campaign.columns import COME_WITH, EVERY, campaign_columns
 from structdiff.campaign.filters import check_columns, parse_filter
 from structdiff.campaign.results import DesignResult
 from structdiff.campaign.selection import PATIENCE, Funnel, select
 from structdiff.errors import InputError
+from structdiff.spec.symmetry import parse_symmetry
 
 COLUMNS = {"sc_rmsd": 1.5, "plddt": 80.0, "iptm": None, "all_met": True, "helix": 0.5, "polymer_residues": 60}
 
@@ -114,3 +115,12 @@ def test_a_column_of_a_step_that_is_left_out_is_named_as_such():
     with pytest.raises(InputError, match="filter: this column comes with refolding, of which nothing is asked"):
         check_columns(["sc_rmsd"], ["plddt"])
     assert set(COME_WITH) < set(EVERY)
+
+
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [({}, False), ({"contigs": "3/A168-172/2 20"}, True), ({"symmetry": parse_symmetry("C2")}, True)],
+)
+def test_interfaces_are_columns_of_designs_with_several_chains(planned, asked, there) -> None:
+    campaign = planned(1, asked=asked)
+    assert ("interface_pairs" in campaign_columns(campaign)) == there

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from structdiff.errors import InputError
+from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.evaluation import evaluate
-from structdiff.evaluation.interface import hotspots_touched, interface
+from structdiff.evaluation.interface import hotspots_touched, interface, interface_pairs
 from structdiff.evaluation.measures import measured
 from structdiff.evaluation.motif import MotifResidue, motif_deviation, residues_of_map
 from structdiff.evaluation.subject import Subject
-from structdiff.structure.files import write_structure
+from structdiff.structure.files import read_structure, write_structure
+from structdiff.structure.tables import ChainKind
 
 
 def residues(first, last, shift=0, group=1):
@@ -83,6 +85,25 @@ def test_the_interface_of_a_coiled_coil(coiled_coil, ubiquitin):
     assert found.area == pytest.approx(900, rel=0.1)  # O'Shea et al., Science 254, 539 (1991): 900 Å² a helix
     assert 30 < found.contacts < 70
     assert interface(ubiquitin) is None
+
+
+def test_pairs_of_an_interface_need_no_side_chains_and_may_be_asked_of_some_chains(coiled_coil, ubiquitin):
+    cb = Backbone.from_structure(coiled_coil).cb_or_ideal
+    chain = coiled_coil.residues.chain
+    expected = int((np.linalg.norm(cb[chain == 0][:, None] - cb[chain == 1], axis=-1) < 8).sum())
+    assert interface_pairs(coiled_coil) == interface_pairs(coiled_coil, ["B"]) == expected > 20
+    assert interface_pairs(coiled_coil, []) == 0
+    bare = coiled_coil.select(np.isin(coiled_coil.atoms.name, ("N", "CA", "C", "O")))
+    assert interface_pairs(bare) == pytest.approx(expected, abs=5)
+    assert interface_pairs(ubiquitin) is None
+
+
+def test_pairs_with_nucleic_acids_count_each_nucleotide_once():
+    bound = read_structure(Path(__file__).parents[1] / "data" / "5ugo.pdb.gz")
+    protein = bound.chains.name[bound.chains.kind == ChainKind.PROTEIN].tolist()
+    pairs = interface_pairs(bound, protein)
+    assert pairs is not None
+    assert 20 < pairs < (interface_pairs(bound) or 0)  # the strands of the DNA touch each other
 
 
 def test_the_buried_surface_of_two_carbons_is_that_of_their_caps(coiled_coil):

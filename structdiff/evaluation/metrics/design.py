@@ -26,6 +26,9 @@ METRICS = (
            "within 5 Å of a designed chain"),
     Metric(name="interface_contacts", label="interface residues in contact", group=_INTERFACE, better="none",
            formula="pairs of residues of different chains with heavy atoms within 5 Å"),
+    Metric(name="interface_pairs", label="interface pairs, CB", group=_INTERFACE, better="none",
+           formula="pairs of residues of different chains with CB within 8 Å (of nucleotides any atom stands for it), "
+           "whatever side chains there are; of designs, where one of the two is of a designed chain"),
     Metric(name="interface_area", label="buried surface", group=_INTERFACE, unit="Å²", better="none",
            formula="solvent-accessible surface of the chains alone less that of the complex, halved (probe 1.4 Å)",
            source="Shrake & Rupley, J. Mol. Biol. 79, 351 (1973), by biotite"),
