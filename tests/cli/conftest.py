@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from structdiff.cli.main import main
 from structdiff.model.checkpoint import save_weights
 from structdiff.model.network import StructureNetwork, tiny
 
+DATA = Path(__file__).parents[1] / "data"
 MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
 
 
@@ -33,6 +35,15 @@ def motif(tmp_path: Path) -> Path:
     copy = tmp_path / "motif.pdb"
     copy.write_bytes(MOTIF.read_bytes())
     return copy
+
+
+@pytest.fixture
+def backbones(tmp_path: Path) -> tuple[Path, Path]:
+    """A chain of 64 residues, and two of ten, of which some are no standard ones."""
+    copies = tmp_path / "cro.pdb.gz", tmp_path / "peptides.pdb.gz"
+    for copy, name in zip(copies, ("1orc", "4oz7"), strict=True):
+        shutil.copy(DATA / f"{name}.pdb.gz", copy)
+    return copies
 
 
 @pytest.fixture

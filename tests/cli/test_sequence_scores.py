@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,17 +16,7 @@ from structdiff.inverse_folding import score_sequence
 from structdiff.structure.files import read_structure
 from tests.inverse_folding.conftest import random_weights  # noqa: F401 - a fixture, used by all
 
-DATA = Path(__file__).parents[1] / "data"
 SCORING = ("--score-only", "--out", "found")
-
-
-@pytest.fixture
-def backbones(tmp_path: Path) -> tuple[Path, Path]:
-    """A chain of 64 residues, and two of ten, of which some are no standard ones."""
-    copies = tmp_path / "cro.pdb.gz", tmp_path / "peptides.pdb.gz"
-    for copy, name in zip(copies, ("1orc", "4oz7"), strict=True):
-        shutil.copy(DATA / f"{name}.pdb.gz", copy)
-    return copies
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
