@@ -14,6 +14,9 @@ from structdiff.typing import Float
 
 #: Å between CA atoms (or centre atoms) of two pieces, of which no two are to be nearer.
 CLEARANCE = 5.5
+#: Å of noise from which on pieces are turned to where they have most contacts, until which they may turn right round,
+#: and until which a little (docs/log.md).
+TURNED_FROM, TURNED_ROUND, TURNED_LITTLE = 32.0, 4.0, 0.3
 #: Å from a CA atom to the middle of its side chain; between middles that are in full contact, and in none.
 _SIDE, _FULL, _NONE = 2.4, 6.0, 10.0
 _BONDED = 4.5  # Å between CA atoms of neighbours along a chain, at most

@@ -15,11 +15,11 @@ from structdiff.geometry.rotations import rotation_from_vector
 from structdiff.typing import Float, Int
 
 _TURNS, _AROUND = 400, 48  # turns that are tried, and small ones about the best
-_SMALL = (0.35, 0.15)  # radians of these
+_SMALL, _SMALLER = (0.35, 0.15), (0.15, 0.08)  # radians of these, and where only poses nearby are tried
 _AT_ONCE = 16  # turns whose distances are in memory at a time
 _NEAREST = 8  # copies that are looked at, those from which a unit on its way outwards parts most slowly
 _TOUCHING = 5.0  # contacts of copies that count as joined
-_BETTER = 1.25  # so much better is a pose that is worth going to
+_BETTER, _BETTER_NEARBY = 1.25, 1.05  # so much better is a pose that is worth going to
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,24 +45,30 @@ class SymmetryDocking:
         self.translations = torch.from_numpy(translations[self.rows]).float().to(device)
         self.unmoved = torch.from_numpy(group.unmoved).float().to(device)
 
-    def better(self, trace: Float[Tensor, "residue 3"]) -> Pose | None:
-        """A pose with clearly more contacts than the unit has as it stands, if there is one. trace: CA atoms (Å)."""
+    def better(self, trace: Float[Tensor, "residue 3"], *, nearby: bool = False) -> Pose | None:
+        """A pose with clearly more contacts than the unit has as it stands, if there is one.
+
+        trace: CA atoms (Å). nearby: only small turns are tried.
+        """
         middle = trace.mean(0)
         own, sides = trace - middle, side_chains(trace) - middle
         outwards = middle - self.unmoved @ middle
         outwards = outwards / norm(outwards).clamp(min=1e-6)
         now = self._best(own, sides, torch.eye(3).to(trace)[None], outwards[None])
-        # About an axis all ways outwards are alike.
-        ways = outwards.expand(_TURNS, 3) if bool(self.unmoved.any()) else spread_directions(_TURNS).to(trace)
-        best = self._best(own, sides, spread_turns(_TURNS).to(trace), ways)
-        for size in _SMALL:
+        best = now
+        if not nearby:
+            # About an axis all ways outwards are alike.
+            ways = outwards.expand(_TURNS, 3) if bool(self.unmoved.any()) else spread_directions(_TURNS).to(trace)
+            best = self._best(own, sides, spread_turns(_TURNS).to(trace), ways)
+        for size in _SMALLER if nearby else _SMALL:
             if best is None:
                 return None
             way = best.middle / norm(best.middle).clamp(min=1e-6)
             small = rotation_from_vector(size * spread_directions(_AROUND)).to(trace)
             near = self._best(own, sides, small @ best.turn, way.expand(_AROUND, 3))
             best = near if near is not None and near.contacts > best.contacts else best
-        if best is None or (now is not None and best.contacts < _BETTER * now.contacts):
+        least = _BETTER_NEARBY if nearby else _BETTER
+        if best is None or (now is not None and best.contacts < least * now.contacts):
             return None
         return Pose(turn=best.turn, middle=best.middle + self.unmoved @ middle, contacts=best.contacts)
 

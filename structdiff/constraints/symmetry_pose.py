@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structdiff.constraints.docking import CLEARANCE
+from structdiff.constraints.docking import CLEARANCE, TURNED_FROM, TURNED_LITTLE, TURNED_ROUND
 from structdiff.constraints.symmetry import SymmetricCopies
 from structdiff.constraints.symmetry_docking import SymmetryDocking
 from structdiff.geometry.distances import norm
@@ -16,7 +16,6 @@ from structdiff.geometry.rotations import rotation_from_vector
 from structdiff.typing import Bool, Float
 
 _LARGEST_SIGMA = 16.0  # Å; noisier predictions have no surface yet
-_DOCKED = (4.0, 32.0)  # Å of noise between which a unit is turned to where it has most contacts
 _HELD_CLEARANCE, _HELD_TO_CENTRE = 3.4, 4.5  # Å between held atoms of different copies, and from these to centre atoms
 _SOFTNESS = 1.5  # Å
 _CONTACT = 3.0  # Å, smooth shortest distance of a good interface: some 15 pairs of centre atoms at 7 Å
@@ -58,16 +57,17 @@ class AssemblyPose:
         """Positions moved rigidly, while the noise is low enough for the unit to have a surface."""
         if not len(self.copies.rotations):
             return positions
-        if _DOCKED[0] < sigma <= _DOCKED[1]:
-            positions = torch.stack([self._docked(own, row) for row, own in enumerate(positions)])
+        if TURNED_LITTLE < sigma <= TURNED_FROM:
+            nearby = sigma <= TURNED_ROUND
+            positions = torch.stack([self._docked(own, row, nearby=nearby) for row, own in enumerate(positions)])
         if sigma > _LARGEST_SIGMA:
             return positions
         return torch.stack([self._moved(own, row) for row, own in enumerate(positions)])
 
-    def _docked(self, positions: Float[Tensor, "atom 3"], row: int) -> Float[Tensor, "atom 3"]:
+    def _docked(self, positions: Float[Tensor, "atom 3"], row: int, *, nearby: bool) -> Float[Tensor, "atom 3"]:
         """Positions turned and shifted to where the copies have most contacts."""
         trace = positions[self.copies.centre[row][self.copies.token_mask[row]]]
-        pose = self.docking.better(trace)
+        pose = self.docking.better(trace, nearby=nearby)
         if pose is None:
             return positions
         turned = (positions - trace.mean(0)) @ pose.turn.T + pose.middle

@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structdiff.constraints.docking import CLEARANCE, spread_directions
+from structdiff.constraints.docking import CLEARANCE, TURNED_FROM, TURNED_LITTLE, TURNED_ROUND, spread_directions
 from structdiff.constraints.placed_atoms import PlacedAtoms
 from structdiff.constraints.target_docking import Standing, better_placement
 from structdiff.geometry.superposition import superposition
 from structdiff.structure.tables import ChainKind
 from structdiff.typing import Float
 
-_SIGMA = (0.3, 30.0)  # Å of noise: below, a chain has its place; above, it has no shape
-_DOCKED = (4.0, 30.0)  # Å of noise between which it is turned too, to where it has most contacts
+_SIGMA = (0.3, TURNED_FROM)  # Å of noise: below, a chain has its place; above, it has no shape
 _OF_OTHERS = 4.0  # Å from atoms that are no CA atoms to CA atoms of new chains
 _NEAREST, _NEAR = 8, 7.0  # so many residues of the new chains should be as near as this (Å)
 _CONTACT = 8.0  # Å from what is to be touched, to the nearest CA atom of the new chains
@@ -72,15 +71,15 @@ class TargetClearance:
         """Positions with the new chains moved out, while noise leaves them a shape and no fixed place."""
         if not _SIGMA[0] <= sigma <= _SIGMA[1] or not len(self.centres) or not len(self.obstacles):
             return positions
-        if self.docks and _DOCKED[0] < sigma <= _DOCKED[1]:
-            positions = torch.stack([self._docked(own) for own in positions])
+        if self.docks and TURNED_LITTLE < sigma <= TURNED_FROM:
+            positions = torch.stack([self._docked(own, nearby=sigma <= TURNED_ROUND) for own in positions])
         return torch.stack([self._cleared(own) for own in positions])
 
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:
         """Nothing is preferred of single atoms."""
         return positions.new_zeros(positions.shape[0])
 
-    def _docked(self, positions: Float[Tensor, "atom 3"]) -> Float[Tensor, "atom 3"]:
+    def _docked(self, positions: Float[Tensor, "atom 3"], *, nearby: bool) -> Float[Tensor, "atom 3"]:
         """Positions with the new chains turned and moved to where they have clearly more contacts."""
         points, clearance = self._standing(positions)
         alphas = torch.zeros(len(points), dtype=torch.bool)
@@ -93,7 +92,7 @@ class TargetClearance:
             avoided=[positions[rows] for rows in self.avoided],
         )
         trace = positions[self.centres]
-        found = better_placement(trace, standing)
+        found = better_placement(trace, standing, nearby=nearby)
         if found is None:
             return positions
         turned = (positions - trace.mean(0)) @ found.turn.T + found.middle

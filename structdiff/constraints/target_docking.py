@@ -14,12 +14,13 @@ from structdiff.geometry.rotations import rotation_from_vector
 from structdiff.typing import Bool, Float
 
 _TURNS, _AROUND = 600, 48  # turns that are tried, each from another side, and small ones about the best
-_SMALL = (0.35, 0.15)  # radians of these, and of the ways in beside the best
+#: Radians of these, and of the ways in beside the best; where only places nearby are tried.
+_SMALL, _SMALLER = (0.35, 0.15), (0.15, 0.08)
 _AT_ONCE = 16  # turns whose distances are in memory at a time
 _FACING = 0.3  # cosine: from how far aside a piece may come in where it is to touch something
 _REACHED, _MISSED = 8.0, 2.0  # Å within which something is touched; contacts that a squared Å beyond it costs
 _SMALL_PART = 0.15  # what an atom counts for, of what is no protein, where an amino acid counts 1
-_BETTER = 1.25  # so much better is a pose that is worth going to
+_BETTER, _BETTER_NEARBY = 1.25, 1.05  # so much better is a pose that is worth going to
 _STRIDE = 211  # prime: turns and ways in go through their lists at different paces
 
 
@@ -47,18 +48,25 @@ class Placement:
     score: float
 
 
-def better_placement(trace: Float[Tensor, "residue 3"], standing: Standing) -> Placement | None:
-    """A place for a piece with clearly more contacts than where it is, if there is one. trace: its CA atoms (Å)."""
+def better_placement(
+    trace: Float[Tensor, "residue 3"], standing: Standing, *, nearby: bool = False
+) -> Placement | None:
+    """A place for a piece with clearly more contacts than where it is, if there is one.
+
+    trace: its CA atoms (Å). nearby: only small turns are tried.
+    """
     middle = trace.mean(0)
     search = _Search(trace - middle, side_chains(trace) - middle, standing)
     now = search.as_it_is(middle)
-    best = search.best(spread_turns(_TURNS).to(trace), search.ways(_TURNS))
-    for size in _SMALL:
+    best = Placement(turn=torch.eye(3).to(trace), middle=middle, score=now)
+    if not nearby:
+        best = search.best(spread_turns(_TURNS).to(trace), search.ways(_TURNS))
+    for size in _SMALLER if nearby else _SMALL:
         small = rotation_from_vector(size * spread_directions(_AROUND)).to(trace)
         way = best.middle - search.anchor
         near = search.best(small @ best.turn, (way / norm(way).clamp(min=1e-6)) @ small.flip(0).mT)
         best = near if near.score > best.score else best
-    return best if best.score > max(_BETTER * now, now, 0.0) else None
+    return best if best.score > max((_BETTER_NEARBY if nearby else _BETTER) * now, now, 0.0) else None
 
 
 class _Search:

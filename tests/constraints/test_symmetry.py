@@ -134,7 +134,7 @@ def test_held_side_chains_keep_clear_of_copies():
     def nearest(mask) -> float:
         positions = begun
         for _ in range(12):
-            positions = AssemblyPose(copies, mask).project(positions, 1.0)
+            positions = AssemblyPose(copies, mask).project(positions, 0.3)
         everything = torch.cat([copies.centres(positions)[0], positions[0, tip][None]])
         image = everything @ copies.rotations[0].T + copies.translations[0]
         return float((image - positions[0, tip]).norm(dim=-1).min())

@@ -14,7 +14,7 @@ from structdiff.structure.tables import ChainKind
 
 COUNT = 24
 NOTHING = np.zeros((0, 3), np.float32)
-SIGMA = 4.0
+SIGMA = 0.3  # Å of noise at which nothing is turned any more
 
 
 def placed_chains(shift: tuple[float, float, float], *, held_part: bool = False) -> PlacedAtoms:
