@@ -112,7 +112,8 @@ class DesignConstraints:
         if keeps_more and not any(isinstance(energy, Clash) for energy in spec.energies):
             terms.append(kept_clash_term(placed))
             terms += obstacle_terms(placed, left_out)
-        may_move = keeps_more and spec.symmetry is None and spec.noise is None
+        # What has its place to the axes leaves no room that copies do not take.
+        may_move = keeps_more and spec.noise is None and not (spec.symmetry and spec.symmetry.motif_placed)
         # A motif in one piece is part of the fold.
         free = not placed.held.any() or (not keeps_more and placed.held.max() == 1)
         only_fold = bool(blocks) and free and _asks_for_a_fold_alone(spec)

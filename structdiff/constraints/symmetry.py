@@ -13,6 +13,7 @@ from structdiff.diffusion.guidance import Denoiser
 from structdiff.features.schema import Features
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.geometry.superposition import superposition
+from structdiff.structure.tables import ChainKind
 from structdiff.typing import Bool, Float, Int
 
 _UNIT_RADIUS, _UNIT_GROWTH = 2.9, 0.38  # Å: a chain of L residues is a ball of 2.9 L^0.38
@@ -45,6 +46,7 @@ class SymmetricCopies:
         self._absent = torch.ones(len(rotations), dtype=torch.bool, device=device)
         self._absent[torch.from_numpy(group.relative_rows[0, 1:]).to(device)] = False
         self.token_mask = units.token.mask
+        self.protein = units.token.mask & (units.token.kind == ChainKind.PROTEIN)
         self.num_slots = units.num_slots
         slots = torch.arange(units.num_tokens, device=device) * units.num_slots
         self.centre = slots + units.token.centre

@@ -12,7 +12,7 @@ from structdiff.constraints.docking import contact_shares, free_from, side_chain
 from structdiff.geometry.distances import norm
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.geometry.rotations import rotation_from_vector
-from structdiff.typing import Float, Int
+from structdiff.typing import Bool, Float, Int
 
 _TURNS, _AROUND = 400, 48  # turns that are tried, and small ones about the best
 _SMALL, _SMALLER = (0.35, 0.15), (0.15, 0.08)  # radians of these, and where only poses nearby are tried
@@ -31,6 +31,15 @@ class Pose:
     contacts: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Unit:
+    """Points of a unit and its side chains about its middle (Å), and which of them count in contacts (1, else 0)."""
+
+    own: Float[Tensor, "point 3"]
+    sides: Float[Tensor, "point 3"]
+    counted: Float[Tensor, " point"]
+
+
 class SymmetryDocking:
     """Finds poses of units by contacts. group: the operators. device: of the units."""
 
@@ -45,38 +54,42 @@ class SymmetryDocking:
         self.translations = torch.from_numpy(translations[self.rows]).float().to(device)
         self.unmoved = torch.from_numpy(group.unmoved).float().to(device)
 
-    def better(self, trace: Float[Tensor, "residue 3"], *, nearby: bool = False) -> Pose | None:
+    def better(
+        self, trace: Float[Tensor, "point 3"], counted: Bool[Tensor, " point"] | None = None, *, nearby: bool = False
+    ) -> Pose | None:
         """A pose with clearly more contacts than the unit has as it stands, if there is one.
 
-        trace: CA atoms (Å). nearby: only small turns are tried.
+        trace: CA atoms, and centre atoms of what is no protein (Å). counted: those whose contacts count, of None all;
+        the others stand in the way. nearby: only small turns are tried.
         """
         middle = trace.mean(0)
-        own, sides = trace - middle, side_chains(trace) - middle
+        counted = torch.ones(len(trace)) if counted is None else counted
+        unit = _Unit(own=trace - middle, sides=side_chains(trace) - middle, counted=counted.to(trace))
         outwards = middle - self.unmoved @ middle
         outwards = outwards / norm(outwards).clamp(min=1e-6)
-        now = self._best(own, sides, torch.eye(3).to(trace)[None], outwards[None])
+        now = self._best(unit, torch.eye(3).to(trace)[None], outwards[None])
         best = now
         if not nearby:
             # About an axis all ways outwards are alike.
             ways = outwards.expand(_TURNS, 3) if bool(self.unmoved.any()) else spread_directions(_TURNS).to(trace)
-            best = self._best(own, sides, spread_turns(_TURNS).to(trace), ways)
+            best = self._best(unit, spread_turns(_TURNS).to(trace), ways)
         for size in _SMALLER if nearby else _SMALL:
             if best is None:
                 return None
             way = best.middle / norm(best.middle).clamp(min=1e-6)
             small = rotation_from_vector(size * spread_directions(_AROUND)).to(trace)
-            near = self._best(own, sides, small @ best.turn, way.expand(_AROUND, 3))
+            near = self._best(unit, small @ best.turn, way.expand(_AROUND, 3))
             best = near if near is not None and near.contacts > best.contacts else best
         least = _BETTER_NEARBY if nearby else _BETTER
         if best is None or (now is not None and best.contacts < least * now.contacts):
             return None
         return Pose(turn=best.turn, middle=best.middle + self.unmoved @ middle, contacts=best.contacts)
 
-    def _best(self, own: Tensor, sides: Tensor, turns: Tensor, ways: Tensor) -> Pose | None:
+    def _best(self, unit: _Unit, turns: Tensor, ways: Tensor) -> Pose | None:
         """The best of some turns, each with the way that its middle goes outwards; all copies are joined in it."""
         far, found = [], []
         for some, along in zip(turns.split(_AT_ONCE), ways.split(_AT_ONCE), strict=True):
-            distance, each = self._touching(own @ some.mT, sides @ some.mT, along)
+            distance, each = self._touching(unit.own @ some.mT, unit.sides @ some.mT, along, unit.counted)
             far.append(distance)
             found.append(each)
         distance, each = torch.cat(far).cpu(), torch.cat(found).cpu()
@@ -94,6 +107,7 @@ class SymmetryDocking:
         own: Float[Tensor, "turn residue 3"],
         sides: Float[Tensor, "turn residue 3"],
         ways: Float[Tensor, "turn 3"],
+        counted: Float[Tensor, " residue"],
     ) -> tuple[Float[Tensor, " turn"], Float[Tensor, "turn relative"]]:
         """How far from the middle (Å) units of these shapes touch their copies, and the contacts with each copy."""
         along = ways[:, None] - torch.einsum("gij,tj->tgi", self.rotations, ways)
@@ -104,7 +118,7 @@ class SymmetryDocking:
         steps = torch.where(far.isfinite(), far, 0.0)[:, None, None] * along
         distance = torch.cdist(sides[:, None] + steps[:, :, None], self._images(sides, near))
         every = distance.new_zeros(len(ways), len(self.rows))
-        return far, every.scatter(1, near, contact_shares(distance).sum((-2, -1)))
+        return far, every.scatter(1, near, (contact_shares(distance) * counted[:, None] * counted).sum((-2, -1)))
 
     def _images(
         self, points: Float[Tensor, "turn residue 3"], near: Int[Tensor, "turn near"]

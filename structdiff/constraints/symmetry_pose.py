@@ -66,8 +66,10 @@ class AssemblyPose:
 
     def _docked(self, positions: Float[Tensor, "atom 3"], row: int, *, nearby: bool) -> Float[Tensor, "atom 3"]:
         """Positions turned and shifted to where the copies have most contacts."""
-        trace = positions[self.copies.centre[row][self.copies.token_mask[row]]]
-        pose = self.docking.better(trace, nearby=nearby)
+        exists = self.copies.token_mask[row]
+        trace = positions[self.copies.centre[row][exists]]
+        # Copies that touch by their ligands or their DNA alone do not hold together.
+        pose = self.docking.better(trace, self.copies.protein[row][exists], nearby=nearby)
         if pose is None:
             return positions
         turned = (positions - trace.mean(0)) @ pose.turn.T + pose.middle
@@ -79,8 +81,7 @@ class AssemblyPose:
 
     def _moved(self, positions: Float[Tensor, "atom 3"], row: int) -> Float[Tensor, "atom 3"]:
         copies = self.copies
-        exists = copies.token_mask[row]
-        place = copies.centre[row][exists]
+        place = copies.centre[row][copies.protein[row]]
         count = len(place)
         held = self.held[row] & (positions != 0).any(-1)
         held[place] = False

@@ -98,6 +98,21 @@ def test_copies_of_a_unit_touch_and_are_joined_and_no_better_place_is_left(group
     assert little is None or rotation_angle(little.turn) < 0.5
 
 
+def test_contacts_of_what_does_not_count_join_no_copies():
+    docking = SymmetryDocking(point_group("C3"), torch.device("cpu"))
+    beside = torch.randn(30, 3, generator=torch.Generator().manual_seed(0)) + torch.tensor([0.0, 7.0, 0.0])
+    begun = torch.cat([trace_of_helix(), beside]) + torch.tensor([30.0, 5.0, 8.0])
+    counted = torch.arange(len(begun)) < COUNT
+
+    def pairs(pose) -> int:
+        found = (begun - begun.mean(0)) @ pose.turn.T + pose.middle
+        images = found @ torch.from_numpy(docking.group.relatives[0][0]).float().T
+        assert torch.cdist(found, images).min() > CLEARANCE - 0.01
+        return int((torch.cdist(found[counted], images[counted]) < 10.0).sum())
+
+    assert pairs(docking.better(begun, counted)) > 1.5 * pairs(docking.better(begun))
+
+
 def test_a_piece_is_laid_along_what_is_kept():
     target, begun = trace_of_helix(), across() + torch.tensor([0.0, 0.0, 14.0])
     found = better_placement(begun, standing(target))

@@ -23,6 +23,8 @@ from structdiff.structure.assembly import symmetric_assembly
 from structdiff.structure.files import read_structure, write_structure
 
 MOTIF = Path(__file__).parents[2] / "examples" / "5tpn_site_v.pdb"
+ZIPPER = MOTIF.parent / "problems" / "zipper.pdb"
+LIGAND = Path(__file__).parents[1] / "data" / "4i39.cif.gz"
 RINGS = Path(__file__).parents[1] / "data" / "1dix.cif.gz"
 C3 = point_group("C3")
 QUICK = RunOptions(sampling=SamplingConfig(steps=8, solver="euler", sigma_max=300.0))
@@ -215,3 +217,16 @@ def test_hotspots_belong_to_the_unit_and_every_copy_has_its_target():
     assert one.structure.chains.name.tolist() == ["B", "A", "C", "D"]
     sequences = one.sequences
     assert sequences["B"] == sequences["C"] != sequences["A"] == sequences["D"]
+
+
+def test_new_chains_lie_against_the_target_of_their_copy():
+    asked = {"contigs": "50 A1-30", "motif": str(ZIPPER), "symmetry": "C3", "num_designs": 2}
+    for one in designed(**asked):
+        assert verdicts(one)["target touched"]
+    (held,) = designed(**{**asked, "symmetry": "C3:motif=placed", "num_designs": 1})
+    assert verdicts(held)["motif's place"]
+
+
+def test_copies_are_joined_by_their_proteins_and_not_by_their_ligands():
+    asked = {"contigs": "50", "motif": str(LIGAND), "ligands": "HC4", "symmetry": "C3", "num_designs": 2}
+    assert all(verdicts(one)["copies"] for one in designed(**asked))
