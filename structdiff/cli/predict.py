@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from structdiff.spec.complex import ComplexSpec
 
 #: Names of complexes with the files they are of, by what is one file on disks that ignore case.
-_Taken: TypeAlias = dict[str, tuple[str, Path | None]]
+_Taken: TypeAlias = dict[str, tuple[str, Path]]
 _FORMATS = {"both": ("cif", "pdb"), "cif": ("cif",), "pdb": ("pdb",)}
 
 
@@ -124,39 +124,32 @@ class _Run:
         results: list[Result] = []
         failed: list[str] = []
         taken: _Taken = {}
-        asked = 0
-        for number, path in enumerate(inputs, start=1):
-            place = f" ({number} of {len(inputs)})" if len(inputs) > 1 else ""
+        # All are read first, so that what is wrong is told before hours of work and not between.
+        read = [(path, place, found) for path, place in _places(inputs) for found in self._read(path, taken)]
+        for path, _, found in read:
+            if isinstance(found, Exception):
+                self._say(found, path)
+                failed.append(str(path))
+        for path, place, found in read:
+            if isinstance(found, Exception):
+                continue
+            made: list[Result] = []
             with _warnings_named(path):
-                for job in self._jobs(path, taken, place):
-                    asked += 1
-                    made: list[Result] = []
-                    if not self._succeeds(job, path, made, results):
-                        failed.append(str(path))
-                    results += sorted(made, key=lambda result: result.merit, reverse=True)
-        return results, failed, asked
+                work = self._told(found) if self.dry_run else self._complex(found, place)
+                if not self._succeeds(work, path, made, results):
+                    failed.append(str(path))
+            results += sorted(made, key=lambda result: result.merit, reverse=True)
+        return results, failed, len(read)
 
-    def _jobs(self, path: Path, taken: _Taken, place: str) -> list[Iterator[Result]]:
-        """What there is to do of a file, complex by complex; one that fails where the file or a job cannot be read."""
+    def _read(self, path: Path, taken: _Taken) -> list[ComplexSpec | Exception]:
+        """The complexes of a file, or why it, or one of them, cannot be read or has no name of its own."""
         from structdiff.spec.read import read_each_complex
 
-        try:
-            return [
-                _failing(found) if isinstance(found, InputError) else self._job(found, path, taken, place)
-                for found in read_each_complex(path)
-            ]
-        except Exception as error:
-            return [_failing(error)]
-
-    def _job(self, spec: ComplexSpec, path: Path, taken: _Taken, place: str) -> Iterator[Result]:
-        from structdiff.spec.file_name import check_spelling, folded
-
-        name, file = taken.setdefault(folded(spec.name), (spec.name, None))
-        check_spelling(spec.name, [name], path)
-        if file is not None:
-            raise InputError(f"two inputs have this name, the other is in {file}", path=path, key="name", found=name)
-        taken[folded(name)] = (name, path)
-        yield from self._told(spec) if self.dry_run else self._complex(spec, place)
+        with _warnings_named(path):
+            try:
+                return [_with_own_name(found, path, taken) for found in read_each_complex(path)]
+            except Exception as error:
+                return [error]
 
     def _told(self, spec: ComplexSpec) -> Iterator[Result]:
         """Says what was understood of a complex; makes nothing."""
@@ -191,13 +184,16 @@ class _Run:
             finished = _counted(len(before) + len(made), "finished structure")
             raise Interrupted(f"interrupted: {finished} in {self.out}") from None
         except Exception as error:
-            if self.debug:
-                traceback.print_exc()
             if disk_is_full(error):  # none of those that follow could be kept
                 raise ResourceError(f"{self.out}: the disk is full; what is finished is safe") from None
-            print(f"error: {_named(error, path)}", file=sys.stderr, flush=True)
+            self._say(error, path)
             return False
         return True
+
+    def _say(self, error: Exception, path: Path) -> None:
+        if self.debug:
+            traceback.print_exception(error)
+        print(f"error: {_named(error, path)}", file=sys.stderr, flush=True)
 
     def _complex(self, spec: ComplexSpec, place: str) -> Iterator[Result]:
         from structdiff.output.files import check_spellings
@@ -300,10 +296,28 @@ class _Run:
             yield result
 
 
-def _failing(error: Exception) -> Iterator[Result]:
-    """A piece of work of which nothing is known but why it cannot be done."""
-    raise error
-    yield  # which makes it an iterator, that raises when it is asked
+def _places(inputs: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Each input, and the how manieth of several it is, in words."""
+    for number, path in enumerate(inputs, start=1):
+        yield path, f" ({number} of {len(inputs)})" if len(inputs) > 1 else ""
+
+
+def _with_own_name(found: ComplexSpec | InputError, path: Path, taken: _Taken) -> ComplexSpec | InputError:
+    """What was found in a file, or an error where another input has its name, which is counted among the taken ones."""
+    from structdiff.spec.file_name import check_spelling, folded
+
+    if isinstance(found, InputError):
+        return found
+    own = folded(found.name)
+    if own not in taken:
+        taken[own] = (found.name, path)
+        return found
+    name, file = taken[own]
+    try:
+        check_spelling(found.name, [name], path)
+    except InputError as error:
+        return error
+    return InputError(f"two inputs have this name, the other is in {file}", path=path, key="name", found=name)
 
 
 def _named(error: Exception, path: Path) -> str:

@@ -253,6 +253,23 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(command, weights, tm
     assert "b/x.fasta: name: two inputs have this name, the other is in a/x.fasta" in errors[0]
 
 
+def test_what_is_wrong_with_an_input_is_told_before_others_are_predicted(
+    command, weights, tmp_path, monkeypatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise StructdiffError("drawn")
+
+    for folder, letters in (("a", "MKTAY"), ("b", "MKTAY"), ("c", "MKTB")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{'y' if folder == 'c' else 'x'}.fasta").write_text(f">A|protein\n{letters}\n")
+    monkeypatch.setattr(pipeline, "predict", broken)
+    code, shown, errors = command(*predict(weights, "a/x.fasta", "b/x.fasta", "c/y.fasta"))
+    assert code == 2
+    assert ["drawn" in line for line in errors] == [False, False, True]
+    assert "two inputs have this name" in errors[0]
+    assert "0 of 3 inputs predicted" in shown
+
+
 def test_names_that_differ_in_case_only_are_not_one_file_on_disks_that_ignore_case(command, weights, tmp_path) -> None:
     sequences = [{"proteinChain": {"sequence": "MKTAY"}}]
     jobs = [{"name": name, "sequences": sequences} for name in ("p53", "P53", "straße")]
