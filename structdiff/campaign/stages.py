@@ -29,12 +29,12 @@ from structdiff.campaign.work import Work
 from structdiff.design_jobs import layout_of
 from structdiff.errors import InputError
 from structdiff.output.files import json_text, ready_folder, write_design_files
-from structdiff.output.ligand_sdf import write_ligands
 from structdiff.output.prediction import chain_sequences, polymer_kinds, requested
 from structdiff.output.tables import score_columns
 from structdiff.output.trajectory import write_trajectory
 from structdiff.output.whole_target import drawn_part
 from structdiff.structure.files import read_structure, write_atomically, write_structure
+from structdiff.structure.ligand_sdf import write_ligands
 from structdiff.structure.open_residues import open_residues
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure

@@ -93,7 +93,10 @@ class SequenceRun:
                 designed = design_for_backbones([(structure, asked)], some, pack=self.pack, device=self.device)[0]
                 if not record["rows"]:
                     self._begin(record, structure, designed[0].designed)
-                self.rows.extend(write_designed(self.out, record, designed))
+                rows, lacking = write_designed(self.out, record, designed)
+                self.rows.extend(rows)
+                for note in lacking if not self.quiet else ():
+                    print(f"note: {note}", file=sys.stderr, flush=True)
         except InputError as error:
             raise InputError(str(error), path=None if error.path else file) from None
 

@@ -14,6 +14,7 @@ from typing import Any
 from structdiff.errors import InputError
 from structdiff.inverse_folding.design import DesignedSequence
 from structdiff.structure.files import write_atomically, write_structure
+from structdiff.structure.ligand_sdf import LIGANDS_SUFFIX, write_ligands
 
 TABLE, FASTA, RECORD_SUFFIX = "sequences.csv", "sequences.fasta", ".sequences.json"
 _COLUMNS = (
@@ -28,22 +29,26 @@ def new_record(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "provenance": dict(provenance), "rows": [], "sequences": []}
 
 
-def write_designed(folder: Path, record: dict[str, Any], designed: Sequence[DesignedSequence]) -> list[dict[str, str]]:
+def write_designed(
+    folder: Path, record: dict[str, Any], designed: Sequence[DesignedSequence]
+) -> tuple[list[dict[str, str]], list[str]]:
     """Writes NAME_1.cif, NAME_2.cif ..., then NAME.sequences.json, which lists them after those of the record.
 
-    record: changed. Gives the new rows of the table.
+    Ligands are in NAME_1.ligands.sdf ... too. record: changed. Gives the new rows of the table, and which ligands are
+    in no SDF file, in words.
     """
-    name, rows = record["name"], []
+    name, rows, notes = record["name"], [], []
     for each in designed:
         own = f"{name}_{each.index + 1}"
         text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in each.provenance.items()}
         structure = dataclasses.replace(each.structure, name=own)
         file = write_structure(structure, folder / f"{own}.cif", provenance={**text, "source": name})
+        notes += filter(None, [write_ligands(structure, folder, own)[1]])
         rows.append(_row(own, name, each, file))
     record["rows"] += rows
     record["sequences"] += [_entry(row["name"], each) for row, each in zip(rows, designed, strict=True)]
     write_record(folder, record)
-    return rows
+    return rows, notes
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -58,7 +63,9 @@ def remove_designed(folder: Path, name: str) -> None:
     except InputError:  # damaged: nobody knows what it listed
         rows = []
     for row in rows:
-        (folder / Path(row["file"]).name).unlink(missing_ok=True)
+        file = folder / Path(row["file"]).name
+        file.unlink(missing_ok=True)
+        file.with_suffix(LIGANDS_SUFFIX).unlink(missing_ok=True)
     (folder / f"{name}{RECORD_SUFFIX}").unlink(missing_ok=True)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from structdiff.arguments import check_kind, checked_names
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
-from structdiff.output.ligand_sdf import LIGANDS_SUFFIX, write_ligands
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, polymer_kinds
 from structdiff.output.tables import (
     DESIGNS_TABLE,
@@ -28,6 +27,7 @@ from structdiff.output.tables import (
 )
 from structdiff.spec.file_name import check_spelling, folded
 from structdiff.structure.files import read_structure, write_atomically, write_structure
+from structdiff.structure.ligand_sdf import LIGANDS_SUFFIX, write_ligands
 from structdiff.structure.pdb_text import pdb_text
 from structdiff.structure.tables import Structure
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from structdiff import complex_jobs, design_jobs, pipeline
+from structdiff.errors import StructdiffError
 from structdiff.kernels import libraries, native
 from structdiff.structure.files import read_structure
 

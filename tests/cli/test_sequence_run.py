@@ -134,6 +134,16 @@ def test_what_differs_from_another_run_is_named(command: Callable, cro: Path) ->
     assert 'another run (asked.bias was "" and is K=1 now)' in errors[0]
 
 
+def test_ligands_are_written_as_sdf_and_go_with_their_sequence(command: Callable, tmp_path: Path) -> None:
+    file = shutil.copy(DATA / "4i39.cif.gz", tmp_path / "lov.cif.gz")
+    arguments = ("sequence", file, "--no-pack", "--design", "A20-22", "--out", "made")
+    assert command(*arguments, "-n", 2)[0] == 0
+    assert names(tmp_path / "made") == ["lov_1", "lov_2"]
+    assert (tmp_path / "made" / "lov_2.ligands.sdf").read_text().startswith("A HC4")
+    assert command(*arguments, "-n", 1, "--overwrite")[0] == 0
+    assert [path.name for path in (tmp_path / "made").glob("*.sdf")] == ["lov_1.ligands.sdf"]
+
+
 def test_bonds_of_designed_side_chains_to_what_stays_are_told(command: Callable, tmp_path: Path) -> None:
     """The flavin of a LOV domain is bonded to a cysteine, which is designed."""
     file = shutil.copy(DATA / "4i39.cif.gz", tmp_path / "lov.cif.gz")

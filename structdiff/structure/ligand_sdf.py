@@ -1,4 +1,4 @@
-"""Ligands of predictions and designs as SDF: bonds, charges and positions, for docking and for checks of molecules."""
+"""Ligands of structures as SDF: bonds, charges and positions, for docking and for checks of molecules."""
 
 from __future__ import annotations
 
