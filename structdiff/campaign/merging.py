@@ -7,7 +7,7 @@ from pathlib import Path
 
 from structdiff.campaign.finished_files import CHECKED, is_whole
 from structdiff.campaign.manifest import MANIFEST, Manifest
-from structdiff.campaign.results import read_results
+from structdiff.campaign.results import check_names, read_results
 from structdiff.errors import InputError
 from structdiff.structure.files import write_atomically
 
@@ -19,7 +19,8 @@ def merge_parts(parts: Sequence[Path], out: Path) -> tuple[int, list[Path]]:
     """Copies files and finished rows of the parts; how many rows there were, and which files of theirs are damaged.
 
     A part that is given twice changes nothing. A damaged file is not copied: out may have it whole. Raises InputError
-    where a part is no campaign, is still being worked on, or holds other designs of the same name than the folder does.
+    where a part is no campaign or damaged, is still being worked on, or holds other designs of the same name than the
+    folder does: nothing is copied then, unless it is two of the parts that do not fit to each other.
     """
     for part in parts:
         if part.resolve() == out.resolve():
@@ -28,15 +29,25 @@ def merge_parts(parts: Sequence[Path], out: Path) -> tuple[int, list[Path]]:
             raise InputError("there is no campaign in this folder", path=part)
     count, damaged = 0, []
     with Manifest(out) as manifest:
+        for part in parts:  # before any file takes the place of one that is there
+            _check(part, manifest)
         for part in parts:
             with Manifest(part, read_only=True) as other:
-                busy = next(iter(other.rows(state="running", results=False)), None)
-                if busy is not None and other.at_work():
-                    raise InputError(f"{busy.name} is being worked on here: wait until the job is done", path=part)
-                manifest.check_fits(other)  # before any file takes the place of one that is there
+                manifest.check_fits(other)  # of parts that hold the same, the first is here now
                 damaged += _copy(part, out)
                 count += manifest.take_over(other)
     return count, damaged
+
+
+def _check(part: Path, manifest: Manifest) -> None:
+    """Raises InputError where a part cannot be read, is being worked on, or does not fit to what is in the manifest."""
+    with Manifest(part, read_only=True) as other:
+        busy = next(iter(other.rows(state="running", results=False)), None)
+        if busy is not None and other.at_work():
+            raise InputError(f"{busy.name} is being worked on here: wait until the job is done", path=part)
+        manifest.check_fits(other)
+        for run in other.runs():
+            check_names(manifest, run, [each.name for each in read_results(other, run)], part)
 
 
 def missing_files(manifest: Manifest, folder: Path) -> list[Path]:

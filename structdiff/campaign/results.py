@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.work import DESIGN_STAGES, Work
+from structdiff.errors import InputError
 
 _NOT_DONE = {"judge": "not judged", "refold": "not refolded"}
 
@@ -42,6 +45,25 @@ class DesignResult:
     def accepted(self) -> bool:
         """Whether it is whole and nothing spoke against it."""
         return self.complete and not self.reasons
+
+
+def check_names(manifest: Manifest, run: str, names: Iterable[str], where: Path) -> None:
+    """Raises InputError where another run of the manifest has made one of these names, which are to be designs of run.
+
+    The second sequence of y_1 is called as the second design of a run that is called y_1. where: the run is.
+    """
+    others = [each for each in manifest.runs() if each != run and _may_meet(each, run)]
+    taken = {each.name: other for other in others for each in read_results(manifest, other)}
+    found = next((name for name in names if name in taken), None) if taken else None
+    if found is not None:
+        raise InputError(f"{found} is a design of the run {taken[found]} here, which {run} would replace; choose "
+                         "another --out or --name", path=where, key="name", found=run)  # fmt: skip
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether one name is the other and a number: of runs of other names no designs have the same."""
+    short, long = sorted((one, other), key=len)
+    return re.fullmatch(rf"{re.escape(short)}_[1-9]\d*", long) is not None
 
 
 def read_results(manifest: Manifest, run: str) -> list[DesignResult]:

@@ -13,7 +13,7 @@ from structdiff.campaign.filters import Filter, parse_filter
 from structdiff.campaign.finished_files import damage_note, files_of, is_whole
 from structdiff.campaign.manifest import MANIFEST, Manifest
 from structdiff.campaign.plan import Campaign, plan_as_begun
-from structdiff.campaign.results import DesignResult, read_results
+from structdiff.campaign.results import DesignResult, check_names, read_results
 from structdiff.campaign.selection import Funnel, select
 from structdiff.campaign.signs_of_life import SILENCE
 from structdiff.campaign.stages import BACKBONES, REFOLDED, Bench, Outcome, designs_of
@@ -76,7 +76,7 @@ class Run:
             return
         with Manifest(self.folder, create=False) as manifest:
             manifest.check_spelling(self.name)
-            plan_as_begun(self.campaign, manifest.runs().get(self.name, {}))
+            self._check_names(manifest, plan_as_begun(self.campaign, manifest.runs().get(self.name, {})))
             for stage in self.campaign.stages:
                 there = next(iter(manifest.rows(run=self.name, stage=stage, results=False)), None)
                 found = there and manifest.conflict([self.campaign.work(stage, there.name, there.number)])
@@ -102,8 +102,10 @@ class Run:
             if busy is not None:
                 raise InputError(f"{busy.name} is being made at this moment by another process; stop that first",
                                  path=self.folder)  # fmt: skip
+            self._check_names(manifest, self.campaign)
             self._remove(manifest)
         self.campaign = plan_as_begun(self.campaign, manifest.runs().get(self.name, {}))
+        self._check_names(manifest, self.campaign)
         manifest.release_abandoned()
         self._clear(manifest)
         manifest.retry_failed(self.share)
@@ -122,6 +124,11 @@ class Run:
     def _check_spellings(self) -> None:
         """Raises InputError where designs of a name that differs in case only are here, which are not replaced."""
         check_spellings(self.folder, (name for n in self.numbers for name in self.campaign.design_names(n)))
+
+    def _check_names(self, manifest: Manifest, campaign: Campaign) -> None:
+        """Raises InputError where designs would take the place of those of another run."""
+        names = (name for number in self.numbers for name in campaign.design_names(number))
+        check_names(manifest, self.name, names, self.folder)
 
     def _tell_of(self, damaged: list[Path], machines: list[str], on_note: Callable[[str], None]) -> None:
         if damaged:

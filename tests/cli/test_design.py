@@ -140,6 +140,39 @@ def test_another_run_in_the_folder_is_refused(command, motif, weights, tmp_path)
     assert contents(tmp_path / "designs") != before
 
 
+def test_a_run_whose_designs_are_called_as_sequences_of_another_is_refused(command, motif, weights, tmp_path) -> None:
+    two = ("--name", "y", "--sequences", 2, "--sequence-model", "own")
+    assert command(*designs(motif, weights, "--no-relax", *two))[0] == 0
+    before = contents(tmp_path / "designs")
+    assert "y_1_2" in names(tmp_path / "designs")
+    code, _, errors = command(*designs(motif, weights, "--no-relax", "--name", "y_1", "-n", 2))
+    assert code == 2
+    assert "is a design of the run y here, which y_1 would replace" in errors[-1]
+    assert contents(tmp_path / "designs") == before
+    # Runs beside each other whose designs have names of their own.
+    assert command(*designs(motif, weights, "--no-relax", "--name", "y_2", "-n", 2))[0] == 0
+    assert command(*designs(motif, weights, "--no-relax", *two))[0] == 0
+    code, _, errors = command(*designs(motif, weights, "--no-relax", *two, "-n", 2))
+    assert code == 2
+    assert "is a design of the run y_2 here" in errors[-1]
+    assert command(*designs(motif, weights, "--no-relax", *two, "-n", 2, "--overwrite"))[0] == 2
+
+
+def test_parts_are_merged_only_when_all_can_be_read(command, motif, weights, tmp_path) -> None:
+    for seed, part in enumerate(("a", "b")):
+        assert command(*designs(motif, weights, "--no-relax", "--name", part, "--seed", seed, "--out", part))[0] == 0
+    manifest = tmp_path / "b" / "manifest.sqlite"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(b"x" * len(whole))
+    code, _, errors = command("campaign", "merge", "a", "b", "--out", "all")
+    assert code == 2
+    assert "b/manifest.sqlite" in errors[-1]
+    assert not list((tmp_path / "all").glob("*.cif"))
+    manifest.write_bytes(whole)
+    assert command("campaign", "merge", "a", "b", "--out", "all")[0] == 0
+    assert names(tmp_path / "all") == ["a_1", "b_1"]
+
+
 def test_more_designs_later_are_those_of_one_run(command, motif, weights, tmp_path) -> None:
     command(*designs(motif, weights, "-n", 1, "--no-relax"))
     command(*designs(motif, weights, "-n", 2, "--no-relax", "--batch-size", 1))
