@@ -20,7 +20,12 @@ from structdiff.features.chain_folds import LONGEST as LONGEST_FOLD
 from structdiff.features.chain_folds import SHORTEST as SHORTEST_FOLD
 from structdiff.features.chain_folds import fold_seconds
 from structdiff.features.guidance import OF_FOLDS, check_guidance, present_conditions
-from structdiff.features.hallucinated_folds import hallucinates, hallucination_memory, hallucination_seconds
+from structdiff.features.hallucinated_folds import (
+    hallucinates,
+    hallucination_memory,
+    hallucination_seconds,
+    hallucination_tries,
+)
 from structdiff.options import RunOptions, sampling_of
 from structdiff.structure.tables import ChainKind
 
@@ -44,7 +49,7 @@ class Estimate:
     """residues, tokens: least and most of a design, as the network sees it. batch: structures drawn together.
 
     memory: peak in bytes, of one process. each_seconds: one of them, a backbone with all its sequences. seconds:
-    everything. what: what is counted.
+    everything. what: what is counted. longest_seconds: everything, where it may take longer than in most cases.
     """
 
     what: str = "backbone"
@@ -56,6 +61,7 @@ class Estimate:
     memory: float
     each_seconds: float
     seconds: float
+    longest_seconds: float | None = None
 
     @property
     def text(self) -> str:
@@ -66,8 +72,14 @@ class Estimate:
         return (
             f"{self.count} {self.what}{'' if self.count == 1 else 's'} of {many} residues{tokens}: about "
             f"{self.memory / 2**20:.0f} MiB with {self.batch} at a time, {self.each_seconds:.1f} s a {self.what}, "
-            f"{_duration(self.seconds)} in all"
+            f"{_duration(self.seconds)} in all{self._longest}"
         )
+
+    @property
+    def _longest(self) -> str:
+        if self.longest_seconds is None:
+            return ""
+        return f", up to {_duration(self.longest_seconds)} where folds find no room and are made up anew"
 
 
 def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> Estimate:
@@ -103,12 +115,16 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     if "judge" in campaign.stages:
         seconds += campaign.settings.sequences * float(np.mean([_judge_seconds(layout) for layout in layouts]))
     peak = estimated_cost(config, tokens, batch, steps=steps, passes=passes).memory
+    longest = None
     if hallucinates(spec):
-        seconds += float(np.mean([hallucination_seconds(layout) for layout in layouts]))
+        made_up = float(np.mean([hallucination_seconds(layout) for layout in layouts]))
+        seconds += made_up
+        tries = max(hallucination_tries(layout) for layout in layouts)
+        longest = None if tries == 1 else len(numbers) * (seconds + (tries - 1) * made_up)
         peak = max(peak, *(hallucination_memory(layout) for layout in layouts))
     return Estimate(
         count=len(numbers), residues=(min(lengths), max(lengths)), tokens=(min(lengths) + extra, tokens), batch=batch,
-        memory=peak, each_seconds=seconds, seconds=seconds * len(numbers),
+        memory=peak, each_seconds=seconds, seconds=seconds * len(numbers), longest_seconds=longest,
     )  # fmt: skip
 
 

@@ -114,6 +114,13 @@ def hallucination_seconds(layout: Layout) -> float:
     return found
 
 
+def hallucination_tries(layout: Layout) -> int:
+    """How often a fold is made up at most: anew, where it has no room beside what is kept with its motif."""
+    beside = any(residue.chain_is_fixed for residue in layout.residues)
+    around = any(residue.origin is not None for chain in _designed(layout).values() for residue in chain)
+    return _TRIES if beside and around else 1
+
+
 def hallucinated_folds(
     spec: DesignSpec, layout: Layout, motif: Structure | None, seeds: Sequence[int], on_step: OnStep | None = None
 ) -> tuple[ChainFold, ...]:

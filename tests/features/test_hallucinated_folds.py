@@ -287,6 +287,25 @@ def test_time_and_work_grow_with_chains_and_motifs(helix):
     assert seconds(**AROUND) > seconds(length="49")
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"), [({"length": "40"}, False), ({"contigs": "10/A60-72/12"}, False),
+                        ({"contigs": "10/A60-72/12", "ligands": "HC4"}, True), ({"contigs": "40 A60-72"}, False)],
+)  # fmt: skip
+def test_the_estimate_tells_where_folds_may_be_made_up_anew(fetched, asked, told):
+    from structdiff.campaign.estimate import estimate_campaign
+    from structdiff.campaign.plan import plan_campaign
+    from structdiff.campaign.settings import CampaignSettings
+    from structdiff.model.library import load_named_weights
+
+    weights = load_named_weights("mini")
+    motif = {} if "length" in asked else {"motif": str(Path(__file__).parents[1] / "data" / "4i39.cif.gz")}
+    spec = asked_spec(None, {"fold_plan": "hallucinated", **motif, **asked})
+    settings = CampaignSettings(judge="none", refold="none", sequence_model="own")
+    found = estimate_campaign(plan_campaign(spec, OPTIONS, settings, weights), weights, range(2))
+    assert ("up to" in found.text) == told
+    assert found.longest_seconds is None or found.longest_seconds > 2 * found.seconds
+
+
 def test_only_networks_that_had_no_part_in_a_design_judge_it(fetched):
     from structdiff.campaign.plan import plan_campaign
     from structdiff.campaign.settings import CampaignSettings
