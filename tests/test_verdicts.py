@@ -101,6 +101,18 @@ def test_atoms_of_copies_that_share_an_axis_are_told() -> None:
     assert not shared.met
 
 
+def test_calcium_joins_no_copies() -> None:
+    residues = [ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ALA",) * 3),
+                ChainSequence(name="B", kind=ChainKind.LIGAND, residues=("CA",))]  # fmt: skip
+    unit = build_structure(residues)
+    ion = unit.residues.name[unit.atoms.residue] == "CA"
+    apart = np.arange(len(unit.atoms))[:, None] * np.array([1.5, 0, 0]) + [15.0, 0, 0]
+    unit = unit.with_positions(np.where(ion[:, None], [2.0, 0, 0], apart).astype(np.float32))
+    group = point_group("C2")
+    _, copies = symmetry_verdicts(symmetric_assembly(unit, group), group)
+    assert copies.reached.startswith("not joined by 0 contacts")
+
+
 def test_few_residues_that_are_near_are_where_they_began() -> None:
     given = ZIPPER.atoms.positions.astype(np.float64)
     noise = np.random.default_rng(0).normal(0.0, 0.8, given.shape)

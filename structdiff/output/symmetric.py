@@ -15,7 +15,7 @@ from structdiff.diffusion.trajectory import Snapshot, Trajectory
 from structdiff.geometry.point_groups import SymmetryGroup
 from structdiff.output.prediction import Verdict
 from structdiff.structure.assembly import symmetric_assembly
-from structdiff.structure.tables import Structure
+from structdiff.structure.tables import ChainKind, Structure
 
 #: How far (Å) an atom of a copy may be from where the operator puts that of the first copy.
 SYMMETRY_TOLERANCE = 1e-3
@@ -102,7 +102,8 @@ def symmetry_verdicts(assembly: Structure, group: SymmetryGroup) -> tuple[Verdic
         met=deviation <= SYMMETRY_TOLERANCE and equal,
     )
     backbone = np.isin(assembly.atoms.name[:size][seen], _BACKBONE)
-    alpha = assembly.atoms.name[:size][seen] == "CA"
+    protein = (assembly.chains.kind == ChainKind.PROTEIN)[assembly.atom_chain[:size][seen]]
+    alpha = protein & (assembly.atoms.name[:size][seen] == "CA")  # calcium is called so too
     nearest = _nearest(positions[0][backbone], group)
     touching = _nearest(positions[0][alpha], group) < CONTACT
     joined = group.joined(touching)

@@ -62,6 +62,9 @@ def _check_sources(spec: DesignSpec) -> None:
     taken += [("unindexed", segment.name) for segment in spec.unindexed] + [("ligands", name) for name in spec.ligands]
     if taken and spec.motif is None:
         key, first = taken[0]
+        if spec.noise is not None or spec.inpaint:  # their contigs are everything, unless some are given
+            asked = "noise" if spec.noise is not None else "inpaint"
+            raise InputError(f"{asked} is for a structure that is there, and none is given", key="motif")
         raise InputError(f"the {key} name {first}, but no structure is given to take it from", key="motif")
     if spec.motif is not None and not taken and not spec.rebuilds:
         raise InputError("a structure is given, but the contigs take nothing from it", key="contigs",

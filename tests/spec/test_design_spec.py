@@ -369,3 +369,9 @@ def test_a_structure_in_memory_is_kept_as_a_file_by_its_content(tmp_path, monkey
     monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match="STRUCTDIFF_CACHE names another cache"):
         DesignSpec(motif=structure, **asked)
+
+
+@pytest.mark.parametrize("asked", [{"noise": "4"}, {"inpaint": "A3-5"}])
+def test_what_varies_a_structure_needs_one(asked) -> None:
+    with pytest.raises(InputError, match=f"motif: {next(iter(asked))} is for a structure that is there"):
+        asked_spec(None, {"length": "60", **asked})
