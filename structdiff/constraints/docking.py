@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from structdiff.geometry.distances import norm
-from structdiff.geometry.rotations import rotation_from_quaternion
+from structdiff.geometry.rotations import rotation_from_quaternion, rotation_from_vector
 from structdiff.typing import Float
 
 #: Å between CA atoms (or centre atoms) of two pieces, of which no two are to be nearer.
@@ -17,6 +17,12 @@ CLEARANCE = 5.5
 #: Å of noise from which on pieces are turned to where they have most contacts, until which they may turn right round,
 #: and until which a little (docs/log.md).
 TURNED_FROM, TURNED_ROUND, TURNED_LITTLE = 32.0, 4.0, 0.3
+#: Turns whose distances are in memory at a time.
+AT_ONCE = 16
+#: Small turns about the best, one list after the other (radians), and where only poses nearby are tried; how many times
+#: as good a pose has to be that is worth going to.
+_AROUND, _SMALL, _SMALLER = 48, (0.35, 0.15), (0.15, 0.08)
+_BETTER, _BETTER_NEARBY = 1.25, 1.05
 #: Å from a CA atom to the middle of its side chain; between middles that are in full contact, and in none.
 _SIDE, _FULL, _NONE = 2.4, 6.0, 10.0
 _BONDED = 4.5  # Å between CA atoms of neighbours along a chain, at most
@@ -42,6 +48,16 @@ def spread_directions(count: int) -> Float[Tensor, "direction 3"]:
     height, angle = 1 - 2 * place / count, np.pi * (1 + np.sqrt(5)) * place
     around = np.sqrt(1 - height**2)
     return torch.from_numpy(np.stack([around * np.cos(angle), around * np.sin(angle), height], -1)).float()
+
+
+def small_turns(*, nearby: bool) -> list[Float[Tensor, "turn 3 3"]]:
+    """Small turns about the best so far, in all directions. nearby: where only poses nearby are tried."""
+    return [rotation_from_vector(size * spread_directions(_AROUND)) for size in (_SMALLER if nearby else _SMALL)]
+
+
+def worth(*, nearby: bool) -> float:
+    """How many times as good a pose has to be as the one at hand."""
+    return _BETTER_NEARBY if nearby else _BETTER
 
 
 def side_chains(trace: Float[Tensor, "residue 3"]) -> Float[Tensor, "residue 3"]:

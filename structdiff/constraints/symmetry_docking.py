@@ -8,18 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structdiff.constraints.docking import contact_shares, free_from, side_chains, spread_directions, spread_turns
+from structdiff.constraints.docking import (
+    AT_ONCE,
+    contact_shares,
+    free_from,
+    side_chains,
+    small_turns,
+    spread_directions,
+    spread_turns,
+    worth,
+)
 from structdiff.geometry.distances import norm
 from structdiff.geometry.point_groups import SymmetryGroup
-from structdiff.geometry.rotations import rotation_from_vector
 from structdiff.typing import Bool, Float, Int
 
-_TURNS, _AROUND = 400, 48  # turns that are tried, and small ones about the best
-_SMALL, _SMALLER = (0.35, 0.15), (0.15, 0.08)  # radians of these, and where only poses nearby are tried
-_AT_ONCE = 16  # turns whose distances are in memory at a time
+_TURNS = 400  # that are tried
 _NEAREST = 8  # copies that are looked at, those from which a unit on its way outwards parts most slowly
 _TOUCHING = 5.0  # contacts of copies that count as joined
-_BETTER, _BETTER_NEARBY = 1.25, 1.05  # so much better is a pose that is worth going to
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,14 +82,14 @@ class SymmetryDocking:
             # About an axis all ways outwards are alike.
             ways = outwards.expand(_TURNS, 3) if bool(self.unmoved.any()) else spread_directions(_TURNS).to(trace)
             best = self._best(unit, spread_turns(_TURNS).to(trace), ways)
-        for size in _SMALLER if nearby else _SMALL:
+        for turns in small_turns(nearby=nearby):
             if best is None:
                 return None
             way = best.middle / norm(best.middle).clamp(min=1e-6)
-            small = rotation_from_vector(size * spread_directions(_AROUND)).to(trace)
-            near = self._best(unit, small @ best.turn, way.expand(_AROUND, 3))
+            small = turns.to(trace)
+            near = self._best(unit, small @ best.turn, way.expand(len(small), 3))
             best = near if near is not None and near.contacts > best.contacts else best
-        least = _BETTER_NEARBY if nearby else _BETTER
+        least = worth(nearby=nearby)
         if best is None or (now is not None and best.contacts < least * now.contacts):
             return None
         return Pose(turn=best.turn, middle=best.middle + self.unmoved @ middle, contacts=best.contacts)
@@ -92,7 +97,7 @@ class SymmetryDocking:
     def _best(self, unit: _Unit, turns: Tensor, ways: Tensor) -> Pose | None:
         """The best of some turns, each with the way that its middle goes outwards; all copies are joined in it."""
         far, found = [], []
-        for some, along in zip(turns.split(_AT_ONCE), ways.split(_AT_ONCE), strict=True):
+        for some, along in zip(turns.split(AT_ONCE), ways.split(AT_ONCE), strict=True):
             distance, each = self._touching(unit.own @ some.mT, unit.sides @ some.mT, along, unit.counted)
             far.append(distance)
             found.append(each)

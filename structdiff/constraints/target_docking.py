@@ -8,19 +8,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from structdiff.constraints.docking import contact_shares, free_from, side_chains, spread_directions, spread_turns
+from structdiff.constraints.docking import (
+    AT_ONCE,
+    contact_shares,
+    free_from,
+    side_chains,
+    small_turns,
+    spread_directions,
+    spread_turns,
+    worth,
+)
 from structdiff.geometry.distances import norm
-from structdiff.geometry.rotations import rotation_from_vector
 from structdiff.typing import Bool, Float
 
-_TURNS, _AROUND = 600, 48  # turns that are tried, each from another side, and small ones about the best
-#: Radians of these, and of the ways in beside the best; where only places nearby are tried.
-_SMALL, _SMALLER = (0.35, 0.15), (0.15, 0.08)
-_AT_ONCE = 16  # turns whose distances are in memory at a time
+_TURNS = 600  # that are tried, each from another side
 _FACING = 0.3  # cosine: from how far aside a piece may come in where it is to touch something
 _REACHED, _MISSED = 8.0, 2.0  # Å within which something is touched; contacts that a squared Å beyond it costs
 _SMALL_PART = 0.15  # what an atom counts for, of what is no protein, where an amino acid counts 1
-_BETTER, _BETTER_NEARBY = 1.25, 1.05  # so much better is a pose that is worth going to
 _STRIDE = 211  # prime: turns and ways in go through their lists at different paces
 
 
@@ -61,12 +65,12 @@ def better_placement(
     best = Placement(turn=torch.eye(3).to(trace), middle=middle, score=now)
     if not nearby:
         best = search.best(spread_turns(_TURNS).to(trace), search.ways(_TURNS))
-    for size in _SMALLER if nearby else _SMALL:
-        small = rotation_from_vector(size * spread_directions(_AROUND)).to(trace)
+    for turns in small_turns(nearby=nearby):
+        small = turns.to(trace)
         way = best.middle - search.anchor
         near = search.best(small @ best.turn, (way / norm(way).clamp(min=1e-6)) @ small.flip(0).mT)
         best = near if near.score > best.score else best
-    return best if best.score > max((_BETTER_NEARBY if nearby else _BETTER) * now, now, 0.0) else None
+    return best if best.score > max(worth(nearby=nearby) * now, now, 0.0) else None
 
 
 class _Search:
@@ -92,7 +96,7 @@ class _Search:
     def best(self, turns: Float[Tensor, "turn 3 3"], ways: Float[Tensor, "turn 3"]) -> Placement:
         """The best of some turns, each with the way along which the piece comes in until it touches."""
         scores, middles = [], []
-        for some, along in zip(turns.split(_AT_ONCE), ways.split(_AT_ONCE), strict=True):
+        for some, along in zip(turns.split(AT_ONCE), ways.split(AT_ONCE), strict=True):
             own, sides = self.own @ some.mT + self.anchor, self.sides @ some.mT + self.anchor
             far = free_from(own, self.standing.points.expand(len(own), -1, -1), along, self.standing.clearance)
             shift = far[:, None] * along
