@@ -152,12 +152,6 @@ def test_what_is_asked_in_the_wrong_place(asked, message):
         structdiff.design(length=20, **asked)
 
 
-def test_a_structure_is_no_motif_yet_and_the_error_is_short():
-    with pytest.raises(InputError, match=r"^motif: .*found 'Structure'.*write_structure") as caught:
-        structdiff.Motif(structdiff.read_structure(ZIPPER), "5/A1-9/5")
-    assert len(str(caught.value)) < 150
-
-
 def test_settings_of_the_sampling_alone():
     with pytest.raises(InputError, match=r"found 'step'.*did you mean 'steps'"):
         structdiff.RunOptions(sampling={"step": 5})
