@@ -65,7 +65,7 @@ def only_member(data: bytes, path: Path, is_wanted: Callable[[str], bool], what:
             return names[0], archive.read(names[0])
     except (zipfile.BadZipFile, zlib.error, EOFError):
         raise InputError("cannot be read: the zip archive is damaged or cut short", path=path) from None
-    except (RuntimeError, NotImplementedError) as error:  # a password, or a way of packing that Python has not
+    except RuntimeError as error:  # what zipfile raises of a password, and of a way of packing that it cannot undo
         raise InputError(f"this zip archive cannot be read ({error}): unpack it first", path=path) from None
 
 

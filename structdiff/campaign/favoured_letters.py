@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from structdiff.evaluation.backbone import Backbone
+from structdiff.evaluation.interface import pairs_across
 from structdiff.inverse_folding.alphabet import UNKNOWN, letter_index
 from structdiff.inverse_folding.backbone import letter_of
 from structdiff.inverse_folding.restrictions import favouring
@@ -16,8 +17,7 @@ from structdiff.structure.motif_residues import motif_residues
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Float
 
-#: Å from a CB to another chain's, and to atoms of what is no protein, within which residues are beside others.
-_CB, _ATOM = 8.0, 6.0
+_ATOM = 6.0  # Å from a CB to atoms of what is no protein, within which a residue is beside them
 
 
 def favoured_letters(
@@ -47,17 +47,13 @@ def favoured_letters(
 
 def beside_others(structure: Structure) -> Bool[np.ndarray, " residue"]:
     """Amino acids whose CB is within 8 Å of that of another chain, or within 6 Å of an atom of what is no protein."""
-    backbone = Backbone.from_structure(structure)
     protein = structure.chains.kind[structure.residues.chain] == ChainKind.PROTEIN
-    cb = backbone.cb_or_ideal
+    cb = Backbone.from_structure(structure).cb_or_ideal
     known = np.isfinite(cb).all(-1)
-    near = np.zeros(len(cb), bool)
-    tree = KDTree(cb[known])
-    pairs = np.flatnonzero(known)[tree.query_pairs(_CB, output_type="ndarray").reshape(-1, 2)]
-    near[pairs[backbone.chain[pairs[:, 0]] != backbone.chain[pairs[:, 1]]]] = True
+    rows, places = np.flatnonzero(protein)[known], cb[known]
+    found = np.zeros(len(protein), bool)
+    found[pairs_across(structure, rows, places)] = True
     other = structure.atoms.positions[structure.atoms.resolved & ~protein[structure.atoms.residue]]
     if len(other):
-        near[known] |= KDTree(other).query(cb[known])[0] < _ATOM
-    found = np.zeros(len(protein), bool)
-    found[protein] = near
+        found[rows] |= KDTree(other).query(places)[0] < _ATOM
     return found

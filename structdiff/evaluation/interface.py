@@ -13,6 +13,7 @@ from structdiff.errors import InputError
 from structdiff.evaluation.backbone import Backbone
 from structdiff.evaluation.motif import ResidueKey
 from structdiff.structure.tables import ChainKind, Structure
+from structdiff.typing import Float, Int
 
 CONTACT = 5.0  # Å between heavy atoms
 CB_CONTACT = 8.0  # Å between CB atoms, where a side chain is absent
@@ -55,10 +56,18 @@ def interface_pairs(structure: Structure, of: Collection[str] | None = None) -> 
     if len(np.unique(chain[residue])) < 2:
         return None
     wanted = np.ones(len(structure.chains), bool) if of is None else np.isin(structure.chains.name, list(of))
+    near = pairs_across(structure, residue, place)
+    asked = wanted[chain[near]].any(-1)
+    return len(np.unique(np.sort(near[asked], axis=-1), axis=0))
+
+
+def pairs_across(
+    structure: Structure, residue: Int[np.ndarray, " point"], place: Float[np.ndarray, "point 3"]
+) -> Int[np.ndarray, "pair 2"]:
+    """Residues of different chains of which points (Å; residue: that each is of) are within 8 Å, for each such two."""
     near = residue[KDTree(place).query_pairs(CB_CONTACT, output_type="ndarray").reshape(-1, 2)]
-    one, other = chain[near[:, 0]], chain[near[:, 1]]
-    across = (one != other) & (wanted[one] | wanted[other])
-    return len(np.unique(np.sort(near[across], axis=-1), axis=0))
+    chain = structure.residues.chain[near]
+    return near[chain[:, 0] != chain[:, 1]]
 
 
 def _interface_points(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
