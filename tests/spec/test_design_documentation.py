@@ -1,4 +1,4 @@
-"""Every example of docs/design.md is read by the code it describes."""
+"""Every example of docs/design.md is read by the code it describes, and its layout drawn."""
 
 import doctest
 import re
@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from structdiff.spec import read_design
+from structdiff import layouts
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "design.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-FILES = ("site.pdb", "target.pdb", "natural.pdb", "cup.xyz", "own.py")
 INPUTS = [body for kind, body in BLOCKS if kind == "yaml"]
+OWN_ENERGIES = [body for kind, body in BLOCKS if kind == "python" and "def flat" in body]
 
 
 @pytest.mark.parametrize("body", INPUTS)
 def test_files(body, tmp_path):
-    for name in FILES:
-        (tmp_path / name).write_text("a file")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "own.py").write_text("".join(OWN_ENERGIES))
     path = tmp_path / "design.yaml"
-    path.write_text(body if "contigs" in body else f"contigs: 60 20\n{body}")
-    assert read_design(path).num_designs == 1
+    path.write_text(body)
+    assert len(layouts(path)) == 1
 
 
 def test_python(monkeypatch):
@@ -32,4 +32,5 @@ def test_python(monkeypatch):
 
 
 def test_each_kind_of_problem_is_shown():
-    assert len(INPUTS) >= 5
+    assert len(INPUTS) >= 12
+    assert len(OWN_ENERGIES) == 1
