@@ -25,6 +25,7 @@ _CONSTRAINTS = "constraints"  # of complexes, whose other keys tell them first
 FASTA_SUFFIXES = (".fasta", ".fa", ".faa", ".fna", ".fas")
 #: Keys of complexes, in files of ours, Boltz, AlphaFold 3 and OpenFold 3.
 _OF_COMPLEXES = ("sequences", "modelSeeds", "dialect", "queries")
+_DIALECT = "dialect"  # AlphaFold 3's is a name, RFdiffusion3's a number
 #: Keys of designs that no complex has.
 _OF_DESIGNS = ("motif", "contigs", "hotspots", "num_designs")
 
@@ -66,8 +67,9 @@ def _names(root: Node) -> Iterator[tuple[str, int | None]]:
 
 
 def _own_names(node: Node) -> Iterator[tuple[str, int | None]]:
-    for name in node.value if isinstance(node.value, dict) else ():
-        yield name, node.key_lines.get(name)
+    for name, below in node.value.items() if isinstance(node.value, dict) else ():
+        if name != _DIALECT or not str(below.value).isdigit():
+            yield name, node.key_lines.get(name)
 
 
 def _fail(root: Node, what: str, way: str, name: str, line: int | None) -> None:

@@ -99,6 +99,19 @@ def test_json_of_several_designs_becomes_a_folder(command, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_the_dialect_of_rfdiffusion3_is_not_taken_for_alphafolds(motif, command, tmp_path):
+    design = {"dialect": 2, "input": "motif.pdb", "contig": "5,A163-170,5"}
+    (tmp_path / "rfd3.json").write_text(json.dumps({"one": design}))
+    code, _, _ = command("import", "rfd3.json", "--out", "one.yaml")
+    assert code == 0
+    assert str(read_design(tmp_path / "one.yaml").contigs) == "5/A163-170/5"
+    code, _, errors = command("design", "rfd3.json")
+    assert (code, "this is an input of RFdiffusion3, which structdiff import makes a design of" in errors[0]) == (
+        2,
+        True,
+    )
+
+
 def test_what_cannot_be_done_does_not_keep_the_other_designs_of_a_file(command, tmp_path):
     asked = {"a": {"length": 50}, "b": {"length": 40, "ori_token": [0, 0, 1]}, "c": {"length": "40-50-60"}, "d": 3}
     (tmp_path / "in.json").write_text(json.dumps(asked))
