@@ -16,7 +16,7 @@ def explain(
         list[str] | None, typer.Argument(metavar="METRIC...", help="Columns of a table; all of them if none is named.")
     ] = None,
 ) -> None:
-    """Say how a column is reckoned: formula, unit, which way is better, source."""
+    """Say how a column is computed: formula, unit, which way is better, source."""
     from structdiff.evaluation.catalogue import CATALOGUE, metric
 
     if metrics:
