@@ -1,4 +1,4 @@
-"""What docs/python.md shows runs, one block after the other."""
+"""What docs/python.md shows runs, one block after the other, and the blocks of other pages each by itself."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,18 @@ from structdiff.published_weights import is_present
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(?:<!-- needs: (\w+) -->\n)?```python\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["output", "evaluation", "sequences"])
+def test_what_other_pages_show_runs(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall((ROOT / f"docs/{name}.md").read_text(encoding="utf-8"))
+    assert blocks
+    for needed, code in blocks:
+        if not needed or is_present(needed):
+            exec(compile(code, f"docs/{name}.md", "exec"), {})
+            assert capsys.readouterr().out
 
 
 def test_the_page_runs(tmp_path, monkeypatch, capsys):

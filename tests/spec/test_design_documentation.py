@@ -1,4 +1,4 @@
-"""Every example of docs/design.md is read by the code it describes, and its layout drawn."""
+"""Every example of docs/design.md, and of partial diffusion, is read by the code it describes, and its layout drawn."""
 
 import doctest
 import re
@@ -11,7 +11,12 @@ from structdiff import layouts
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "design.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-INPUTS = [body for kind, body in BLOCKS if kind == "yaml"]
+PARTIAL = re.findall(
+    r"^```yaml\n(.*?)^```$",
+    (ROOT / "docs/design_partial.md").read_text(encoding="utf-8"),
+    flags=re.MULTILINE | re.DOTALL,
+)
+INPUTS = [*(body for kind, body in BLOCKS if kind == "yaml"), *PARTIAL]
 OWN_ENERGIES = [body for kind, body in BLOCKS if kind == "python" and "def flat" in body]
 
 
