@@ -23,6 +23,7 @@ from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.design_letters import sequence_probabilities, with_made_up_letters, with_sequence, with_torsions
 from structdiff.diffusion.sampler import sample_generator
+from structdiff.evaluation.vinardo import ligand_scores
 from structdiff.features.copies import side_by_side
 from structdiff.features.hallucinated_folds import makers_sha256
 from structdiff.features.schema import Features
@@ -91,6 +92,7 @@ def finished_prediction(
             *handedness_verdicts(structure),
             *double_bond_verdicts(structure),
         ),
+        ligand_scores=tuple(ligand_scores(structure)),
         trajectory=trajectory,
     )
 
@@ -289,6 +291,7 @@ def provenance_of(
         "guidance": options.guidance if isinstance(options.guidance, float | int) else dict(options.guidance),
         "recycles": options.recycles,
         "relax": options.relax,
+        "dock": options.dock,
     }
     return Provenance(
         version=__version__,

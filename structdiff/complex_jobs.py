@@ -13,6 +13,7 @@ from structdiff.constraints.fold_hold import FOLD_UNTIL, TEMPLATE_UNTIL, FoldHol
 from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.device import free_memory
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
+from structdiff.docking.placement import LigandDocking
 from structdiff.features.build import build_features
 from structdiff.features.chain_folds import (
     ChainFold,
@@ -64,6 +65,7 @@ def complex_job(spec: ComplexSpec, check_size: CheckSize | None = None, *, folde
         base_pairs=pairs,
         folds=folds,
         clearance=_clearance(structure, templates, pairs, proximities, folds),
+        docking=LigandDocking.of(structure, templates.group > 0, proximities),
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
     )

@@ -9,11 +9,12 @@ from itertools import islice, takewhile
 from typing import Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.diffusion.trajectory import Trajectory
-from structdiff.engine import Draw, Engine
+from structdiff.engine import Draw, Engine, Finish
 from structdiff.errors import ResourceError
 from structdiff.jobs import Job
 from structdiff.options import RunOptions, sampling_of
@@ -69,6 +70,8 @@ class Results(Iterator[_Result], Generic[_Result]):
         return f"<Results: {self._done} of {self._total} drawn; next(...), list(...) and for draw the others>"
 
 
+#: Random numbers of docking are those of samples no run reaches, so that they have nothing to do with the drawing.
+_DOCKING_STREAM = 2_000_000_000
 #: How much longer it takes to make a fold up than to draw a structure of it.
 _MADE_UP = 9
 
@@ -184,7 +187,17 @@ def _draw_batch(
         guidance=options.guidance,
         symmetry=batch[0].job.symmetry,
         start=starts or None,
+        finish=[_finish(each, options) for each in batch],
         on_step=report,
         trajectory=trajectory,
     )
     return [Drawn(wanted=each, draw=draw, trajectory=trajectory) for each, draw in zip(batch, draws, strict=True)]
+
+
+def _finish(wanted: Wanted, options: RunOptions) -> tuple[Finish | None, Tensor]:
+    """What is done to a structure when it is drawn, and the atoms (token, slot) that this sees."""
+    docking, (_, rows) = wanted.job.docking, wanted.job.constraints
+    if docking is None or not options.dock:
+        return None, rows
+    generator = sample_generator(wanted.seed, wanted.index + _DOCKING_STREAM, wanted.draw)
+    return lambda positions: docking.placed(positions, generator), rows

@@ -34,6 +34,8 @@ from structdiff.model.trunk import TrunkOutput
 from structdiff.spec.symmetry import Symmetry
 
 OnStep = Callable[[int, int], None]
+#: Makes positions [atom, 3] (Å, on the CPU) of a drawn structure into those that are judged.
+Finish = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ class Engine:
         guidance: float | Mapping[str, float] = 1.0,
         symmetry: Symmetry | None = None,
         start: Sequence[Tensor] | None = None,
+        finish: Sequence[tuple[Finish | None, Tensor]] | None = None,
         on_step: OnStep | None = None,
         trajectory: Trajectory | None = None,
     ) -> list[Draw]:
@@ -80,7 +83,8 @@ class Engine:
         contacts: for each item, (name, first, second, bound, avoid) with atoms as (token, slot) rows. constraints: for
         each item, further ones and the (token, slot) rows of the atoms that they see. guidance: weight
         of all conditions, or of each by name. symmetry: items are single copies of symmetric assemblies. start: for
-        each item, positions [token, slot, 3] (Å) to which noise is added, instead of drawing from nothing. Raises
+        each item, positions [token, slot, 3] (Å) to which noise is added, instead of drawing from nothing. finish: for
+        each item, what is done to its positions when they are drawn, with the (token, slot) rows it sees. Raises
         ResourceError before starting when memory will not do, InputError where guidance names a condition that
         nobody asks.
         """
@@ -125,6 +129,7 @@ class Engine:
                 on_step=None if on_step is None else lambda step, steps, _: on_step(step, steps),
                 trajectory=trajectory,
             )
+            positions = self._finished(positions, finish, units.num_slots)
             chosen = None if copies is None else copies.nearest(positions)
             whole = positions if copies is None or chosen is None else copies.beside(positions, chosen)
             if conditional.last is None:  # guidance asks with each condition alone, or with none, but never with all
@@ -143,6 +148,16 @@ class Engine:
             )
             for row, item in enumerate(items)
         ]
+
+    def _finished(
+        self, positions: Tensor, finish: Sequence[tuple[Finish | None, Tensor]] | None, num_slots: int
+    ) -> Tensor:
+        """Positions [sample, atom, 3] with what is done to those of each sample."""
+        for number, (change, rows) in enumerate(finish or ()):
+            if change is not None:
+                atoms = _atom_numbers(rows, num_slots, self.device)
+                positions[number, atoms] = change(positions[number, atoms].cpu()).to(positions)
+        return positions
 
     def check_size(self, tokens: int) -> None:
         """Raises ResourceError with the numbers where not even one structure of so many tokens fits into memory."""

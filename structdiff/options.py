@@ -26,7 +26,8 @@ class RunOptions:
     ``{"steps": 50}`` the same but for the steps; a SamplingConfig of your own takes nothing from the weights, and its
     defaults are not what these were tried with.
     guidance: weight of the conditions, 1 as trained, or one by name. recycles: further passes of the trunk.
-    relax: minimise bonds, angles, chirality and clashes in the end, near the drawn structure. batch_size: structures
+    relax: minimise bonds, angles, chirality and clashes in the end, near the drawn structure. dock: lay ligands that
+    nothing holds where an empirical scoring function has them best, in predictions. batch_size: structures
     drawn together, which changes memory and speed but no result. trajectory: keep every k-th step, 0 for none.
     """
 
@@ -35,6 +36,7 @@ class RunOptions:
     guidance: float | Mapping[str, float] = 1.0
     recycles: int = 0
     relax: bool = True
+    dock: bool = True
     device: str = "auto"
     batch_size: int = 4
     trajectory: int = 0
@@ -47,7 +49,8 @@ class RunOptions:
         )
         if isinstance(self.sampling, Mapping):
             SamplingConfig(**self.sampling)  # refuses what cannot be before anything is drawn
-        check_kind(self.relax, bool, "relax", "True or False")
+        for key in ("relax", "dock"):
+            check_kind(getattr(self, key), bool, key, "True or False")
         self._check_guidance()
 
     def _check_guidance(self) -> None:

@@ -24,6 +24,7 @@ from structdiff.evaluation.ramachandran import ramachandran
 from structdiff.evaluation.stereocentres import stereocentres
 from structdiff.evaluation.subject import Subject
 from structdiff.evaluation.validity import validity
+from structdiff.evaluation.vinardo import ligand_scores
 from structdiff.structure.tables import ChainKind
 
 Measure = Callable[[Subject], Mapping[str, float]]
@@ -98,14 +99,18 @@ def interface_values(subject: Subject) -> dict[str, float]:
 
 
 def ligand_values(subject: Subject) -> dict[str, float]:
-    """Are its ligands sound, by PoseBusters where that is installed; with a reference that says which bonds there are.
+    """How well do its ligands lie, and are they sound, by PoseBusters where that is installed; with a reference that
+    says which bonds there are.
 
-    Nothing for ligands of several atoms whose bonds no file and no dictionary tells: every check would fail.
+    PoseBusters says nothing of ligands of several atoms whose bonds no file and no dictionary tells: every check would
+    fail.
     """
+    scores = [each.affinity for each in ligand_scores(subject.structure)]
+    values = {"ligand_score": float(np.mean(scores))} if scores else {}
     if subject.given.reference_of(subject.name) is not None:
-        return {}
+        return values
     share = checks_passed(subject.structure)
-    return {} if math.isnan(share) else {"posebusters": share}
+    return values if math.isnan(share) else {**values, "posebusters": share}
 
 
 #: Every measure of a structure by itself, in the order of their columns.

@@ -17,6 +17,7 @@ from structdiff.kernels.triangle_multiplication import triangle_multiplication
 
 _OPERATORS = (
     "attention_pair_bias",
+    "ligand_docking",
     "pair_convolution",
     "pair_geometry",
     "relaxation_energy",
@@ -41,8 +42,8 @@ def status() -> dict[str, str]:
     """Says for each operator what runs it on each kind of device of this machine.
 
     >>> sorted(status())
-    ['attention_pair_bias', 'pair_convolution', 'pair_geometry', 'relaxation_energy', 'triangle_attention', \
-'triangle_multiplication']
+    ['attention_pair_bias', 'ligand_docking', 'pair_convolution', 'pair_geometry', 'relaxation_energy', \
+'triangle_attention', 'triangle_multiplication']
     """
     return {name: where(name) for name in _OPERATORS}
 

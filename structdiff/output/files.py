@@ -245,12 +245,23 @@ def _remove(path: Path) -> None:
         raise InputError(f"cannot be replaced: {error.strerror or error}", path=path) from None
 
 
+def _ligand_scores(prediction: Prediction) -> dict[str, Any]:
+    """What the scoring function says of each free ligand; nothing where there is none."""
+    found = [
+        {"chains": each.chains, "components": each.components, "heavy_atoms": each.atoms, "torsions": each.torsions,
+         "vinardo_kcal_per_mol": round(each.affinity, 3)}
+        for each in prediction.ligand_scores
+    ]  # fmt: skip
+    return {"ligands": found} if found else {}
+
+
 def _write_confidence(prediction: Prediction, folder: Path, name: str, more: Mapping[str, Any] | None = None) -> Path:
     confidence = prediction.confidence
     data = {
         "name": name,
         **confidence.summary(),
         "verdicts": [verdict.as_data() for verdict in prediction.verdicts],
+        **_ligand_scores(prediction),
         "provenance": prediction.provenance.as_data(),
         **_token_columns(prediction.judged),
         "token_plddt_0_to_100": _rounded(confidence.plddt, 2),

@@ -25,7 +25,8 @@ PREDICTIONS_TABLE, DESIGNS_TABLE = "predictions.csv", "designs.csv"
 def table_row(prediction: Prediction, name: str) -> dict[str, str]:
     """A row of the table: what to sort and to choose by; a verdict a column."""
     verdicts = verdict_cells([each.as_data() for each in prediction.verdicts])
-    return as_text({"name": name, **score_columns(prediction), **verdicts})
+    ligands = {f"ligand_score: {'+'.join(each.chains)}": round(each.affinity, 2) for each in prediction.ligand_scores}
+    return as_text({"name": name, **score_columns(prediction), **ligands, **verdicts})
 
 
 def score_columns(prediction: Prediction) -> dict[str, Any]:

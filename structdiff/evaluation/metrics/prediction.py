@@ -46,6 +46,9 @@ METRICS = (
            formula="lDDT of distances under 6 Å between ligand atoms and polymer atoms, best symmetric naming; "
            "0 for a ligand that the model lacks; mean over ligands",
            source="Robin et al., Proteins 91, 1811 (2023)"),
+    Metric(name="ligand_score", label="ligand score, Vinardo", group=_LIGAND, unit="kcal/mol", better="lower",
+           formula="energy between a free ligand of five heavy atoms or more and all else, over 1 + 0.05846 x "
+           "torsions; mean over ligands", source="Quiroga & Villarreal, PLoS ONE 11, e0155183 (2016)"),
     Metric(name="posebusters", label="PoseBusters checks passed", group=_LIGAND, unit="%", better="higher",
            formula="share of the checks of the configuration `mol` or `dock` that a ligand passes; mean over ligands",
            source="Buttenschoen, Morris & Deane, Chem. Sci. 15, 3130 (2024)"),

@@ -1,0 +1,211 @@
+"""How often ligands of held-out structures are docked back to where they are, and how long it takes.
+
+    python benchmarks/redocking.py DATA [--split val test --most 60 --json benchmarks/results/redocking.json] [--vina]
+
+DATA is a set made by ``structdiff prepare``. Of its splits all entries of at most 400 residues without nucleic acids
+and antibodies that have a ligand of 8 to 45 heavy atoms: one of each that the Chemical Component Dictionary has, whole,
+that no bond ties, of which three quarters of the atoms lie within 4.5 Å of the protein, without metals, and other than
+what crystals are grown in. The ligand's conformer is the dictionary's, somewhere else, so that nothing of the answer is
+known; the protein is as it is with the ligand, which is easier than docking is in life. "Pocket": three residues within
+5 Å of the ligand, drawn at random, are told. "Nothing": the whole of the protein is searched. RMSD (Å) is that of
+equivalent atoms. ``--vina`` docks with the ``vina`` package too (``pip install vina``; nothing of structdiff needs it),
+in a cube about the middle of the ligand, which tells it more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+
+from structdiff.chemistry.components import component
+from structdiff.docking.placement import LigandDocking
+from structdiff.errors import InputError
+from structdiff.evaluation.ligand_atom_types import RADII
+from structdiff.evaluation.ligand_pose import ADDITIVES, ligand_poses
+from structdiff.evaluation.summary import summarise
+from structdiff.features.requests import Proximity
+from structdiff.geometry.rotations import random_rotation
+from structdiff.structure.files import read_structure, write_atomically, write_structure
+from structdiff.structure.ligand_molecules import ligand_rows
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.training.dataset import StructureSet
+
+_MOST_RESIDUES, _SMALLEST, _LARGEST = 400, 8, 45
+_NEAR, _BURIED, _POCKET, _TOLD, _BOUND = 4.5, 0.75, 5.0, 3, 6.0
+_ROOM = 2.3  # Å from all other atoms
+_GOOD = 2.0  # Å
+_BOX = 22.5  # Å, of Vina's cube
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A structure, the rows of a ligand's atoms, and its code."""
+
+    structure: Structure
+    rows: np.ndarray
+    code: str
+
+
+def cases(data: Path, split: str, most: int) -> Iterator[Case]:
+    """The first so many of a split; of the training split drawn at random."""
+    structures = StructureSet(data, split)
+    fit = (structures.num_residues <= _MOST_RESIDUES) & ~structures.nucleic & ~structures.antibody
+    numbers = np.flatnonzero(fit & (structures.atoms_kind == "all"))
+    numbers = np.random.default_rng(0).permutation(numbers) if split == "train" else numbers
+    seen: set[str] = set()
+    for number in numbers.tolist():
+        try:
+            structure = _as_read(structures.structure(number))
+        except InputError:  # a component that the dictionary does not know
+            continue
+        found = _case(structure, seen)
+        if found is not None:
+            seen.add(found.code)
+            yield found
+        if len(seen) == most:
+            return
+
+
+def _as_read(structure: Structure) -> Structure:
+    """The same with all of its bonds, of which a set keeps those alone that its components do not tell."""
+    with TemporaryDirectory() as folder:
+        seen = structure.select(structure.atoms.resolved)
+        return read_structure(write_structure(seen, Path(folder) / "structure.cif"))
+
+
+def _case(structure: Structure, seen: set[str]) -> Case | None:
+    chain = structure.atom_chain
+    protein = np.isin(chain, np.flatnonzero(structure.chains.kind == ChainKind.PROTEIN)) & structure.atoms.resolved
+    if protein.sum() < 200:
+        return None
+    tree, bonds = KDTree(structure.atoms.positions[protein]), structure.bonds
+    there = structure.atoms.resolved & (structure.chains.kind[chain] != ChainKind.WATER)
+    for rows in ligand_rows(structure, _SMALLEST):
+        residues = np.unique(structure.atoms.residue[rows])
+        code = str(structure.residues.name[residues[0]])
+        tied = (np.isin(bonds.atom_1, rows) != np.isin(bonds.atom_2, rows)).any()
+        known = np.isin(structure.atoms.element[rows], list(RADII)).all()  # no metals
+        if len(residues) > 1 or tied or code in ADDITIVES | seen or len(rows) > _LARGEST or not known:
+            continue
+        others = there.copy()
+        others[rows] = False
+        if KDTree(structure.atoms.positions[others]).query(structure.atoms.positions[rows])[0].min() < _ROOM:
+            continue  # two that were seen in one place, or a bond that the entry does not state
+        distance, _ = tree.query(structure.atoms.positions[rows])
+        if (distance < _NEAR).mean() >= _BURIED and structure.atoms.resolved[rows].all() and _is_whole(code, rows):
+            return Case(structure=structure, rows=rows, code=code)
+    return None
+
+
+def _is_whole(code: str, rows: np.ndarray) -> bool:
+    try:
+        return len(component(code)) == len(rows)
+    except InputError:
+        return False
+
+
+def elsewhere(case: Case) -> np.ndarray:
+    """Positions (Å) with the ligand's ideal conformer turned at random about the middle of everything."""
+    structure, place = case.structure, component(case.code).atom_index
+    names = structure.atoms.name[case.rows].tolist()
+    ideal = torch.from_numpy(component(case.code).ideal_positions[[place[name] for name in names]])
+    turned = (ideal - ideal.mean(0)) @ random_rotation(generator=torch.Generator().manual_seed(0)).mT
+    positions = structure.atoms.positions.copy()
+    positions[case.rows] = turned.numpy() + positions[structure.atoms.resolved].mean(0)
+    return positions
+
+
+def told(case: Case) -> list[Proximity]:
+    """Residues of the pocket that are told."""
+    structure = case.structure
+    tree = KDTree(structure.atoms.positions[case.rows])
+    near = tree.query(structure.atoms.positions)[0] < _POCKET
+    near &= structure.atoms.resolved & (structure.chains.kind[structure.atom_chain] == ChainKind.PROTEIN)
+    residues = np.unique(structure.atoms.residue[near])
+    chosen = np.random.default_rng(0).permutation(residues)[:_TOLD]
+    every = np.arange(len(structure.atoms))
+    return [
+        Proximity(name="pocket", first=every[structure.residue_atoms(int(residue))], second=case.rows, bound=_BOUND)
+        for residue in chosen
+    ]
+
+
+def deviation(case: Case, positions: np.ndarray) -> float:
+    """RMSD (Å) of equivalent atoms of the ligand."""
+    structure = case.structure
+    polymer = np.isin(structure.chains.kind[structure.atom_chain], (0, 1, 2)) & structure.atoms.resolved
+    kept = polymer.copy()
+    kept[case.rows] = True
+    true = structure.atoms.positions[polymer].astype(np.float64)
+    model = structure.with_positions(positions, resolved=structure.atoms.resolved).select(kept)
+    return ligand_poses(model, structure.select(kept), true, true, structure.atoms.name[polymer])[0].rmsd
+
+
+def docked(case: Case, asked: list[Proximity]) -> tuple[float, float]:
+    """RMSD (Å) of our pose, and the seconds that it took."""
+    structure = case.structure
+    known = structure.atoms.resolved.copy()
+    known[case.rows] = False
+    docking = LigandDocking.of(structure, known, asked)
+    assert docking is not None
+    began = time.perf_counter()
+    placed = docking.placed(torch.from_numpy(elsewhere(case)), torch.Generator().manual_seed(0))
+    return deviation(case, placed.numpy()), time.perf_counter() - began
+
+
+def measured(arguments: argparse.Namespace) -> list[dict]:
+    rows = []
+    for split in arguments.split:
+        for case in cases(arguments.data, split, arguments.most):
+            row = {"name": case.structure.name, "ligand": case.code, "atoms": len(case.rows), "split": split,
+                   "residues": len(case.structure.residues)}  # fmt: skip
+            for system, asked in (("pocket", told(case)), ("nothing", [])):
+                row[system], row[f"{system}_seconds"] = (round(value, 3) for value in docked(case, asked))
+            if arguments.vina:
+                from vina_docking import vina_docked
+
+                row["vina"], row["vina_seconds"] = (round(value, 3) for value in vina_docked(case, _BOX, deviation))
+            rows.append(row)
+            print(row, file=sys.stderr, flush=True)
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    lines = ["| told | ligands | within 2 Å | median RMSD, Å | seconds each, median |", "|---" * 5 + "|"]
+    for system in ("pocket", "nothing", "vina"):
+        own = [row for row in rows if system in row]
+        if own:
+            good = summarise([float(row[system] < _GOOD) for row in own])
+            share = f"{100 * good.mean:.0f} % [{100 * good.low:.0f}, {100 * good.high:.0f}]"
+            middle, seconds = (float(np.median([row[key] for row in own])) for key in (system, f"{system}_seconds"))
+            name = "pocket, by the vina package" if system == "vina" else system
+            lines.append(f"| {name} | {len(own)} | {share} | {middle:.1f} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split", nargs="+", default=["val", "test"])
+    parser.add_argument("--most", type=int, default=60, help="ligands of each split")
+    parser.add_argument("--vina", action="store_true")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows = measured(arguments)
+    if arguments.json:
+        write_atomically(arguments.json, json.dumps({"ligands": rows}, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

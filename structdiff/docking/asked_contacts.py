@@ -1,0 +1,91 @@
+"""What is asked of a ligand while it is docked: atoms that it is to be near to, or to keep away from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.features.requests import Proximity
+from structdiff.typing import Bool, Float, Int
+
+#: kcal/mol/Å², and Å beyond which it is a cone: what is far away is led and not torn.
+STIFF, LINEAR = 1.0, 4.0
+_AIMED = 0.9  # of the distance that is asked for
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AskedContacts:
+    """Atoms of a ligand and places (Å) of others, the nearest of which are to come within a distance that is aimed at
+    (Å), or are not to (``avoid``).
+    """
+
+    own: tuple[Int[Tensor, " own"], ...]
+    others: tuple[Float[Tensor, "other 3"], ...]
+    aimed: tuple[float, ...]
+    avoid: tuple[bool, ...]
+
+    @classmethod
+    def of(
+        cls, asked: Sequence[Proximity], rows: np.ndarray, places: np.ndarray, there: Bool[np.ndarray, " atom"]
+    ) -> AskedContacts | None:
+        """Those between the ligand of these rows and atoms that are there; None if there are none."""
+        found = []
+        for each in asked:
+            for own, other in ((each.first, each.second), (each.second, each.first)):
+                mine, theirs = np.flatnonzero(np.isin(rows, own)), other[there[other] & ~np.isin(other, rows)]
+                # Of several molecules of one chain any may be meant: the one that has most of its atoms is.
+                if 2 * len(mine) >= len(own) and len(mine) and len(theirs):
+                    aimed = each.bound / _AIMED if each.avoid else each.bound * _AIMED
+                    found.append((torch.from_numpy(mine), torch.from_numpy(places[theirs]), aimed, each.avoid))
+        if not any(not avoid for *_, avoid in found):
+            return None
+        own, others, aimed, avoid = zip(*found, strict=True)
+        return cls(own=own, others=others, aimed=aimed, avoid=avoid)
+
+    def points(self) -> Float[np.ndarray, "point 3"]:
+        """The places (Å) that it is to be near to."""
+        near = [other for other, avoid in zip(self.others, self.avoid, strict=True) if not avoid]
+        return torch.cat(near).numpy().astype(np.float64)
+
+    @property
+    def farthest(self) -> float:
+        """The greatest distance (Å) that is aimed at."""
+        return max(aimed for aimed, avoid in zip(self.aimed, self.avoid, strict=True) if not avoid)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The same for the native kernel."""
+        return {
+            "own_start": _starts(self.own), "own": _joined(self.own), "place_start": _starts(self.others),
+            "place": _joined(self.others), "bound": np.array(self.aimed, np.float32),
+            "avoid": np.array(self.avoid, np.uint8),
+        }  # fmt: skip
+
+    def energy(
+        self, positions: Float[Tensor, "pose atom 3"]
+    ) -> tuple[Float[Tensor, " pose"], Float[Tensor, "pose atom 3"]]:
+        """What is missing (kcal/mol), and its gradient."""
+        total, gradient = positions.new_zeros(len(positions)), torch.zeros_like(positions)
+        pose = torch.arange(len(positions))
+        for own, other, aimed, avoid in zip(self.own, self.others, self.aimed, self.avoid, strict=True):
+            distance = torch.cdist(positions[:, own], other, compute_mode="donot_use_mm_for_euclid_dist")
+            nearest, pair = distance.flatten(1).min(1)
+            atom, place = own[pair // len(other)], other[pair % len(other)]
+            wrong = (aimed - nearest if avoid else nearest - aimed).clamp(min=0.0)
+            near = wrong.clamp(max=LINEAR)
+            total = total + STIFF * near * (2 * wrong - near)
+            arrow = positions[pose, atom] - place
+            slope = 2 * STIFF * near / nearest.clamp(min=1e-3) * (-1 if avoid else 1)
+            gradient[pose, atom] += slope[:, None] * arrow
+        return total, gradient
+
+
+def _starts(parts: Sequence[Tensor]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+
+
+def _joined(parts: Sequence[Tensor]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.int64), *(part.flatten().numpy() for part in parts)])

@@ -1,0 +1,204 @@
+"""The search for a ligand's best pose: many poses at once go downhill, are changed at random and go downhill again.
+
+Iterated local search as in AutoDock Vina (Trott & Olson 2010), with all poses in one batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from structdiff.docking.asked_contacts import LINEAR, STIFF, AskedContacts
+from structdiff.docking.maps import OUTSIDE, Maps
+from structdiff.docking.torsions import Torsions
+from structdiff.evaluation.vinardo import SCORE, Kinds, energy, slope
+from structdiff.geometry.rotations import random_rotation, rotation_from_vector
+from structdiff.kernels import ligand_docking
+from structdiff.kernels.ligand_docking import LigandPoses
+from structdiff.typing import Float, Int
+
+_TEMPERATURE = 1.2  # kcal/mol, of a step from one minimum to the next
+_SHIFT, _TURN = 2.0, 1.0  # Å and radian, how far a pose is changed
+_FIRST_STEP, _LAST_STEP = 0.5, 0.02  # Å an atom, of a descent
+_ROUNDS, _STEPS = 50, 30  # changes of each pose, and steps downhill after each
+_RENEWED = 5  # rounds after which the worst quarter begins anew
+_POOL, _AT_ONCE = 16, 2048  # random poses for each that goes on; those looked at together
+_THROUGH, _SOFT = 0.5, 2.0  # kcal/mol an atom at most, where random poses are looked at, and on their first way down
+
+Gradient = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Landscape:
+    """What poses of one ligand cost: maps of the receptor, the ligand with itself, and what else is asked."""
+
+    maps: Maps
+    kind: Int[Tensor, " atom"]
+    torsions: Torsions
+    inner: Kinds
+    asked: AskedContacts | None = None
+
+    def __call__(self, positions: Float[Tensor, "pose atom 3"]) -> Gradient:
+        """Energy (kcal/mol) [pose] and its gradient [pose, atom, 3]."""
+        if self.native is not None:
+            return self.native.energy(positions)
+        value, gradient = self.maps.read(positions, self.kind)
+        total = value.sum(-1)
+        if len(self.torsions.pairs):
+            first, second = self.torsions.pairs.unbind(-1)
+            arrow = positions[:, first] - positions[:, second]
+            distance = arrow.square().sum(-1).clamp(min=1e-6).sqrt()
+            total = total + energy(distance, self.inner).sum(-1)
+            push = (slope(distance, self.inner) / distance)[..., None] * arrow
+            gradient = gradient.index_add(1, first, push).index_add(1, second, -push)
+        if self.asked is not None:
+            more, push = self.asked.energy(positions)
+            total, gradient = total + more, gradient + push
+        return total, gradient
+
+    def softened(self, most: float) -> Landscape:
+        """The same where no atom costs more than so much (kcal/mol) in the receptor."""
+        return replace(self, maps=replace(self.maps, most=most))
+
+    @cached_property
+    def native(self) -> LigandPoses | None:
+        """The native kernel, where there is one."""
+        if not ligand_docking.available():
+            return None
+        start, side = ligand_docking.side_table(self.torsions.side)
+        nothing = AskedContacts(own=(), others=(), aimed=(), avoid=())
+        ligand = {
+            "kind": self.kind.numpy(), "axis": self.torsions.axes.numpy(), "side_start": start, "side": side,
+            "pair": self.torsions.pairs.numpy(), "touching": self.inner.touching.numpy(),
+            "greasy": self.inner.hydrophobic.numpy(), "bonding": self.inner.bonding.numpy(),
+            **(self.asked or nothing).arrays(),
+        }  # fmt: skip
+        numbers = {"spacing": self.maps.spacing, "most": self.maps.most, "outside": OUTSIDE, "stiff": STIFF,
+                   "linear": LINEAR}  # fmt: skip
+        return LigandPoses(
+            score=SCORE, ligand=ligand, values=self.maps.values, origin=self.maps.origin, numbers=numbers
+        )
+
+    def between(self, positions: Float[Tensor, "pose atom 3"]) -> Float[Tensor, " pose"]:
+        """The energy between ligand and receptor alone (kcal/mol)."""
+        return self.maps.read(positions, self.kind)[0].sum(-1)
+
+
+def moved(
+    torsions: Torsions, positions: Float[Tensor, "pose atom 3"], by: Float[Tensor, "pose freedom"]
+) -> Float[Tensor, "pose atom 3"]:
+    """Positions (Å) bent by angles (radian), turned about the middle by a rotation vector and shifted (Å).
+
+    by: shift, rotation vector, angles.
+    """
+    bent = torsions.turned(positions, by[:, 6:])
+    middle = bent.mean(1, keepdim=True)
+    turn = rotation_from_vector(by[:, 3:6])
+    return (bent - middle) @ turn.mT + middle + by[:, None, :3]
+
+
+def _slopes(torsions: Torsions, positions: Tensor, gradient: Tensor) -> Tensor:
+    arrow = positions - positions.mean(1, keepdim=True)
+    turning = torch.linalg.cross(arrow, gradient).sum(1)
+    return torch.cat([gradient.sum(1), turning, torsions.slopes(positions, gradient)], -1)
+
+
+def _scales(torsions: Torsions, positions: Float[Tensor, "pose atom 3"]) -> Float[Tensor, " freedom"]:
+    """What each freedom is changed by where atoms go by about 1 Å."""
+    size = (positions - positions.mean(1, keepdim=True)).square().sum(-1).mean().sqrt().clamp(min=1.0)
+    return torch.cat([torch.ones(3), (1 / size).expand(3), (1 / size).expand(len(torsions))])
+
+
+def descended(
+    landscape: Landscape, positions: Float[Tensor, "pose atom 3"], steps: int
+) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:
+    """Poses after so many steps downhill (Adam, steps that fall), each at its best, and their energies (kcal/mol)."""
+    torsions = landscape.torsions
+    scale = _scales(torsions, positions)
+    if landscape.native is not None:
+        return landscape.native.descended(positions, steps, (_FIRST_STEP, _LAST_STEP), scale)
+    mean = square = torch.zeros(len(positions), len(scale))
+    best, least = positions, torch.full((len(positions),), torch.inf)
+    for number in range(steps + 1):
+        cost, gradient = landscape(positions)
+        better = cost < least
+        least = torch.where(better, cost, least)
+        best = torch.where(better[:, None, None], positions, best)
+        if number == steps:
+            break
+        downhill = _slopes(torsions, positions, gradient) * scale
+        mean, square = 0.8 * mean + 0.2 * downhill, 0.9 * square + 0.1 * downhill.square()
+        share = number / steps
+        step = _FIRST_STEP ** (1 - share) * _LAST_STEP**share
+        unit = mean / (1 - 0.8 ** (number + 1)) / (square / (1 - 0.9 ** (number + 1))).sqrt().clamp(min=1e-6)
+        positions = moved(torsions, positions, -step * unit * scale)
+    return best, least
+
+
+def random_poses(
+    torsions: Torsions,
+    conformers: Float[Tensor, "conformer atom 3"],
+    places: Float[Tensor, "place 3"],
+    count: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "pose atom 3"]:
+    """Poses (Å) of random conformers about random places, turned and bent at random."""
+    chosen = conformers[torch.randint(len(conformers), (count,), generator=generator)]
+    angles = (2 * torch.rand(count, len(torsions), generator=generator) - 1) * math.pi
+    bent = torsions.turned(chosen, angles)
+    bent = (bent - bent.mean(1, keepdim=True)) @ random_rotation(count, generator=generator).mT
+    return bent + places[torch.randint(len(places), (count,), generator=generator)][:, None]
+
+
+def _changed(landscape: Landscape, positions: Tensor, generator: torch.Generator) -> Tensor:
+    """Each pose changed in one way: shifted, turned, or bent about one bond."""
+    count, torsions = len(positions), landscape.torsions
+    by = torch.zeros(count, 6 + len(torsions))
+    which = torch.randint(2 + len(torsions), (count,), generator=generator)
+    shift, turn = (
+        _SHIFT * torch.randn(count, 3, generator=generator),
+        _TURN * torch.randn(count, 3, generator=generator),
+    )
+    angle = (2 * torch.rand(count, generator=generator) - 1) * math.pi
+    by[:, :3] = torch.where((which == 0)[:, None], shift, 0.0)
+    by[:, 3:6] = torch.where((which == 1)[:, None], turn, 0.0)
+    bent = which >= 2
+    by[bent, 4 + which[bent]] = angle[bent]
+    return moved(torsions, positions, by)
+
+
+def found_poses(
+    landscape: Landscape,
+    conformers: Float[Tensor, "conformer atom 3"],
+    places: Float[Tensor, "place 3"],
+    count: int,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:
+    """Poses (Å) of a ligand that begins about some places, and their energies (kcal/mol), in ascending order.
+
+    Of many random poses those go on that are best where atoms may pass through others, downhill with softer repulsion
+    first; every few rounds the worst begin anew where the best are.
+    """
+    pool = random_poses(landscape.torsions, conformers, places, _POOL * count, generator)
+    through = landscape.softened(_THROUGH)
+    cost = torch.cat([through(some)[0] for some in pool.split(_AT_ONCE)])
+    pool = pool[cost.argsort(stable=True)[: 2 * count]]
+    pool, cost = descended(landscape.softened(_SOFT), pool, _STEPS)
+    here, cost = descended(landscape, pool[cost.argsort(stable=True)[:count]], 2 * _STEPS)
+    best, least = here, cost
+    for number in range(1, _ROUNDS + 1):
+        other, found = descended(landscape, _changed(landscape, here, generator), _STEPS)
+        odds = torch.rand(len(here), generator=generator)
+        taken = odds < torch.exp(((cost - found) / _TEMPERATURE).clamp(max=0.0))
+        here, cost = torch.where(taken[:, None, None], other, here), torch.where(taken, found, cost)
+        better = cost < least
+        best, least = torch.where(better[:, None, None], here, best), torch.where(better, cost, least)
+        if number % _RENEWED == 0:
+            order, some = cost.argsort(stable=True), count // 4
+            here[order[-some:]], cost[order[-some:]] = here[order[:some]], cost[order[:some]]
+    order = least.argsort(stable=True)
+    return best[order], least[order]
