@@ -155,6 +155,14 @@ def test_the_best_of_a_complex_is_shown_first(command, weights, tmp_path) -> Non
     assert [line.split()[0] for line in shown.splitlines() if line.startswith("x_")] == ["x_3", "x_2", "x_1", "x_4"]
 
 
+@pytest.mark.parametrize("name", ["[x]", "a:cat:b", "[bold]"])
+def test_names_are_shown_as_they_are(command, weights, tmp_path, name: str) -> None:
+    (tmp_path / f"{name}.fasta").write_text(">A|protein\nMKTAY\n")
+    _, shown, _ = command(*predict(weights, f"{name}.fasta"))
+    row = next(line.split() for line in shown.splitlines() if line.startswith(f"{name}_1 "))
+    assert row[-1] == f"predictions/{name}_1.cif"
+
+
 def test_formats(command, weights, tmp_path) -> None:
     (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
     for name, suffixes in (("cif", {".cif"}), ("pdb", {".pdb"}), ("both", {".cif", ".pdb"})):
