@@ -62,6 +62,8 @@ def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
     if _SEQUENCE.fullmatch(str(path)) and not path.exists():
         raise InputError("no such file; a sequence is written into one (FASTA): '>A|protein' and its letters below",
                          path=path)  # fmt: skip
+    if str(path).startswith(">") and not path.exists():
+        raise InputError("no such file; a text of FASTA is read by parse_fasta of structdiff.spec", path=path)
     text = read_text(path)
     suffix = path.suffix.lower()
     start = text.lstrip()[:1]

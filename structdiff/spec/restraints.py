@@ -36,13 +36,13 @@ def is_restraints(path: Path, text: str) -> bool:
 
 
 @checked_names
-def with_restraints(spec: ComplexSpec, path: str | Path) -> ComplexSpec:
+def with_restraints(spec: ComplexSpec, restraints: str | Path) -> ComplexSpec:
     """The complex with what a table of restraints asks beside what it asks itself.
 
     A table has a row for each bond (``covalent``), contact or pocket; chains are those of the complex, residues count
     from 1 behind their letter (``R84``). Raises InputError, which names the line, for whatever is not there.
     """
-    path = as_path(path, "path", "the path of a table of restraints")
+    path = as_path(restraints, "restraints", "the path of a table of restraints")
     bonds, constraints, places = list(spec.bonds), list(spec.constraints), {}
     unheeded = set()
     for row in _rows(path):

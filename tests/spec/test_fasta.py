@@ -173,6 +173,8 @@ def test_bad_files(tmp_path, name, data, says):
 def test_a_sequence_is_no_file():
     with pytest.raises(InputError, match=r"MKTAYIAKQRQISFVK: no such file; a sequence is written into one \(FASTA\)"):
         read_complex("MKTAYIAKQRQISFVK")
+    with pytest.raises(InputError, match="no such file; a text of FASTA is read by parse_fasta"):
+        read_complex(">A|protein\nMKTAY")
 
 
 def test_a_folder_is_not_a_fasta(tmp_path):
