@@ -179,7 +179,7 @@ def _existing_file(text: str, line: int, path: Path | None) -> str:
         return text
     resolved = relocated(text, path.parent)
     if not Path(resolved).is_file():
-        raise InputError(missing_file(text), path=path, line=line, found=text)
+        raise InputError(missing_file(text, path.parent), path=path, line=line, found=text)
     return resolved
 
 

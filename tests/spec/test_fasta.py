@@ -170,6 +170,15 @@ def test_bad_files(tmp_path, name, data, says):
         assert part in str(caught.value)
 
 
+def test_a_path_that_counts_from_the_working_folder_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples" / "msa").mkdir(parents=True)
+    (tmp_path / "examples" / "msa" / "x.a3m").write_text(">x\nMKT\n")
+    (tmp_path / "examples" / "x.fasta").write_text(">A|protein|./examples/msa/x.a3m\nMKT\n")
+    with pytest.raises(InputError, match=r"written in, from which it is msa/x\.a3m \(found"):
+        read_fasta("examples/x.fasta")
+
+
 def test_a_sequence_is_no_file():
     with pytest.raises(InputError, match=r"MKTAYIAKQRQISFVK: no such file; a sequence is written into one \(FASTA\)"):
         read_complex("MKTAYIAKQRQISFVK")
