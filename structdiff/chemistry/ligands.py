@@ -52,7 +52,7 @@ def ranked_atoms(smiles: str, called: str) -> dict[str, str]:
         ranked = [f"{atom.GetSymbol().upper()}{rank + 1}"
                   for atom, rank in zip(whole.GetAtoms(), Chem.CanonicalRankAtoms(whole), strict=True)
                   if atom.GetAtomicNum() != 1]  # fmt: skip
-    return dict(zip(ranked, names, strict=True))
+    return dict(zip(ranked, names, strict=True)) if len(ranked) == len(names) else {}  # hydrogen alone keeps its atoms
 
 
 def _heavy_atoms(smiles: str, called: str) -> Chem.Mol:
