@@ -34,8 +34,8 @@ def check_smiles_atoms(
             continue  # of what is no molecule whoever builds it tells
         meant = here.get(site.atom, site.atom)
         if site.atom not in here.values() and meant != site.atom:
-            node.fail(f"ligand {site.chain} has no such atom; Boltz numbers the atoms of SMILES otherwise and has one",
-                      found=site.atom, allowed=f"{meant}, as it is called here")  # fmt: skip
+            node.fail(f"ligand {site.chain} has no such atom; Boltz, which numbers atoms of SMILES otherwise, calls "
+                      f"{meant} so", found=site.atom, allowed=list(here.values()))  # fmt: skip
         if of_boltz and meant != site.atom:
             warnings.warn(
                 f"{node.path}:{node.line}: {site.atom} of ligand {site.chain} is as structdiff numbers the atoms of "

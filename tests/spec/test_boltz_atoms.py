@@ -36,7 +36,7 @@ def test_boltz_numbers_elements_and_ranks_of_all_atoms():
 def test_a_name_that_only_boltz_has_is_refused(tmp_path):
     here = ranked_smiles_atoms(SMILES, "L")
     theirs = next(name for name in here if name not in here.values())
-    with pytest.raises(InputError, match=rf"x\.yaml:6: .*{theirs}'; allowed: {here[theirs]}, as it is called here"):
+    with pytest.raises(InputError, match=rf"x\.yaml:6: .* calls {here[theirs]} so .*'{theirs}'; allowed: O1, C1"):
         read(tmp_path, theirs)
 
 
