@@ -126,6 +126,16 @@ def numbered_smiles_atoms(smiles: str, called: str) -> dict[int, str]:
     return numbered_atoms(smiles, called)
 
 
+def ranked_smiles_atoms(smiles: str, called: str) -> dict[str, str]:
+    """The names of the atoms of a SMILES string by those that Boltz gives them: element and RDKit's canonical rank.
+
+    Raises InputError as `component_from_smiles` does.
+    """
+    from structdiff.chemistry.ligands import ranked_atoms
+
+    return ranked_atoms(smiles, called)
+
+
 def component_from_sdf(path: str | Path, name: str, called: str = "") -> Component:
     """The component of the one molecule in an SDF, MOL or MOL2 file, at its own positions where these are in space.
 

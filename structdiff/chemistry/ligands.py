@@ -44,6 +44,17 @@ def numbered_atoms(smiles: str, called: str) -> dict[int, str]:
     return mapped or dict(enumerate(names))
 
 
+def ranked_atoms(smiles: str, called: str) -> dict[str, str]:
+    """See ``components.ranked_smiles_atoms``."""
+    with rdBase.BlockLogs():
+        names = _numbered_names(_heavy_atoms(smiles, called))
+        whole = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        ranked = [f"{atom.GetSymbol().upper()}{rank + 1}"
+                  for atom, rank in zip(whole.GetAtoms(), Chem.CanonicalRankAtoms(whole), strict=True)
+                  if atom.GetAtomicNum() != 1]  # fmt: skip
+    return dict(zip(ranked, names, strict=True)) if len(ranked) == len(names) else {}  # hydrogen alone keeps its atoms
+
+
 def _heavy_atoms(smiles: str, called: str) -> Chem.Mol:
     mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False) if smiles.strip() else None
     if mol is None:

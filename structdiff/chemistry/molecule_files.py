@@ -12,6 +12,7 @@ from structdiff.packed_files import PACKED_SUFFIXES, unpacked
 
 #: What RDKit calls the names that atoms have in such files.
 NAME_KEYS = ("molFileAlias", "_TriposAtomName")
+_OF_PDB = ("HEADER", "TITLE", "REMARK", "COMPND", "CRYST1", "ATOM", "HETATM")  # how its files begin
 _MOL2, _SECTION = ".mol2", "@<TRIPOS>"
 #: Bonds of MOL2 that have an order; others are unknown, to dummies, or none at all.
 _MOL2_BONDS = ("1", "2", "3", "am", "ar")
@@ -47,7 +48,9 @@ def _of_sdf(text: str, path: Path, called: str) -> Chem.Mol:
         raise InputError("one molecule expected", path=path, found=f"{len(blocks)} molecules")
     draft = Chem.MolFromMolBlock(blocks[0], sanitize=False, removeHs=False)
     if draft is None or draft.GetNumAtoms() == 0:
-        raise InputError("no valid molecule block in this SDF", path=path)
+        way = "; bonds and charges are not told by PDB: give its SDF" if text.startswith(_OF_PDB) else ""
+        raise InputError(f"no valid molecule block in this file{way}", path=path,
+                         allowed="SDF, MOL or MOL2; a SMILES string is written as smiles")  # fmt: skip
     sanitize(draft, called, str(path))
     return Chem.MolFromMolBlock(blocks[0], removeHs=False)
 

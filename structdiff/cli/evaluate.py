@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from structdiff.cli.console import table_console
 from structdiff.cli.evaluate_asked import given_asked, measures_asked, natural_asked
@@ -237,7 +238,7 @@ def _show(found: Evaluation, out: Path) -> None:
         entry = metric(name)
         if entry.group != group:
             group = entry.group
-            table.add_row(f"[bold]{group}[/bold]", "", "", "")
+            table.add_row(Text(group, style="bold"), "", "", "")
         interval = "" if value.low != value.low else f"{shown(name, value.low)} to {shown(name, value.high)}"
         ends = "" if entry.natural is None else " to ".join(shown(name, end) for end in entry.natural)
         table.add_row(f"  {entry.heading}", shown(name, value.mean), interval, ends)
@@ -255,8 +256,8 @@ def _targets_table(found: Evaluation) -> Table:
     for heading in ("structures", "what", "reached", "wanted", ""):
         table.add_column(heading, justify="right" if heading in ("reached", "wanted") else "left")
     for target in found.targets:
-        word = {True: "[green]met[/green]", False: "[yellow]missed[/yellow]", None: "-"}[target.met]
-        table.add_row(target.group, target.text, target.reached.replace("[", r"\["), target.wanted, word)
+        word, colour = {True: ("met", "green"), False: ("missed", "yellow"), None: ("-", "")}[target.met]
+        table.add_row(target.group, target.text, target.reached, target.wanted, Text(word, style=colour))
     return table
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from structdiff.cli.console import table_console
 from structdiff.cli.examples import example_lines
@@ -131,9 +132,9 @@ def _described(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def _weights_table(rows: list[dict[str, Any]]) -> Table | str:
+def _weights_table(rows: list[dict[str, Any]]) -> Table | Text:
     if not rows:
-        return "[bold]weights[/bold]\n  none are installed: name a folder with --weights"
+        return Text.assemble(("weights", "bold"), "\n  none are installed: name a folder with --weights")
     table = Table(
         title="weights", title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2)
     )

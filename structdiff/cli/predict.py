@@ -52,6 +52,9 @@ def predict(
         int | None,
         typer.Option(help="The same seed gives the same structures.", show_default="those of the input, else 0"),
     ] = None,
+    restraints: Annotated[
+        Path | None, typer.Option("--restraints", help="Chai's table of bonds, contacts and pockets of the one input.")
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what was understood, atom names of ligands too, and what it will need; "
@@ -69,6 +72,8 @@ def predict(
     """
     if file_format not in _FORMATS:
         raise InputError("unknown format", key="format", found=file_format, allowed=_FORMATS, suggest_from=_FORMATS)
+    if restraints is not None and len(inputs) > 1:
+        raise InputError("a table of restraints is of one input", key="restraints", found=f"{len(inputs)} inputs")
     if samples < 1:
         raise InputError("at least one sample is needed", key="samples", found=samples, allowed="1 or more")
     if seed is not None:
@@ -80,7 +85,7 @@ def predict(
     options, weights = build_run_options(given)
     engine = Engine(weights, device=choose_device(options.device))
     run = _Run(
-        weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed,
+        weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed, restraints=restraints,
         formats=_FORMATS[file_format], overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
         dry_run=dry_run,
     )  # fmt: skip
@@ -109,6 +114,7 @@ class _Run:
     out: Path
     samples: int
     seed: int | None
+    restraints: Path | None
     formats: Sequence[str]
     overwrite: bool
     quiet: bool
@@ -143,10 +149,12 @@ class _Run:
 
     def _read(self, path: Path, taken: _Taken) -> list[ComplexSpec | Exception]:
         """The complexes of a file, or why it, or one of them, cannot be read or has no name of its own."""
-        from structdiff.spec.read import read_each_complex
+        from structdiff.spec.read import read_complex, read_each_complex
 
         with _warnings_named(path):
             try:
+                if self.restraints is not None:
+                    return [_with_own_name(read_complex(path, restraints=self.restraints), path, taken)]
                 return [_with_own_name(found, path, taken) for found in read_each_complex(path)]
             except Exception as error:
                 return [error]

@@ -121,7 +121,7 @@ def duration(seconds: float) -> str:
 
 def _bar() -> Bar:
     return Bar(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -34,7 +34,7 @@ def list_weights(**given: bool) -> None:
     short = {full[0]: name for name, full in CATALOGUE.short_names.items() if len(full) == 1}
     for each in CATALOGUE.weights.values():
         package = CATALOGUE.package_of(each.name)
-        about = each.about + (f" \\[short name: {short[each.name]}]" if each.name in short else "")
+        about = each.about + (f" [short name: {short[each.name]}]" if each.name in short else "")
         here = "yes" if is_present(each.name) else "no"
         table.add_row(each.name, here, package.requirement, package.licence, about)
     console = table_console()

@@ -139,15 +139,20 @@ def _relax_right(
     ligands: list[FreeLigand],
     double_bonds: list[TurnableBond],
 ) -> Float[Tensor, "atom 3"]:
-    """Relaxed positions (Å); ligands that stay wrong somewhere are laid anew, and relaxed from there."""
+    """Relaxed positions (Å); ligands that stay wrong somewhere are laid anew, and relaxed from there.
+
+    Double bonds that what lies about them has forced into the other form are turned once more, and that is relaxed.
+    """
     sampled = turned_back(mirrored_back(model, sampled, ligands), double_bonds)
     found = _relax_one(model, sampled, free, settings, images)
     stuck = stuck_ligands(model, found, ligands)
-    if not stuck:
-        return found
     for ligand in stuck:
         sampled = laid_anew(sampled, ligand)
-    return _relax_one(model, sampled, free, settings, images)
+    if stuck:
+        found = _relax_one(model, sampled, free, settings, images)
+    if any(bond.side is not None and bond.is_wrong(found) for bond in double_bonds):
+        return _relax_one(model, turned_back(found, double_bonds), free, settings, images)
+    return found
 
 
 def _relax_one(

@@ -54,8 +54,8 @@ def _folder_alignments(node: Node) -> tuple[str, ...]:
     where = fields[_FOLDER_KEYS[0]]
     folder = where.text() if where.path is None else relocated(where.text(), where.path.parent)
     if not Path(folder).is_dir():
-        where.fail("there is no such folder" if Path(where.text()).is_absolute()
-                   else missing_file(where.text()).replace("file;", "folder;"), found=where.text())  # fmt: skip
+        told = missing_file(where.text(), Path() if where.path is None else where.path.parent)
+        where.fail(told.replace("no such file", "no such folder", 1), found=where.text())
     found = tuple(f"{folder}/{name}" for name in _FOLDER_FILES if Path(folder, name).is_file())
     if not found:
         where.fail("there is no alignment in this folder", found=where.text(), allowed=_FOLDER_FILES)

@@ -144,7 +144,8 @@ class Node:
         resolved = relocated(text, self.path.parent)
         if not Path(resolved).is_file():
             is_folder = Path(resolved).is_dir()
-            self.fail("this is a folder, not a file" if is_folder else missing_file(text), found=text)
+            self.fail("this is a folder, not a file" if is_folder else missing_file(text, self.path.parent),
+                      found=text)  # fmt: skip
         return resolved
 
     @contextmanager

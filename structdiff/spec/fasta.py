@@ -17,11 +17,12 @@ from structdiff.spec.chain import (
     chain_letters,
     parent_letter,
 )
-from structdiff.spec.complex import ComplexSpec
+from structdiff.spec.complex import BondSpec, ComplexSpec
 from structdiff.spec.document import Node
+from structdiff.spec.glycans import glycan_bonds, parse_glycan
 from structdiff.spec.input_files import missing_file, name_from, read_text, relocated
 
-HEADER_KINDS = ("protein", "dna", "rna", "ccd", "smiles", "sdf")
+HEADER_KINDS = ("protein", "dna", "rna", "ccd", "smiles", "sdf", "glycan")
 _CHAI_KINDS = ("protein", "dna", "rna", "ligand", "glycan")
 #: First fields of the headers that sequence databases write; such a record is a plain one.
 _DATABASES = ("sp", "tr", "gi", "ref", "gb", "emb", "dbj", "pir", "prf", "pat", "pdb", "lcl", "gnl", "bbs", "nxp")
@@ -74,16 +75,18 @@ def parse_fasta(text: str, *, name: str = "complex", path: Path | None = None) -
                 )  # fmt: skip
             taken[chain_id] = record.line
     free = (chain_id for chain_id in chain_letters() if chain_id not in taken)
-    chains = []
+    chains: list[ChainSpec] = []
+    bonds: list[BondSpec] = []
+    places: dict[str, Node] = {}
     for record, header in parsed:
-        try:
-            chains.append(_chain(record, header, header.ids or (next(free),), path))
-        except InputError as error:
-            if error.path is not None or error.line is not None:
-                raise
-            line = record.line if error.key == "id" else record.body_line
-            raise InputError(str(error), path=path, line=line) from None
-    return ComplexSpec(name=name, chains=tuple(chains))
+        header_place, body_place = (Node(value="", path=path, line=line) for line in (record.line, record.body_line))
+        with body_place.located({"id": header_place}):
+            chain, its_bonds = _chain(record, header, header.ids or (next(free),), path)
+        chains.append(chain)
+        bonds += its_bonds
+        places |= {f"bonds[{place}]": body_place for place in range(len(bonds) - len(its_bonds) + 1, len(bonds) + 1)}
+    with Node(value="", path=path).located(places):
+        return ComplexSpec(name=name, chains=tuple(chains), bonds=tuple(bonds))
 
 
 def _records(text: str, path: Path | None) -> list[_Record]:
@@ -130,8 +133,8 @@ def _parse_header(record: _Record, path: Path | None) -> _Header:
         ids = tuple(author or label for label, author in _RCSB_CHAIN.findall(listed.group(1)))
         return _Header(ids=ids, description=record.header)
     looks_own = _PLAIN_NAME.fullmatch(fields[0].split(",")[0]) or nearest_match(second, HEADER_KINDS)
-    if looks_own or second in ("ligand", "glycan"):
-        hint = "; a ligand is 'ccd', 'smiles' or 'sdf'" if second == "ligand" else ""
+    if looks_own or second == "ligand":
+        hint = "; a ligand is 'ccd', 'smiles', 'sdf' or 'glycan'" if second == "ligand" else ""
         raise InputError(f"unknown kind of molecule in the header{hint}", path=path, line=record.line,
                          found=fields[1], allowed=HEADER_KINDS, suggest_from=HEADER_KINDS)  # fmt: skip
     if nearest_match(first, _CHAI_KINDS):
@@ -161,11 +164,6 @@ def _own_header(record: _Record, fields: list[str], path: Path | None) -> _Heade
 
 def _chai_header(record: _Record, fields: list[str], path: Path | None) -> _Header:
     kind = fields[0].lower()
-    if kind == "glycan":
-        raise InputError(
-            "glycan headers are not supported; write the sugars as a ligand of CCD codes and bonds in a YAML file",
-            path=path, line=record.line, found=record.header,
-        )  # fmt: skip
     name = "|".join(fields[1:])
     if name and not name.startswith("name=") and "=" in name:
         raise InputError("unknown part of the header", path=path, line=record.line, found=name, allowed="name=...")
@@ -181,28 +179,37 @@ def _existing_file(text: str, line: int, path: Path | None) -> str:
         return text
     resolved = relocated(text, path.parent)
     if not Path(resolved).is_file():
-        raise InputError(missing_file(text), path=path, line=line, found=text)
+        raise InputError(missing_file(text, path.parent), path=path, line=line, found=text)
     return resolved
 
 
-def _chain(record: _Record, header: _Header, ids: tuple[str, ...], path: Path | None) -> ChainSpec:
+def _chain(
+    record: _Record, header: _Header, ids: tuple[str, ...], path: Path | None
+) -> tuple[ChainSpec, list[BondSpec]]:
+    """The molecule of a record, and the bonds between the sugars of a glycan."""
     description = header.description
+    if header.kind == "glycan":
+        sugars, bonds = parse_glycan(record.body)
+        glycan = ChainSpec(ids=ids, kind="ligand", ccd=sugars, description=description)
+        return glycan, [bond for name in ids for bond in glycan_bonds(name, bonds)]
     if header.kind == "ccd":
         codes = tuple(code for code in re.split(r"[\s,]+", record.body) if code)
-        return ChainSpec(ids=ids, kind="ligand", ccd=codes, description=description)
+        return ChainSpec(ids=ids, kind="ligand", ccd=codes, description=description), []
     if header.kind == "smiles":
-        return ChainSpec(ids=ids, kind="ligand", smiles=record.body.replace("\n", ""), description=description)
+        smiles = record.body.replace("\n", "")
+        return ChainSpec(ids=ids, kind="ligand", smiles=smiles, description=description), []
     if header.kind == "sdf":
         file = _existing_file(record.body, record.body_line, path)
-        return ChainSpec(ids=ids, kind="ligand", sdf=file, description=description)
+        return ChainSpec(ids=ids, kind="ligand", sdf=file, description=description), []
     body = re.sub(r"\s+", "", record.body)
     if body.endswith("*"):
         body = body[:-1]
     kind: ChainKind = header.kind if header.kind is not None else guess_kind(body, ids)  # type: ignore[assignment]
     sequence, modifications = parse_inline_modifications(body, kind)
-    return ChainSpec(
+    chain = ChainSpec(
         ids=ids, kind=kind, sequence=sequence, modifications=modifications, msa=header.msa, description=description
     )
+    return chain, []
 
 
 def guess_kind(sequence: str, ids: tuple[str, ...] = ("A",)) -> ChainKind:

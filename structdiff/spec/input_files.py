@@ -19,9 +19,15 @@ def relocated(path: str, folder: Path) -> str:
     return Path(os.path.normpath(folder / path)).as_posix()
 
 
-def missing_file(path: str) -> str:
-    """What is said of a path, as it is written in a file, that leads to nothing."""
-    return "no such file" + ("" if Path(path).is_absolute() else "; paths are relative to the file they are written in")
+def missing_file(path: str, folder: Path) -> str:
+    """What is said of a path, as it is written in a file of that folder, that leads to nothing.
+
+    Boltz and Protenix have paths count from where the command is run: one that leads somewhere from there is told.
+    """
+    if Path(path).is_absolute():
+        return "no such file"
+    way = f", from which it is {os.path.relpath(path, folder)}" if Path(path).exists() else ""
+    return f"no such file; paths are relative to the file they are written in{way}"
 
 
 def name_from(path: Path) -> str:

@@ -17,6 +17,7 @@ from structdiff.spec.fasta import parse_fasta
 from structdiff.spec.foreign_inputs import FASTA_SUFFIXES, refuse_foreign
 from structdiff.spec.input_files import name_from, read_text
 from structdiff.spec.openfold3 import is_query_set, parse_each_query
+from structdiff.spec.restraints import is_restraints, with_restraints
 from structdiff.spec.yaml import parse_complex
 
 #: What is rather the sequence of a chain than the path of a file.
@@ -28,12 +29,15 @@ _OTHER_ALIGNMENTS = (".a2m", ".sto", ".sth", ".aln")
 
 
 @checked_names
-def read_complex(path: str | Path) -> ComplexSpec:
-    """Reads the one complex of a file of any kind; raises InputError when it holds several or is unclear."""
+def read_complex(path: str | Path, *, restraints: str | Path | None = None) -> ComplexSpec:
+    """Reads the one complex of a file of any kind; raises InputError when it holds several or is unclear.
+
+    restraints: a table as Chai has it beside its FASTA files, of bonds, contacts and pockets that are asked for too.
+    """
     first, *more = read_complexes(path)
     if more:
         raise InputError(f"the file holds {1 + len(more)} jobs where one is wanted", path=path)
-    return first
+    return first if restraints is None else with_restraints(first, restraints)
 
 
 @checked_names
@@ -58,9 +62,14 @@ def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
     if _SEQUENCE.fullmatch(str(path)) and not path.exists():
         raise InputError("no such file; a sequence is written into one (FASTA): '>A|protein' and its letters below",
                          path=path)  # fmt: skip
+    if str(path).startswith(">") and not path.exists():
+        raise InputError("no such file; a text of FASTA is read by parse_fasta of structdiff.spec", path=path)
     text = read_text(path)
     suffix = path.suffix.lower()
     start = text.lstrip()[:1]
+    if is_restraints(path, text):
+        raise InputError("this is a table of restraints of Chai, which is given with the complex that it is of: "
+                         f"structdiff predict COMPLEX.fasta --restraints {path.name}", path=path)  # fmt: skip
     if suffix in FASTA_SUFFIXES or (suffix not in INPUT_SUFFIXES and start in ">;"):
         return (tell_of_keys(parse_fasta(text, name=name_from(path), path=path)),)
     if suffix in YAML_SUFFIXES:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from structdiff.spec.alignment_source import named_source
 from structdiff.spec.base_pairs import BasePairsSpec
+from structdiff.spec.boltz_atoms import check_smiles_atoms
 from structdiff.spec.chain import ChainKind, ChainSpec, Modification
 from structdiff.spec.complex import BondSpec, ComplexSpec, ConstraintSpec, ContactSpec, PocketSpec, Site
 from structdiff.spec.document import Node, document_from_data
@@ -70,6 +71,7 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
     for node in top["constraints"].items() if "constraints" in top else ():
         with node.located():
             parsed = _parse_constraint(node, by_id)
+            check_smiles_atoms(parsed, by_id, node, of_boltz=_is_of_boltz(top))
         if isinstance(parsed, BondSpec):
             bonds.append(parsed)
             places[f"bonds[{len(bonds)}]"] = node
@@ -94,6 +96,11 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
             seeds=tuple(node.integer() for node in top["seeds"].one_or_more()) if "seeds" in top else (),
             components=components,
         )
+
+
+def _is_of_boltz(top: Mapping[str, Node]) -> bool:
+    """Whether a file may be Boltz's: it says its version, and has no key of ours alone."""
+    return "version" in top and not any(key in top for key in ("name", "seeds", "components"))
 
 
 def _parse_chain(node: Node, own_codes: tuple[str, ...]) -> tuple[ChainSpec, Node]:

@@ -36,7 +36,7 @@ def mmcif_text(
         raise InputError(f"structure {structure.name!r} has no atom with a position, so there is nothing to write")
     document = gemmi.cif.Document()
     title = structure.name or "structdiff"
-    block = document.add_new_block("".join(c if c.isalnum() or c in "-_." else "_" for c in title))
+    block = document.add_new_block("".join(c if (c.isascii() and c.isalnum()) or c in "-_." else "_" for c in title))
     block.set_pair("_entry.id", gemmi.cif.quote(title))
     _write_provenance(block, structure, title, provenance)
     _write_entities(block, structure)

@@ -54,12 +54,12 @@ def _provenance(structure: gemmi.Structure) -> dict[str, str]:
     entries: dict[str, str] = {}
     key = ""
     for line in structure.raw_remarks:
-        body = line.rstrip()[11:]
-        if not line.startswith("REMARK  99") or not body:
+        body = line.rstrip()[11:].ljust(69)  # a line may end in a blank of the value
+        if not line.startswith("REMARK  99") or not body.strip():
             continue
         if body.startswith("+"):
             entries[key] += body[1:]
         elif ": " in body:
             key, _, value = body.partition(": ")
             entries[key] = value
-    return entries
+    return {key: value.rstrip() for key, value in entries.items()}

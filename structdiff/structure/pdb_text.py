@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -76,17 +78,25 @@ def _repeated(structure: Structure, present: np.ndarray) -> list[str]:
 
 def _header_lines(structure: Structure) -> Iterator[str]:
     known = structure.metadata
-    yield f"HEADER    {'':40}{'':9}   {structure.name.upper()[:4]:<4}"
+    yield f"HEADER    {'':40}{'':9}   {_ascii(structure.name.upper(), '_')[:4]:<4}"
     if known.get("method"):
         yield f"EXPDTA    {str(known['method'])[:69]}"
     if isinstance(known.get("resolution"), float):
         yield f"REMARK   2 RESOLUTION. {known['resolution']:7.2f} ANGSTROMS."
 
 
+def _ascii(text: str, sign: str | None = None) -> str:
+    """A text with ``sign``, or the escape of JSON, in the place of each letter that is not ASCII."""
+    return re.sub(r"[^\x00-\x7f]", lambda found: sign or json.dumps(found[0])[1:-1], text)
+
+
 def _remark_lines(entries: Mapping[str, str]) -> Iterator[str]:
-    """REMARK 99 lines: ``key: value``; a long value goes on in lines that begin with a plus."""
+    """REMARK 99 lines: ``key: value``; a long value goes on in lines that begin with a plus.
+
+    The format is ASCII: other letters stand as JSON escapes them, as most values are JSON.
+    """
     for key, value in entries.items():
-        text = " ".join(f"{key}: {value}".split())
+        text = " ".join(_ascii(f"{key}: {value}").splitlines())
         yield f"REMARK  99 {text[:69]}"
         for start in range(69, len(text), 68):
             yield f"REMARK  99 +{text[start : start + 68]}"

@@ -264,7 +264,13 @@ def test_flat_sdf_gets_a_conformer_with_its_wedges(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("garbage\n", "no valid molecule"), ("", "0 molecules"), (None, "read")]
+    ("content", "message"),
+    [
+        ("garbage\n", "no valid molecule .*allowed: SDF, MOL or MOL2"),
+        ("HETATM    1  C1  UNL     1       0.000   0.000   0.000\n", "not told by PDB: give its SDF"),
+        ("", "0 molecules"),
+        (None, "read"),
+    ],
 )
 def test_bad_sdf(tmp_path, content, message, capfd):
     path = tmp_path / "bad.sdf"

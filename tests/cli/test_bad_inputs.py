@@ -82,6 +82,11 @@ CASES = [
     Bad("missing file", ("predict", "nowhere.fasta"), ("nowhere.fasta", "no such file")),
     Bad("a folder as input", ("predict", "folder.fasta"), ("folder.fasta",), {"folder.fasta/x": ""}),
     Bad("unknown format", ("predict", "in.docx"), ("in.docx", "format"), {"in.docx": "hello"}),
+    Bad("restraints of two inputs", ("predict", "in.fasta", "in.fasta", "--restraints", "x.restraints"),
+        ("restraints", "'2 inputs'"), {"in.fasta": PEPTIDE, "x.restraints": "chainA\n"}),
+    Bad("restraints of another complex", ("predict", "in.fasta", "--restraints", "x.restraints"),
+        ("x.restraints:2", "chainB", "'Z'"), {"in.fasta": PEPTIDE, "x.restraints":
+        "chainA,res_idxA,chainB,res_idxB,connection_type,max_distance_angstrom\nA,,Z,D3,pocket,8\n"}),
     # YAML and JSON
     yaml("unknown key", yaml_of("constrains: []\n"), "constrains", "did you mean 'constraints'"),
     yaml("unknown key of a chain", yaml_of("      sequnce: MK\n"), "sequnce"),

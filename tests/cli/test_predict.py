@@ -155,6 +155,14 @@ def test_the_best_of_a_complex_is_shown_first(command, weights, tmp_path) -> Non
     assert [line.split()[0] for line in shown.splitlines() if line.startswith("x_")] == ["x_3", "x_2", "x_1", "x_4"]
 
 
+@pytest.mark.parametrize("name", ["[x]", "a:cat:b", "[bold]"])
+def test_names_are_shown_as_they_are(command, weights, tmp_path, name: str) -> None:
+    (tmp_path / f"{name}.fasta").write_text(">A|protein\nMKTAY\n")
+    _, shown, _ = command(*predict(weights, f"{name}.fasta"))
+    row = next(line.split() for line in shown.splitlines() if line.startswith(f"{name}_1 "))
+    assert row[-1] == f"predictions/{name}_1.cif"
+
+
 def test_formats(command, weights, tmp_path) -> None:
     (tmp_path / "x.fasta").write_text(">A|protein\nMKTAY\n")
     for name, suffixes in (("cif", {".cif"}), ("pdb", {".pdb"}), ("both", {".cif", ".pdb"})):
@@ -336,11 +344,13 @@ def test_what_cannot_fit_is_refused_before_its_tables_are_made(command, weights,
 def test_an_atom_that_a_ligand_has_not_is_told_with_what_asks_for_it(command, weights, tmp_path) -> None:
     (tmp_path / "asked.yaml").write_text(
         "sequences:\n  - protein: {id: A, sequence: MKTAYM}\n  - ligand: {id: L, smiles: CCO}\nconstraints:\n"
-        "  - contact: {token1: [A, 3], token2: [L, C9]}\n"
+        "  - contact: {token1: [A, 3], token2: [L, C99]}\n"
     )
     code, _, errors = command(*predict(weights, "asked.yaml"))
     assert code == 2
-    assert errors == ["error: asked.yaml: contact A/3 - L/1/C9: L/1 has no such atom (found 'C9'; allowed: C1, C2, O1)"]
+    assert errors == [
+        "error: asked.yaml: contact A/3 - L/1/C99: L/1 has no such atom (found 'C99'; allowed: C1, C2, O1)"
+    ]
 
 
 def test_a_warning_names_the_input_it_is_of(command, weights, tmp_path) -> None:

@@ -209,6 +209,15 @@ def test_a_double_bond_of_a_modified_residue_gets_its_own_form_back():
     assert double_bond_verdicts(chain.with_positions(result.positions[0].numpy()))[0].met
 
 
+def test_a_double_bond_that_its_surroundings_turn_over_gets_its_form_back():
+    """Lysine's imine with pyridoxal is E; where all is drawn in a heap the ring may find no room on that side."""
+    chain = build_structure([ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("TYR", "LLP", "TYR", "LLP"))])
+    result = relax(chain, jolted(chain, 3.0, samples=4))
+    for positions in result.positions:
+        (verdict,) = double_bond_verdicts(chain.with_positions(positions.numpy()))
+        assert verdict.reached == "2 of 2 bonds"
+
+
 def test_one_inverted_stereocentre_is_restored():
     ligand = build_structure(
         [ChainSequence(name="L", kind=ChainKind.LIGAND, residues=("LAC",))],

@@ -54,6 +54,16 @@ def test_modified_residues_know_their_parents():
     )
 
 
+def test_glycans_are_sugars_and_their_bonds():
+    for header in (">B,C|glycan", ">glycan|name=x"):
+        spec = parse_fasta(f">A|protein\nMKN\n{header}\nNAG(4-1 NAG(4-1 BMA(3-1 MAN)(6-1 MAN)))(6-1 FUC)")
+        assert spec.component_names("B") == ("NAG", "NAG", "BMA", "MAN", "MAN", "FUC")
+        found = [f"{bond.atom1} {bond.atom2}" for bond in spec.bonds]
+        own = ["1/O4 2/C1", "2/O4 3/C1", "3/O3 4/C1", "3/O6 5/C1", "1/O6 6/C1"]
+        assert found == [" ".join(f"{name}/{end}" for end in each.split())
+                         for name in spec.chain_ids[1:] for each in own]  # fmt: skip
+
+
 def test_names_of_nameless_chains_avoid_the_given_ones():
     text = ">first chain\nMKV\n>A\nMKV\n>second chain\nMKV\n>protein|name=z\nMKV"
     assert parse_fasta(text).chain_ids == ("B", "A", "C", "D")
@@ -97,9 +107,12 @@ def test_guess_kind(sequence, kind):
         (">A\nGANNACA", ["line 2", "DNA or protein"]),
         (">A\nACGTU", ["line 2", "neither", "ACGTU"]),
         (">A|protien\nMK", ["line 1", "'protien'", "allowed: protein, dna, rna", "did you mean 'protein'"]),
-        (">A|ligand\nATP", ["line 1", "'ccd', 'smiles' or 'sdf'", "'ligand'"]),
+        (">A|ligand\nATP", ["line 1", "'ccd', 'smiles', 'sdf' or 'glycan'", "'ligand'"]),
         (">protien|name=x\nMK", ["line 1", "'protien'", "did you mean 'protein'"]),
-        (">glycan|name=x\nNAG(4-1 NAG)", ["line 1", "glycan", "YAML"]),
+        (">glycan|name=x\nNAG(NAG)", ["line 2", "no glycan", "'NAG(NAG)'", "NAG(4-1 NAG)"]),
+        (">glycan|name=x\nNAG(4-1 NAG", ["line 2", "no glycan"]),
+        (">glycan|name=x\nNAG(4-1)", ["line 2", "no glycan, at character 6"]),
+        (">A|protein\nMK\n>glycan|\nNAG(2-1 NAG)", ["line 4", "(NAG) has no such atom", "'O2'", "O4"]),
         (">protein|chain=x\nMK", ["line 1", "chain=x", "allowed: name=..."]),
         (">A|protein|a|b\nMK", ["line 1", "too many parts"]),
         (">A|dna|x.a3m\nACGT", ["line 1", "alignment", "x.a3m"]),
@@ -157,9 +170,20 @@ def test_bad_files(tmp_path, name, data, says):
         assert part in str(caught.value)
 
 
+def test_a_path_that_counts_from_the_working_folder_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples" / "msa").mkdir(parents=True)
+    (tmp_path / "examples" / "msa" / "x.a3m").write_text(">x\nMKT\n")
+    (tmp_path / "examples" / "x.fasta").write_text(">A|protein|./examples/msa/x.a3m\nMKT\n")
+    with pytest.raises(InputError, match=r"written in, from which it is msa/x\.a3m \(found"):
+        read_fasta("examples/x.fasta")
+
+
 def test_a_sequence_is_no_file():
     with pytest.raises(InputError, match=r"MKTAYIAKQRQISFVK: no such file; a sequence is written into one \(FASTA\)"):
         read_complex("MKTAYIAKQRQISFVK")
+    with pytest.raises(InputError, match="no such file; a text of FASTA is read by parse_fasta"):
+        read_complex(">A|protein\nMKTAY")
 
 
 def test_a_folder_is_not_a_fasta(tmp_path):

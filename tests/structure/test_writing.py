@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -191,6 +192,18 @@ def test_pdb_text(tmp_path):
     assert again.chains.name.tolist() == structure.chains.name.tolist()
     assert again.chains.cyclic.tolist() == [True, False, False, False, False]
     np.testing.assert_allclose(again.atoms.positions, structure.atoms.positions, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["Enzym é", "蛋白質", 'it\'s  "two" blanks; # x'])
+def test_files_are_read_whatever_the_structure_is_called(tmp_path, name):
+    structure = dataclasses.replace(_complex(), name=name)
+    spec = json.dumps({"name": name, "path": " ".join("y" * 66 for _ in range(5))}, ensure_ascii=False)
+    cif = write_structure(structure, tmp_path / "x.cif", provenance={"spec": spec})
+    assert cif.read_text().splitlines()[0].isascii()
+    pdb = write_structure(structure, tmp_path / "x.pdb", provenance={"spec": spec})
+    assert pdb.read_text().isascii()
+    for path in (cif, pdb):
+        assert json.loads(read_structure(path).metadata["provenance"]["spec"]) == json.loads(spec)
 
 
 def test_gemmi_reads_what_was_written(tmp_path):
