@@ -22,6 +22,7 @@ Option = inspect.Parameter
 
 _SAMPLING = ("steps", "solver", "churn", "noise_scale", "step_scale")
 _RUN = ("weights", "device", "batch_size", "guidance", "recycles", "relax", "trajectory")
+_OF_PREDICTIONS = ("dock",)
 _TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str}
 _PANELS = {"sampling": "How structures are drawn", "run": "What they are drawn with", "terminal": "Messages"}
 
@@ -68,14 +69,14 @@ def sampling_options() -> list[Option]:
     ]
 
 
-def run_options() -> list[Option]:
-    """What structures are drawn with: weights, device, batches, guidance."""
+def run_options(*, predictions: bool = False) -> list[Option]:
+    """What structures are drawn with: weights, device, batches, guidance; predictions: what is theirs alone, too."""
     settings = settings_of("options", "RunOptions")
     metavars = {"device": "auto|cpu|cuda|mps", "weights": "NAME|FOLDER", "guidance": "NUMBER|NAME=NUMBER,...",
                 "trajectory": "K"}  # fmt: skip
     more = {"device": "where to compute.", "guidance": ", for instance motif=2,hotspots=1."}
     found = []
-    for name in _RUN:
+    for name in (*_RUN, *(_OF_PREDICTIONS if predictions else ())):
         setting = settings[name]
         text = setting.help.rstrip(".") + more.get(name, ".") if setting.help else more.get(name, "")
         described = Setting(name=name, annotation=setting.annotation, default=setting.default, help=text)
@@ -121,7 +122,7 @@ def build_run_options(given: Mapping[str, Any]) -> tuple[RunOptions, Weights]:
     from structdiff.model.library import load_named_weights
     from structdiff.options import RunOptions, recommended_sampling
 
-    run = {name: given[name] for name in _RUN}
+    run = {name: given[name] for name in (*_RUN, *_OF_PREDICTIONS) if name in given}
     run["guidance"] = parse_guidance(given["guidance"])
     options = RunOptions(**run)
     choose_device(options.device)

@@ -43,7 +43,7 @@ _Taken: TypeAlias = dict[str, tuple[str, Path]]
 _FORMATS = {"both": ("cif", "pdb"), "cif": ("cif",), "pdb": ("pdb",)}
 
 
-@with_options(sampling_options(), run_options(), message_options())
+@with_options(sampling_options(), run_options(predictions=True), message_options())
 def predict(
     inputs: Annotated[list[Path], typer.Argument(help="FASTA, YAML, A3M; JSON of AlphaFold 3, Protenix, OpenFold 3.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the predictions.")] = Path("predictions"),
