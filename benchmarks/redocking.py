@@ -1,6 +1,7 @@
 """How often ligands of held-out structures are docked back to where they are, and how long it takes.
 
-    python benchmarks/redocking.py DATA [--split val test --most 60 --json benchmarks/results/redocking.json] [--vina]
+    python benchmarks/redocking.py DATA [--split val test --most 60 --json benchmarks/results/redocking.json]
+                                        [--systems pocket nothing vina]
 
 DATA is a set made by ``structdiff prepare``. Of its splits all entries of at most 400 residues without nucleic acids
 and antibodies that have a ligand of 8 to 45 heavy atoms: one of each that the Chemical Component Dictionary has, whole,
@@ -8,8 +9,8 @@ that no bond ties, of which three quarters of the atoms lie within 4.5 Å of the
 what crystals are grown in. The ligand's conformer is the dictionary's, somewhere else, so that nothing of the answer is
 known; the protein is as it is with the ligand, which is easier than docking is in life. "Pocket": three residues within
 5 Å of the ligand, drawn at random, are told. "Nothing": the whole of the protein is searched. RMSD (Å) is that of
-equivalent atoms. ``--vina`` docks with the ``vina`` package too (``pip install vina``; nothing of structdiff needs it),
-in a cube about the middle of the ligand, which tells it more.
+equivalent atoms. ``vina`` docks with the package of that name (``pip install vina``; nothing of structdiff needs it),
+in a cube about the middle of the ligand, which tells it more. What the JSON file says of other systems is kept.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,6 +42,7 @@ from structdiff.structure.ligand_molecules import ligand_rows
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.dataset import StructureSet
 
+SYSTEMS = ("pocket", "nothing", "vina")
 _MOST_RESIDUES, _SMALLEST, _LARGEST = 400, 8, 45
 _NEAR, _BURIED, _POCKET, _TOLD, _BOUND = 4.5, 0.75, 5.0, 3, 6.0
 _ROOM = 2.3  # Å from all other atoms
@@ -151,38 +154,53 @@ def deviation(case: Case, positions: np.ndarray) -> float:
     return ligand_poses(model, structure.select(kept), true, true, structure.atoms.name[polymer])[0].rmsd
 
 
-def docked(case: Case, asked: list[Proximity]) -> tuple[float, float]:
-    """RMSD (Å) of our pose, and the seconds that it took."""
+def docked(case: Case, asked: list[Proximity]) -> tuple[float, float, float]:
+    """RMSD (Å) of our pose, the seconds that it took, and by how much it is better than others (kcal/mol)."""
     structure = case.structure
     known = structure.atoms.resolved.copy()
     known[case.rows] = False
     docking = LigandDocking.of(structure, known, asked)
     assert docking is not None
     began = time.perf_counter()
-    placed = docking.placed(torch.from_numpy(elsewhere(case)), torch.Generator().manual_seed(0))
-    return deviation(case, placed.numpy()), time.perf_counter() - began
+    placed, known_of = docking.placed(torch.from_numpy(elsewhere(case)), torch.Generator().manual_seed(0))
+    seconds = time.perf_counter() - began
+    margin = next((each.margin for each in known_of if each.rows[0] == case.rows[0]), 0.0)
+    return deviation(case, placed.numpy()), seconds, margin
 
 
 def measured(arguments: argparse.Namespace) -> list[dict]:
+    known: dict[tuple[str, str], dict] = {}
+    if arguments.json and arguments.json.is_file():
+        known = {(row["name"], row["ligand"]): row for row in json.loads(arguments.json.read_text())["ligands"]}
     rows = []
     for split in arguments.split:
         for case in cases(arguments.data, split, arguments.most):
-            row = {"name": case.structure.name, "ligand": case.code, "atoms": len(case.rows), "split": split,
-                   "residues": len(case.structure.residues)}  # fmt: skip
-            for system, asked in (("pocket", told(case)), ("nothing", [])):
-                row[system], row[f"{system}_seconds"] = (round(value, 3) for value in docked(case, asked))
-            if arguments.vina:
-                from vina_docking import vina_docked
-
-                row["vina"], row["vina_seconds"] = (round(value, 3) for value in vina_docked(case, _BOX, deviation))
+            row = known.get((case.structure.name, case.code), {})
+            row |= {"name": case.structure.name, "ligand": case.code, "atoms": len(case.rows), "split": split,
+                    "residues": len(case.structure.residues)}  # fmt: skip
+            for system in arguments.systems:
+                row |= {key: round(value, 3) for key, value in by_system(case, system).items()}
             rows.append(row)
             print(row, file=sys.stderr, flush=True)
+            if arguments.json:
+                write_atomically(arguments.json, json.dumps({"ligands": rows}, indent=1) + "\n")
     return rows
+
+
+def by_system(case: Case, system: str) -> dict[str, float]:
+    """RMSD (Å), seconds, and of our own poses the margin (kcal/mol)."""
+    if system == "vina":
+        from vina_docking import vina_docked
+
+        distance, seconds = vina_docked(case, _BOX, deviation)
+        return {"vina": distance, "vina_seconds": seconds}
+    distance, seconds, margin = docked(case, told(case) if system == "pocket" else [])
+    return {system: distance, f"{system}_seconds": seconds, f"{system}_margin": margin}
 
 
 def table(rows: list[dict]) -> str:
     lines = ["| told | ligands | within 2 Å | median RMSD, Å | seconds each, median |", "|---" * 5 + "|"]
-    for system in ("pocket", "nothing", "vina"):
+    for system in SYSTEMS:
         own = [row for row in rows if system in row]
         if own:
             good = summarise([float(row[system] < _GOOD) for row in own])
@@ -193,18 +211,29 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def margin_table(rows: list[dict]) -> str:
+    """How often poses are within 2 Å, by their margins."""
+    lines = ["| margin, kcal/mol | pocket told | nothing told |", "|---" * 3 + "|"]
+    for low, high in pairwise((0.0, 0.25, 0.5, 1.0, 2.0, np.inf)):
+        cells = []
+        for system in ("pocket", "nothing"):
+            own = [row[system] < _GOOD for row in rows if low <= row.get(f"{system}_margin", -1.0) < high]
+            cells.append(f"{sum(own)} of {len(own)}")
+        lines.append(f"| {low:g} to {high:g} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", nargs="+", default=["val", "test"])
     parser.add_argument("--most", type=int, default=60, help="ligands of each split")
-    parser.add_argument("--vina", action="store_true")
+    parser.add_argument("--systems", nargs="+", default=["pocket", "nothing"], choices=SYSTEMS)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = measured(arguments)
-    if arguments.json:
-        write_atomically(arguments.json, json.dumps({"ligands": rows}, indent=1) + "\n")
     print(table(rows))
+    print("\n" + margin_table(rows))
 
 
 if __name__ == "__main__":

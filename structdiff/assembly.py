@@ -12,6 +12,7 @@ import torch
 from structdiff.confidence import scores
 from structdiff.confidence.clash import structure_has_clash
 from structdiff.confidence.of_alignment import folds_of_copies, judged_by_alignments
+from structdiff.confidence.of_docking import judged_by_docking
 from structdiff.confidence.of_template import judged_by_templates
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
@@ -23,6 +24,7 @@ from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.design_letters import sequence_probabilities, with_made_up_letters, with_sequence, with_torsions
 from structdiff.diffusion.sampler import sample_generator
+from structdiff.docking.placement import DockedLigand
 from structdiff.evaluation.vinardo import ligand_scores
 from structdiff.features.copies import side_by_side
 from structdiff.features.hallucinated_folds import makers_sha256
@@ -68,14 +70,19 @@ def finished_prediction(
     seed: int,
     index: int,
     trajectory: Trajectory | None = None,
+    docked: Sequence[DockedLigand] = (),
 ) -> Prediction:
-    """A draw as a structure with good stereochemistry, its confidence, and verdicts on what was asked."""
+    """A draw as a structure with good stereochemistry, its confidence, and verdicts on what was asked.
+
+    docked: the ligands that were docked in it.
+    """
     positions, placed = _placed(job, draw)
     if options.relax:
         positions = _relaxed_prediction(job, positions)
     structure = job.structure.with_positions(positions, resolved=placed)
     logits = judged_by_alignments(draw.confidence, job.folds, structure, job.tokens)
     logits = judged_by_templates(logits, job.templates, job.folds, structure, job.tokens)
+    logits = judged_by_docking(logits, docked, job.tokens)
     return Prediction(
         structure=structure,
         confidence=confidence_of(logits, job.features, job.tokens, structure),

@@ -14,6 +14,7 @@ from torch import Tensor
 from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.diffusion.trajectory import Trajectory
+from structdiff.docking.placement import DockedLigand
 from structdiff.engine import Draw, Engine, Finish
 from structdiff.errors import ResourceError
 from structdiff.jobs import Job
@@ -104,11 +105,12 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """One structure that was drawn, with what was wanted and the way there where it was kept."""
+    """One structure that was drawn, with what was wanted, the way there where it was kept, and ligands docked in it."""
 
     wanted: Wanted
     draw: Draw
     trajectory: Trajectory | None
+    docked: tuple[DockedLigand, ...] = ()
 
 
 def draw_all(
@@ -176,6 +178,7 @@ def _draw_batch(
     sampling, noise = sampling_of(options, engine.weights), batch[0].job.noise
     if noise is not None:
         sampling = partial_sampling(sampling, sigma=noise.sigma, share=noise.share)
+    docked: list[list[DockedLigand]] = [[] for _ in batch]
     starts = [each.job.start for each in batch if each.job.start is not None]
     draws = engine.draw(
         [each.job.features for each in batch],
@@ -187,17 +190,28 @@ def _draw_batch(
         guidance=options.guidance,
         symmetry=batch[0].job.symmetry,
         start=starts or None,
-        finish=[_finish(each, options) for each in batch],
+        finish=[_finish(each, options, own) for each, own in zip(batch, docked, strict=True)],
         on_step=report,
         trajectory=trajectory,
     )
-    return [Drawn(wanted=each, draw=draw, trajectory=trajectory) for each, draw in zip(batch, draws, strict=True)]
+    return [
+        Drawn(wanted=each, draw=draw, trajectory=trajectory, docked=tuple(own))
+        for each, draw, own in zip(batch, draws, docked, strict=True)
+    ]
 
 
-def _finish(wanted: Wanted, options: RunOptions) -> tuple[Finish | None, Tensor]:
-    """What is done to a structure when it is drawn, and the atoms (token, slot) that this sees."""
+def _finish(wanted: Wanted, options: RunOptions, docked: list[DockedLigand]) -> tuple[Finish | None, Tensor]:
+    """What is done to a structure when it is drawn, and the atoms (token, slot) that this sees.
+
+    docked: takes up the ligands that were docked.
+    """
     docking, (_, rows) = wanted.job.docking, wanted.job.constraints
     if docking is None or not options.dock:
         return None, rows
     generator = sample_generator(wanted.seed, wanted.index + _DOCKING_STREAM, wanted.draw)
-    return lambda positions: docking.placed(positions, generator), rows
+
+    def finish(positions: Tensor) -> Tensor:
+        placed, docked[:] = docking.placed(positions, generator)
+        return placed
+
+    return finish, rows

@@ -116,8 +116,9 @@ def _predictions(
     for drawn in draw_all(engine, wanted, total, options, on_progress, finished):
         own = drawn.wanted
         yield finished_prediction(
-            own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory
-        )
+            own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory,
+            docked=drawn.docked,
+        )  # fmt: skip
 
 
 def design(

@@ -52,8 +52,8 @@ def judged_by_alignments(
             rows = torch.from_numpy(here)
             pairs, residues = (rows[:, None], rows), (place[:, None], place)
             found.plddt[rows] = plddt_logits(expected.lddt[place], found.plddt.shape[-1]).to(found.plddt)
-            found.pae[pairs] = _spread(expected.aligned_error[residues], found.pae.shape[-1]).to(found.pae)
-            found.pde[pairs] = _spread(expected.distance_error[residues], found.pde.shape[-1]).to(found.pde)
+            found.pae[pairs] = spread_logits(expected.aligned_error[residues], found.pae.shape[-1]).to(found.pae)
+            found.pde[pairs] = spread_logits(expected.distance_error[residues], found.pde.shape[-1]).to(found.pde)
     return found
 
 
@@ -81,7 +81,7 @@ def plddt_logits(values: Float[Tensor, " token"], bins: int) -> Float[Tensor, "t
     return (1.0 - (torch.arange(bins) - place[:, None]).abs()).clamp(min=_FLOOR).log()
 
 
-def _spread(mean: Float[Tensor, "token token"], bins: int) -> Float[Tensor, "token token bin"]:
+def spread_logits(mean: Float[Tensor, "token token"], bins: int) -> Float[Tensor, "token token bin"]:
     """Logits of errors (Å) with these means: gamma distributions of shape 2, cut off where the bins end."""
     centres = bin_centres(bins, LARGEST_ERROR)
     slopes = torch.cat([torch.linspace(-_STEEPEST, 1.0, 400), torch.logspace(0.0, 1.6, 200)]).unique()

@@ -25,14 +25,30 @@ from structdiff.evaluation.vinardo import free_molecules
 from structdiff.features.chain_folds import one_thread
 from structdiff.features.requests import Proximity
 from structdiff.structure.tables import ChainKind, Structure
-from structdiff.typing import Bool, Float
+from structdiff.typing import Bool, Float, Int
 
 #: Heavy atoms of the least and the largest ligand that is docked.
 SMALLEST, LARGEST = 5, 100
+#: kcal/mol: by more than this no pose is said to be better than others.
+MOST_MARGIN = 10.0
+_ALIKE = 1.0  # Å from atom to nearest atom of the same element, in the mean
 _FEWEST = 50  # atoms of a receptor
 _SITES, _SITES_TOLD = 6, 4  # that are searched where nothing is asked, and where something is
 _POSES = 256  # of a site
 _BOX_MARGIN, _LARGEST_BOX = 5.0, 16.0  # Å about the places of a site beyond the ligand's own size; half a side
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DockedLigand:
+    """A ligand that was docked.
+
+    rows: of its atoms. margin: kcal/mol by which its pose is better than any other kind of pose that was found. told:
+    whether it was searched where contacts or pockets ask for it.
+    """
+
+    rows: np.ndarray
+    margin: float
+    told: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,46 +85,64 @@ class LigandDocking:
         return cls(structure=structure, types=AtomTypes.of(structure), ligands=tuple(free), receptor=receptor,
                    asked=tuple(asked))  # fmt: skip
 
-    def placed(self, positions: Float[Tensor, "atom 3"], generator: torch.Generator) -> Float[Tensor, "atom 3"]:
-        """Positions (Å) of all atoms with each ligand where it scores best, on the CPU."""
-        places, there = positions.numpy().copy(), self.receptor.copy()
+    def placed(
+        self, positions: Float[Tensor, "atom 3"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "atom 3"], tuple[DockedLigand, ...]]:
+        """Positions (Å) of all atoms with each ligand where it scores best, on the CPU; and what is known of each."""
+        places, there, docked = positions.numpy().copy(), self.receptor.copy(), []
         with one_thread():
             for rows in self.ligands:
-                found = self._docked(rows, places, there, generator)
-                if found is not None:
-                    places[rows] = found.numpy()
+                asked = AskedContacts.of(self.asked, rows, places, there)
+                poses, cost = self._poses(rows, places, there, asked, generator)
+                if len(poses):
+                    places[rows] = poses[0].numpy()
+                    margin = _margin(poses, cost, self.structure.atoms.element[rows])
+                    docked.append(DockedLigand(rows=rows, margin=margin, told=asked is not None))
                 there[rows] = True
-        return torch.from_numpy(places)
+        return torch.from_numpy(places), tuple(docked)
 
-    def _docked(
-        self, rows: np.ndarray, places: np.ndarray, there: np.ndarray, generator: torch.Generator
-    ) -> Tensor | None:
-        """The best pose (Å) of one ligand; None where no site is found."""
+    def _poses(
+        self, rows: np.ndarray, places: np.ndarray, there: np.ndarray, asked: AskedContacts | None,
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:  # fmt: skip
+        """Poses (Å) of one ligand at all sites, and their energies (kcal/mol) in ascending order; none without a site.
+
+        The search is done with the sites that are asked for, or else with the best of the whole receptor.
+        """
         own, around = self.types.rows(rows), np.flatnonzero(there)
         receptor, types = places[around].astype(np.float64), self.types.rows(around)
         ligand = self.structure.select(np.isin(np.arange(len(places)), rows))
-        conformers = ligand_conformers(ligand.with_positions(places[rows]))
-        torsions = torsions_of(ligand)
+        conformers, torsions = ligand_conformers(ligand.with_positions(places[rows])), torsions_of(ligand)
         spread = conformers - conformers.mean(1, keepdim=True)
         gyration = float(spread.square().sum(-1).mean(-1).sqrt().mean())
-        size = float(spread.norm(dim=-1).amax())
-        asked = AskedContacts.of(self.asked, rows, places, there)
+        half = min(float(spread.norm(dim=-1).amax()) + _BOX_MARGIN, _LARGEST_BOX)
         near, within = (None, 0.0) if asked is None else (asked.points(), asked.farthest + gyration)
-        sites = binding_sites(own, gyration, receptor, types, _SITES if near is None else _SITES_TOLD, near, within)
-        best: tuple[float, Tensor] | None = None
+        count = _SITES if asked is None else _SITES_TOLD
         kinds, kind = kinds_of(own)
-        for site in sites:
-            half = min(size + _BOX_MARGIN, _LARGEST_BOX)
+        found = [(torch.zeros(0, len(rows), 3), torch.zeros(0))]
+        for site in binding_sites(own, gyration, receptor, types, count, near, within):
             middle = site.places.mean(0).numpy().astype(np.float64)
             landscape = Landscape(
                 maps=build_maps(kinds, receptor, types, middle - half, middle + half),
-                kind=torch.from_numpy(kind), torsions=torsions, inner=torsions.kinds(own),
-                asked=asked,
+                kind=torch.from_numpy(kind), torsions=torsions, inner=torsions.kinds(own), asked=asked,
             )  # fmt: skip
-            found, cost = found_poses(landscape, conformers, site.places, _POSES, generator)
-            if best is None or float(cost[0]) < best[0]:
-                best = float(cost[0]), found[0]
-        return None if best is None else best[1]
+            found.append(found_poses(landscape, conformers, site.places, _POSES, generator))
+        poses, cost = (torch.cat(each) for each in zip(*found, strict=True))
+        order = cost.argsort(stable=True)
+        return poses[order], cost[order]
+
+
+def _margin(
+    poses: Float[Tensor, "pose atom 3"], cost: Float[Tensor, " pose"], element: Int[np.ndarray, " atom"]
+) -> float:
+    """By how much (kcal/mol) the first pose is better than the best of those that are not like it.
+
+    Like it are poses whose atoms lie near some of its atoms of the same element: no symmetry makes them others.
+    """
+    same = torch.from_numpy(element[:, None] == element[None])
+    apart = torch.cdist(poses, poses[:1], compute_mode="donot_use_mm_for_euclid_dist")
+    other = torch.where(same, apart, torch.inf).amin(-1).mean(-1) > _ALIKE
+    return min(float(cost[other][0] - cost[0]), MOST_MARGIN) if bool(other.any()) else MOST_MARGIN
 
 
 def torsions_of(ligand: Structure) -> Torsions:
