@@ -5,7 +5,6 @@ The network cannot judge them: a pose that fits looks like those that it has lea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,25 +16,13 @@ from structdiff.confidence.scores import LARGEST_ERROR, ConfidenceLogits, bin_ce
 from structdiff.docking.placement import DockedLigand
 from structdiff.features.tokens import TokenTable
 
-#: How often poses are right (within 2 Å): odds by the margin (kcal/mol), and what it is less where nothing was asked
-#: (`benchmarks/redocking.py` on the training split; docs/log.md).
-_ODDS, _BY_MARGIN, _UNTOLD = -1.5, 1.0, -1.0
-_MOST = 4.0  # kcal/mol of margin that count
 #: Errors (Å) of right poses, of wrong ones in the right site, and of wrong ones anywhere.
 _RIGHT, _WRONG_TOLD, _WRONG = 1.5, 6.0, 18.0
 #: lDDT of the atoms of the same.
 _RIGHT_LDDT, _WRONG_TOLD_LDDT, _WRONG_LDDT = 0.9, 0.35, 0.1
 
 
-def chance_right(docked: DockedLigand) -> float:
-    """The chance that the pose of a docked ligand is right, where its receptor is."""
-    odds = _ODDS + _BY_MARGIN * min(docked.margin, _MOST) + (0.0 if docked.told else _UNTOLD)
-    return 1 / (1 + math.exp(-odds))
-
-
-def judged_by_docking(
-    logits: ConfidenceLogits, docked: Sequence[DockedLigand], tokens: TokenTable
-) -> ConfidenceLogits:
+def judged_by_docking(logits: ConfidenceLogits, docked: Sequence[DockedLigand], tokens: TokenTable) -> ConfidenceLogits:
     """The logits with errors between docked ligands and all else, and a pLDDT of these, of what docking allows.
 
     Of both, the network's and docking's, the less sure is taken for each pair and atom.
@@ -46,8 +33,7 @@ def judged_by_docking(
     for each in docked:
         own = np.isin(tokens.atoms, each.rows).any(1)
         rows, others = (torch.from_numpy(np.flatnonzero(mask)) for mask in (own, ~own))
-        chance = chance_right(each)
-        wrong = _WRONG_TOLD if each.told else _WRONG
+        chance, wrong = each.chance, _WRONG_TOLD if each.told else _WRONG
         for table in (found.pae, found.pde):
             errors = _mixed(chance, _RIGHT, wrong, table.shape[-1]).to(table)
             for pairs in ((rows[:, None], others), (others[:, None], rows)):

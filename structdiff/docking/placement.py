@@ -7,6 +7,7 @@ or at the best of several sites.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from structdiff.docking.asked_contacts import AskedContacts
 from structdiff.docking.conformers import ligand_conformers
+from structdiff.docking.ions import best_place, is_metal
 from structdiff.docking.maps import build_maps, kinds_of
 from structdiff.docking.search import Landscape, found_poses
 from structdiff.docking.sites import binding_sites
@@ -31,6 +33,11 @@ from structdiff.typing import Bool, Float, Int
 SMALLEST, LARGEST = 5, 100
 #: kcal/mol: by more than this no pose is said to be better than others.
 MOST_MARGIN = 10.0
+#: The logarithm of the odds that a pose is within 2 Å, without any margin and for each kcal/mol of it (training split;
+#: docs/log.md), and the greatest chance.
+_SUREST = 0.95
+_LIGANDS_TOLD, _LIGANDS, _IONS = (-1.3, 1.8), (-2.7, 2.6), (-6.6, 4.0)
+_GOOD_PLACE = -1.4  # kcal/mol: of ions that need no ligand
 _ALIKE = 1.0  # Å from atom to nearest atom of the same element, in the mean
 _FEWEST = 50  # atoms of a receptor
 _SITES, _SITES_TOLD = 6, 4  # that are searched where nothing is asked, and where something is
@@ -40,28 +47,31 @@ _BOX_MARGIN, _LARGEST_BOX = 5.0, 16.0  # Å about the places of a site beyond th
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DockedLigand:
-    """A ligand that was docked.
+    """A ligand or ion that was docked.
 
-    rows: of its atoms. margin: kcal/mol by which its pose is better than any other kind of pose that was found. told:
-    whether it was searched where contacts or pockets ask for it.
+    rows: of its atoms. margin: kcal/mol by which its pose is better than any other kind of pose that was found; of an
+    ion what its place is worth. told: whether it was searched where contacts or pockets ask for it. chance: that it is
+    within 2 Å of the truth, where the receptor is right.
     """
 
     rows: np.ndarray
     margin: float
     told: bool
+    chance: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LigandDocking:
     """Which ligands of a structure are docked, and into what.
 
-    ligands: rows of the atoms of each, the largest first. receptor: atoms that are there before. asked: what is to be
-    near what.
+    ligands: rows of the atoms of each, the largest first; ions: rows of metals. receptor: atoms that are there before.
+    asked: what is to be near what.
     """
 
     structure: Structure
     types: AtomTypes
     ligands: tuple[np.ndarray, ...]
+    ions: tuple[int, ...]
     receptor: Bool[np.ndarray, " atom"]
     asked: tuple[Proximity, ...]
 
@@ -75,31 +85,55 @@ class LigandDocking:
         """
         kind = structure.chains.kind[structure.atom_chain]
         polymer = np.isin(kind, (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA))
-        free = [
-            rows for rows in free_molecules(structure) if SMALLEST <= len(rows) <= LARGEST and not known[rows].any()
-        ]
-        if polymer.sum() < _FEWEST or not free:
+        free = [rows for rows in free_molecules(structure) if not known[rows].any()]
+        ligands = sorted((rows for rows in free if SMALLEST <= len(rows) <= LARGEST), key=len, reverse=True)
+        ions = [int(rows[0]) for rows in free if len(rows) == 1 and is_metal(int(structure.atoms.element[rows[0]]))]
+        if polymer.sum() < _FEWEST or not (ligands or ions):
             return None
-        free.sort(key=len, reverse=True)
-        receptor = polymer | (known & (kind != ChainKind.WATER))
-        return cls(structure=structure, types=AtomTypes.of(structure), ligands=tuple(free), receptor=receptor,
-                   asked=tuple(asked))  # fmt: skip
+        return cls(
+            structure=structure, types=AtomTypes.of(structure), ligands=tuple(ligands), ions=tuple(ions),
+            receptor=polymer | (known & (kind != ChainKind.WATER)), asked=tuple(asked),
+        )  # fmt: skip
 
     def placed(
         self, positions: Float[Tensor, "atom 3"], generator: torch.Generator
     ) -> tuple[Float[Tensor, "atom 3"], tuple[DockedLigand, ...]]:
-        """Positions (Å) of all atoms with each ligand where it scores best, on the CPU; and what is known of each."""
+        """Positions (Å) of all atoms with each ligand where it scores best, on the CPU; and what is known of each.
+
+        Ions with a good place of their own come first, the others when ligands are there that they may lie at.
+        """
         places, there, docked = positions.numpy().copy(), self.receptor.copy(), []
         with one_thread():
+            waiting = [ion for ion in self.ions if not self._lay_ion(ion, places, there, docked, _GOOD_PLACE)]
             for rows in self.ligands:
                 asked = AskedContacts.of(self.asked, rows, places, there)
                 poses, cost = self._poses(rows, places, there, asked, generator)
                 if len(poses):
                     places[rows] = poses[0].numpy()
-                    margin = _margin(poses, cost, self.structure.atoms.element[rows])
-                    docked.append(DockedLigand(rows=rows, margin=margin, told=asked is not None))
+                    margin, told = _margin(poses, cost, self.structure.atoms.element[rows]), asked is not None
+                    chance = _chance(margin, _LIGANDS_TOLD if told else _LIGANDS)
+                    docked.append(DockedLigand(rows=rows, margin=margin, told=told, chance=chance))
                 there[rows] = True
+            for ion in waiting:
+                self._lay_ion(ion, places, there, docked, np.inf)
         return torch.from_numpy(places), tuple(docked)
+
+    def _lay_ion(
+        self, ion: int, places: np.ndarray, there: np.ndarray, docked: list[DockedLigand], most: float
+    ) -> bool:
+        """Lays an ion where it is best, unless that is worth less than ``most`` (kcal/mol); whether it did."""
+        rows, around = np.array([ion]), np.flatnonzero(there)
+        asked = AskedContacts.of(self.asked, rows, places, there)
+        found = best_place(
+            self.types.rows(rows), int(self.structure.atoms.element[ion]), places[around].astype(np.float64),
+            self.types.rows(around), self.structure.atoms.element[around], asked,
+        )  # fmt: skip
+        if found.energy > most:
+            return False
+        places[ion], there[ion] = found.position, True
+        chance = _chance(-found.energy, _IONS)
+        docked.append(DockedLigand(rows=rows, margin=-found.energy, told=asked is not None, chance=chance))
+        return True
 
     def _poses(
         self, rows: np.ndarray, places: np.ndarray, there: np.ndarray, asked: AskedContacts | None,
@@ -130,6 +164,11 @@ class LigandDocking:
         poses, cost = (torch.cat(each) for each in zip(*found, strict=True))
         order = cost.argsort(stable=True)
         return poses[order], cost[order]
+
+
+def _chance(margin: float, odds: tuple[float, float]) -> float:
+    """The chance that a pose of such a margin (kcal/mol) is right."""
+    return min(1 / (1 + math.exp(-(odds[0] + odds[1] * margin))), _SUREST)
 
 
 def _margin(

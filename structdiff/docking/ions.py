@@ -1,0 +1,91 @@
+"""Metal ions of a predicted complex laid where most atoms of the receptor would bind them.
+
+Vinardo's hydrogen bonds from a metal stand for its bonds to oxygen, nitrogen and sulphur. Two things are not Vinardo's:
+the sulphurs of a receptor bind metals, at the distances of their bonds, and metals have radii of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.docking.asked_contacts import AskedContacts
+from structdiff.docking.maps import build_maps
+from structdiff.evaluation.ligand_atom_types import RADII, AtomTypes
+from structdiff.typing import Float, Int
+
+#: Å, such that surfaces overlap by about 0.45 Å where a metal is bonded to oxygen.
+_METAL_RADII = {12: 0.95, 19: 1.6, 25: 1.0, 26: 0.95, 27: 0.95, 28: 0.95, 29: 0.95, 30: 0.95}
+_SULPHUR, _SULPHUR_RADIUS = 16, 1.7
+_SPACING, _FINE = 0.5, 0.1  # Å between points that are looked at, and about the best
+_BOX, _MARGIN = 32.0, 3.0  # Å, the side of what is looked at together, and how far beyond the receptor
+_KEPT = 512  # points of a box
+_APART = 3.0  # Å between ions
+
+
+@dataclass(frozen=True, kw_only=True)
+class IonPlace:
+    """Where an ion is laid (Å), and what that is worth (kcal/mol)."""
+
+    position: Float[np.ndarray, "3"]
+    energy: float
+
+
+def is_metal(element: int) -> bool:
+    """Whether an element binds as metals do."""
+    return element not in RADII
+
+
+def best_place(
+    ion: AtomTypes,
+    element: int,
+    receptor: Float[np.ndarray, "atom 3"],
+    types: AtomTypes,
+    elements: Int[np.ndarray, " atom"],
+    asked: AskedContacts | None,
+) -> IonPlace:
+    """The best place for a metal ion in a receptor (Å), whose atoms have these types and elements."""
+    sulphur = elements == _SULPHUR
+    types = replace(
+        types,
+        radius=np.where(sulphur, np.float32(_SULPHUR_RADIUS), types.radius),
+        acceptor=types.acceptor | sulphur,
+    )
+    ion = replace(ion, radius=np.array([_METAL_RADII.get(element, ion.radius[0])], np.float32))
+    ions = receptor[np.array([is_metal(int(each)) for each in elements])]
+
+    def lowest(low: np.ndarray, high: np.ndarray, spacing: float) -> tuple[Tensor, Tensor]:
+        maps = build_maps(ion, receptor, types, low, high, spacing)
+        values = maps.values[0].flatten()
+        kept = values.topk(min(_KEPT, len(values)), largest=False).indices
+        place = torch.stack(torch.unravel_index(kept, maps.values.shape[1:]), -1) * spacing + maps.origin
+        return place, values[kept] + _crowding(place, ions) + _missing(place, asked)
+
+    found = [lowest(low, low + _BOX, _SPACING) for low in _corners(receptor)]
+    places, cost = (torch.cat(each) for each in zip(*found, strict=True))
+    best = places[cost.argmin()].numpy().astype(np.float64)
+    places, cost = lowest(best - _SPACING, best + _SPACING, _FINE)
+    return IonPlace(position=places[cost.argmin()].numpy(), energy=float(cost.min()))
+
+
+def _corners(receptor: Float[np.ndarray, "atom 3"]) -> Iterator[Float[np.ndarray, "3"]]:
+    """The corners of boxes that hold the receptor and its surroundings."""
+    low, high = receptor.min(0) - _MARGIN, receptor.max(0) + _MARGIN
+    for box in np.ndindex(*np.ceil((high - low) / _BOX).astype(int)):
+        yield low + _BOX * np.array(box)
+
+
+def _crowding(places: Float[Tensor, "point 3"], ions: np.ndarray) -> Float[Tensor, " point"]:
+    """What it costs (kcal/mol) to be as near to other ions as charges do not allow."""
+    if not len(ions):
+        return torch.zeros(len(places))
+    apart = torch.cdist(places, torch.from_numpy(ions).float(), compute_mode="donot_use_mm_for_euclid_dist")
+    return (_APART - apart).clamp(min=0.0).square().sum(-1)
+
+
+def _missing(places: Float[Tensor, "point 3"], asked: AskedContacts | None) -> Float[Tensor, " point"]:
+    return torch.zeros(len(places)) if asked is None else asked.energy(places[:, None])[0]
