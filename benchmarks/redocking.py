@@ -1,7 +1,7 @@
 """How often ligands of held-out structures are docked back to where they are, and how long it takes.
 
     python benchmarks/redocking.py DATA [--split val test --most 60 --json benchmarks/results/redocking.json]
-                                        [--systems pocket nothing vina]
+                                        [--systems pocket nothing ions vina]
 
 DATA is a set made by ``structdiff prepare``. Of its splits all entries of at most 400 residues without nucleic acids
 and antibodies that have a ligand of 8 to 45 heavy atoms: one of each that the Chemical Component Dictionary has, whole,
@@ -9,8 +9,10 @@ that no bond ties, of which three quarters of the atoms lie within 4.5 Å of the
 what crystals are grown in. The ligand's conformer is the dictionary's, somewhere else, so that nothing of the answer is
 known; the protein is as it is with the ligand, which is easier than docking is in life. "Pocket": three residues within
 5 Å of the ligand, drawn at random, are told. "Nothing": the whole of the protein is searched. RMSD (Å) is that of
-equivalent atoms. ``vina`` docks with the package of that name (``pip install vina``; nothing of structdiff needs it),
-in a cube about the middle of the ligand, which tells it more. What the JSON file says of other systems is kept.
+equivalent atoms. "Ions": all metal ions of an entry that has some within 2.8 Å of its proteins are laid anew, nothing
+told; right are those within 2 Å of where one of their element is. ``vina`` docks with the package of that name (``pip
+install vina``; nothing of structdiff needs it), in a cube about the middle of the ligand, which tells it more. What the
+JSON file says of other systems is kept.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +32,7 @@ import torch
 from scipy.spatial import KDTree
 
 from structdiff.chemistry.components import component
+from structdiff.docking.ions import is_metal
 from structdiff.docking.placement import LigandDocking
 from structdiff.errors import InputError
 from structdiff.evaluation.ligand_atom_types import RADII
@@ -43,6 +46,7 @@ from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.dataset import StructureSet
 
 SYSTEMS = ("pocket", "nothing", "vina")
+_IONS, _BOUND_ION = "ions", 2.8  # Å
 _MOST_RESIDUES, _SMALLEST, _LARGEST = 400, 8, 45
 _NEAR, _BURIED, _POCKET, _TOLD, _BOUND = 4.5, 0.75, 5.0, 3, 6.0
 _ROOM = 2.3  # Å from all other atoms
@@ -168,11 +172,8 @@ def docked(case: Case, asked: list[Proximity]) -> tuple[float, float, float]:
     return deviation(case, placed.numpy()), seconds, margin
 
 
-def measured(arguments: argparse.Namespace) -> list[dict]:
-    known: dict[tuple[str, str], dict] = {}
-    if arguments.json and arguments.json.is_file():
-        known = {(row["name"], row["ligand"]): row for row in json.loads(arguments.json.read_text())["ligands"]}
-    rows = []
+def measured(arguments: argparse.Namespace, before: Sequence[dict]) -> list[dict]:
+    known, rows = {(row["name"], row["ligand"]): row for row in before}, []
     for split in arguments.split:
         for case in cases(arguments.data, split, arguments.most):
             row = known.get((case.structure.name, case.code), {})
@@ -182,9 +183,63 @@ def measured(arguments: argparse.Namespace) -> list[dict]:
                 row |= {key: round(value, 3) for key, value in by_system(case, system).items()}
             rows.append(row)
             print(row, file=sys.stderr, flush=True)
-            if arguments.json:
-                write_atomically(arguments.json, json.dumps({"ligands": rows}, indent=1) + "\n")
     return rows
+
+
+def measured_ions(arguments: argparse.Namespace) -> list[dict]:
+    """Of each entry with metal ions, how far each that was laid is from the nearest of its element."""
+    rows = []
+    for split in arguments.split:
+        structures = StructureSet(arguments.data, split)
+        fit = (structures.num_residues <= _MOST_RESIDUES) & ~structures.nucleic & ~structures.antibody
+        numbers = np.flatnonzero(fit & (structures.atoms_kind == "all"))
+        numbers = np.random.default_rng(0).permutation(numbers) if split == "train" else numbers
+        entries = 0
+        for number in numbers.tolist():
+            row = _laid_ions(structures.structure(number)) if entries < arguments.most else None
+            if row is not None:
+                rows.append(row | {"split": split})
+                print(rows[-1], file=sys.stderr, flush=True)
+                entries += 1
+    return rows
+
+
+def _laid_ions(seen: Structure) -> dict | None:
+    if not (_metal_ions(seen) & seen.atoms.resolved).any():
+        return None
+    try:
+        structure = _as_read(seen)
+    except InputError:
+        return None
+    docking = LigandDocking.of(structure, ~_metal_ions(structure))
+    protein = structure.chains.kind[structure.atom_chain] == ChainKind.PROTEIN
+    if docking is None or not docking.ions or not protein.any():
+        return None
+    ions, positions, element = list(docking.ions), structure.atoms.positions, structure.atoms.element
+    near = KDTree(positions[protein]).query(positions[ions])[0] < _BOUND_ION
+    away = positions.copy()
+    away[ions] = positions.mean(0)
+    placed, _ = docking.placed(torch.from_numpy(away), torch.Generator().manual_seed(0))
+    off = [
+        min(float(np.linalg.norm(placed.numpy()[ion] - positions[other])) for other in ions
+            if element[other] == element[ion])
+        for ion, bound in zip(ions, near, strict=True) if bound
+    ]  # fmt: skip
+    return {"name": structure.name, "off": [round(each, 2) for each in off]} if off else None
+
+
+def _metal_ions(structure: Structure) -> np.ndarray:
+    alone = np.bincount(structure.atoms.residue)[structure.atoms.residue] == 1
+    metal = np.array([is_metal(int(each)) for each in structure.atoms.element])
+    return alone & metal & (structure.chains.kind[structure.atom_chain] == ChainKind.LIGAND)
+
+
+def ions_table(rows: list[dict]) -> str:
+    lines = ["| metal ions | entries | ions | within 2 Å of one | entries with one or more |", "|---" * 5 + "|"]
+    off = [[each < _GOOD for each in row["off"]] for row in rows]
+    counts = len(rows), sum(map(len, off)), sum(map(sum, off)), sum(map(any, off))
+    lines.append(f"| nothing told | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines)
 
 
 def by_system(case: Case, system: str) -> dict[str, float]:
@@ -228,12 +283,19 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", nargs="+", default=["val", "test"])
     parser.add_argument("--most", type=int, default=60, help="ligands of each split")
-    parser.add_argument("--systems", nargs="+", default=["pocket", "nothing"], choices=SYSTEMS)
+    parser.add_argument("--systems", nargs="+", default=["pocket", "nothing", _IONS], choices=[*SYSTEMS, _IONS])
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    rows = measured(arguments)
-    print(table(rows))
-    print("\n" + margin_table(rows))
+    systems = [each for each in arguments.systems if each != _IONS]
+    lays_ions, arguments.systems = _IONS in arguments.systems, systems
+    known = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.is_file() else {}
+    found = {
+        "ligands": measured(arguments, known.get("ligands", ())) if systems else known.get("ligands", []),
+        "ions": measured_ions(arguments) if lays_ions else known.get("ions", []),
+    }
+    if arguments.json:
+        write_atomically(arguments.json, json.dumps(found, indent=1) + "\n")
+    print("\n\n".join([table(found["ligands"]), margin_table(found["ligands"]), ions_table(found["ions"])]))
 
 
 if __name__ == "__main__":

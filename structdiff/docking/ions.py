@@ -1,7 +1,8 @@
 """Metal ions of a predicted complex laid where most atoms of the receptor would bind them.
 
-Vinardo's hydrogen bonds from a metal stand for its bonds to oxygen, nitrogen and sulphur. Two things are not Vinardo's:
-the sulphurs of a receptor bind metals, at the distances of their bonds, and metals have radii of their own.
+Vinardo's hydrogen bonds from a metal stand for its bonds to oxygen and nitrogen. Three things are not Vinardo's: metals
+have radii of their own; soft ones bind sulphur, at the distances of its bonds; and they rather bind that, and nitrogen,
+than oxygen: both count twice.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from structdiff.typing import Float, Int
 
 #: Å, such that surfaces overlap by about 0.45 Å where a metal is bonded to oxygen.
 _METAL_RADII = {12: 0.95, 19: 1.6, 25: 1.0, 26: 0.95, 27: 0.95, 28: 0.95, 29: 0.95, 30: 0.95}
-_SULPHUR, _SULPHUR_RADIUS = 16, 1.7
+_SOFT = (26, 27, 28, 29, 30, 47, 48, 78, 79, 80)
+_NITROGEN, _SULPHUR, _SULPHUR_RADIUS = 7, 16, 1.7
 _SPACING, _FINE = 0.5, 0.1  # Å between points that are looked at, and about the best
 _BOX, _MARGIN = 32.0, 3.0  # Å, the side of what is looked at together, and how far beyond the receptor
 _KEPT = 512  # points of a box
@@ -49,14 +51,10 @@ def best_place(
     asked: AskedContacts | None,
 ) -> IonPlace:
     """The best place for a metal ion in a receptor (Å), whose atoms have these types and elements."""
-    sulphur = elements == _SULPHUR
-    types = replace(
-        types,
-        radius=np.where(sulphur, np.float32(_SULPHUR_RADIUS), types.radius),
-        acceptor=types.acceptor | sulphur,
-    )
-    ion = replace(ion, radius=np.array([_METAL_RADII.get(element, ion.radius[0])], np.float32))
     ions = receptor[np.array([is_metal(int(each)) for each in elements])]
+    if element in _SOFT:
+        receptor, types = _as_soft_metals_have_it(receptor, types, elements)
+    ion = replace(ion, radius=np.array([_METAL_RADII.get(element, ion.radius[0])], np.float32))
 
     def lowest(low: np.ndarray, high: np.ndarray, spacing: float) -> tuple[Tensor, Tensor]:
         maps = build_maps(ion, receptor, types, low, high, spacing)
@@ -70,6 +68,18 @@ def best_place(
     best = places[cost.argmin()].numpy().astype(np.float64)
     places, cost = lowest(best - _SPACING, best + _SPACING, _FINE)
     return IonPlace(position=places[cost.argmin()].numpy(), energy=float(cost.min()))
+
+
+def _as_soft_metals_have_it(
+    receptor: Float[np.ndarray, "atom 3"], types: AtomTypes, elements: Int[np.ndarray, " atom"]
+) -> tuple[Float[np.ndarray, "more 3"], AtomTypes]:
+    """A receptor whose sulphurs bind, and once more all of them and the nitrogens that do."""
+    sulphur = elements == _SULPHUR
+    radius = np.where(sulphur, np.float32(_SULPHUR_RADIUS), types.radius)
+    types = replace(types, radius=radius, acceptor=types.acceptor | sulphur)
+    twice = np.flatnonzero(sulphur | (types.acceptor & (elements == _NITROGEN)))
+    rows = np.concatenate([np.arange(len(elements)), twice])
+    return receptor[rows], types.rows(rows)
 
 
 def _corners(receptor: Float[np.ndarray, "atom 3"]) -> Iterator[Float[np.ndarray, "3"]]:
