@@ -247,8 +247,8 @@ def by_system(case: Case, system: str) -> dict[str, float]:
     if system == "vina":
         from vina_docking import vina_docked
 
-        distance, seconds = vina_docked(case, _BOX, deviation)
-        return {"vina": distance, "vina_seconds": seconds}
+        placed, seconds = vina_docked(case.structure, case.rows, elsewhere(case), _BOX)
+        return {"vina": deviation(case, placed), "vina_seconds": seconds}
     distance, seconds, margin = docked(case, told(case) if system == "pocket" else [])
     return {system: distance, f"{system}_seconds": seconds, f"{system}_margin": margin}
 

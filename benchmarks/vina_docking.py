@@ -1,4 +1,4 @@
-"""The ``vina`` package on the same problems, by the same types of atoms and the same scoring function (Vinardo).
+"""The ``vina`` package on the problems of redocking.py, by the same types of atoms and scoring function (Vinardo).
 
 Molecules are handed over as PDBQT text, in which hydrogens say who gives hydrogen bonds: one stands beside each donor.
 """
@@ -6,7 +6,6 @@ Molecules are handed over as PDBQT text, in which hydrogens say who gives hydrog
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from tempfile import NamedTemporaryFile
 
 import numpy as np
@@ -69,37 +68,24 @@ def receptor_text(structure: Structure, rows: np.ndarray) -> str:
 def ligand_text(ligand: Structure, positions: np.ndarray) -> tuple[str, list[int]]:
     """The tree of a ligand, and the rows of its heavy atoms in the order of the text."""
     molecule, torsions = _Molecule(ligand, np.arange(len(positions)), positions), torsions_of(ligand)
-    axes, sides = torsions.axes.tolist(), [set(side.nonzero()[:, 0].tolist()) for side in torsions.side]
+    axes, sides = torsions.axes.tolist(), [frozenset(side.nonzero()[:, 0].tolist()) for side in torsions.side]
 
-    def branch(atoms: set[int], within: list[int]) -> list[str]:
-        # Those of the torsions within that no other of them has inside of its side come next.
-        outer = [t for t in within if not any(sides[t] < sides[o] for o in within)]
-        own = atoms - set().union(*(sides[t] for t in outer))
-        lines = [] if own == atoms and not outer and not atoms else molecule.lines(sorted(own))
-        body: list[str] = []
-        for t in outer:
-            one, other = axes[t]
-            inner = [o for o in within if sides[o] < sides[t]]
-            before = molecule.count
-            del before
-            text = branch_of(t, one, other, inner)
-            body += text
-        return ["ROOT", *lines, "ENDROOT", *body] if atoms == everything else [*lines, *body]
+    def branches(within: list[int]) -> list[str]:
+        """Those of the torsions that turn in no other one's part, each with those that turn in its own."""
+        lines = []
+        for outer in (each for each in within if not any(sides[each] < sides[other] for other in within)):
+            one, other = axes[outer]
+            inner = [each for each in within if sides[each] < sides[outer]]
+            own = sides[outer].difference(*(sides[each] for each in inner))
+            atoms = molecule.lines([other, *sorted(own - {other})])
+            head = f"{molecule.number[one]:4d}{molecule.number[other]:4d}"
+            lines += [f"BRANCH {head}", *atoms, *branches(inner), f"ENDBRANCH {head}"]
+        return lines
 
-    def branch_of(t: int, one: int, other: int, inner: list[int]) -> list[str]:
-        outer = [o for o in inner if not any(sides[o] < sides[p] for p in inner)]
-        own = sides[t] - set().union(*(sides[o] for o in outer))
-        lines = molecule.lines([other, *sorted(own - {other})])
-        body = []
-        for o in outer:
-            body += branch_of(o, *axes[o], [p for p in inner if sides[p] < sides[o]])
-        head = f"{molecule.number[one]:4d}{molecule.number[other]:4d}"
-        return [f"BRANCH {head}", *lines, *body, f"ENDBRANCH {head}"]
-
-    everything = set(range(len(positions)))
-    text = branch(everything, list(range(len(axes))))
+    root = molecule.lines(sorted(set(range(len(positions))).difference(*sides)))
+    text = ["ROOT", *root, "ENDROOT", *branches(list(range(len(axes)))), f"TORSDOF {len(axes)}"]
     order = sorted(molecule.number, key=molecule.number.__getitem__)
-    return "\n".join([*text, f"TORSDOF {len(axes)}"]) + "\n", order
+    return "\n".join(text) + "\n", order
 
 
 def _prepared(structure: Structure, rows: np.ndarray, centre: np.ndarray, box: float) -> Vina:
@@ -114,14 +100,14 @@ def _prepared(structure: Structure, rows: np.ndarray, centre: np.ndarray, box: f
     return vina
 
 
-def vina_docked(case, box: float, deviation: Callable) -> tuple[float, float]:
-    """RMSD (Å) of the best of Vina's poses from the dictionary's conformer, and the seconds that it took."""
-    structure, rows = case.structure, case.rows
-    ligand = structure.select(np.isin(np.arange(len(structure.atoms)), rows))
-    from redocking import elsewhere
+def vina_docked(structure: Structure, rows: np.ndarray, away: np.ndarray, box: float) -> tuple[np.ndarray, float]:
+    """Positions (Å) of all atoms with the best of Vina's poses of a ligand, and the seconds that it took.
 
+    away: positions with the ligand somewhere else. box: side (Å) of the cube about the ligand that is searched.
+    """
+    ligand = structure.select(np.isin(np.arange(len(structure.atoms)), rows))
     began = time.perf_counter()
-    conformer = ligand_conformers(ligand.with_positions(elsewhere(case)[rows]))[0].numpy()
+    conformer = ligand_conformers(ligand.with_positions(away[rows]))[0].numpy()
     vina = _prepared(structure, rows, structure.atoms.positions[rows].mean(0), box)
     text, order = ligand_text(ligand, conformer)
     vina.set_ligand_from_string(text)
@@ -129,13 +115,4 @@ def vina_docked(case, box: float, deviation: Callable) -> tuple[float, float]:
     lines = [line for line in vina.poses(n_poses=1).splitlines() if line.startswith("ATOM") and line[77:79] != "HD"]
     positions = structure.atoms.positions.copy()
     positions[rows[order]] = [[float(line[at : at + 8]) for at in (30, 38, 46)] for line in lines]
-    return deviation(case, positions), time.perf_counter() - began
-
-
-def vina_score(structure: Structure, rows: np.ndarray) -> float:
-    """Vina's energy between a ligand and all else (kcal/mol), of the structure as it is."""
-    ligand = structure.select(np.isin(np.arange(len(structure.atoms)), rows))
-    vina = _prepared(structure, rows, structure.atoms.positions[rows].mean(0), 40.0)
-    text, _ = ligand_text(ligand, structure.atoms.positions[rows])
-    vina.set_ligand_from_string(text)
-    return float(vina.score()[1])
+    return positions, time.perf_counter() - began
