@@ -46,12 +46,13 @@ Vector read(const Field& field, int64_t kind, Point at, Point& gradient) {
   }
   const int64_t step_y = field.size[2], step_x = field.size[1] * step_y;
   const float* values = field.values + kind * field.size[0] * step_x;
-  Vector corner[8];
+  float found[8][kLanes];
   for (int lane = 0; lane < kLanes; ++lane) {
     const float* from = values + low[0][lane] * step_x + low[1][lane] * step_y + low[2][lane];
-    for (int i = 0; i < 8; ++i) corner[i][lane] = from[(i >> 2) * step_x + ((i >> 1) & 1) * step_y + (i & 1)];
+    for (int i = 0; i < 8; ++i) found[i][lane] = from[(i >> 2) * step_x + ((i >> 1) & 1) * step_y + (i & 1)];
   }
-  for (Vector& each : corner) each = smaller(each, broadcast(field.most));
+  Vector corner[8];
+  for (int i = 0; i < 8; ++i) corner[i] = smaller(load(found[i]), broadcast(field.most));
   Vector along_z[4], by_z[4];
   for (int i = 0; i < 4; ++i) {
     by_z[i] = corner[2 * i + 1] - corner[2 * i];
