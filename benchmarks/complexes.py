@@ -1,6 +1,7 @@
 """How well held-out complexes are put together: proteins with proteins and with ligands, told more and more of them.
 
     python benchmarks/complexes.py DATA [--tokens 200 --samples 1 --json benchmarks/results/complexes.json]
+                                        [--kind "with ligands"]
     python benchmarks/complexes.py --table benchmarks/results/complexes.json
 
 DATA is a set made by ``structdiff prepare``. Of its validation and test splits all entries without nucleic acids and
@@ -195,8 +196,14 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 def measured(arguments: argparse.Namespace) -> list[dict]:
     options = RunOptions(weights=arguments.weights)
     engine: Engine = load_engine(options)
-    rows, learnt = [], learnt_entries(arguments.data)
+    learnt, known = learnt_entries(arguments.data), {}
+    if arguments.json and arguments.json.is_file():
+        known = {row["name"]: row for row in json.loads(arguments.json.read_text())["entries"]}
+    rows = []
     for entry in held_out(arguments.data, arguments.tokens):
+        if arguments.kind not in (None, entry.kind):
+            rows += [known[entry.name]] if entry.name in known else []
+            continue
         row: dict = {"name": entry.name, "kind": entry.kind, "residues": len(entry.structure.residues),
                      "learnt": entry.name in learnt}  # fmt: skip
         with TemporaryDirectory() as folder:
@@ -307,6 +314,9 @@ def main() -> None:
     parser.add_argument("--weights", default="mini")
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--samples", type=int, default=1)
+    parser.add_argument(
+        "--kind", choices=("proteins", "with ligands"), help="of others what the JSON file says is kept"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", type=Path, help="write the table of a result, and measure nothing")
     arguments = parser.parse_args()
