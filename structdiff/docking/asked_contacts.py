@@ -41,13 +41,18 @@ class AskedContacts:
                 if 2 * len(mine) >= len(own) and len(mine) and len(theirs):
                     aimed = each.bound / _AIMED if each.avoid else each.bound * _AIMED
                     found.append((torch.from_numpy(mine), torch.from_numpy(places[theirs]), aimed, each.avoid))
-        if not any(not avoid for *_, avoid in found):
+        if not found:
             return None
         own, others, aimed, avoid = zip(*found, strict=True)
         return cls(own=own, others=others, aimed=aimed, avoid=avoid)
 
+    @property
+    def leads(self) -> bool:
+        """Whether it is to be near to anything."""
+        return not all(self.avoid)
+
     def points(self) -> Float[np.ndarray, "point 3"]:
-        """The places (Å) that it is to be near to."""
+        """The places (Å) that it is to be near to, where it leads."""
         near = [other for other, avoid in zip(self.others, self.avoid, strict=True) if not avoid]
         return torch.cat(near).numpy().astype(np.float64)
 

@@ -71,6 +71,18 @@ def kinds_of(types: AtomTypes) -> tuple[AtomTypes, Int[np.ndarray, " atom"]]:
     return types.rows(first), kind.reshape(-1)
 
 
+def grid_size(
+    low: Float[np.ndarray, "3"], high: Float[np.ndarray, "3"], spacing: float = SPACING
+) -> Int[np.ndarray, "3"]:
+    """How many points a grid has that begins at ``low`` and fills a box to ``high`` (Å)."""
+    side = _side(spacing)
+    return np.ceil((high - low) / (spacing * side)).astype(np.int64).clip(min=1) * side
+
+
+def _side(spacing: float) -> int:
+    return max(2, int(_BLOCK / spacing))
+
+
 def build_maps(
     kinds: AtomTypes,
     receptor: Float[np.ndarray, "atom 3"],
@@ -80,8 +92,7 @@ def build_maps(
     spacing: float = SPACING,
 ) -> Maps:
     """The maps of a box from ``low`` to ``high`` (Å) for atoms of ``kinds``; receptor: its atoms (Å), types: theirs."""
-    side = max(2, int(_BLOCK / spacing))
-    count = np.ceil((high - low) / (spacing * side)).astype(int).clip(min=1) * side
+    count, side = grid_size(low, high, spacing), _side(spacing)
     origin = np.asarray(low, np.float32)
     if ligand_docking.available():
         size = (int(count[0]), int(count[1]), int(count[2]))

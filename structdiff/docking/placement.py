@@ -64,8 +64,8 @@ class DockedLigand:
 class LigandDocking:
     """Which ligands of a structure are docked, and into what.
 
-    ligands: rows of the atoms of each, the largest first; ions: rows of metals. receptor: atoms that are there before.
-    asked: what is to be near what.
+    ligands: rows of the atoms of each, the largest first; ions: rows of metals. receptor: atoms that are there before:
+    all that is not docked, but water. asked: what is to be near what, or is not.
     """
 
     structure: Structure
@@ -90,9 +90,11 @@ class LigandDocking:
         ions = [int(rows[0]) for rows in free if len(rows) == 1 and is_metal(int(structure.atoms.element[rows[0]]))]
         if polymer.sum() < _FEWEST or not (ligands or ions):
             return None
+        receptor = kind != ChainKind.WATER
+        receptor[np.concatenate([*ligands, np.array(ions, np.int64)])] = False
         return cls(
             structure=structure, types=AtomTypes.of(structure), ligands=tuple(ligands), ions=tuple(ions),
-            receptor=polymer | (known & (kind != ChainKind.WATER)), asked=tuple(asked),
+            receptor=receptor, asked=tuple(asked),
         )  # fmt: skip
 
     def placed(
@@ -110,7 +112,8 @@ class LigandDocking:
                 poses, cost = self._poses(rows, places, there, asked, generator)
                 if len(poses):
                     places[rows] = poses[0].numpy()
-                    margin, told = _margin(poses, cost, self.structure.atoms.element[rows]), asked is not None
+                    margin = _margin(poses, cost, self.structure.atoms.element[rows])
+                    told = asked is not None and asked.leads
                     chance = _chance(margin, _LIGANDS_TOLD if told else _LIGANDS)
                     docked.append(DockedLigand(rows=rows, margin=margin, told=told, chance=chance))
                 there[rows] = True
@@ -132,7 +135,7 @@ class LigandDocking:
             return False
         places[ion], there[ion] = found.position, True
         chance = _chance(-found.energy, _IONS)
-        docked.append(DockedLigand(rows=rows, margin=-found.energy, told=asked is not None, chance=chance))
+        docked.append(DockedLigand(rows=rows, margin=-found.energy, told=asked is not None and asked.leads, chance=chance))
         return True
 
     def _poses(
@@ -150,8 +153,9 @@ class LigandDocking:
         spread = conformers - conformers.mean(1, keepdim=True)
         gyration = float(spread.square().sum(-1).mean(-1).sqrt().mean())
         half = min(float(spread.norm(dim=-1).amax()) + _BOX_MARGIN, _LARGEST_BOX)
-        near, within = (None, 0.0) if asked is None else (asked.points(), asked.farthest + gyration)
-        count = _SITES if asked is None else _SITES_TOLD
+        near, within, count = None, 0.0, _SITES
+        if asked is not None and asked.leads:
+            near, within, count = asked.points(), asked.farthest + gyration, _SITES_TOLD
         kinds, kind = kinds_of(own)
         found = [(torch.zeros(0, len(rows), 3), torch.zeros(0))]
         for site in binding_sites(own, gyration, receptor, types, count, near, within):

@@ -199,6 +199,6 @@ def found_poses(
         best, least = torch.where(better[:, None, None], here, best), torch.where(better, cost, least)
         if number % _RENEWED == 0:
             order, some = cost.argsort(stable=True), count // 4
-            here[order[-some:]], cost[order[-some:]] = here[order[:some]], cost[order[:some]]
+            here[order[count - some :]], cost[order[count - some :]] = here[order[:some]], cost[order[:some]]
     order = least.argsort(stable=True)
     return best[order], least[order]

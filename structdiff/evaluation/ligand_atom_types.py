@@ -103,8 +103,8 @@ def _is_acid(row: int, near: _Near, element: np.ndarray) -> bool:
 
 
 def _is_amine(row: int, near: _Near, element: np.ndarray) -> bool:
-    """Whether a nitrogen is bonded to saturated carbons alone, and so has a proton more in water."""
-    return bool(near[row]) and all(
+    """Whether a nitrogen is bonded to saturated carbons alone, three at most, and so has a proton more in water."""
+    return 0 < len(near[row]) < 4 and all(
         order == 1 and element[other] == _CARBON and all(own == 1 for _, own in near[other])
         for other, order in near[row]
     )

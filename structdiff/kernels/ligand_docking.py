@@ -71,7 +71,7 @@ def maps(
     """What an atom of each kind is worth (kcal/mol) at each point of a grid; arguments as in the contract."""
     own, other = _Table(kinds), _Table(receptor)
     places, corner = np.ascontiguousarray(positions, np.float32), np.ascontiguousarray(origin, np.float32)
-    values = torch.empty(own.count, *size)
+    values = torch.empty(own.count, *size, dtype=torch.float32)
     sizes = (ctypes.c_int64 * 3)(*size)
     status = _function("maps")(
         ctypes.byref(_Score(**score)), own.address, other.address, places.ctypes.data, corner.ctypes.data, sizes,
@@ -100,7 +100,7 @@ class LigandPoses:
         self._arrays = {name: np.ascontiguousarray(ligand[name], kind) for name, kind in _LIGAND.items()}
         counts = [len(self._arrays[name]) for name in ("kind", "axis", "pair", "bound")]
         self._ligand = _Ligand(*counts, *(each.ctypes.data for each in self._arrays.values()))
-        self._values, self._score = values.contiguous(), _Score(**score)
+        self._values, self._score = values.float().contiguous(), _Score(**score)
         self._field = _Field(
             size=(_N * 3)(*values.shape[1:]), values=self._values.data_ptr(), origin=(_D * 3)(*origin.tolist()),
             **numbers,
@@ -110,8 +110,8 @@ class LigandPoses:
         self, positions: Float[Tensor, "pose atom 3"]
     ) -> tuple[Float[Tensor, " pose"], Float[Tensor, "pose atom 3"]]:
         """Energies (kcal/mol) and their gradient."""
-        positions = positions.contiguous()
-        energy, gradient = torch.empty(len(positions)), torch.empty_like(positions)
+        positions = positions.float().contiguous()
+        energy, gradient = positions.new_empty(len(positions)), torch.empty_like(positions)
         status = _function("energy")(
             *self._model(), len(positions), positions.data_ptr(), energy.data_ptr(), gradient.data_ptr(),
             torch.get_num_threads(),
@@ -123,7 +123,8 @@ class LigandPoses:
         scale: Float[Tensor, " freedom"],
     ) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:  # fmt: skip
         """The best of each pose on its way downhill, and what that costs (kcal/mol)."""
-        found, energy, scale = positions.clone().contiguous(), torch.empty(len(positions)), scale.contiguous()
+        found, scale = positions.float().clone(memory_format=torch.contiguous_format), scale.float().contiguous()
+        energy = found.new_empty(len(found))
         status = _function("descent")(
             *self._model(), len(positions), steps, *lengths, scale.data_ptr(), found.data_ptr(), energy.data_ptr(),
             torch.get_num_threads(),

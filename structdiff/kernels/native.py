@@ -316,6 +316,10 @@ def kind(device: str) -> str:
     return f"native ({libraries.cpu_level()})" if device == "cpu" else "native"
 
 
+#: What a library must have of operators that have no forward pass.
+_ENTRIES = {"ligand_docking": "descent"}
+
+
 def where(operator: str) -> str:
     """What runs an operator, for each kind of device that this machine has."""
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -328,7 +332,7 @@ def _runs(operator: str, device: str) -> str:
     library = libraries.load(device)
     if library is None:
         return f"reference (PyTorch), since {libraries.missing(device)}"
-    if not hasattr(library, f"structdiff_{operator}_forward_{device}"):
+    if not hasattr(library, f"structdiff_{operator}_{_ENTRIES.get(operator, 'forward')}_{device}"):
         old = ", since the library is not of the present csrc/: install again" if libraries.outdated(device) else ""
         return f"reference (PyTorch){old}"
     state = self_check.state(operator, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,8 +26,19 @@ PREDICTIONS_TABLE, DESIGNS_TABLE = "predictions.csv", "designs.csv"
 def table_row(prediction: Prediction, name: str) -> dict[str, str]:
     """A row of the table: what to sort and to choose by; a verdict a column."""
     verdicts = verdict_cells([each.as_data() for each in prediction.verdicts])
-    ligands = {f"ligand_score: {'+'.join(each.chains)}": round(each.affinity, 2) for each in prediction.ligand_scores}
-    return as_text({"name": name, **score_columns(prediction), **ligands, **verdicts})
+    return as_text({"name": name, **score_columns(prediction), **_ligand_cells(prediction), **verdicts})
+
+
+def _ligand_cells(prediction: Prediction) -> dict[str, float]:
+    """A column for each free ligand, by its chains; of several in one chain the others with a number."""
+    cells: dict[str, float] = {}
+    seen: Counter[str] = Counter()
+    for each in prediction.ligand_scores:
+        name = "+".join(each.chains)
+        seen[name] += 1
+        number = f" ({seen[name]})" if seen[name] > 1 else ""
+        cells[f"ligand_score: {name}{number}"] = round(each.affinity, 2)
+    return cells
 
 
 def score_columns(prediction: Prediction) -> dict[str, Any]:
