@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import gemmi
 import numpy as np
 import torch
 from torch import Tensor
 
 from structdiff.docking.asked_contacts import AskedContacts
-from structdiff.docking.maps import build_maps
+from structdiff.docking.maps import build_maps, occupied
 from structdiff.evaluation.ligand_atom_types import RADII, AtomTypes
 from structdiff.typing import Float, Int
 
@@ -39,7 +40,7 @@ class IonPlace:
 
 def is_metal(element: int) -> bool:
     """Whether an element binds as metals do."""
-    return element not in RADII
+    return element not in RADII and gemmi.Element(element).is_metal
 
 
 def best_place(
@@ -85,8 +86,9 @@ def _as_soft_metals_have_it(
 def _corners(receptor: Float[np.ndarray, "atom 3"]) -> Iterator[Float[np.ndarray, "3"]]:
     """The corners of boxes that hold the receptor and its surroundings."""
     low, high = receptor.min(0) - _MARGIN, receptor.max(0) + _MARGIN
-    for box in np.ndindex(*np.ceil((high - low) / _BOX).astype(int)):
-        yield low + _BOX * np.array(box)
+    for box in occupied(receptor, low, _BOX):
+        if (low + _BOX * box < high).all():
+            yield low + _BOX * box
 
 
 def _crowding(places: Float[Tensor, "point 3"], ions: np.ndarray) -> Float[Tensor, " point"]:

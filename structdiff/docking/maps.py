@@ -83,6 +83,18 @@ def _side(spacing: float) -> int:
     return max(2, int(_BLOCK / spacing))
 
 
+def occupied(
+    receptor: Float[np.ndarray, "atom 3"], low: Float[np.ndarray, "3"], side: float
+) -> Int[np.ndarray, "cube 3"]:
+    """Numbers of the cubes of such a side from ``low`` on (Å) that have an atom of the receptor near, in ascending order.
+
+    The others are worth nothing to any atom, and of a receptor that was drawn all apart there are any number of them.
+    """
+    corners = np.stack(np.meshgrid(*[(-_FARTHEST, _FARTHEST)] * 3), -1).reshape(-1, 1, 3)
+    number = np.floor((receptor + corners - low) / side).astype(np.int64).reshape(-1, 3)
+    return np.unique(number[(number >= 0).all(1)], axis=0)
+
+
 def build_maps(
     kinds: AtomTypes,
     receptor: Float[np.ndarray, "atom 3"],

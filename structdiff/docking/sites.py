@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 from torch import Tensor
-from torch.nn.functional import avg_pool3d
+from torch.nn.functional import avg_pool3d, pad
 
-from structdiff.docking.maps import build_maps, grid_size, kinds_of
+from structdiff.docking.maps import build_maps, grid_size, kinds_of, occupied
 from structdiff.evaluation.ligand_atom_types import AtomTypes
 from structdiff.typing import Float, Int
 
@@ -84,10 +84,9 @@ class _Grid:
         self._low, self._size = low, grid_size(low, high, _COARSE)
 
     def parts(self) -> Int[np.ndarray, "part 3"]:
-        """Those that have an atom of the receptor near."""
-        corners = np.stack(np.meshgrid(*[(-_NEAR, _NEAR)] * 3), -1).reshape(-1, 1, 3)
-        number = np.floor((self._receptor + corners - self._low) / (_PART * _COARSE)).astype(np.int64).reshape(-1, 3)
-        return np.unique(number[((number >= 0) & (number * _PART < self._size)).all(1)], axis=0)
+        """The numbers of those that have an atom of the receptor near."""
+        number = occupied(self._receptor, self._low, _PART * _COARSE)
+        return number[(number * _PART < self._size).all(1)]
 
     def points(self, place: Int[np.ndarray, "point 3"]) -> Float[Tensor, "point 3"]:
         """Where points of the grid are (Å)."""
@@ -104,7 +103,7 @@ class _Grid:
         x, y, z = (slice(0, int(size)) for size in stop - start)
         values = maps.values[:, x, y, z]
         worth = torch.einsum("k,kxyz->xyz", self._share, values.clamp(max=0.0))
-        smooth = avg_pool3d(worth[None, None], 2 * self._reach + 1, stride=1, padding=self._reach)[0, 0]
+        smooth = avg_pool3d(pad(worth, [self._reach] * 6)[None], 2 * self._reach + 1, stride=1)[0]
         # The middle of a ligand lies where an atom can, or nearly.
         fit = (torch.einsum("k,kxyz->xyz", self._share, values) < 1.0) & (smooth < 0)
         own = tuple(slice(int(one), int(other)) for one, other in zip(first - start, last - start, strict=True))

@@ -1,4 +1,4 @@
-"""Molecules that are docked here: ligands of the dictionary, and yellow protein without its bond to the chromophore."""
+"""Molecules that are docked here: ligands of the dictionary, streptavidin with biotin, and yellow protein without its bond to the chromophore."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ def chromophore() -> tuple[Structure, np.ndarray]:
         bonds, atom_1=bonds.atom_1[inside], atom_2=bonds.atom_2[inside], order=bonds.order[inside]
     )
     return dataclasses.replace(structure, bonds=free), np.flatnonzero(own)
+
+
+def streptavidin() -> tuple[Structure, np.ndarray]:
+    """A subunit of streptavidin (1stp) and the rows of its biotin."""
+    structure = read_structure(DATA / "1stp.pdb.gz")
+    structure = structure.select(structure.atoms.resolved)
+    return structure, np.flatnonzero(structure.residues.name[structure.atoms.residue] == "BTN")
 
 
 def landscape(
