@@ -200,18 +200,18 @@ def _draw_batch(
     ]
 
 
-def _finish(wanted: Wanted, options: RunOptions, docked: list[DockedLigand]) -> tuple[Finish | None, Tensor]:
+def _finish(wanted: Wanted, options: RunOptions, docked: list[DockedLigand]) -> tuple[Finish, Tensor] | None:
     """What is done to a structure when it is drawn, and the atoms (token, slot) that this sees.
 
     docked: takes up the ligands that were docked.
     """
-    docking, (_, rows) = wanted.job.docking, wanted.job.constraints
+    docking = wanted.job.docking
     if docking is None or not options.dock:
-        return None, rows
+        return None
     generator = sample_generator(wanted.seed, wanted.index + _DOCKING_STREAM, wanted.draw)
 
     def finish(positions: Tensor) -> Tensor:
         placed, docked[:] = docking.placed(positions, generator)
         return placed
 
-    return finish, rows
+    return finish, wanted.job.constraints[1]

@@ -74,7 +74,7 @@ class Engine:
         guidance: float | Mapping[str, float] = 1.0,
         symmetry: Symmetry | None = None,
         start: Sequence[Tensor] | None = None,
-        finish: Sequence[tuple[Finish | None, Tensor]] | None = None,
+        finish: Sequence[tuple[Finish, Tensor] | None] | None = None,
         on_step: OnStep | None = None,
         trajectory: Trajectory | None = None,
     ) -> list[Draw]:
@@ -84,8 +84,8 @@ class Engine:
         each item, further ones and the (token, slot) rows of the atoms that they see. guidance: weight
         of all conditions, or of each by name. symmetry: items are single copies of symmetric assemblies. start: for
         each item, positions [token, slot, 3] (Å) to which noise is added, instead of drawing from nothing. finish: for
-        each item, what is done to its positions when they are drawn, with the (token, slot) rows it sees. Raises
-        ResourceError before starting when memory will not do, InputError where guidance names a condition that
+        each item, what is done to its positions when they are drawn, with the (token, slot) rows it sees, or None.
+        Raises ResourceError before starting when memory will not do, InputError where guidance names a condition that
         nobody asks.
         """
         units = collate(items).to(self.device)
@@ -150,11 +150,12 @@ class Engine:
         ]
 
     def _finished(
-        self, positions: Tensor, finish: Sequence[tuple[Finish | None, Tensor]] | None, num_slots: int
+        self, positions: Tensor, finish: Sequence[tuple[Finish, Tensor] | None] | None, num_slots: int
     ) -> Tensor:
         """Positions [sample, atom, 3] with what is done to those of each sample."""
-        for number, (change, rows) in enumerate(finish or ()):
-            if change is not None:
+        for number, own in enumerate(finish or ()):
+            if own is not None:
+                change, rows = own
                 atoms = _atom_numbers(rows, num_slots, self.device)
                 positions[number, atoms] = change(positions[number, atoms].cpu()).to(positions)
         return positions

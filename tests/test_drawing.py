@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from structdiff.drawing import Wanted, draw_all, is_out_of_memory
+from structdiff.diffusion.sampler import sample_generator
+from structdiff.drawing import Wanted, _finish, draw_all, is_out_of_memory
 from structdiff.errors import ResourceError
 from structdiff.options import RunOptions
 
@@ -89,3 +90,26 @@ def test_jobs_are_built_a_batch_ahead_only() -> None:
     found = draw_all(Small(9, MemoryError()), counted(), 10, RunOptions(batch_size=2))  # type: ignore[arg-type]
     next(found)
     assert built == [0, 1]
+
+
+def test_docking_has_random_numbers_of_its_own() -> None:
+    """The same for the same seed, sample and draw, whatever else is drawn, and others than the drawing's."""
+
+    def first_number(**asked):
+        job = PlainJob(0)
+        job.constraints = (), torch.zeros(0, 2)
+        job.docking = SimpleNamespace(placed=lambda positions, generator: (torch.rand(1, generator=generator), ()))
+        finish, _ = _finish(Wanted(job=job, **asked), RunOptions(), [])
+        return finish(torch.zeros(1, 3)).item()
+
+    numbers = [first_number(seed=seed, index=index, draw=draw) for seed, index, draw in
+               ((3, 0, 0), (3, 1, 0), (4, 0, 0), (3, 0, 1))]  # fmt: skip
+    assert len({*numbers, torch.rand(1, generator=sample_generator(3, 0)).item()}) == 5
+    assert first_number(seed=3, index=1, draw=0) == numbers[1]
+    assert _finish(next(wanted(1)), RunOptions(), []) is None
+
+
+def test_nothing_is_docked_where_that_is_not_wanted() -> None:
+    job = PlainJob(0)
+    job.docking = SimpleNamespace()
+    assert _finish(Wanted(job=job, seed=3, index=0), RunOptions(dock=False), []) is None

@@ -66,3 +66,21 @@ def test_only_batches_of_several_are_advised_to_be_smaller(engine, monkeypatch):
 def test_a_complex_on_one_of_several_devices_or_on_all_is_told_what_there_is(name):
     with pytest.raises(InputError, match="drawn on one device, and CUDA_VISIBLE_DEVICES says which"):
         choose_device(name)
+
+
+def test_positions_are_finished_before_they_are_judged(engine):
+    """Of the items that ask for it alone, and of the atoms that it sees."""
+    job = complex_job(ComplexSpec(chains=(ChainSpec(ids=("A",), kind="protein", sequence="MKTAYIAK"),)))
+    _, rows = job.constraints
+    generators = [[sample_generator(1, index) for index in range(2)] for _ in range(2)]
+    plain = engine.draw([job.features] * 2, generators[0], SAMPLING)
+    apart = [
+        None,
+        (lambda positions: positions + torch.tensor([7.0, 0, 0]) * (torch.arange(len(positions)) > 30)[:, None], rows),
+    ]
+    drawn = engine.draw([job.features] * 2, generators[1], SAMPLING, finish=apart)
+    assert torch.equal(drawn[0].positions, plain[0].positions)
+    moved = (drawn[1].positions - plain[1].positions)[rows[:, 0], rows[:, 1], 0]
+    assert torch.equal(moved > 3, torch.arange(len(rows)) > 30)
+    assert torch.equal(drawn[0].confidence.pae, plain[0].confidence.pae)
+    assert not torch.equal(drawn[1].confidence.pae, plain[1].confidence.pae)

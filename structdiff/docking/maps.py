@@ -86,7 +86,7 @@ def _side(spacing: float) -> int:
 def occupied(
     receptor: Float[np.ndarray, "atom 3"], low: Float[np.ndarray, "3"], side: float
 ) -> Int[np.ndarray, "cube 3"]:
-    """Numbers of the cubes of such a side from ``low`` on (Å) that have an atom of the receptor near, in ascending order.
+    """Numbers of the cubes of such a side from ``low`` on (Å) that have an atom of the receptor near, ascending.
 
     The others are worth nothing to any atom, and of a receptor that was drawn all apart there are any number of them.
     """

@@ -135,7 +135,9 @@ class LigandDocking:
             return False
         places[ion], there[ion] = found.position, True
         chance = _chance(-found.energy, _IONS)
-        docked.append(DockedLigand(rows=rows, margin=-found.energy, told=asked is not None and asked.leads, chance=chance))
+        docked.append(
+            DockedLigand(rows=rows, margin=-found.energy, told=asked is not None and asked.leads, chance=chance)
+        )
         return True
 
     def _poses(

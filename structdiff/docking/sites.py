@@ -93,7 +93,7 @@ class _Grid:
         return torch.from_numpy(np.asarray(self._low, np.float32)) + _COARSE * torch.from_numpy(place).float()
 
     def open_points(self, part: Int[np.ndarray, "3"]) -> tuple[np.ndarray, np.ndarray]:
-        """Places on the grid where the middle of a ligand may lie, and what its atoms are worth about them (kcal/mol)."""
+        """Places on the grid where the middle of a ligand may lie, and what its atoms are worth there (kcal/mol)."""
         first, last = part * _PART, np.minimum((part + 1) * _PART, self._size)
         start, stop = np.maximum(first - self._reach, 0), np.minimum(last + self._reach, self._size)
         low, high = self._low + _COARSE * start, self._low + _COARSE * stop

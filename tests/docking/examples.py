@@ -1,4 +1,7 @@
-"""Molecules that are docked here: ligands of the dictionary, streptavidin with biotin, and yellow protein without its bond to the chromophore."""
+"""Molecules that are docked here.
+
+Ligands of the dictionary, streptavidin with biotin, and yellow protein without its bond to the chromophore.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ def test_energy_with_the_receptor_is_that_of_the_score(biotin):
     structure, rows, made = biotin
     (score,) = ligand_scores(structure)
     between = made.between(torch.from_numpy(structure.atoms.positions[rows])[None]).item()
-    assert between == pytest.approx(score.affinity * (1 + 0.05846 * score.torsions), abs=1.5)  # between points 0.4 Å apart
+    assert between == pytest.approx(
+        score.affinity * (1 + 0.05846 * score.torsions), abs=1.5
+    )  # between points 0.4 Å apart
 
 
 def test_downhill_is_downhill(biotin):
@@ -71,7 +73,9 @@ def test_same_random_numbers_same_bits(biotin):
     structure, rows, made = biotin
     conformers = torch.from_numpy(structure.atoms.positions[rows])[None]
     places = conformers.mean(1)
-    one, two, other = (found_poses(made, conformers, places, 16, torch.Generator().manual_seed(n))[0] for n in (1, 1, 2))
+    one, two, other = (
+        found_poses(made, conformers, places, 16, torch.Generator().manual_seed(n))[0] for n in (1, 1, 2)
+    )
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
 
@@ -113,7 +117,7 @@ def test_conformers_have_the_hand_of_the_drawn_one_and_the_drawn_one_its_own():
 
 
 def volume(positions, rows):
-    one, two, three = (positions[rows[1:]] - positions[rows[0]])
+    one, two, three = positions[rows[1:]] - positions[rows[0]]
     return float(torch.linalg.det(torch.stack([one, two, three])))
 
 

@@ -64,7 +64,11 @@ def test_kinds_of_pairs():
 
 @pytest.mark.parametrize(
     ("file", "code", "chain", "torsions", "between"),
-    [("5i55.cif.gz", "MPD", "A", 2, -1.124), ("5ugo.pdb.gz", "2PN", "A", 2, -3.356), ("1stp.pdb.gz", "BTN", "A", 5, -7.0)],
+    [
+        ("5i55.cif.gz", "MPD", "A", 2, -1.124),
+        ("5ugo.pdb.gz", "2PN", "A", 2, -3.356),
+        ("1stp.pdb.gz", "BTN", "A", 5, -7.0),
+    ],
 )
 def test_as_the_vina_package_has_it(file, code, chain, torsions, between):
     (found,) = ligand_scores(read_structure(DATA / file))

@@ -71,7 +71,9 @@ def test_it_is_told():
 @needs_native
 def test_maps_agree():
     structure, rows = chromophore()
-    ours, theirs = (in_mode(mode, lambda: landscape(structure, rows, half=5.0).maps) for mode in ("native", "reference"))
+    ours, theirs = (
+        in_mode(mode, lambda: landscape(structure, rows, half=5.0).maps) for mode in ("native", "reference")
+    )
     assert torch.equal(ours.origin, theirs.origin)
     assert ours.values.shape == theirs.values.shape
     assert torch.allclose(ours.values, theirs.values, rtol=1e-4, atol=2e-4)

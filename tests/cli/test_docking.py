@@ -1,0 +1,116 @@
+"""Docked ligands on the command line: what is done with them, and what is told of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from structdiff.structure.files import read_structure
+from tests.structure.comparison import DATA
+
+COMPLEX = """sequences:
+  - protein: {id: A, sequence: MKTAYIAKQR}
+  - ligand: {id: L, ccd: BTN}
+  - ligand: {id: M, ccd: GOL}
+  - ligand: {id: N, ccd: CL}
+"""
+
+
+@pytest.fixture
+def short_search(monkeypatch):
+    monkeypatch.setattr("structdiff.docking.search._ROUNDS", 2)
+    monkeypatch.setattr("structdiff.docking.placement._POSES", 16)
+
+
+def predicted(command, weights, tmp_path, out, *more, text=COMPLEX):
+    (tmp_path / "x.yaml").write_text(text)
+    code, _, errors = command("predict", "x.yaml", "--weights", weights, "--no-relax", "--seed", 1, "--out", out, *more)
+    assert (code, errors) == (0, [])
+    return tmp_path / out
+
+
+def positions(folder: Path, number: int = 1):
+    """Positions and chain names of all atoms."""
+    structure = read_structure(folder / f"x_{number}.cif")
+    return structure.atoms.positions, structure.chains.name[structure.atom_chain]
+
+
+def facts(folder: Path) -> dict:
+    return json.loads((folder / "x_1.confidence.json").read_text())
+
+
+def row(folder: Path) -> dict[str, str]:
+    with (folder / "predictions.csv").open() as file:
+        return next(csv.DictReader(file))
+
+
+def test_free_ligands_alone_are_laid_elsewhere(command, weights, tmp_path, short_search) -> None:
+    docked, drawn = (predicted(command, weights, tmp_path, out, *more)
+                     for out, more in (("docked", ()), ("drawn", ("--no-dock",))))  # fmt: skip
+    (one, chain), (other, _) = positions(docked), positions(drawn)
+    still = np.isin(chain, ["A", "N"])
+    # As they are but for the frame that a file is written in.
+    assert distances(one[still]) == pytest.approx(distances(other[still]), abs=5e-3)
+    assert np.abs(distances(one) - distances(other)).max() > 0.5
+    assert facts(docked)["provenance"]["sampling"]["dock"] is True
+    assert facts(drawn)["provenance"]["sampling"]["dock"] is False
+
+
+def distances(points):
+    return np.linalg.norm(points[:, None] - points[None], axis=-1)
+
+
+def test_scores_are_told(command, weights, tmp_path, short_search) -> None:
+    docked, drawn = (predicted(command, weights, tmp_path, out, *more)
+                     for out, more in (("docked", ()), ("drawn", ("--no-dock",))))  # fmt: skip
+    biotin, glycerol = facts(docked)["ligands"]
+    assert (biotin["chains"], biotin["components"]) == (["L"], ["BTN"])
+    assert (biotin["heavy_atoms"], biotin["torsions"]) == (16, 5)
+    assert (glycerol["chains"], glycerol["torsions"]) == (["M"], 2)
+    assert float(row(docked)["ligand_score: L"]) == pytest.approx(biotin["vinardo_kcal_per_mol"], abs=0.006)
+    assert "ligand_score: N" not in row(docked)
+    assert biotin["vinardo_kcal_per_mol"] < facts(drawn)["ligands"][0]["vinardo_kcal_per_mol"]
+
+
+def test_nothing_is_told_where_there_is_no_ligand(command, weights, tmp_path) -> None:
+    text = "sequences:\n  - protein: {id: A, sequence: MKTAYIAKQR}\n"
+    folder = predicted(command, weights, tmp_path, "out", text=text)
+    assert "ligands" not in facts(folder)
+    assert not [name for name in row(folder) if name.startswith("ligand_score")]
+
+
+def test_several_ligands_of_a_chain_have_a_column_each(command, weights, tmp_path, short_search) -> None:
+    text = COMPLEX.replace("ccd: GOL", "ccd: [GOL, GOL]")
+    (tmp_path / "x.yaml").write_text(text)
+    code, _, (warning,) = command("predict", "x.yaml", "--weights", weights, "--no-relax", "--seed", 1, "--out", "out")
+    assert code == 0
+    assert "no bond joins GOL" in warning
+    folder = tmp_path / "out"
+    assert [name for name in row(folder) if name.startswith("ligand_score")] == [
+        "ligand_score: L", "ligand_score: M", "ligand_score: M (2)"
+    ]  # fmt: skip
+    assert len(facts(folder)["ligands"]) == 3
+
+
+def test_the_same_again_is_the_same_and_each_sample_is_docked_by_itself(
+    command, weights, tmp_path, short_search
+) -> None:
+    one, two = (predicted(command, weights, tmp_path, out, "--samples", 2) for out in ("one", "two"))
+    for number in (1, 2):
+        assert (one / f"x_{number}.cif").read_bytes() == (two / f"x_{number}.cif").read_bytes()
+    assert np.abs(distances(positions(one, 1)[0]) - distances(positions(one, 2)[0])).max() > 0.5
+
+
+def test_evaluation_has_the_score(command, tmp_path) -> None:
+    for name in ("1stp.pdb.gz", "4i39.cif.gz"):
+        (tmp_path / name).write_bytes((DATA / name).read_bytes())
+    assert command("evaluate", "1stp.pdb.gz", "4i39.cif.gz", "--out", "out", "--quiet")[0] == 0
+    found = {
+        each["name"]: each for each in json.loads((tmp_path / "out" / "evaluation.json").read_text())["structures"]
+    }
+    assert found["1stp"]["ligand_score"] == pytest.approx(-5.417, abs=0.005)  # as the vina package has it
+    assert "ligand_score" not in found["4i39"]  # tied to the protein
