@@ -19,7 +19,7 @@ def test_every_entry_is_complete():
         assert entry.label
         assert entry.formula
         assert entry.group
-        assert entry.unit in ("", "%", "Å", "Å²", "°", "s") or entry.unit.isalpha()
+        assert entry.unit in ("", "%", "Å", "Å²", "°", "s", "kcal/mol") or entry.unit.isalpha()
         if entry.natural is not None:
             assert entry.natural[0] <= entry.natural[1]
             assert entry.unit != "%" or entry.natural[1] <= 1
