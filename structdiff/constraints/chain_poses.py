@@ -61,7 +61,7 @@ class ChainPoses:
         """Positions with the pieces moved, while noise leaves them a shape."""
         if self.count < 2 or sigma > _LARGEST_SIGMA:
             return positions
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.no_grad():
             own = positions.detach().clone().cpu()
             done = torch.stack([self._moved(each, sigma) for each in own])
         return done.to(positions)

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from structdiff.constraints.piece_distances import Contacting, Overlap
 from structdiff.features.requests import Proximity
 from structdiff.geometry.rotations import random_rotation, rotation_from_vector
 from structdiff.typing import Bool, Float, Int
 
 #: Weighted Å², which are left where pieces stand well.
 GOOD = 0.3
-_OVERLAP, _CONTACT, _STAYING = 0.3, 1.0, 0.01  # weights of Å²
-_AIMED = 0.85  # of the distance of a contact: what is aimed at
+_STAYING = 0.01  # weight of Å²
 _LIGAND_CLEARANCE = 3.3  # Å between the atoms of a ligand and those of other pieces
 _ROUNDS, _FIRST_STEP, _LAST_STEP = 60, 2.0, 0.1  # of a descent, Å
 _SPREAD = (1.25, 1.6, 2.2)  # of the pieces' middles about their own, where they part
@@ -85,20 +85,42 @@ class Pieces:
         size = positions.new_zeros(atoms.count).index_add(0, atoms.piece, spread) / weight
         self.size = size.sqrt().clamp(min=1.0)
         radius, own = atoms.radius[chosen], self.piece[: len(chosen)]
-        self.clearance = (radius[:, None] + radius[None]) * _apart(own, own, shaped)
-        self.of_ligands = _LIGAND_CLEARANCE * _apart(atoms.piece[atoms.ligand], atoms.piece[around], shaped)
+        clearance = (radius[:, None] + radius[None]) * _apart(own, own, shaped)
+        self.of_points = Overlap(clearance, weight=0.5)  # each pair is there twice
+        self.of_ligands = Overlap(_LIGAND_CLEARANCE * _apart(atoms.piece[atoms.ligand], atoms.piece[around], shaped))
+        self.contacts = Contacting(atoms.contacts)
 
     def cost(self, poses: Poses) -> Float[Tensor, " pose"]:
         """Overlaps and what is missing to contacts (weighted Å²)."""
-        turned = torch.einsum("spij,pj->spi", poses.turn[:, self.piece], self.arrow)
-        placed = turned + (poses.shift + self.middle)[:, self.piece]
-        points, ligands, around, *ends = placed.tensor_split(self.sections, dim=1)
-        total = _overlap(points, points, self.clearance) / 2 + _overlap(ligands, around, self.of_ligands)
-        for each, first, second in zip(self.atoms.contacts, ends[::2], ends[1::2], strict=True):
-            nearest = torch.cdist(first, second).flatten(1).amin(1)
-            wrong = each.bound / _AIMED - nearest if each.avoid else nearest - _AIMED * each.bound
-            total = total + _CONTACT * wrong.clamp(min=0.0).square()
+        turned = torch.einsum("spij,pj->spi", poses.turn.index_select(1, self.piece), self.arrow)
+        self._placed = turned + (poses.shift + self.middle).index_select(1, self.piece)
+        points, ligands, around, *ends = self._placed.tensor_split(self.sections, dim=1)
+        total = self.of_points.cost(points, points) + self.of_ligands.cost(ligands, around)
+        for each in self.contacts.cost(ends):
+            total = total + each
         return total
+
+    def slopes(self, poses: Poses) -> Float[Tensor, "pose piece 6"]:
+        """How the last `cost`, and how far the pieces are `gone`, rise where poses are `moved` (weighted Å²/Å)."""
+        atoms = torch.zeros_like(self._placed)
+        points, ligands, around, *ends = atoms.tensor_split(self.sections, dim=1)
+        if (found := self.of_points.slopes()) is not None:
+            torch.add(*found, out=points)
+        if (found := self.of_ligands.slopes()) is not None:
+            ligands.copy_(found[0]), around.copy_(found[1])
+        for number, slope in self.contacts.slopes():
+            ends[number].copy_(slope)
+        pushed = torch.nonzero((atoms != 0).any(0).any(-1))[:, 0]
+        piece, atoms = self.piece[pushed], atoms[:, pushed]
+        every = torch.arange(len(atoms))[:, None]
+        shift, turn = torch.zeros_like(poses.shift), torch.zeros(poses.turn.shape)
+        shift.index_put_((every, piece), atoms, accumulate=True)
+        turn.index_put_((every, piece), atoms[..., None] * self.arrow[pushed][:, None], accumulate=True)
+        shift = shift + 2 * _STAYING * poses.shift
+        turn = turn + (_STAYING * self.size.square())[:, None, None] * (poses.turn - torch.eye(3))
+        about = turn @ poses.turn.mT  # by entries of a rotation from where they are
+        turning = [about[..., row, column] - about[..., column, row] for row, column in ((2, 1), (0, 2), (1, 0))]
+        return torch.cat([shift, torch.stack(turning, -1)], -1)
 
     def gone(self, poses: Poses) -> Float[Tensor, " pose"]:
         """How far the pieces are from where they were (weighted Å²), turning counted by their size."""
@@ -114,24 +136,22 @@ class Pieces:
         mean = square = torch.zeros(1)
         best, least = poses, torch.full((len(poses.shift),), torch.inf)
         for number in range(_ROUNDS + 1):
-            by = torch.zeros(*poses.shift.shape[:2], 6, requires_grad=True)
-            here = poses.moved(by * scale)
-            wrong = self.cost(here)
-            cost = wrong + self.gone(here)
-            better = cost.detach() < least
-            least = torch.where(better, cost.detach(), least)
+            wrong = self.cost(poses)
+            cost = wrong + self.gone(poses)
+            better = cost < least
+            least = torch.where(better, cost, least)
             best = Poses(
                 torch.where(better[:, None, None, None], poses.turn, best.turn),
                 torch.where(better[:, None, None], poses.shift, best.shift),
             )
             if number == _ROUNDS or bool((wrong <= GOOD).all()):
                 break
-            (slope,) = torch.autograd.grad(cost.sum(), by)
+            slope = self.slopes(poses) * scale
             mean, square = 0.8 * mean + 0.2 * slope, 0.95 * square + 0.05 * slope.square()
             fraction = number / _ROUNDS
             step = _FIRST_STEP ** (1 - fraction) * _LAST_STEP**fraction
             unit = mean / (1 - 0.8 ** (number + 1)) / (square / (1 - 0.95 ** (number + 1))).sqrt().clamp(min=1e-9)
-            poses = poses.moved((-step * unit * scale).detach())
+            poses = poses.moved(-step * unit * scale)
         return best, least
 
     def starts(self, *, turned: bool) -> Poses:
@@ -152,15 +172,9 @@ class Pieces:
         piece = self.atoms.piece
         arrow = positions - self.middle[piece]
         turned = torch.einsum("aij,aj->ai", poses.turn[0][piece], arrow)
-        return (turned + (poses.shift[0] + self.middle)[piece]).detach()
+        return turned + (poses.shift[0] + self.middle)[piece]
 
 
 def _apart(own: Int[Tensor, " m"], other: Int[Tensor, " n"], shaped: Bool[Tensor, " piece"]) -> Tensor:
     """Which atoms, by their pieces, are to keep apart [m, n]: of different ones, both of some shape."""
     return (own[:, None] != other[None]) & shaped[own][:, None] & shaped[other][None]
-
-
-def _overlap(
-    first: Float[Tensor, "pose m 3"], second: Float[Tensor, "pose n 3"], clearance: Float[Tensor, "m n"]
-) -> Float[Tensor, " pose"]:
-    return _OVERLAP * (clearance - torch.cdist(first, second)).clamp(min=0.0).square().sum((1, 2))
