@@ -107,7 +107,8 @@ class Pieces:
         if (found := self.of_points.slopes()) is not None:
             torch.add(*found, out=points)
         if (found := self.of_ligands.slopes()) is not None:
-            ligands.copy_(found[0]), around.copy_(found[1])
+            ligands.copy_(found[0])
+            around.copy_(found[1])
         for number, slope in self.contacts.slopes():
             ends[number].copy_(slope)
         pushed = torch.nonzero((atoms != 0).any(0).any(-1))[:, 0]
