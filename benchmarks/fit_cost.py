@@ -132,7 +132,8 @@ def main() -> None:
     found = [measured(case) if options.check else measure(*case) for case in cases]
     if not options.check:
         path = ROOT / "structdiff" / "data" / "cost.json"
-        path.write_text(json.dumps(fit(cases, found), indent=1) + "\n")
+        known = json.loads(path.read_text())  # what fit_complex_cost.py wrote stays
+        path.write_text(json.dumps(known | fit(cases, found), indent=1) + "\n")
         from structdiff import cost
 
         cost._fitted.cache_clear()

@@ -1,6 +1,7 @@
 """What drawing structures costs: peak memory and time, from a model that was fitted to measurements.
 
-``python benchmarks/fit_cost.py`` measures this machine and writes the coefficients (``structdiff/data/cost.json``).
+``python benchmarks/fit_cost.py`` and ``python benchmarks/fit_complex_cost.py`` measure this machine and write the
+coefficients (``structdiff/data/cost.json``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from structdiff.model.network import ModelConfig
+from structdiff.typing import Float
 
 COST_FILE = "cost.json"
 #: Edge of the matrices whose product tells how fast a machine is, and how often it is taken.
@@ -24,10 +26,22 @@ _MATRIX, _PRODUCTS = 384, 8
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """memory: peak in bytes, with the program itself. seconds: on this machine."""
+    """memory: peak in bytes, with the program itself.
+
+    In seconds on this machine, of all structures of a batch: trunk, with confidence and files; one sampling step, of
+    which there are ``steps``; relax.
+    """
 
     memory: float
-    seconds: float
+    trunk: float
+    step: float
+    steps: int
+    relax: float
+
+    @property
+    def seconds(self) -> float:
+        """Everything together."""
+        return self.trunk + self.steps * self.step + self.relax
 
 
 def memory_terms(config: ModelConfig, tokens: int, samples: int, passes: int) -> np.ndarray:
@@ -62,21 +76,59 @@ def estimated_memory(config: ModelConfig, tokens: int, samples: int, *, passes: 
 
 
 def estimated_cost(
-    config: ModelConfig, tokens: int, samples: int, *, steps: int, passes: int = 1, relax: bool = True
-) -> Cost:
-    """What drawing and relaxing a batch costs. Times are for networks of the sizes that were measured (mini)."""
-    fitted = _fitted()
-    seconds = steps * float(step_terms(tokens, samples, passes) @ np.array(fitted["step"]))
-    seconds += float(drawn_terms(tokens, samples) @ np.array(fitted["drawn"]))
-    seconds += float(relax_terms(tokens, samples) @ np.array(fitted["relax"])) if relax else 0.0
-    memory = fitted["program"] + estimated_memory(config, tokens, samples, passes=passes)
-    return Cost(memory=memory, seconds=seconds * machine_factor())
+    config: ModelConfig, tokens: int, samples: int, *, steps: int, passes: int = 1, relax: bool = True,
+    prediction: bool = False,
+) -> Cost:  # fmt: skip
+    """What drawing and relaxing a batch costs. Times are for networks of the sizes that were measured (mini).
+
+    prediction: of complexes, which are relaxed once, near to what was drawn; designs take longer.
+    """
+    fitted, factor = _fitted(), machine_factor()
+    relaxed = _factor("complexes") * np.array(fitted["complexes"]["relax"])
+    if not prediction:
+        relaxed = factor * np.array(fitted["relax"])
+    return Cost(
+        memory=fitted["program"] + estimated_memory(config, tokens, samples, passes=passes),
+        trunk=factor * float(drawn_terms(tokens, samples) @ np.array(fitted["drawn"])),
+        step=factor * float(step_terms(tokens, samples, passes) @ np.array(fitted["step"])),
+        steps=steps,
+        relax=float(relax_terms(tokens, samples) @ relaxed) if relax else 0.0,
+    )
+
+
+def pieces_seconds(most_work: Float[np.ndarray, "3"], *, asked: bool) -> float:
+    """What moving chains as pieces takes, given the most work that it may be (``ChainPoses.most_work``).
+
+    asked: whether contacts between them are, which is seldom all met; else the pieces mostly stand well as they are.
+    """
+    fitted = _fitted()["complexes"]
+    share = 1.0 if asked else fitted["unasked"]
+    return _factor("complexes") * share * float(most_work @ np.array(fitted["pieces"]))
+
+
+def docking_terms(atoms: int) -> np.ndarray:
+    """What the time is proportional to in which a ligand of so many heavy atoms is docked at one site."""
+    return np.array([1.0, atoms, atoms**2])
+
+
+def docking_seconds(atoms: int) -> float:
+    """What docking a ligand of so many heavy atoms at one site takes, by the native kernel."""
+    return _factor("complexes") * float(docking_terms(atoms) @ np.array(_fitted()["complexes"]["docking"]))
+
+
+def machine_factor() -> float:
+    """How many times longer this machine takes for a product of matrices than the one that was measured."""
+    return _own_product_seconds() / float(_fitted()["product_seconds"])
+
+
+def _factor(part: str) -> float:
+    """The same for the machine on which a part of the model was measured."""
+    return _own_product_seconds() / float(_fitted()[part]["product_seconds"])
 
 
 @cache
-def machine_factor() -> float:
-    """How many times longer this machine takes for a product of matrices than the one that was measured."""
-    return product_seconds() / float(_fitted()["product_seconds"])
+def _own_product_seconds() -> float:
+    return product_seconds()
 
 
 def product_seconds() -> float:

@@ -15,6 +15,7 @@ from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.diffusion.trajectory import Trajectory
 from structdiff.docking.placement import DockedLigand
+from structdiff.drawing_work import BatchWork
 from structdiff.engine import Draw, Engine, Finish
 from structdiff.errors import ResourceError
 from structdiff.jobs import Job
@@ -25,7 +26,8 @@ from structdiff.options import RunOptions, sampling_of
 class Progress:
     """How far a run is: structures finished of all, and the sampling step of the batch at hand.
 
-    together: structures in that batch, whose steps count as one.
+    together: structures in that batch, whose steps count as one. share: of the batch's work that is done, where steps
+    take different times or ligands are docked after the last of them.
     """
 
     finished: int
@@ -33,6 +35,13 @@ class Progress:
     step: int
     steps: int
     together: int = 1
+    share: float | None = None
+
+    @property
+    def done(self) -> float:
+        """The share of all work that is done."""
+        own = self.step / self.steps if self.share is None else self.share
+        return (self.finished + self.together * own) / self.total
 
 
 OnProgress = Callable[[Progress], None]
@@ -171,13 +180,23 @@ def _draw_batch(
 ) -> list[Drawn]:
     trajectory = Trajectory(every=options.trajectory) if options.trajectory else None
 
-    def report(step: int, steps: int) -> None:
-        if on_progress is not None:
-            on_progress(Progress(finished=finished, total=total, step=step, steps=steps, together=len(batch)))
-
     sampling, noise = sampling_of(options, engine.weights), batch[0].job.noise
     if noise is not None:
         sampling = partial_sampling(sampling, sigma=noise.sigma, share=noise.share)
+    work = None if on_progress is None else BatchWork.of([each.job for each in batch], engine, sampling, options)
+
+    def report(step: int, steps: int) -> None:
+        if on_progress is not None:
+            share = None if work is None else work.share(step)
+            on_progress(
+                Progress(finished=finished, total=total, step=step, steps=steps, together=len(batch), share=share)
+            )
+
+    def on_site(atoms: int) -> None:
+        if work is not None:
+            work.site_done(atoms)
+            report(sampling.steps, sampling.steps)
+
     docked: list[list[DockedLigand]] = [[] for _ in batch]
     starts = [each.job.start for each in batch if each.job.start is not None]
     draws = engine.draw(
@@ -190,7 +209,7 @@ def _draw_batch(
         guidance=options.guidance,
         symmetry=batch[0].job.symmetry,
         start=starts or None,
-        finish=[_finish(each, options, own) for each, own in zip(batch, docked, strict=True)],
+        finish=[_finish(each, options, own, on_site) for each, own in zip(batch, docked, strict=True)],
         on_step=report,
         trajectory=trajectory,
     )
@@ -200,10 +219,12 @@ def _draw_batch(
     ]
 
 
-def _finish(wanted: Wanted, options: RunOptions, docked: list[DockedLigand]) -> tuple[Finish, Tensor] | None:
+def _finish(
+    wanted: Wanted, options: RunOptions, docked: list[DockedLigand], on_site: Callable[[int], None]
+) -> tuple[Finish, Tensor] | None:
     """What is done to a structure when it is drawn, and the atoms (token, slot) that this sees.
 
-    docked: takes up the ligands that were docked.
+    docked: takes up the ligands that were docked. on_site: called with a ligand's atoms after each site it is tried at.
     """
     docking = wanted.job.docking
     if docking is None or not options.dock:
@@ -211,7 +232,7 @@ def _finish(wanted: Wanted, options: RunOptions, docked: list[DockedLigand]) -> 
     generator = sample_generator(wanted.seed, wanted.index + _DOCKING_STREAM, wanted.draw)
 
     def finish(positions: Tensor) -> Tensor:
-        placed, docked[:] = docking.placed(positions, generator)
+        placed, docked[:] = docking.placed(positions, generator, on_site)
         return placed
 
     return finish, wanted.job.constraints[1]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from structdiff.cost import estimated_cost, estimated_memory, machine_factor
+from structdiff.cost import docking_seconds, estimated_cost, estimated_memory, machine_factor, pieces_seconds
 from structdiff.engine import guidance_passes
 from structdiff.model.network import mini, tiny
 
@@ -26,6 +28,9 @@ def test_more_never_costs_less(tokens: int, samples: int, passes: int) -> None:
         assert more.seconds >= here.seconds
     without = estimated_cost(mini(), tokens, samples, steps=10, passes=passes, relax=False)
     assert without.seconds <= here.seconds
+    assert here.seconds == pytest.approx(here.trunk + 10 * here.step + here.relax)
+    prediction = estimated_cost(mini(), tokens, samples, steps=10, passes=passes, prediction=True)
+    assert without.seconds < prediction.seconds < here.seconds  # designs are relaxed more than once
 
 
 def test_memory_grows_with_the_square_of_the_tokens_and_with_the_network() -> None:
@@ -33,6 +38,14 @@ def test_memory_grows_with_the_square_of_the_tokens_and_with_the_network() -> No
     assert 3 < large / small < 4.2
     assert estimated_memory(tiny(), 500, 1) < small / 2
     assert machine_factor() > 0
+
+
+@given(work=st.lists(st.floats(0, 1e9), min_size=3, max_size=3), atoms=st.integers(5, 100))
+def test_pieces_that_are_asked_to_touch_cost_more_and_larger_ligands_too(work: list[float], atoms: int) -> None:
+    most = np.array(work)
+    asked, unasked = (pieces_seconds(most, asked=each) for each in (True, False))
+    assert 0 <= unasked <= asked <= pieces_seconds(most + 1e6, asked=True)
+    assert 0 < docking_seconds(atoms) < docking_seconds(atoms + 1)
 
 
 def test_guidance_asks_several_times() -> None:

@@ -14,6 +14,7 @@ from structdiff.campaign.plan import Campaign
 from structdiff.cost import estimated_cost, estimated_memory
 from structdiff.design_jobs import job_of
 from structdiff.device import check_memory, choose_device, free_memory
+from structdiff.drawing_work import moving_seconds, site_seconds
 from structdiff.engine import guidance_passes
 from structdiff.evaluation.trrosetta import LONGEST, SHORTEST
 from structdiff.features.chain_folds import LONGEST as LONGEST_FOLD
@@ -136,14 +137,17 @@ def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: in
     passes = guidance_passes(options.guidance, present)
     check_memory(config, tokens, 1, engine.device, passes=passes)
     batch = _batch(config, tokens, count, options, engine.device, passes)
-    steps = sampling_of(options, engine.weights).steps
-    cost = estimated_cost(config, tokens, batch, steps=steps, passes=passes, relax=options.relax)
+    sampling = sampling_of(options, engine.weights)
+    cost = estimated_cost(
+        config, tokens, batch, steps=sampling.steps, passes=passes, relax=options.relax, prediction=True
+    )
+    each = cost.seconds / batch + float(moving_seconds(job, sampling).sum()) + sum(site_seconds(job, options))
     polymers = np.flatnonzero(job.structure.chains.kind < ChainKind.LIGAND).tolist()
     spans = [job.structure.chain_residues(chain) for chain in polymers]
     residues = sum(span.stop - span.start for span in spans)
     return Estimate(
         what="structure", count=count, residues=(residues, residues), tokens=(tokens, tokens), batch=batch,
-        memory=cost.memory, each_seconds=cost.seconds / batch, seconds=count * cost.seconds / batch,
+        memory=cost.memory, each_seconds=each, seconds=count * each,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from structdiff.campaign.processes import Pool
     from structdiff.campaign.run import Run, Selection
     from structdiff.campaign.work import Work
+    from structdiff.drawing import Progress
     from structdiff.engine import Engine
     from structdiff.model.checkpoint import Weights
     from structdiff.spec.design import DesignSpec
@@ -184,8 +185,6 @@ def _noted(quiet: bool) -> Callable[[str], None] | None:
 
 def _overall(run: Run, manifest: Manifest, report: OnProgress) -> OnProgress:
     """Progress of a batch as progress of the whole campaign."""
-    from structdiff.drawing import Progress
-
     total = run.expected_work()
     known = [run.finished_work(manifest), time.monotonic()]
 
@@ -194,7 +193,7 @@ def _overall(run: Run, manifest: Manifest, report: OnProgress) -> OnProgress:
             known[:] = run.finished_work(manifest), time.monotonic()
         finished = min(int(known[0]), total - 1)
         together = min(progress.together, total - finished)
-        report(Progress(finished=finished, total=total, step=progress.step, steps=progress.steps, together=together))
+        report(replace(progress, finished=finished, total=total, together=together))
 
     return on_progress
 

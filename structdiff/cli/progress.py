@@ -77,7 +77,7 @@ class Clock:
 
     def update(self, progress: Progress) -> None:
         """Takes in one report of the pipeline."""
-        self.share = (progress.finished + progress.together * progress.step / progress.steps) / progress.total
+        self.share = progress.done
 
     @property
     def left(self) -> float | None:

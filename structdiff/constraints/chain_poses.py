@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from structdiff.constraints.piece_poses import GOOD, PieceAtoms, Pieces, Poses
+from structdiff.constraints.piece_poses import GOOD, ROUNDS, STARTS, STARTS_TURNED, PieceAtoms, Pieces, Poses
 from structdiff.features.requests import Proximity
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Float
@@ -44,6 +44,8 @@ class ChainPoses:
         asked = [each for each in contacts if not set(piece[each.first]) & set(piece[each.second])]
         points, radius = _points(structure)
         ligand = (structure.chains.kind == ChainKind.LIGAND)[structure.atom_chain]
+        #: Whether anything is asked of how pieces stand to each other.
+        self.asked = bool(asked)
         self.atoms = PieceAtoms(
             piece=torch.from_numpy(piece),
             count=self.count,
@@ -69,6 +71,19 @@ class ChainPoses:
     def energy(self, positions: Float[Tensor, "sample atom 3"]) -> Float[Tensor, " sample"]:
         """Nothing is preferred of single atoms."""
         return positions.new_zeros(positions.shape[0])
+
+    def most_work(self, sigma: float) -> np.ndarray:
+        """What one projection takes where nothing stands well: rounds of descents, contacts and distances in them."""
+        if self.count < 2 or sigma > _LARGEST_SIGMA:
+            return np.zeros(3)
+        points, contacts = len(self.atoms.points) * (sigma <= _SHAPED), len(self.atoms.contacts)
+        of_ligands = float(len(self.atoms.ligand) * len(self.atoms.piece))
+        fine = np.array([1.0, contacts, points**2 + of_ligands])
+        if sigma <= _SEARCHED:
+            return ROUNDS * fine
+        tried = STARTS_TURNED if contacts else STARTS
+        coarse = np.array([1.0, contacts, tried * (min(points, _MOST) ** 2 + of_ligands)])
+        return ROUNDS * (2 * fine + coarse)
 
     def _moved(self, positions: Float[Tensor, "atom 3"], sigma: float) -> Float[Tensor, "atom 3"]:
         shaped = self.solid | (sigma <= _SHAPED)

@@ -17,9 +17,12 @@ from structdiff.typing import Bool, Float, Int
 GOOD = 0.3
 _STAYING = 0.01  # weight of Å²
 _LIGAND_CLEARANCE = 3.3  # Å between the atoms of a ligand and those of other pieces
-_ROUNDS, _FIRST_STEP, _LAST_STEP = 60, 2.0, 0.1  # of a descent, Å
+ROUNDS = 60  # of a descent, at most
+_FIRST_STEP, _LAST_STEP = 2.0, 0.1  # Å
 _SPREAD = (1.25, 1.6, 2.2)  # of the pieces' middles about their own, where they part
 _TURNED = 12  # orientations that are tried
+#: Poses that are tried with and without orientations.
+STARTS_TURNED, STARTS = 1 + len(_SPREAD) + _TURNED, 1 + len(_SPREAD)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,7 +139,7 @@ class Pieces:
         scale = torch.cat([torch.ones(len(self.size), 3), 1 / self.size[:, None].expand(-1, 3)], -1)
         mean = square = torch.zeros(1)
         best, least = poses, torch.full((len(poses.shift),), torch.inf)
-        for number in range(_ROUNDS + 1):
+        for number in range(ROUNDS + 1):
             wrong = self.cost(poses)
             cost = wrong + self.gone(poses)
             better = cost < least
@@ -145,11 +148,11 @@ class Pieces:
                 torch.where(better[:, None, None, None], poses.turn, best.turn),
                 torch.where(better[:, None, None], poses.shift, best.shift),
             )
-            if number == _ROUNDS or bool((wrong <= GOOD).all()):
+            if number == ROUNDS or bool((wrong <= GOOD).all()):
                 break
             slope = self.slopes(poses) * scale
             mean, square = 0.8 * mean + 0.2 * slope, 0.95 * square + 0.05 * slope.square()
-            fraction = number / _ROUNDS
+            fraction = number / ROUNDS
             step = _FIRST_STEP ** (1 - fraction) * _LAST_STEP**fraction
             unit = mean / (1 - 0.8 ** (number + 1)) / (square / (1 - 0.95 ** (number + 1))).sqrt().clamp(min=1e-9)
             poses = poses.moved(-step * unit * scale)

@@ -8,7 +8,7 @@ or at the best of several sites.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,19 +97,29 @@ class LigandDocking:
             receptor=receptor, asked=tuple(asked),
         )  # fmt: skip
 
+    def sites(self, rows: Int[np.ndarray, " ligand_atom"]) -> int:
+        """How many sites are searched for a ligand, where there are so many."""
+        own = set(rows.tolist())
+        told = any(not each.avoid and own & {*each.first.tolist(), *each.second.tolist()} for each in self.asked)
+        return _SITES_TOLD if told else _SITES
+
     def placed(
-        self, positions: Float[Tensor, "atom 3"], generator: torch.Generator
+        self,
+        positions: Float[Tensor, "atom 3"],
+        generator: torch.Generator,
+        on_site: Callable[[int], None] = lambda atoms: None,
     ) -> tuple[Float[Tensor, "atom 3"], tuple[DockedLigand, ...]]:
         """Positions (Å) of all atoms with each ligand where it scores best, on the CPU; and what is known of each.
 
         Ions with a good place of their own come first, the others when ligands are there that they may lie at.
+        on_site: called with the number of a ligand's atoms when one of its sites has been searched.
         """
         places, there, docked = positions.numpy().copy(), self.receptor.copy(), []
         with one_thread():
             waiting = [ion for ion in self.ions if not self._lay_ion(ion, places, there, docked, _GOOD_PLACE)]
             for rows in self.ligands:
                 asked = AskedContacts.of(self.asked, rows, places, there)
-                poses, cost = self._poses(rows, places, there, asked, generator)
+                poses, cost = self._poses(rows, places, there, asked, generator, on_site)
                 if len(poses):
                     places[rows] = poses[0].numpy()
                     margin = _margin(poses, cost, self.structure.atoms.element[rows])
@@ -142,7 +152,7 @@ class LigandDocking:
 
     def _poses(
         self, rows: np.ndarray, places: np.ndarray, there: np.ndarray, asked: AskedContacts | None,
-        generator: torch.Generator,
+        generator: torch.Generator, on_site: Callable[[int], None],
     ) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:  # fmt: skip
         """Poses (Å) of one ligand at all sites, and their energies (kcal/mol) in ascending order; none without a site.
 
@@ -167,6 +177,7 @@ class LigandDocking:
                 kind=torch.from_numpy(kind), torsions=torsions, inner=torsions.kinds(own), asked=asked,
             )  # fmt: skip
             found.append(found_poses(landscape, conformers, site.places, _POSES, generator))
+            on_site(len(rows))
         poses, cost = (torch.cat(each) for each in zip(*found, strict=True))
         order = cost.argsort(stable=True)
         return poses[order], cost[order]

@@ -78,6 +78,8 @@ def test_the_time_left_is_in_proportion() -> None:
     clock.update(Progress(finished=0, total=4, step=10, steps=20, together=2))
     assert clock.share == 0.25
     assert clock.left == pytest.approx(30.0)
+    # Steps that take different times are counted by these.
+    assert Progress(finished=1, total=4, step=10, steps=20, together=2, share=0.2).done == pytest.approx(0.35)
     # The last batch holds one structure only.
     clock.update(Progress(finished=3, total=4, step=20, steps=20))
     assert clock.share == 1.0

@@ -1,0 +1,77 @@
+"""How long the parts of drawing take: steps in which chains are moved as pieces, and ligands docked after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from structdiff.constraints.chain_poses import ChainPoses
+from structdiff.cost import docking_seconds, estimated_cost, pieces_seconds
+from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.diffusion.schedule import noise_levels
+from structdiff.engine import Engine, guidance_passes
+from structdiff.features.guidance import present_conditions
+from structdiff.jobs import Job
+from structdiff.options import RunOptions
+from structdiff.typing import Float
+
+_PROJECTIONS = 2  # of a sampling step: before contacts between atoms are followed, and after
+
+
+def moving_seconds(job: Job, sampling: SamplingConfig) -> Float[np.ndarray, " step"]:
+    """What moving the chains of one structure as pieces takes in each sampling step."""
+    levels = noise_levels(sampling.steps, sigma_max=sampling.sigma_max, sigma_min=sampling.sigma_min, rho=sampling.rho)[
+        :-1
+    ]
+    poses = [each for each in job.clearance if isinstance(each, ChainPoses)]
+    return np.array([
+        _PROJECTIONS * sum(pieces_seconds(each.most_work(sigma), asked=each.asked) for each in poses)
+        for sigma in levels
+    ])  # fmt: skip
+
+
+def site_seconds(job: Job, options: RunOptions) -> list[float]:
+    """What each site takes at which a ligand of one structure is docked."""
+    if job.docking is None or not options.dock:
+        return []
+    return [docking_seconds(len(rows)) for rows in job.docking.ligands for _ in range(job.docking.sites(rows))]
+
+
+@dataclass(kw_only=True)
+class BatchWork:
+    """How much of the work of a batch is done, of all that it is expected to take.
+
+    at_step: seconds until the end of each step, from 0 on. docking, relaxing: seconds after the last step. Trunk and
+    confidence are counted as if both came before the first step.
+    """
+
+    at_step: Float[np.ndarray, " step"]
+    docking: float
+    relaxing: float
+    _docked: float = field(default=0.0, init=False)
+
+    @classmethod
+    def of(cls, jobs: Sequence[Job], engine: Engine, sampling: SamplingConfig, options: RunOptions) -> BatchWork | None:
+        """The work of some jobs that are drawn together; None where every step takes the same and nothing follows."""
+        moving = np.sum([moving_seconds(job, sampling) for job in jobs], axis=0)
+        docking = sum(sum(site_seconds(job, options)) for job in jobs)
+        if not moving.any() and not docking:
+            return None
+        cost = estimated_cost(
+            engine.weights.network.config, jobs[0].seen_tokens, len(jobs), steps=sampling.steps,
+            passes=guidance_passes(options.guidance, present_conditions(jobs[0].features)), relax=options.relax,
+            prediction=True,
+        )  # fmt: skip
+        at_step = cost.trunk + np.cumsum([0.0, *(cost.step + moving)])
+        return cls(at_step=at_step, docking=docking, relaxing=cost.relax)
+
+    def share(self, step: int) -> float:
+        """The share that is done after so many steps and the sites that were searched."""
+        everything = float(self.at_step[-1]) + self.docking + self.relaxing
+        return (float(self.at_step[step]) + self._docked) / everything
+
+    def site_done(self, atoms: int) -> None:
+        """Counts a site at which a ligand of so many atoms was docked."""
+        self._docked = min(self._docked + docking_seconds(atoms), self.docking)
