@@ -34,6 +34,7 @@ class PlainJob:
 
     def __init__(self, index: int, tokens: int = 9) -> None:
         self.features, self.contacts = SimpleNamespace(number=index, num_tokens=tokens, num_slots=14), []
+        self.constraints = (), None
 
     def __getattr__(self, name: str) -> None:
         return None

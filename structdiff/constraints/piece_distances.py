@@ -116,6 +116,7 @@ def _pushed(
         arrow = (slope[..., None] * apart / distance[..., None]).nan_to_num_(0.0, 0.0, 0.0)
         return arrow.sum(2), -arrow.sum(1)
     slope = slope.div_(distance).nan_to_num_(0.0, 0.0, 0.0)
-    # Rows and columns changed about: these products take a fifth of the time.
-    from_second, from_first = (second.mT @ slope.mT).mT, (first.mT @ slope).mT
-    return first * slope.sum(-1, keepdim=True) - from_second, second * slope.sum(-2)[..., None] - from_first
+    return (
+        first * slope.sum(-1, keepdim=True) - slope @ second,
+        second * slope.sum(-2)[..., None] - slope.mT @ first,
+    )
