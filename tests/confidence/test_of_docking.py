@@ -1,0 +1,72 @@
+"""What docking allows the confidence to be: errors to docked ligands, and the pLDDT of their atoms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from structdiff.confidence.of_alignment import AlignedLogits
+from structdiff.confidence.of_docking import judged_by_docking
+from structdiff.confidence.scores import expected_error, plddt_from_logits
+from structdiff.docking.placement import DockedLigand
+from structdiff.features.tokens import tokenise
+from structdiff.spec.chain import ChainSpec
+from structdiff.spec.complex import ComplexSpec
+from structdiff.structure.complex import build_complex
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    peptide = ChainSpec(ids=("A",), kind="protein", sequence="MKTA")
+    return tokenise(build_complex(ComplexSpec(chains=(peptide, ChainSpec(ids=("L",), kind="ligand", ccd=("BTN",))))))
+
+
+def sure(count: int) -> AlignedLogits:
+    """All errors in the first bin, all lDDT in the last."""
+    plddt, pae = torch.full((count, 50), -20.0), torch.full((count, count, 64), -20.0)
+    plddt[:, -1], pae[..., 0] = 0.0, 0.0
+    return AlignedLogits(plddt=plddt, pae=pae, pde=pae.clone())
+
+
+def ligand(tokens, chance: float, *, told: bool = True) -> DockedLigand:
+    of_ligand = tokens.chain == 1
+    rows = tokens.atoms[of_ligand]
+    return DockedLigand(rows=rows[rows >= 0], margin=0.0, told=told, chance=chance)
+
+
+def test_poses_that_may_be_wrong_have_errors_to_all_else_and_within_none(tokens):
+    before = sure(len(tokens))
+    after = judged_by_docking(before, [ligand(tokens, 0.3)], tokens)
+    own = tokens.chain == 1
+    for table in (after.pae, after.pde):
+        errors = expected_error(table)
+        across = own[:, None] != own[None]
+        assert errors[~across] == pytest.approx(0.25, abs=0.01)
+        assert errors[across] == pytest.approx(0.3 * 1.5 + 0.7 * 6.0, abs=0.1)
+    plddt = plddt_from_logits(after.plddt)
+    assert plddt[~own] == pytest.approx(99.0)
+    assert plddt[own] == pytest.approx(100 * (0.3 * 0.9 + 0.7 * 0.35), abs=0.5)
+    assert expected_error(before.pae).max() < 0.3  # what was handed over stays as it was
+
+
+def test_the_surer_the_pose_the_smaller_the_errors(tokens):
+    def error(chance: float, told: bool) -> float:
+        docked = [ligand(tokens, chance, told=told)]
+        return float(expected_error(judged_by_docking(sure(len(tokens)), docked, tokens).pae)[0, -1])
+
+    assert error(0.9, True) < error(0.5, True) < error(0.1, True) < error(0.1, False)
+
+
+def test_what_the_network_is_less_sure_of_stays(tokens):
+    unsure = sure(len(tokens))
+    unsure.pae[..., 0], unsure.pae[..., -1] = -20.0, 0.0
+    unsure.plddt[:, -1], unsure.plddt[:, 2] = -20.0, 0.0
+    after = judged_by_docking(unsure, [ligand(tokens, 0.9)], tokens)
+    assert torch.equal(after.pae, unsure.pae)
+    assert plddt_from_logits(after.plddt) == pytest.approx(np.full(len(tokens), 5.0), abs=0.1)
+
+
+def test_without_docked_ligands_nothing_changes(tokens):
+    logits = sure(len(tokens))
+    assert judged_by_docking(logits, [], tokens) is logits
