@@ -100,6 +100,7 @@ def finished_prediction(
             *double_bond_verdicts(structure),
         ),
         ligand_scores=tuple(ligand_scores(structure)),
+        docked=tuple(docked),
         trajectory=trajectory,
     )
 

@@ -246,13 +246,27 @@ def _remove(path: Path) -> None:
 
 
 def _ligand_scores(prediction: Prediction) -> dict[str, Any]:
-    """What the scoring function says of each free ligand; nothing where there is none."""
+    """What the scoring function says of each free ligand, and docking; nothing where there is none."""
     found = [
         {"chains": each.chains, "components": each.components, "heavy_atoms": each.atoms, "torsions": each.torsions,
          "vinardo_kcal_per_mol": round(each.affinity, 3)}
         for each in prediction.ligand_scores
     ]  # fmt: skip
-    return {"ligands": found} if found else {}
+    return ({"ligands": found} if found else {}) | _docked(prediction)
+
+
+def _docked(prediction: Prediction) -> dict[str, Any]:
+    """How sure docking is of the ligands and ions that it laid; nothing where it laid none."""
+    structure, found = prediction.structure, []
+    for each in prediction.docked:
+        residues = np.unique(structure.atoms.residue[each.rows])
+        chains = dict.fromkeys(structure.chains.name[structure.residues.chain[residues]].tolist())
+        found.append(
+            {"chains": list(chains), "components": structure.residues.name[residues].tolist(),
+             "margin_kcal_per_mol": round(each.margin, 3), "site_was_asked_for": each.told,
+             "chance_within_2_angstrom": round(each.chance, 3)}
+        )  # fmt: skip
+    return {"docked": found} if found else {}
 
 
 def _write_confidence(prediction: Prediction, folder: Path, name: str, more: Mapping[str, Any] | None = None) -> Path:

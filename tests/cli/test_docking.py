@@ -74,12 +74,18 @@ def test_scores_are_told(command, weights, tmp_path, short_search) -> None:
     assert float(row(docked)["ligand_score: L"]) == pytest.approx(biotin["vinardo_kcal_per_mol"], abs=0.006)
     assert "ligand_score: N" not in row(docked)
     assert biotin["vinardo_kcal_per_mol"] < facts(drawn)["ligands"][0]["vinardo_kcal_per_mol"]
+    laid = {each["chains"][0]: each for each in facts(docked)["docked"]}
+    assert laid["L"]["components"] == ["BTN"]
+    assert not laid["L"]["site_was_asked_for"]
+    assert laid["L"]["margin_kcal_per_mol"] >= 0
+    assert all(0 < each["chance_within_2_angstrom"] < 1 for each in laid.values())
+    assert "docked" not in facts(drawn)
 
 
 def test_nothing_is_told_where_there_is_no_ligand(command, weights, tmp_path) -> None:
     text = "sequences:\n  - protein: {id: A, sequence: MKTAYIAKQR}\n"
     folder = predicted(command, weights, tmp_path, "out", text=text)
-    assert "ligands" not in facts(folder)
+    assert not {"ligands", "docked"} & set(facts(folder))
     assert not [name for name in row(folder) if name.startswith("ligand_score")]
 
 
