@@ -61,6 +61,16 @@ class AskedContacts:
         """The greatest distance (Å) that is aimed at."""
         return max(aimed for aimed, avoid in zip(self.aimed, self.avoid, strict=True) if not avoid)
 
+    def missed(self, positions: Float[Tensor, "pose atom 3"]) -> Int[Tensor, " pose"]:
+        """How many are not met, by what was asked for and not by what is aimed at."""
+        count = torch.zeros(len(positions), dtype=torch.int64)
+        for own, other, aimed, avoid in zip(self.own, self.others, self.aimed, self.avoid, strict=True):
+            nearest = (
+                torch.cdist(positions[:, own], other, compute_mode="donot_use_mm_for_euclid_dist").flatten(1).amin(1)
+            )
+            count += nearest < aimed * _AIMED if avoid else nearest > aimed / _AIMED
+        return count
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The same for the native kernel."""
         return {

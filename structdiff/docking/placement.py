@@ -111,6 +111,8 @@ class LigandDocking:
     ) -> tuple[Float[Tensor, "atom 3"], tuple[DockedLigand, ...]]:
         """Positions (Å) of all atoms with each ligand where it scores best, on the CPU; and what is known of each.
 
+        Of what is asked none is lost: a ligand stays as it was drawn where no pose meets as much.
+
         Ions with a good place of their own come first, the others when ligands are there that they may lie at.
         on_site: called with the number of a ligand's atoms when one of its sites has been searched.
         """
@@ -120,6 +122,12 @@ class LigandDocking:
             for rows in self.ligands:
                 asked = AskedContacts.of(self.asked, rows, places, there)
                 poses, cost = self._poses(rows, places, there, asked, generator, on_site)
+                if (
+                    asked is not None
+                ):  # a receptor that was drawn badly may have no room there, which drawing did not mind
+                    drawn = torch.from_numpy(places[rows])[None]
+                    met = asked.missed(poses) <= asked.missed(drawn)
+                    poses, cost = poses[met], cost[met]
                 if len(poses):
                     places[rows] = poses[0].numpy()
                     margin = _margin(poses, cost, self.structure.atoms.element[rows])

@@ -84,3 +84,14 @@ def test_an_atom_on_the_very_place_that_it_avoids_does_no_harm():
     found = asked(contact([10], [2], avoid=True))
     energy, gradient = found.energy(torch.from_numpy(PLACES[[2, 3, 4]])[None])
     assert bool(energy.isfinite().all() & gradient.isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("avoid", "distance", "missed"), [(False, 3.9, 0), (False, 4.1, 1), (True, 3.9, 1), (True, 4.1, 0)]
+)
+def test_what_is_missed_is_told_by_what_was_asked_for(avoid, distance, missed):
+    places = np.zeros((20, 3), np.float32)
+    found = AskedContacts.of([contact([10], [0], avoid=avoid)], ROWS, places, THERE)
+    poses = torch.zeros(2, 3, 3)
+    poses[1, 0, 0] = distance
+    assert found.missed(poses).tolist() == [int(avoid), missed]

@@ -197,6 +197,21 @@ def test_a_ligand_without_a_site_stays_where_it_was_drawn(biotin, monkeypatch):
     assert docked == ()
 
 
+def test_a_ligand_stays_where_no_pose_meets_as_much_of_what_is_asked(biotin, quick, monkeypatch):
+    structure, rows, positions = biotin
+    near = np.flatnonzero(structure.residues.author_seq_id[structure.atoms.residue] == 84)
+    positions = positions.clone()
+    positions[rows] += positions[near].mean(0) - positions[rows].mean(0)  # right on what is asked for
+    asked = Proximity(name="pocket", first=near, second=rows, bound=5.0)
+    far = positions[rows][None] + torch.tensor([30.0, 0.0, 0.0])
+    docking = docking_of(structure, asked=(asked,))
+    assert docking.placed(positions, generator())[1]
+    monkeypatch.setattr(placement, "found_poses", lambda *_: (far, torch.tensor([-50.0])))
+    placed, docked = docking.placed(positions, generator())
+    assert torch.equal(placed, positions)
+    assert docked == ()
+
+
 def test_ligands_keep_out_of_each_other(quick):
     structure = complex_of("BTN", "GOL", "GOL GOL")
     steps = np.arange(len(structure.residues))[structure.atoms.residue]
