@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def rotatable_bonds(element: np.ndarray, bonds: np.ndarray, orders: np.ndarray) 
         ends = len(near[one]) > 1 and len(near[other]) > 1
         if order != _SINGLE or not ends or is_amide(one, other) or is_amide(other, one):
             continue
-        beyond = _beyond(near, other, one)
+        beyond = atoms_beyond(near, other, one)
         if beyond is None:
             continue
         if 2 * len(beyond) > len(element):
@@ -53,8 +54,8 @@ def rotatable_bonds(element: np.ndarray, bonds: np.ndarray, orders: np.ndarray) 
     return found
 
 
-def _beyond(near: dict[int, set[int]], atom: int, before: int) -> frozenset[int] | None:
-    """All atoms on the far side of a bond, ``atom`` included; None where a ring leads back."""
+def atoms_beyond(near: Mapping[int, Collection[int]], atom: int, before: int) -> frozenset[int] | None:
+    """All atoms on the far side of a bond, ``atom`` included; None where a ring leads back. near: neighbours."""
     seen, waiting = {atom}, [atom]
     while waiting:
         here = waiting.pop()

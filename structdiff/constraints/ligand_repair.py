@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from structdiff.chemistry.components import component
 from structdiff.chemistry.double_bonds import has_form
+from structdiff.chemistry.rotatable_bonds import atoms_beyond
 from structdiff.constraints.stereochemistry import Stereochemistry, signed_volumes
 from structdiff.geometry.distances import unit
 from structdiff.geometry.superposition import superposed
@@ -55,25 +56,11 @@ def turnable_bonds(structure: Structure, free: Bool[torch.Tensor, " atom"]) -> l
     bonds = []
     for atoms, cis in zip(found.atoms, found.cis.tolist(), strict=True):
         if may_move[atoms].any():
-            sides = [_beyond(near, int(there), int(here)) for here, there in (atoms[1:3], atoms[2:0:-1])]
-            turning = [side for side in sides if side is not None and may_move[side].all()]
+            sides = [atoms_beyond(near, int(there), int(here)) for here, there in (atoms[1:3], atoms[2:0:-1])]
+            turning = [rows for rows in map(sorted, filter(None, sides)) if may_move[rows].all()]
             side = np.isin(np.arange(len(may_move)), min(turning, key=len)) if turning else None
             bonds.append(TurnableBond(atoms=atoms, cis=cis, side=side))
     return bonds
-
-
-def _beyond(near: dict[int, list[int]], atom: int, before: int) -> list[int] | None:
-    """Rows of all atoms on the far side of a bond, ``atom`` included; None where a ring leads back."""
-    seen, waiting = {atom}, [atom]
-    while waiting:
-        here = waiting.pop()
-        for other in near[here]:
-            if here != atom and other == before:
-                return None
-            if other != before and other not in seen:
-                seen.add(other)
-                waiting.append(other)
-    return sorted(seen)
 
 
 def turned_back(positions: Float[torch.Tensor, "atom 3"], bonds: list[TurnableBond]) -> Float[torch.Tensor, "atom 3"]:

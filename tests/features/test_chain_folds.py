@@ -13,7 +13,7 @@ import torch
 from structdiff import complex_jobs
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
 from structdiff.complex_jobs import complex_job
-from structdiff.confidence.of_alignment import _spread
+from structdiff.confidence.of_alignment import spread_logits
 from structdiff.confidence.scores import expected_error
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError, ResourceError
@@ -213,7 +213,7 @@ def test_caps_have_no_backbone_and_a_confidence(known, asked):
 
 def test_errors_have_the_means_that_are_told():
     mean = torch.tensor([[0.6, 3.0], [12.0, 30.0]])
-    assert expected_error(_spread(mean, 64)).ravel().tolist() == pytest.approx(mean.ravel().tolist(), rel=0.03)
+    assert expected_error(spread_logits(mean, 64)).ravel().tolist() == pytest.approx(mean.ravel().tolist(), rel=0.03)
 
 
 def test_the_fold_is_kept_until_the_file_changes(known, asked, monkeypatch):
