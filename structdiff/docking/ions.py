@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from structdiff.docking.asked_contacts import AskedContacts
-from structdiff.docking.maps import build_maps, occupied
+from structdiff.docking.maps import Maps, build_maps, occupied
 from structdiff.evaluation.ligand_atom_types import RADII, AtomTypes
 from structdiff.typing import Float, Int
 
@@ -25,7 +25,7 @@ _METAL_RADII = {12: 0.95, 19: 1.6, 25: 1.0, 26: 0.95, 27: 0.95, 28: 0.95, 29: 0.
 _SOFT = (26, 27, 28, 29, 30, 47, 48, 78, 79, 80)
 _NITROGEN, _SULPHUR, _SULPHUR_RADIUS = 7, 16, 1.7
 _SPACING, _FINE = 0.5, 0.1  # Å between points that are looked at, and about the best
-_BOX, _MARGIN = 32.0, 3.0  # Å, the side of what is looked at together, and how far beyond the receptor
+_BOX, _MARGIN = 32.0, 3.0  # Å, the side of what is looked at together, and how far beyond what it is laid at
 _KEPT = 512  # points of a box
 _APART = 3.0  # Å between ions
 
@@ -51,7 +51,10 @@ def best_place(
     elements: Int[np.ndarray, " atom"],
     asked: AskedContacts | None,
 ) -> IonPlace:
-    """The best place for a metal ion in a receptor (Å), whose atoms have these types and elements."""
+    """The best place for a metal ion in a receptor (Å), whose atoms have these types and elements.
+
+    asked: what it is to be near to, beside which alone it is looked for then, and what it is to keep away from.
+    """
     ions = receptor[np.array([is_metal(int(each)) for each in elements])]
     if element in _SOFT:
         receptor, types = _as_soft_metals_have_it(receptor, types, elements)
@@ -60,11 +63,16 @@ def best_place(
     def lowest(low: np.ndarray, high: np.ndarray, spacing: float) -> tuple[Tensor, Tensor]:
         maps = build_maps(ion, receptor, types, low, high, spacing)
         values = maps.values[0].flatten()
+        if asked is not None:
+            values = values + asked.energy(_places(maps, torch.arange(len(values)))[:, None])[0]
         kept = values.topk(min(_KEPT, len(values)), largest=False).indices
-        place = torch.stack(torch.unravel_index(kept, maps.values.shape[1:]), -1) * spacing + maps.origin
-        return place, values[kept] + _crowding(place, ions) + _missing(place, asked)
+        place = _places(maps, kept)
+        return place, values[kept] + _crowding(place, ions)
 
-    found = [lowest(low, low + _BOX, _SPACING) for low in _corners(receptor)]
+    near, margin = receptor, _MARGIN
+    if asked is not None and asked.leads:
+        near, margin = asked.points(), asked.farthest + _MARGIN
+    found = [lowest(low, low + _BOX, _SPACING) for low in _corners(near, margin)]
     places, cost = (torch.cat(each) for each in zip(*found, strict=True))
     best = places[cost.argmin()].numpy().astype(np.float64)
     places, cost = lowest(best - _SPACING, best + _SPACING, _FINE)
@@ -83,10 +91,10 @@ def _as_soft_metals_have_it(
     return receptor[rows], types.rows(rows)
 
 
-def _corners(receptor: Float[np.ndarray, "atom 3"]) -> Iterator[Float[np.ndarray, "3"]]:
-    """The corners of boxes that hold the receptor and its surroundings."""
-    low, high = receptor.min(0) - _MARGIN, receptor.max(0) + _MARGIN
-    for box in occupied(receptor, low, _BOX):
+def _corners(points: Float[np.ndarray, "point 3"], margin: float) -> Iterator[Float[np.ndarray, "3"]]:
+    """The corners of boxes that hold some points (Å) and what is about them."""
+    low, high = points.min(0) - margin, points.max(0) + margin
+    for box in occupied(points, low, _BOX):
         if (low + _BOX * box < high).all():
             yield low + _BOX * box
 
@@ -99,5 +107,6 @@ def _crowding(places: Float[Tensor, "point 3"], ions: np.ndarray) -> Float[Tenso
     return (_APART - apart).clamp(min=0.0).square().sum(-1)
 
 
-def _missing(places: Float[Tensor, "point 3"], asked: AskedContacts | None) -> Float[Tensor, " point"]:
-    return torch.zeros(len(places)) if asked is None else asked.energy(places[:, None])[0]
+def _places(maps: Maps, numbers: Int[Tensor, " point"]) -> Float[Tensor, "point 3"]:
+    """Where points of a grid are (Å), by their numbers in the order of its values."""
+    return torch.stack(torch.unravel_index(numbers, maps.values.shape[1:]), -1) * maps.spacing + maps.origin

@@ -34,8 +34,8 @@ SMALLEST, LARGEST = 5, 100
 #: kcal/mol: by more than this no pose is said to be better than others.
 MOST_MARGIN = 10.0
 #: The logarithm of the odds that a pose is within 2 Å, without any margin and for each kcal/mol of it (training split;
-#: docs/log.md), and the greatest chance.
-_SUREST = 0.95
+#: docs/log.md); the greatest chance, and the least odds.
+_SUREST, _LEAST_ODDS = 0.95, -10.0
 _LIGANDS_TOLD, _LIGANDS, _IONS = (-1.3, 1.8), (-2.7, 2.6), (-6.6, 4.0)
 _GOOD_PLACE = -1.4  # kcal/mol: of ions that need no ligand
 _ALIKE = 1.0  # Å from atom to nearest atom of the same element, in the mean
@@ -122,9 +122,8 @@ class LigandDocking:
             for rows in self.ligands:
                 asked = AskedContacts.of(self.asked, rows, places, there)
                 poses, cost = self._poses(rows, places, there, asked, generator, on_site)
-                if (
-                    asked is not None
-                ):  # a receptor that was drawn badly may have no room there, which drawing did not mind
+                # A receptor that was drawn badly may have no room there, which drawing did not mind.
+                if asked is not None:
                     drawn = torch.from_numpy(places[rows])[None]
                     met = asked.missed(poses) <= asked.missed(drawn)
                     poses, cost = poses[met], cost[met]
@@ -193,7 +192,8 @@ class LigandDocking:
 
 def _chance(margin: float, odds: tuple[float, float]) -> float:
     """The chance that a pose of such a margin (kcal/mol) is right."""
-    return min(1 / (1 + math.exp(-(odds[0] + odds[1] * margin))), _SUREST)
+    logarithm = max(odds[0] + odds[1] * margin, _LEAST_ODDS)
+    return min(1 / (1 + math.exp(-logarithm)), _SUREST)
 
 
 def _margin(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from structdiff.docking import placement
 from structdiff.docking.asked_contacts import AskedContacts
 from structdiff.docking.ions import best_place, is_metal
 from structdiff.docking.placement import LigandDocking
@@ -96,3 +97,17 @@ def test_ions_of_a_real_structure():
     assert torch.equal(placed[others], positions[others])
     true = torch.from_numpy(structure.atoms.positions[ions])
     assert torch.cdist(placed[ions], true).amin(1).max() < 1.0
+
+
+def test_what_is_asked_for_is_met_far_from_all_good_places():
+    good = np.concatenate([2.1 * CORNERS + [8.0 * step, 0, 0] for step in range(40)])
+    both = np.concatenate([good, [[150.0, 60.0, 0.0]]])
+    near = torch.tensor([[150.0, 60.0, 0.0]])
+    asked = AskedContacts(own=(torch.tensor([0]),), others=(near,), aimed=(5.0,), avoid=(False,))
+    found = place(both, asked=asked)
+    assert np.linalg.norm(found.position - near[0].numpy()) < 5.0
+    assert found.energy < 0
+
+
+def test_a_place_that_misses_by_far_has_hardly_a_chance():
+    assert 0 < placement._chance(-1e4, placement._IONS) < 1e-3
