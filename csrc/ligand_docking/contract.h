@@ -33,7 +33,7 @@ typedef struct structdiff_docking_ligand {
   const int64_t* side;        // atoms that turn
   const int64_t* pair;        // [pairs][2]: atoms of the ligand that meet each other
   const float* touching;      // [pairs]: where their surfaces touch
-  const float* greasy;        // [pairs]: 1 where both are hydrophobic
+  const float* hydrophobic;        // [pairs]: 1 where both are hydrophobic
   const float* bonding;       // [pairs]: 1 where one gives the other a hydrogen bond
   const int64_t* own_start;   // [asked + 1]
   const int64_t* own;         // atoms of the ligand, the nearest of which ...

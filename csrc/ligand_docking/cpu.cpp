@@ -78,7 +78,7 @@ Vector inner(const Score& score, const Ligand& ligand, const Point* at, Point* g
     const Vector distance = square_root(larger(dot(arrow, arrow), broadcast(kTiny)));
     const Vector s = distance - ligand.touching[row];
     Worth worth = steric(score, s);
-    if (ligand.greasy[row] != 0) {
+    if (ligand.hydrophobic[row] != 0) {
       const Worth more = hydrophobic(score, s);
       worth = {worth.energy + more.energy, worth.slope + more.slope};
     }

@@ -23,14 +23,14 @@ from structdiff.docking.search import Landscape, found_poses
 from structdiff.docking.sites import binding_sites
 from structdiff.docking.torsions import Torsions
 from structdiff.evaluation.ligand_atom_types import AtomTypes
-from structdiff.evaluation.vinardo import free_molecules
+from structdiff.evaluation.vinardo import SMALLEST, free_molecules
 from structdiff.features.chain_folds import one_thread
 from structdiff.features.requests import Proximity
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Float, Int
 
-#: Heavy atoms of the least and the largest ligand that is docked.
-SMALLEST, LARGEST = 5, 100
+#: Heavy atoms of the largest ligand that is docked.
+LARGEST = 100
 #: kcal/mol: by more than this no pose is said to be better than others.
 MOST_MARGIN = 10.0
 #: The logarithm of the odds that a pose is within 2 Å, without any margin and for each kcal/mol of it (training split;
@@ -130,7 +130,7 @@ class LigandDocking:
                 if len(poses):
                     places[rows] = poses[0].numpy()
                     margin = _margin(poses, cost, self.structure.atoms.element[rows])
-                    told = asked is not None and asked.leads
+                    told = _leads(asked)
                     chance = _chance(margin, _LIGANDS_TOLD if told else _LIGANDS)
                     docked.append(DockedLigand(rows=rows, margin=margin, told=told, chance=chance))
                 there[rows] = True
@@ -152,9 +152,7 @@ class LigandDocking:
             return False
         places[ion], there[ion] = found.position, True
         chance = _chance(-found.energy, _IONS)
-        docked.append(
-            DockedLigand(rows=rows, margin=-found.energy, told=asked is not None and asked.leads, chance=chance)
-        )
+        docked.append(DockedLigand(rows=rows, margin=-found.energy, told=_leads(asked), chance=chance))
         return True
 
     def _poses(
@@ -188,6 +186,11 @@ class LigandDocking:
         poses, cost = (torch.cat(each) for each in zip(*found, strict=True))
         order = cost.argsort(stable=True)
         return poses[order], cost[order]
+
+
+def _leads(asked: AskedContacts | None) -> bool:
+    """Whether something is asked for that a ligand is to be near to."""
+    return asked is not None and asked.leads
 
 
 def _chance(margin: float, odds: tuple[float, float]) -> float:

@@ -74,7 +74,7 @@ class Landscape:
         ligand = {
             "kind": self.kind.numpy(), "axis": self.torsions.axes.numpy(), "side_start": start, "side": side,
             "pair": self.torsions.pairs.numpy(), "touching": self.inner.touching.numpy(),
-            "greasy": self.inner.hydrophobic.numpy(), "bonding": self.inner.bonding.numpy(),
+            "hydrophobic": self.inner.hydrophobic.numpy(), "bonding": self.inner.bonding.numpy(),
             **(self.asked or nothing).arrays(),
         }  # fmt: skip
         numbers = {"spacing": self.maps.spacing, "most": self.maps.most, "outside": OUTSIDE, "stiff": STIFF,
@@ -82,10 +82,6 @@ class Landscape:
         return LigandPoses(
             score=SCORE, ligand=ligand, values=self.maps.values, origin=self.maps.origin, numbers=numbers
         )
-
-    def between(self, positions: Float[Tensor, "pose atom 3"]) -> Float[Tensor, " pose"]:
-        """The energy between ligand and receptor alone (kcal/mol)."""
-        return self.maps.read(positions, self.kind)[0].sum(-1)
 
 
 def moved(

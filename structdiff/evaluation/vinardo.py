@@ -31,9 +31,10 @@ SCORE = {
     "contact": _CONTACT, "width": _WIDTH, "repulsion": _REPULSION, "hydrophobic": _HYDROPHOBIC,
     "hydrophobic_end": _HYDROPHOBIC_END, "hydrogen_bond": _HYDROGEN_BOND, "hydrogen_bond_full": _HYDROGEN_BOND_FULL,
 }  # fmt: skip
+#: Heavy atoms of the least ligand that is scored, and docked.
+SMALLEST = 5
 _OF_A_TORSION = 0.05846  # by how much each torsion that turns freely weakens binding
 _FARTHEST = 8.0  # Å between atoms that are asked about
-_SMALLEST = 5  # heavy atoms of a ligand that is scored
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,11 +50,11 @@ class Kinds:
     @classmethod
     def of(cls, first: AtomTypes, second: AtomTypes) -> Kinds:
         """Of atoms of both, pair by pair as their arrays are laid on each other."""
-        greasy = first.hydrophobic & second.hydrophobic
+        both_hydrophobic = first.hydrophobic & second.hydrophobic
         bonding = (first.donor & second.acceptor) | (first.acceptor & second.donor)
         return cls(
             touching=torch.from_numpy(np.asarray(first.radius + second.radius, np.float32)),
-            hydrophobic=torch.from_numpy(np.asarray(greasy, np.float32)),
+            hydrophobic=torch.from_numpy(np.asarray(both_hydrophobic, np.float32)),
             bonding=torch.from_numpy(np.asarray(bonding, np.float32)),
         )
 
@@ -114,7 +115,7 @@ def ligand_scores(structure: Structure) -> list[LigandScore]:
         own = rows[resolved[rows]]
         around = resolved & (structure.chains.kind[structure.atom_chain] != ChainKind.WATER)
         around[rows] = False
-        if len(own) < _SMALLEST or not around.any():
+        if len(own) < SMALLEST or not around.any():
             continue
         types = types or AtomTypes.of(structure)
         residues = np.unique(structure.atoms.residue[rows])

@@ -25,7 +25,7 @@ _ATOMS = {"radius": np.float32, "hydrophobic": np.uint8, "donor": np.uint8, "acc
 _LIGAND_COUNTS = ("atoms", "torsions", "pairs", "asked")
 _LIGAND = {
     "kind": np.int64, "axis": np.int64, "side_start": np.int64, "side": np.int64, "pair": np.int64,
-    "touching": np.float32, "greasy": np.float32, "bonding": np.float32, "own_start": np.int64, "own": np.int64,
+    "touching": np.float32, "hydrophobic": np.float32, "bonding": np.float32, "own_start": np.int64, "own": np.int64,
     "place_start": np.int64, "place": np.float32, "bound": np.float32, "avoid": np.uint8,
 }  # fmt: skip
 

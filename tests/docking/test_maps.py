@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from structdiff import kernels
 from structdiff.docking.maps import OUTSIDE, Maps, build_maps, grid_size, kinds_of
 from structdiff.evaluation.ligand_atom_types import AtomTypes
 from structdiff.evaluation.vinardo import Kinds, energy
 from tests.docking.examples import chromophore
-from tests.kernels.contract import needs_native
+from tests.kernels.contract import in_mode, needs_native
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +34,7 @@ def test_points_are_exact_sums(case, mode):
     positions, types, rows, others = case
     kinds, kind = kinds_of(types.rows(rows))
     low = positions[rows].mean(0) - 4.0
-    kernels.set_mode(mode)
-    try:
-        maps = build_maps(kinds, positions[others], types.rows(others), low, low + 8.0)
-    finally:
-        kernels.set_mode(None)
+    maps = in_mode(mode, lambda: build_maps(kinds, positions[others], types.rows(others), low, low + 8.0))
     assert maps.values.shape == (len(kinds.radius), *grid_size(low, low + 8.0))
     random = np.random.default_rng(0)
     place = np.stack([random.integers(size, size=200) for size in maps.values.shape[1:]], -1)

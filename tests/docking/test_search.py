@@ -34,7 +34,7 @@ def test_gradient_of_a_landscape_agrees_with_finite_differences(biotin):
 def test_energy_with_the_receptor_is_that_of_the_score(biotin):
     structure, rows, made = biotin
     (score,) = ligand_scores(structure)
-    between = made.between(torch.from_numpy(structure.atoms.positions[rows])[None]).item()
+    between = made.maps.read(torch.from_numpy(structure.atoms.positions[rows])[None], made.kind)[0].sum().item()
     assert between == pytest.approx(
         score.affinity * (1 + 0.05846 * score.torsions), abs=1.5
     )  # between points 0.4 Å apart

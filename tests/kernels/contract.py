@@ -45,6 +45,15 @@ def reference_only():
     kernels.set_mode(None)
 
 
+def in_mode(mode, work):
+    """What some work gives with the kernels in a mode."""
+    kernels.set_mode(mode)
+    try:
+        return work()
+    finally:
+        kernels.set_mode(None)
+
+
 def leaves(inputs):
     return {
         name: x.detach().clone().requires_grad_() if isinstance(x, torch.Tensor) and x.is_floating_point() else x

@@ -18,7 +18,7 @@ from structdiff.features.requests import Proximity
 from structdiff.kernels import libraries, ligand_docking
 from structdiff.kernels.native import KernelError
 from tests.docking.examples import chromophore, landscape, shaken
-from tests.kernels.contract import levels_here, needs_native
+from tests.kernels.contract import in_mode, levels_here, needs_native
 
 POSES = 19  # no multiple of any vector's width
 
@@ -47,14 +47,6 @@ def case(request):
     poses = shaken(structure, rows, POSES)
     poses[3:6] += torch.tensor([9.0, 0.0, -9.0])
     return made, poses
-
-
-def in_mode(mode, work):
-    kernels.set_mode(mode)
-    try:
-        return work()
-    finally:
-        kernels.set_mode(None)
 
 
 def both(made: Landscape, work):

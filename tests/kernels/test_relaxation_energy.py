@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from structdiff import kernels
 from structdiff.constraints.descent import Descent
 from structdiff.constraints.relaxation import relax
 from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.kernels import relaxation_energy
 from structdiff.structure.files import read_structure
-from tests.kernels.contract import needs_native
+from tests.kernels.contract import in_mode, needs_native
 
 DATA = Path(__file__).parent.parent / "evaluation" / "data"
 pytestmark = needs_native
@@ -32,14 +31,6 @@ def case(request):
 def shaken(structure, by=0.3):
     positions = structure.atoms.positions.astype(np.float64)
     return positions + np.random.default_rng(1).normal(scale=by, size=positions.shape)
-
-
-def in_mode(mode, work):
-    kernels.set_mode(mode)
-    try:
-        return work()
-    finally:
-        kernels.set_mode(None)
 
 
 def descent(case):

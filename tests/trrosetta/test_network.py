@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from torch.testing import assert_close
 
-from structdiff import kernels
 from structdiff.trrosetta import network
 from structdiff.trrosetta.network import CLASSES
+from tests.kernels.contract import in_mode
 
 BLOCKS = 6  # the first dilation comes again
 
@@ -69,10 +69,6 @@ def test_answers_are_those_of_the_published_layers(published, mode):
     generator = torch.Generator().manual_seed(1)
     single, pair = torch.rand(23, 42, generator=generator), torch.randn(23, 23, 442, generator=generator)
     expected = as_published(published, single, pair)
-    kernels.set_mode(mode)
-    try:
-        found = network._load("trrosetta_a")(single[None], pair[None])
-    finally:
-        kernels.set_mode(None)
+    found = in_mode(mode, lambda: network._load("trrosetta_a")(single[None], pair[None]))
     for name, answer in expected.items():
         assert_close(found[name][0], answer[0].permute(2, 1, 0), rtol=1e-4, atol=1e-4)
