@@ -24,7 +24,7 @@ from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.design_letters import sequence_probabilities, with_made_up_letters, with_sequence, with_torsions
 from structdiff.diffusion.sampler import sample_generator
-from structdiff.docking.placement import DockedLigand
+from structdiff.docking.complex_docking import UNDOCKED, Docked
 from structdiff.evaluation.vinardo import ligand_scores
 from structdiff.features.copies import side_by_side
 from structdiff.features.hallucinated_folds import makers_sha256
@@ -70,11 +70,11 @@ def finished_prediction(
     seed: int,
     index: int,
     trajectory: Trajectory | None = None,
-    docked: Sequence[DockedLigand] = (),
+    docked: Docked = UNDOCKED,
 ) -> Prediction:
     """A draw as a structure with good stereochemistry, its confidence, and verdicts on what was asked.
 
-    docked: the ligands that were docked in it.
+    docked: what was docked in it.
     """
     positions, placed = _placed(job, draw)
     if options.relax:
@@ -100,7 +100,7 @@ def finished_prediction(
             *double_bond_verdicts(structure),
         ),
         ligand_scores=tuple(ligand_scores(structure)),
-        docked=tuple(docked),
+        docked=docked,
         trajectory=trajectory,
     )
 

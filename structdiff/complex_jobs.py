@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from structdiff.constraints.chain_poses import ChainPoses
+from structdiff.constraints.chain_poses import ChainPoses, rigid_pieces
 from structdiff.constraints.fold_hold import FOLD_UNTIL, TEMPLATE_UNTIL, FoldHold
 from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.device import free_memory
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
-from structdiff.docking.placement import LigandDocking
+from structdiff.docking.complex_docking import ComplexDocking
 from structdiff.features.build import build_features
 from structdiff.features.chain_folds import (
     ChainFold,
@@ -65,10 +65,17 @@ def complex_job(spec: ComplexSpec, check_size: CheckSize | None = None, *, folde
         base_pairs=pairs,
         folds=folds,
         clearance=_clearance(structure, templates, pairs, proximities, folds),
-        docking=LigandDocking.of(structure, templates.group > 0, proximities),
+        docking=_docking(structure, templates, proximities),
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
     )
+
+
+def _docking(structure: Structure, templates: Templates, proximities: Sequence[Proximity]) -> ComplexDocking | None:
+    """What is docked when the rest is drawn: chains that templates give the places of, and free ligands."""
+    held = templates.fixed | templates.told_only
+    piece = rigid_pieces(structure, np.where(held, templates.group, 0))
+    return ComplexDocking.of(structure, piece, templates.group > 0, held, proximities)
 
 
 def _clearance(

@@ -116,6 +116,17 @@ def docking_seconds(atoms: int) -> float:
     return _factor("complexes") * float(docking_terms(atoms) @ np.array(_fitted()["complexes"]["docking"]))
 
 
+def chain_docking_terms(residues: int, others: int) -> np.ndarray:
+    """What the time is proportional to in which a body of so many residues is docked against so many others."""
+    return np.array([1.0, residues, others])
+
+
+def chain_docking_seconds(residues: int, others: int) -> float:
+    """What docking a body of so many residues against so many others takes, by the native kernel."""
+    fitted = np.array(_fitted()["complexes"]["chain_docking"])
+    return _factor("complexes") * float(chain_docking_terms(residues, others) @ fitted)
+
+
 def machine_factor() -> float:
     """How many times longer this machine takes for a product of matrices than the one that was measured."""
     return _own_product_seconds() / float(_fitted()["product_seconds"])

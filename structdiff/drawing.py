@@ -14,7 +14,8 @@ from torch import Tensor
 from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.diffusion.trajectory import Trajectory
-from structdiff.docking.placement import DockedLigand
+from structdiff.docking.complex_docking import UNDOCKED, Docked
+from structdiff.docking.work import OnPart, Part
 from structdiff.drawing_work import BatchWork
 from structdiff.engine import Draw, Engine, Finish
 from structdiff.errors import ResourceError
@@ -27,7 +28,7 @@ class Progress:
     """How far a run is: structures finished of all, and the sampling step of the batch at hand.
 
     together: structures in that batch, whose steps count as one. share: of the batch's work that is done, where steps
-    take different times or ligands are docked after the last of them.
+    take different times or docking comes after the last of them.
     """
 
     finished: int
@@ -114,12 +115,12 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """One structure that was drawn, with what was wanted, the way there where it was kept, and ligands docked in it."""
+    """One structure that was drawn, with what was wanted, the way there where it was kept, and what was docked."""
 
     wanted: Wanted
     draw: Draw
     trajectory: Trajectory | None
-    docked: tuple[DockedLigand, ...] = ()
+    docked: Docked = UNDOCKED
 
 
 def draw_all(
@@ -192,12 +193,12 @@ def _draw_batch(
                 Progress(finished=finished, total=total, step=step, steps=steps, together=len(batch), share=share)
             )
 
-    def on_site(atoms: int) -> None:
+    def on_part(part: Part) -> None:
         if work is not None:
-            work.site_done(atoms)
+            work.part_done(part)
             report(sampling.steps, sampling.steps)
 
-    docked: list[list[DockedLigand]] = [[] for _ in batch]
+    docked: list[list[Docked]] = [[] for _ in batch]
     starts = [each.job.start for each in batch if each.job.start is not None]
     draws = engine.draw(
         [each.job.features for each in batch],
@@ -209,22 +210,20 @@ def _draw_batch(
         guidance=options.guidance,
         symmetry=batch[0].job.symmetry,
         start=starts or None,
-        finish=[_finish(each, options, own, on_site) for each, own in zip(batch, docked, strict=True)],
+        finish=[_finish(each, options, own, on_part) for each, own in zip(batch, docked, strict=True)],
         on_step=report,
         trajectory=trajectory,
     )
     return [
-        Drawn(wanted=each, draw=draw, trajectory=trajectory, docked=tuple(own))
+        Drawn(wanted=each, draw=draw, trajectory=trajectory, docked=own[0] if own else UNDOCKED)
         for each, draw, own in zip(batch, draws, docked, strict=True)
     ]
 
 
-def _finish(
-    wanted: Wanted, options: RunOptions, docked: list[DockedLigand], on_site: Callable[[int], None]
-) -> tuple[Finish, Tensor] | None:
+def _finish(wanted: Wanted, options: RunOptions, docked: list[Docked], on_part: OnPart) -> tuple[Finish, Tensor] | None:
     """What is done to a structure when it is drawn, and the atoms (token, slot) that this sees.
 
-    docked: takes up the ligands that were docked. on_site: called with a ligand's atoms after each site it is tried at.
+    docked: takes up what was docked. on_part: told of each part of docking when it is done.
     """
     docking = wanted.job.docking
     if docking is None or not options.dock:
@@ -232,7 +231,8 @@ def _finish(
     generator = sample_generator(wanted.seed, wanted.index + _DOCKING_STREAM, wanted.draw)
 
     def finish(positions: Tensor) -> Tensor:
-        placed, docked[:] = docking.placed(positions, generator, on_site)
+        placed, known = docking.placed(positions, generator, on_part)
+        docked[:] = [known]
         return placed
 
     return finish, wanted.job.constraints[1]

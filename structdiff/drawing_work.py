@@ -1,4 +1,4 @@
-"""How long the parts of drawing take: steps in which chains are moved as pieces, and ligands docked after them."""
+"""How long the parts of drawing take: steps in which chains are moved as pieces, and docking after them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from structdiff.constraints.chain_poses import ChainPoses
-from structdiff.cost import docking_seconds, estimated_cost, pieces_seconds
+from structdiff.cost import chain_docking_seconds, docking_seconds, estimated_cost, pieces_seconds
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.diffusion.schedule import noise_levels
+from structdiff.docking.work import Part, SiteSearch
 from structdiff.engine import Engine, guidance_passes
 from structdiff.features.guidance import present_conditions
 from structdiff.jobs import Job
@@ -32,11 +33,16 @@ def moving_seconds(job: Job, sampling: SamplingConfig) -> Float[np.ndarray, " st
     ])  # fmt: skip
 
 
-def site_seconds(job: Job, options: RunOptions) -> list[float]:
-    """What each site takes at which a ligand of one structure is docked."""
-    if job.docking is None or not options.dock:
-        return []
-    return [docking_seconds(len(rows)) for rows in job.docking.ligands for _ in range(job.docking.sites(rows))]
+def part_seconds(part: Part) -> float:
+    """What a part of docking takes."""
+    if isinstance(part, SiteSearch):
+        return docking_seconds(part.atoms)
+    return chain_docking_seconds(part.residues, part.others)
+
+
+def docking_parts_seconds(job: Job, options: RunOptions) -> list[float]:
+    """What each part of docking takes in one structure."""
+    return [part_seconds(part) for part in job.docking.parts()] if job.docking is not None and options.dock else []
 
 
 @dataclass(kw_only=True)
@@ -56,7 +62,7 @@ class BatchWork:
     def of(cls, jobs: Sequence[Job], engine: Engine, sampling: SamplingConfig, options: RunOptions) -> BatchWork | None:
         """The work of some jobs that are drawn together; None where every step takes the same and nothing follows."""
         moving = np.sum([moving_seconds(job, sampling) for job in jobs], axis=0)
-        docking = sum(sum(site_seconds(job, options)) for job in jobs)
+        docking = sum(sum(docking_parts_seconds(job, options)) for job in jobs)
         if not moving.any() and not docking:
             return None
         cost = estimated_cost(
@@ -68,10 +74,10 @@ class BatchWork:
         return cls(at_step=at_step, docking=docking, relaxing=cost.relax)
 
     def share(self, step: int) -> float:
-        """The share that is done after so many steps and the sites that were searched."""
+        """The share that is done after so many steps and the parts of docking that are done."""
         everything = float(self.at_step[-1]) + self.docking + self.relaxing
         return (float(self.at_step[step]) + self._docked) / everything
 
-    def site_done(self, atoms: int) -> None:
-        """Counts a site at which a ligand of so many atoms was docked."""
-        self._docked = min(self._docked + docking_seconds(atoms), self.docking)
+    def part_done(self, part: Part) -> None:
+        """Counts a part of docking."""
+        self._docked = min(self._docked + part_seconds(part), self.docking)

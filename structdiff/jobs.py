@@ -15,7 +15,7 @@ from torch import Tensor
 from structdiff.constraints.energy_terms import AskedDistance
 from structdiff.constraints.of_design import DesignConstraints
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
-from structdiff.docking.placement import LigandDocking
+from structdiff.docking.complex_docking import ComplexDocking
 from structdiff.features.chain_folds import ChainFold
 from structdiff.features.helices import PairsOfComplex
 from structdiff.features.requests import Proximity
@@ -46,10 +46,10 @@ class Job:
     held: motif group of each atom of the structure, 0 where it is free. templates, bonds, base_pairs: those of a
     prediction, a bond by its name and rows of atoms; folds: of its chains with an alignment, or of a design's that are
     made up; clearance: what keeps chains and helices out of each other, and folds as they are while noise is large.
-    docking: of its free ligands, once it is drawn. symmetry: the structure is one copy of it. spec: what it is drawn
-    under, a fold plan of our own included; user: what the user asked for, without that plan. asked: what a design is
-    drawn under beside that; motif: where it takes its parts from; whole: what it is with all of a target that was
-    cropped. start: positions [token, slot, 3] (Å) that partial diffusion begins with.
+    docking: of its known chains and its free ligands, once it is drawn. symmetry: the structure is one copy of it.
+    spec: what it is drawn under, a fold plan of our own included; user: what the user asked for, without that plan.
+    asked: what a design is drawn under beside that; motif: where it takes its parts from; whole: what it is with all of
+    a target that was cropped. start: positions [token, slot, 3] (Å) that partial diffusion begins with.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Job:
     base_pairs: PairsOfComplex | None = None
     folds: tuple[ChainFold, ...] = ()
     clearance: tuple[SamplingConstraint, ...] = ()
-    docking: LigandDocking | None = None
+    docking: ComplexDocking | None = None
     whole: WholeTarget | None = None
     start: Tensor | None = None
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from structdiff.diffusion.sampler import sample_generator
+from structdiff.docking.complex_docking import UNDOCKED
 from structdiff.drawing import Wanted, _finish, draw_all, is_out_of_memory
 from structdiff.errors import ResourceError
 from structdiff.options import RunOptions
@@ -98,7 +99,9 @@ def test_docking_has_random_numbers_of_its_own() -> None:
     def first_number(**asked):
         job = PlainJob(0)
         job.constraints = (), torch.zeros(0, 2)
-        job.docking = SimpleNamespace(placed=lambda _, generator, on_site: (torch.rand(1, generator=generator), ()))
+        job.docking = SimpleNamespace(
+            placed=lambda _, generator, on_part: (torch.rand(1, generator=generator), UNDOCKED)
+        )
         finish, _ = _finish(Wanted(job=job, **asked), RunOptions(), [], print)
         return finish(torch.zeros(1, 3)).item()
 

@@ -10,7 +10,7 @@ import pytest
 from structdiff.campaign.estimate import estimate_prediction
 from structdiff.cli.progress import Clock
 from structdiff.complex_jobs import complex_job
-from structdiff.drawing_work import BatchWork, moving_seconds, site_seconds
+from structdiff.drawing_work import BatchWork, docking_parts_seconds, moving_seconds
 from structdiff.options import RunOptions, sampling_of
 from structdiff.pipeline import load_engine, predict
 from structdiff.spec.chain import ChainSpec
@@ -52,11 +52,11 @@ def test_ligands_are_docked_at_fewer_sites_where_they_are_asked_to_lie(engine) -
     free = complex_job(ComplexSpec(chains=(protein("A"), LIGAND)))
     pocket = PocketSpec(binder="L", contacts=(Site(chain="A", residue=5),))
     told = complex_job(ComplexSpec(chains=(protein("A"), LIGAND), constraints=(pocket,)))
-    assert (len(site_seconds(free, OPTIONS)), len(site_seconds(told, OPTIONS))) == (6, 4)
-    assert site_seconds(free, replace(OPTIONS, dock=False)) == []
+    assert (len(docking_parts_seconds(free, OPTIONS)), len(docking_parts_seconds(told, OPTIONS))) == (6, 4)
+    assert docking_parts_seconds(free, replace(OPTIONS, dock=False)) == []
     both = (OPTIONS, replace(OPTIONS, dock=False))
     docked, undocked = (estimate_prediction(free, engine, options, 3) for options in both)
-    assert docked.each_seconds - undocked.each_seconds == pytest.approx(sum(site_seconds(free, OPTIONS)))
+    assert docked.each_seconds - undocked.each_seconds == pytest.approx(sum(docking_parts_seconds(free, OPTIONS)))
     assert docked.seconds == pytest.approx(3 * docked.each_seconds)
 
 

@@ -14,7 +14,7 @@ from structdiff.campaign.plan import Campaign
 from structdiff.cost import estimated_cost, estimated_memory
 from structdiff.design_jobs import job_of
 from structdiff.device import check_memory, choose_device, free_memory
-from structdiff.drawing_work import moving_seconds, site_seconds
+from structdiff.drawing_work import docking_parts_seconds, moving_seconds
 from structdiff.engine import guidance_passes
 from structdiff.evaluation.trrosetta import LONGEST, SHORTEST
 from structdiff.features.chain_folds import LONGEST as LONGEST_FOLD
@@ -141,7 +141,7 @@ def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: in
     cost = estimated_cost(
         config, tokens, batch, steps=sampling.steps, passes=passes, relax=options.relax, prediction=True
     )
-    each = cost.seconds / batch + float(moving_seconds(job, sampling).sum()) + sum(site_seconds(job, options))
+    each = cost.seconds / batch + float(moving_seconds(job, sampling).sum()) + sum(docking_parts_seconds(job, options))
     polymers = np.flatnonzero(job.structure.chains.kind < ChainKind.LIGAND).tolist()
     spans = [job.structure.chain_residues(chain) for chain in polymers]
     residues = sum(span.stop - span.start for span in spans)

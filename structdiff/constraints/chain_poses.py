@@ -39,7 +39,7 @@ class ChainPoses:
     """
 
     def __init__(self, structure: Structure, group: np.ndarray, contacts: Sequence[Proximity]) -> None:
-        piece = _pieces(structure, group)[structure.atom_chain]
+        piece = rigid_pieces(structure, group)[structure.atom_chain]
         self.count = int(piece.max(initial=-1)) + 1
         asked = [each for each in contacts if not set(piece[each.first]) & set(piece[each.second])]
         points, radius = _points(structure)
@@ -101,8 +101,8 @@ class ChainPoses:
         return fine.placed(poses, positions)
 
 
-def _pieces(structure: Structure, group: np.ndarray) -> np.ndarray:
-    """The piece of each chain: chains that a bond or a group joins are in one."""
+def rigid_pieces(structure: Structure, group: np.ndarray) -> np.ndarray:
+    """The piece (chain,) of each chain: chains that a bond or a group (atom,), 0 for none, joins are in one."""
     chain, count = structure.atom_chain, len(structure.chains)
     first, second = chain[structure.bonds.atom_1], chain[structure.bonds.atom_2]
     held = np.flatnonzero(group)

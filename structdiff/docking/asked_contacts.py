@@ -14,7 +14,8 @@ from structdiff.typing import Bool, Float, Int
 
 #: kcal/mol/Å², and Å beyond which it is a cone: what is far away is led and not torn.
 STIFF, LINEAR = 1.0, 4.0
-_AIMED = 0.9  # of the distance that is asked for
+#: What is aimed at, of the distance that is asked for.
+AIMED = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +40,7 @@ class AskedContacts:
                 mine, theirs = np.flatnonzero(np.isin(rows, own)), other[there[other] & ~np.isin(other, rows)]
                 # Of several molecules of one chain any may be meant: the one that has most of its atoms is.
                 if 2 * len(mine) >= len(own) and len(mine) and len(theirs):
-                    aimed = each.bound / _AIMED if each.avoid else each.bound * _AIMED
+                    aimed = each.bound / AIMED if each.avoid else each.bound * AIMED
                     found.append((torch.from_numpy(mine), torch.from_numpy(places[theirs]), aimed, each.avoid))
         if not found:
             return None
@@ -68,7 +69,7 @@ class AskedContacts:
             nearest = (
                 torch.cdist(positions[:, own], other, compute_mode="donot_use_mm_for_euclid_dist").flatten(1).amin(1)
             )
-            count += nearest < aimed * _AIMED if avoid else nearest > aimed / _AIMED
+            count += nearest < aimed * AIMED if avoid else nearest > aimed / AIMED
         return count
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -26,13 +26,15 @@ OUTSIDE, MOST = 10.0, 100.0
 class Maps:
     """Energies (kcal/mol) of each kind of atom on a grid.
 
-    origin: its first point (Å). spacing: of its points (Å). most: what no atom costs more than.
+    origin: its first point (Å). spacing: of its points (Å). most: what no atom costs more than. outside: what it costs
+    to be off the grid (kcal/mol/Å²).
     """
 
     values: Float[Tensor, "kind x y z"]
     origin: Float[Tensor, "3"]
     spacing: float = SPACING
     most: float = MOST
+    outside: float = OUTSIDE
 
     def read(
         self, positions: Float[Tensor, "pose atom 3"], kind: Int[Tensor, " atom"]
@@ -61,7 +63,7 @@ class Maps:
         by_zy = [by_z[i][0] + y * (by_z[i][1] - by_z[i][0]) for i in (0, 1)]
         slope_z = by_zy[0] + x * (by_zy[1] - by_zy[0])
         slopes = torch.stack([slope_x, slope_y, slope_z], -1) / self.spacing
-        return value + OUTSIDE * off.square().sum(-1), slopes + 2 * OUTSIDE * off
+        return value + self.outside * off.square().sum(-1), slopes + 2 * self.outside * off
 
 
 def kinds_of(types: AtomTypes) -> tuple[AtomTypes, Int[np.ndarray, " atom"]]:

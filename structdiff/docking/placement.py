@@ -8,7 +8,7 @@ or at the best of several sites.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from structdiff.docking.maps import build_maps, kinds_of
 from structdiff.docking.search import Landscape, found_poses
 from structdiff.docking.sites import binding_sites
 from structdiff.docking.torsions import Torsions
+from structdiff.docking.work import OnPart, SiteSearch, nobody
 from structdiff.evaluation.ligand_atom_types import AtomTypes
 from structdiff.evaluation.vinardo import SMALLEST, free_molecules
 from structdiff.features.chain_folds import one_thread
@@ -97,6 +98,10 @@ class LigandDocking:
             receptor=receptor, asked=tuple(asked),
         )  # fmt: skip
 
+    def parts(self) -> list[SiteSearch]:
+        """The work that there is, where there are as many sites as are looked for."""
+        return [SiteSearch(atoms=len(rows)) for rows in self.ligands for _ in range(self.sites(rows))]
+
     def sites(self, rows: Int[np.ndarray, " ligand_atom"]) -> int:
         """How many sites are searched for a ligand, where there are so many."""
         own = set(rows.tolist())
@@ -107,21 +112,21 @@ class LigandDocking:
         self,
         positions: Float[Tensor, "atom 3"],
         generator: torch.Generator,
-        on_site: Callable[[int], None] = lambda atoms: None,
+        on_part: OnPart = nobody,
     ) -> tuple[Float[Tensor, "atom 3"], tuple[DockedLigand, ...]]:
         """Positions (Å) of all atoms with each ligand where it scores best, on the CPU; and what is known of each.
 
         Of what is asked none is lost: a ligand stays as it was drawn where no pose meets as much.
 
         Ions with a good place of their own come first, the others when ligands are there that they may lie at.
-        on_site: called with the number of a ligand's atoms when one of its sites has been searched.
+        on_part: told of each site of a ligand that has been searched.
         """
         places, there, docked = positions.numpy().copy(), self.receptor.copy(), []
         with one_thread():
             waiting = [ion for ion in self.ions if not self._lay_ion(ion, places, there, docked, _GOOD_PLACE)]
             for rows in self.ligands:
                 asked = AskedContacts.of(self.asked, rows, places, there)
-                poses, cost = self._poses(rows, places, there, asked, generator, on_site)
+                poses, cost = self._poses(rows, places, there, asked, generator, on_part)
                 # A receptor that was drawn badly may have no room there, which drawing did not mind.
                 if asked is not None:
                     drawn = torch.from_numpy(places[rows])[None]
@@ -157,7 +162,7 @@ class LigandDocking:
 
     def _poses(
         self, rows: np.ndarray, places: np.ndarray, there: np.ndarray, asked: AskedContacts | None,
-        generator: torch.Generator, on_site: Callable[[int], None],
+        generator: torch.Generator, on_part: OnPart,
     ) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:  # fmt: skip
         """Poses (Å) of one ligand at all sites, and their energies (kcal/mol) in ascending order; none without a site.
 
@@ -182,7 +187,7 @@ class LigandDocking:
                 kind=torch.from_numpy(kind), torsions=torsions, inner=torsions.kinds(own), asked=asked,
             )  # fmt: skip
             found.append(found_poses(landscape, conformers, site.places, _POSES, generator))
-            on_site(len(rows))
+            on_part(SiteSearch(atoms=len(rows)))
         poses, cost = (torch.cat(each) for each in zip(*found, strict=True))
         order = cost.argsort(stable=True)
         return poses[order], cost[order]

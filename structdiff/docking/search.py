@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from structdiff.docking.asked_contacts import LINEAR, STIFF, AskedContacts
-from structdiff.docking.maps import OUTSIDE, Maps
+from structdiff.docking.maps import Maps
 from structdiff.docking.torsions import Torsions
 from structdiff.evaluation.vinardo import SCORE, Kinds, energy, slope
 from structdiff.geometry.rotations import random_rotation, rotation_from_vector
@@ -77,7 +77,7 @@ class Landscape:
             "hydrophobic": self.inner.hydrophobic.numpy(), "bonding": self.inner.bonding.numpy(),
             **(self.asked or nothing).arrays(),
         }  # fmt: skip
-        numbers = {"spacing": self.maps.spacing, "most": self.maps.most, "outside": OUTSIDE, "stiff": STIFF,
+        numbers = {"spacing": self.maps.spacing, "most": self.maps.most, "outside": self.maps.outside, "stiff": STIFF,
                    "linear": LINEAR}  # fmt: skip
         return LigandPoses(
             score=SCORE, ligand=ligand, values=self.maps.values, origin=self.maps.origin, numbers=numbers

@@ -256,9 +256,9 @@ def _ligand_scores(prediction: Prediction) -> dict[str, Any]:
 
 
 def _docked(prediction: Prediction) -> dict[str, Any]:
-    """How sure docking is of the ligands and ions that it laid; nothing where it laid none."""
+    """How sure docking is of the ligands, ions and chains that it laid; nothing where it laid none."""
     structure, found = prediction.structure, []
-    for each in prediction.docked:
+    for each in prediction.docked.ligands:
         residues = np.unique(structure.atoms.residue[each.rows])
         chains = dict.fromkeys(structure.chains.name[structure.residues.chain[residues]].tolist())
         found.append(
@@ -266,7 +266,19 @@ def _docked(prediction: Prediction) -> dict[str, Any]:
              "margin_kcal_per_mol": round(each.margin, 3), "site_was_asked_for": each.told,
              "chance_within_2_angstrom": round(each.chance, 3)}
         )  # fmt: skip
-    return {"docked": found} if found else {}
+    return ({"docked": found} if found else {}) | _docked_chains(prediction)
+
+
+def _docked_chains(prediction: Prediction) -> dict[str, Any]:
+    """How sure docking is of how chains stand; nothing where it laid none."""
+    structure = prediction.structure
+    found = [
+        {"chains": structure.chains.name[np.unique(structure.atom_chain[each.rows])].tolist(),
+         "vinardo_kcal_per_mol": round(each.energy, 3), "margin_kcal_per_mol": round(each.margin, 3),
+         "contacts_were_asked_for": each.told, "chance_within_5_angstrom": round(each.chance, 3)}
+        for each in prediction.docked.chains
+    ]  # fmt: skip
+    return {"docked_chains": found} if found else {}
 
 
 def _write_confidence(prediction: Prediction, folder: Path, name: str, more: Mapping[str, Any] | None = None) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 
 from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
 from structdiff.confidence.result import Confidence
-from structdiff.docking.placement import DockedLigand
+from structdiff.docking.complex_docking import UNDOCKED, Docked
 from structdiff.errors import InputError
 from structdiff.evaluation.vinardo import LigandScore
 from structdiff.features.tokens import tokenise
@@ -88,11 +88,11 @@ class Provenance:
 class Prediction:
     """One predicted structure; its B-factors are set to the pLDDT (0 to 100) of their tokens.
 
-    ligand_scores, docked: of free ligands in a prediction, and of those ligands and ions that were docked. trajectory:
-    the way there, where the run was asked to keep it. part: what the confidence is of, where that is not the whole
-    structure: of an assembly of many copies, one and those beside it; of a design against a target that was cropped,
-    what the network saw. drawn: what the trajectory is of, where that is not the whole structure. Raises InputError
-    where the confidence is that of another number of tokens than the structure, or its part, has.
+    ligand_scores: of free ligands in a prediction; docked: what is known of chains, ligands and ions that were docked.
+    trajectory: the way there, where the run was asked to keep it. part: what the confidence is of, where that is not
+    the whole structure: of an assembly of many copies, one and those beside it; of a design against a target that was
+    cropped, what the network saw. drawn: what the trajectory is of, where that is not the whole structure. Raises
+    InputError where the confidence is that of another number of tokens than the structure, or its part, has.
     """
 
     structure: Structure
@@ -100,7 +100,7 @@ class Prediction:
     provenance: Provenance
     verdicts: tuple[Verdict, ...] = ()
     ligand_scores: tuple[LigandScore, ...] = ()
-    docked: tuple[DockedLigand, ...] = ()
+    docked: Docked = UNDOCKED
     trajectory: Trajectory | None = None
     part: Structure | None = None
     drawn: Structure | None = None

@@ -9,6 +9,7 @@ import torch
 from structdiff.confidence.of_alignment import AlignedLogits
 from structdiff.confidence.of_docking import judged_by_docking
 from structdiff.confidence.scores import expected_error, plddt_from_logits
+from structdiff.docking.complex_docking import UNDOCKED, Docked
 from structdiff.docking.placement import DockedLigand
 from structdiff.features.tokens import tokenise
 from structdiff.spec.chain import ChainSpec
@@ -37,7 +38,7 @@ def ligand(tokens, chance: float, *, told: bool = True) -> DockedLigand:
 
 def test_poses_that_may_be_wrong_have_errors_to_all_else_and_within_none(tokens):
     before = sure(len(tokens))
-    after = judged_by_docking(before, [ligand(tokens, 0.3)], tokens)
+    after = judged_by_docking(before, Docked(ligands=(ligand(tokens, 0.3),)), tokens)
     own = tokens.chain == 1
     for table in (after.pae, after.pde):
         errors = expected_error(table)
@@ -52,7 +53,7 @@ def test_poses_that_may_be_wrong_have_errors_to_all_else_and_within_none(tokens)
 
 def test_the_surer_the_pose_the_smaller_the_errors(tokens):
     def error(chance: float, told: bool) -> float:
-        docked = [ligand(tokens, chance, told=told)]
+        docked = Docked(ligands=(ligand(tokens, chance, told=told),))
         return float(expected_error(judged_by_docking(sure(len(tokens)), docked, tokens).pae)[0, -1])
 
     assert error(0.9, True) < error(0.5, True) < error(0.1, True) < error(0.1, False)
@@ -62,11 +63,11 @@ def test_what_the_network_is_less_sure_of_stays(tokens):
     unsure = sure(len(tokens))
     unsure.pae[..., 0], unsure.pae[..., -1] = -20.0, 0.0
     unsure.plddt[:, -1], unsure.plddt[:, 2] = -20.0, 0.0
-    after = judged_by_docking(unsure, [ligand(tokens, 0.9)], tokens)
+    after = judged_by_docking(unsure, Docked(ligands=(ligand(tokens, 0.9),)), tokens)
     assert torch.equal(after.pae, unsure.pae)
     assert plddt_from_logits(after.plddt) == pytest.approx(np.full(len(tokens), 5.0), abs=0.1)
 
 
 def test_without_docked_ligands_nothing_changes(tokens):
     logits = sure(len(tokens))
-    assert judged_by_docking(logits, [], tokens) is logits
+    assert judged_by_docking(logits, UNDOCKED, tokens) is logits

@@ -110,8 +110,8 @@ def test_a_job_knows_what_is_bonded_and_asked():
     from structdiff.spec.complex import BondSpec, PocketSpec
 
     job = complex_job(ComplexSpec(chains=chains, bonds=(BondSpec(**bond),), constraints=(PocketSpec(**pocket),)))
-    assert docked_chains(job.docking) == [["M"]]
-    assert [each.name for each in job.docking.asked] == ["pocket M - A/3"]
+    assert docked_chains(job.docking.ligands) == [["M"]]
+    assert [each.name for each in job.docking.ligands.asked] == ["pocket M - A/3"]
 
 
 @pytest.fixture(scope="module")

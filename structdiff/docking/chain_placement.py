@@ -1,0 +1,193 @@
+"""Chains of known structure laid against each other, where neither network nor request says enough of how they stand.
+
+What templates hold as one piece is a body. The largest stays where it was drawn, the others are docked one after the
+other against all that is there; each where its atoms are best off of all ways to touch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from structdiff.docking.chain_search import FoundPoses, Meeting, found_poses
+from structdiff.docking.rigid_poses import RigidPoses
+from structdiff.docking.work import ChainSearch, OnPart, nobody
+from structdiff.evaluation.ligand_atom_types import AtomTypes
+from structdiff.features.chain_folds import one_thread
+from structdiff.features.requests import Proximity
+from structdiff.geometry.superposition import superposition
+from structdiff.structure.tables import ChainKind, Structure
+from structdiff.typing import Bool, Float, Int
+
+#: kcal/mol: by more than this no pose is said to be better than others.
+MOST_MARGIN = 10.0
+_KNOWN = 0.7  # of a body's atoms that templates give the places of, at least
+_FEWEST = 10  # residues of a body
+_ALIKE = 5.0  # Å between poses of one kind
+#: The logarithm of the odds that a pose is right, without any margin and for each kcal/mol of it; the greatest chance.
+_TOLD, _UNTOLD, _SUREST, _LEAST_ODDS = (-1.5, 1.5), (-2.5, 1.5), 0.95, -10.0
+_POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DockedChains:
+    """A body that was docked.
+
+    rows: of its atoms; others: of those of the polymers that it was docked to. energy: of its pose (kcal/mol). margin:
+    kcal/mol by which it is better than any other kind of pose that was found. told: whether contacts with it were asked
+    for. chance: that it is within 5 Å of the truth, where the structures are.
+    """
+
+    rows: Int[np.ndarray, " atom"]
+    others: Int[np.ndarray, " other"]
+    energy: float
+    margin: float
+    told: bool
+    chance: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChainDocking:
+    """Which bodies of a structure are docked: rows of the atoms of each, the largest first; and what is asked.
+
+    piece: the rigid piece that each chain is part of.
+    """
+
+    structure: Structure
+    types: AtomTypes
+    piece: Int[np.ndarray, " chain"]
+    bodies: tuple[np.ndarray, ...]
+    asked: tuple[Proximity, ...]
+
+    @classmethod
+    def of(
+        cls,
+        structure: Structure,
+        piece: Int[np.ndarray, " chain"],
+        held: Bool[np.ndarray, " atom"],
+        asked: Sequence[Proximity] = (),
+    ) -> ChainDocking | None:
+        """The docking of a complex; None where there are not two bodies.
+
+        piece: the rigid piece that each chain is part of. held: atoms that templates give the places of.
+        """
+        protein = (structure.chains.kind == ChainKind.PROTEIN)[structure.atom_chain]
+        bodies = []
+        for number in np.unique(piece).tolist():
+            own = (piece == number)[structure.atom_chain]
+            residues = np.unique(structure.atoms.residue[own & protein])
+            if len(residues) >= _FEWEST and held[own & protein].mean() >= _KNOWN:
+                bodies.append(np.flatnonzero(own))
+        if len(bodies) < 2:
+            return None
+        return cls(structure=structure, types=AtomTypes.of(structure), piece=piece, asked=tuple(asked),
+                   bodies=tuple(sorted(bodies, key=len, reverse=True)))  # fmt: skip
+
+    def parts(self) -> list[ChainSearch]:
+        """The work that there is."""
+        there, found = self._standing(), []
+        for rows in self.bodies[1:]:
+            found.append(self._part(rows, there))
+            there[rows] = True
+        return found
+
+    def placed(
+        self, positions: Float[Tensor, "atom 3"], generator: torch.Generator, on_part: OnPart = nobody
+    ) -> tuple[Float[Tensor, "atom 3"], tuple[DockedChains, ...]]:
+        """Positions (Å) of all atoms with each body where it is best off, on the CPU; and what is known of each.
+
+        Of poses those are taken that meet most of what is asked, the drawn one among them. on_part: told of each body
+        that has been docked.
+        """
+        places, docked = positions.numpy().copy(), []
+        there, company = self._standing(), self._company(places)
+        with one_thread():
+            for rows, along in zip(self.bodies[1:], company, strict=True):
+                docked.append(self._docked(rows, along, places, there, generator))
+                on_part(self._part(rows, there))
+                there[rows] = True
+        return torch.from_numpy(places), tuple(docked)
+
+    def _docked(
+        self, rows: np.ndarray, along: np.ndarray, places: np.ndarray, there: np.ndarray, generator: torch.Generator
+    ) -> DockedChains:
+        """Moves a body, and what goes along with it, among places to its best pose with what is there."""
+        body = np.isin(np.arange(len(places)), rows)
+        structure = self.structure.with_positions(places)
+        meeting = Meeting(structure=structure, types=self.types, still=there, body=body, asked=self.asked)
+        found = found_poses(meeting, generator)
+        best = int(np.lexsort((found.cost.numpy(), found.missed.numpy()))[0])
+        pose = found.poses[best : best + 1]
+        places[along] = pose.placed(torch.from_numpy(places[along]) - found.anchor)[0].numpy()
+        margin = self._margin(found, best, [pose, *self._equivalent(found, there, rows, places)])
+        told = self._told(rows)
+        return DockedChains(
+            rows=rows, others=np.flatnonzero(there), energy=float(found.cost[best]), margin=margin, told=told,
+            chance=_chance(margin, _TOLD if told else _UNTOLD),
+        )  # fmt: skip
+
+    def _margin(self, found: FoundPoses, best: int, alike: Sequence[RigidPoses]) -> float:
+        """By how much (kcal/mol) a pose is better than the best of those that are not like it and meet as much."""
+        own = RigidPoses.joined(*alike).coordinates(found.points)
+        apart = torch.cdist(found.poses.coordinates(found.points), own, compute_mode="donot_use_mm_for_euclid_dist")
+        other = (apart.amin(1) > _ALIKE) & (found.missed <= found.missed[best])
+        if not bool(other.any()):
+            return MOST_MARGIN
+        return min(max(float(found.cost[other].amin() - found.cost[best]), 0.0), MOST_MARGIN)
+
+    def _equivalent(
+        self, found: FoundPoses, there: np.ndarray, rows: np.ndarray, places: np.ndarray
+    ) -> list[RigidPoses]:
+        """Of two equal chains the pose in which the pair is the same, with the other chain first."""
+        still = np.flatnonzero(there)
+        atoms, residue = self.structure.atoms, self.structure.residues.name[self.structure.atoms.residue]
+        equal = len(still) == len(rows) and (atoms.name[still] == atoms.name[rows]).all()
+        if not (equal and (residue[still] == residue[rows]).all()):
+            return []
+        other, now = torch.from_numpy(places[still]), torch.from_numpy(places[rows])
+        return [RigidPoses.of(found.points, superposition(now, other).apply(other)[None])]
+
+    def _told(self, rows: np.ndarray) -> bool:
+        """Whether anything is asked to be near a body."""
+        return any(
+            not each.avoid and bool(np.isin(each.first, rows).any() != np.isin(each.second, rows).any())
+            for each in self.asked
+        )
+
+    def _part(self, rows: np.ndarray, there: np.ndarray) -> ChainSearch:
+        residue = self.structure.atoms.residue
+        return ChainSearch(residues=len(np.unique(residue[rows])), others=len(np.unique(residue[there])))
+
+    def _standing(self) -> Bool[np.ndarray, " atom"]:
+        """Which atoms stay where they were drawn: the largest body, and polymers that are no bodies."""
+        polymer = np.isin(self.structure.chains.kind, _POLYMERS)
+        there = np.isin(self.piece, self.piece[polymer])[self.structure.atom_chain]
+        there[np.concatenate(self.bodies[1:])] = False
+        return there
+
+    def _company(self, positions: Float[np.ndarray, "atom 3"]) -> list[np.ndarray]:
+        """Of each body but the first the rows of its atoms and of those of ligands and water that lie on it."""
+        owner = np.full(len(positions), -1)
+        for number, rows in enumerate(self.bodies):
+            owner[rows] = number
+        polymers = np.flatnonzero(self._standing() | (owner >= 0))
+        free = np.setdiff1d(np.arange(len(positions)), polymers)
+        if len(free):
+            distance, nearest = KDTree(positions[polymers]).query(positions[free])
+            piece = self.piece[self.structure.atom_chain[free]]
+            for number in np.unique(piece).tolist():
+                own = np.flatnonzero(piece == number)
+                first = int(own[np.argmin(distance[own])])
+                owner[free[own]] = owner[polymers[nearest[first]]]
+        return [np.flatnonzero(owner == number) for number in range(1, len(self.bodies))]
+
+
+def _chance(margin: float, odds: tuple[float, float]) -> float:
+    """The chance that a pose of such a margin (kcal/mol) is right."""
+    return min(1 / (1 + math.exp(-max(odds[0] + odds[1] * margin, _LEAST_ODDS))), _SUREST)

@@ -1,0 +1,29 @@
+"""Parts of docking's work, by which progress is told and time is estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSearch:
+    """A ligand of so many atoms is tried at one site."""
+
+    atoms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainSearch:
+    """A body of so many residues is tried against so many others."""
+
+    residues: int
+    others: int
+
+
+Part = SiteSearch | ChainSearch
+OnPart = Callable[[Part], None]
+
+
+def nobody(part: Part) -> None:
+    """Listens to nothing."""

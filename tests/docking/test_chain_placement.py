@@ -1,0 +1,151 @@
+"""Chains of known structure that are docked: a zipper of two helices, without being told how it stands."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from structdiff.docking.chain_placement import ChainDocking
+from structdiff.evaluation.accuracy import accuracy
+from structdiff.features.requests import Proximity
+from structdiff.geometry.rotations import random_rotation
+from structdiff.geometry.superposition import superposed_rmsd
+from structdiff.kernels import ligand_docking
+from structdiff.structure.build import ChainSequence, build_structure
+from structdiff.structure.files import read_structure
+from structdiff.structure.tables import ChainKind, Structure
+
+ZIPPER = Path(__file__).parents[2] / "examples" / "problems" / "zipper.pdb"
+pytestmark = pytest.mark.skipif(
+    not ligand_docking.available(), reason="a search takes minutes without the native kernel"
+)
+
+
+@cache
+def zipper() -> Structure:
+    structure = read_structure(ZIPPER)
+    return structure.select(structure.atoms.resolved)
+
+
+def docking(asked=(), held: np.ndarray | None = None) -> ChainDocking | None:
+    structure = zipper()
+    held = np.ones(len(structure.atoms), bool) if held is None else held
+    return ChainDocking.of(structure, np.arange(len(structure.chains)), held, asked)
+
+
+def away() -> torch.Tensor:
+    """The second chain somewhere else, turned."""
+    structure = zipper()
+    positions, own = torch.from_numpy(structure.atoms.positions.copy()), torch.from_numpy(structure.atom_chain == 1)
+    turn = random_rotation(generator=torch.Generator().manual_seed(5))
+    positions[own] = (positions[own] - positions[own].mean(0)) @ turn.mT + 60.0
+    return positions
+
+
+def placed(asked=(), seed: int = 0):
+    own = docking(asked)
+    assert own is not None
+    return own.placed(away(), torch.Generator().manual_seed(seed))
+
+
+@cache
+def blind():
+    return placed()
+
+
+def dockq(positions: torch.Tensor) -> float:
+    return accuracy(zipper().with_positions(positions.numpy()), zipper())["dockq"]
+
+
+def test_a_zipper_is_closed_again_and_docking_is_sure_of_it():
+    positions, (known,) = blind()
+    assert dockq(positions) > 0.8
+    assert known.margin > 2.0
+    assert known.energy < -8.0
+    assert known.chance > 0.8
+    assert not known.told
+
+
+def test_the_larger_chain_stays_and_the_other_keeps_its_shape():
+    positions, (known,) = blind()
+    before = away()
+    still = torch.from_numpy(known.others)
+    assert torch.equal(positions[still], before[still])
+    own = torch.from_numpy(known.rows)
+    assert float(superposed_rmsd(positions[own], before[own])) < 1e-3
+
+
+def test_the_same_numbers_and_any_threads_give_the_same_bits():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        again, _ = placed()
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(again, blind()[0])
+
+
+def test_what_is_asked_for_is_met_even_where_other_poses_are_better():
+    """The first residues of both chains lie together; the last of one is asked to lie at the first of the other."""
+    structure = zipper()
+    residue = structure.atoms.residue
+    first, last = np.flatnonzero(residue == 0), np.flatnonzero(residue == len(structure.residues) - 1)
+    contact = Proximity(name="contact", first=first, second=last, bound=6.0)
+    assert float(torch.cdist(blind()[0][first], blind()[0][last]).min()) > 15.0
+    positions, (known,) = placed((contact,))
+    assert float(torch.cdist(positions[first], positions[last]).min()) <= 6.0
+    assert known.told
+    assert dockq(positions) < 0.5
+
+
+def test_equal_chains_named_the_other_way_are_no_other_pose():
+    """Where the second chain is to the first what the first is to the second now, the pair is the same."""
+    own = docking()
+    assert own is not None
+    structure = zipper()
+    rows = own.bodies[1]
+    there = structure.atom_chain == structure.atom_chain[own.bodies[0][0]]
+    places = away().numpy()
+    points = torch.from_numpy(places[rows] - places[rows].mean(0))
+    (other,) = own._equivalent(SimpleNamespace(points=points), there, rows, places)  # type: ignore[arg-type]
+    first, second = torch.from_numpy(places[there]), torch.from_numpy(places[rows])
+    swapped = torch.cat([other.placed(points)[0], first])
+    assert float(superposed_rmsd(swapped, torch.cat([first, second]))) < 2.0  # the chains differ a little
+    assert float((other.placed(points)[0] - second).norm(dim=-1).mean()) > 20.0
+
+
+def test_ligands_go_along_with_the_chain_that_they_lie_on():
+    chains = [ChainSequence(name=name, kind=ChainKind.PROTEIN, residues=("ALA",) * count)
+              for name, count in (("A", 12), ("B", 11))]  # fmt: skip
+    ligands = [ChainSequence(name=name, kind=ChainKind.LIGAND, residues=(code,))
+               for name, code in (("L", "BTN"), ("M", "GOL"))]  # fmt: skip
+    structure = build_structure([*chains, *ligands])
+    places = np.random.default_rng(0).normal(size=(len(structure.atoms), 3)).astype(np.float32)
+    places[np.isin(structure.atom_chain, (1, 2))] += 50.0  # biotin lies on the second
+    own = ChainDocking.of(structure, np.arange(4), structure.atom_chain < 2)
+    assert own is not None
+    (along,) = own._company(places)
+    assert set(structure.atom_chain[along].tolist()) == {1, 2}
+
+
+def test_chains_of_which_nothing_is_known_are_not_docked():
+    structure = zipper()
+    held = structure.atom_chain == 0
+    assert docking(held=held) is None
+    held[np.flatnonzero(structure.atom_chain == 1)[::2]] = True  # one half is not enough
+    assert docking(held=held) is None
+
+
+def test_the_work_is_known_before():
+    own = docking()
+    assert own is not None
+    (part,) = own.parts()
+    assert (part.residues, part.others) == (31, 31)
+    heard = []
+    own.placed(away(), torch.Generator().manual_seed(0), heard.append)
+    assert heard == [part]
