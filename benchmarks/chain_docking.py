@@ -45,6 +45,7 @@ _REPACKED, _TOLD_SYSTEMS = ("repacked", "both"), ("contacts", "both")
 _MOST_RESIDUES, _NEAR, _FEWEST, _ENTWINED = 450, 8.0, 25, 1.2
 _TOUCHING, _TOLD, _BOUND = 5.0, 3, 6.0
 _ACCEPTABLE = 0.23
+_FLAT = 0.05  # by how much a slope is held at 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,16 +173,22 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def fitted(rows: Sequence[dict]) -> str:
-    """The logarithm of the odds that a pose is acceptable, without a margin and for each kcal/mol (validation split)."""
+    """Log odds that a pose is acceptable, without a margin and for each kcal/mol (validation split)."""
     found = []
     for name, systems in (("told", _TOLD_SYSTEMS), ("nothing told", ("nothing", "repacked"))):
-        own = [(row[f"{each}_margin"], row[each] >= _ACCEPTABLE)
-               for row in rows if row["split"] == "val" for each in systems if each in row]  # fmt: skip
+        own = [
+            (row[f"{each}_margin"], row[each] >= _ACCEPTABLE)
+            for row in rows for each in systems if row["split"] == "val" and each in row
+        ]  # fmt: skip
         margin, right = np.array(own, float).T
-        line = minimize(lambda at: np.logaddexp(0, (1 - 2 * right) * (at[0] + at[1] * margin)).sum() + 0.05 * at[1] ** 2,  # noqa: B023
-                        np.zeros(2))  # fmt: skip
-        found.append(f"{name}: {line.x[0]:.1f}, {line.x[1]:.1f} ({len(own)} poses, {int(right.sum())} acceptable)")
+        first, slope = minimize(_surprise, np.zeros(2), args=(margin, right)).x
+        found.append(f"{name}: {first:.1f}, {slope:.1f} ({len(own)} poses, {int(right.sum())} acceptable)")
     return "\n".join(found)
+
+
+def _surprise(line: np.ndarray, margin: np.ndarray, right: np.ndarray) -> float:
+    odds = line[0] + line[1] * margin
+    return float(np.logaddexp(0, np.where(right > 0, -odds, odds)).sum() + _FLAT * line[1] ** 2)
 
 
 def main() -> None:

@@ -34,20 +34,32 @@ def approaches(
 
     still: beads of the other (Å). own: beads of the body about their middle (Å).
     """
-    middle = still.mean(0)
-    turned, places = [], []
+    found = []
     for direction in spread_directions(directions):
-        frame = _frame(direction)
-        ground = _Ground((still - middle) @ frame.mT)
         some = random_rotation(turns, generator=generator)
         aside = (2 * torch.rand(turns, 2, generator=generator) - 1) * _ASIDE
-        height = ground.reached(own @ (frame @ some).mT, aside)
-        turned.append(some)
-        places.append(torch.cat([aside, height[:, None]], -1) @ frame + middle)
-    return RigidPoses(turn=torch.cat(turned), middle=torch.cat(places))
+        found.append(come_down(still, own, direction, some, aside))
+    return RigidPoses.joined(*found)
 
 
-def _frame(direction: Float[Tensor, " 3"]) -> Float[Tensor, "3 3"]:
+def come_down(
+    still: Float[Tensor, "bead 3"],
+    own: Float[Tensor, "own_bead 3"],
+    direction: Float[Tensor, " 3"],
+    turns: Float[Tensor, "turn 3 3"],
+    aside: Float[Tensor, "turn 2"],
+) -> RigidPoses:
+    """Poses of a body that comes from one direction, in several turns, each so far aside (Å), until it touches.
+
+    still: beads of the other (Å). own: beads of the body about their middle (Å). Aside is along the first two rows of
+    `frame_of` the direction.
+    """
+    middle, frame = still.mean(0), frame_of(direction)
+    height = _Ground((still - middle) @ frame.mT).reached(own @ (frame @ turns).mT, aside)
+    return RigidPoses(turn=turns, middle=torch.cat([aside, height[:, None]], -1) @ frame + middle)
+
+
+def frame_of(direction: Float[Tensor, " 3"]) -> Float[Tensor, "3 3"]:
     """A rotation after which a direction is the third axis."""
     helper = torch.eye(3)[int(direction.abs().argmin())]
     first = torch.linalg.cross(helper, direction)

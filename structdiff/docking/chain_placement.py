@@ -184,7 +184,7 @@ class ChainDocking:
             for number in np.unique(piece).tolist():
                 own = np.flatnonzero(piece == number)
                 first = int(own[np.argmin(distance[own])])
-                owner[free[own]] = owner[polymers[nearest[first]]]
+                owner[free[own]] = owner[polymers[int(nearest[first])]]
         return [np.flatnonzero(owner == number) for number in range(1, len(self.bodies))]
 
 

@@ -83,7 +83,9 @@ def _as_beads(
     meeting: Meeting, still: Beads, own: Beads, beads: Float[Tensor, "bead 3"], begun: RigidPoses
 ) -> RigidPoses:  # fmt: skip
     """The best unlike ones of poses that went downhill as beads."""
-    landscape = _landscape(potential_maps(still, learnt_potential()), own.kind, _asked_of_beads(meeting, still, own))
+    landscape = rigid_landscape(
+        potential_maps(still, learnt_potential()), own.kind, _asked_of_beads(meeting, still, own)
+    )
     cost = torch.cat([
         landscape(begun[first : first + _AT_ONCE].placed(beads))[0] for first in range(0, len(begun), _AT_ONCE)
     ])  # fmt: skip
@@ -106,7 +108,7 @@ def _as_atoms(
     maps = build_maps(
         kinds, receptor, meeting.types.rows(around), receptor.min(0) - _MARGIN, receptor.max(0) + _MARGIN, _SPACING
     )
-    landscape = _landscape(replace(maps, outside=0.0), kind, asked)
+    landscape = rigid_landscape(replace(maps, outside=0.0), kind, asked)
     seen, cost = points[torch.from_numpy(outside)], torch.zeros(0)
     for most, softness, steps in _STAGES:
         here = landscape if softness is None else landscape.softened(softness)
@@ -119,7 +121,7 @@ def _as_atoms(
     return poses, cost, missed
 
 
-def _landscape(maps: Maps, kind: Int[np.ndarray, " point"], asked: AskedContacts | None) -> Landscape:
+def rigid_landscape(maps: Maps, kind: Int[np.ndarray, " point"], asked: AskedContacts | None = None) -> Landscape:
     """What poses of a rigid body cost."""
     none, atoms = torch.zeros(0), len(kind)
     torsions = Torsions(
