@@ -27,6 +27,7 @@ _SHIFT, _TURN = 2.0, 1.0  # Å and radian, how far a pose is changed
 _FIRST_STEP, _LAST_STEP = 0.5, 0.02  # Å an atom, of a descent
 _FINE_STEP, _FINE_STEPS = 0.1, 30  # of the last one, the first step in Å an atom
 _ROOM = 2.0  # Å that an atom may move in it
+_OWN = 0.5  # of what a ligand's atoms are worth to each other, in the end: much of that they have anywhere
 _ROUNDS, _STEPS = 50, 30  # changes of each pose, and steps downhill after each
 _RENEWED = 5  # rounds after which the worst quarter begins anew
 _POOL, _AT_ONCE = 16, 2048  # random poses for each that goes on; those looked at together
@@ -54,16 +55,24 @@ class Landscape:
         value, gradient = self.receptor.read(positions, self.kind)
         total = value.sum(-1)
         if len(self.torsions.pairs):
-            first, second = self.torsions.pairs.unbind(-1)
-            arrow = positions[:, first] - positions[:, second]
-            distance = arrow.square().sum(-1).clamp(min=1e-6).sqrt()
-            total = total + energy(distance, self.inner).sum(-1)
+            total = total + self.own(positions)
+            (first, second), arrow, distance = self._pairs(positions)
             push = (slope(distance, self.inner) / distance)[..., None] * arrow
             gradient = gradient.index_add(1, first, push).index_add(1, second, -push)
         if self.asked is not None:
             more, push = self.asked.energy(positions)
             total, gradient = total + more, gradient + push
         return total, gradient
+
+    def own(self, positions: Float[Tensor, "pose atom 3"]) -> Float[Tensor, " pose"]:
+        """What the ligand's atoms are worth to each other (kcal/mol)."""
+        return energy(self._pairs(positions)[-1], self.inner).sum(-1)
+
+    def _pairs(self, positions: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Rows of the atoms of each pair, arrows between them (Å) and their lengths."""
+        first, second = self.torsions.pairs.unbind(-1)
+        arrow = positions[:, first] - positions[:, second]
+        return (first, second), arrow, arrow.square().sum(-1).clamp(min=1e-6).sqrt()
 
     def softened(self, most: float) -> Landscape:
         """The same where no atom costs more than so much (kcal/mol) by the maps of the receptor."""
@@ -209,9 +218,11 @@ def found_poses(
 def refined(
     landscape: Landscape, atoms: ReceptorAtoms, positions: Float[Tensor, "pose atom 3"]
 ) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:
-    """Poses that were found on maps downhill once more among the receptor's atoms, and their energies (kcal/mol).
+    """Poses that were found on maps downhill once more among the receptor's atoms, and what they are judged by
+    (kcal/mol): their energies, of which the ligand's own count less.
 
     Maps have narrow pits shallower than they are, and which of two poses is better hangs on them.
     """
     exact = replace(landscape, receptor=atoms.near(positions, _ROOM))
-    return descended(exact, positions, _FINE_STEPS, _FINE_STEP)
+    found, cost = descended(exact, positions, _FINE_STEPS, _FINE_STEP)
+    return found, cost - (1 - _OWN) * exact.own(found)
