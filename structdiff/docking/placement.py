@@ -38,7 +38,7 @@ MOST_MARGIN = 10.0
 #: The logarithm of the odds that a pose is within 2 Å, without any margin and for each kcal/mol of it (training split;
 #: docs/log.md); the greatest chance, and the least odds.
 _SUREST, _LEAST_ODDS = 0.95, -10.0
-_LIGANDS_TOLD, _LIGANDS, _IONS = (-1.3, 1.8), (-2.7, 2.6), (-6.6, 4.0)
+_LIGANDS_TOLD, _LIGANDS, _IONS = (-1.7, 3.4), (-2.3, 2.8), (-6.6, 4.0)
 _GOOD_PLACE = -1.4  # kcal/mol: of ions that need no ligand
 _ALIKE = 1.0  # Å from atom to nearest atom of the same element, in the mean
 _FEWEST = 50  # atoms of a receptor
