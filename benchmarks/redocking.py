@@ -84,10 +84,14 @@ def cases(data: Path, split: str, most: int) -> Iterator[Case]:
 
 
 def _as_read(structure: Structure) -> Structure:
-    """The same with all of its bonds, of which a set keeps those alone that its components do not tell."""
+    """What is resolved with all of its bonds, of which a set keeps those alone that its components do not tell.
+
+    A reader adds what residues lack, in one place: ligands would lie there.
+    """
     with TemporaryDirectory() as folder:
         seen = structure.select(structure.atoms.resolved)
-        return read_structure(write_structure(seen, Path(folder) / "structure.cif"))
+        read = read_structure(write_structure(seen, Path(folder) / "structure.cif"))
+        return read.select(read.atoms.resolved)
 
 
 def _case(structure: Structure, seen: set[str]) -> Case | None:

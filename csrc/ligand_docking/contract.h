@@ -43,12 +43,15 @@ typedef struct structdiff_docking_ligand {
   const uint8_t* avoid;       // [asked]: or, where it is 1, so far
 } structdiff_docking_ligand;
 
-// Maps as above, of which no more than `most` counts; off the grid each atom costs outside x Å² (from its edge). A place
-// that is missed by x Å costs stiff x², from `linear` on as much more as the slope says.
+// Maps as above, of which no more than `most` counts; off the grid each atom costs outside x Å² (from its edge). Where
+// `receptor` is not null its atoms are asked themselves instead, as maps would be made of them. A place that is missed by
+// x Å costs stiff x², from `linear` on as much more as the slope says.
 typedef struct structdiff_docking_field {
   int64_t size[3];
   const float* values;
-  float origin[3], spacing, most, outside, stiff, linear;
+  float origin[3], spacing, most, outside, stiff, linear, farthest;
+  const structdiff_docking_atoms *kinds, *receptor;
+  const float* positions;
 } structdiff_docking_field;
 
 // Energy [poses] and gradient [poses][atoms][3] at positions [poses][atoms][3].

@@ -26,6 +26,8 @@ struct Worth {
   Vector energy, slope;
 };
 
+inline Worth operator+(Worth a, Worth b) { return {a.energy + b.energy, a.slope + b.slope}; }
+
 inline Worth steric(const structdiff_docking_score& score, Vector s) {
   const Vector scaled = s / score.width, near = score.contact * exponential(-scaled * scaled);
   const Vector overlap = smaller(s, Vector{});

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from structdiff.features.requests import Proximity
@@ -31,15 +32,28 @@ class AskedContacts:
 
     @classmethod
     def of(
-        cls, asked: Sequence[Proximity], rows: np.ndarray, places: np.ndarray, there: Bool[np.ndarray, " atom"]
-    ) -> AskedContacts | None:
-        """Those between the ligand of these rows and atoms that are there; None if there are none."""
+        cls, asked: Sequence[Proximity], rows: np.ndarray, places: np.ndarray, there: Bool[np.ndarray, " atom"],
+        docked: Sequence[np.ndarray] | None = None,
+    ) -> AskedContacts | None:  # fmt: skip
+        """Those between the ligand of these rows and atoms that are there; None if there are none.
+
+        docked: rows of all molecules that are docked one after the other, this one too. Of several that one contact
+        names any may be meant: it is of the first of the largest that can meet it. What they are to keep away from is
+        of all of them. Without docked, contacts are of what has half of the atoms that they name.
+        """
         found = []
         for each in asked:
             for own, other in ((each.first, each.second), (each.second, each.first)):
                 mine, theirs = np.flatnonzero(np.isin(rows, own)), other[there[other] & ~np.isin(other, rows)]
-                # Of several molecules of one chain any may be meant: the one that has most of its atoms is.
-                if 2 * len(mine) >= len(own) and len(mine) and len(theirs):
+                if not (len(mine) and len(theirs)):
+                    continue
+                if docked is None:
+                    meant = 2 * len(mine) >= len(own)
+                else:
+                    largest = all(len(mine) >= np.isin(molecule, own).sum() for molecule in docked)
+                    met = _meet(places[own[there[own]]], places[theirs], each.bound)
+                    meant = each.avoid or (largest and not met)
+                if meant:
                     aimed = each.bound / AIMED if each.avoid else each.bound * AIMED
                     found.append((torch.from_numpy(mine), torch.from_numpy(places[theirs]), aimed, each.avoid))
         if not found:
@@ -105,3 +119,8 @@ def _starts(parts: Sequence[Tensor]) -> np.ndarray:
 
 def _joined(parts: Sequence[Tensor]) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.int64), *(part.flatten().numpy() for part in parts)])
+
+
+def _meet(some: Float[np.ndarray, "some 3"], others: Float[np.ndarray, "other 3"], bound: float) -> bool:
+    """Whether any of some places is within a bound (Å) of any of others."""
+    return len(some) > 0 and bool(KDTree(others).query(some)[0].min() <= bound)

@@ -129,7 +129,7 @@ def rigid_landscape(maps: Maps, kind: Int[np.ndarray, " point"], asked: AskedCon
         pairs=torch.zeros(0, 2, dtype=torch.int64),
     )  # fmt: skip
     inner = Kinds(touching=none, hydrophobic=none, bonding=none)
-    return Landscape(maps=maps, kind=torch.from_numpy(kind), torsions=torsions, inner=inner, asked=asked)
+    return Landscape(receptor=maps, kind=torch.from_numpy(kind), torsions=torsions, inner=inner, asked=asked)
 
 
 def _outside(positions: Float[np.ndarray, "atom 3"]) -> Bool[np.ndarray, " atom"]:

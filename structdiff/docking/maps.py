@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ from structdiff.typing import Float, Int
 #: Å between points of the grid by default.
 SPACING = 0.4
 _BLOCK = 3.2  # Å, the side of a cube of points whose distances are computed together
-_FARTHEST = 7.0  # Å from a point to atoms that count: beyond it surfaces are 2.5 Å apart and more
+#: Å from a point to atoms that count: beyond it surfaces are 2.5 Å apart and more.
+FARTHEST = 7.0
 #: kcal/mol/Å² off the grid; kcal/mol within atoms.
 OUTSIDE, MOST = 10.0, 100.0
 
@@ -35,6 +37,11 @@ class Maps:
     spacing: float = SPACING
     most: float = MOST
     outside: float = OUTSIDE
+
+    def native(self) -> dict[str, Any]:
+        """The same for the native kernel."""
+        numbers = {"spacing": self.spacing, "most": self.most, "outside": self.outside}
+        return {"grid": (self.values, self.origin), "numbers": numbers}
 
     def read(
         self, positions: Float[Tensor, "pose atom 3"], kind: Int[Tensor, " atom"]
@@ -92,7 +99,7 @@ def occupied(
 
     The others are worth nothing to any atom, and of a receptor that was drawn all apart there are any number of them.
     """
-    corners = np.stack(np.meshgrid(*[(-_FARTHEST, _FARTHEST)] * 3), -1).reshape(-1, 1, 3)
+    corners = np.stack(np.meshgrid(*[(-FARTHEST, FARTHEST)] * 3), -1).reshape(-1, 1, 3)
     number = np.floor((receptor + corners - low) / side).astype(np.int64).reshape(-1, 3)
     return np.unique(number[(number >= 0).all(1)], axis=0)
 
@@ -111,14 +118,14 @@ def build_maps(
     if ligand_docking.available():
         size = (int(count[0]), int(count[1]), int(count[2]))
         found = ligand_docking.maps(
-            SCORE, vars(kinds), vars(types), receptor, origin, size, spacing, _FARTHEST, MOST
+            SCORE, vars(kinds), vars(types), receptor, origin, size, spacing, FARTHEST, MOST
         )  # fmt: skip
         return Maps(values=found, origin=torch.from_numpy(origin), spacing=spacing)
     values = torch.zeros(len(kinds.radius), *count.tolist())
     tree, atoms = KDTree(receptor), torch.from_numpy(receptor).float()
     inner = spacing * np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), -1).reshape(-1, 3)
     middle = inner.mean(0)
-    reach = _FARTHEST + float(np.linalg.norm(middle))
+    reach = FARTHEST + float(np.linalg.norm(middle))
     for block in np.ndindex(*(count // side)):
         corner = low + np.array(block) * spacing * side
         near = np.array(sorted(tree.query_ball_point(corner + middle, reach)), np.int64)

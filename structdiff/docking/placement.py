@@ -19,7 +19,8 @@ from structdiff.docking.asked_contacts import AskedContacts
 from structdiff.docking.conformers import ligand_conformers
 from structdiff.docking.ions import best_place, is_metal
 from structdiff.docking.maps import build_maps, kinds_of
-from structdiff.docking.search import Landscape, found_poses
+from structdiff.docking.receptor_atoms import ReceptorAtoms
+from structdiff.docking.search import Landscape, found_poses, refined
 from structdiff.docking.sites import binding_sites
 from structdiff.docking.torsions import Torsions
 from structdiff.docking.work import OnPart, SiteSearch, nobody
@@ -37,7 +38,7 @@ MOST_MARGIN = 10.0
 #: The logarithm of the odds that a pose is within 2 Å, without any margin and for each kcal/mol of it (training split;
 #: docs/log.md); the greatest chance, and the least odds.
 _SUREST, _LEAST_ODDS = 0.95, -10.0
-_LIGANDS_TOLD, _LIGANDS, _IONS = (-1.3, 1.8), (-2.7, 2.6), (-6.6, 4.0)
+_LIGANDS_TOLD, _LIGANDS, _IONS = (-1.7, 3.4), (-2.3, 2.8), (-6.6, 4.0)
 _GOOD_PLACE = -1.4  # kcal/mol: of ions that need no ligand
 _ALIKE = 1.0  # Å from atom to nearest atom of the same element, in the mean
 _FEWEST = 50  # atoms of a receptor
@@ -125,7 +126,7 @@ class LigandDocking:
         with one_thread():
             waiting = [ion for ion in self.ions if not self._lay_ion(ion, places, there, docked, _GOOD_PLACE)]
             for rows in self.ligands:
-                asked = AskedContacts.of(self.asked, rows, places, there)
+                asked = self._asked(rows, places, there)
                 poses, cost = self._poses(rows, places, there, asked, generator, on_part)
                 # A receptor that was drawn badly may have no room there, which drawing did not mind.
                 if asked is not None:
@@ -143,12 +144,16 @@ class LigandDocking:
                 self._lay_ion(ion, places, there, docked, np.inf)
         return torch.from_numpy(places), tuple(docked)
 
+    def _asked(self, rows: np.ndarray, places: np.ndarray, there: np.ndarray) -> AskedContacts | None:
+        docked = (*self.ligands, *(np.array([ion]) for ion in self.ions))
+        return AskedContacts.of(self.asked, rows, places, there, docked)
+
     def _lay_ion(
         self, ion: int, places: np.ndarray, there: np.ndarray, docked: list[DockedLigand], most: float
     ) -> bool:
         """Lays an ion where it is best, unless that is worth less than ``most`` (kcal/mol); whether it did."""
         rows, around = np.array([ion]), np.flatnonzero(there)
-        asked = AskedContacts.of(self.asked, rows, places, there)
+        asked = self._asked(rows, places, there)
         found = best_place(
             self.types.rows(rows), int(self.structure.atoms.element[ion]), places[around].astype(np.float64),
             self.types.rows(around), self.structure.atoms.element[around], asked,
@@ -179,14 +184,16 @@ class LigandDocking:
         if asked is not None and asked.leads:
             near, within, count = asked.points(), asked.farthest + gyration, _SITES_TOLD
         kinds, kind = kinds_of(own)
+        atoms = ReceptorAtoms(kinds=kinds, types=types, positions=torch.from_numpy(places[around]))
         found = [(torch.zeros(0, len(rows), 3), torch.zeros(0))]
         for site in binding_sites(own, gyration, receptor, types, count, near, within):
             middle = site.places.mean(0).numpy().astype(np.float64)
             landscape = Landscape(
-                maps=build_maps(kinds, receptor, types, middle - half, middle + half),
+                receptor=build_maps(kinds, receptor, types, middle - half, middle + half),
                 kind=torch.from_numpy(kind), torsions=torsions, inner=torsions.kinds(own), asked=asked,
             )  # fmt: skip
-            found.append(found_poses(landscape, conformers, site.places, _POSES, generator))
+            coarse, _ = found_poses(landscape, conformers, site.places, _POSES, generator)
+            found.append(refined(landscape, atoms, coarse))
             on_part(SiteSearch(atoms=len(rows)))
         poses, cost = (torch.cat(each) for each in zip(*found, strict=True))
         order = cost.argsort(stable=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from structdiff.docking.asked_contacts import LINEAR, STIFF, AskedContacts
 from structdiff.docking.maps import Maps
+from structdiff.docking.receptor_atoms import ReceptorAtoms
 from structdiff.docking.torsions import Torsions
 from structdiff.evaluation.vinardo import SCORE, Kinds, energy, slope
 from structdiff.geometry.rotations import random_rotation, rotation_from_vector
@@ -24,6 +25,9 @@ from structdiff.typing import Float, Int
 _TEMPERATURE = 1.2  # kcal/mol, of a step from one minimum to the next
 _SHIFT, _TURN = 2.0, 1.0  # Å and radian, how far a pose is changed
 _FIRST_STEP, _LAST_STEP = 0.5, 0.02  # Å an atom, of a descent
+_FINE_STEP, _FINE_STEPS = 0.1, 30  # of the last one, the first step in Å an atom
+_ROOM = 2.0  # Å that an atom may move in it
+_OWN = 0.5  # of what a ligand's atoms are worth to each other, in the end: much of that they have anywhere
 _ROUNDS, _STEPS = 50, 30  # changes of each pose, and steps downhill after each
 _RENEWED = 5  # rounds after which the worst quarter begins anew
 _POOL, _AT_ONCE = 16, 2048  # random poses for each that goes on; those looked at together
@@ -34,9 +38,11 @@ Gradient = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Landscape:
-    """What poses of one ligand cost: maps of the receptor, the ligand with itself, and what else is asked."""
+    """What poses of one ligand cost: in the receptor by its maps or its atoms, the ligand with itself, and what else is
+    asked.
+    """
 
-    maps: Maps
+    receptor: Maps | ReceptorAtoms
     kind: Int[Tensor, " atom"]
     torsions: Torsions
     inner: Kinds
@@ -46,13 +52,11 @@ class Landscape:
         """Energy (kcal/mol) [pose] and its gradient [pose, atom, 3]."""
         if self.native is not None:
             return self.native.energy(positions)
-        value, gradient = self.maps.read(positions, self.kind)
+        value, gradient = self.receptor.read(positions, self.kind)
         total = value.sum(-1)
         if len(self.torsions.pairs):
-            first, second = self.torsions.pairs.unbind(-1)
-            arrow = positions[:, first] - positions[:, second]
-            distance = arrow.square().sum(-1).clamp(min=1e-6).sqrt()
-            total = total + energy(distance, self.inner).sum(-1)
+            total = total + self.own(positions)
+            (first, second), arrow, distance = self._pairs(positions)
             push = (slope(distance, self.inner) / distance)[..., None] * arrow
             gradient = gradient.index_add(1, first, push).index_add(1, second, -push)
         if self.asked is not None:
@@ -60,9 +64,20 @@ class Landscape:
             total, gradient = total + more, gradient + push
         return total, gradient
 
+    def own(self, positions: Float[Tensor, "pose atom 3"]) -> Float[Tensor, " pose"]:
+        """What the ligand's atoms are worth to each other (kcal/mol)."""
+        return energy(self._pairs(positions)[-1], self.inner).sum(-1)
+
+    def _pairs(self, positions: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Rows of the atoms of each pair, arrows between them (Å) and their lengths."""
+        first, second = self.torsions.pairs.unbind(-1)
+        arrow = positions[:, first] - positions[:, second]
+        return (first, second), arrow, arrow.square().sum(-1).clamp(min=1e-6).sqrt()
+
     def softened(self, most: float) -> Landscape:
-        """The same where no atom costs more than so much (kcal/mol) in the receptor."""
-        return replace(self, maps=replace(self.maps, most=most))
+        """The same where no atom costs more than so much (kcal/mol) by the maps of the receptor."""
+        assert isinstance(self.receptor, Maps)
+        return replace(self, receptor=replace(self.receptor, most=most))
 
     @cached_property
     def native(self) -> LigandPoses | None:
@@ -77,11 +92,9 @@ class Landscape:
             "hydrophobic": self.inner.hydrophobic.numpy(), "bonding": self.inner.bonding.numpy(),
             **(self.asked or nothing).arrays(),
         }  # fmt: skip
-        numbers = {"spacing": self.maps.spacing, "most": self.maps.most, "outside": self.maps.outside, "stiff": STIFF,
-                   "linear": LINEAR}  # fmt: skip
-        return LigandPoses(
-            score=SCORE, ligand=ligand, values=self.maps.values, origin=self.maps.origin, numbers=numbers
-        )
+        receptor = self.receptor.native()
+        receptor["numbers"] |= {"stiff": STIFF, "linear": LINEAR}
+        return LigandPoses(score=SCORE, ligand=ligand, **receptor)
 
 
 def moved(
@@ -110,13 +123,15 @@ def _scales(torsions: Torsions, positions: Float[Tensor, "pose atom 3"]) -> Floa
 
 
 def descended(
-    landscape: Landscape, positions: Float[Tensor, "pose atom 3"], steps: int
+    landscape: Landscape, positions: Float[Tensor, "pose atom 3"], steps: int, first: float = _FIRST_STEP
 ) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:
-    """Poses after so many steps downhill (Adam, steps that fall), each at its best, and their energies (kcal/mol)."""
+    """Poses after so many steps downhill (Adam, steps that fall from ``first`` on, Å an atom), each at its best, and
+    their energies (kcal/mol).
+    """
     torsions = landscape.torsions
     scale = _scales(torsions, positions)
     if landscape.native is not None:
-        return landscape.native.descended(positions, steps, (_FIRST_STEP, _LAST_STEP), scale)
+        return landscape.native.descended(positions, steps, (first, _LAST_STEP), scale)
     mean = square = torch.zeros(len(positions), len(scale))
     best, least = positions, torch.full((len(positions),), torch.inf)
     for number in range(steps + 1):
@@ -129,7 +144,7 @@ def descended(
         downhill = _slopes(torsions, positions, gradient) * scale
         mean, square = 0.8 * mean + 0.2 * downhill, 0.9 * square + 0.1 * downhill.square()
         share = number / steps
-        step = _FIRST_STEP ** (1 - share) * _LAST_STEP**share
+        step = first ** (1 - share) * _LAST_STEP**share
         unit = mean / (1 - 0.8 ** (number + 1)) / (square / (1 - 0.9 ** (number + 1))).sqrt().clamp(min=1e-6)
         positions = moved(torsions, positions, -step * unit * scale)
     return best, least
@@ -198,3 +213,16 @@ def found_poses(
             here[order[count - some :]], cost[order[count - some :]] = here[order[:some]], cost[order[:some]]
     order = least.argsort(stable=True)
     return best[order], least[order]
+
+
+def refined(
+    landscape: Landscape, atoms: ReceptorAtoms, positions: Float[Tensor, "pose atom 3"]
+) -> tuple[Float[Tensor, "pose atom 3"], Float[Tensor, " pose"]]:
+    """Poses that were found on maps downhill once more among the receptor's atoms, and what they are judged by
+    (kcal/mol): their energies, of which the ligand's own count less.
+
+    Maps have narrow pits shallower than they are, and which of two poses is better hangs on them.
+    """
+    exact = replace(landscape, receptor=atoms.near(positions, _ROOM))
+    found, cost = descended(exact, positions, _FINE_STEPS, _FINE_STEP)
+    return found, cost - (1 - _OWN) * exact.own(found)

@@ -44,7 +44,8 @@ class _Ligand(ctypes.Structure):
 
 class _Field(ctypes.Structure):
     _fields_ = [("size", _N * 3), ("values", _P), ("origin", _D * 3), ("spacing", _D), ("most", _D), ("outside", _D),
-                ("stiff", _D), ("linear", _D)]  # fmt: skip
+                ("stiff", _D), ("linear", _D), ("farthest", _D), ("kinds", ctypes.POINTER(_Atoms)),
+                ("receptor", ctypes.POINTER(_Atoms)), ("positions", _P)]  # fmt: skip
 
 
 def available() -> bool:
@@ -86,25 +87,34 @@ class _Table:
     def __init__(self, types: Mapping[str, np.ndarray]) -> None:
         self._arrays = [np.ascontiguousarray(types[name], kind) for name, kind in _ATOMS.items()]
         self.count = len(self._arrays[0])
-        self._struct = _Atoms(self.count, *(each.ctypes.data for each in self._arrays))
-        self.address = ctypes.byref(self._struct)
+        self.struct = _Atoms(self.count, *(each.ctypes.data for each in self._arrays))
+        self.address = ctypes.byref(self.struct)
 
 
 class LigandPoses:
-    """What poses of one ligand cost in a receptor; numbers and arrays as named in the contract."""
+    """What poses of one ligand cost in a receptor; numbers and arrays as named in the contract.
+
+    grid: values and origin of maps. atoms: in place of these kinds of the ligand's atoms, types of the receptor's and
+    their positions (Å).
+    """
 
     def __init__(
-        self, *, score: Mapping[str, float], ligand: Mapping[str, Any], values: Float[Tensor, "kind x y z"],
-        origin: Float[Tensor, "3"], numbers: Mapping[str, float],
+        self, *, score: Mapping[str, float], ligand: Mapping[str, Any], numbers: Mapping[str, float],
+        grid: tuple[Float[Tensor, "kind x y z"], Float[Tensor, "3"]] | None = None,
+        atoms: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray], Float[Tensor, "atom 3"]] | None = None,
     ) -> None:  # fmt: skip
         self._arrays = {name: np.ascontiguousarray(ligand[name], kind) for name, kind in _LIGAND.items()}
         counts = [len(self._arrays[name]) for name in ("kind", "axis", "pair", "bound")]
         self._ligand = _Ligand(*counts, *(each.ctypes.data for each in self._arrays.values()))
-        self._values, self._score = values.float().contiguous(), _Score(**score)
-        self._field = _Field(
-            size=(_N * 3)(*values.shape[1:]), values=self._values.data_ptr(), origin=(_D * 3)(*origin.tolist()),
-            **numbers,
-        )  # fmt: skip
+        self._score, self._field = _Score(**score), _Field(**numbers)
+        if grid is not None:
+            self._values, field = grid[0].float().contiguous(), self._field
+            field.size, field.origin = (_N * 3)(*grid[0].shape[1:]), (_D * 3)(*grid[1].tolist())
+            field.values = self._values.data_ptr()
+        if atoms is not None:
+            self._tables, self._positions = [_Table(each) for each in atoms[:2]], atoms[2].float().contiguous()
+            self._field.kinds, self._field.receptor = (ctypes.pointer(each.struct) for each in self._tables)
+            self._field.positions = self._positions.data_ptr()
 
     def energy(
         self, positions: Float[Tensor, "pose atom 3"]

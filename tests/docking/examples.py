@@ -14,6 +14,7 @@ from structdiff.chemistry.components import component, component_from_smiles
 from structdiff.docking.asked_contacts import AskedContacts
 from structdiff.docking.maps import build_maps, kinds_of
 from structdiff.docking.placement import torsions_of
+from structdiff.docking.receptor_atoms import ReceptorAtoms
 from structdiff.docking.search import Landscape
 from structdiff.evaluation.ligand_atom_types import AtomTypes
 from structdiff.structure.build import ChainSequence, build_structure
@@ -70,9 +71,17 @@ def landscape(
     torsions = torsions_of(structure.select(own))
     receptor = structure.atoms.positions[~own].astype(np.float64)
     return Landscape(
-        maps=build_maps(kinds, receptor, types.rows(np.flatnonzero(~own)), middle - half, middle + half),
+        receptor=build_maps(kinds, receptor, types.rows(np.flatnonzero(~own)), middle - half, middle + half),
         kind=torch.from_numpy(kind), torsions=torsions, inner=torsions.kinds(types.rows(rows)), asked=asked,
     )  # fmt: skip
+
+
+def exact(structure: Structure, rows: np.ndarray, made: Landscape) -> Landscape:
+    """The same among the receptor's atoms, in place of maps."""
+    types, others = AtomTypes.of(structure), np.setdiff1d(np.arange(len(structure.atoms)), rows)
+    kinds, _ = kinds_of(types.rows(rows))
+    positions = torch.from_numpy(structure.atoms.positions[others])
+    return dataclasses.replace(made, receptor=ReceptorAtoms(kinds=kinds, types=types.rows(others), positions=positions))
 
 
 def shaken(structure: Structure, rows: np.ndarray, count: int, by: float = 0.3) -> torch.Tensor:

@@ -14,8 +14,8 @@ THERE = np.arange(20) < 10
 PLACES = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32) * 4
 
 
-def asked(*contacts):
-    return AskedContacts.of(contacts, ROWS, PLACES, THERE)
+def asked(*contacts, rows=ROWS, there=THERE, docked=None):
+    return AskedContacts.of(contacts, rows, PLACES, there, docked)
 
 
 def contact(first, second, bound=4.0, avoid=False):
@@ -37,6 +37,25 @@ def test_what_is_of_others_or_not_there_yet_is_left_out():
     assert asked(contact([11], [15])) is None  # with what is docked later
     assert asked(contact([11], [10, 12])) is None  # with itself
     assert asked(contact([11, 13, 14], [2])) is None  # mostly of another molecule
+    assert asked(contact([11, 13, 14], [2]), docked=[ROWS, np.array([13, 14])]) is None
+
+
+def test_of_equal_molecules_the_first_takes_a_contact_and_the_next_what_is_not_met():
+    three = [ROWS, np.array([13, 14, 15]), np.array([16, 17, 18])]
+    everyone, there = np.concatenate(three), THERE | np.isin(np.arange(20), ROWS)
+    for ends in ((everyone, [2]), ([2], everyone)):
+        assert asked(contact(*ends), docked=three).own[0].tolist() == [0, 1, 2]
+    apart = float(np.linalg.norm(PLACES[ROWS] - PLACES[2], axis=1).min())
+    met, missed = (contact([2], everyone, bound=apart + more) for more in (0.1, -0.1))
+    found = asked(met, missed, rows=three[1], there=there, docked=three)
+    assert found.aimed == pytest.approx((0.9 * missed.bound,))
+    assert found.own[0].tolist() == [0, 1, 2]
+
+
+def test_each_of_several_molecules_keeps_away():
+    three = [np.array([13, 14, 15, 16]), ROWS]
+    found = asked(contact(np.concatenate(three), [2], avoid=True), docked=three)
+    assert found.avoid == (True,)
 
 
 def test_what_is_to_be_avoided_counts_alone_too():

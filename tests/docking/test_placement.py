@@ -212,14 +212,28 @@ def test_a_ligand_stays_where_no_pose_meets_as_much_of_what_is_asked(biotin, qui
     assert docked == ()
 
 
-def test_ligands_keep_out_of_each_other(quick):
-    structure = complex_of("BTN", "GOL", "GOL GOL")
+def as_a_helix(structure):
+    """Positions (Å) that are a helix about as much as a network draws one."""
     steps = np.arange(len(structure.residues))[structure.atoms.residue]
     helix = 3.8 * np.stack([np.cos(1.7 * steps), np.sin(1.7 * steps), 0.4 * steps], -1)
     noise = np.random.default_rng(0).normal(size=(len(structure.atoms), 3))
-    positions = torch.from_numpy((helix + noise).astype(np.float32))
+    return torch.from_numpy((helix + noise).astype(np.float32))
+
+
+def test_of_three_equal_ligands_of_a_chain_one_is_where_the_chain_is_to_be(quick):
+    structure = complex_of("GOL GOL GOL")
+    chain = np.flatnonzero(structure.chains.name[structure.atom_chain] == "L")
+    tip = np.arange(len(structure.atoms))[structure.residue_atoms(9)]
+    asked = Proximity(name="pocket", first=tip, second=chain, bound=4.5)
+    placed, docked = docking_of(structure, asked=(asked,)).placed(as_a_helix(structure), generator())
+    assert [each.told for each in docked] == [True, False, False]
+    assert nearest(placed, docked[0].rows, tip) <= 4.5
+
+
+def test_ligands_keep_out_of_each_other(quick):
+    structure = complex_of("BTN", "GOL", "GOL GOL")
     docking = docking_of(structure)
-    placed, docked = docking.placed(positions, generator())
+    placed, docked = docking.placed(as_a_helix(structure), generator())
     assert placed.isfinite().all()
     assert len(docked) == len(docking.ligands)
     for number, one in enumerate(docking.ligands):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from structdiff.docking.conformers import CONFORMERS, ligand_conformers
 from structdiff.docking.placement import torsions_of
 from structdiff.docking.search import descended, found_poses, random_poses
 from structdiff.evaluation.vinardo import ligand_scores
-from tests.docking.examples import landscape, ligand, shaken, streptavidin
+from tests.docking.examples import exact, landscape, ligand, shaken, streptavidin
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +36,40 @@ def test_gradient_of_a_landscape_agrees_with_finite_differences(biotin):
 def test_energy_with_the_receptor_is_that_of_the_score(biotin):
     structure, rows, made = biotin
     (score,) = ligand_scores(structure)
-    between = made.maps.read(torch.from_numpy(structure.atoms.positions[rows])[None], made.kind)[0].sum().item()
+    between = made.receptor.read(torch.from_numpy(structure.atoms.positions[rows])[None], made.kind)[0].sum().item()
     assert between == pytest.approx(
         score.affinity * (1 + 0.05846 * score.torsions), abs=1.5
     )  # between points 0.4 Å apart
+
+
+def test_energy_among_the_receptor_s_atoms_is_that_of_the_score(biotin):
+    structure, rows, made = biotin
+    (score,) = ligand_scores(structure)
+    value, _ = exact(structure, rows, made).receptor.read(
+        torch.from_numpy(structure.atoms.positions[rows])[None], made.kind
+    )
+    assert value.sum().item() == pytest.approx(score.affinity * (1 + 0.05846 * score.torsions), abs=0.02)
+
+
+def test_gradient_among_the_receptor_s_atoms_agrees_with_finite_differences(biotin):
+    structure, rows, made = biotin
+    atoms, poses = exact(structure, rows, made).receptor, shaken(structure, rows, 4).double()
+    atoms = dataclasses.replace(atoms, positions=atoms.positions.double())
+    direction = torch.randn(poses.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    slopes = (atoms.read(poses, made.kind)[1] * direction).sum((1, 2))
+    ends = [atoms.read(poses + step * direction, made.kind)[0].sum(1) for step in (1e-5, -1e-5)]
+    assert ((ends[0] - ends[1]) / 2e-5).numpy() == pytest.approx(slopes.numpy(), rel=1e-3, abs=1e-3)
+
+
+def test_the_last_way_down_is_by_the_receptor_s_atoms(biotin):
+    structure, rows, made = biotin
+    poses, _ = descended(made, shaken(structure, rows, 6), 30)
+    atoms = exact(structure, rows, made)
+    found, judged = search.refined(made, atoms.receptor, poses)
+    energy = atoms(found)[0]
+    assert torch.allclose(energy - atoms.own(found) / 2, judged, atol=1e-3)
+    assert (energy <= atoms(poses)[0] + 1e-4).all()
+    assert energy.min() < descended(made, poses, 30)[1].min() - 0.5  # maps are too shallow
 
 
 def test_downhill_is_downhill(biotin):

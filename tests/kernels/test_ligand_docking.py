@@ -17,7 +17,7 @@ from structdiff.evaluation.ligand_atom_types import AtomTypes
 from structdiff.features.requests import Proximity
 from structdiff.kernels import libraries, ligand_docking
 from structdiff.kernels.native import KernelError
-from tests.docking.examples import chromophore, landscape, shaken
+from tests.docking.examples import chromophore, exact, landscape, shaken
 from tests.kernels.contract import in_mode, levels_here, needs_native
 
 POSES = 19  # no multiple of any vector's width
@@ -35,7 +35,7 @@ def contacts(structure, rows):
     return AskedContacts.of(asked, rows, structure.atoms.positions, there)
 
 
-@pytest.fixture(params=["free", "asked", "rigid"])
+@pytest.fixture(params=["free", "asked", "rigid", "atoms"])
 def case(request):
     """A landscape, and poses about where the ligand lies, some of which leave the grid."""
     structure, rows = chromophore()
@@ -44,9 +44,14 @@ def case(request):
     if request.param == "rigid":
         torsions = Torsions.of(np.full(len(rows), 6), np.zeros((0, 2), np.int64), np.zeros(0, np.int64))
         made = replace(made, torsions=torsions, inner=torsions.kinds(AtomTypes.of(structure).rows(rows)))
+    if request.param == "atoms":
+        made = exact(structure, rows, made)
     poses = shaken(structure, rows, POSES)
     poses[3:6] += torch.tensor([9.0, 0.0, -9.0])
     return made, poses
+
+
+of_maps = pytest.mark.parametrize("case", ["free", "asked", "rigid"], indirect=True)
 
 
 def both(made: Landscape, work):
@@ -64,7 +69,7 @@ def test_it_is_told():
 def test_maps_agree():
     structure, rows = chromophore()
     ours, theirs = (
-        in_mode(mode, lambda: landscape(structure, rows, half=5.0).maps) for mode in ("native", "reference")
+        in_mode(mode, lambda: landscape(structure, rows, half=5.0).receptor) for mode in ("native", "reference")
     )
     assert torch.equal(ours.origin, theirs.origin)
     assert ours.values.shape == theirs.values.shape
@@ -79,6 +84,7 @@ def test_energy_and_gradient_agree(case):
     assert (ours[1] - theirs[1]).abs().max() < 1e-4 * theirs[1].abs().max()
 
 
+@of_maps
 @needs_native
 def test_softer_energy_agrees(case):
     made, poses = case
@@ -119,7 +125,7 @@ def test_one_and_two_threads_give_the_same_bits(case):
     made, poses = case
 
     def work():
-        return landscape(structure, rows, half=5.0).maps.values, *made(poses), *descended(made, poses, 10)
+        return landscape(structure, rows, half=5.0).receptor.values, *made(poses), *descended(made, poses, 10)
 
     one = work()
     torch.set_num_threads(2)
@@ -155,9 +161,10 @@ def test_poses_that_are_no_numbers_do_not_harm_the_others(case):
     sound = torch.ones(POSES, dtype=torch.bool)
     sound[[2, 7]] = False
     assert torch.equal(found[sound], expected[sound])
-    assert not found[~sound].isfinite().any()
+    assert not (found[~sound] < found[sound].max()).any()
 
 
+@of_maps
 def test_without_a_library_pytorch_does_the_work(case, monkeypatch):
     made, poses = case
     places = poses.mean(1)[:1]
@@ -178,7 +185,7 @@ def test_every_instruction_set_agrees(level, case, monkeypatch):
     structure, rows = chromophore()
 
     def work():
-        return landscape(structure, rows, half=5.0).maps.values, *replace(made)(poses), *descended(made, poses, 2)
+        return landscape(structure, rows, half=5.0).receptor.values, *replace(made)(poses), *descended(made, poses, 2)
 
     expected = work()
     library, problem = libraries._opened(libraries.cpu_library(level))
