@@ -179,7 +179,7 @@ class ChainDocking:
         polymers = np.flatnonzero(self._standing() | (owner >= 0))
         free = np.setdiff1d(np.arange(len(positions)), polymers)
         if len(free):
-            distance, nearest = KDTree(positions[polymers]).query(positions[free])
+            distance, nearest = (np.asarray(each) for each in KDTree(positions[polymers]).query(positions[free]))
             piece = self.piece[self.structure.atom_chain[free]]
             for number in np.unique(piece).tolist():
                 own = np.flatnonzero(piece == number)
