@@ -1,4 +1,4 @@
-"""Docked ligands on the command line: what is done with them, and what is told of them."""
+"""Docked ligands and chains on the command line: what is done with them, and what is told of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from structdiff.evaluation.accuracy import accuracy
+from structdiff.kernels import ligand_docking
 from structdiff.structure.files import read_structure
+from tests.features.test_templates import LETTERS, ZIPPER
 from tests.structure.comparison import DATA
 
 COMPLEX = """sequences:
@@ -17,6 +20,13 @@ COMPLEX = """sequences:
   - ligand: {id: L, ccd: BTN}
   - ligand: {id: M, ccd: GOL}
   - ligand: {id: N, ccd: CL}
+"""
+
+ZIPPER_COMPLEX = f"""sequences:
+  - protein: {{id: [A, B], sequence: {LETTERS}}}
+templates:
+  - {{pdb: {ZIPPER}, chain_id: A, template_id: A, force: true, threshold: 1.0}}
+  - {{pdb: {ZIPPER}, chain_id: B, template_id: B, force: true, threshold: 1.0}}
 """
 
 
@@ -120,3 +130,20 @@ def test_evaluation_has_the_score(command, tmp_path) -> None:
     }
     assert found["1stp"]["ligand_score"] == pytest.approx(-5.417, abs=0.005)  # as the vina package has it
     assert "ligand_score" not in found["4i39"]  # tied to the protein
+
+
+@pytest.mark.skipif(not ligand_docking.available(), reason="it takes minutes without the kernel")
+def test_known_chains_are_docked_with_nothing_told_and_it_says_how_surely(command, tmp_path):
+    (tmp_path / "x.yaml").write_text(ZIPPER_COMPLEX)
+    code, _, errors = command("predict", "x.yaml", "--out", "out", "--seed", 1)
+    assert (code, errors) == (0, [])
+    assert accuracy(read_structure(tmp_path / "out" / "x_1.cif"), read_structure(Path(ZIPPER)))["dockq"] > 0.8
+    facts = json.loads((tmp_path / "out" / "x_1.confidence.json").read_text())
+    (body,) = facts["docked_chains"]
+    assert body["chains"] == ["B"]
+    assert body["contacts_were_asked_for"] is False
+    assert body["margin_kcal_per_mol"] > 2.0
+    assert facts["iptm"] > 0.5
+    code, _, _ = command("predict", "x.yaml", "--out", "drawn", "--seed", 1, "--no-dock")
+    facts = json.loads((tmp_path / "drawn" / "x_1.confidence.json").read_text())
+    assert "docked_chains" not in facts

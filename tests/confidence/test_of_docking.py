@@ -9,9 +9,10 @@ import torch
 from structdiff.confidence.of_alignment import AlignedLogits
 from structdiff.confidence.of_docking import judged_by_docking
 from structdiff.confidence.scores import expected_error, plddt_from_logits
+from structdiff.docking.chain_placement import DockedChains
 from structdiff.docking.complex_docking import UNDOCKED, Docked
 from structdiff.docking.placement import DockedLigand
-from structdiff.features.tokens import tokenise
+from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.complex import build_complex
@@ -71,3 +72,34 @@ def test_what_the_network_is_less_sure_of_stays(tokens):
 def test_without_docked_ligands_nothing_changes(tokens):
     logits = sure(len(tokens))
     assert judged_by_docking(logits, UNDOCKED, tokens) is logits
+
+
+def chains(chance: float, *, told: bool = True) -> tuple[Docked, TokenTable]:
+    """Two peptides, of which the second was docked, and a ligand."""
+    peptides = ChainSpec(ids=("A", "B"), kind="protein", sequence="MKTA")
+    tokens = tokenise(build_complex(ComplexSpec(chains=(peptides, ChainSpec(ids=("L",), kind="ligand", ccd=("GOL",))))))
+    rows, others = (tokens.atoms[tokens.chain == chain] for chain in (1, 0))
+    body = DockedChains(rows=rows[rows >= 0], others=others[others >= 0], energy=-9.0, margin=1.0, told=told,
+                        chance=chance)  # fmt: skip
+    return Docked(chains=(body,)), tokens
+
+
+@pytest.mark.parametrize("before", [0, -1], ids=["a sure network", "an unsure one"])
+def test_of_docked_chains_docking_knows_better_than_the_network(before):
+    docked, tokens = chains(0.8)
+    logits = sure(len(tokens))
+    logits.pae[..., 0], logits.pae[..., before] = -20.0, 0.0
+    after = judged_by_docking(logits, docked, tokens)
+    across = np.zeros((len(tokens),) * 2, bool)
+    across[np.ix_(tokens.chain == 1, tokens.chain == 0)] = True
+    across |= across.T
+    assert expected_error(after.pae)[across] == pytest.approx(0.8 * 1.5 + 0.2 * 8.0, abs=0.1)
+    assert torch.equal(after.pae[~across], logits.pae[~across])  # within chains, and of the ligand
+    assert torch.equal(after.plddt, logits.plddt)
+
+
+def test_chains_of_which_nothing_was_told_may_be_further_off():
+    errors = [expected_error(judged_by_docking(sure(len(tokens)), docked, tokens).pae)[0, 4]
+              for docked, tokens in (chains(0.3), chains(0.3, told=False))]  # fmt: skip
+    assert errors[0] == pytest.approx(0.3 * 1.5 + 0.7 * 8.0, abs=0.1)
+    assert errors[1] == pytest.approx(0.3 * 1.5 + 0.7 * 18.0, abs=0.1)
