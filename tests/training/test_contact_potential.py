@@ -50,8 +50,10 @@ def test_entries_are_those_that_a_pose_sums(pair):
 def test_the_zipper_is_held_by_its_leucines_in_its_own_statistics(pair):
     found = learning.statistical_potential([pair] * 8, dice())
     leucine = BEAD_KINDS.index("LEU")
-    assert found[leucine, leucine, round(5 / STEP) : round(6 / STEP) + 1].mean() < -0.05
-    assert found[leucine, leucine, : round(2 / STEP)].min() > 0.2  # none are so near
+    own = found[leucine, leucine]
+    assert own.argmin() in (round(5.0 / STEP), round(5.5 / STEP))
+    assert own.min() < -0.1
+    assert own[round(4.0 / STEP)] > 0.02  # poses that touch at random are nearer now and then
     assert found == pytest.approx(found.transpose(1, 0, 2), abs=1e-6)
 
 
