@@ -1,4 +1,4 @@
-"""Fits what complexes take beside the network (structdiff/cost.py): chains moved as pieces, ligands docked, relaxation.
+"""Fits what complexes take beside the network (structdiff/cost.py): chains moved as pieces, docking, relaxation.
 
     python benchmarks/fit_complex_cost.py           fits, writes structdiff/data/cost.json, prints how well it fits
     python benchmarks/fit_complex_cost.py --check   measures other complexes, prints how far the written model is off
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.optimize import nnls
 
 from structdiff import assembly, pipeline
@@ -25,6 +26,8 @@ from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.cost import (
     _factor,
     _fitted,
+    chain_docking_seconds,
+    chain_docking_terms,
     docking_seconds,
     docking_terms,
     pieces_seconds,
@@ -32,11 +35,14 @@ from structdiff.cost import (
     relax_terms,
 )
 from structdiff.diffusion.schedule import noise_levels
+from structdiff.docking.chain_placement import ChainDocking
 from structdiff.docking.placement import LigandDocking
+from structdiff.docking.work import ChainSearch, Part
 from structdiff.engine import Engine
 from structdiff.options import RunOptions, sampling_of
 from structdiff.spec.chain import ChainSpec
 from structdiff.spec.complex import ComplexSpec, ContactSpec, PocketSpec, Site
+from structdiff.structure.tables import Structure
 
 COST = Path(__file__).resolve().parent.parent / "structdiff" / "data" / "cost.json"
 LIGANDS = {
@@ -64,7 +70,10 @@ CHECKED = [
 
 @dataclass
 class Measured:
-    """work: of moving pieces, at most; pieces, relaxing: seconds. docked: atoms, sites and seconds of each ligand."""
+    """work: of moving pieces, at most; pieces, relaxing: seconds. docked: atoms, sites and seconds of each ligand.
+
+    chains: residues, residues of what is there, and seconds of each chain that is docked, as if all were known.
+    """
 
     tokens: int
     asked: bool
@@ -73,6 +82,7 @@ class Measured:
     pieces: float = 0.0
     relaxing: float = 0.0
     docked: list[tuple[int, int, float]] = field(default_factory=list)
+    chains: list[tuple[int, int, float]] = field(default_factory=list)
 
 
 def complex_of(case: tuple) -> ComplexSpec:
@@ -131,9 +141,25 @@ def measured(case: tuple, engine: Engine, options: RunOptions) -> Measured:
 
     ChainPoses.project, LigandDocking._poses, assembly._relaxed_prediction = projected, searched, relaxed
     try:
-        list(pipeline.predict(spec, seed=1, options=options, engine=engine))
+        (drawn,) = pipeline.predict(spec, seed=1, options=options, engine=engine)
     finally:
         ChainPoses.project, LigandDocking._poses, assembly._relaxed_prediction = project, search, relax
+    found.chains.extend(chains_docked(drawn.structure))
+    return found
+
+
+def chains_docked(structure: Structure) -> list[tuple[int, int, float]]:
+    """What docking each chain of a structure takes."""
+    everything = np.ones(len(structure.atoms), bool)
+    docking, found = ChainDocking.of(structure, np.arange(len(structure.chains)), everything), []
+
+    def done(part: Part) -> None:
+        assert isinstance(part, ChainSearch)
+        found.append((part.residues, part.others, time.process_time() - began - sum(row[2] for row in found)))
+
+    began = time.process_time()
+    if docking is not None:
+        docking.placed(torch.from_numpy(structure.atoms.positions), torch.Generator().manual_seed(0), done)
     return found
 
 
@@ -147,6 +173,10 @@ def fit(found: list[Measured]) -> dict:
     seconds = np.array([each[2] for each in docked])
     terms = np.array([sites * docking_terms(atoms) for atoms, sites, _ in docked])
     docking, _ = nnls(terms / seconds[:, None], np.ones(len(seconds)))
+    chains = [each for one in found for each in one.chains]
+    seconds = np.array([each[2] for each in chains])
+    terms = np.array([chain_docking_terms(own, others) for own, others, _ in chains])
+    chain_docking, _ = nnls(terms / seconds[:, None], np.ones(len(seconds)))
     seconds = np.array([each.relaxing for each in found])
     relaxing, _ = nnls(
         np.array([relax_terms(each.tokens, 1) for each in found]) / seconds[:, None], np.ones(len(found))
@@ -156,6 +186,7 @@ def fit(found: list[Measured]) -> dict:
         "pieces": pieces.tolist(),
         "unasked": sum(each.pieces for each in unasked) / most,
         "docking": docking.tolist(),
+        "chain_docking": chain_docking.tolist(),
         "relax": relaxing.tolist(),
     }
 
@@ -163,13 +194,15 @@ def fit(found: list[Measured]) -> dict:
 def report(cases: list[tuple], found: list[Measured]) -> None:
     """Prints measured and estimated seconds."""
     scale = 1 / _factor("complexes")  # back to the machine that was measured
-    print("chains, ligands, contacts, pockets: seconds of moving pieces, estimated; docking, estimated; relaxation")
+    print("chains, ligands, contacts, pockets: seconds of moving pieces, estimated; docking of ligands, estimated; "
+          "of chains, estimated; relaxation, estimated")  # fmt: skip
     for case, each in zip(cases, found, strict=True):
         pieces = scale * pieces_seconds(each.work, asked=each.asked)
         docking = scale * sum(sites * docking_seconds(atoms) for atoms, sites, _ in each.docked)
+        chains = scale * sum(chain_docking_seconds(own, others) for own, others, _ in each.chains)
         relaxing = relax_terms(each.tokens, 1) @ np.array(_fitted()["complexes"]["relax"])
         print(f"{case}: {each.pieces:.2f}, {pieces:.2f}; {sum(row[2] for row in each.docked):.2f}, {docking:.2f}; "
-              f"{each.relaxing:.2f}, {relaxing:.2f}")  # fmt: skip
+              f"{sum(row[2] for row in each.chains):.2f}, {chains:.2f}; {each.relaxing:.2f}, {relaxing:.2f}")  # fmt: skip
 
 
 def main() -> None:

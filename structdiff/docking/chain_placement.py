@@ -40,8 +40,8 @@ class DockedChains:
     """A body that was docked.
 
     rows: of its atoms; others: of those of the polymers that it was docked to. energy: of its pose (kcal/mol). margin:
-    kcal/mol by which it is better than any other kind of pose that was found. told: whether contacts with it were asked
-    for. chance: that it is within 5 Å of the truth, where the structures are.
+    kcal/mol by which it is better than any other kind of pose that was found, and than none. told: whether contacts
+    with it were asked for. chance: that it is within 5 Å of the truth, where the structures are.
     """
 
     rows: Int[np.ndarray, " atom"]
@@ -133,13 +133,15 @@ class ChainDocking:
         )  # fmt: skip
 
     def _margin(self, found: FoundPoses, best: int, alike: Sequence[RigidPoses]) -> float:
-        """By how much (kcal/mol) a pose is better than the best of those that are not like it and meet as much."""
+        """By how much (kcal/mol) a pose is better than the best of those that are not like it and meet as much.
+
+        To be far from everything, at no energy at all, is one of these.
+        """
         own = RigidPoses.joined(*alike).coordinates(found.points)
         apart = torch.cdist(found.poses.coordinates(found.points), own, compute_mode="donot_use_mm_for_euclid_dist")
         other = (apart.amin(1) > _ALIKE) & (found.missed <= found.missed[best])
-        if not bool(other.any()):
-            return MOST_MARGIN
-        return min(max(float(found.cost[other].amin() - found.cost[best]), 0.0), MOST_MARGIN)
+        least = min([0.0, *found.cost[other].tolist()])
+        return min(max(least - float(found.cost[best]), 0.0), MOST_MARGIN)
 
     def _equivalent(
         self, found: FoundPoses, there: np.ndarray, rows: np.ndarray, places: np.ndarray

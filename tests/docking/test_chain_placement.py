@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from structdiff.docking.chain_placement import ChainDocking
+from structdiff.docking.chain_search import FoundPoses
+from structdiff.docking.rigid_poses import RigidPoses
 from structdiff.evaluation.accuracy import accuracy
 from structdiff.features.requests import Proximity
 from structdiff.geometry.rotations import random_rotation
@@ -117,6 +119,25 @@ def test_equal_chains_named_the_other_way_are_no_other_pose():
     swapped = torch.cat([other.placed(points)[0], first])
     assert float(superposed_rmsd(swapped, torch.cat([first, second]))) < 2.0  # the chains differ a little
     assert float((other.placed(points)[0] - second).norm(dim=-1).mean()) > 20.0
+
+
+def test_a_margin_is_over_poses_of_other_kinds_that_meet_as_much_and_over_none():
+    own = docking()
+    assert own is not None
+    turn = torch.eye(3).expand(4, 3, 3)
+    poses = RigidPoses(turn=turn, middle=torch.tensor([[0.0, 0, 0], [1.0, 0, 0], [20.0, 0, 0], [40.0, 0, 0]]))
+
+    def margin(*cost: float, missed=(0, 0, 0, 0)) -> float:
+        found = FoundPoses(poses=poses, cost=torch.tensor(cost), missed=torch.tensor(missed), anchor=torch.zeros(3),
+                           points=torch.randn(9, 3, generator=torch.Generator().manual_seed(0)))  # fmt: skip
+        return own._margin(found, 0, [poses[:1]])
+
+    assert margin(-9.0, -8.9, -6.0, -5.0) == pytest.approx(3.0)  # the second is of its kind
+    assert margin(-9.0, -8.9, -6.0, -5.0, missed=(0, 0, 1, 0)) == pytest.approx(4.0)
+    assert margin(-9.0, -8.9, -6.0, -5.0, missed=(0, 0, 1, 1)) == pytest.approx(9.0)
+    assert margin(-3.0, -8.0, 5.0, 7.0) == pytest.approx(3.0)
+    assert margin(130.0, 140.0, 150.0, 150.0) == 0.0
+    assert margin(-30.0, 0.0, 0.0, 0.0) == 10.0
 
 
 def test_ligands_go_along_with_the_chain_that_they_lie_on():
