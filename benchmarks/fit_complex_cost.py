@@ -201,8 +201,10 @@ def report(cases: list[tuple], found: list[Measured]) -> None:
         docking = scale * sum(sites * docking_seconds(atoms) for atoms, sites, _ in each.docked)
         chains = scale * sum(chain_docking_seconds(own, others) for own, others, _ in each.chains)
         relaxing = relax_terms(each.tokens, 1) @ np.array(_fitted()["complexes"]["relax"])
-        print(f"{case}: {each.pieces:.2f}, {pieces:.2f}; {sum(row[2] for row in each.docked):.2f}, {docking:.2f}; "
-              f"{sum(row[2] for row in each.chains):.2f}, {chains:.2f}; {each.relaxing:.2f}, {relaxing:.2f}")  # fmt: skip
+        print(
+            f"{case}: {each.pieces:.2f}, {pieces:.2f}; {sum(row[2] for row in each.docked):.2f}, {docking:.2f}; "
+            f"{sum(row[2] for row in each.chains):.2f}, {chains:.2f}; {each.relaxing:.2f}, {relaxing:.2f}"
+        )
 
 
 def main() -> None:

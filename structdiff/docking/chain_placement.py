@@ -30,8 +30,9 @@ MOST_MARGIN = 10.0
 _KNOWN = 0.7  # of a body's atoms that templates give the places of, at least
 _FEWEST = 10  # residues of a body
 _ALIKE = 5.0  # Å between poses of one kind
-#: The logarithm of the odds that a pose is right, without any margin and for each kcal/mol of it; the greatest chance.
-_TOLD, _UNTOLD, _SUREST, _LEAST_ODDS = (-1.5, 1.5), (-2.5, 1.5), 0.95, -10.0
+#: The logarithm of the odds that a pose is right, without any margin and for each kcal/mol of it (validation split,
+#: half of them with side chains built anew); the greatest chance, and the least odds.
+_TOLD, _UNTOLD, _SUREST, _LEAST_ODDS = (-1.0, 1.8), (-1.7, 1.4), 0.95, -10.0
 _POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
 
 
