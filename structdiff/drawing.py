@@ -231,7 +231,7 @@ def _finish(wanted: Wanted, options: RunOptions, docked: list[Docked], on_part: 
     generator = sample_generator(wanted.seed, wanted.index + _DOCKING_STREAM, wanted.draw)
 
     def finish(positions: Tensor) -> Tensor:
-        placed, known = docking.placed(positions, generator, on_part)
+        placed, known = docking.placed(positions, generator, on_part, wanted.index)
         docked[:] = [known]
         return placed
 

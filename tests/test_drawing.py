@@ -100,7 +100,7 @@ def test_docking_has_random_numbers_of_its_own() -> None:
         job = PlainJob(0)
         job.constraints = (), torch.zeros(0, 2)
         job.docking = SimpleNamespace(
-            placed=lambda _, generator, on_part: (torch.rand(1, generator=generator), UNDOCKED)
+            placed=lambda _, generator, on_part, sample: (torch.rand(1, generator=generator), UNDOCKED)
         )
         finish, _ = _finish(Wanted(job=job, **asked), RunOptions(), [], print)
         return finish(torch.zeros(1, 3)).item()

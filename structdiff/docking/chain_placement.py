@@ -99,62 +99,85 @@ class ChainDocking:
         return found
 
     def placed(
-        self, positions: Float[Tensor, "atom 3"], generator: torch.Generator, on_part: OnPart = nobody
+        self,
+        positions: Float[Tensor, "atom 3"],
+        generator: torch.Generator,
+        on_part: OnPart = nobody,
+        sample: int = 0,
     ) -> tuple[Float[Tensor, "atom 3"], tuple[DockedChains, ...]]:
         """Positions (Å) of all atoms with each body where it is best off, on the CPU; and what is known of each.
 
         Of poses those are taken that meet most of what is asked, the drawn one among them. on_part: told of each body
-        that has been docked.
+        that has been docked. sample: by 1 and more, the first body that is docked is put into the second best kind of
+        pose and so on, for bodies that are the same in all samples have the same best pose.
         """
         places, docked = positions.numpy().copy(), []
         there, company = self._standing(), self._company(places)
         with one_thread():
-            for rows, along in zip(self.bodies[1:], company, strict=True):
-                docked.append(self._docked(rows, along, places, there, generator))
+            for number, (rows, along) in enumerate(zip(self.bodies[1:], company, strict=True)):
+                kind = 0 if number else sample
+                docked.append(self._docked(rows, along, places, there, generator, kind))
                 on_part(self._part(rows, there))
                 there[rows] = True
         return torch.from_numpy(places), tuple(docked)
 
     def _docked(
-        self, rows: np.ndarray, along: np.ndarray, places: np.ndarray, there: np.ndarray, generator: torch.Generator
-    ) -> DockedChains:
-        """Moves a body, and what goes along with it, among places to its best pose with what is there."""
+        self, rows: np.ndarray, along: np.ndarray, places: np.ndarray, there: np.ndarray, generator: torch.Generator,
+        kind: int,
+    ) -> DockedChains:  # fmt: skip
+        """Moves a body, and what goes along with it, among places to its best pose of a kind with what is there."""
         body = np.isin(np.arange(len(places)), rows)
         structure = self.structure.with_positions(places)
         meeting = Meeting(structure=structure, types=self.types, still=there, body=body, asked=self.asked)
         found = found_poses(meeting, generator)
-        best = int(np.lexsort((found.cost.numpy(), found.missed.numpy()))[0])
+        still = np.flatnonzero(there)
+        best, alike = self._of_kind(kind, found, still, rows, torch.from_numpy(places[still]))
         pose = found.poses[best : best + 1]
         places[along] = pose.placed(torch.from_numpy(places[along]) - found.anchor)[0].numpy()
-        margin = self._margin(found, best, [pose, *self._equivalent(found, there, rows, places)])
+        margin = self._margin(found, best, alike)
         told = self._told(rows)
         return DockedChains(
-            rows=rows, others=np.flatnonzero(there), energy=float(found.cost[best]), margin=margin, told=told,
+            rows=rows, others=still, energy=float(found.cost[best]), margin=margin, told=told,
             chance=_chance(margin, _TOLD if told else _UNTOLD),
         )  # fmt: skip
+
+    def _of_kind(
+        self, number: int, found: FoundPoses, still: np.ndarray, rows: np.ndarray, others: Float[Tensor, "other 3"]
+    ) -> tuple[int, list[RigidPoses]]:
+        """The row of the best pose of a kind, counted from 0, or of the last kind; and poses that are the same.
+
+        Of poses that meet most of what is asked, each kind has the best that is like none before.
+        """
+        least, seen, best = found.missed.min(), list[RigidPoses](), -1
+        own: list[RigidPoses] = []
+        for row in np.lexsort((found.cost.numpy(), found.missed.numpy())).tolist():
+            pose = found.poses[row : row + 1]
+            if found.missed[row] > least or number < 0:
+                break
+            if not seen or float(_apart(found, pose, seen).min()) > _ALIKE:
+                best, own = row, [pose, *self._equivalent(found, pose, still, rows, others)]
+                seen, number = [*seen, *own], number - 1
+        return best, own
 
     def _margin(self, found: FoundPoses, best: int, alike: Sequence[RigidPoses]) -> float:
         """By how much (kcal/mol) a pose is better than the best of those that are not like it and meet as much.
 
         To be far from everything, at no energy at all, is one of these.
         """
-        own = RigidPoses.joined(*alike).coordinates(found.points)
-        apart = torch.cdist(found.poses.coordinates(found.points), own, compute_mode="donot_use_mm_for_euclid_dist")
-        other = (apart.amin(1) > _ALIKE) & (found.missed <= found.missed[best])
+        other = (_apart(found, found.poses, alike).amin(1) > _ALIKE) & (found.missed <= found.missed[best])
         least = min([0.0, *found.cost[other].tolist()])
         return min(max(least - float(found.cost[best]), 0.0), MOST_MARGIN)
 
     def _equivalent(
-        self, found: FoundPoses, there: np.ndarray, rows: np.ndarray, places: np.ndarray
+        self, found: FoundPoses, pose: RigidPoses, still: np.ndarray, rows: np.ndarray, others: Float[Tensor, "other 3"]
     ) -> list[RigidPoses]:
         """Of two equal chains the pose in which the pair is the same, with the other chain first."""
-        still = np.flatnonzero(there)
         atoms, residue = self.structure.atoms, self.structure.residues.name[self.structure.atoms.residue]
         equal = len(still) == len(rows) and (atoms.name[still] == atoms.name[rows]).all()
         if not (equal and (residue[still] == residue[rows]).all()):
             return []
-        other, now = torch.from_numpy(places[still]), torch.from_numpy(places[rows])
-        return [RigidPoses.of(found.points, superposition(now, other).apply(other)[None])]
+        back = superposition(pose.placed(found.points)[0], others)
+        return [RigidPoses.of(found.points, back.apply(others)[None])]
 
     def _told(self, rows: np.ndarray) -> bool:
         """Whether anything is asked to be near a body."""
@@ -189,6 +212,12 @@ class ChainDocking:
                 first = int(own[np.argmin(distance[own])])
                 owner[free[own]] = owner[polymers[int(nearest[first])]]
         return [np.flatnonzero(owner == number) for number in range(1, len(self.bodies))]
+
+
+def _apart(found: FoundPoses, poses: RigidPoses, others: Sequence[RigidPoses]) -> Float[Tensor, "pose other"]:
+    """Root mean square deviations (Å) of the body in poses from it in others."""
+    own, second = (each.coordinates(found.points) for each in (poses, RigidPoses.joined(*others)))
+    return torch.cdist(own, second, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _chance(margin: float, odds: tuple[float, float]) -> float:

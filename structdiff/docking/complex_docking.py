@@ -56,15 +56,20 @@ class ComplexDocking:
         return [*chains, *([] if self.ligands is None else self.ligands.parts())]
 
     def placed(
-        self, positions: Float[Tensor, "atom 3"], generator: torch.Generator, on_part: OnPart = nobody
+        self,
+        positions: Float[Tensor, "atom 3"],
+        generator: torch.Generator,
+        on_part: OnPart = nobody,
+        sample: int = 0,
     ) -> tuple[Float[Tensor, "atom 3"], Docked]:
         """Positions (Å) of all atoms with everything where it is best off, on the CPU; and what is known of that.
 
-        on_part: told of each part of the work when it is done.
+        on_part: told of each part of the work when it is done. sample: the number of the structure, from 0: chains that
+        are the same in all samples are docked otherwise in each.
         """
         chains, ligands = (), ()
         if self.chains is not None:
-            positions, chains = self.chains.placed(positions, generator, on_part)
+            positions, chains = self.chains.placed(positions, generator, on_part, sample)
         if self.ligands is not None:
             positions, ligands = self.ligands.placed(positions, generator, on_part)
         return positions, Docked(chains=chains, ligands=ligands)

@@ -114,8 +114,9 @@ def test_equal_chains_named_the_other_way_are_no_other_pose():
     there = structure.atom_chain == structure.atom_chain[own.bodies[0][0]]
     places = away().numpy()
     points = torch.from_numpy(places[rows] - places[rows].mean(0))
-    (other,) = own._equivalent(SimpleNamespace(points=points), there, rows, places)  # type: ignore[arg-type]
     first, second = torch.from_numpy(places[there]), torch.from_numpy(places[rows])
+    now = RigidPoses.of(points, second[None])
+    (other,) = own._equivalent(SimpleNamespace(points=points), now, np.flatnonzero(there), rows, first)  # type: ignore[arg-type]
     swapped = torch.cat([other.placed(points)[0], first])
     assert float(superposed_rmsd(swapped, torch.cat([first, second]))) < 2.0  # the chains differ a little
     assert float((other.placed(points)[0] - second).norm(dim=-1).mean()) > 20.0
@@ -138,6 +139,16 @@ def test_a_margin_is_over_poses_of_other_kinds_that_meet_as_much_and_over_none()
     assert margin(-3.0, -8.0, 5.0, 7.0) == pytest.approx(3.0)
     assert margin(130.0, 140.0, 150.0, 150.0) == 0.0
     assert margin(-30.0, 0.0, 0.0, 0.0) == 10.0
+
+
+def test_other_samples_have_other_kinds_of_poses_of_which_docking_is_not_sure():
+    own = docking()
+    assert own is not None
+    positions, (known,) = own.placed(away(), torch.Generator().manual_seed(0), sample=1)
+    assert dockq(positions) < 0.5
+    assert known.energy > blind()[1][0].energy + 1.0
+    assert known.margin == 0.0
+    assert known.chance < 0.3
 
 
 def test_ligands_go_along_with_the_chain_that_they_lie_on():
