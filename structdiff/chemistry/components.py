@@ -38,8 +38,9 @@ class Component:
 
     one_letter and parent: "" if none. kind: peptide, dna, rna or other. charges: formal, e. ideal_positions: Å, no NaN.
     bond_orders: 1, 2, 3, or 4 for aromatic; kekule_orders: the same bonds as 1, 2, 3. leaving: atoms that a link
-    to another residue takes away. hydrogens: how many each atom carries in the dictionary's neutral form. stereo: atoms
-    whose handedness the definition states. type: the dictionary's own word for what it is ("D-saccharide, beta
+    to another residue takes away. hydrogens: how many each atom carries in the dictionary's neutral form; where
+    hydrogens_told is False nobody knows, as of what a file's atoms are made into. stereo: atoms whose handedness the
+    definition states. type: the dictionary's own word for what it is ("D-saccharide, beta
     linking"), "" if none. All arrays are read-only, because components are shared.
     """
 
@@ -60,6 +61,7 @@ class Component:
     stereo: np.ndarray  # bool (atom,)
     smiles: str = ""
     type: str = ""
+    hydrogens_told: bool = True
 
     def __post_init__(self) -> None:
         for value in vars(self).values():

@@ -263,4 +263,5 @@ def _defined_component(
         stereo=np.array([row[5] == "Y" for row in atoms], bool),
         smiles=smiles,
         type=about.type,
+        hydrogens_told=all(row[6].isdigit() for row in atoms),
     )
