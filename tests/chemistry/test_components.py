@@ -103,7 +103,9 @@ def test_missing_conformer_is_made():
     assert 1.15 < lengths.min() < lengths.max() < 1.6
 
 
-@pytest.mark.parametrize(("code", "near"), [("atp", "'ATP'"), ("ATPX", "did you mean"), ("", "unknown CCD code")])
+@pytest.mark.parametrize(
+    ("code", "near"), [("atp", "'ATP'"), ("WAT", "'HOH'"), ("ATPX", "did you mean"), ("", "unknown CCD code")]
+)
 def test_unknown_code(code, near):
     with pytest.raises(InputError, match=near):
         component(code)
