@@ -22,7 +22,7 @@ from structdiff.errors import InputError, nearest_match
 PEPTIDE, DNA, RNA, OTHER = "peptide", "dna", "rna", "other"
 AROMATIC = 4
 #: What other programs call waters.
-_OTHER_NAMES = dict.fromkeys(("H2O", "SOL", "TIP3", "WAT", "WATER"), "HOH")
+_WATERS = ("H2O", "SOL", "TIP3", "WAT", "WATER")
 
 #: CCD codes that the wwPDB reserves for ligands which are not in the dictionary.
 FREE_CODES = ("LIG", "DRG", "INH", *(f"{number:02d}" for number in range(1, 100)))
@@ -261,7 +261,7 @@ def _count_hydrogens(elements: np.ndarray, bonds: np.ndarray) -> np.ndarray:
 def _unknown_code(code: str) -> InputError:
     codes = component_codes()
     folded = code.strip().upper()
-    folded = _OTHER_NAMES.get(folded, folded)
+    folded = "HOH" if folded in _WATERS else folded
     near = (
         folded
         if folded in codes and folded != code

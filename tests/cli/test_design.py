@@ -77,9 +77,10 @@ def test_the_same_command_goes_on_where_it_stopped(command, motif, weights, tmp_
     assert code == 130
     assert errors[-1] == "interrupted: 2 of 3 designs are finished in in_two; the same command again goes on"
     assert names(tmp_path / "in_two") == ["design_1", "design_2"]
-    code, _, errors = command(*whole, "--out", "in_two")
+    code, output, errors = command(*whole, "--out", "in_two")
     assert code == 0
     assert errors == ["2 of 3 designs are in in_two already and are kept"]
+    assert output.startswith("1 backbone of ")  # the estimate is of what is left
     assert contents(tmp_path / "in_two") == contents(tmp_path / "at_once")
 
 
