@@ -83,7 +83,7 @@ def finished_prediction(
         structure=structure,
         confidence=confidence_of(logits, job.features, job.tokens, structure),
         provenance=provenance_of(
-            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
+            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type, docks=True
         ),
         verdicts=(
             *(proximity_verdict(asked, structure) for asked in job.proximities),
@@ -272,9 +272,9 @@ def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:
 
 def provenance_of(
     request: Mapping[str, Any], weights: Weights, options: RunOptions, *, seed: int, index: int, device: str,
-    made_up: bool = False,
+    docks: bool = False, made_up: bool = False,
 ) -> Provenance:  # fmt: skip
-    """Where a structure comes from; known before it is drawn. made_up: its fold is.
+    """Where a structure comes from; known before it is drawn. docks: it is a prediction. made_up: its fold is.
 
     Raises InputError where the weights that make folds up are not here.
     """
@@ -283,8 +283,9 @@ def provenance_of(
         "guidance": options.guidance if isinstance(options.guidance, float | int) else dict(options.guidance),
         "recycles": options.recycles,
         "relax": options.relax,
-        "dock": options.dock,
     }
+    if docks:
+        settings["dock"] = options.dock
     return Provenance(
         version=__version__,
         weights=weights.name,

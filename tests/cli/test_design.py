@@ -57,6 +57,8 @@ def test_designs_keep_the_motif_where_it_was(command, motif, weights, tmp_path) 
     record = json.loads((tmp_path / "designs" / "design_1.residue_map.json").read_text())
     assert record["residues"][0]["design"]["number"] == 6
     assert record["residues"][0]["motif"]["number"] == 163
+    confidence = json.loads((tmp_path / "designs" / "design_1.confidence.json").read_text())
+    assert "dock" not in confidence["provenance"]["sampling"]  # which is of predictions alone
 
 
 def test_the_same_command_goes_on_where_it_stopped(command, motif, weights, tmp_path, monkeypatch) -> None:
