@@ -70,6 +70,16 @@ def test_atoms_without_coordinates_are_told_and_close_no_ring(tmp_path):
     assert not read_structure(tmp_path / "y.pdb").chains.cyclic.any()
 
 
+def test_chains_whose_name_is_a_blank_are_called_by_their_labels(tmp_path):
+    block = gemmi.cif.read(str(DATA / "4i39.cif.gz")).sole_block()
+    names = block.find_values("_atom_site.auth_asym_id")
+    for row in range(len(names)):
+        names[row] = "' '"
+    (tmp_path / "x.cif").write_text(block.as_string())
+    found = read_structure(tmp_path / "x.cif")
+    assert found.chains.name.tolist() == found.chains.label_id.tolist() == ["A", "B"]
+
+
 def test_missing_residues_are_there_unresolved():
     structure = read_structure(DATA / "1o1z.cif.gz")
     assert _chains(structure) == [("A", "PROTEIN", 234, ), ("A", "LIGAND", 1)]  # fmt: skip
