@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from structdiff import assembly, pipeline
+from structdiff import finishing, pipeline
 from structdiff.complex_jobs import complex_job
 from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.cost import (
@@ -119,7 +119,7 @@ def measured(case: tuple, engine: Engine, options: RunOptions) -> Measured:
     found = Measured(
         tokens=job.seen_tokens, asked=poses.asked, work=work, product=np.median([product_seconds() for _ in range(5)])
     )
-    project, search, relax = ChainPoses.project, LigandDocking._poses, assembly._relaxed_prediction
+    project, search, relax = ChainPoses.project, LigandDocking._poses, finishing._relaxed
 
     def projected(*arguments):
         began = time.process_time()
@@ -139,11 +139,11 @@ def measured(case: tuple, engine: Engine, options: RunOptions) -> Measured:
         found.relaxing += time.process_time() - began
         return done
 
-    ChainPoses.project, LigandDocking._poses, assembly._relaxed_prediction = projected, searched, relaxed
+    ChainPoses.project, LigandDocking._poses, finishing._relaxed = projected, searched, relaxed
     try:
         (drawn,) = pipeline.predict(spec, seed=1, options=options, engine=engine)
     finally:
-        ChainPoses.project, LigandDocking._poses, assembly._relaxed_prediction = project, search, relax
+        ChainPoses.project, LigandDocking._poses, finishing._relaxed = project, search, relax
     found.chains.extend(chains_docked(drawn.structure))
     return found
 

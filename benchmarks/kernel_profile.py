@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 import structdiff
-from structdiff import assembly, kernels
+from structdiff import assembly, finishing, kernels
 from structdiff.model.geometry_embedder import GeometryEmbedder
 from structdiff.model.heads import ConfidenceHead
 from structdiff.model.network import mini
@@ -35,7 +35,8 @@ PARTS = {
     "denoiser: attention": (PointAttention, "forward"),
     "denoiser: transitions": (VectorTransition, "forward"),
     "confidence head": (ConfidenceHead, "forward"),
-    "relaxation": (assembly, "relax"),
+    "relaxation of predictions": (finishing, "relax"),
+    "relaxation of designs": (assembly, "relax"),
 }
 _SEQUENCE = (
     "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKRQTLGQHDFSAGEGLYTHMKALRPDEDRLSPL"

@@ -38,6 +38,7 @@ from structdiff.evaluation.lddt import lddt
 from structdiff.evaluation.oxygen import with_oxygen
 from structdiff.evaluation.summary import summarise
 from structdiff.evaluation.tm_score import tm_score
+from structdiff.finishing import finish_of
 from structdiff.inverse_folding import design_sequences
 from structdiff.options import RunOptions, recommended_sampling
 from structdiff.output.prediction import Prediction
@@ -75,7 +76,8 @@ def drawn(engine: Engine, chain: Chain, sequence: str, options: RunOptions, nois
         sampling = partial_sampling(sampling, sigma=noise)
         start = [true_positions(chain, job.structure.atoms, job.tokens.atoms)]
         options = replace(options, relax=False)
-    (draw,) = engine.draw([job.features], [sample_generator(0, 0)], sampling, start=start)
+    finish = finish_of(job, options, sample_generator(0, 0), [], lambda _: None)
+    (draw,) = engine.draw([job.features], [sample_generator(0, 0)], sampling, start=start, finish=[finish])
     return finished_prediction(job, draw, engine, options, seed=0, index=0)
 
 

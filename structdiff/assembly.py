@@ -16,11 +16,9 @@ from structdiff.confidence.of_docking import judged_by_docking
 from structdiff.confidence.of_template import judged_by_templates
 from structdiff.confidence.result import Confidence, compute_confidence
 from structdiff.configuration import to_dict
-from structdiff.constraints.hydrogen_bonds import with_base_pairs
-from structdiff.constraints.of_design import DesignConstraints, with_asked_distances
-from structdiff.constraints.relaxation import PREDICTION_RELAXATION, PREDICTION_SPREADS, relax
+from structdiff.constraints.of_design import DesignConstraints
+from structdiff.constraints.relaxation import relax
 from structdiff.constraints.sequenced import relaxed_unit
-from structdiff.constraints.stereochemistry import Stereochemistry
 from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.design_letters import sequence_probabilities, with_made_up_letters, with_sequence, with_torsions
 from structdiff.diffusion.sampler import sample_generator
@@ -72,13 +70,11 @@ def finished_prediction(
     trajectory: Trajectory | None = None,
     docked: Docked = UNDOCKED,
 ) -> Prediction:
-    """A draw as a structure with good stereochemistry, its confidence, and verdicts on what was asked.
+    """A draw that is finished (structdiff.finishing) as a structure, with confidence and verdicts on what was asked.
 
     docked: what was docked in it.
     """
     positions, placed = _placed(job, draw)
-    if options.relax:
-        positions = _relaxed_prediction(job, positions)
     structure = job.structure.with_positions(positions, resolved=placed)
     logits = judged_by_alignments(draw.confidence, job.folds, structure, job.tokens)
     logits = judged_by_templates(logits, job.templates, job.folds, structure, job.tokens)
@@ -87,7 +83,7 @@ def finished_prediction(
         structure=structure,
         confidence=confidence_of(logits, job.features, job.tokens, structure),
         provenance=provenance_of(
-            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type
+            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type, docks=True
         ),
         verdicts=(
             *(proximity_verdict(asked, structure) for asked in job.proximities),
@@ -238,18 +234,6 @@ def _relaxed(
     return positions
 
 
-def _relaxed_prediction(job: Job, positions: np.ndarray) -> np.ndarray:
-    """Positions after a minimisation near the network's, which keeps contacts asked for and base pairs as they are."""
-    model = Stereochemistry.from_structure(job.structure, spreads=PREDICTION_SPREADS)
-    contacts = job.contacts_at(positions)
-    if contacts:
-        model = with_asked_distances(model, contacts, positions.astype(np.float64), np.flatnonzero(job.visible))
-    if job.base_pairs is not None:
-        model = with_base_pairs(model, job.base_pairs.atoms(job.structure))
-    drawn = torch.from_numpy(positions)[None]
-    return relax(job.structure, drawn, stereochemistry=model, settings=PREDICTION_RELAXATION).positions[0].numpy()
-
-
 def _relaxed_with_sequence(
     job: Job, asked: DesignConstraints | None, structure: Structure, named: Structure, verdicts: Sequence[Verdict]
 ) -> tuple[Structure, Structure, Sequence[Verdict]]:
@@ -288,9 +272,9 @@ def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:
 
 def provenance_of(
     request: Mapping[str, Any], weights: Weights, options: RunOptions, *, seed: int, index: int, device: str,
-    made_up: bool = False,
+    docks: bool = False, made_up: bool = False,
 ) -> Provenance:  # fmt: skip
-    """Where a structure comes from; known before it is drawn. made_up: its fold is.
+    """Where a structure comes from; known before it is drawn. docks: it is a prediction. made_up: its fold is.
 
     Raises InputError where the weights that make folds up are not here.
     """
@@ -299,8 +283,9 @@ def provenance_of(
         "guidance": options.guidance if isinstance(options.guidance, float | int) else dict(options.guidance),
         "recycles": options.recycles,
         "relax": options.relax,
-        "dock": options.dock,
     }
+    if docks:
+        settings["dock"] = options.dock
     return Provenance(
         version=__version__,
         weights=weights.name,

@@ -9,16 +9,16 @@ from itertools import islice, takewhile
 from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor
 
 from structdiff.diffusion.partial import partial_sampling
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.diffusion.trajectory import Trajectory
 from structdiff.docking.complex_docking import UNDOCKED, Docked
-from structdiff.docking.work import OnPart, Part
+from structdiff.docking.work import Part
 from structdiff.drawing_work import BatchWork
-from structdiff.engine import Draw, Engine, Finish
+from structdiff.engine import Draw, Engine
 from structdiff.errors import ResourceError
+from structdiff.finishing import finish_of
 from structdiff.jobs import Job
 from structdiff.options import RunOptions, sampling_of
 
@@ -210,7 +210,10 @@ def _draw_batch(
         guidance=options.guidance,
         symmetry=batch[0].job.symmetry,
         start=starts or None,
-        finish=[_finish(each, options, own, on_part) for each, own in zip(batch, docked, strict=True)],
+        finish=[
+            finish_of(each.job, options, each.index, _docking_generator(each), own, on_part)
+            for each, own in zip(batch, docked, strict=True)
+        ],
         on_step=report,
         trajectory=trajectory,
     )
@@ -220,19 +223,5 @@ def _draw_batch(
     ]
 
 
-def _finish(wanted: Wanted, options: RunOptions, docked: list[Docked], on_part: OnPart) -> tuple[Finish, Tensor] | None:
-    """What is done to a structure when it is drawn, and the atoms (token, slot) that this sees.
-
-    docked: takes up what was docked. on_part: told of each part of docking when it is done.
-    """
-    docking = wanted.job.docking
-    if docking is None or not options.dock:
-        return None
-    generator = sample_generator(wanted.seed, wanted.index + _DOCKING_STREAM, wanted.draw)
-
-    def finish(positions: Tensor) -> Tensor:
-        placed, known = docking.placed(positions, generator, on_part, wanted.index)
-        docked[:] = [known]
-        return placed
-
-    return finish, wanted.job.constraints[1]
+def _docking_generator(wanted: Wanted) -> torch.Generator:
+    return sample_generator(wanted.seed, wanted.index + _DOCKING_STREAM, wanted.draw)

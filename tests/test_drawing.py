@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from structdiff.diffusion.sampler import sample_generator
-from structdiff.docking.complex_docking import UNDOCKED
-from structdiff.drawing import Wanted, _finish, draw_all, is_out_of_memory
+from structdiff.drawing import Wanted, _docking_generator, draw_all, is_out_of_memory
 from structdiff.errors import ResourceError
 from structdiff.options import RunOptions
 
@@ -35,6 +34,7 @@ class PlainJob:
 
     def __init__(self, index: int, tokens: int = 9) -> None:
         self.features, self.contacts = SimpleNamespace(number=index, num_tokens=tokens, num_slots=14), []
+        self.constraints = (), torch.zeros(0, 2)
 
     def __getattr__(self, name: str) -> None:
         return None
@@ -97,22 +97,9 @@ def test_docking_has_random_numbers_of_its_own() -> None:
     """The same for the same seed, sample and draw, whatever else is drawn, and others than the drawing's."""
 
     def first_number(**asked):
-        job = PlainJob(0)
-        job.constraints = (), torch.zeros(0, 2)
-        job.docking = SimpleNamespace(
-            placed=lambda _, generator, on_part, sample: (torch.rand(1, generator=generator), UNDOCKED)
-        )
-        finish, _ = _finish(Wanted(job=job, **asked), RunOptions(), [], print)
-        return finish(torch.zeros(1, 3)).item()
+        return torch.rand(1, generator=_docking_generator(Wanted(job=PlainJob(0), **asked))).item()  # type: ignore[arg-type]
 
     numbers = [first_number(seed=seed, index=index, draw=draw) for seed, index, draw in
                ((3, 0, 0), (3, 1, 0), (4, 0, 0), (3, 0, 1))]  # fmt: skip
     assert len({*numbers, torch.rand(1, generator=sample_generator(3, 0)).item()}) == 5
     assert first_number(seed=3, index=1, draw=0) == numbers[1]
-    assert _finish(next(wanted(1)), RunOptions(), [], print) is None
-
-
-def test_nothing_is_docked_where_that_is_not_wanted() -> None:
-    job = PlainJob(0)
-    job.docking = SimpleNamespace()
-    assert _finish(Wanted(job=job, seed=3, index=0), RunOptions(dock=False), [], print) is None

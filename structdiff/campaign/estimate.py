@@ -64,6 +64,11 @@ class Estimate:
     seconds: float
     longest_seconds: float | None = None
 
+    def of(self, count: int) -> Estimate:
+        """The same for so many, of those that were counted the ones that are left."""
+        longest = None if self.longest_seconds is None else self.longest_seconds * count / self.count
+        return dataclasses.replace(self, count=count, seconds=self.each_seconds * count, longest_seconds=longest)
+
     @property
     def text(self) -> str:
         """The estimate in one line."""

@@ -21,6 +21,8 @@ from structdiff.errors import InputError, nearest_match
 
 PEPTIDE, DNA, RNA, OTHER = "peptide", "dna", "rna", "other"
 AROMATIC = 4
+#: What other programs call waters.
+_WATERS = ("H2O", "SOL", "TIP3", "WAT", "WATER")
 
 #: CCD codes that the wwPDB reserves for ligands which are not in the dictionary.
 FREE_CODES = ("LIG", "DRG", "INH", *(f"{number:02d}" for number in range(1, 100)))
@@ -38,8 +40,9 @@ class Component:
 
     one_letter and parent: "" if none. kind: peptide, dna, rna or other. charges: formal, e. ideal_positions: Å, no NaN.
     bond_orders: 1, 2, 3, or 4 for aromatic; kekule_orders: the same bonds as 1, 2, 3. leaving: atoms that a link
-    to another residue takes away. hydrogens: how many each atom carries in the dictionary's neutral form. stereo: atoms
-    whose handedness the definition states. type: the dictionary's own word for what it is ("D-saccharide, beta
+    to another residue takes away. hydrogens: how many each atom carries in the dictionary's neutral form; where
+    hydrogens_told is False nobody knows, as of what a file's atoms are made into. stereo: atoms whose handedness the
+    definition states. type: the dictionary's own word for what it is ("D-saccharide, beta
     linking"), "" if none. All arrays are read-only, because components are shared.
     """
 
@@ -60,6 +63,7 @@ class Component:
     stereo: np.ndarray  # bool (atom,)
     smiles: str = ""
     type: str = ""
+    hydrogens_told: bool = True
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
@@ -257,6 +261,7 @@ def _count_hydrogens(elements: np.ndarray, bonds: np.ndarray) -> np.ndarray:
 def _unknown_code(code: str) -> InputError:
     codes = component_codes()
     folded = code.strip().upper()
+    folded = "HOH" if folded in _WATERS else folded
     near = (
         folded
         if folded in codes and folded != code

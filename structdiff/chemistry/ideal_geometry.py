@@ -73,14 +73,17 @@ def chiral_centres(component: Component) -> tuple[np.ndarray, np.ndarray]:
     """The handed atoms of a component: rows (centre, 4) of a centre and three neighbours, and the sign of their volume.
 
     Every tetrahedral atom with at least three heavy neighbours counts, stereocentre or not; of four neighbours the
-    first three by row, those that a link takes away last. Nitrogen that can invert does not count. The sign is that
-    of (a - centre) . ((b - centre) x (c - centre)) in the ideal conformer: +1 for N, C, CB around CA of L-alanine.
+    first three by row, those that a link takes away last. Nitrogen that can invert does not count: that of a ring of
+    three, if its hand is stated, cannot. The sign is that of (a - centre) . ((b - centre) x (c - centre)) in the ideal
+    conformer: +1 for N, C, CB around CA of L-alanine.
     """
     rows, signs = [], []
     for centre, near in enumerate(component.neighbours()):
         element = int(component.elements[centre])
         degree = len(near) + int(component.hydrogens[centre])
-        if len(near) < 3 or degree > 4 or element not in _TETRAHEDRAL or (element in _INVERTIBLE and degree < 4):
+        if len(near) < 3 or degree > 4 or element not in _TETRAHEDRAL:
+            continue
+        if element in _INVERTIBLE and degree < 4 and not _is_stiff(component, centre, near):
             continue
         staying = sorted(near, key=lambda row: (component.leaving[row], row))[:3]
         volume = _normalised_volume(component.ideal_positions, centre, staying)
@@ -89,6 +92,12 @@ def chiral_centres(component: Component) -> tuple[np.ndarray, np.ndarray]:
             names = tuple(component.atom_names[[centre, *staying]].tolist())
             signs.append(_LINKED_PHOSPHATE.get(names, 1 if volume > 0 else -1))
     return np.array(rows, np.int32).reshape(-1, 4), np.array(signs, np.int8)
+
+
+def _is_stiff(component: Component, centre: int, near: list[int]) -> bool:
+    """Whether a ring of three keeps a nitrogen from inverting, and its hand is stated."""
+    ends = np.isin(component.bonds, near).all(axis=1)
+    return bool(component.stereo[centre] and ends.any())
 
 
 def _has_equivalent_oxygens(component: Component, centre: int, near: list[int]) -> bool:

@@ -16,6 +16,7 @@ from structdiff.chemistry.components import AROMATIC, OTHER, Component
 from structdiff.chemistry.conformers import conformer
 from structdiff.chemistry.molecule_files import NAME_KEYS, read_molecule, sanitize
 from structdiff.chemistry.open_stereo import tell_open_stereo
+from structdiff.chemistry.unheld_stereo import tell_unheld_stereo
 from structdiff.errors import InputError
 
 _MAX_ATOMS = 2000
@@ -25,19 +26,22 @@ def from_smiles(smiles: str, name: str, called: str = "") -> Component:
     """See ``components.component_from_smiles``."""
     called = called or name
     with rdBase.BlockLogs():
-        mol = _heavy_atoms(smiles, called)
+        given = _molecule(smiles, called)
+        mol = _without_hydrogens(given)
         Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
         _require_one_molecule(mol, called, repr(smiles))
         canonical, names = Chem.MolToSmiles(mol), _numbered_names(mol)
         positions = conformer(mol, called)
         tell_open_stereo(mol, names, positions, called)
-        return _component_of(mol, name, names, positions, canonical, called)
+        found = _component_of(mol, name, names, positions, canonical, called)
+        tell_unheld_stereo(given, mol, found, called)
+        return found
 
 
 def numbered_atoms(smiles: str, called: str) -> dict[int, str]:
     """See ``components.numbered_smiles_atoms``."""
     with rdBase.BlockLogs():
-        mol = _heavy_atoms(smiles, called)
+        mol = _without_hydrogens(_molecule(smiles, called))
     names = _numbered_names(mol)
     mapped = {atom.GetAtomMapNum(): name for atom, name in zip(mol.GetAtoms(), names, strict=True)}
     mapped.pop(0, None)
@@ -47,7 +51,7 @@ def numbered_atoms(smiles: str, called: str) -> dict[int, str]:
 def ranked_atoms(smiles: str, called: str) -> dict[str, str]:
     """See ``components.ranked_smiles_atoms``."""
     with rdBase.BlockLogs():
-        names = _numbered_names(_heavy_atoms(smiles, called))
+        names = _numbered_names(_without_hydrogens(_molecule(smiles, called)))
         whole = Chem.AddHs(Chem.MolFromSmiles(smiles))
         ranked = [f"{atom.GetSymbol().upper()}{rank + 1}"
                   for atom, rank in zip(whole.GetAtoms(), Chem.CanonicalRankAtoms(whole), strict=True)
@@ -55,12 +59,12 @@ def ranked_atoms(smiles: str, called: str) -> dict[str, str]:
     return dict(zip(ranked, names, strict=True)) if len(ranked) == len(names) else {}  # hydrogen alone keeps its atoms
 
 
-def _heavy_atoms(smiles: str, called: str) -> Chem.Mol:
+def _molecule(smiles: str, called: str) -> Chem.Mol:
     mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False) if smiles.strip() else None
     if mol is None:
         raise InputError("this SMILES cannot be parsed", key=called, found=smiles)
     sanitize(mol, called, f"SMILES {smiles!r}")
-    return _without_hydrogens(mol)
+    return mol
 
 
 def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
@@ -68,21 +72,24 @@ def from_sdf(path: str | Path, name: str, called: str = "") -> Component:
     called = called or name
     path = Path(path)
     with rdBase.BlockLogs():
-        mol = read_molecule(path, called)
-        has_positions = mol.GetConformer().Is3D() and np.ptp(mol.GetConformer().GetPositions(), axis=0).all()
+        given = read_molecule(path, called)
+        has_positions = given.GetConformer().Is3D() and np.ptp(given.GetConformer().GetPositions(), axis=0).all()
         if has_positions:
-            Chem.AssignStereochemistryFrom3D(mol)
-        mol = _without_hydrogens(mol)
+            Chem.AssignStereochemistryFrom3D(given)
+        mol = _without_hydrogens(given)
         _require_one_molecule(mol, called, str(path))
         names = _file_names(mol) or _numbered_names(mol)
         positions = mol.GetConformer().GetPositions() if has_positions else conformer(mol, called)
         if not has_positions:
             tell_open_stereo(mol, names, positions, called)
-        return _component_of(mol, name, names, positions, Chem.MolToSmiles(mol), called)
+        found = _component_of(mol, name, names, positions, Chem.MolToSmiles(mol), called)
+        tell_unheld_stereo(given, mol, found, called)
+        return found
 
 
-def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+def _without_hydrogens(given: Chem.Mol) -> Chem.Mol:
     """The molecule without explicit hydrogens, deuterium and tritium included, which RDKit keeps as atoms."""
+    mol = Chem.Mol(given)
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() == 1:
             atom.SetIsotope(0)

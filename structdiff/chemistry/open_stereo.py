@@ -53,9 +53,9 @@ def _is_cumulated(atom: Chem.Atom) -> bool:
 
 
 def has_like_oxygens(centre: Chem.Atom) -> bool:
-    """Whether a phosphate or sulphate has oxygens that only a proton tells apart."""
+    """Whether a phosphate, sulphate or the like has oxygens that only a proton tells apart."""
     ends = [atom for atom in centre.GetNeighbors() if atom.GetAtomicNum() == 8 and atom.GetDegree() == 1]
-    return centre.GetAtomicNum() in (15, 16) and len(ends) > 1
+    return centre.GetAtomicNum() in (15, 16, 33, 34) and len(ends) > 1
 
 
 def _as_drawn(mol: Chem.Mol, positions: np.ndarray) -> Chem.Mol:

@@ -33,7 +33,7 @@ def smiles_of(component: Component) -> str:
     if component.smiles:
         return component.smiles
     mol = to_rdkit(component)
-    if not component.hydrogens.any():
+    if not component.hydrogens_told:
         for atom in mol.GetAtoms():
             atom.SetNoImplicit(False)
     with rdBase.BlockLogs():

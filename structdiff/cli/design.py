@@ -109,7 +109,7 @@ def design(
         planned = plan_run(spec, given)  # an option that the run would refuse is refused here
         _draw(spec)
         try:
-            print(estimated(planned.campaign, planned.weights, planned.numbers))
+            print(estimated(planned.campaign, planned.weights, planned.numbers).text)
         except ResourceError as error:
             warn_of_size(error)
         print("nothing was computed or written")

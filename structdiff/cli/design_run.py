@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
@@ -22,6 +23,7 @@ from structdiff.cli.settings import settings_of
 from structdiff.errors import InputError, StructdiffError
 
 if TYPE_CHECKING:
+    from structdiff.campaign.estimate import Estimate
     from structdiff.campaign.manifest import Manifest
     from structdiff.campaign.plan import Campaign
     from structdiff.campaign.processes import Pool
@@ -152,7 +154,8 @@ def _do(
 
     quiet = given["quiet"]
     with ExitStack() as stack:
-        report = stack.enter_context(shown_progress(f"designing {run.name}", quiet=quiet))
+        done = run.finished_work(manifest) / run.expected_work()
+        report = stack.enter_context(shown_progress(f"designing {run.name}", quiet=quiet, done=done))
         listener = Listener(
             on_progress=_overall(run, manifest, report),
             on_failure=lambda work, error: _tell_failure(work, error, failures, debug=given["debug"]),
@@ -239,7 +242,7 @@ def _summary(run: Run, manifest: Manifest, failures: list, *, quiet: bool) -> in
     return 1 if any(not isinstance(error, StructdiffError) for _, error in failures) else 2
 
 
-def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) -> None:
+def _announce(run: Run, finished: int, estimate: Estimate, out: Path, quiet: bool) -> None:
     total = _total(run)
     if quiet:
         return
@@ -247,7 +250,7 @@ def _announce(run: Run, finished: int, estimate: str, out: Path, quiet: bool) ->
         there = f"{finished} of {total} designs" if finished <= total else f"{finished} designs ({total} are asked for)"
         print(f"{there} are in {out} already and are kept", file=sys.stderr)
     if finished < total:
-        print(estimate)
+        print(estimate.of(math.ceil((total - finished) / run.campaign.settings.sequences)).text)
     if run.campaign.settings.sequence_model == "auto" and run.campaign.sequence_model == "own":
         print("sequences are drawn by the network's own sequence head; structdiff weights fetch proteinmpnn gets a "
               "network made for them")  # fmt: skip
@@ -268,11 +271,11 @@ def _tell_of_trajectories(run: Run, manifest: Manifest, quiet: bool) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def estimated(campaign: Campaign, weights: Weights, numbers: range) -> str:
-    """What the run will need, in words. Raises ResourceError with numbers when not even one design fits."""
+def estimated(campaign: Campaign, weights: Weights, numbers: range) -> Estimate:
+    """What the run will need. Raises ResourceError with numbers when not even one design fits."""
     from structdiff.campaign.estimate import estimate_campaign
 
-    return estimate_campaign(campaign, weights, numbers).text
+    return estimate_campaign(campaign, weights, numbers)
 
 
 def _check_selection(selection: Any, campaign: Campaign) -> None:

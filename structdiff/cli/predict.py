@@ -275,8 +275,8 @@ class _Run:
         for place, seed in enumerate(seeds):
             own = [name for name in names[place * self.samples : (place + 1) * self.samples] if name not in damaged]
             request = complex_request(spec)
-            wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="").as_data()
-            finished |= finished_before(self.out, own, wanted)
+            wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="", docks=True)
+            finished |= finished_before(self.out, own, wanted.as_data())
         kept = {name for name in finished if (self.out / f"{name}.{self.formats[0]}").is_file()}
         for name in names:
             if name in kept:

@@ -23,12 +23,12 @@ _PLAIN_SECONDS = 10.0
 
 
 @contextmanager
-def shown_progress(text: str, *, quiet: bool) -> Iterator[OnProgress]:
+def shown_progress(text: str, *, quiet: bool, done: float = 0.0) -> Iterator[OnProgress]:
     """Shows on the error stream how far a run is, text being what is done; gives the function to call at each step.
 
-    There a run also stops where it was asked to and has not yet.
+    There a run also stops where it was asked to and has not yet. done: the share that was there before it began.
     """
-    with _shown(text, quiet=quiet) as show:
+    with _shown(text, quiet=quiet, done=done) as show:
 
         def report(progress: Progress) -> None:
             stop_if_asked()
@@ -38,8 +38,8 @@ def shown_progress(text: str, *, quiet: bool) -> Iterator[OnProgress]:
 
 
 @contextmanager
-def _shown(text: str, *, quiet: bool) -> Iterator[OnProgress]:
-    clock = Clock()
+def _shown(text: str, *, quiet: bool, done: float) -> Iterator[OnProgress]:
+    clock = Clock(done=done)
     if quiet:
         yield lambda progress: None
     elif sys.stderr.isatty():
@@ -68,12 +68,15 @@ def counted_progress(text: str, total: int, *, quiet: bool) -> Iterator[Callable
 
 
 class Clock:
-    """The share of the work that is done, and how long the rest takes at the pace so far."""
+    """The share of the work that is done, and how long the rest takes at the pace so far.
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    done: the share that was there when the clock began, and took it no time.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, *, done: float = 0.0) -> None:
         self.now = now
         self.began = now()
-        self.share = 0.0
+        self.share = self.before = done
 
     def update(self, progress: Progress) -> None:
         """Takes in one report of the pipeline."""
@@ -82,7 +85,8 @@ class Clock:
     @property
     def left(self) -> float | None:
         """Seconds left; None as long as nothing is known."""
-        return None if self.share == 0 else (self.now() - self.began) * (1 - self.share) / self.share
+        made = self.share - self.before
+        return (self.now() - self.began) * (1 - self.share) / made if made > 0 else None
 
     @property
     def left_text(self) -> str:

@@ -194,6 +194,11 @@ class _Beside:
     atoms: Float[np.ndarray, "atom 3"] = field(default_factory=lambda: np.zeros((0, 3)))
     ligands: Sequence[Float[np.ndarray, "atom 3"]] = ()
 
+    @property
+    def asks(self) -> bool:
+        """Whether a fold may fail to fit."""
+        return len(self.atoms) > 0 or len(self.ligands) > 0
+
     def misfit(self, made: ChainFold) -> float:
         """0 where the new main chain of a fold has room for side chains beside the atoms, and comes near each ligand.
 
@@ -222,7 +227,8 @@ def _fitting(
     """
     best, least = None, float("inf")
     for again in range(_TRIES):
-        made = _made_up(name, residues, motif, (*seeds, again) if again else seeds, on_step)
+        report = on_step if on_step is None or not beside.asks else _of_tries(on_step, again)
+        made = _made_up(name, residues, motif, (*seeds, again) if again else seeds, report)
         misfit = beside.misfit(made)
         if misfit < least:
             best, least = made, misfit
@@ -230,6 +236,14 @@ def _fitting(
             break
     assert best is not None
     return best
+
+
+def _of_tries(on_step: OnStep, again: int) -> OnStep:
+    """Reports steps of one of several tries as half of those that are left, of the last one as all of these."""
+    whole = 2 ** (_TRIES - 1)
+    left = whole >> again
+    own = left if again == _TRIES - 1 else left // 2
+    return lambda step, steps: on_step((whole - left) * steps + own * step, whole * steps)
 
 
 def _made_up(name: str, residues: int, motif: _Motif | None, seeds: Sequence[int], on_step: OnStep | None) -> ChainFold:

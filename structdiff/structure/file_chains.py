@@ -17,6 +17,7 @@ from structdiff.structure.tables import ChainKind
 
 _ONE_OF_THEM = 1.01  # the occupancy of all that alternate at one place, with what rounding adds
 _RING_CLOSURE = 1.65  # Å; the two ends of a chain nearer than this are bonded
+_SHORTEST_BOND = 0.5  # Å
 _POLYMERS = {
     gemmi.PolymerType.PeptideL: ChainKind.PROTEIN,
     gemmi.PolymerType.PeptideD: ChainKind.PROTEIN,
@@ -152,6 +153,7 @@ def _closed(chain: FileChain) -> FileChain:
     if ends is None or last < 2 or 0 not in chain.residues or last not in chain.residues:
         return chain
     leave, enter = chain.residues[last].find_atom(ends[0], "*"), chain.residues[0].find_atom(ends[1], "*")
-    if leave is None or enter is None or leave.pos.dist(enter.pos) > _RING_CLOSURE:
+    # Neither ends without coordinates nor those of a file whose atoms are all at one place are bonded.
+    if leave is None or enter is None or not _SHORTEST_BOND < leave.pos.dist(enter.pos) <= _RING_CLOSURE:
         return chain
     return dataclasses.replace(chain, sequence=dataclasses.replace(sequence, cyclic=True))

@@ -141,15 +141,15 @@ def _hand(points: np.ndarray) -> float:
 
 
 def _hydrogens(structure: Structure, rows: np.ndarray, orders: dict[tuple[int, int], int]) -> dict[int, int]:
-    """How many hydrogens atoms have, of those whose component tells any."""
+    """How many hydrogens atoms have, of those whose component tells it."""
     used: dict[int, int] = {}
     for pair, order in orders.items():
         for row in pair:
             used[row] = used.get(row, 0) + order
     found = {}
     for whole, row_of in _components(structure, rows):
-        if not whole.hydrogens.any():
-            continue  # made of a file's atoms, or without any
+        if not whole.hydrogens_told:
+            continue
         valence = whole.hydrogens.astype(np.int64)
         np.add.at(valence, whole.bonds, whole.kekule_orders[:, None])
         for name, total in zip(whole.atom_names.tolist(), valence.tolist(), strict=True):

@@ -43,6 +43,7 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
         raise InputError("this file holds several structures", found=found, allowed="one, in a data block")
     block = blocks[0]
     _complete(block.find_loop("_atom_site.Cartn_x").get_loop())
+    _name_chains(block)
     _number_residues(block)
     require_all_listed(block, ends_in_mark=text.rstrip().endswith("#"))
     try:
@@ -74,6 +75,14 @@ def _complete(atoms: gemmi.cif.Loop) -> None:
         )
     if _ALTERNATE not in atoms.tags:
         atoms.add_columns([_ALTERNATE], value=".")
+
+
+def _name_chains(block: gemmi.cif.Block) -> None:
+    """Has chains whose author's name is a blank called by their labels, as those without one are."""
+    names = block.find_values("_atom_site.auth_asym_id")
+    if not any(gemmi.cif.is_null(name) or gemmi.cif.as_string(name).strip() for name in set(names)):
+        for row in range(len(names)):
+            names[row] = "?"
 
 
 def _number_residues(block: gemmi.cif.Block) -> None:
@@ -263,4 +272,5 @@ def _defined_component(
         stereo=np.array([row[5] == "Y" for row in atoms], bool),
         smiles=smiles,
         type=about.type,
+        hydrogens_told=all(row[6].isdigit() for row in atoms),
     )

@@ -86,7 +86,7 @@ def _write_component_atoms(block: gemmi.cif.Block, components: Sequence[tuple[st
             whole.charges[row],
             "Y" if whole.leaving[row] else "N",
             "Y" if whole.stereo[row] else "N",
-            whole.hydrogens[row],
+            whole.hydrogens[row] if whole.hydrogens_told else "?",
             *(f"{value:.3f}" for value in whole.ideal_positions[row]),
         )
         for code, whole in components

@@ -85,6 +85,7 @@ def observed_component(
         kekule_orders=kekule.copy(),
         leaving=np.isin(names, ("OXT", "OP3")),
         hydrogens=np.zeros(len(atoms), np.uint8),
+        hydrogens_told=False,
         stereo=np.zeros(len(atoms), bool),
     )
 

@@ -32,6 +32,8 @@ def parse_pdb(text: str, name: str) -> ParsedFile:
     set_up_entities(structure)
     structure.assign_label_seq_id()
     provenance = _provenance(structure)
+    if "spec" in provenance:
+        _take_waters_for_ligands(structure)
     return ParsedFile(
         structure=structure,
         name=dict(structure.info).get("_entry.id", name),
@@ -47,6 +49,13 @@ def _read(text: str) -> gemmi.Structure:
         # Before 1996 the last columns of every line held the entry's name and a line number, not element and charge.
         lines = [line[:72] if line.startswith(("ATOM", "HETATM")) else line for line in text.splitlines()]
         return gemmi.read_pdb_string("\n".join(lines))
+
+
+def _take_waters_for_ligands(structure: gemmi.Structure) -> None:
+    """As mmCIF has them: a structure of ours has only the waters that were asked for."""
+    for residue in (residue for model in structure for chain in model for residue in chain):
+        if residue.entity_type == gemmi.EntityType.Water:
+            residue.entity_type = gemmi.EntityType.NonPolymer
 
 
 def _provenance(structure: gemmi.Structure) -> dict[str, str]:

@@ -7,6 +7,7 @@ missing residues and atoms are there, unresolved, and a structure that was read 
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 
 import gemmi
@@ -22,6 +23,10 @@ from structdiff.structure.parsed_file import ParsedFile
 from structdiff.structure.tables import BondTable, ChainKind, Structure
 
 BROKEN_LINK = 3.0  # Å; residues further apart than this may not be neighbours in the chain
+
+
+class LostAtomsWarning(UserWarning):
+    """Atoms of a file without coordinates."""
 
 
 def structure_of(parsed: ParsedFile, *, model: int | None, keep_waters: bool) -> Structure:
@@ -88,6 +93,7 @@ def _place(structure: Structure, chains: list[FileChain]) -> Structure:
                     values.append((*atom.pos.tolist(), atom.b_iso, atom.occ))
     table = np.array(values, np.float64).reshape(-1, 5)
     finite = np.isfinite(table[:, :3]).all(axis=1)
+    _warn_of_lost_atoms(structure, np.array(rows, np.int64)[~finite])
     index, table = np.array(rows, np.int64)[finite], table[finite]
     positions, b_factor = kept.positions.copy(), kept.b_factor.copy()
     occupancy, resolved = np.zeros(len(kept), np.float32), kept.resolved.copy()
@@ -95,6 +101,20 @@ def _place(structure: Structure, chains: list[FileChain]) -> Structure:
     resolved[index] = True
     atoms = dataclasses.replace(kept, positions=positions, b_factor=b_factor, occupancy=occupancy, resolved=resolved)
     return dataclasses.replace(structure, atoms=atoms)
+
+
+def _warn_of_lost_atoms(structure: Structure, rows: np.ndarray) -> None:
+    """Warns of atoms of a file whose coordinates are no numbers."""
+    if not len(rows):
+        return
+    residue = int(structure.atoms.residue[rows[0]])
+    chain = structure.chains.name[structure.residues.chain[residue]]
+    place = f"{structure.residues.name[residue]} {structure.residues.author_seq_id[residue]} of chain {chain}"
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    warnings.warn(
+        f"{structure.name}: atoms whose coordinates are no numbers are taken for not seen: "
+        f"{structure.atoms.name[rows[0]]} of {place}{more}", LostAtomsWarning, stacklevel=2,
+    )  # fmt: skip
 
 
 def _without_broken_links(structure: Structure, chains: list[FileChain]) -> Structure:

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from rdkit import Chem
+from rdkit.Chem import AllChem
 
 from structdiff.chemistry.bundled import bundled_codes, read_bundled_component, write_bundled_components
 from structdiff.chemistry.ccd import component_codes, read_dictionary_component
@@ -15,6 +16,7 @@ from structdiff.chemistry.elements import SYMBOLS, atomic_number, element_symbol
 from structdiff.chemistry.open_stereo import OpenStereoWarning
 from structdiff.chemistry.rdkit_molecules import to_rdkit
 from structdiff.chemistry.residues import RESIDUE_ATOMS
+from structdiff.chemistry.unheld_stereo import UnheldStereoWarning
 from structdiff.errors import InputError
 from structdiff.soundness import handedness_verdicts
 from structdiff.spec.chain import ChainSpec
@@ -103,7 +105,9 @@ def test_missing_conformer_is_made():
     assert 1.15 < lengths.min() < lengths.max() < 1.6
 
 
-@pytest.mark.parametrize(("code", "near"), [("atp", "'ATP'"), ("ATPX", "did you mean"), ("", "unknown CCD code")])
+@pytest.mark.parametrize(
+    ("code", "near"), [("atp", "'ATP'"), ("WAT", "'HOH'"), ("ATPX", "did you mean"), ("", "unknown CCD code")]
+)
 def test_unknown_code(code, near):
     with pytest.raises(InputError, match=near):
         component(code)
@@ -175,6 +179,41 @@ def test_flat_fallback_says_so(monkeypatch):
         whole = component_from_smiles("CCCO", "LIG")
     assert np.ptp(whole.ideal_positions[:, 2]) == 0
     assert np.ptp(whole.ideal_positions[:, 0]) > 2
+
+
+@pytest.mark.parametrize(
+    ("smiles", "place"),
+    [
+        ("C[C@@H]([2H])O", r"C2 \(a centre by its isotopes"),
+        ("[3H][C@@](C)(O)[2H]", r"C1 \(a centre by its isotopes"),
+        ("CC=[C@]=CC", r"C2=C3=C4 \(the hand of an allene"),
+        ("CC(CC)=C=C(C)CC", r"C2=C5=C6 \(the hand of an allene"),
+        ("C/C=C=C=C/C", r"C2=C3=C4=C5 \(E or Z of a cumulene"),
+        ("[Pt@SP1](Cl)(Br)(N)O", r"PT1 \(the arrangement about an atom"),
+        ("Cc1cccc(C(=O)O)c1-c1c(C)cccc1O |wU:9.8|", r"C8-C9 \(the hand about a bond"),
+    ],
+)
+def test_stereochemistry_that_is_not_held_is_told(smiles, place):
+    with pytest.warns(UnheldStereoWarning, match=f"^ligand L: this stereochemistry is not held, .*: {place}"):
+        component_from_smiles(smiles, "LIG", "ligand L")
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    ["C[C@H](O)C(=O)O", "CC(C)=C=CC", "C=C=CC", "CC=C=O", "O=C=O", "CN=C=NC", "CC([2H])O", "[2H]C([2H])([2H])Cl",
+     "C[P@](=O)(O)OC", "C[As@](=O)(O)CC", "C[S@](=O)CC", "C[N@+](CC)(CCC)[O-]", "C[N@]1C[C@H]1C"],
+)  # fmt: skip
+def test_of_what_is_held_or_has_no_hand_nothing_is_said(smiles, recwarn):
+    component_from_smiles(smiles, "LIG")
+    assert not [each for each in recwarn if each.category is UnheldStereoWarning]
+
+
+def test_an_axis_or_deuterium_in_a_file_is_told(tmp_path):
+    molecule = Chem.AddHs(Chem.MolFromSmiles("C[C@@H]([2H])O"))
+    AllChem.EmbedMolecule(molecule, randomSeed=1)
+    (tmp_path / "l.sdf").write_text(Chem.MolToMolBlock(molecule))
+    with pytest.warns(UnheldStereoWarning, match="C2 .a centre by its isotopes"):
+        component_from_sdf(tmp_path / "l.sdf", "LIG")
 
 
 @pytest.mark.parametrize(
@@ -299,10 +338,6 @@ def test_elements():
 def test_what_is_wrong_with_a_ligand_is_told_with_its_chain():
     with pytest.raises(InputError, match=r"^ligand B: .*2 separate molecules"):
         component_from_smiles("[Na+].[Cl-]", "DRG", "ligand B")
-
-
-def test_allenes_are_not_warned_of():
-    component_from_smiles("CC=C=CC", "LIG")  # a warning would be an error
 
 
 @pytest.mark.parametrize("smiles", ["[2H]C([2H])([2H])O", "CO[3H]"])

@@ -33,6 +33,7 @@ def test_rings_ends_and_equal_substituents_have_one_form(code):
     assert not bonds_of(component(code))
 
 
+@pytest.mark.filterwarnings("ignore:LIG. this stereochemistry is not held")
 @pytest.mark.parametrize(
     ("smiles", "bonds"),
     [

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from structdiff.chemistry.components import component
+from structdiff.chemistry.components import component, component_from_smiles
 from structdiff.chemistry.ideal_geometry import chiral_centres, planar_groups, reference_geometry
 from structdiff.chemistry.linkage import PEPTIDE_LINK, PHOSPHODIESTER_LINK, polymer_linkage
 from structdiff.chemistry.residues import PROTEIN_THREE_TO_ONE
@@ -57,6 +57,16 @@ def test_sign_agrees_with_volume():
         volumes = reference_geometry(component(code)).chiral_volumes
         assert len(rows) == len(signs) > 0
         assert (np.sign(volumes) == signs).all()
+
+
+def test_nitrogen_of_a_ring_of_three_keeps_a_hand_that_is_stated():
+    wholes = [component_from_smiles(smiles, "LIG") for smiles in ("C[N@]1C[C@H]1C", "C[N@@]1C[C@H]1C")]
+    signs = [dict(zip(whole.atom_names[rows[:, 0]].tolist(), found.tolist(), strict=True))
+             for whole in wholes for rows, found in [chiral_centres(whole)]]  # fmt: skip
+    assert signs[0]["N1"] == -signs[1]["N1"]
+    assert signs[0]["C3"] == signs[1]["C3"]
+    for open_ in ("CN1CC1", "CN(CC)CCC"):
+        assert not len(chiral_centres(component_from_smiles(open_, "LIG"))[0])
 
 
 def test_phosphates():

@@ -57,6 +57,8 @@ def test_designs_keep_the_motif_where_it_was(command, motif, weights, tmp_path) 
     record = json.loads((tmp_path / "designs" / "design_1.residue_map.json").read_text())
     assert record["residues"][0]["design"]["number"] == 6
     assert record["residues"][0]["motif"]["number"] == 163
+    confidence = json.loads((tmp_path / "designs" / "design_1.confidence.json").read_text())
+    assert "dock" not in confidence["provenance"]["sampling"]  # which is of predictions alone
 
 
 def test_the_same_command_goes_on_where_it_stopped(command, motif, weights, tmp_path, monkeypatch) -> None:
@@ -77,9 +79,10 @@ def test_the_same_command_goes_on_where_it_stopped(command, motif, weights, tmp_
     assert code == 130
     assert errors[-1] == "interrupted: 2 of 3 designs are finished in in_two; the same command again goes on"
     assert names(tmp_path / "in_two") == ["design_1", "design_2"]
-    code, _, errors = command(*whole, "--out", "in_two")
+    code, output, errors = command(*whole, "--out", "in_two")
     assert code == 0
     assert errors == ["2 of 3 designs are in in_two already and are kept"]
+    assert output.startswith("1 backbone of ")  # the estimate is of what is left
     assert contents(tmp_path / "in_two") == contents(tmp_path / "at_once")
 
 

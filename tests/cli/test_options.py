@@ -86,6 +86,15 @@ def test_the_time_left_is_in_proportion() -> None:
     assert clock.left == pytest.approx(0.0)
 
 
+def test_what_was_there_before_took_this_run_no_time() -> None:
+    seconds = iter([0.0, 10.0])
+    clock = Clock(now=lambda: next(seconds), done=0.5)
+    clock.update(Progress(finished=2, total=4, step=0, steps=1))
+    assert clock.left is None
+    clock.update(Progress(finished=3, total=4, step=0, steps=1))
+    assert clock.left == pytest.approx(10.0)
+
+
 def test_times_read_well() -> None:
     assert [duration(seconds) for seconds in (0.4, 59.4, 61, 3600, 90000)] == [
         "0 s", "59 s", "1 min 1 s", "1 h 0 min", "25 h 0 min",

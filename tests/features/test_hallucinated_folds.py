@@ -242,9 +242,13 @@ def test_a_fold_that_has_no_room_beside_what_is_kept_is_made_up_anew(helix, monk
             return {key: dataclasses.replace(each, obstacles=atoms) for key, each in anchors(*asked, **how).items()}
 
         monkeypatch.setattr(hallucinated_folds, "motif_anchors", with_atoms)
-        before = len(helix)
-        (made,) = hallucinated_folds.hallucinated_folds(spec, layout, motif, [0, 0])
+        before, shares = len(helix), []
+        (made,) = hallucinated_folds.hallucinated_folds(
+            spec, layout, motif, [0, 0], lambda step, steps, shares=shares: shares.append(step / steps)
+        )
         tries[name] = len(helix) - before
+        assert shares == sorted(shares)  # a fold that is made up anew is no step back
+        assert shares[-1] == {"far": 0.5}.get(name, 1.0)
         assert len({each["first"] for each in helix[before:]}) == tries[name]
         assert np.allclose(made.positions, free.positions, equal_nan=True)
     assert tries == {"close": 4, "far": 1, "none": 1}

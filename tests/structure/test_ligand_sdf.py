@@ -44,6 +44,8 @@ def read(text):
         {"ccd": "NAG"}, {"ccd": "ATP"}, {"ccd": "RET"}, {"ccd": "PO4"},
         {"smiles": "C[C@H]([NH3+])C(=O)[O-]"}, {"smiles": "C/C=C\\[C@@H](F)[N+](=O)[O-]"},
         {"smiles": "c1ccc2[nH]ccc2c1"}, {"smiles": "OB(O)c1ccccc1"},
+        {"smiles": "CC1(C)CCCC(C)(C)N1[O]"}, {"smiles": "[CH2]C"}, {"smiles": "[N]=O"}, {"smiles": "[O][O]"},
+        {"ccd": "NO"},
     ],
 )  # fmt: skip
 def test_what_is_read_back_is_the_same_molecule(given):
@@ -55,6 +57,15 @@ def test_what_is_read_back_is_the_same_molecule(given):
     np.testing.assert_allclose(molecule.GetConformer().GetPositions(), structure.atoms.positions, atol=1e-3)
     assert molecule.GetProp("atom_names").split() == structure.atoms.name.tolist()
     assert molecule.GetProp("mean_plddt_0_to_100") == "70.00"
+
+
+def test_of_atoms_of_a_file_hydrogens_are_left_to_the_reader(tmp_path):
+    """Nobody told them: they are no radicals."""
+    structure = placed(ligand(smiles="CCO"))
+    observed = read_structure(write_structure(structure, tmp_path / "ethanol.pdb"))
+    again = read_structure(write_structure(observed, tmp_path / "ethanol.cif"))
+    for each in (observed, again):
+        assert [Chem.MolToSmiles(molecule) for molecule in read(ligands_sdf(each)[0])] == ["CCO"]
 
 
 def test_an_sdf_ligand_with_charges_comes_out_as_it_went_in(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from structdiff.errors import InputError
 from structdiff.structure.files import read_structure
+from structdiff.structure.reading import LostAtomsWarning
 from structdiff.structure.tables import ChainKind
 from tests.structure.comparison import CIF_FILES, DATA, PDB_FILES, named_bonds
 
@@ -54,6 +55,29 @@ def test_insertion_codes_and_disulfides():
     assert len(disulfides) == 5
     assert structure.metadata["resolution"] == 1.65
     assert structure.metadata["method"] == "X-RAY DIFFRACTION"
+
+
+def test_atoms_without_coordinates_are_told_and_close_no_ring(tmp_path):
+    lines = (DATA.parents[1] / "examples" / "5tpn_site_v.pdb").read_text().splitlines()
+    atoms = [line for line in lines if line.startswith("ATOM")]
+    lost = f"{atoms[0][:30]}{'nan':>8}{'nan':>8}{'nan':>8}{atoms[0][54:]}"
+    (tmp_path / "x.pdb").write_text("\n".join([lost, *atoms[1:]]))
+    with pytest.warns(LostAtomsWarning, match="x: atoms whose coordinates .* not seen: N of SER 150 of chain A$"):
+        structure = read_structure(tmp_path / "x.pdb")
+    assert not structure.chains.cyclic.any()
+    assert (~structure.atoms.resolved).sum() == 1
+    (tmp_path / "y.pdb").write_text("\n".join(f"{line[:30]}{0:8.3f}{0:8.3f}{0:8.3f}{line[54:]}" for line in atoms))
+    assert not read_structure(tmp_path / "y.pdb").chains.cyclic.any()
+
+
+def test_chains_whose_name_is_a_blank_are_called_by_their_labels(tmp_path):
+    block = gemmi.cif.read(str(DATA / "4i39.cif.gz")).sole_block()
+    names = block.find_values("_atom_site.auth_asym_id")
+    for row in range(len(names)):
+        names[row] = "' '"
+    (tmp_path / "x.cif").write_text(block.as_string())
+    found = read_structure(tmp_path / "x.cif")
+    assert found.chains.name.tolist() == found.chains.label_id.tolist() == ["A", "B"]
 
 
 def test_missing_residues_are_there_unresolved():

@@ -111,6 +111,19 @@ def test_a_predicted_complex_comes_back_whole(tmp_path):
     assert again.metadata["provenance"] == {"seed": "7", "note": "it's # a\ntest"}
 
 
+@pytest.mark.parametrize("suffix", [".cif", ".pdb"])
+def test_waters_that_were_asked_for_as_ligands_come_back_from_both_formats(tmp_path, suffix):
+    chains = [
+        ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("ALA", "GLY")),
+        ChainSequence(name="W", kind=ChainKind.LIGAND, residues=("HOH", "DOD")),
+    ]
+    structure = build_structure(chains)
+    structure = structure.with_positions(np.random.default_rng(0).normal(0, 9, (len(structure.atoms), 3)))
+    again = read_structure(write_structure(structure, tmp_path / f"x{suffix}", provenance={"spec": "{}"}))
+    assert again.residues.name.tolist() == ["ALA", "GLY", "HOH", "DOD"]
+    assert again.chains.kind.tolist() == [ChainKind.PROTEIN, ChainKind.LIGAND]
+
+
 def test_mmcif_categories(tmp_path):
     structure = _complex()
     block = gemmi.cif.read(str(write_structure(structure, tmp_path / "x.cif", confidence=True)))[0]
