@@ -23,7 +23,8 @@ def finish_of(
     """What is done to a draw of a job before it is judged, and the atoms (token, slot) that this sees; None if nothing.
 
     Designs are finished once they are judged (structdiff.assembly), since their letters are open until then. sample:
-    the number of the draw, from 0. generator: of docking. docked: takes up what was docked. on_part: told of each part of docking when it is done.
+    the number of the draw, from 0. generator: of docking. docked: takes up what was docked. on_part: told of each part
+    of docking when it is done.
     """
     docking = job.docking if options.dock else None
     if job.layout is not None or (docking is None and not options.relax):
