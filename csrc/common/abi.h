@@ -10,7 +10,7 @@
 #endif
 
 // Raised by one whenever a contract changes; structdiff/kernels/libraries.py holds the same number and takes no other.
-#define STRUCTDIFF_ABI_VERSION 1
+#define STRUCTDIFF_ABI_VERSION 2
 
 typedef enum structdiff_dtype {
   STRUCTDIFF_FLOAT32 = 0,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 _LOG = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent
@@ -65,9 +65,6 @@ def _open_cpu() -> tuple[ctypes.CDLL | None, str | None, str]:
     if not usable:
         return None, "the processor is older than the kernels", ""
     library, problem = _opened(cpu_library(usable[-1]))
-    # Libraries without it write the bias's gradient axis after axis, however it lies. CUDA's contract is as it was.
-    if library is not None and not hasattr(library, "structdiff_share_threads"):
-        return None, _told(f"{cpu_library(usable[-1]).name} is of another version: install structdiff again"), ""
     if library is not None:
         share_threads(library, team())
     return library, problem, usable[-1]
