@@ -1,6 +1,6 @@
 """How often two chains of held-out complexes are docked back to each other, and how long it takes.
 
-    python benchmarks/chain_docking.py DATA [--split val test --most 60 --json benchmarks/results/chain_docking.json]
+    python benchmarks/chain_docking.py DATA [--split val test --most 15 --json benchmarks/results/chain_docking.json]
                                             [--systems nothing contacts repacked both]
 
 DATA is a set made by ``structdiff prepare``. Of its splits all entries of at most 450 residues without nucleic acids
@@ -195,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", nargs="+", default=["val", "test"], choices=("train", "val", "test"))
-    parser.add_argument("--most", type=int, default=60, help="entries of each split")
+    parser.add_argument("--most", type=int, default=15, help="entries of each split")
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--fit", action="store_true", help="fit chances to the margins in the JSON file")
