@@ -42,7 +42,7 @@ class DockedChains:
 
     rows: of its atoms; others: of those of the polymers that it was docked to. energy: of its pose (kcal/mol). margin:
     kcal/mol by which it is better than any other kind of pose that was found, and than none. told: whether contacts
-    with it were asked for. chance: that it is within 5 Å of the truth, where the structures are.
+    with it were asked for. chance: that it is acceptable (a DockQ of 0.23 and more), where the structures are right.
     """
 
     rows: Int[np.ndarray, " atom"]

@@ -275,7 +275,7 @@ def _docked_chains(prediction: Prediction) -> dict[str, Any]:
     found = [
         {"chains": structure.chains.name[np.unique(structure.atom_chain[each.rows])].tolist(),
          "vinardo_kcal_per_mol": round(each.energy, 3), "margin_kcal_per_mol": round(each.margin, 3),
-         "contacts_were_asked_for": each.told, "chance_within_5_angstrom": round(each.chance, 3)}
+         "contacts_were_asked_for": each.told, "chance_acceptable": round(each.chance, 3)}
         for each in prediction.docked.chains
     ]  # fmt: skip
     return {"docked_chains": found} if found else {}
