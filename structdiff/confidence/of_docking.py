@@ -25,16 +25,19 @@ _RIGHT_LDDT, _WRONG_TOLD_LDDT, _WRONG_LDDT = 0.9, 0.35, 0.1
 def judged_by_docking(logits: ConfidenceLogits, docked: Docked, tokens: TokenTable) -> ConfidenceLogits:
     """The logits with errors between what was docked and all else, and a pLDDT of ligands, of what docking allows.
 
-    How chains stand docking knows better than the network, and its errors take the place of the network's; of ligands
-    the less sure of both is taken for each pair and atom.
+    How chains stand docking knows better than the network, and its errors take the place of the network's; of ligands,
+    and of chains that stand where the network drew them, the less sure of both is taken for each pair and atom.
     """
     if not docked.chains and not docked.ligands:
         return logits
     found = AlignedLogits(plddt=logits.plddt.clone(), pae=logits.pae.clone(), pde=logits.pde.clone())
     for body in docked.chains:
-        own, others = (torch.from_numpy(np.flatnonzero(np.isin(tokens.atoms, rows).any(1)))
-                       for rows in (body.rows, body.others))  # fmt: skip
-        _set_errors(found, own, others, body.chance, _WRONG_CHAIN_TOLD if body.told else _WRONG_CHAIN, known=True)
+        bodies = np.setdiff1d(body.others, body.loose)
+        own, others, loose = (torch.from_numpy(np.flatnonzero(np.isin(tokens.atoms, rows).any(1)))
+                              for rows in (body.rows, bodies, body.loose))  # fmt: skip
+        wrong = _WRONG_CHAIN_TOLD if body.told else _WRONG_CHAIN
+        _set_errors(found, own, others, body.chance, wrong, known=True)
+        _set_errors(found, own, loose, body.chance, wrong, known=False)
     for each in docked.ligands:
         own = np.isin(tokens.atoms, each.rows).any(1)
         rows, others = (torch.from_numpy(np.flatnonzero(mask)) for mask in (own, ~own))

@@ -40,13 +40,15 @@ _POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
 class DockedChains:
     """A body that was docked.
 
-    rows: of its atoms; others: of those of the polymers that it was docked to. energy: of its pose (kcal/mol). margin:
-    kcal/mol by which it is better than any other kind of pose that was found, and than none. told: whether contacts
-    with it were asked for. chance: that it is acceptable (a DockQ of 0.23 and more), where the structures are right.
+    rows: of its atoms; others: of those of the polymers that it was docked to, loose: of these those of no body, which
+    stand where the network drew them. energy: of its pose (kcal/mol). margin: kcal/mol by which it is better than any
+    other kind of pose that was found, and than none. told: whether contacts between it and the others were asked for.
+    chance: that it is acceptable (a DockQ of 0.23 and more), where the structures are right.
     """
 
     rows: Int[np.ndarray, " atom"]
     others: Int[np.ndarray, " other"]
+    loose: Int[np.ndarray, " loose"]
     energy: float
     margin: float
     told: bool
@@ -135,9 +137,10 @@ class ChainDocking:
         pose = found.poses[best : best + 1]
         places[along] = pose.placed(torch.from_numpy(places[along]) - found.anchor)[0].numpy()
         margin = self._margin(found, best, alike)
-        told = self._told(rows)
+        told = self._told(rows, still)
         return DockedChains(
-            rows=rows, others=still, energy=float(found.cost[best]), margin=margin, told=told,
+            rows=rows, others=still, loose=np.setdiff1d(still, np.concatenate(self.bodies)),
+            energy=float(found.cost[best]), margin=margin, told=told,
             chance=_chance(margin, _TOLD if told else _UNTOLD),
         )  # fmt: skip
 
@@ -179,11 +182,12 @@ class ChainDocking:
         back = superposition(pose.placed(found.points)[0], others)
         return [RigidPoses.of(found.points, back.apply(others)[None])]
 
-    def _told(self, rows: np.ndarray) -> bool:
-        """Whether anything is asked to be near a body."""
+    def _told(self, rows: np.ndarray, others: np.ndarray) -> bool:
+        """Whether anything is asked to be near a body that it is docked to: what comes later does not lead it."""
         return any(
-            not each.avoid and bool(np.isin(each.first, rows).any() != np.isin(each.second, rows).any())
+            not each.avoid and bool(np.isin(own, rows).any() and np.isin(other, others).any())
             for each in self.asked
+            for own, other in ((each.first, each.second), (each.second, each.first))
         )
 
     def _part(self, rows: np.ndarray, there: np.ndarray) -> ChainSearch:

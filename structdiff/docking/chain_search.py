@@ -17,7 +17,7 @@ from structdiff.docking.approaches import approaches
 from structdiff.docking.asked_contacts import AIMED, AskedContacts
 from structdiff.docking.beads import Beads
 from structdiff.docking.contact_potential import learnt_potential, potential_maps
-from structdiff.docking.maps import Maps, build_maps, kinds_of
+from structdiff.docking.maps import Maps, affordable_spacing, build_maps, kinds_of
 from structdiff.docking.rigid_poses import RigidPoses
 from structdiff.docking.search import Landscape, descended
 from structdiff.docking.torsions import Torsions
@@ -105,9 +105,8 @@ def _as_atoms(
     asked = AskedContacts.of(meeting.asked, rows[outside], positions, meeting.still)
     kinds, kind = kinds_of(meeting.types.rows(rows[outside]))
     receptor = positions[around].astype(np.float64)
-    maps = build_maps(
-        kinds, receptor, meeting.types.rows(around), receptor.min(0) - _MARGIN, receptor.max(0) + _MARGIN, _SPACING
-    )
+    low, high = receptor.min(0) - _MARGIN, receptor.max(0) + _MARGIN
+    maps = build_maps(kinds, receptor, meeting.types.rows(around), low, high, affordable_spacing(low, high, _SPACING))
     landscape = rigid_landscape(replace(maps, outside=0.0), kind, asked)
     seen, cost = points[torch.from_numpy(outside)], torch.zeros(0)
     for most, softness, steps in _STAGES:

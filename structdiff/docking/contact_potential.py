@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from structdiff.docking.beads import BEAD_KINDS, Beads
-from structdiff.docking.maps import Maps
+from structdiff.docking.maps import Maps, affordable_spacing
 from structdiff.typing import Float
 
 #: Å between the distances of the table, from 0 on; and where it ends.
@@ -39,9 +39,13 @@ def learnt_potential() -> Float[np.ndarray, "kind kind knot"]:
 
 
 def potential_maps(beads: Beads, table: Float[np.ndarray, "kind kind knot"], spacing: float = _SPACING) -> Maps:
-    """What a bead of each kind is worth near some that stand where they are, on a grid all around these."""
-    low = beads.positions.min(0) - _MARGIN
-    size = np.ceil((beads.positions.max(0) + _MARGIN - low) / spacing).astype(np.int64) + 1
+    """What a bead of each kind is worth near some that stand where they are, on a grid all around these.
+
+    spacing: Å between points; more where there would be too many of them.
+    """
+    low, high = beads.positions.min(0) - _MARGIN, beads.positions.max(0) + _MARGIN
+    spacing = affordable_spacing(low, high, spacing)
+    size = np.ceil((high - low) / spacing).astype(np.int64) + 1
     fine = torch.from_numpy(_finer(table)).transpose(1, 2).contiguous()  # kind of a bead, distance, kind of the other
     reach = int(FARTHEST / spacing) + 1
     steps = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3, indexing="ij"), -1).reshape(-1, 3)

@@ -22,6 +22,8 @@ _BLOCK = 3.2  # Å, the side of a cube of points whose distances are computed to
 FARTHEST = 7.0
 #: kcal/mol/Å² off the grid; kcal/mol within atoms.
 OUTSIDE, MOST = 10.0, 100.0
+#: Points of a grid about a whole receptor: where there would be more they lie farther apart.
+MOST_POINTS = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,6 +88,11 @@ def grid_size(
     """How many points a grid has that begins at ``low`` and fills a box to ``high`` (Å)."""
     side = _side(spacing)
     return np.ceil((high - low) / (spacing * side)).astype(np.int64).clip(min=1) * side
+
+
+def affordable_spacing(low: Float[np.ndarray, "3"], high: Float[np.ndarray, "3"], spacing: float) -> float:
+    """The spacing (Å) of a grid from ``low`` to ``high`` (Å), or a wider one by which it has about `MOST_POINTS`."""
+    return max(spacing, float(np.cbrt(np.prod(high - low, dtype=np.float64) / MOST_POINTS)))
 
 
 def _side(spacing: float) -> int:

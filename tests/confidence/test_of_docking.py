@@ -74,13 +74,14 @@ def test_without_docked_ligands_nothing_changes(tokens):
     assert judged_by_docking(logits, UNDOCKED, tokens) is logits
 
 
-def chains(chance: float, *, told: bool = True) -> tuple[Docked, TokenTable]:
-    """Two peptides, of which the second was docked, and a ligand."""
+def chains(chance: float, *, told: bool = True, loose: bool = False) -> tuple[Docked, TokenTable]:
+    """Two peptides, of which the second was docked, to a first one that nothing holds or a body, and a ligand."""
     peptides = ChainSpec(ids=("A", "B"), kind="protein", sequence="MKTA")
     tokens = tokenise(build_complex(ComplexSpec(chains=(peptides, ChainSpec(ids=("L",), kind="ligand", ccd=("GOL",))))))
     rows, others = (tokens.atoms[tokens.chain == chain] for chain in (1, 0))
-    body = DockedChains(rows=rows[rows >= 0], others=others[others >= 0], energy=-9.0, margin=1.0, told=told,
-                        chance=chance)  # fmt: skip
+    others = others[others >= 0]
+    body = DockedChains(rows=rows[rows >= 0], others=others, loose=others[: len(others) * loose], energy=-9.0,
+                        margin=1.0, told=told, chance=chance)  # fmt: skip
     return Docked(chains=(body,)), tokens
 
 
@@ -96,6 +97,14 @@ def test_of_docked_chains_docking_knows_better_than_the_network(before):
     assert expected_error(after.pae)[across] == pytest.approx(0.8 * 1.5 + 0.2 * 8.0, abs=0.1)
     assert torch.equal(after.pae[~across], logits.pae[~across])  # within chains, and of the ligand
     assert torch.equal(after.plddt, logits.plddt)
+
+
+def test_of_chains_that_nothing_holds_the_less_sure_of_network_and_docking_counts():
+    docked, tokens = chains(0.8, loose=True)
+    logits = sure(len(tokens))
+    assert expected_error(judged_by_docking(logits, docked, tokens).pae)[0, 4] == pytest.approx(2.8, abs=0.1)
+    logits.pae[..., 0], logits.pae[..., -1] = -20.0, 0.0
+    assert torch.equal(judged_by_docking(logits, docked, tokens).pae, logits.pae)
 
 
 def test_chains_of_which_nothing_was_told_may_be_further_off():

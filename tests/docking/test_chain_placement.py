@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from structdiff.docking import chain_search
 from structdiff.docking.chain_placement import ChainDocking
 from structdiff.docking.chain_search import FoundPoses
 from structdiff.docking.rigid_poses import RigidPoses
@@ -181,3 +182,64 @@ def test_the_work_is_known_before():
     heard = []
     own.placed(away(), torch.Generator().manual_seed(0), heard.append)
     assert heard == [part]
+
+
+def peptides(*counts: int) -> Structure:
+    """Chains of alanines, as rods beside each other."""
+    structure = build_structure([
+        ChainSequence(name="ABCD"[row], kind=ChainKind.PROTEIN, residues=("ALA",) * count)
+        for row, count in enumerate(counts)
+    ])  # fmt: skip
+    places = np.random.default_rng(0).normal(size=(len(structure.atoms), 3))
+    residue = (
+        structure.atoms.residue
+        - np.array([structure.chain_residues(row).start for row in range(len(counts))])[structure.atom_chain]
+    )
+    places[:, 2] += 1.5 * residue
+    places[:, 0] += 30.0 * structure.atom_chain
+    return structure.with_positions(places.astype(np.float32))
+
+
+def quickly(monkeypatch) -> None:
+    """Few poses and few steps."""
+    for name, value in {"_DIRECTIONS": 3, "_TURNS": 5, "_COARSE": 8}.items():
+        monkeypatch.setattr(chain_search, name, value)
+    monkeypatch.setattr(chain_search, "_STAGES", ((6, 0.5, 2), (4, 2.0, 2), (3, None, 2)))
+
+
+def test_contacts_with_what_is_docked_later_do_not_lead_a_body(monkeypatch):
+    quickly(monkeypatch)
+    structure = peptides(14, 12, 11)
+    second, third = (np.flatnonzero(structure.atoms.residue == row) for row in (15, 30))
+    contact = Proximity(name="contact", first=second, second=third, bound=6.0)
+    own = ChainDocking.of(structure, np.arange(3), np.ones(len(structure.atoms), bool), (contact,))
+    assert own is not None
+    _, known = own.placed(torch.from_numpy(structure.atoms.positions), torch.Generator().manual_seed(0))
+    assert [each.told for each in known] == [False, True]
+
+
+def test_chains_that_nothing_holds_stay_and_are_known_to_be_loose(monkeypatch):
+    quickly(monkeypatch)
+    structure = peptides(12, 11, 10)
+    before = torch.from_numpy(structure.atoms.positions)
+    own = ChainDocking.of(structure, np.arange(3), structure.atom_chain != 1)
+    assert own is not None
+    positions, (known,) = own.placed(before, torch.Generator().manual_seed(0))
+    chain = structure.atom_chain
+    assert [set(chain[rows].tolist()) for rows in (known.rows, known.others, known.loose)] == [{2}, {0, 1}, {1}]
+    assert torch.equal(positions[torch.from_numpy(chain != 2)], before[torch.from_numpy(chain != 2)])
+
+
+@pytest.mark.parametrize("residue", ["GLY", "ALA"])
+def test_few_beads_and_fewer_poses_than_are_asked_for_are_enough(monkeypatch, residue):
+    quickly(monkeypatch)
+    monkeypatch.setattr(chain_search, "_DIRECTIONS", 1)
+    monkeypatch.setattr(chain_search, "_TURNS", 1)
+    structure = build_structure([ChainSequence(name=name, kind=ChainKind.PROTEIN, residues=(residue,) * 10)
+                                 for name in "AB"])  # fmt: skip
+    own = ChainDocking.of(structure, np.arange(2), np.ones(len(structure.atoms), bool))
+    assert own is not None
+    nowhere = torch.zeros(len(structure.atoms), 3)
+    positions, (known,) = own.placed(nowhere, torch.Generator().manual_seed(0), sample=5)
+    assert bool(torch.isfinite(positions).all())
+    assert 0.0 < known.chance < 1.0

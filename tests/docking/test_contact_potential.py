@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from structdiff.docking import maps
 from structdiff.docking.beads import BEAD_KINDS, Beads
 from structdiff.docking.contact_potential import FARTHEST, KNOTS, MOST, STEP, learnt_potential, potential_maps
 
@@ -53,3 +54,17 @@ def test_nothing_is_worth_anything_far_away_and_no_bead_costs_more_than_so_much(
     assert value[0, 0] == 0
     assert not slope[0, 0].any()
     assert value[0, 1] <= MOST
+
+
+def test_of_a_box_with_too_many_points_they_lie_farther_apart(monkeypatch):
+    beads = some_beads(5)
+    fine = potential_maps(beads, learnt_potential())
+    monkeypatch.setattr(maps, "MOST_POINTS", fine.values[0].numel())
+    assert potential_maps(beads, learnt_potential()).spacing == fine.spacing
+    monkeypatch.setattr(maps, "MOST_POINTS", 2000)
+    coarse = potential_maps(beads, learnt_potential())
+    assert coarse.spacing > 2.0
+    assert coarse.values[0].numel() < 1.5 * 2000
+    extent = coarse.spacing * (np.array(coarse.values.shape[1:]) - 1)
+    assert (coarse.origin.numpy() + extent >= beads.positions.max(0) + FARTHEST).all()
+    assert float(coarse.values.abs().max()) > 0.0
