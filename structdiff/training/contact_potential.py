@@ -29,6 +29,7 @@ from structdiff.docking.beads import BEAD_KINDS, Beads
 from structdiff.docking.chain_search import rigid_landscape
 from structdiff.docking.contact_potential import FARTHEST, KNOTS, STEP, pair_table, potential_maps
 from structdiff.docking.rigid_poses import RigidPoses
+from structdiff.errors import InputError
 from structdiff.geometry.rotations import rotation_from_vector
 from structdiff.geometry.superposition import superposition
 from structdiff.structure.files import write_atomically
@@ -230,6 +231,11 @@ def write_table(table: Float[np.ndarray, "kind kind knot"], out: Path) -> None:
 
 def learn(arguments: argparse.Namespace) -> str:
     """Everything from the set of structures to the table; says what came of it."""
+    for name in ("pairs", "epochs"):
+        if getattr(arguments, name) < 1:
+            raise InputError("is too small", key=f"--{name}", found=getattr(arguments, name), allowed="1 and more")
+    if not arguments.out.parent.is_dir():
+        raise InputError("there is no such folder to write to", path=arguments.out.parent)
     structures = StructureSet(arguments.data, "train")
     fit = (structures.atoms_kind == "all") & ~structures.nucleic & ~structures.antibody
     generator, found = torch.Generator().manual_seed(arguments.seed), []
@@ -246,19 +252,21 @@ def learn(arguments: argparse.Namespace) -> str:
             print(f"{len(examples)} of {arguments.pairs}: {found[number][0].name}", file=sys.stderr)
         if len(examples) == arguments.pairs:
             break
+    if not examples:
+        raise InputError("no pair of chains to learn from in the training split", path=arguments.data)
     write_table(learnt_table(examples, begun, arguments.epochs), arguments.out)
     return f"{arguments.out}: learnt from {len(examples)} pairs of chains, begun with {len(pairs)}"
 
 
-def main() -> int:
-    """The command."""
+def main(given: Sequence[str] | None = None) -> int:
+    """The command; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--pairs", type=int, default=140, help="pairs of chains that the table is changed by")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     return run_command(lambda: learn(arguments), again="the same command begins anew")
 
 

@@ -83,3 +83,17 @@ def test_a_table_is_written_as_docking_reads_it(tmp_path):
     with np.load(tmp_path / "table.npz", allow_pickle=False) as stored:
         assert stored["table"] == pytest.approx(table, abs=2e-3)
         assert tuple(stored["kinds"].tolist()) == BEAD_KINDS
+
+
+def test_what_cannot_be_learnt_is_one_error_before_the_work(data, tmp_path, capsys, monkeypatch):
+    def said(*arguments: object) -> str:
+        assert learning.main([str(each) for each in arguments]) == 2
+        return capsys.readouterr().err
+
+    out = tmp_path / "table.npz"
+    assert "--pairs" in said(data, out, "--pairs", 0)
+    assert "--epochs" in said(data, out, "--epochs", 0)
+    assert "no such folder" in said(data, tmp_path / "nowhere" / "table.npz")
+    monkeypatch.setattr(learning, "_MOST_OF_ENTRY", 0)
+    assert "no pair of chains" in said(data, out)
+    assert not out.exists()
