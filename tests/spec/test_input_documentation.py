@@ -12,7 +12,7 @@ from structdiff.spec.design_keys import KEYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "input.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-FILES = ("known.cif", "target.pdb")
+FILES = ("known.cif", "one.cif", "other.cif", "target.pdb")
 
 
 def blocks(kind):
