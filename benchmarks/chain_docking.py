@@ -22,10 +22,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from redocking import read_again
 from scipy.optimize import minimize
 from scipy.spatial import KDTree
 
@@ -36,7 +36,7 @@ from structdiff.evaluation.summary import summarise
 from structdiff.features.requests import Proximity
 from structdiff.geometry.rotations import random_rotation
 from structdiff.inverse_folding.packing import pack_side_chains
-from structdiff.structure.files import read_structure, write_atomically, write_structure
+from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.dataset import StructureSet
 
@@ -50,10 +50,16 @@ _FLAT = 0.05  # by how much a slope is held at 0
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Two chains, and the rows of the smaller one's atoms."""
+    """Two chains, of which one (0 or 1) is the smaller; whole: with the atoms that were not seen."""
 
     structure: Structure
-    rows: np.ndarray
+    whole: Structure
+    smaller: int
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of the atoms of the smaller chain."""
+        return np.flatnonzero(self.structure.atom_chain == self.smaller)
 
 
 def cases(data: Path, split: str, most: int) -> Iterator[Case]:
@@ -82,17 +88,11 @@ def _case(structure: Structure) -> Case | None:
     if best is None:
         return None
     try:
-        pair = _as_read(structure.select(np.isin(structure.atom_chain, best) & structure.atoms.resolved))
+        whole = replace(read_again(structure.select(np.isin(structure.atom_chain, best))), name=structure.name)
     except InputError:  # a component that the dictionary does not know
         return None
-    sizes = np.bincount(pair.atom_chain)
-    return Case(structure=pair, rows=np.flatnonzero(pair.atom_chain == int(sizes.argmin())))
-
-
-def _as_read(structure: Structure) -> Structure:
-    """The same with all of its bonds, of which a set keeps those alone that its components do not tell."""
-    with TemporaryDirectory() as folder:
-        return replace(read_structure(write_structure(structure, Path(folder) / "structure.cif")), name=structure.name)
+    smaller = int(np.bincount(whole.atom_chain).argmin())
+    return Case(structure=whole.select(whole.atoms.resolved), whole=whole, smaller=smaller)
 
 
 def elsewhere(case: Case) -> np.ndarray:
@@ -104,30 +104,31 @@ def elsewhere(case: Case) -> np.ndarray:
     return positions
 
 
-def told(case: Case) -> list[Proximity]:
-    """Pairs of residues that touch."""
+def told(case: Case, docked: Structure) -> list[Proximity]:
+    """Pairs of residues that touch, by rows of the structure that is docked."""
     structure, own = case.structure, np.isin(np.arange(len(case.structure.atoms)), case.rows)
     rows = [np.flatnonzero(own), np.flatnonzero(~own)]
     near = KDTree(structure.atoms.positions[rows[0]]).query_ball_tree(
         KDTree(structure.atoms.positions[rows[1]]), _TOUCHING
     )
-    residue, every = structure.atoms.residue, np.arange(len(structure.atoms))
+    residue, every = structure.atoms.residue, np.arange(len(docked.atoms))
     pairs = sorted({(int(residue[rows[0][i]]), int(residue[rows[1][j]])) for i, some in enumerate(near) for j in some})
     chosen = np.random.default_rng(0).permutation(len(pairs))[:_TOLD]
     return [
-        Proximity(name="contact", first=every[structure.residue_atoms(pairs[number][0])],
-                  second=every[structure.residue_atoms(pairs[number][1])], bound=_BOUND)
+        Proximity(name="contact", first=every[docked.residue_atoms(pairs[number][0])],
+                  second=every[docked.residue_atoms(pairs[number][1])], bound=_BOUND)
         for number in chosen.tolist()
     ]  # fmt: skip
 
 
 def repacked(case: Case) -> Structure:
-    """The chains with side chains built on each by itself."""
-    positions = case.structure.atoms.positions.copy()
+    """The chains with side chains built on each by itself, those that were not seen among them."""
+    positions, there = case.whole.atoms.positions.copy(), case.whole.atoms.resolved.copy()
     for chain in (0, 1):
-        own = case.structure.atom_chain == chain
-        positions[own] = pack_side_chains(case.structure.select(own)).atoms.positions
-    return case.structure.with_positions(positions)
+        own = case.whole.atom_chain == chain
+        packed = pack_side_chains(case.whole.select(own)).atoms
+        positions[own], there[own] = packed.positions, packed.resolved
+    return case.whole.with_positions(positions, resolved=there).select(there)
 
 
 def docked(case: Case, asked: list[Proximity]) -> tuple[np.ndarray, float, DockedChains]:
@@ -144,7 +145,7 @@ def docked(case: Case, asked: list[Proximity]) -> tuple[np.ndarray, float, Docke
 def measured(case: Case, built: Structure | None, system: str) -> dict[str, float]:
     """What becomes of a case, or of the chains with side chains built anew."""
     own = case if built is None else replace(case, structure=built)
-    places, seconds, known = docked(own, told(case) if system in _TOLD_SYSTEMS else [])
+    places, seconds, known = docked(own, told(case, own.structure) if system in _TOLD_SYSTEMS else [])
     values = accuracy(own.structure.with_positions(places), case.structure)
     return {
         system: values["dockq"], f"{system}_irmsd": values["interface_rmsd"], f"{system}_energy": known.energy,

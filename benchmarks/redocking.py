@@ -72,7 +72,7 @@ def cases(data: Path, split: str, most: int) -> Iterator[Case]:
     seen: set[str] = set()
     for number in numbers.tolist():
         try:
-            structure = _as_read(structures.structure(number))
+            structure = as_read(structures.structure(number))
         except InputError:  # a component that the dictionary does not know
             continue
         found = _case(structure, seen)
@@ -83,15 +83,20 @@ def cases(data: Path, split: str, most: int) -> Iterator[Case]:
             return
 
 
-def _as_read(structure: Structure) -> Structure:
+def as_read(structure: Structure) -> Structure:
     """What is resolved with all of its bonds, of which a set keeps those alone that its components do not tell.
 
     A reader adds what residues lack, in one place: ligands would lie there.
     """
+    read = read_again(structure)
+    return read.select(read.atoms.resolved)
+
+
+def read_again(structure: Structure) -> Structure:
+    """The same with what residues lack, which is not resolved."""
     with TemporaryDirectory() as folder:
         seen = structure.select(structure.atoms.resolved)
-        read = read_structure(write_structure(seen, Path(folder) / "structure.cif"))
-        return read.select(read.atoms.resolved)
+        return read_structure(write_structure(seen, Path(folder) / "structure.cif"))
 
 
 def _case(structure: Structure, seen: set[str]) -> Case | None:
@@ -212,7 +217,7 @@ def _laid_ions(seen: Structure) -> dict | None:
     if not (_metal_ions(seen) & seen.atoms.resolved).any():
         return None
     try:
-        structure = _as_read(seen)
+        structure = as_read(seen)
     except InputError:
         return None
     docking = LigandDocking.of(structure, ~_metal_ions(structure))
