@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,6 +21,9 @@ from structdiff.features.schema import (
 )
 from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.structure.tables import Structure
+
+if TYPE_CHECKING:
+    from structdiff.chemistry.components import Component
 
 #: Restype of a token whose sequence is to be designed, by kind of chain.
 _UNKNOWN_RESTYPE = np.array([UNK_PROTEIN, UNK_DNA, UNK_RNA, UNK_PROTEIN, UNK_PROTEIN], np.int32)
@@ -73,6 +78,7 @@ def build_features(
             name=_flat(_name_codes(structure)[atoms] * exists[..., None]),
             positions=_flat(positions),
             resolved=_flat(resolved),
+            ref_positions=_flat(_reference_positions(structure)[atoms] * exists[..., None]),
         ),
         pair=_pair_features(structure, tokens, condition),
         msa=msa if msa is not None else query_alone(torch.from_numpy(restype.astype(np.int64))),
@@ -94,7 +100,10 @@ def query_alone(restype: Tensor) -> MSAFeatures:
     """An alignment that holds nothing but the query itself; restype [token]."""
     row = restype[None]
     zeros = torch.zeros(row.shape)
-    return MSAFeatures(restype=row, has_deletion=zeros, deletion_value=zeros, mask=row != GAP)
+    return MSAFeatures(
+        restype=row, has_deletion=zeros, deletion_value=zeros, paired=torch.ones(row.shape, dtype=torch.bool),
+        mask=row != GAP,
+    )  # fmt: skip
 
 
 def _visible_atoms(tokens: TokenTable, known: np.ndarray, kind: np.ndarray) -> np.ndarray:
@@ -144,6 +153,7 @@ def _pair_features(structure: Structure, tokens: TokenTable, condition: Conditio
         token_bonds=torch.from_numpy(bonds),
         ref_distance=torch.from_numpy(_reference_distances(structure, tokens)),
         contact_bound=torch.from_numpy(np.asarray(condition.contact_bound, np.float32)),
+        pocket_bound=torch.from_numpy(np.asarray(condition.pocket_bound, np.float32)),
         fold_adjacency=_integers(condition.fold_adjacency),
     )
 
@@ -158,26 +168,46 @@ def _polymer_link(tokens: TokenTable, structure: Structure, first: np.ndarray, s
 
 def _reference_distances(structure: Structure, tokens: TokenTable) -> np.ndarray:
     """Distances (Å) in the reference conformer between the tokens of one ligand or modified residue, 0 elsewhere."""
-    from structdiff.chemistry.components import component
-
     distances = np.zeros((len(tokens), len(tokens)), np.float32)
     split = np.flatnonzero(~tokens.standard)
     for residue in np.unique(tokens.residue[split]):
         rows = split[tokens.residue[split] == residue]
         if len(rows) < 2:
             continue
-        reference = structure.components.get(str(structure.residues.name[residue]))
-        try:
-            reference = reference or component(str(structure.residues.name[residue]))
-        except InputError:  # a name of the source, no component: it has no reference conformer
+        reference = _reference(structure, str(structure.residues.name[residue]))
+        if reference is None:
             continue
-        place = {name: index for index, name in enumerate(reference.atom_names)}
+        place = reference.atom_index
         found = [place.get(str(name), -1) for name in structure.atoms.name[tokens.atoms[rows, 0]]]
         kept = np.array([index >= 0 for index in found])
         points = reference.ideal_positions[np.array(found)[kept]]
         rows = rows[kept]
         distances[np.ix_(rows, rows)] = np.linalg.norm(points[:, None] - points[None], axis=-1)
     return distances
+
+
+def _reference_positions(structure: Structure) -> np.ndarray:
+    """Positions (atom, 3) in Å in the ideal conformer of each atom's residue or ligand; 0 where there is none."""
+    names, places = np.unique(structure.residues.name, return_inverse=True)
+    kind, positions = places[structure.atoms.residue], np.zeros((len(structure.atoms), 3), np.float32)
+    for number, name in enumerate(names):
+        reference = _reference(structure, str(name))
+        if reference is None:
+            continue
+        place, atoms = reference.atom_index, np.flatnonzero(kind == number)
+        found = np.array([place.get(str(atom), -1) for atom in structure.atoms.name[atoms]])
+        positions[atoms[found >= 0]] = reference.ideal_positions[found[found >= 0]]
+    return positions
+
+
+def _reference(structure: Structure, name: str) -> Component | None:
+    """The component of a residue's name; None for a name of the source that is no component."""
+    from structdiff.chemistry.components import component
+
+    try:
+        return component(name, structure.components)
+    except InputError:
+        return None
 
 
 def _name_codes(structure: Structure) -> np.ndarray:

@@ -23,6 +23,7 @@ class Condition:
     pose of one group to another is free. structure_fixed: the group's atoms are held, not merely hinted at.
     hotspot, keep_away, secondary_structure, burial, fold_adjacency: categories, see the constants of this module.
     contact_bound: upper bound of the distance between representative atoms in Å, 0 where nothing is asked.
+    pocket_bound: the same of a token of a pocket (row) and one of what should bind there (column), to any of which.
     """
 
     sequence_known: np.ndarray  # bool [T]
@@ -33,6 +34,7 @@ class Condition:
     secondary_structure: np.ndarray  # int8 [T]
     burial: np.ndarray  # int8 [T]
     contact_bound: np.ndarray  # float32 [T, T]
+    pocket_bound: np.ndarray  # float32 [T, T]
     fold_adjacency: np.ndarray  # int8 [T, T]
 
     @classmethod
@@ -48,6 +50,7 @@ class Condition:
             secondary_structure=zeros,
             burial=zeros,
             contact_bound=np.zeros((num_tokens, num_tokens), np.float32),
+            pocket_bound=np.zeros((num_tokens, num_tokens), np.float32),
             fold_adjacency=np.zeros((num_tokens, num_tokens), np.int8),
         )
 

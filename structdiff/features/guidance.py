@@ -13,7 +13,7 @@ from structdiff.features.schema import Features
 #: What guidance can weigh, and the channels behind each name: (group, field).
 CONDITIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "motif": tuple(("condition", name) for name in ("motif_group", "structure_fixed", "motif_positions", "motif_mask")),
-    "hotspots": (("condition", "hotspot"), ("condition", "keep_away")),
+    "hotspots": (("condition", "hotspot"), ("condition", "keep_away"), ("pair", "pocket_bound")),
     "secondary_structure": (("condition", "secondary_structure"),),
     "burial": (("condition", "burial"),),
     "contacts": (("pair", "contact_bound"),),

@@ -101,13 +101,17 @@ def tokens_of(block: Block, tokens: TokenTable) -> np.ndarray:
 def complex_condition(spec: ComplexSpec, structure: Structure, tokens: TokenTable) -> Condition:
     """The contacts and pockets that a complex asks for, as upper bounds and hotspots."""
     contacts, pocket = [], []
+    bound = np.zeros((len(tokens), len(tokens)), np.float32)
     for constraint in spec.constraints:
         if isinstance(constraint, ContactSpec):
             first, second = (site_tokens(structure, tokens, site) for site in (constraint.token1, constraint.token2))
             contacts.append((first, second, float(constraint.max_distance)))
         elif isinstance(constraint, PocketSpec):
-            pocket += [site_tokens(structure, tokens, site) for site in constraint.contacts]
-    return contact_condition(len(tokens), contacts, pocket)
+            rows = [site_tokens(structure, tokens, site) for site in constraint.contacts]
+            chain = int(np.flatnonzero(structure.chains.name == constraint.binder)[0])
+            bound[np.ix_(np.concatenate(rows), np.flatnonzero(tokens.chain == chain))] = constraint.max_distance
+            pocket += rows
+    return contact_condition(len(tokens), contacts, pocket).replace(pocket_bound=bound)
 
 
 def contact_condition(

@@ -44,6 +44,7 @@ class AtomFeatures:
     name: Tensor  # int [..., atom, 4], characters of the name minus 32, 0 padded
     positions: Tensor  # float [..., atom, 3], Å, 0 where not resolved
     resolved: Tensor  # bool
+    ref_positions: Tensor  # float [..., atom, 3], Å: ideal conformer of its residue or ligand, 0 where there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class PairFeatures:
     token_bonds: Tensor  # int: 0 none, 1 single, 2 double, 3 triple, 4 aromatic; ligands and unusual links
     ref_distance: Tensor  # float, Å: distance in the reference conformer inside one component, 0 elsewhere
     contact_bound: Tensor  # float, Å, 0 is unknown
+    pocket_bound: Tensor  # float, Å, 0 is none: row is of a pocket, column of what should bind there
     fold_adjacency: Tensor  # int, 0 is unknown
 
 
@@ -63,6 +65,7 @@ class MSAFeatures:
     restype: Tensor  # int
     has_deletion: Tensor  # float
     deletion_value: Tensor  # float
+    paired: Tensor  # bool, the row's letters of several chains are of one organism
     mask: Tensor  # bool
 
 
