@@ -39,9 +39,7 @@ class AlignmentRow:
         return without_insertions(self.text)
 
 
-def chain_rows(
-    source: AlignmentText, sequence: str, kind: str = "protein"
-) -> tuple[list[AlignmentRow], list[int]]:
+def chain_rows(source: AlignmentText, sequence: str, kind: str = "protein") -> tuple[list[AlignmentRow], list[int]]:
     """The rows of a chain of that sequence and kind (protein or rna), and the columns in which the first of them, the chain itself, has a letter.
 
     Of a row of several chains it is the part that is the chain's, insertions before its columns included, and rows
@@ -97,8 +95,9 @@ def _fasta_rows(lines: list[str], source: AlignmentText) -> list[AlignmentRow]:
                             allowed=ALIGNMENT_FORMATS)  # fmt: skip
             found[-1][2].append(text)
     return [
-        AlignmentRow(name=header.partition(" ")[0] or f"sequence {place}", line=line, text="".join(parts),
-                     header=header)  # fmt: skip
+        AlignmentRow(
+            name=header.partition(" ")[0] or f"sequence {place}", line=line, text="".join(parts), header=header
+        )  # fmt: skip
         for place, (header, line, parts) in enumerate(found, start=1)
     ]
 

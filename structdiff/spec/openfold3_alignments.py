@@ -37,9 +37,7 @@ def alignments(kind: str, query: Mapping[str, Node], chain: Mapping[str, Node]) 
     return found or ((NO_ALIGNMENT,) if refused else ())
 
 
-def paired_alignments(
-    sources: Sequence[str], query: Mapping[str, Node], chain: Mapping[str, Node]
-) -> tuple[str, ...]:
+def paired_alignments(sources: Sequence[str], query: Mapping[str, Node], chain: Mapping[str, Node]) -> tuple[str, ...]:
     """Those of a chain's sources whose rows belong to those of other chains."""
     named = _sources(chain[PAIRED]) if PAIRED in chain and _is_used(PAIRED, query, chain) else []
     return tuple(each for each in sources if each in named or _stem(Path(each)) == _NAMES[0])

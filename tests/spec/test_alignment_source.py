@@ -120,7 +120,9 @@ def test_which_alignments_are_paired_is_read_checked_and_written(tmp_path, monke
     (tmp_path / "sub").mkdir()
     write_yaml(spec, "sub/copy.yaml")
     assert "paired_msa: ../a.a3m" in Path("sub/copy.yaml").read_text()
-    assert [Path(each).resolve() for each in read_complex("sub/copy.yaml").chains[0].paired_msa] == [Path.cwd() / "a.a3m"]
+    assert [Path(each).resolve() for each in read_complex("sub/copy.yaml").chains[0].paired_msa] == [
+        Path.cwd() / "a.a3m"
+    ]
     for msa in ("b.a3m", "empty"):
         path.write_text(f"sequences: [{{protein: {{id: A, sequence: MKVLAC, msa: {msa}, paired_msa: a.a3m}}}}]")
         with pytest.raises(InputError, match=r"x.yaml:1: .*paired_msa.*none of the chain's alignments"):
