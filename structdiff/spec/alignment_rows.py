@@ -40,11 +40,11 @@ class AlignmentRow:
 
 
 def chain_rows(source: AlignmentText, sequence: str, kind: str = "protein") -> tuple[list[AlignmentRow], list[int]]:
-    """The rows of a chain of that sequence and kind (protein or rna), and the columns in which the first of them, the chain itself, has a letter.
+    """The rows of a chain (protein or rna) of that sequence, and the columns of it: where the first row has a letter.
 
-    Of a row of several chains it is the part that is the chain's, insertions before its columns included, and rows
-    that hold nothing of the chain are left out. Raises InputError, which names the line, for rows of different
-    lengths, and where the first is not the chain.
+    The first row is the chain itself. Of a row of several chains it is the part that is the chain's, insertions before
+    its columns included, and rows that hold nothing of the chain are left out. Raises InputError, which names the
+    line, for rows of different lengths, and where the first is not the chain.
     """
     rows = _rows(source)
     if not rows:
@@ -95,10 +95,9 @@ def _fasta_rows(lines: list[str], source: AlignmentText) -> list[AlignmentRow]:
                             allowed=ALIGNMENT_FORMATS)  # fmt: skip
             found[-1][2].append(text)
     return [
-        AlignmentRow(
-            name=header.partition(" ")[0] or f"sequence {place}", line=line, text="".join(parts), header=header
-        )  # fmt: skip
+        AlignmentRow(name=header.partition(" ")[0] or f"sequence {place}", line=line, text=text, header=header)
         for place, (header, line, parts) in enumerate(found, start=1)
+        for text in ["".join(parts)]
     ]
 
 

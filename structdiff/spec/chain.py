@@ -72,8 +72,7 @@ class ChainSpec:
     codes of its components (``ccd``), by ``smiles``, or by the path of an SDF file (``sdf``). ``msa`` names an
     alignment, by its path or as `structdiff.spec.alignment_source` tells; of several the rows of all are one. It is
     ``"self"`` for one of the sequence alone, ``"empty"`` for none at all, and nothing when nothing is said.
-    ``paired_msa`` names those of ``msa`` whose rows belong to rows of other chains: of one organism by their headers, or
-    else row by row.
+    ``paired_msa`` names those of ``msa`` whose rows belong to rows of other chains, by organism or row by row.
     ``description`` is a comment and takes no part in comparisons. ``own_codes`` are those of the complex's own
     components, which may have longer names, and of which what the dictionary says of such a code does not hold. Raises
     InputError for anything that cannot be a molecule.

@@ -182,7 +182,8 @@ def test_paired_texts_are_paired_row_by_row_where_headers_tell_nothing(tmp_path)
         tmp_path,
         {"sequence": A, "pairedMsa": ">q\nMKVLAC\n>x\nMAVLAC\n>x\n------\n>x\nMCVLAC\n",
          "unpairedMsa": ">q\nMKVLAC\n>x TaxID=1\nMDVLAC\n>x\nMAVLAC\n"},
-        {"sequence": B, "pairedMsa": ">q\nGHW\n>x\nGAW\n>x\nGCW\n>x\nGHW\n", "unpairedMsa": ">q\nGHW\n>x TaxID=1\nGEW\n"},
+        {"sequence": B, "pairedMsa": ">q\nGHW\n>x\nGAW\n>x\nGCW\n>x\nGHW\n",
+         "unpairedMsa": ">q\nGHW\n>x TaxID=1\nGEW\n"},
     )  # fmt: skip
     assert shown(features(spec)) == ["MKVLACGHW", "MAVLACGAW", "MCVLACGHW", "mdvlacgcw", "------gew"]
 
