@@ -139,7 +139,7 @@ def test_rows_without_a_key_stand_side_by_side_block_by_block(write):
 
 
 def test_keys_of_boltz_pair_rows_and_those_of_most_chains_come_first(write):
-    """The rows are those that Boltz 2.2.1 makes of these files (benchmarks/parity_boltz2_msa.py)."""
+    """The rows are those that Boltz 2.2.1 makes of these files once it is mended (benchmarks/parity_boltz2_msa.py)."""
     first = write("a.csv", "key,sequence\n-1,MKVLAC\n7,MAVLAC\n7,MCVLAC\n,MDVLAC\n5,MEVLAC\n5,MFVLAC\n9,MGVLAC\n")
     second = write("b.csv", "key,sequence\n-1,GHW\n8,GAW\n7,GCW\n-1,GDW\n")
     spec = of_chains(protein("A", A, first), protein("B", B, second))
