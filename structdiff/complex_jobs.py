@@ -31,6 +31,7 @@ from structdiff.features.templates import Templates, read_templates
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import CheckSize, Job
 from structdiff.model.abilities import PLAIN, Abilities
+from structdiff.spec.alignment_source import warn_of_pairing
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.text_source import source_sha256
 from structdiff.spec.yaml_writing import to_dict as complex_to_dict
@@ -48,9 +49,12 @@ def complex_job(
     """The job of predicting a complex; raises InputError for what cannot be honoured.
 
     check_size: asked before tables of pairs are made, which may not fit into memory themselves. folded: alignments are
-    folded, which takes a while, and not merely read. abilities: of the network that is to predict it.
+    folded, which takes a while, and not merely read; what such folds do not follow of them is warned of. abilities: of
+    the network that is to predict it.
     """
     if not abilities.alignments:
+        if folded:
+            warn_of_pairing(spec)
         check_folding_memory(read_alignments(spec), float(free_memory(torch.device("cpu"))))
     structure = build_complex(spec)
     tokens = tokenise(structure)
