@@ -188,12 +188,14 @@ class TensorRecord(NamedTuple):
 
 
 class _Call:
-    """A function that the pickle may call. It has no attributes, so that the pickle cannot change it."""
+    """A function that the pickle may call. Neither it nor its kinds have attributes that the pickle could change."""
 
     __slots__ = ()
 
 
 class _RebuildTensor(_Call):
+    __slots__ = ()
+
     def __call__(self, storage: object, offset: object, shape: object, stride: object, *_: object) -> TensorRecord:
         if not isinstance(storage, _Storage):
             raise pickle.UnpicklingError("a tensor without numbers")
@@ -201,6 +203,8 @@ class _RebuildTensor(_Call):
 
 
 class _RebuildParameter(_Call):
+    __slots__ = ()
+
     def __call__(self, data: object, *_: object) -> object:
         return data
 

@@ -1,11 +1,13 @@
 """The sampling loop: reproducible whatever the batch and padding, guarded, observable, and its settings checked."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
 from structdiff.diffusion.sampler import SamplingConfig, sample, sample_generator
+from structdiff.diffusion.schedule import noise_levels
 from structdiff.diffusion.solvers import SOLVERS, Step, Stochastic
 from structdiff.diffusion.trajectory import Trajectory
 from structdiff.errors import InputError, StructdiffError
@@ -249,3 +251,34 @@ def test_long_steps_go_a_tenth_beyond_the_prediction_at_most() -> None:
     assert landed(7.0) == pytest.approx(0.55)
     assert landed(3.5) == pytest.approx(0.025)
     assert landed(0.5) == pytest.approx(-0.1)  # -0.425 were it as long as asked
+
+
+def _turning(positions, sigma, previous):
+    """Says where positions belong, but turned and shifted: a network whose frame wanders."""
+    closer = 40 * torch.sin(positions / (40 + sigma[:, None, None]))
+    return closer[..., [1, 2, 0]] + 3.0
+
+
+def test_aligned_steps_are_those_of_boltz():
+    """There the noisy positions are laid on each prediction, and the step goes on from them."""
+    levels = noise_levels(60)
+    mask = torch.ones(1, 20, dtype=torch.bool)
+    seen = []
+    config = SamplingConfig(steps=60, churn=0.0, align=True)
+    sample(_turning, mask, generators=[sample_generator(7, 0)], config=config, on_step=lambda *step: seen.append(step[2]))
+    positions = levels[0] * torch.randn(1, 20, 3, generator=sample_generator(7, 0))
+    for found, (sigma, sigma_next) in zip(seen[:-1], itertools.pairwise(levels), strict=False):
+        positions = positions - positions.mean(1, keepdim=True)
+        denoised = _turning(positions, torch.tensor([sigma]), None)
+        noisy = superposed(positions, denoised)
+        positions = noisy + 1.5 * (sigma_next - sigma) * (noisy - denoised) / sigma
+        assert superposed_rmsd(found[0], positions[0]) < 1e-4 * max(1.0, sigma_next)
+        positions = found  # the frames differ, and this denoiser knows its own
+
+
+def test_without_alignment_a_wandering_frame_counts():
+    plain, aligned = (draw(_turning, [20], churn=0.0, align=align) for align in (False, True))
+    assert superposed_rmsd(plain[0], aligned[0]) > 1
+    padded = draw(_turning, [20], 32, churn=0.0, align=True)
+    assert torch.allclose(padded[0, :20], aligned[0], atol=1e-3)
+    assert (padded[0, 20:] == 0).all()

@@ -42,7 +42,7 @@ def fetch_network(
 def convert(path: Path, folder: Path, network: PublishedNetwork) -> Path:
     """Writes the folder of weights made of a checkpoint: the weights that Boltz predicts with, in float32.
 
-    Those are its ``state_dict``: Boltz reads no moving averages when it predicts, and the published file has none.
+    Those are its ``state_dict``: moving averages, if there are any, are not read by Boltz when it predicts either.
     Raises InputError for a file that is no such checkpoint.
     """
     checkpoint = read_lightning(path)
