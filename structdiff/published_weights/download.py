@@ -65,9 +65,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _take_up(
-    url: str, path: Path, have: int, num_bytes: int, on_bytes: OnBytes | None
-) -> tuple[str | None, bool]:
+def _take_up(url: str, path: Path, have: int, num_bytes: int, on_bytes: OnBytes | None) -> tuple[str | None, bool]:
     """Fetches what is missing; gives why it ended early, if it did, and whether another try may mend that."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -96,10 +94,8 @@ def _begins_at(answer: http.client.HTTPResponse, have: int) -> bool:
     return (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
 
 
-def _copy(
-    answer: http.client.HTTPResponse, path: Path, have: int, num_bytes: int, on_bytes: OnBytes | None
-) -> None:
-    """Writes as many bytes as the file may have, from the place that the answer begins at, and tells how many there are."""
+def _copy(answer: http.client.HTTPResponse, path: Path, have: int, num_bytes: int, on_bytes: OnBytes | None) -> None:
+    """Writes what the answer brings, as many bytes as the file may have, and tells how many there are."""
     mode = "ab" if have else "wb"
     while have < num_bytes:
         chunk = answer.read(min(_CHUNK_BYTES, num_bytes - have))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import pickle
+import struct
 import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ class Checkpoint:
         records = self._value(key)
         if not isinstance(records, Mapping) or not records:
             raise InputError("must hold tensors by name", path=self.path, key=key, found=type(records).__name__)
-        mapped = torch.UntypedStorage.from_file(str(self.path), False, self.path.stat().st_size)
+        mapped = cast(Any, torch.UntypedStorage.from_file(str(self.path), False, self.path.stat().st_size))
         return {str(name): self._tensor(f"{key}.{name}", record, mapped) for name, record in records.items()}
 
     def settings(self, key: str) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def read_lightning(path: Path) -> Checkpoint:
 #: What the description of a damaged or forged file makes Python's unpickler raise.
 _UNREADABLE = (
     pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, ImportError,
-    NotImplementedError, OverflowError, MemoryError, RecursionError, RuntimeError,
+    NotImplementedError, OverflowError, struct.error, MemoryError, RecursionError, RuntimeError,
 )  # fmt: skip
 
 
@@ -123,8 +124,8 @@ def _offsets(
         if member.compress_type != zipfile.ZIP_STORED:
             raise ValueError(f"{name} is packed")
         file.seek(member.header_offset + 26)
-        lengths = file.read(4)
-        begin = member.header_offset + 30 + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+        of_name, of_extra = struct.unpack("<HH", file.read(4))
+        begin = member.header_offset + 30 + of_name + of_extra
         if begin + member.file_size > size:
             raise ValueError(f"{name} is cut short")
         yield name[len(folder) :], (begin, member.file_size)
@@ -284,11 +285,8 @@ def _held(stand_in: Inert) -> object:
     """What a stand-in holds, as the one that wrote the file would see it."""
     kept = stand_in.__dict__
     state, items = kept["state"], kept["items"]
-    if isinstance(state, Mapping):
-        for node in ("_content", "_val"):  # OmegaConf's containers and values; all else in them is about them
-            if node in state:
-                return state[node]
-        return state
-    if items:
-        return dict(items)
-    return list(kept["arguments"])
+    attributes = state if isinstance(state, Mapping) else {}
+    for node in ("_content", "_val"):  # OmegaConf's containers and values; all else in them is about them
+        if node in attributes:
+            return attributes[node]
+    return dict(items) or attributes or list(kept["arguments"])

@@ -265,7 +265,9 @@ def test_aligned_steps_are_those_of_boltz():
     mask = torch.ones(1, 20, dtype=torch.bool)
     seen = []
     config = SamplingConfig(steps=60, churn=0.0, align=True)
-    sample(_turning, mask, generators=[sample_generator(7, 0)], config=config, on_step=lambda *step: seen.append(step[2]))
+    sample(
+        _turning, mask, generators=[sample_generator(7, 0)], config=config, on_step=lambda *step: seen.append(step[2])
+    )
     positions = levels[0] * torch.randn(1, 20, 3, generator=sample_generator(7, 0))
     for found, (sigma, sigma_next) in zip(seen[:-1], itertools.pairwise(levels), strict=False):
         positions = positions - positions.mean(1, keepdim=True)

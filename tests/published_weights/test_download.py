@@ -117,7 +117,12 @@ def test_what_every_address_answered_is_told(server: Server, tmp_path: Path, mon
     with pytest.raises(InputError) as error:
         download(urls, path, num_bytes=len(DATA))
     text = str(error.value)
-    for part in ("404: answered 404", "256004 bytes where 256000", "9/x: cannot be reached", "will not be fetched again"):
+    for part in (
+        "404: answered 404",
+        "256004 bytes where 256000",
+        "9/x: cannot be reached",
+        "will not be fetched again",
+    ):
         assert part in text
     assert path.read_bytes() == DATA[: len(DATA) // 2]
 

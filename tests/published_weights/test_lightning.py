@@ -53,6 +53,15 @@ def omegaconf(monkeypatch) -> types.ModuleType:
     return module
 
 
+def _attributes(module: types.ModuleType, **values: object) -> dict:
+    """A dictionary of a class of its own, as Lightning's settings are."""
+    kind = type("AttributeDict", (dict,), {"__module__": module.__name__})
+    module.AttributeDict = kind
+    made = kind(values)
+    made.set_apart = True
+    return made
+
+
 def write(path: Path, content: object) -> Path:
     torch.save(content, path)
     return path
@@ -76,7 +85,7 @@ def test_tensors_and_settings(tmp_path: Path, omegaconf: types.ModuleType, monke
     settings = {
         "token_s": 384, "args": omegaconf.DictConfig({"heads": 16, "inner": {"rate": 0.5, "name": None}}),
         "names": ("a", True), "steps": [1, 2], "kind": omegaconf.AnyNode, "path": Path("x"),
-        "by_default": collections.defaultdict(int, {"a": 1}),
+        "by_default": collections.defaultdict(int, {"a": 1}), "named": _attributes(omegaconf, a=[2]),
     }  # fmt: skip
     path = write(tmp_path / "x.ckpt", {"state_dict": state, "hyper_parameters": settings, "epoch": 3})
     monkeypatch.delitem(sys.modules, "omegaconf.dictconfig")
@@ -89,6 +98,7 @@ def test_tensors_and_settings(tmp_path: Path, omegaconf: types.ModuleType, monke
     assert read == {
         "token_s": 384, "args": {"heads": 16, "inner": {"rate": 0.5, "name": None}}, "names": ["a", True],
         "steps": [1, 2], "kind": "omegaconf.dictconfig.AnyNode", "by_default": {"a": 1},
+        "named": {"a": [2]},
     }  # fmt: skip
     with pytest.raises(InputError, match=r"x\.ckpt: optimizer_states: .*no such part .*state_dict"):
         checkpoint.tensors("optimizer_states")
@@ -168,7 +178,9 @@ def _tensor_record(count: int, offset: int, shape: tuple, stride: tuple, storage
      (4, 0, (2,), (1, 1)), (4, 0, (1 << 40,), (0,)), (4, 0, (-2,), (1,))],
 )  # fmt: skip
 def test_a_tensor_beyond_its_numbers_is_refused(tmp_path: Path, count, offset, shape, stride) -> None:
-    path = forged(tmp_path / "x.ckpt", _tensor_record(count, offset, shape, stride), **{"0": struct.pack("4f", *range(4))})
+    path = forged(
+        tmp_path / "x.ckpt", _tensor_record(count, offset, shape, stride), **{"0": struct.pack("4f", *range(4))}
+    )
     with pytest.raises(InputError, match=r"state_dict\.a: the file does not hold all numbers"):
         read_lightning(path).tensors("state_dict")
 
