@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,12 +16,14 @@ from torch import Tensor
 
 from structdiff.configuration import from_dict, to_dict
 from structdiff.errors import InputError
-from structdiff.model.boltz.config import BoltzConfig
-from structdiff.model.boltz.network import BoltzNetwork
 from structdiff.model.network import ModelConfig, StructureNetwork
 from structdiff.published_weights.cache import file_sha256
 from structdiff.published_weights.conversion import write_safetensors
 from structdiff.structure.files import write_atomically
+
+if TYPE_CHECKING:
+    from structdiff.model.boltz.config import BoltzConfig
+    from structdiff.model.boltz.network import BoltzNetwork
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 #: What config.json says of a network that is not structdiff's own.
@@ -98,6 +100,35 @@ def load_weights(folder: Path, *, device: torch.device | str = "cpu", fresh_conf
 
     Raises InputError when files are missing or broken, or when a single tensor does not fit: never a partial match.
     """
+    description, tensors = _read(folder)
+    architecture = description.get("architecture")
+    if architecture is None:
+        network = _own_network(description["model"], tensors, folder, fresh_confidence=fresh_confidence)
+    elif architecture != BOLTZ:
+        raise InputError(
+            "no such network", path=folder / CONFIG_FILE, key="architecture", found=architecture, allowed=BOLTZ
+        )
+    elif fresh_confidence:
+        raise InputError("the confidence head of these weights cannot be trained anew", path=folder)
+    else:
+        from structdiff.model.boltz.config import BoltzConfig
+
+        config = from_dict(BoltzConfig, description["model"], path=folder / CONFIG_FILE, key="model")
+        network = boltz_network(config, tensors, path=folder / WEIGHTS_FILE)
+    return Weights(
+        network=network.eval().requires_grad_(False).to(device),
+        name=folder.name,
+        path=folder,
+        sha256=description.get("sha256") or file_sha256(folder / WEIGHTS_FILE),
+        sampling=description.get("sampling", {}),
+        recycles=description.get("recycles"),
+        training=description.get("training", {}),
+        published=description.get("published", {}),
+    )
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What config.json says, and the tensors, which stay in their file until they are used."""
     config_path, weights_path = folder / CONFIG_FILE, folder / WEIGHTS_FILE
     for path in (config_path, weights_path):
         if not path.is_file():
@@ -109,27 +140,7 @@ def load_weights(folder: Path, *, device: torch.device | str = "cpu", fresh_conf
         raise InputError(f"the weights cannot be read: {error}", path=folder) from error
     if not isinstance(description, dict) or "model" not in description:
         raise InputError("these are no weights of structdiff: the key 'model' is missing", path=config_path)
-    architecture = description.get("architecture")
-    if architecture not in (None, BOLTZ):
-        raise InputError("no such network", path=config_path, key="architecture", found=architecture, allowed=BOLTZ)
-    if architecture == BOLTZ and fresh_confidence:
-        raise InputError("the confidence head of these weights cannot be trained anew", path=folder)
-    network = (
-        _own_network(description["model"], tensors, folder, fresh_confidence=fresh_confidence)
-        if architecture is None
-        else boltz_network(from_dict(BoltzConfig, description["model"], path=config_path, key="model"), tensors,
-                           path=weights_path)
-    )  # fmt: skip
-    return Weights(
-        network=network.eval().requires_grad_(False).to(device),
-        name=folder.name,
-        path=folder,
-        sha256=description.get("sha256") or file_sha256(weights_path),
-        sampling=description.get("sampling", {}),
-        recycles=description.get("recycles"),
-        training=description.get("training", {}),
-        published=description.get("published", {}),
-    )
+    return description, tensors
 
 
 def _own_network(
@@ -161,6 +172,8 @@ def boltz_network(config: BoltzConfig, tensors: Mapping[str, Tensor], *, path: P
 
     Raises InputError, naming the file (path), when a single one does not fit.
     """
+    from structdiff.model.boltz.network import BoltzNetwork
+
     # Made without numbers: two gigabytes of random ones would be drawn for nothing.
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         network = BoltzNetwork(config)

@@ -82,7 +82,9 @@ def _take_up(url: str, path: Path, have: int, num_bytes: int, on_bytes: OnBytes 
             path.unlink(missing_ok=True)
         return f"answered {error.code} {error.reason}", error.code in (*_PASSING, _REFUSED_RANGE)
     except urllib.error.URLError as error:
-        return f"cannot be reached: {error.reason}", isinstance(error.reason, TimeoutError | ConnectionError)
+        reason = error.reason
+        passing = isinstance(reason, TimeoutError | ConnectionError) and not isinstance(reason, ConnectionRefusedError)
+        return f"cannot be reached: {reason}", passing
     except (http.client.HTTPException, OSError) as error:
         return f"the connection broke: {error or type(error).__name__}", True
     except ValueError as error:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +99,9 @@ def test_from_the_published_file_to_a_network_by_name(tiny: Tiny, cache: Path) -
     assert weights.network.config == tiny.network.config
     found, wanted = weights.network.state_dict(), tiny.network.state_dict()
     assert found.keys() == wanted.keys()
-    assert all(torch.equal(found[name], tensor) and found[name].dtype == torch.float32 for name, tensor in wanted.items())
+    assert all(
+        torch.equal(found[name], tensor) and found[name].dtype == torch.float32 for name, tensor in wanted.items()
+    )
     everything = [*weights.network.parameters(), *weights.network.buffers()]
     assert not any(tensor.is_meta or tensor.requires_grad for tensor in everything)
     assert not weights.network.training
@@ -122,8 +124,10 @@ def test_the_file_may_be_given(tiny: Tiny, tmp_path: Path, server: str) -> None:
     folder = fetch_network(tiny.published, source=str(path))
     assert path.read_bytes() == tiny.data
     before = {each.name: each.read_bytes() for each in folder.iterdir()}
-    fetch_network(tiny.published, source=f"{server}/boltz2_conf.ckpt")
-    assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+    for url in (f"{server}/boltz2_conf.ckpt", path.as_uri()):
+        (folder / "config.json").unlink()
+        fetch_network(tiny.published, source=url)
+        assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
 
 
 def test_another_file_is_refused_and_nothing_is_kept(tiny: Tiny, tmp_path: Path, cache: Path) -> None:
@@ -184,7 +188,9 @@ def test_other_networks_and_what_only_own_ones_can_do_are_refused(tiny: Tiny, tm
         load_weights(folder, fresh_confidence=True)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"architecture": "boltz9"}))
-    with pytest.raises(InputError, match=r"config\.json: architecture: no such network \(found 'boltz9'; allowed: boltz2"):
+    with pytest.raises(
+        InputError, match=r"config\.json: architecture: no such network \(found 'boltz9'; allowed: boltz2"
+    ):
         load_weights(folder)
 
 
