@@ -35,8 +35,8 @@ _CONFIDENCE = "confidence."
 class Weights:
     """A network ready for use, and where it came from.
 
-    sha256: of the weights file. sampling: the settings recommended for them, recycles: how often the trunk is to be run
-    again, None where they say nothing of it. training: how they were made. published: by whom, under which licence.
+    sha256: of the weights file. sampling: the settings recommended for them. recycles: further passes of the trunk that
+    are. training: how they were made. published: by whom, under which licence, where it was not structdiff.
     """
 
     network: StructureNetwork | BoltzNetwork
@@ -44,7 +44,7 @@ class Weights:
     path: Path
     sha256: str
     sampling: dict[str, object] = dataclasses.field(default_factory=dict)
-    recycles: int | None = None
+    recycles: int = 0
     training: dict[str, object] = dataclasses.field(default_factory=dict)
     published: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -121,7 +121,7 @@ def load_weights(folder: Path, *, device: torch.device | str = "cpu", fresh_conf
         path=folder,
         sha256=description.get("sha256") or file_sha256(folder / WEIGHTS_FILE),
         sampling=description.get("sampling", {}),
-        recycles=description.get("recycles"),
+        recycles=description.get("recycles", 0),
         training=description.get("training", {}),
         published=description.get("published", {}),
     )

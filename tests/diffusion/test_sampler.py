@@ -253,6 +253,36 @@ def test_long_steps_go_a_tenth_beyond_the_prediction_at_most() -> None:
     assert landed(0.5) == pytest.approx(-0.1)  # -0.425 were it as long as asked
 
 
+def turning(truth, by):
+    """A denoiser that knows the truth, and turns it a little more each time it is asked."""
+    state = {"turn": torch.eye(3)}
+
+    def denoise(positions, sigma, previous):
+        state["turn"] = state["turn"] @ by
+        return (truth @ state["turn"].T).expand(positions.shape)
+
+    return denoise
+
+
+def test_predictions_that_turn_are_laid_on_what_they_were_made_from():
+    truth = 10 * torch.randn(20, 3, generator=torch.Generator().manual_seed(1))
+    angle = torch.tensor(2.2)
+    by = torch.tensor([[angle.cos(), -angle.sin(), 0.0], [angle.sin(), angle.cos(), 0.0], [0.0, 0.0, 1.0]])
+    mask = torch.ones(1, 20, dtype=torch.bool)
+
+    def way(align):
+        seen = []
+        config = SamplingConfig(steps=12, solver="euler", align=align)
+        sample(
+            turning(truth, by), mask, generators=[sample_generator(3, 0)], config=config,
+            on_step=lambda step, steps, positions: seen.append(positions[0].clone()),
+        )  # fmt: skip
+        return [float((one - other).norm()) for one, other in zip(seen[-4:], seen[-3:], strict=False)]
+
+    assert max(way(align=True)[1:]) < 1
+    assert min(way(align=False)) > 10
+
+
 def _turning(positions, sigma, previous):
     """Says where positions belong, but turned and shifted: a network whose frame wanders."""
     closer = 40 * torch.sin(positions / (40 + sigma[:, None, None]))
@@ -276,11 +306,3 @@ def test_aligned_steps_are_those_of_boltz():
         positions = noisy + 1.5 * (sigma_next - sigma) * (noisy - denoised) / sigma
         assert superposed_rmsd(found[0], positions[0]) < 1e-4 * max(1.0, sigma_next)
         positions = found  # the frames differ, and this denoiser knows its own
-
-
-def test_without_alignment_a_wandering_frame_counts():
-    plain, aligned = (draw(_turning, [20], churn=0.0, align=align) for align in (False, True))
-    assert superposed_rmsd(plain[0], aligned[0]) > 1
-    padded = draw(_turning, [20], 32, churn=0.0, align=True)
-    assert torch.allclose(padded[0, :20], aligned[0], atol=1e-3)
-    assert (padded[0, 20:] == 0).all()
