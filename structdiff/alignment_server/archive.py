@@ -64,7 +64,7 @@ def _queries(text: str, name: str, sequences: Sequence[str]) -> list[list[Row]]:
         rows = _rows(part, name)
         if not rows:
             continue
-        number = rows[0][0].partition("\t")[0].strip()
+        number = rows[0][0].partition(" ")[0]
         place = int(number) - FIRST_QUERY if number.isdecimal() else -1
         if not 0 <= place < len(sequences):
             raise WrongArchive(f"{name} has a query that was not asked for: {number[:30]!r}")
@@ -75,9 +75,9 @@ def _queries(text: str, name: str, sequences: Sequence[str]) -> list[list[Row]]:
 
 def _rows(text: str, name: str) -> list[Row]:
     found: list[tuple[str, list[str]]] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith(">"):
-            found.append((line[1:].strip(), []))
+            found.append((" ".join(line[1:].split()), []))  # of one line, whatever counts as the end of one
         elif line.strip() and not line.startswith("#"):
             if not found:
                 raise WrongArchive(f"{name} is no A3M: it begins with {line[:30]!r}")

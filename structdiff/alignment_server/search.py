@@ -122,5 +122,5 @@ def _download(
 
 
 def _counted(request: Request) -> str:
-    count = len(request.sequences)
-    return f"{count} sequence{'s' if count > 1 else ''} of {', '.join(str(len(each)) for each in request.sequences)} residues"
+    lengths = ", ".join(str(len(each)) for each in request.sequences)
+    return f"{len(request.sequences)} sequence{'s' if len(request.sequences) > 1 else ''} of {lengths} residues"

@@ -22,7 +22,7 @@ def a3m_text(rows: Sequence[Row]) -> str:
 
 def parse_a3m(text: str) -> list[Row]:
     """The rows of what `a3m_text` wrote."""
-    lines = text.splitlines()
+    lines = text.split("\n")[:-1]
     return [(header[1:], letters) for header, letters in zip(lines[::2], lines[1::2], strict=True)]
 
 
