@@ -30,11 +30,15 @@ class WrongArchive(Exception):
 def read_archive(data: bytes, names: Sequence[str], sequences: Sequence[str]) -> dict[str, list[list[Row]]]:
     """The rows of each file and query, the query itself first, of files of these names and no others.
 
-    A query of which a file says nothing has no rows there. Raises WrongArchive where the archive is damaged, a file is
-    not there, or rows are none of an alignment of the sequence.
+    The first file has rows of each query; of which another says nothing, that has no rows there. Raises WrongArchive
+    where the archive is damaged, a file is not there, or rows are none of an alignment of the sequence.
     """
     texts = _members(data, names)
-    return {name: _queries(text, name, sequences) for name, text in texts.items()}
+    found = {name: _queries(text, name, sequences) for name, text in texts.items()}
+    for place, rows in enumerate(found[names[0]]):
+        if not rows:
+            raise WrongArchive(f"{names[0]} has nothing of query {FIRST_QUERY + place}")
+    return found
 
 
 def _members(data: bytes, names: Sequence[str]) -> dict[str, str]:

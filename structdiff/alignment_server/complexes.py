@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from structdiff.alignment_server.address import server_address
 from structdiff.alignment_server.archive import ENVIRONMENT, PAIRS, UNIREF, Row
@@ -143,11 +142,8 @@ def _fetch(sequences: Sequence[str], server: AlignmentServer, report: Report) ->
     if new:
         names = (UNIREF, ENVIRONMENT) if server.mode.startswith("env") else (UNIREF,)
         found = server.search(_unpaired(new, server), names, report)
-        rows = [joined_rows([found[name][place] for name in names]) for place in range(len(new))]
-        if lost := next((each for each, own in zip(new, rows, strict=True) if not own), None):
-            _lacking(server, UNIREF, lost)
-        for sequence, own in zip(new, rows, strict=True):
-            keep(_unpaired([sequence], server).key, ".a3m", a3m_text(own))
+        for sequence, *files in zip(new, *(found[name] for name in names), strict=True):
+            keep(_unpaired([sequence], server).key, ".a3m", a3m_text(joined_rows(files)))
     if (paired := _paired(sequences, server)) is not None:
         _fetch_pairs(paired, server, report)
         _write_tables(paired, server)
@@ -157,8 +153,6 @@ def _fetch_pairs(request: Request, server: AlignmentServer, report: Report) -> N
     if kept_file(request.key, ".pairs").is_file():
         return
     found = server.search(request, (PAIRS,), lambda state: report(f"pairs: {state}"), pairs=True)[PAIRS]
-    if lost := next((each for each, own in zip(request.sequences, found, strict=True) if not own), None):
-        _lacking(server, PAIRS, lost)
     if len({len(own) for own in found}) > 1:
         server.connection.fail(f"{PAIRS} has not as many rows of each chain, so that none belong together")
     keep(request.key, ".pairs", "\0".join(a3m_text(own) for own in found))
@@ -170,7 +164,3 @@ def _write_tables(paired: Request, server: AlignmentServer) -> None:
     for sequence, text in zip(paired.sequences, texts, strict=True):
         alone = parse_a3m(_unpaired_file(sequence, server).read_text("utf-8"))
         keep(_table_key(sequence, paired, server), ".csv", table_text(pair_rows(parse_a3m(text)), alone))
-
-
-def _lacking(server: AlignmentServer, name: str, sequence: str) -> NoReturn:
-    server.connection.fail(f"{name} has nothing for the sequence {sequence[:20]}{'...' if len(sequence) > 20 else ''}")

@@ -177,11 +177,13 @@ class _Run:
         from structdiff.cli.server_alignments import aligned
         from structdiff.complex_jobs import complex_job
 
+        def check(spec: ComplexSpec) -> None:
+            complex_job(spec, self.engine.check_size, folded=False)
+
         for path, place, spec in ready:
             with _warnings_named(path):
                 try:
-                    found = aligned(spec, server, quiet=self.quiet,
-                                    check=lambda own: complex_job(own, self.engine.check_size, folded=False))  # fmt: skip
+                    found = aligned(spec, server, quiet=self.quiet, check=check)
                 except (StructdiffError, OSError) as error:
                     self._say(error, path)
                     failed.append(str(path))

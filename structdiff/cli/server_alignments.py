@@ -1,4 +1,4 @@
-"""Alignments of a server for the commands: what is sent where, how far it is, and how to go on after an interruption."""
+"""Alignments of a server for the commands: what is sent where, how far it is, and how to go on when interrupted."""
 
 from __future__ import annotations
 
