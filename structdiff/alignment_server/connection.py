@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import ssl
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +25,8 @@ from structdiff.version import __version__
 #: Told with the name of the program, so that who runs a server can write to who uses it.
 CONTACT = "STRUCTDIFF_MSA_CONTACT"
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
+#: Too many requests: not a failure, so that only time limits how often it is asked.
+_TOO_MANY = 429
 _CHUNK_BYTES = 1 << 20
 _ANSWER_BYTES = 1 << 20
 #: Attempts to find a host by its name, which is wrong more often than the network is.
@@ -34,10 +37,13 @@ Report = Callable[[str], None]
 
 
 class ServerError(StructdiffError):
-    """A server of alignments gives none. lasting: nor will it to other requests of the next minutes."""
+    """A server of alignments gives none.
 
-    def __init__(self, url: str, message: str, *, lasting: bool = False) -> None:
-        self.lasting = lasting
+    lasting: nor will it to other requests of the next minutes. code: that of HTTP with which it refused, else 0.
+    """
+
+    def __init__(self, url: str, message: str, *, lasting: bool = False, code: int = 0) -> None:
+        self.lasting, self.code = lasting, code
         super().__init__(f"alignment server {url}: {message}; {_WAYS_OUT}")
 
 
@@ -83,9 +89,9 @@ class Connection:
         self._secret = address.headers
         self._opener = opener(connect=patience.connect, read=patience.read)
 
-    def fail(self, message: str, *, lasting: bool = False) -> NoReturn:
+    def fail(self, message: str, *, lasting: bool = False, code: int = 0) -> NoReturn:
         """Raises ServerError, which names the server and what to do."""
-        raise ServerError(self.url, message, lasting=lasting)
+        raise ServerError(self.url, message, lasting=lasting, code=code)
 
     def ask(self, place: str, report: Report, form: Mapping[str, str] | None = None) -> dict[str, Any]:
         """What the server answers in JSON, to a form where there is one. Raises ServerError."""
@@ -101,13 +107,14 @@ class Connection:
 
     def read(self, place: str, report: Report, *, most: int, form: Mapping[str, str] | None = None) -> bytes:
         """The bytes of an answer, at most so many. Raises ServerError."""
-        turn = 0
+        turn, began = 0, self.patience.now()
         while True:
             try:
                 return self._attempt(place, most, form)
             except _BrokenOff as error:
                 turn += 1
-                if turn >= min(self.patience.attempts, error.attempts or self.patience.attempts):
+                late = self.patience.now() - began > self.patience.total
+                if late or turn >= (self.patience.attempts if error.attempts is None else error.attempts):
                     self.fail(f"{error} ({turn} attempts); try again later", lasting=True)
                 seconds = max(self.patience.wait(turn - 1, self.patience.longest), error.seconds)
                 report(f"{error}, again in {seconds:.0f} s")
@@ -149,13 +156,17 @@ class Connection:
         reason = f"HTTP {error.code} {http.client.responses.get(error.code, '')}".strip()
         if error.code in _BUSY:
             later = error.headers.get("Retry-After", "") if error.headers is not None else ""
-            raise _BrokenOff(reason, seconds=min(float(later), 600.0) if later.isdecimal() else 0.0)
+            seconds = min(float(later), 600.0) if later.isdecimal() else 0.0
+            raise _BrokenOff(reason, seconds=seconds, attempts=sys.maxsize if error.code == _TOO_MANY else None)
         if error.code in (401, 403, 407):
             self.fail(f"it does not let us in ({reason}): {USER} and {PASSWORD}, or {API_KEY}, say who asks",
                       lasting=True)  # fmt: skip
         if 300 <= error.code < 400:
             self.fail(f"it sends us elsewhere ({reason}): name that address", lasting=True)
-        self.fail(f"{reason}: is this the address of a server of the MMseqs2 API?", lasting=True)
+        if error.code in (404, 405):
+            self.fail(f"{reason}: is this the address of a server of the MMseqs2 API?", lasting=True, code=error.code)
+        said = " ".join(error.read(200).decode("utf-8", "replace").split())
+        self.fail(f"{reason}: {said[:100]!r}", code=error.code)
 
     def _not_reached(self, reason: object) -> NoReturn:
         if isinstance(reason, ssl.SSLCertVerificationError):

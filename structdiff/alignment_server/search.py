@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from structdiff.alignment_server.archive import FIRST_QUERY, Row, WrongArchive, read_archive
-from structdiff.alignment_server.connection import Connection, Report
+from structdiff.alignment_server.connection import Connection, Report, ServerError
 from structdiff.alignment_server.kept import Request, forget_ticket, is_ticket, keep_ticket, read_ticket
 
 _GOING_ON = ("PENDING", "RUNNING")
@@ -19,6 +19,8 @@ _ARCHIVE_BYTES = 512 << 20
 _TICKETS, _DOWNLOADS = 3, 3
 #: Looks at a ticket that the server does not know before it counts as forgotten.
 _UNKNOWN_LOOKS = 4
+#: Codes of HTTP with which a server may say the same.
+_NO_SUCH_TICKET = (400, 404, 410)
 
 
 def search(
@@ -65,7 +67,12 @@ def _completes(connection: Connection, request: Request, ticket: str, report: Re
     """Waits until a search is complete; False where the server does not know of it."""
     turn = unknown = 0
     while True:
-        status = _status(connection, request, connection.ask(f"ticket/{ticket}", report))
+        try:
+            status = _status(connection, request, connection.ask(f"ticket/{ticket}", report))
+        except ServerError as error:
+            if error.code not in _NO_SUCH_TICKET:
+                raise
+            return False
         if status == "COMPLETE":
             return True
         unknown = unknown + 1 if status == "UNKNOWN" else 0

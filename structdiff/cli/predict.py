@@ -184,7 +184,9 @@ class _Run:
             with _warnings_named(path):
                 try:
                     found = aligned(spec, server, quiet=self.quiet, check=check)
-                except (StructdiffError, OSError) as error:
+                except Interrupted:
+                    raise
+                except Exception as error:
                     self._say(error, path)
                     failed.append(str(path))
                 else:

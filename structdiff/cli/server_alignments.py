@@ -51,8 +51,9 @@ def aligned(
         with shown_states(f"alignments of {spec.name}", quiet=quiet) as report:
             return with_server_alignments(spec, server=server, report=report)
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted: {server.url} goes on with {spec.name}; the same command asks how far it is "
-                          "and sends nothing anew") from None  # fmt: skip
+        raise Interrupted(
+            f"interrupted: the same command goes on with what {server.url} does for {spec.name}"
+        ) from None
 
 
 def as_if_aligned(spec: ComplexSpec) -> ComplexSpec:

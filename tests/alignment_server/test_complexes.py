@@ -178,6 +178,17 @@ def test_it_comes_back_when_the_server_says(served, server, clock) -> None:
     assert clock.slept == [37.0]
 
 
+def test_too_many_requests_are_no_failure(served, server, clock) -> None:
+    served.script["submit"] = [429] * 20
+    with_server_alignments(complex_of(ONE), server=server())
+    assert len(clock.slept) == 20
+    assert max(clock.slept) <= 60
+    served.script["submit"] = [429] * 5000
+    with pytest.raises(ServerError, match="HTTP 429 Too Many Requests"):
+        with_server_alignments(complex_of(TWO), server=server())
+    assert clock.time < 4.2 * 3600
+
+
 def test_it_gives_up_and_says_what_else_can_be_done(served, server, clock) -> None:
     served.script["submit"] = ["broken"] * 50
     asked = server()
@@ -211,6 +222,8 @@ def test_what_is_kept_is_had_without_the_server(served, server) -> None:
         ("submit", b'{"status": "PENDING", "id": "../x"}', "it has no ticket"),
         ("submit", 401, "STRUCTDIFF_MSA_API_KEY"),
         ("submit", 404, "is this the address of a server"),
+        ("submit", 400, "HTTP 400 Bad Request"),
+        ("download", 404, "is this the address of a server"),
         ("submit", 302, "sends us elsewhere"),
     ],
 )
@@ -251,6 +264,9 @@ def test_a_ticket_that_the_server_forgot_is_sent_anew(served, server, cache) -> 
     served.script["status"] = ["UNKNOWN"] * 4
     with_server_alignments(complex_of(ONE), server=server())
     assert len(served.submitted) == 2
+    served.script["status"] = [404]
+    with_server_alignments(complex_of(ONE), server=server(mode="all"))
+    assert len(served.submitted) == 4
     served.script["status"] = ["UNKNOWN"] * 12
     with pytest.raises(ServerError, match="forgets"):
         with_server_alignments(complex_of(TWO), server=server())
@@ -374,5 +390,5 @@ def test_other_servers_get_to_know_nothing_secret(served, cache, clock, monkeypa
         served.script["status"], served.elsewhere = [302], f"{other.url}/ticket/abc"
         assert with_server_alignments(complex_of(ONE), server=asked).chain("A").msa
     assert other.asked == ["status"]
-    assert "X-api-key" in served.headers[0]
+    assert "X-Api-Key" in served.headers[0]
     assert not any("hidden" in value for value in other.headers[0].values())

@@ -119,7 +119,7 @@ def test_ctrl_c_says_how_to_go_on(command, served, tmp_path, monkeypatch) -> Non
     served.script["status"] = ["RUNNING"]
     code, _, errors = command("msa", "one.fasta", "--out", "found", "--server", served.url, "-q")
     assert code == 130
-    assert "the same command asks how far it is" in errors[-1]
+    assert "the same command goes on with what" in errors[-1]
     assert not (tmp_path / "found").exists()
 
 
