@@ -175,15 +175,11 @@ class _Run:
     ) -> Iterator[tuple[Path, str, ComplexSpec]]:
         """Those that get their alignments from a server, before hours of work too; the others count as failed."""
         from structdiff.cli.server_alignments import aligned
-        from structdiff.complex_jobs import complex_job
-
-        def check(spec: ComplexSpec) -> None:
-            complex_job(spec, self.engine.check_size, folded=False)
 
         for path, place, spec in ready:
             with _warnings_named(path):
                 try:
-                    found = aligned(spec, server, quiet=self.quiet, check=check)
+                    found = aligned(spec, server, quiet=self.quiet, check=self._checked)
                 except Interrupted:
                     raise
                 except Exception as error:
@@ -192,11 +188,16 @@ class _Run:
                 else:
                     yield path, place, found
 
+    def _checked(self, spec: ComplexSpec) -> Job:
+        """The job of a complex with alignments that are not folded yet; whatever is refused is refused here."""
+        from structdiff.complex_jobs import complex_job
+
+        return complex_job(spec, self.engine.check_size, folded=False, abilities=self.engine.network.abilities)
+
     def _told(self, spec: ComplexSpec) -> Iterator[Result]:
         """Says what was understood of a complex; makes nothing."""
         from structdiff.cli.server_alignments import aligned, as_if_aligned, sending_note
         from structdiff.cli.understood import folding_note, understood
-        from structdiff.complex_jobs import complex_job
         from structdiff.structure.complex import build_complex
 
         asked = self.server and sending_note(spec, self.server)
@@ -204,8 +205,8 @@ class _Run:
             spec = aligned(spec, self.server, quiet=True)
         try:
             if asked:
-                complex_job(as_if_aligned(spec), self.engine.check_size, folded=False)
-            job = complex_job(spec, self.engine.check_size, folded=False)
+                self._checked(as_if_aligned(spec))
+            job = self._checked(spec)
             needs = self._estimate(job, len(self._seeds(spec)) * self.samples)
             folding = [f"  {each}" for each in [asked, folding_note(spec)] if each]
             print(understood(spec, job.structure, job.base_pairs), *folding, needs, "", sep="\n")
@@ -292,13 +293,11 @@ class _Run:
     def _fold(self, spec: ComplexSpec) -> None:
         """Folds chains with alignments, which are kept, before the clock of what is drawn starts."""
         from structdiff.cli.understood import folding_note
-        from structdiff.complex_jobs import complex_job
         from structdiff.features.chain_folds import fold_chains
 
         note = folding_note(spec)
         if note:
-            # Whatever is refused is refused first.
-            job = complex_job(spec, self.engine.check_size, folded=False)
+            job = self._checked(spec)
             self._tell(note)
             assert job.templates is not None
             fold_chains(spec, job.structure, job.templates)
@@ -314,7 +313,7 @@ class _Run:
         for place, seed in enumerate(seeds):
             own = [name for name in names[place * self.samples : (place + 1) * self.samples] if name not in damaged]
             request = complex_request(spec)
-            wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="", docks=True)
+            wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="", prediction=True)
             finished |= finished_before(self.out, own, wanted.as_data())
         kept = {name for name in finished if (self.out / f"{name}.{self.formats[0]}").is_file()}
         for name in names:
