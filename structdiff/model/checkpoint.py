@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from structdiff.configuration import from_dict, to_dict
 from structdiff.errors import InputError
@@ -174,8 +176,7 @@ def boltz_network(config: BoltzConfig, tensors: Mapping[str, Tensor], *, path: P
     """
     from structdiff.model.boltz.network import BoltzNetwork
 
-    # Made without numbers: two gigabytes of random ones would be drawn for nothing.
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.random.fork_rng(devices=[]), _parameters_without_numbers():
         network = BoltzNetwork(config)
     wrong = _misfits(network.state_dict(), tensors)
     if wrong:
@@ -183,6 +184,23 @@ def boltz_network(config: BoltzConfig, tensors: Mapping[str, Tensor], *, path: P
                          path=path)  # fmt: skip
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return network
+
+
+@contextlib.contextmanager
+def _parameters_without_numbers() -> Iterator[None]:
+    """Parameters of modules made meanwhile have shapes alone: two gigabytes would be drawn at random for nothing.
+
+    Buffers have their numbers: some are of no file.
+    """
+
+    def emptied(module: nn.Module, name: str, parameter: nn.Parameter | None) -> Any:
+        return None if parameter is None else nn.Parameter(parameter.to("meta"), parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(emptied)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _misfits(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
