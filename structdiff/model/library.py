@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
 
@@ -26,6 +27,14 @@ def weights_folders() -> dict[str, Path]:
         if is_present(name):
             folders.setdefault(name, weights_path(name))
     return folders
+
+
+def weights_sha256(name: str) -> str:
+    """The SHA-256 of the weights of a name, as `load_named_weights` tells it, without loading them. Raises InputError.
+
+    For weights of others' networks, which keep it beside them.
+    """
+    return str(json.loads((weights_path(name) / CONFIG_FILE).read_text())["sha256"])
 
 
 def load_named_weights(name: str | Path, *, key: str = "weights", fresh_confidence: bool = False) -> Weights:

@@ -41,13 +41,10 @@ class PairHead(nn.Module):
 class BoltzConfidence(nn.Module):
     """pLDDT, PAE and PDE of a structure, from the trunk and its distances (AlphaFold 3, Algorithm 31)."""
 
-    boundaries: Tensor
-
     def __init__(self, config: BoltzConfig) -> None:
         super().__init__()
         sizes, c_s, c_z = config.confidence, config.c_s, config.c_z
-        edges = torch.linspace(_NEAREST, sizes.furthest, sizes.distance_bins - 1)
-        self.register_buffer("boundaries", edges, persistent=False)
+        self.furthest = sizes.furthest
         self.norm_inputs, self.norm_s, self.norm_z = nn.LayerNorm(c_s), nn.LayerNorm(c_s), nn.LayerNorm(c_z)
         self.inputs_to_s = linear(c_s, c_s, start="zero") if sizes.single_inputs else None
         self.pair_inputs = PairInputs(c_z, config.pairs) if sizes.pair_inputs else None
@@ -123,7 +120,8 @@ class BoltzConfidence(nn.Module):
         """The bins of the distances between the atoms that stand for tokens."""
         points = packed.gather(1, inputs.representative[..., None].expand(-1, -1, 3))
         apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        return functional.embedding(torch.bucketize(apart, self.boundaries), self.distance.weight)
+        edges = torch.linspace(_NEAREST, self.furthest, self.distance.num_embeddings - 1, device=apart.device)
+        return functional.embedding(torch.bucketize(apart, edges), self.distance.weight)
 
 
 def one_of(inputs: BoltzInputs, row: int) -> BoltzInputs:
