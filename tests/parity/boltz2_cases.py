@@ -55,6 +55,21 @@ def hyper_parameters(*, full: bool = False) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def other_settings() -> dict[str, Any]:
+    """A tiny network with what Boltz can do and its published weights do not ask for, and without what they do."""
+    settings = hyper_parameters() | {
+        "fix_sym_check": False, "cyclic_pos_enc": False, "bond_type_feature": False, "use_templates": False,
+        "use_templates_v2": False, "use_no_atom_char": True, "use_atom_backbone_feat": True,
+        "use_residue_feats_atoms": True, "atom_feature_dim": 4 + 128 + 17 + 38, "conditioning_cutoff_max": 12.0,
+    }  # fmt: skip
+    flags = ("add_method_conditioning", "add_modified_flag", "add_cyclic_flag", "add_mol_type_feat")
+    settings["embedder_args"].update(dict.fromkeys(flags, False))
+    products = ("add_s_to_z_prod", "add_s_input_to_s", "add_z_input_to_z")
+    settings["confidence_model_args"].update(dict.fromkeys(products, False))
+    settings["confidence_model_args"]["confidence_args"]["use_separate_heads"] = False
+    return settings
+
+
 def draw_boltz_inputs() -> BoltzInputs:
     """A batch of two made-up complexes in which everything occurs; the second lacks the last tokens and atoms."""
     rng = np.random.default_rng(31)

@@ -96,7 +96,7 @@ class BoltzDenoiser(nn.Module):
         places = torch.where(mask, slot, positions.shape[1])[..., None].expand(-1, -1, 3)
         denoised = positions.new_zeros(samples, positions.shape[1] + 1, 3).scatter(1, places, found)[:, :-1]
         letters = functional.one_hot(condition.restype, NUM_RESTYPES).to(positions.dtype) * _KNOWN
-        return Denoised(positions=denoised, restype_logits=letters.expand(samples, -1, -1))
+        return Denoised(positions=denoised, restype_logits=shared(letters, samples).expand(samples, -1, -1))
 
     def update(
         self, condition: BoltzCondition, scaled: Float[Tensor, "batch atom 3"], sigma: Float[Tensor, " batch"]
@@ -104,6 +104,8 @@ class BoltzDenoiser(nn.Module):
         """The network proper: packed atoms scaled to variance 1, to the output that is scaled back."""
         inputs, told, samples = condition.inputs, condition.told, len(scaled)
         token, mask = (shared(each, samples).expand(samples, -1) for each in (inputs.atom_token, inputs.atom_mask))
+        if len(told.single) == 1 and bool((sigma == sigma[0]).all()):
+            sigma = sigma[:1]  # samples of one trunk at one noise level have one conditioning, a third of the work
         s = shared(told.single, samples) + self.noise(self.preconditioning.c_noise(sigma))[:, None]
         for transition in self.transitions:
             s = s + transition(s)
@@ -117,7 +119,7 @@ class BoltzDenoiser(nn.Module):
     def _exchanged(
         self,
         a: Float[Tensor, "batch token c_token"],
-        s: Float[Tensor, "batch token c_token"],
+        s: Float[Tensor, "#batch token c_token"],
         told: Told,
         mask: Bool[Tensor, "batch token"],
     ) -> Float[Tensor, "batch token c_token"]:
