@@ -8,10 +8,15 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib import resources
+from typing import Any
 
-from structdiff.model.boltz.config import BoltzConfig
+import numpy as np
+
+from structdiff.model.boltz.config import MOST_ROWS, BoltzConfig
 
 COST_FILE = "cost_boltz.json"
+#: MiB that a prediction of any size may take beside what grows with it.
+ANY = 200
 #: Atoms and window pairs a token, of proteins.
 _ATOMS, _KEYS = 8, 128
 
@@ -52,14 +57,18 @@ def boltz_seconds(
 
 def boltz_memory(config: BoltzConfig, tokens: int, samples: int, *, rows: int, passes: int) -> int:
     """Peak memory in bytes beside the program and its weights; passes: sets of conditions that guidance asks for."""
-    fitted, sizes = _fitted(), config.denoiser
-    pairs = 4.0 * tokens**2
-    told = sizes.token_depth * sizes.token_heads * passes
-    alignment = 4.0 * rows * tokens * config.msa.c_m
-    each = pairs * (fitted["pairs"] * config.c_z) + 4.0 * tokens * fitted["tokens"] * config.c_s
-    return int(
-        max(fitted["alignment"] * alignment + pairs * fitted["pairs"] * config.c_z, pairs * told + samples * each)
-    )
+    return int(memory_terms(config, tokens, samples, rows, passes) @ np.array(_fitted()["memory"]) + ANY * 2**20)
+
+
+def memory_terms(config: BoltzConfig, tokens: int, samples: int, rows: int, passes: int = 1) -> np.ndarray:
+    """What peak memory grows with: tables of pairs, biases of the denoiser, the alignment, tokens."""
+    pairs, sizes = 4.0 * tokens**2, config.denoiser
+    return np.array([
+        pairs * config.c_z,
+        pairs * sizes.token_depth * sizes.token_heads * passes,
+        4.0 * min(rows, MOST_ROWS) * tokens * config.msa.c_m,
+        4.0 * samples * tokens * config.c_s * sizes.token_depth,
+    ])  # fmt: skip
 
 
 def _pair_block(channels: int, tokens: int) -> float:
@@ -75,11 +84,12 @@ def _single_block(c_s: int, c_z: int, tokens: int) -> float:
 def _alignment_block(config: BoltzConfig, tokens: int, rows: int) -> float:
     """The outer product mean, averaging by pairs and a transition of an alignment."""
     c_m, c_outer = config.msa.c_m, config.msa.c_outer_product
+    rows = min(rows, MOST_ROWS)
     outer = tokens**2 * (rows * c_outer**2 + c_outer**2 * config.c_z)
     width = config.msa.averaging_heads * config.msa.averaging_head_dim
     return outer + rows * tokens * (12 * c_m**2 + 3 * c_m * width + tokens * width)
 
 
 @cache
-def _fitted() -> dict[str, float]:
+def _fitted() -> dict[str, Any]:
     return json.loads((resources.files("structdiff") / "data" / COST_FILE).read_text(encoding="utf-8"))

@@ -175,7 +175,7 @@ def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: in
     residues = sum(span.stop - span.start for span in spans)
     return Estimate(
         what="structure", count=count, residues=(residues, residues), tokens=(tokens, tokens), batch=batch,
-        memory=cost.memory, each_seconds=each, seconds=count * each,
+        memory=cost.memory + engine.weights.mapped_bytes, each_seconds=each, seconds=count * each,
     )  # fmt: skip
 
 

@@ -51,6 +51,11 @@ class Weights:
     published: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
+    def mapped_bytes(self) -> int:
+        """Bytes of the file in which the parameters of others' networks stay; structdiff's own are small."""
+        return (self.path / WEIGHTS_FILE).stat().st_size if self.published else 0
+
+    @property
     def own_network(self) -> StructureNetwork:
         """The network, for what only structdiff's own can do. Raises InputError for weights of others' networks."""
         if isinstance(self.network, StructureNetwork):

@@ -20,6 +20,8 @@ NUM_ELEMENTS = 128
 NUM_NAME_CHARACTERS = 64
 NUM_BACKBONE_CLASSES = 17
 WINDOW_QUERIES, WINDOW_KEYS = 32, 128
+#: Rows of the alignment that a pass of the trunk reads, drawn anew for each as Boltz does.
+MOST_ROWS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from structdiff.features.schema import Features
-from structdiff.model.boltz.config import NUM_RESIDUE_TYPES, BoltzConfig
+from structdiff.model.boltz.config import MOST_ROWS, NUM_RESIDUE_TYPES, BoltzConfig
 from structdiff.model.boltz.embedding import PairInputs
 from structdiff.model.boltz.input_embedder import BoltzInputEmbedder
 from structdiff.model.boltz.inputs import BoltzInputs, boltz_inputs
@@ -19,9 +19,6 @@ from structdiff.model.pairformer import PairformerStack
 from structdiff.model.trunk import TrunkOutput
 from structdiff.nn.initialisation import linear
 from structdiff.typing import Bool, Float
-
-#: Rows of the alignment that a pass reads, drawn anew for each as Boltz does.
-MOST_ROWS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
