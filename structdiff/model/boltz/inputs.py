@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from structdiff.chemistry.residues import RESTYPE_INDEX
+from structdiff.errors import InputError
+from structdiff.features.schema import Features
+from structdiff.model.boltz.atom_layout import AtomLayout, atom_layout, backbone_classes
+from structdiff.model.boltz.merging import host_tokens, is_host
+from structdiff.model.boltz.msa_inputs import alignment_inputs
+from structdiff.model.boltz.pair_inputs import bond_types, contacts
+from structdiff.model.boltz.reference import centred_conformers, reference_spaces
+from structdiff.model.boltz.residue_classes import ResidueClasses, residue_classes
+from structdiff.model.boltz.template_inputs import template_inputs
 from structdiff.typing import Bool, Float, Int
+
+X_RAY = 1  # the experiment that predictions imitate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,3 +76,94 @@ class BoltzInputs:
     template_cb_mask: Float[Tensor, "batch template token"]
     template_mask: Float[Tensor, "batch template token"]
     template_visibility: Int[Tensor, "batch template token"]  # tokens of one number see their distances
+
+
+def boltz_inputs(features: Features) -> BoltzInputs:
+    """What Boltz-2's own featuriser (version 2.2.1) makes of a batch, on its device.
+
+    Tokens of a modified residue are one there: the first, while the others are masked (`merging.host_tokens`).
+    Deletions are 0, because that featuriser loses them all, at training too. Raises InputError for a design.
+    """
+    _require_sequences(features)
+    token = features.token
+    host = host_tokens(token)
+    stands = token.mask & is_host(host)
+    layout = atom_layout(features, host)
+    residues = residue_classes(features, layout, stands)
+    types = bond_types(features, host)
+    contact_type, contact_threshold = contacts(features, host, stands)
+    return BoltzInputs(
+        token_mask=stands,
+        residue_type=residues.residue_type,
+        molecule_type=token.kind * stands,
+        method=X_RAY * stands.long(),
+        modified=residues.modified.long(),
+        cyclic_period=(token.cyclic_period * stands).float(),
+        residue_index=(token.residue_index - 1) * stands,
+        token_index=(stands.cumsum(-1) - 1) * stands,
+        asym_id=token.asym_id * stands,
+        entity_id=token.entity_id * stands,
+        sym_id=token.sym_id * stands,
+        representative=residues.representative,
+        token_bonds=(types > 0).float(),
+        bond_type=types,
+        contact_type=contact_type,
+        contact_threshold=contact_threshold,
+        **_atoms(features, layout, residues),
+        **_alignment(features, residues, stands),
+        **_template(features, residues, stands),
+    )
+
+
+def _require_sequences(features: Features) -> None:
+    unknown = features.token.mask & features.token.standard & ~features.condition.sequence_known
+    if unknown.any():
+        raise InputError("this network predicts structures of known sequences; design with structdiff's own network",
+                         key="weights", found=f"{int(unknown.sum())} residues of unknown sequence")  # fmt: skip
+
+
+def _atoms(features: Features, layout: AtomLayout, residues: ResidueClasses) -> dict[str, Tensor]:
+    space = reference_spaces(features.token, layout)
+    kind = torch.take_along_dim(features.token.kind, layout.token, 1)
+    return {
+        "atom_mask": layout.mask,
+        "atom_slot": layout.slot,
+        "atom_token": layout.token,
+        "reference_positions": centred_conformers(layout.take(features.atom.ref_positions), space, layout.mask),
+        "reference_charge": layout.take(features.atom.charge),
+        "reference_element": residues.elements,
+        "reference_name": residues.names,
+        "reference_space": space,
+        "backbone": backbone_classes(residues.names, kind) * layout.mask,
+    }
+
+
+def _alignment(features: Features, residues: ResidueClasses, stands: Tensor) -> dict[str, Tensor]:
+    query = torch.where(residues.methionine, RESTYPE_INDEX["MET"], -1)
+    found = alignment_inputs(features.msa, query, stands)
+    nothing = torch.zeros_like(found.mask)
+    return {
+        "profile": found.profile,
+        "deletion_mean": nothing[:, 0],
+        "msa": found.msa,
+        "has_deletion": nothing,
+        "deletion_value": nothing,
+        "msa_paired": found.paired,
+        "msa_mask": found.mask,
+    }
+
+
+def _template(features: Features, residues: ResidueClasses, stands: Tensor) -> dict[str, Tensor]:
+    found = template_inputs(features, residues.residue_type, stands)
+    fields = {
+        "template_type": found.type,
+        "template_frame_rotation": found.rotation,
+        "template_frame_origin": found.origin,
+        "template_frame_mask": found.frame_mask.float(),
+        "template_cb": found.cb,
+        "template_ca": found.ca,
+        "template_cb_mask": found.cb_mask.float(),
+        "template_mask": found.mask.float(),
+        "template_visibility": found.visibility,
+    }
+    return {name: value[:, None] for name, value in fields.items()}
