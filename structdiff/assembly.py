@@ -36,7 +36,7 @@ from structdiff.kernels import native
 from structdiff.likeness import fold_verdicts, template_verdicts
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
-from structdiff.options import RunOptions, sampling_of
+from structdiff.options import RunOptions, docks, recycles_of, sampling_of
 from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
 from structdiff.output.symmetric import finished_assembly, whole_map, whole_trajectory
 from structdiff.soundness import (
@@ -77,13 +77,14 @@ def finished_prediction(
     positions, placed = _placed(job, draw)
     structure = job.structure.with_positions(positions, resolved=placed)
     logits = judged_by_alignments(draw.confidence, job.folds, structure, job.tokens)
-    logits = judged_by_templates(logits, job.templates, job.folds, structure, job.tokens)
+    if not job.abilities.poses:  # such a network has seen templates, and knows when to doubt one
+        logits = judged_by_templates(logits, job.templates, job.folds, structure, job.tokens)
     logits = judged_by_docking(logits, docked, job.tokens)
     return Prediction(
         structure=structure,
         confidence=confidence_of(logits, job.features, job.tokens, structure),
         provenance=provenance_of(
-            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type, docks=True
+            job.request, engine.weights, options, seed=seed, index=index, device=engine.device.type, prediction=True
         ),
         verdicts=(
             *(proximity_verdict(asked, structure) for asked in job.proximities),
@@ -272,20 +273,20 @@ def _of_first(confidence: ConfidenceLogits, count: int) -> ConfidenceLogits:
 
 def provenance_of(
     request: Mapping[str, Any], weights: Weights, options: RunOptions, *, seed: int, index: int, device: str,
-    docks: bool = False, made_up: bool = False,
+    prediction: bool = False, made_up: bool = False,
 ) -> Provenance:  # fmt: skip
-    """Where a structure comes from; known before it is drawn. docks: it is a prediction. made_up: its fold is.
+    """Where a structure comes from; known before it is drawn. prediction: it is one. made_up: its fold is.
 
     Raises InputError where the weights that make folds up are not here.
     """
     sampling = sampling_of(options, weights)
     settings = to_dict(sampling) | {
         "guidance": options.guidance if isinstance(options.guidance, float | int) else dict(options.guidance),
-        "recycles": options.recycles,
+        "recycles": recycles_of(options, weights),
         "relax": options.relax,
     }
-    if docks:
-        settings["dock"] = options.dock
+    if prediction:
+        settings["dock"] = docks(options, weights.network.abilities)
     return Provenance(
         version=__version__,
         weights=weights.name,

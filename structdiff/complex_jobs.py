@@ -14,6 +14,7 @@ from structdiff.constraints.helix_clearance import HelixClearance
 from structdiff.device import free_memory
 from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.docking.complex_docking import ComplexDocking
+from structdiff.features.alignments import msa_features
 from structdiff.features.build import build_features
 from structdiff.features.chain_folds import (
     ChainFold,
@@ -29,6 +30,8 @@ from structdiff.features.requests import Proximity, complex_bonds, complex_condi
 from structdiff.features.templates import Templates, read_templates
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import CheckSize, Job
+from structdiff.model.abilities import PLAIN, Abilities
+from structdiff.spec.alignment_source import warn_of_pairing
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.text_source import source_sha256
 from structdiff.spec.yaml_writing import to_dict as complex_to_dict
@@ -36,38 +39,51 @@ from structdiff.structure.complex import build_complex
 from structdiff.structure.tables import Structure
 
 
-def complex_job(spec: ComplexSpec, check_size: CheckSize | None = None, *, folded: bool = True) -> Job:
+def complex_job(
+    spec: ComplexSpec,
+    check_size: CheckSize | None = None,
+    *,
+    folded: bool = True,
+    abilities: Abilities = PLAIN,
+) -> Job:
     """The job of predicting a complex; raises InputError for what cannot be honoured.
 
     check_size: asked before tables of pairs are made, which may not fit into memory themselves. folded: alignments are
-    folded, which takes a while, and not merely read.
+    folded, which takes a while, and not merely read; what such folds do not follow of them is warned of. abilities: of
+    the network that is to predict it.
     """
-    check_folding_memory(read_alignments(spec), float(free_memory(torch.device("cpu"))))
+    if not abilities.alignments:
+        if folded:
+            warn_of_pairing(spec)
+        check_folding_memory(read_alignments(spec), float(free_memory(torch.device("cpu"))))
     structure = build_complex(spec)
     tokens = tokenise(structure)
     if check_size is not None:
         check_size(len(tokens))
     pairs = pairs_of_complex(spec, structure)
+    pairs = pairs.asked_alone if abilities.poses else pairs
     templates = read_templates(spec, structure)
-    folds = fold_chains(spec, structure, templates) if folded else ()
+    folds = fold_chains(spec, structure, templates) if folded and not abilities.alignments else ()
     templates = with_folds(with_helices(templates, structure, pairs), structure, folds)
     condition = templates.told(complex_condition(spec, structure, tokens), tokens)
     known = structure.with_positions(templates.positions, resolved=templates.group > 0)
     proximities = tuple(complex_proximities(spec, structure))
+    msa = msa_features(spec, structure, tokens) if abilities.alignments else None
     return Job(
         name=spec.name,
         structure=structure,
         tokens=tokens,
-        features=build_features(known, condition, tokens=tokens),
+        features=build_features(known, condition, tokens=tokens, msa=msa),
         templates=templates,
         proximities=proximities,
         bonds=tuple(complex_bonds(spec, structure)),
         base_pairs=pairs,
         folds=folds,
-        clearance=_clearance(structure, templates, pairs, proximities, folds),
+        clearance=_clearance(structure, templates, pairs, proximities, folds, abilities),
         docking=_docking(structure, templates, proximities),
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
+        abilities=abilities,
     )
 
 
@@ -84,17 +100,23 @@ def _clearance(
     pairs: PairsOfComplex,
     proximities: Sequence[Proximity],
     folds: Sequence[ChainFold],
+    abilities: Abilities,
 ) -> tuple[SamplingConstraint, ...]:
-    """What lays out folds and templates, keeps chains and nucleic helices apart, and brings chains together."""
+    """What lays out folds and templates, keeps chains and nucleic helices apart, and brings chains together.
+
+    A network that knows poses reads templates for itself, and chains are moved for it where contacts are asked alone.
+    """
     folded, told = np.isin(templates.group, fold_groups(folds, templates, structure)), templates.told_only
     solid = templates.fixed | folded | told
     found: list[SamplingConstraint] = []
     for atoms, until in ((folded, FOLD_UNTIL), (told, TEMPLATE_UNTIL)):
         rows = [np.flatnonzero(atoms & (templates.group == group)) for group in np.unique(templates.group[atoms])]
         places = [torch.from_numpy(templates.positions[own]) for own in rows]
-        if rows:
+        if rows and not abilities.poses:
             found.append(FoldHold([torch.from_numpy(own) for own in rows], places, until))
-    found.append(ChainPoses(structure, np.where(solid, templates.group, 0), proximities))
+    poses = ChainPoses(structure, np.where(solid, templates.group, 0), proximities)
+    if poses.asked or not abilities.poses:
+        found.append(poses)
     bodies = helix_bodies(templates, structure, pairs)
     return (*found, HelixClearance(structure, bodies)) if bodies else tuple(found)
 

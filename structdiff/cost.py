@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from structdiff.cost_boltz import boltz_memory, boltz_seconds
+from structdiff.model.boltz.config import BoltzConfig
 from structdiff.model.network import ModelConfig
 from structdiff.typing import Float
 
 COST_FILE = "cost.json"
+NetworkConfig: TypeAlias = ModelConfig | BoltzConfig
 #: Edge of the matrices whose product tells how fast a machine is, and how often it is taken.
 _MATRIX, _PRODUCTS = 384, 8
 
@@ -70,27 +73,39 @@ def relax_terms(tokens: int, samples: int) -> np.ndarray:
     return np.array([samples, samples * tokens / 100])
 
 
-def estimated_memory(config: ModelConfig, tokens: int, samples: int, *, passes: int = 1) -> int:
-    """Peak memory in bytes beside the program and its weights. passes: sets of conditions that guidance asks for."""
+def estimated_memory(config: NetworkConfig, tokens: int, samples: int, *, passes: int = 1, rows: int = 1) -> int:
+    """Peak memory in bytes beside the program and its weights.
+
+    passes: sets of conditions that guidance asks for. rows: of the alignment, for networks that read one.
+    """
+    if isinstance(config, BoltzConfig):
+        return boltz_memory(config, tokens, samples, rows=rows, passes=passes)
     return int(memory_terms(config, tokens, samples, passes) @ np.array(_fitted()["memory"]))
 
 
 def estimated_cost(
-    config: ModelConfig, tokens: int, samples: int, *, steps: int, passes: int = 1, relax: bool = True,
-    prediction: bool = False,
+    config: NetworkConfig, tokens: int, samples: int, *, steps: int, passes: int = 1, relax: bool = True,
+    prediction: bool = False, recycles: int = 0, rows: int = 1,
 ) -> Cost:  # fmt: skip
-    """What drawing and relaxing a batch costs. Times are for networks of the sizes that were measured (mini).
+    """What drawing and relaxing a batch costs. Times are for networks of the sizes that were measured (mini, Boltz-2).
 
-    prediction: of complexes, which are relaxed once, near to what was drawn; designs take longer.
+    prediction: of complexes, which are relaxed once, near to what was drawn; designs take longer. recycles, rows:
+    further passes of the trunk, and rows of the alignment, for networks that read one.
     """
     fitted, factor = _fitted(), machine_factor()
     relaxed = _factor("complexes") * np.array(fitted["complexes"]["relax"])
     if not prediction:
         relaxed = factor * np.array(fitted["relax"])
+    if isinstance(config, BoltzConfig):
+        trunk, step = boltz_seconds(config, tokens, samples, recycles=recycles, rows=rows, rate=product_rate())
+        trunk, step = passes * trunk, passes * step
+    else:
+        trunk = factor * float(drawn_terms(tokens, samples) @ np.array(fitted["drawn"]))
+        step = factor * float(step_terms(tokens, samples, passes) @ np.array(fitted["step"]))
     return Cost(
-        memory=fitted["program"] + estimated_memory(config, tokens, samples, passes=passes),
-        trunk=factor * float(drawn_terms(tokens, samples) @ np.array(fitted["drawn"])),
-        step=factor * float(step_terms(tokens, samples, passes) @ np.array(fitted["step"])),
+        memory=fitted["program"] + estimated_memory(config, tokens, samples, passes=passes, rows=rows),
+        trunk=trunk,
+        step=step,
         steps=steps,
         relax=float(relax_terms(tokens, samples) @ relaxed) if relax else 0.0,
     )
@@ -130,6 +145,11 @@ def chain_docking_seconds(residues: int, others: int) -> float:
 def machine_factor() -> float:
     """How many times longer this machine takes for a product of matrices than the one that was measured."""
     return _own_product_seconds() / float(_fitted()["product_seconds"])
+
+
+def product_rate() -> float:
+    """Multiplications a second of this machine in the product that tells how fast it is."""
+    return _MATRIX**3 / _own_product_seconds()
 
 
 def _factor(part: str) -> float:

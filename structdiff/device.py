@@ -6,10 +6,9 @@ import os
 
 import torch
 
-from structdiff.cost import estimated_memory
+from structdiff.cost import NetworkConfig, estimated_memory
 from structdiff.errors import InputError, ResourceError
 from structdiff.machine import available_memory
-from structdiff.model.network import ModelConfig
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -39,15 +38,20 @@ def free_memory(device: torch.device) -> float:
     return free
 
 
-def check_memory(config: ModelConfig, tokens: int, samples: int, device: torch.device, *, passes: int = 1) -> None:
-    """Raises ResourceError with the numbers when the work will not fit into the device's free memory."""
-    needed, free = estimated_memory(config, tokens, samples, passes=passes), free_memory(device)
+def check_memory(
+    config: NetworkConfig, tokens: int, samples: int, device: torch.device, *, passes: int = 1, rows: int = 1
+) -> None:
+    """Raises ResourceError with the numbers when the work will not fit into the device's free memory.
+
+    passes, rows: see `estimated_memory`.
+    """
+    needed, free = estimated_memory(config, tokens, samples, passes=passes, rows=rows), free_memory(device)
     if needed > free:
         memory = "the GPU's memory" if device.type == "cuda" else "main memory"
         numbers = f"need about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB of {memory} are free"
         if samples == 1:
             raise ResourceError(f"{tokens} tokens {numbers}, with one structure at a time: ask for a smaller complex")
-        one = estimated_memory(config, tokens, 1, passes=passes) / 2**30
+        one = estimated_memory(config, tokens, 1, passes=passes, rows=rows) / 2**30
         raise ResourceError(
             f"{tokens} tokens in a batch of {samples} {numbers}; one at a time needs {one:.1f} GiB: "
             "lower --batch-size, or ask for a smaller complex"

@@ -20,7 +20,7 @@ from structdiff.engine import Draw, Engine
 from structdiff.errors import ResourceError
 from structdiff.finishing import finish_of
 from structdiff.jobs import Job
-from structdiff.options import RunOptions, sampling_of
+from structdiff.options import RunOptions, recycles_of, sampling_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,7 @@ def _draw_batch(
         sampling,
         contacts=[each.job.contacts for each in batch] if any(each.job.contacts for each in batch) else None,
         constraints=[each.job.constraints for each in batch],
-        recycles=options.recycles,
+        recycles=recycles_of(options, engine.weights),
         guidance=options.guidance,
         symmetry=batch[0].job.symmetry,
         start=starts or None,

@@ -15,7 +15,7 @@ from structdiff.docking.work import Part, SiteSearch
 from structdiff.engine import Engine, guidance_passes
 from structdiff.features.guidance import present_conditions
 from structdiff.jobs import Job
-from structdiff.options import RunOptions
+from structdiff.options import RunOptions, docks, recycles_of
 from structdiff.typing import Float
 
 _PROJECTIONS = 2  # of a sampling step: before contacts between atoms are followed, and after
@@ -42,7 +42,11 @@ def part_seconds(part: Part) -> float:
 
 def docking_parts_seconds(job: Job, options: RunOptions) -> list[float]:
     """What each part of docking takes in one structure."""
-    return [part_seconds(part) for part in job.docking.parts()] if job.docking is not None and options.dock else []
+    return (
+        [part_seconds(part) for part in job.docking.parts()]
+        if job.docking is not None and docks(options, job.abilities)
+        else []
+    )
 
 
 @dataclass(kw_only=True)
@@ -68,7 +72,7 @@ class BatchWork:
         cost = estimated_cost(
             engine.weights.network.config, jobs[0].seen_tokens, len(jobs), steps=sampling.steps,
             passes=guidance_passes(options.guidance, present_conditions(jobs[0].features)), relax=options.relax,
-            prediction=True,
+            prediction=True, recycles=recycles_of(options, engine.weights), rows=jobs[0].features.msa.restype.shape[0],
         )  # fmt: skip
         at_step = cost.trunk + np.cumsum([0.0, *(cost.step + moving)])
         return cls(at_step=at_step, docking=docking, relaxing=cost.relax)

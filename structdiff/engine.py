@@ -95,7 +95,8 @@ class Engine:
             batch = collate([side_by_side(item, 1 + symmetry.seen) for item in items]).to(self.device)
             sampling = dataclasses.replace(sampling, centre=False)
         passes = guidance_passes(guidance, present_conditions(batch))
-        check_memory(self.network.config, batch.num_tokens, len(items), self.device, passes=passes)
+        rows = batch.msa.restype.shape[1]
+        check_memory(self.network.config, batch.num_tokens, len(items), self.device, passes=passes, rows=rows)
         # The constraints' own tensors take part in gradients, which those made under inference mode must not.
         hold = MotifHold.from_features(units)
         parts: list = []
@@ -169,7 +170,7 @@ class Engine:
         batch = collate([item]).to(self.device)
         check_memory(self.network.config, batch.num_tokens, 1, self.device)
         with torch.inference_mode():
-            trunk = self.network.trunk(batch)
+            trunk = self.network.trunk(batch, recycles=self.weights.recycles)
             return _cut(self._confidence(batch, trunk, batch.atom.positions), 0, item.num_tokens)
 
     def _guided(self, batch: Features, conditional: _Asked, guidance: float | Mapping[str, float], recycles: int):  # noqa: ANN202

@@ -14,7 +14,7 @@ from structdiff.docking.complex_docking import Docked
 from structdiff.docking.work import OnPart
 from structdiff.engine import Finish
 from structdiff.jobs import Job
-from structdiff.options import RunOptions
+from structdiff.options import RunOptions, docks
 
 
 def finish_of(
@@ -26,8 +26,10 @@ def finish_of(
     the number of the draw, from 0. generator: of docking. docked: takes up what was docked. on_part: told of each part
     of docking when it is done.
     """
-    docking = job.docking if options.dock else None
-    if job.layout is not None or (docking is None and not options.relax):
+    if job.layout is not None:
+        return None
+    docking = job.docking if docks(options, job.abilities) else None
+    if docking is None and not options.relax:
         return None
 
     def finish(positions: Tensor) -> Tensor:

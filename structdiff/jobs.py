@@ -22,6 +22,7 @@ from structdiff.features.requests import Proximity
 from structdiff.features.schema import Features
 from structdiff.features.templates import Templates
 from structdiff.features.tokens import TokenTable
+from structdiff.model.abilities import PLAIN, Abilities
 from structdiff.output.whole_target import WholeTarget
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.layout import Layout
@@ -50,6 +51,7 @@ class Job:
     spec: what it is drawn under, a fold plan of our own included; user: what the user asked for, without that plan.
     asked: what a design is drawn under beside that; motif: where it takes its parts from; whole: what it is with all of
     a target that was cropped. start: positions [token, slot, 3] (Å) that partial diffusion begins with.
+    abilities: what the network that draws it does by itself.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Job:
     docking: ComplexDocking | None = None
     whole: WholeTarget | None = None
     start: Tensor | None = None
+    abilities: Abilities = PLAIN
 
     @property
     def noise(self) -> Noise | None:

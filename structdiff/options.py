@@ -14,6 +14,7 @@ from structdiff.arguments import check_kind, check_whole_number, checked_names, 
 from structdiff.diffusion.sampler import SamplingConfig
 from structdiff.errors import InputError
 from structdiff.features.guidance import CONDITIONS
+from structdiff.model.abilities import Abilities
 from structdiff.model.checkpoint import Weights
 
 
@@ -25,32 +26,35 @@ class RunOptions:
     weights: name (``structdiff info`` lists them) or folder. sampling: None takes what the weights recommend, and
     ``{"steps": 50}`` the same but for the steps; a SamplingConfig of your own takes nothing from the weights, and its
     defaults are not what these were tried with.
-    guidance: weight of the conditions, 1 as trained, or one by name. recycles: further passes of the trunk.
+    guidance: weight of the conditions, 1 as trained, or one by name. recycles: further passes of the trunk, by default
+    as many as the weights recommend.
     relax: minimise bonds, angles, chirality and clashes in the end, near the drawn structure. dock: lay ligands that
-    nothing holds where an empirical scoring function has them best, in predictions. batch_size: structures
+    nothing holds where an empirical scoring function has them best, in predictions; by default where the weights know
+    of no poses. batch_size: structures
     drawn together, which changes memory and speed but no result. trajectory: keep every k-th step, 0 for none.
     """
 
     weights: str | Path = "mini"
     sampling: SamplingConfig | Mapping[str, Any] | None = None
     guidance: float | Mapping[str, float] = 1.0
-    recycles: int = 0
+    recycles: int | None = None
     relax: bool = True
-    dock: bool = True
+    dock: bool | None = None
     device: str = "auto"
     batch_size: int = 4
     trajectory: int = 0
 
     def __post_init__(self) -> None:
         for key, least in (("batch_size", 1), ("recycles", 0), ("trajectory", 0)):
-            check_whole_number(getattr(self, key), key, least)
+            if key != "recycles" or self.recycles is not None:
+                check_whole_number(getattr(self, key), key, least)
         check_kind(
             self.sampling, SamplingConfig | Mapping | None, "sampling", 'a SamplingConfig, or {"steps": 50}, say'
         )
         if isinstance(self.sampling, Mapping):
             SamplingConfig(**self.sampling)  # refuses what cannot be before anything is drawn
-        for key in ("relax", "dock"):
-            check_kind(getattr(self, key), bool, key, "True or False")
+        check_kind(self.relax, bool, "relax", "True or False")
+        check_kind(self.dock, bool | None, "dock", "True or False")
         self._check_guidance()
 
     def _check_guidance(self) -> None:
@@ -80,6 +84,16 @@ def sampling_of(options: RunOptions, weights: Weights) -> SamplingConfig:
     if isinstance(options.sampling, SamplingConfig):
         return options.sampling
     return recommended_sampling(weights, **(options.sampling or {}))
+
+
+def recycles_of(options: RunOptions, weights: Weights) -> int:
+    """Further passes of the trunk: what the options say, else what the weights recommend."""
+    return weights.recycles if options.recycles is None else options.recycles
+
+
+def docks(options: RunOptions, abilities: Abilities) -> bool:
+    """Whether what nothing holds is docked in predictions: by default where the network knows no poses."""
+    return not abilities.poses if options.dock is None else options.dock
 
 
 def recommended_sampling(weights: Weights, **changes: object) -> SamplingConfig:

@@ -23,6 +23,7 @@ from structdiff.features.guidance import OF_FOLDS, check_guidance, present_condi
 from structdiff.features.hallucinated_folds import hallucinates
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import Job
+from structdiff.model.abilities import check_designs
 from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions, refuse_options
 from structdiff.output.prediction import Design, Prediction
@@ -81,7 +82,7 @@ def predict(
     if seed is not None:
         check_seed(seed)
     options, engine = _run(options, engine)
-    job = complex_job(spec, engine.check_size)
+    job = complex_job(spec, engine.check_size, abilities=engine.network.abilities)
     check_guidance(options.guidance, present_conditions(job.features))
     seeds = (seed,) if seed is not None else spec.seeds or (0,)
     every = [Wanted(job=job, seed=each, index=index) for each in seeds for index in range(samples)]
@@ -105,7 +106,8 @@ def predict_each(
     Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
     """
     options, engine = _run(options, engine)
-    wanted = (Wanted(job=complex_job(spec, engine.check_size), seed=seed, index=0) for spec in specs)
+    jobs = (complex_job(spec, engine.check_size, abilities=engine.network.abilities) for spec in specs)
+    wanted = (Wanted(job=job, seed=seed, index=0) for job in jobs)
     return _predictions(engine, wanted, len(specs), options, on_progress)
 
 
@@ -154,6 +156,7 @@ def design(
     refuse_options(asked)
     spec, motif = resolve_design(asked_spec(problem, asked, also=_DESIGN_ARGUMENTS))
     options, engine = _run(options, engine)
+    check_designs(engine.network.abilities, engine.weights.name)
     chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")
     wanted, report = wanted_designs(spec, motif, chosen, engine.check_size, on_progress), on_progress
     if hallucinates(spec):

@@ -10,6 +10,7 @@ import torch
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.drawing import Wanted, _docking_generator, draw_all, is_out_of_memory
 from structdiff.errors import ResourceError
+from structdiff.model.abilities import Abilities
 from structdiff.options import RunOptions
 
 
@@ -19,7 +20,7 @@ class Small:
     def __init__(self, most: int, error: Exception) -> None:
         self.most, self.error, self.sizes = most, error, []
         self.device = torch.device("cpu")
-        self.weights = SimpleNamespace(sampling={})
+        self.weights = SimpleNamespace(sampling={}, recycles=0)
 
     def draw(self, items, generators, *_, **__):
         if len(items) > self.most:
@@ -35,6 +36,8 @@ class PlainJob:
     def __init__(self, index: int, tokens: int = 9) -> None:
         self.features, self.contacts = SimpleNamespace(number=index, num_tokens=tokens, num_slots=14), []
         self.constraints = (), torch.zeros(0, 2)
+
+    abilities = Abilities()
 
     def __getattr__(self, name: str) -> None:
         return None

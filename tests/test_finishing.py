@@ -11,6 +11,7 @@ import torch
 import structdiff
 from structdiff.complex_jobs import complex_job
 from structdiff.finishing import finish_of
+from structdiff.model.abilities import Abilities
 from structdiff.options import RunOptions
 from structdiff.pipeline import load_engine, predict, score
 from structdiff.spec.chain import ChainSpec
@@ -69,6 +70,15 @@ def test_nothing_is_done_where_nothing_is_wanted():
     positions = torch.zeros(len(job.structure.atoms), 3)
     assert job.docking is not None
     assert finished(job, RunOptions(relax=False, dock=False), positions) is None
+
+
+def test_what_a_network_knows_the_place_of_is_docked_only_where_that_is_asked():
+    chains = (protein("A", "MKTAYIAKQR"), ChainSpec(ids=("L",), kind="ligand", ccd=("ATP",)))
+    known = complex_job(ComplexSpec(chains=chains), abilities=Abilities(poses=True))
+    positions = torch.zeros(len(known.structure.atoms), 3)
+    assert finished(known, RunOptions(relax=False), positions) is None
+    assert finish_of(known, RunOptions(relax=False, dock=True), 0, torch.Generator(), [], print) is not None
+    assert finish_of(complex_job(ComplexSpec(chains=chains)), RunOptions(relax=False), 0, torch.Generator(), [], print)
 
 
 def test_ligands_are_docked_before_all_is_relaxed(monkeypatch):

@@ -27,16 +27,16 @@ from structdiff.features.hallucinated_folds import (
     hallucination_seconds,
     hallucination_tries,
 )
-from structdiff.options import RunOptions, sampling_of
+from structdiff.options import RunOptions, recycles_of, sampling_of
 from structdiff.structure.tables import ChainKind
 
 if TYPE_CHECKING:
     import torch
 
+    from structdiff.cost import NetworkConfig
     from structdiff.engine import Engine
     from structdiff.jobs import Job
     from structdiff.model.checkpoint import Weights
-    from structdiff.model.network import ModelConfig
     from structdiff.spec.layout import Layout
 
 #: How many layouts are drawn to know the lengths of all.
@@ -140,11 +140,20 @@ def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: in
     present = present_conditions(job.features)
     check_guidance(options.guidance, present)
     passes = guidance_passes(options.guidance, present)
-    check_memory(config, tokens, 1, engine.device, passes=passes)
-    batch = _batch(config, tokens, count, options, engine.device, passes)
+    rows = job.features.msa.restype.shape[0]
+    check_memory(config, tokens, 1, engine.device, passes=passes, rows=rows)
+    batch = _batch(config, tokens, count, options, engine.device, passes, rows)
     sampling = sampling_of(options, engine.weights)
     cost = estimated_cost(
-        config, tokens, batch, steps=sampling.steps, passes=passes, relax=options.relax, prediction=True
+        config,
+        tokens,
+        batch,
+        steps=sampling.steps,
+        passes=passes,
+        relax=options.relax,
+        prediction=True,
+        recycles=recycles_of(options, engine.weights),
+        rows=rows,
     )
     each = cost.seconds / batch + float(moving_seconds(job, sampling).sum()) + sum(docking_parts_seconds(job, options))
     polymers = np.flatnonzero(job.structure.chains.kind < ChainKind.LIGAND).tolist()
@@ -156,10 +165,18 @@ def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: in
     )  # fmt: skip
 
 
-def _batch(config: ModelConfig, tokens: int, count: int, options: RunOptions, device: torch.device, passes: int) -> int:
+def _batch(
+    config: NetworkConfig,
+    tokens: int,
+    count: int,
+    options: RunOptions,
+    device: torch.device,
+    passes: int,
+    rows: int = 1,
+) -> int:
     """How many structures are drawn together: as many as are asked for, halved until they fit into memory."""
     batch = 1 if options.trajectory else min(options.batch_size, max(count, 1))
-    while batch > 1 and estimated_memory(config, tokens, batch, passes=passes) > free_memory(device):
+    while batch > 1 and estimated_memory(config, tokens, batch, passes=passes, rows=rows) > free_memory(device):
         batch = (batch + 1) // 2
     return batch
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from structdiff.campaign.allowed_letters import check_allowed, check_layout
-from structdiff.campaign.settings import SEQUENCE_WEIGHTS, CampaignSettings
+from structdiff.campaign.settings import BOLTZ, SEQUENCE_WEIGHTS, CampaignSettings
 from structdiff.campaign.work import DESIGN_STAGES, NewWork
 from structdiff.errors import InputError
 from structdiff.structure.open_residues import open_residues
@@ -138,9 +138,12 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     from structdiff.assembly import provenance_of
     from structdiff.design_jobs import design_request, resolve_design
     from structdiff.features.hallucinated_folds import hallucinates
+    from structdiff.model.abilities import check_designs
+    from structdiff.model.library import weights_sha256
     from structdiff.published_weights import is_present
     from structdiff.trrosetta.network import NETWORKS
 
+    check_designs(weights.network.abilities, weights.name)
     model = _sequence_model(settings)
     favour = _favour(spec, settings, model)
     resolved, motif = resolve_design(spec)
@@ -172,6 +175,9 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
         folds = {"fold_weights_sha256": _file_hash("trrosetta")} if refolder == "trrosetta" else {}
         asked["refold"] = {**sequenced, "refolder": refolder, "target": "template", **folds}
         hashes["refold"] = "" if settings.refold_command else weights.sha256
+        if refolder == BOLTZ:
+            hashes["refold"] = weights_sha256(BOLTZ)
+            asked["refold"] = asked["refold"] | {"refold_weights_sha256": hashes["refold"]}
     packs = model != "own" and is_present(PACKING_WEIGHTS)
     return Campaign(
         spec=spec, options=options, settings=settings, sequence_model=model, asked=asked, weights_hash=hashes,

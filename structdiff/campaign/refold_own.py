@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class OwnRefolder:
-    """Predicts from the sequences alone, with the weights and the sampling of the run; no conditions, no guidance.
+    """Predicts from the sequences alone, with the weights and sampling that are given; no conditions, no guidance.
 
-    A target is given as a template.
+    A target is given as a template. name: what the record calls it.
     """
 
     whole_target = False  # it would not fit into memory: that is why it was cropped
 
-    def __init__(self, engine: Engine, options: RunOptions, *, seed: int) -> None:
-        self.engine, self.seed = engine, seed
+    def __init__(self, engine: Engine, options: RunOptions, *, seed: int, name: str) -> None:
+        self.engine, self.seed, self.name = engine, seed, name
         self.options = dataclasses.replace(options, guidance=1.0, trajectory=0)
 
     def refold(self, complexes: Sequence[ComplexSpec], on_progress: OnProgress | None) -> Iterator[Refolded]:
@@ -38,4 +38,4 @@ class OwnRefolder:
             scores = {"refold_plddt": summary["mean_plddt_0_to_100"], "refold_ptm": summary["ptm"],
                       "refold_iptm": summary["iptm"], "refold_ipsae": summary["ipsae"]}  # fmt: skip
             made = {key: value for key, value in each.provenance.as_text().items() if key != "spec"}
-            yield Refolded(structure=each.structure, scores=scores, record={"refolder": "own", **made})
+            yield Refolded(structure=each.structure, scores=scores, record={"refolder": self.name, **made})

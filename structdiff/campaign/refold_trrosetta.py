@@ -24,8 +24,7 @@ class TrRosettaRefolder(OwnRefolder):
 
     def refold(self, complexes: Sequence[ComplexSpec], on_progress: OnProgress | None) -> Iterator[Refolded]:
         """The prediction of each complex, whose folds are made one after another."""
-        for found in super().refold([_aligned(each) for each in complexes], on_progress):
-            yield dataclasses.replace(found, record={**found.record, "refolder": "trrosetta"})
+        yield from super().refold([_aligned(each) for each in complexes], on_progress)
 
 
 def _aligned(spec: ComplexSpec) -> ComplexSpec:

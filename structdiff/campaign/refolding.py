@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from structdiff.campaign.plan import Campaign
+from structdiff.campaign.settings import BOLTZ
 from structdiff.errors import InputError, StructdiffError
 from structdiff.spec.chain import ChainKind as ChainWord
 from structdiff.spec.chain import ChainSpec, Modification
@@ -69,16 +70,20 @@ def refolder_of(campaign: Campaign, engine: Callable[[], Engine]) -> Refolder:
         from structdiff.campaign.refold_command import CommandRefolder
 
         return CommandRefolder(campaign.settings.refold_command, campaign.settings.refold_minutes)
-    return refolder_called(campaign.settings.refold, engine(), campaign.options, seed=campaign.spec.seed)
+    return refolder_called(campaign.settings.refold, engine, campaign.options, seed=campaign.spec.seed)
 
 
-def refolder_called(name: str, engine: Engine, options: RunOptions, *, seed: int) -> Refolder:
-    """The refolder of that name: own or trrosetta."""
+def refolder_called(name: str, engine: Callable[[], Engine], options: RunOptions, *, seed: int) -> Refolder:
+    """The refolder of that name: own, trrosetta or boltz2. engine: gives the network of the run, where it is wanted."""
     from structdiff.campaign.refold_own import OwnRefolder
     from structdiff.campaign.refold_trrosetta import TrRosettaRefolder
+    from structdiff.pipeline import load_engine
 
+    if name == BOLTZ:
+        options = dataclasses.replace(options, weights=BOLTZ, sampling=None, recycles=None)
+        return OwnRefolder(load_engine(options), options, seed=seed, name=BOLTZ)
     kind = TrRosettaRefolder if name == "trrosetta" else OwnRefolder
-    return kind(engine, options, seed=seed)
+    return kind(engine(), options, seed=seed, name=name)
 
 
 def with_target(spec: ComplexSpec, design: Path, residue_map: Mapping[str, Any]) -> ComplexSpec:

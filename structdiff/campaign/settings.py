@@ -20,7 +20,9 @@ SEQUENCE_MODELS = ("auto", "own", *SEQUENCE_WEIGHTS)
 JUDGES = ("auto", "trrosetta", "none")
 #: Minutes that a command has for one design unless it is said: more than any prediction takes that is still wanted.
 REFOLD_MINUTES = 360.0
-REFOLDERS = ("own", "trrosetta", "none")
+#: What refolds with weights of its own, by their name.
+BOLTZ = "boltz2"
+REFOLDERS = ("own", "trrosetta", BOLTZ, "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,10 @@ class CampaignSettings:
     design's chains and numbers, for instance A10-12=PG,B5=DE. judge: what says of each sequence whether it alone is
     expected to fold as designed: trrosetta; auto asks it where its weights were fetched, none leaves it out. refold:
     what predicts each design from its sequence: own, with the same weights; trrosetta, with these weights in the fold
-    that trRosetta expects of the sequence; none leaves it out. refold_command: another
-    program that predicts each design, for instance 'boltz predict {yaml} --out_dir {out}'. refold_timeout: minutes
-    after which a command that still predicts one design is ended, and that design has failed; 0 for no limit.
+    that trRosetta expects of the sequence; boltz2, with Boltz-2's published weights; none leaves it out.
+    refold_command: another program that predicts each design, for instance
+    'boltz predict {yaml} --out_dir {out}'. refold_timeout: minutes after which a command that still predicts one design
+    is ended, and that design has failed; 0 for no limit.
     """
 
     sequences: int = 1

@@ -87,7 +87,7 @@ def _refolder(name: str, settings: CampaignSettings) -> Refolder:
     if settings.refold_command is not None:
         return CommandRefolder(settings.refold_command, settings.refold_minutes)
     options = RunOptions()
-    return refolder_called(name, load_engine(options), options, seed=0)
+    return refolder_called(name, lambda: load_engine(options), options, seed=0)
 
 
 def natural_asked(

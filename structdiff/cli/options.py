@@ -74,13 +74,14 @@ def run_options(*, predictions: bool = False) -> list[Option]:
     settings = settings_of("options", "RunOptions")
     metavars = {"device": "auto|cpu|cuda|mps", "weights": "NAME|FOLDER", "guidance": "NUMBER|NAME=NUMBER,...",
                 "trajectory": "K"}  # fmt: skip
+    unset = {"recycles": "as the weights recommend", "dock": "unless the weights know of poses"}
     more = {"device": "where to compute.", "guidance": ", for instance motif=2,hotspots=1."}
     found = []
     for name in (*_RUN, *(_OF_PREDICTIONS if predictions else ())):
         setting = settings[name]
         text = setting.help.rstrip(".") + more.get(name, ".") if setting.help else more.get(name, "")
         described = Setting(name=name, annotation=setting.annotation, default=setting.default, help=text)
-        found.append(setting_option(described, panel=_PANELS["run"], metavar=metavars.get(name)))
+        found.append(setting_option(described, panel=_PANELS["run"], unset=unset.get(name), metavar=metavars.get(name)))
     return [*found, kernels_option()]
 
 

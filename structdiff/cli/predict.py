@@ -166,7 +166,7 @@ class _Run:
         from structdiff.structure.complex import build_complex
 
         try:
-            job = complex_job(spec, self.engine.check_size, folded=False)
+            job = complex_job(spec, self.engine.check_size, folded=False, abilities=self.engine.network.abilities)
             needs = self._estimate(job, len(self._seeds(spec)) * self.samples)
             folding = [f"  {each}" for each in [folding_note(spec)] if each]
             print(understood(spec, job.structure, job.base_pairs), *folding, needs, "", sep="\n")
@@ -259,7 +259,7 @@ class _Run:
         note = folding_note(spec)
         if note:
             # Whatever is refused is refused first.
-            job = complex_job(spec, self.engine.check_size, folded=False)
+            job = complex_job(spec, self.engine.check_size, folded=False, abilities=self.engine.network.abilities)
             self._tell(note)
             assert job.templates is not None
             fold_chains(spec, job.structure, job.templates)
@@ -275,7 +275,7 @@ class _Run:
         for place, seed in enumerate(seeds):
             own = [name for name in names[place * self.samples : (place + 1) * self.samples] if name not in damaged]
             request = complex_request(spec)
-            wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="", docks=True)
+            wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="", prediction=True)
             finished |= finished_before(self.out, own, wanted.as_data())
         kept = {name for name in finished if (self.out / f"{name}.{self.formats[0]}").is_file()}
         for name in names:

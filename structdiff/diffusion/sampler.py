@@ -20,6 +20,7 @@ from structdiff.diffusion.trajectory import Trajectory
 from structdiff.errors import InputError, OutOfReachError, StructdiffError
 from structdiff.geometry.distances import centroid
 from structdiff.geometry.rotations import random_rotation, rotate
+from structdiff.geometry.superposition import superposition
 from structdiff.typing import Bool, Float
 
 #: Å from the middle that no file has room for.
@@ -48,6 +49,7 @@ class SamplingConfig:
         rho: bend of the schedule; higher spends more steps at low noise.
         centre: move the noisy positions' centroid to the origin before each step.
         augment: turn and shift everything at random before each step, for networks that are not equivariant.
+        align: lay each prediction on the noisy positions it was made from, since such networks turn it a little.
         energy_weight: factor on the constraints' energies; 0 does not ask for them.
         energy_spread: how far (Å per coordinate) structures vary where the energies act; bounds their pull.
         energy_max_step: the farthest (Å) an energy moves an atom's prediction in one evaluation.
@@ -64,6 +66,7 @@ class SamplingConfig:
     rho: float = 7.0
     centre: bool = True
     augment: bool = False
+    align: bool = False
     energy_weight: float = 1.0
     energy_spread: float = 1.0
     energy_max_step: float = 2.0
@@ -222,6 +225,9 @@ class _Evaluation:
         levels = torch.full((positions.shape[0],), sigma, dtype=positions.dtype, device=positions.device)
         denoised = self.denoise(positions, levels, self.previous).to(positions.dtype)
         denoised = self._checked(denoised, sigma, "the denoiser's prediction")
+        if self.config.align:
+            laid = superposition(denoised, positions, mask=self.exists.squeeze(-1))
+            denoised = torch.where(self.exists, laid.apply(denoised), 0.0)
         if self.constraints is not None:
             denoised = self._constrained(self.constraints, denoised, sigma)
         self.previous = denoised

@@ -44,6 +44,11 @@ class PairsOfComplex:
         return pair_atoms(structure, self.every, self.letters)
 
     @property
+    def asked_alone(self) -> PairsOfComplex:
+        """The pairs that are asked for, without those that are predicted."""
+        return dataclasses.replace(self, predicted=self.predicted[:0], unfolded=0)
+
+    @property
     def every(self) -> Int[np.ndarray, "pair 2"]:
         """All pairs."""
         return np.concatenate([self.asked, self.predicted])

@@ -25,7 +25,8 @@ _CONFIDENCE = "confidence."
 class Weights:
     """A network ready for use, and where it came from.
 
-    sha256: of the weights file. sampling: the settings recommended for them. training: how they were made.
+    sha256: of the weights file. sampling: the settings recommended for them. recycles: further passes of the trunk that
+    are. training: how they were made.
     """
 
     network: StructureNetwork
@@ -33,6 +34,7 @@ class Weights:
     path: Path
     sha256: str
     sampling: dict[str, object] = dataclasses.field(default_factory=dict)
+    recycles: int = 0
     training: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
@@ -102,5 +104,6 @@ def load_weights(folder: Path, *, device: torch.device | str = "cpu", fresh_conf
         path=folder,
         sha256=hashlib.sha256(weights_path.read_bytes()).hexdigest(),
         sampling=description.get("sampling", {}),
+        recycles=description.get("recycles", 0),
         training=description.get("training", {}),
     )

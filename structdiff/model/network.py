@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from structdiff.errors import InputError
+from structdiff.model.abilities import PLAIN
 from structdiff.model.denoiser import Denoiser, DenoiserConfig
 from structdiff.model.heads import ConfidenceConfig, ConfidenceHead, DistogramHead, LocalDistogramHead
 from structdiff.model.input_embedder import InputConfig
@@ -30,6 +31,8 @@ class ModelConfig:
 
 class StructureNetwork(nn.Module):
     """Trunk, denoiser and heads. Which runs when is the business of the pipeline and of training."""
+
+    abilities = PLAIN
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from structdiff.nn.initialisation import linear
+from structdiff.nn.rowwise import PIECE
 from structdiff.typing import Bool, Float
 
 
@@ -30,11 +31,21 @@ class OuterProductMean(nn.Module):
         m = self.norm(m)
         exists = msa_mask.to(m.dtype)
         a, b = self.project_a(m) * exists[..., None], self.project_b(m) * exists[..., None]
-        n, c = a.shape[2:]
-        # One matrix product over the sequences: (token and channel) by (token and channel).
-        product = a.flatten(2).mT @ b.flatten(2)
-        product = product.view(-1, n, c, n, c).transpose(2, 3).flatten(-2)
+        n = a.shape[2]
         count = (exists.mT @ exists).clamp(min=1)
+        piece = n if torch.is_grad_enabled() else max(1, PIECE // n)
+        parts = [self._of_columns(a[:, :, i : i + piece], b, count[:, i : i + piece]) for i in range(0, n, piece)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+    def _of_columns(
+        self, a: Float[Tensor, "batch sequence column c"], b: Float[Tensor, "batch sequence token c"],
+        count: Float[Tensor, "batch column token"],
+    ) -> Float[Tensor, "batch column token c_z"]:  # fmt: skip
+        """The update of the pairs of some columns with all."""
+        columns, c = a.shape[2:]
+        # One matrix product over the sequences: (column and channel) by (token and channel).
+        product = a.flatten(2).mT @ b.flatten(2)
+        product = product.view(-1, columns, c, b.shape[2], c).transpose(2, 3).flatten(-2)
         return self.project_out(product / count[..., None])
 
 
@@ -61,10 +72,19 @@ class PairWeightedAveraging(nn.Module):
         pair_mask: Bool[Tensor, "batch token token"],
     ) -> Float[Tensor, "batch sequence token c_m"]:
         """The update of the alignment (without the residual)."""
-        m = self.norm(m)
-        batch, sequences, n, _ = m.shape
         logits = self.project_bias(self.norm_pair(z)).permute(0, 3, 1, 2)
         weights = logits.masked_fill(~pair_mask[:, None], torch.finfo(logits.dtype).min / 2).softmax(-1)
+        sequences, n = m.shape[1:3]
+        piece = sequences if torch.is_grad_enabled() else max(1, PIECE // n)
+        parts = [self._of_sequences(m[:, i : i + piece], weights) for i in range(0, sequences, piece)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+    def _of_sequences(
+        self, m: Float[Tensor, "batch sequence token c_m"], weights: Float[Tensor, "batch head token token"]
+    ) -> Float[Tensor, "batch sequence token c_m"]:
+        """The update of some of the sequences."""
+        m = self.norm(m)
+        batch, sequences, n, _ = m.shape
         values = self.project_v(m).view(batch, sequences, n, self.heads, -1).permute(0, 3, 2, 1, 4)
         averaged = (weights.to(values.dtype) @ values.flatten(3)).view(batch, self.heads, n, sequences, -1)
         averaged = averaged.permute(0, 3, 2, 1, 4).flatten(3)

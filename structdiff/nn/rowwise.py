@@ -1,11 +1,32 @@
-"""A linear layer whose rows do not know of each other."""
+"""What is done row by row: a linear layer whose rows do not know of each other, and long tables in pieces."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from structdiff.typing import Float
+
+#: Rows of a table that are worked on together where memory counts; a pair table of 256 tokens has two such pieces.
+PIECE = 32768
+
+
+def in_pieces(function: Callable[[Tensor], Tensor], x: Float[Tensor, "*rows channels"]) -> Float[Tensor, "*rows c_out"]:
+    """A function of single rows applied to a long table piece by piece, so that what lies between is small.
+
+    Where gradients are wanted, and for tables of one piece, it is simply applied.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    if len(rows) <= PIECE or torch.is_grad_enabled():
+        return function(x)
+    first = function(rows[:PIECE])
+    found = first.new_empty(len(rows), first.shape[-1])
+    found[:PIECE] = first
+    for start in range(PIECE, len(rows), PIECE):
+        found[start : start + PIECE] = function(rows[start : start + PIECE])
+    return found.view(*x.shape[:-1], first.shape[-1])
 
 
 class RowwiseLinear(nn.Linear):

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from structdiff.nn.initialisation import linear
 from structdiff.nn.normalisation import AdaptiveLayerNorm, ConditionGate
+from structdiff.nn.rowwise import in_pieces
 from structdiff.typing import Float
 
 
@@ -25,6 +26,9 @@ class Transition(nn.Module):
 
     def forward(self, x: Float[Tensor, "*rows channels"]) -> Float[Tensor, "*rows channels"]:
         """The update of each row (without the residual)."""
+        return in_pieces(self._update, x)
+
+    def _update(self, x: Float[Tensor, "*rows channels"]) -> Float[Tensor, "*rows channels"]:
         x = self.norm(x)
         return self.project_out(functional.silu(self.project_gate(x)) * self.project_up(x))
 

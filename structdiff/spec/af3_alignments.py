@@ -35,10 +35,11 @@ def chain_alignments(kind: str, fields: Mapping[str, Node]) -> tuple[str, ...]:
     return found or ((NO_ALIGNMENT,) if UNPAIRED_KEYS[0] in fields else ())
 
 
-def has_pairs(fields: Mapping[str, Node]) -> bool:
-    """Whether a chain has an alignment whose rows belong to those of other chains."""
-    sources = _folder_alignments(fields[FOLDER_KEY]) if FOLDER_KEY in fields else ()
-    return bool(_source(fields, *PAIRED_KEYS)) or any(Path(each).name == _FOLDER_FILES[0] for each in sources)
+def paired_alignments(fields: Mapping[str, Node]) -> tuple[str, ...]:
+    """Those of a chain's sources whose rows belong to those of other chains. Raises InputError."""
+    if FOLDER_KEY in fields:
+        return tuple(each for each in _folder_alignments(fields[FOLDER_KEY]) if Path(each).name == _FOLDER_FILES[0])
+    return _source(fields, *PAIRED_KEYS)
 
 
 def _source(fields: Mapping[str, Node], inside: str, path: str) -> tuple[str, ...]:

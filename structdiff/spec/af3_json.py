@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from structdiff.errors import InputError
-from structdiff.spec.af3_alignments import FOLDER_KEY, PAIRED_KEYS, UNPAIRED_KEYS, chain_alignments, has_pairs
+from structdiff.spec.af3_alignments import FOLDER_KEY, PAIRED_KEYS, UNPAIRED_KEYS, chain_alignments, paired_alignments
 from structdiff.spec.af3_templates import chain_templates
-from structdiff.spec.alignment_source import warn_of_pairing
 from structdiff.spec.chain import ChainKind, ChainSpec, Modification, chain_letters
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document import Node
@@ -102,13 +101,11 @@ def _parse_complex(root: Node) -> ComplexSpec:
     places = _with_seeds(top)
     chains: list[ChainSpec] = []
     templates: list[TemplateSpec] = []
-    paired = False
     for node in top["sequences"].items():
         kind, body = node.only_field(tuple(_CHAIN_KEYS))
         fields = body.fields(_CHAIN_KEYS[kind], required=("id",))
         with body.located(_renamed(fields)):
             chains.append(_parse_chain(kind, fields, own_codes))
-            paired = paired or has_pairs(fields)
         places.update({f"chain {each}": fields["id"] for each in chains[-1].ids})
         for own in chain_templates(fields, chains[-1].ids):
             templates.append(own)
@@ -118,11 +115,8 @@ def _parse_complex(root: Node) -> ComplexSpec:
         bonds.append(parse_bond(node))
         places[f"bonds[{len(bonds)}]"] = node
     with root.located(places):
-        found = ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), templates=tuple(templates),
-                            seeds=_seeds(top), components=components)  # fmt: skip
-    if paired:
-        warn_of_pairing(found)
-    return found
+        return ComplexSpec(name=_name(top), chains=tuple(chains), bonds=tuple(bonds), templates=tuple(templates),
+                           seeds=_seeds(top), components=components)  # fmt: skip
 
 
 def _renamed(fields: Mapping[str, Node]) -> dict[str, Node]:
@@ -140,6 +134,7 @@ def _parse_chain(kind: str, fields: Mapping[str, Node], own_codes: tuple[str, ..
         ccd=tuple(each.text() for each in fields["ccdCodes"].items()) if "ccdCodes" in fields else (),
         smiles=fields["smiles"].text() if "smiles" in fields else None,
         msa=chain_alignments(kind, fields),
+        paired_msa=paired_alignments(fields),
         description=fields["description"].text() if "description" in fields else "",
         own_codes=own_codes,
     )
@@ -182,7 +177,7 @@ def _parse_server_job(root: Node) -> ComplexSpec:
         top["version"].fail("unknown version", found=top["version"].integer(), allowed=(1,))
     taken = _given_ids(top["sequences"])
     names = (name for name in chain_letters() if name not in taken)
-    chains, paired = [], False
+    chains = []
     for node in top["sequences"].items():
         entity, body = node.only_field(tuple(_SERVER_KINDS))
         kind = _SERVER_KINDS[entity]
@@ -200,16 +195,13 @@ def _parse_server_job(root: Node) -> ComplexSpec:
                     sequence=fields["sequence"].text() if "sequence" in fields else "",
                     modifications=_parse_modifications(fields),
                     msa=chain_alignments(kind, fields),
+                    paired_msa=paired_alignments(fields),
                     **_server_ligand(entity, fields),
                 )
             )
-            paired = paired or has_pairs(fields)
     closed, asked, places = parse_job(top, chains)
     with root.located(_with_seeds(top) | places):
-        found = ComplexSpec(name=_name(top), chains=closed, seeds=_seeds(top), **asked)
-    if paired:
-        warn_of_pairing(found)
-    return found
+        return ComplexSpec(name=_name(top), chains=closed, seeds=_seeds(top), **asked)
 
 
 def _given_ids(sequences: Node) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from structdiff.errors import InputError
 from structdiff.packed_files import PACKED_SUFFIXES
-from structdiff.spec.alignment_source import warn_of_pairing, without_insertions
+from structdiff.spec.alignment_source import without_insertions
 from structdiff.spec.chain import ChainSpec, chain_letters
 from structdiff.spec.chain_lengths import ChainLengths, chain_lengths
 from structdiff.spec.complex import ComplexSpec
@@ -37,12 +37,10 @@ def parse_alignment(text: str, *, name: str, path: Path) -> ComplexSpec:
     if said is None or not several:
         copies = 1 if said is None else said.copies[0]
         return _complex(name, path, [(copies, line, first.replace("-", ""), str(path))])
-    found = _complex(name, path, [
+    return _complex(name, path, [
         (copies, *_query(text, said, number, path), f"{path}#{number}")
         for number, copies in enumerate(said.copies, start=1)
     ])  # fmt: skip
-    warn_of_pairing(found)
-    return found
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:

@@ -7,7 +7,9 @@ A source is a text: ``a.a3m``, ``complex.a3m#2`` (the second chain of that file)
 from __future__ import annotations
 
 import dataclasses
+import string
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +24,7 @@ from structdiff.spec.text_source import file_source, is_json, source_parts, text
 
 ALIGNMENT_FORMATS = "A3M, FASTA, Stockholm, or Boltz's CSV"
 _PARQUET = b"PAR1"
+_NO_COLUMN = dict.fromkeys(map(ord, f"{string.ascii_lowercase}."))
 
 
 class PairedAlignmentWarning(UserWarning):
@@ -85,24 +88,32 @@ def named_source(node: Node) -> str:
     return node.text() if node.text() in MSA_WORDS else file_source(node)
 
 
-def warn_of_pairing(spec: ComplexSpec) -> None:
-    """Says that how chains lie to each other is not read from paired alignments, where several chains have one."""
+def has_pairs(spec: ComplexSpec) -> bool:
+    """Whether alignments of several chains say which of their rows belong together, other than by their headers.
+
+    Paired files do, keys of Boltz's CSV files, and files of which each row is of several chains.
+    """
     if sum(len(chain.ids) for chain in spec.chains if chain.has_alignment) < 2:
+        return False
+    parts = [source_parts(name) for chain in spec.chains for name in chain.msa if name not in MSA_WORDS]
+    joint = Counter(file for file, part in parts if part and not is_json(Path(file)))
+    return (
+        any(chain.paired_msa for chain in spec.chains)
+        or any(Path(file.removesuffix(".gz")).suffix.lower() == ".csv" for file, _ in parts)
+        or any(count > 1 for count in joint.values())
+    )
+
+
+def warn_of_pairing(spec: ComplexSpec) -> None:
+    """Says that how chains lie to each other is not read from paired alignments, where there are any."""
+    if not has_pairs(spec):
         return
     warnings.warn(
         f"{spec.name}: how chains lie to each other is not read from paired alignments; their rows are read as further "
         "rows of each chain's own",
         PairedAlignmentWarning,
-        stacklevel=3,
+        stacklevel=2,
     )
-
-
-def tell_of_keys(spec: ComplexSpec) -> ComplexSpec:
-    """The complex, with `warn_of_pairing` where it has files of Boltz, whose keys say which rows belong together."""
-    sources = [Path(name.removesuffix(".gz")) for chain in spec.chains for name in chain.msa]
-    if any(path.suffix.lower() == ".csv" for path in sources):
-        warn_of_pairing(spec)
-    return spec
 
 
 def alignment_text(path: Path) -> str:
@@ -120,4 +131,7 @@ def alignment_text(path: Path) -> str:
 
 def without_insertions(letters: str) -> str:
     """The letters and gaps of a row of A3M that stand in columns."""
-    return "".join(letter for letter in letters.rstrip("*") if not letter.islower() and letter != ".")
+    letters = letters.rstrip("*")
+    if letters.isascii():
+        return letters.translate(_NO_COLUMN)
+    return "".join(letter for letter in letters if not letter.islower() and letter != ".")

@@ -72,6 +72,7 @@ class ChainSpec:
     codes of its components (``ccd``), by ``smiles``, or by the path of an SDF file (``sdf``). ``msa`` names an
     alignment, by its path or as `structdiff.spec.alignment_source` tells; of several the rows of all are one. It is
     ``"self"`` for one of the sequence alone, ``"empty"`` for none at all, and nothing when nothing is said.
+    ``paired_msa`` names those of ``msa`` whose rows belong to rows of other chains, by organism or row by row.
     ``description`` is a comment and takes no part in comparisons. ``own_codes`` are those of the complex's own
     components, which may have longer names, and of which what the dictionary says of such a code does not hold. Raises
     InputError for anything that cannot be a molecule.
@@ -85,6 +86,7 @@ class ChainSpec:
     smiles: str | None = None
     sdf: str | None = None
     msa: tuple[str, ...] = ()
+    paired_msa: tuple[str, ...] = ()
     cyclic: bool = False
     description: str = field(default="", compare=False)
     own_codes: tuple[str, ...] = field(default=(), compare=False, repr=False)
@@ -127,7 +129,7 @@ class ChainSpec:
                 f"ligand {self.ids[0]} must be given in exactly one way", key=given[1] if given else None,
                 found=" and ".join(given) or "none", allowed="ccd, smiles or sdf",
             )  # fmt: skip
-        for name in ("sequence", "modifications", "msa", "cyclic"):
+        for name in ("sequence", "modifications", "msa", "paired_msa", "cyclic"):
             if getattr(self, name):
                 raise InputError(f"ligand {self.ids[0]} cannot have {name!r}", key=name)
         object.__setattr__(self, "ccd", tuple(checked_ccd(code, "ccd", self.own_codes) for code in self.ccd))
@@ -183,6 +185,10 @@ class ChainSpec:
                              found=word)  # fmt: skip
         if twice := next((name for name, count in Counter(self.msa).items() if count > 1), None):
             raise InputError("the alignment stands here twice", key="msa", found=twice)
+        files = [name for name in self.msa if name not in MSA_WORDS]
+        if other := next((name for name in self.paired_msa if name not in files), None):
+            raise InputError("this is none of the chain's alignments", key="paired_msa", found=other,
+                             allowed=files or "none: there is no file under msa", suggest_from=files)  # fmt: skip
 
     def check_joins(self, change: Modification, whole: Component) -> None:
         """Raises InputError for a component that has not the atoms by which its neighbours would hold it."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from structdiff.errors import InputError
-from structdiff.spec.alignment_source import warn_of_pairing
 from structdiff.spec.complex import ComplexSpec, PocketSpec, Site
 from structdiff.spec.document import Node
 from structdiff.spec.json_bonds import parse_bond
-from structdiff.spec.openfold3_alignments import USE_KEYS, has_pairs
+from structdiff.spec.openfold3_alignments import USE_KEYS
 from structdiff.spec.openfold3_chain import parse_chain
 
 #: The key by which such a file is known.
@@ -56,7 +55,7 @@ def _parse_query(name: str, node: Node, seeds: tuple[int, ...], places: dict[str
     for each in query["leaving_atoms"].items() if "leaving_atoms" in query else ():
         each.fail("which atoms leave is not chosen (docs/input.md says which do); leave the key out, or give the "
                   "ligand as it is when it is bound")  # fmt: skip
-    chains, templates, paired = [], [], False
+    chains, templates = [], []
     for each in query["chains"].items():
         chain, its_templates, fields = parse_chain(each, query)
         chains.append(chain)
@@ -64,7 +63,6 @@ def _parse_query(name: str, node: Node, seeds: tuple[int, ...], places: dict[str
         for template in its_templates:
             templates.append(template)
             places[f"templates[{len(templates)}]"] = fields["template_cif_paths"]
-        paired = paired or has_pairs(chain, query, fields)
     bonds = []
     for each in query["covalent_bonds"].items() if "covalent_bonds" in query else ():
         bonds.append(parse_bond(each))
@@ -74,13 +72,10 @@ def _parse_query(name: str, node: Node, seeds: tuple[int, ...], places: dict[str
         pockets.append(_parse_pocket(query["pocket_constraint"]))
         places["constraints[1]"] = query["pocket_constraint"]
     with node.located(places):
-        found = ComplexSpec(
+        return ComplexSpec(
             name=name, chains=tuple(chains), bonds=tuple(bonds), constraints=tuple(pockets),
             templates=tuple(templates), seeds=seeds,
         )  # fmt: skip
-    if paired:
-        warn_of_pairing(found)
-    return found
 
 
 def _parse_pocket(node: Node) -> PocketSpec:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from structdiff.packed_files import PACKED_SUFFIXES
-from structdiff.spec.chain import NO_ALIGNMENT, ChainSpec
+from structdiff.spec.chain import NO_ALIGNMENT
 from structdiff.spec.document import Node
 from structdiff.spec.input_files import relocated
 from structdiff.spec.text_source import file_source
@@ -37,11 +37,10 @@ def alignments(kind: str, query: Mapping[str, Node], chain: Mapping[str, Node]) 
     return found or ((NO_ALIGNMENT,) if refused else ())
 
 
-def has_pairs(spec: ChainSpec, query: Mapping[str, Node], chain: Mapping[str, Node]) -> bool:
-    """Whether a chain's alignment has rows that belong to those of other chains."""
-    return (PAIRED in chain and _is_used(PAIRED, query, chain)) or any(
-        Path(source).name.partition(".")[0] == _NAMES[0] for source in spec.msa
-    )
+def paired_alignments(sources: Sequence[str], query: Mapping[str, Node], chain: Mapping[str, Node]) -> tuple[str, ...]:
+    """Those of a chain's sources whose rows belong to those of other chains."""
+    named = _sources(chain[PAIRED]) if PAIRED in chain and _is_used(PAIRED, query, chain) else []
+    return tuple(each for each in sources if each in named or _stem(Path(each)) == _NAMES[0])
 
 
 def _is_used(key: str, query: Mapping[str, Node], chain: Mapping[str, Node]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from structdiff.spec.chain import CHAIN_KINDS, LETTERS, UNKNOWN_LETTER, ChainSpec, Modification
 from structdiff.spec.document import Node
-from structdiff.spec.openfold3_alignments import MAIN, PAIRED, USE_KEYS, alignments
+from structdiff.spec.openfold3_alignments import MAIN, PAIRED, USE_KEYS, alignments, paired_alignments
 from structdiff.spec.openfold3_templates import TEMPLATE_KEYS, parse_templates
 from structdiff.spec.template import TemplateSpec
 
@@ -42,6 +42,7 @@ def parse_chain(node: Node, query: Mapping[str, Node]) -> tuple[ChainSpec, tuple
         if key in fields:
             places["msa"] = fields[key]
     with node.located(places):
+        msa = alignments(kind, query, fields)
         chain = ChainSpec(
             ids=tuple(each.text() for each in fields["chain_ids"].one_or_more()),
             kind=kind,
@@ -50,7 +51,8 @@ def parse_chain(node: Node, query: Mapping[str, Node]) -> tuple[ChainSpec, tuple
             ccd=tuple(each.text() for each in fields["ccd_codes"].one_or_more()) if "ccd_codes" in fields else (),
             smiles=fields["smiles"].text() if "smiles" in fields else None,
             sdf=fields["sdf_file_path"].file() if "sdf_file_path" in fields else None,
-            msa=alignments(kind, query, fields),
+            msa=msa,
+            paired_msa=paired_alignments(msa, query, fields),
             cyclic=fields["cyclic"].boolean() if "cyclic" in fields else False,
             description=fields["description"].text() if "description" in fields else "",
         )

@@ -10,7 +10,7 @@ from structdiff.errors import InputError
 from structdiff.packed_files import PACKED_SUFFIXES
 from structdiff.spec.af3_json import all_or_error, parse_each_job
 from structdiff.spec.alignment_input import ALIGNMENT_SUFFIXES, parse_alignment
-from structdiff.spec.alignment_source import alignment_text, tell_of_keys
+from structdiff.spec.alignment_source import alignment_text
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.document_text import parse_json_document, parse_yaml_document
 from structdiff.spec.fasta import parse_fasta
@@ -71,20 +71,20 @@ def read_each_complex(path: str | Path) -> tuple[ComplexSpec | InputError, ...]:
         raise InputError("this is a table of restraints of Chai, which is given with the complex that it is of: "
                          f"structdiff predict COMPLEX.fasta --restraints {path.name}", path=path)  # fmt: skip
     if suffix in FASTA_SUFFIXES or (suffix not in INPUT_SUFFIXES and start in ">;"):
-        return (tell_of_keys(parse_fasta(text, name=name_from(path), path=path)),)
+        return (parse_fasta(text, name=name_from(path), path=path),)
     if suffix in YAML_SUFFIXES:
         root = parse_yaml_document(text, path)
         refuse_foreign(root, complexes=True)
         if is_query_set(root):
             return parse_each_query(root)
-        return (tell_of_keys(parse_complex(root, name=name_from(path))),)
+        return (parse_complex(root, name=name_from(path)),)
     if suffix in JSON_SUFFIXES or start in "{[":
         root = parse_json_document(text, path)
         refuse_foreign(root, complexes=True)
         if is_query_set(root):
             return parse_each_query(root)
         if isinstance(root.value, dict) and "dialect" not in root.value and "modelSeeds" not in root.value:
-            return (tell_of_keys(parse_complex(root, name=name_from(path))),)
+            return (parse_complex(root, name=name_from(path)),)
         return parse_each_job(root)
     raise InputError("the format of this file is unknown", path=path, found=path.suffix or path.name,
                      allowed=INPUT_SUFFIXES, suggest_from=INPUT_SUFFIXES)  # fmt: skip

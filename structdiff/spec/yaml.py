@@ -24,9 +24,9 @@ _TOP_KEYS = ("version", "name", "seeds", "components", "sequences", "constraints
 _RECORDED = ("templates_sha256", "alignments_sha256", "components_sha256", "ligands_sha256")
 _PROPERTIES = "properties"  # a key of Boltz's, whose every value is refused
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
-    "protein": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
+    "protein": ("id", "sequence", "msa", "paired_msa", "modifications", "cyclic", "description"),
     "dna": ("id", "sequence", "modifications", "cyclic", "description"),
-    "rna": ("id", "sequence", "msa", "modifications", "cyclic", "description"),
+    "rna": ("id", "sequence", "msa", "paired_msa", "modifications", "cyclic", "description"),
     "ligand": ("id", "ccd", "smiles", "sdf", "description"),
 }
 _TEMPLATE_KEYS = ("cif", "pdb", "chain_id", "template_id", "residue_map", "force", "threshold")
@@ -121,12 +121,17 @@ def _parse_chain(node: Node, own_codes: tuple[str, ...]) -> tuple[ChainSpec, Nod
             ccd=tuple(each.text() for each in fields["ccd"].one_or_more()) if "ccd" in fields else (),
             smiles=fields["smiles"].text() if "smiles" in fields else None,
             sdf=fields["sdf"].file() if "sdf" in fields else None,
-            msa=tuple(named_source(each) for each in fields["msa"].one_or_more()) if "msa" in fields else (),
+            msa=_sources(fields, "msa"),
+            paired_msa=_sources(fields, "paired_msa"),
             cyclic=fields["cyclic"].boolean() if "cyclic" in fields else False,
             description=fields["description"].text() if "description" in fields else "",
             own_codes=own_codes,
         )
     return chain, fields["id"]
+
+
+def _sources(fields: Mapping[str, Node], key: str) -> tuple[str, ...]:
+    return tuple(named_source(each) for each in fields[key].one_or_more()) if key in fields else ()
 
 
 def _parse_modification(node: Node) -> Modification:

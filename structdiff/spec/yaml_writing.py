@@ -51,10 +51,11 @@ def write_yaml(spec: ComplexSpec, path: str | Path) -> None:
         for body in entry.values():
             if "sdf" in body:
                 body["sdf"] = relative_to_folder(body["sdf"], path.parent)
-            if isinstance(body.get("msa"), list):
-                body["msa"] = [relative_to_folder(each, path.parent) for each in body["msa"]]
-            elif body.get("msa", NO_ALIGNMENT) not in MSA_WORDS:
-                body["msa"] = relative_to_folder(body["msa"], path.parent)
+            for key in ("msa", "paired_msa"):
+                if isinstance(body.get(key), list):
+                    body[key] = [relative_to_folder(each, path.parent) for each in body[key]]
+                elif body.get(key, NO_ALIGNMENT) not in MSA_WORDS:
+                    body[key] = relative_to_folder(body[key], path.parent)
     if spec.components:
         own = [relative_to_folder(each, path.parent) for each in spec.components]
         data["components"] = own[0] if len(own) == 1 else own
@@ -109,8 +110,9 @@ def _chain_to_dict(chain: ChainSpec) -> dict[str, Any]:
     found["sequence"] = chain.sequence
     if chain.modifications:
         found["modifications"] = [{"position": each.position, "ccd": each.ccd} for each in chain.modifications]
-    if chain.msa:
-        found["msa"] = chain.msa[0] if len(chain.msa) == 1 else list(chain.msa)
+    for key, sources in (("msa", chain.msa), ("paired_msa", chain.paired_msa)):
+        if sources:
+            found[key] = sources[0] if len(sources) == 1 else list(sources)
     if chain.cyclic:
         found["cyclic"] = True
     return found

@@ -68,7 +68,7 @@ def test_new_proteins_follow_folds_and_targets_their_templates(monkeypatch):
         ChainSpec(ids=("D",), kind="dna", sequence="ACGTACGTACGT"),
     )
     spec = ComplexSpec(name="x", chains=chains, templates=(TemplateSpec(path="t.cif", chains=("A",)),))
-    assert not list(TrRosettaRefolder(None, RunOptions(), seed=0).refold([spec], None))
+    assert not list(TrRosettaRefolder(None, RunOptions(), seed=0, name="trrosetta").refold([spec], None))
     assert [chain.msa for chain in given[0].chains] == [(), ("self",), (), ()]
 
 

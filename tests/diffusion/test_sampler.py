@@ -249,3 +249,33 @@ def test_long_steps_go_a_tenth_beyond_the_prediction_at_most() -> None:
     assert landed(7.0) == pytest.approx(0.55)
     assert landed(3.5) == pytest.approx(0.025)
     assert landed(0.5) == pytest.approx(-0.1)  # -0.425 were it as long as asked
+
+
+def turning(truth, by):
+    """A denoiser that knows the truth, and turns it a little more each time it is asked."""
+    state = {"turn": torch.eye(3)}
+
+    def denoise(positions, sigma, previous):
+        state["turn"] = state["turn"] @ by
+        return (truth @ state["turn"].T).expand(positions.shape)
+
+    return denoise
+
+
+def test_predictions_that_turn_are_laid_on_what_they_were_made_from():
+    truth = 10 * torch.randn(20, 3, generator=torch.Generator().manual_seed(1))
+    angle = torch.tensor(2.2)
+    by = torch.tensor([[angle.cos(), -angle.sin(), 0.0], [angle.sin(), angle.cos(), 0.0], [0.0, 0.0, 1.0]])
+    mask = torch.ones(1, 20, dtype=torch.bool)
+
+    def way(align):
+        seen = []
+        config = SamplingConfig(steps=12, solver="euler", align=align)
+        sample(
+            turning(truth, by), mask, generators=[sample_generator(3, 0)], config=config,
+            on_step=lambda step, steps, positions: seen.append(positions[0].clone()),
+        )  # fmt: skip
+        return [float((one - other).norm()) for one, other in zip(seen[-4:], seen[-3:], strict=False)]
+
+    assert max(way(align=True)[1:]) < 1
+    assert min(way(align=False)) > 10

@@ -25,6 +25,7 @@ from structdiff.features.templates import TemplateWarning, read_templates
 from structdiff.options import RunOptions
 from structdiff.pipeline import predict
 from structdiff.published_weights import is_present
+from structdiff.spec.alignment_source import PairedAlignmentWarning
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.template import TemplateSpec
@@ -199,6 +200,14 @@ def test_each_copy_is_a_group_of_its_own_after_those_there_are(known, asked):
     job = complex_job(spec)
     assert len(job.folds) == 1
     assert not complex_job(spec, folded=False).folds
+
+
+def test_that_pairs_are_not_followed_is_said_where_chains_are_folded(known, asked, tmp_path, recwarn):
+    spec = asked("A", "B", paired_msa=str(tmp_path / "u.a3m"))
+    complex_job(spec, folded=False)
+    assert not recwarn.list
+    complex_job(spec)
+    assert [each.category for each in recwarn.list] == [PairedAlignmentWarning]
 
 
 def test_caps_have_no_backbone_and_a_confidence(known, asked):

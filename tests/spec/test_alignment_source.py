@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from structdiff.complex_jobs import complex_request
 from structdiff.errors import InputError
 from structdiff.features.chain_folds import alignments_sha256
-from structdiff.spec.alignment_source import PairedAlignmentWarning, read_source
+from structdiff.spec.alignment_source import PairedAlignmentWarning, has_pairs, read_source, warn_of_pairing
 from structdiff.spec.read import read_complex
 from structdiff.spec.text_source import source_sha256
 from structdiff.spec.yaml import from_dict
@@ -88,19 +89,44 @@ def test_an_empty_text_is_no_alignment(tmp_path, keys, msa):
     assert read_complex(af3(tmp_path, keys)).chains[0].msa == msa
 
 
-def test_that_pairs_tell_nothing_is_said_once_and_of_complexes_alone(tmp_path, recwarn):
-    read_complex(af3(tmp_path, {"pairedMsa": PAIRED, "unpairedMsa": ""}))
+def test_complexes_alone_have_pairs_and_reading_them_warns_of_nothing(tmp_path, recwarn):
+    own = {"pairedMsa": PAIRED, "unpairedMsa": ""}
+    alone, both = read_complex(af3(tmp_path, own)), read_complex(af3(tmp_path, own, own, name="both.json"))
+    assert (has_pairs(alone), has_pairs(both)) == (False, True)
+    assert not has_pairs(read_complex(af3(tmp_path, *2 * [{"pairedMsa": "", "unpairedMsa": UNPAIRED}])))
     assert not recwarn.list
-    read_complex(af3(tmp_path, *2 * [{"pairedMsa": PAIRED, "unpairedMsa": ""}]))
+    warn_of_pairing(alone)
+    warn_of_pairing(both)
     assert [each.category for each in recwarn.list] == [PairedAlignmentWarning]
 
 
-def test_keys_of_boltz_tell_nothing_either(tmp_path, recwarn):
-    (tmp_path / "x.csv").write_text("key,sequence\n0,MKVLAC\n")
-    for ids, count in (("A", 0), ("[A, B]", 1)):
-        (tmp_path / "x.yaml").write_text(f"sequences: [{{protein: {{id: {ids}, sequence: MKVLAC, msa: x.csv}}}}]")
-        read_complex(tmp_path / "x.yaml")
-        assert len(recwarn.list) == count
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz"])
+def test_keys_of_boltz_make_pairs_too(tmp_path, name):
+    (tmp_path / name).touch()
+    for ids, pairs in (("A", False), ("[A, B]", True)):
+        (tmp_path / "x.yaml").write_text(f"sequences: [{{protein: {{id: {ids}, sequence: MKVLAC, msa: {name}}}}}]")
+        assert has_pairs(read_complex(tmp_path / "x.yaml")) == pairs
+
+
+def test_which_alignments_are_paired_is_read_checked_and_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.a3m", "b.a3m"):
+        (tmp_path / name).touch()
+    path = Path("x.yaml")
+    path.write_text("sequences: [{protein: {id: A, sequence: MKVLAC, msa: [a.a3m, b.a3m], paired_msa: a.a3m}}]")
+    spec = read_complex(path)
+    assert spec.chains[0].paired_msa == ("a.a3m",)
+    assert from_dict(to_dict(spec)) == spec
+    (tmp_path / "sub").mkdir()
+    write_yaml(spec, "sub/copy.yaml")
+    assert "paired_msa: ../a.a3m" in Path("sub/copy.yaml").read_text()
+    assert [Path(each).resolve() for each in read_complex("sub/copy.yaml").chains[0].paired_msa] == [
+        Path.cwd() / "a.a3m"
+    ]
+    for msa in ("b.a3m", "empty"):
+        path.write_text(f"sequences: [{{protein: {{id: A, sequence: MKVLAC, msa: {msa}, paired_msa: a.a3m}}}}]")
+        with pytest.raises(InputError, match=r"x.yaml:1: .*paired_msa.*none of the chain's alignments"):
+            read_complex(path)
 
 
 def test_what_was_read_is_recorded_and_survives_writing_and_other_processes(tmp_path):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from structdiff.errors import InputError
-from structdiff.spec.alignment_source import PairedAlignmentWarning
+from structdiff.spec.alignment_source import PairedAlignmentWarning, warn_of_pairing
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import BondSpec, PocketSpec, Site
 from structdiff.spec.design import read_design
@@ -120,9 +120,13 @@ def test_alignments(tmp_path):
 def test_paired_alignments_of_several_chains_are_told(tmp_path):
     (tmp_path / "x.a3m").touch()
     chains = [protein(chain_ids=name, paired_msa_file_paths="x.a3m") for name in "AB"]
+    spec = read_complex(write(tmp_path, *chains))
+    assert [chain.paired_msa for chain in spec.chains] == 2 * [(str(tmp_path / "x.a3m"),)]
     with pytest.raises(PairedAlignmentWarning, match="one: how chains lie"):
-        read_complex(write(tmp_path, *chains))
-    assert len(read_complex(write(tmp_path, *chains, use_paired_msas=False)).chains) == 2
+        warn_of_pairing(spec)
+    unpaired = read_complex(write(tmp_path, *chains, use_paired_msas=False))
+    assert [chain.paired_msa for chain in unpaired.chains] == [(), ()]
+    warn_of_pairing(unpaired)
 
 
 def test_templates_are_named_as_authors_do_and_serve_each_copy(tmp_path):

@@ -1,0 +1,85 @@
+"""What predicting with Boltz-2's network costs, from what it multiplies: it was fitted to runs of the network itself.
+
+``python benchmarks/fit_boltz_cost.py`` measures and writes the factors (``structdiff/data/cost_boltz.json``).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+
+from structdiff.model.boltz.config import BoltzConfig
+
+COST_FILE = "cost_boltz.json"
+#: Atoms and window pairs a token, of proteins.
+_ATOMS, _KEYS = 8, 128
+
+
+def trunk_products(config: BoltzConfig, tokens: int, *, recycles: int, rows: int) -> float:
+    """Multiplications of all passes of the trunk, with templates and an alignment of so many rows."""
+    blocks = _pair_block(config.c_z, tokens) + _single_block(config.c_s, config.c_z, tokens)
+    one = config.pairformer.blocks * blocks
+    one += config.msa.blocks * (_pair_block(config.c_z, tokens) + _alignment_block(config, tokens, rows))
+    if config.template is not None:
+        one += config.template.blocks * _pair_block(config.template.c_template, tokens)
+    return (1 + recycles) * one
+
+
+def confidence_products(config: BoltzConfig, tokens: int) -> float:
+    """Multiplications of the confidence module for one structure."""
+    return config.confidence.blocks * (_pair_block(config.c_z, tokens) + _single_block(config.c_s, config.c_z, tokens))
+
+
+def step_products(config: BoltzConfig, tokens: int) -> float:
+    """Multiplications of one evaluation of the denoiser for one structure."""
+    sizes, width = config.denoiser, 2 * config.c_s
+    token = sizes.token_depth * (tokens * 17 * width**2 + 2 * tokens**2 * width)
+    c_atom, atoms = config.atom.c_atom, _ATOMS * tokens
+    layers = sizes.encoder_depth + sizes.decoder_depth
+    return token + layers * atoms * (17 * c_atom**2 + 2 * _KEYS * c_atom)
+
+
+def boltz_seconds(
+    config: BoltzConfig, tokens: int, samples: int, *, recycles: int, rows: int, rate: float
+) -> tuple[float, float]:
+    """Seconds of trunk and confidence, and of one step, of a batch; rate: of multiplications a second."""
+    fitted = _fitted()
+    trunk = trunk_products(config, tokens, recycles=recycles, rows=rows)
+    trunk += samples * confidence_products(config, tokens)
+    return fitted["trunk"] * trunk / rate, fitted["step"] * samples * step_products(config, tokens) / rate
+
+
+def boltz_memory(config: BoltzConfig, tokens: int, samples: int, *, rows: int, passes: int) -> int:
+    """Peak memory in bytes beside the program and its weights; passes: sets of conditions that guidance asks for."""
+    fitted, sizes = _fitted(), config.denoiser
+    pairs = 4.0 * tokens**2
+    told = sizes.token_depth * sizes.token_heads * passes
+    alignment = 4.0 * rows * tokens * config.msa.c_m
+    each = pairs * (fitted["pairs"] * config.c_z) + 4.0 * tokens * fitted["tokens"] * config.c_s
+    return int(
+        max(fitted["alignment"] * alignment + pairs * fitted["pairs"] * config.c_z, pairs * told + samples * each)
+    )
+
+
+def _pair_block(channels: int, tokens: int) -> float:
+    """Two triangle multiplications, two triangle attentions and a transition of a table of pairs."""
+    return tokens**2 * (34 * channels**2 + 6 * channels * tokens)
+
+
+def _single_block(c_s: int, c_z: int, tokens: int) -> float:
+    """Attention with pair bias and a transition of the tokens."""
+    return tokens * 17 * c_s**2 + tokens**2 * (2 * c_s + 16 * c_z)
+
+
+def _alignment_block(config: BoltzConfig, tokens: int, rows: int) -> float:
+    """The outer product mean, averaging by pairs and a transition of an alignment."""
+    c_m, c_outer = config.msa.c_m, config.msa.c_outer_product
+    outer = tokens**2 * (rows * c_outer**2 + c_outer**2 * config.c_z)
+    width = config.msa.averaging_heads * config.msa.averaging_head_dim
+    return outer + rows * tokens * (12 * c_m**2 + 3 * c_m * width + tokens * width)
+
+
+@cache
+def _fitted() -> dict[str, float]:
+    return json.loads((resources.files("structdiff") / "data" / COST_FILE).read_text(encoding="utf-8"))
