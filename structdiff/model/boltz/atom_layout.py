@@ -65,9 +65,7 @@ def codes_of(names: tuple[str, ...], device: torch.device) -> Int[Tensor, " name
     return name_codes(torch.tensor(padded, device=device))
 
 
-def backbone_classes(
-    names: Int[Tensor, "batch atom 4"], kind: Int[Tensor, "batch atom"]
-) -> Int[Tensor, "batch atom"]:
+def backbone_classes(names: Int[Tensor, "batch atom 4"], kind: Int[Tensor, "batch atom"]) -> Int[Tensor, "batch atom"]:
     """Boltz-2's 17 classes of atoms: 1-4 of a protein's main chain, 5-16 of a nucleotide's, 0 for any other."""
     codes = name_codes(names)
     protein, nucleic = (codes_of(each, names.device) for each in (_PROTEIN_BACKBONE, _NUCLEIC_BACKBONE))

@@ -18,7 +18,9 @@ def host_tokens(token: TokenFeatures) -> Int[Tensor, "batch token"]:
     own = torch.arange(token.mask.shape[-1], device=token.mask.device).expand(token.mask.shape)
     split = token.mask & ~token.standard & (token.kind < ChainKind.LIGAND)
     same = split[:, 1:] & split[:, :-1]
-    same &= (token.asym_id[:, 1:] == token.asym_id[:, :-1]) & (token.residue_index[:, 1:] == token.residue_index[:, :-1])
+    same &= (token.asym_id[:, 1:] == token.asym_id[:, :-1]) & (
+        token.residue_index[:, 1:] == token.residue_index[:, :-1]
+    )
     starts = torch.nn.functional.pad(~same, (1, 0), value=True)
     return torch.where(starts, own, 0).cummax(-1).values
 

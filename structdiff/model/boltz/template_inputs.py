@@ -44,7 +44,9 @@ def template_inputs(
     cb, ca = (atom_of_token(positions, slot) * mask[..., None] for slot in (token.representative, token.centre))
     return TemplateInputs(
         type=residue_type * mask,
-        rotation=torch.where(frame_mask[..., None, None], _rotations(atoms), torch.eye(3).to(atoms) * mask[..., None, None]),
+        rotation=torch.where(
+            frame_mask[..., None, None], _rotations(atoms), torch.eye(3).to(atoms) * mask[..., None, None]
+        ),
         origin=atoms[..., 1, :] * frame_mask[..., None],
         frame_mask=frame_mask,
         cb=cb,
