@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -60,7 +61,8 @@ class Engine:
 
     def __init__(self, weights: Weights, *, device: torch.device) -> None:
         self.weights, self.device = weights, device
-        self.network: StructureNetwork = weights.network.to(device)
+        # Both kinds have the same parts; what they hand on to each other is their own affair.
+        self.network = cast(StructureNetwork, weights.network.to(device))
 
     def draw(
         self,

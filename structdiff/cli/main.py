@@ -20,6 +20,7 @@ from structdiff.cli import (
     explain,
     import_command,
     info,
+    msa,
     predict,
     prepare,
     sequence,
@@ -54,7 +55,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for each in (
-    design, campaign, predict, sequence, evaluate, explain, import_command, view, train, prepare, weights, info,
+    design, campaign, predict, msa, sequence, evaluate, explain, import_command, view, train, prepare, weights, info,
 ):  # fmt: skip
     each.register(app)
 

@@ -32,6 +32,7 @@ from structdiff.cli.results import (
 from structdiff.errors import InputError, ResourceError, StructdiffError, disk_is_full
 
 if TYPE_CHECKING:
+    from structdiff.alignment_server import AlignmentServer
     from structdiff.engine import Engine
     from structdiff.jobs import Job
     from structdiff.model.checkpoint import Weights
@@ -54,6 +55,12 @@ def predict(
     ] = None,
     restraints: Annotated[
         Path | None, typer.Option("--restraints", help="Chai's table of bonds, contacts and pockets of the one input.")
+    ] = None,
+    msa_server: Annotated[
+        str | None,
+        typer.Option("--msa-server", metavar="URL|colabfold",
+                     help="Ask this server (of the MMseqs2 API) for alignments of proteins without msa: their "
+                     "sequences are sent there.", show_default="none is asked"),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -78,16 +85,18 @@ def predict(
         raise InputError("at least one sample is needed", key="samples", found=samples, allowed="1 or more")
     if seed is not None:
         check_seed(seed)
+    from structdiff.alignment_server import AlignmentServer
     from structdiff.device import choose_device
     from structdiff.engine import Engine
 
+    server = AlignmentServer(msa_server) if msa_server is not None else None
     check_folder(out)
     options, weights = build_run_options(given)
     engine = Engine(weights, device=choose_device(options.device))
     run = _Run(
         weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed, restraints=restraints,
         formats=_FORMATS[file_format], overwrite=overwrite, quiet=given["quiet"], debug=given["debug"],
-        dry_run=dry_run,
+        dry_run=dry_run, server=server,
     )  # fmt: skip
     if not dry_run:
         clear_folder(out)
@@ -120,6 +129,7 @@ class _Run:
     quiet: bool
     debug: bool
     dry_run: bool
+    server: AlignmentServer | None
 
     def all(self, inputs: Sequence[Path]) -> tuple[list[Result], list[str], int]:
         """Predicts complex after complex, of which a file may hold several.
@@ -136,9 +146,10 @@ class _Run:
             if isinstance(found, Exception):
                 self._say(found, path)
                 failed.append(str(path))
-        for path, place, found in read:
-            if isinstance(found, Exception):
-                continue
+        ready = [(path, place, found) for path, place, found in read if not isinstance(found, Exception)]
+        if self.server is not None and not self.dry_run:
+            ready = list(self._aligned(ready, self.server, failed))
+        for path, place, found in ready:
             made: list[Result] = []
             with _warnings_named(path):
                 work = self._told(found) if self.dry_run else self._complex(found, place)
@@ -159,16 +170,45 @@ class _Run:
             except Exception as error:
                 return [error]
 
+    def _aligned(
+        self, ready: Sequence[tuple[Path, str, ComplexSpec]], server: AlignmentServer, failed: list[str]
+    ) -> Iterator[tuple[Path, str, ComplexSpec]]:
+        """Those that get their alignments from a server, before hours of work too; the others count as failed."""
+        from structdiff.cli.server_alignments import aligned
+
+        for path, place, spec in ready:
+            with _warnings_named(path):
+                try:
+                    found = aligned(spec, server, quiet=self.quiet, check=self._checked)
+                except Interrupted:
+                    raise
+                except Exception as error:
+                    self._say(error, path)
+                    failed.append(str(path))
+                else:
+                    yield path, place, found
+
+    def _checked(self, spec: ComplexSpec) -> Job:
+        """The job of a complex with alignments that are not folded yet; whatever is refused is refused here."""
+        from structdiff.complex_jobs import complex_job
+
+        return complex_job(spec, self.engine.check_size, folded=False, abilities=self.engine.network.abilities)
+
     def _told(self, spec: ComplexSpec) -> Iterator[Result]:
         """Says what was understood of a complex; makes nothing."""
+        from structdiff.cli.server_alignments import aligned, as_if_aligned, sending_note
         from structdiff.cli.understood import folding_note, understood
-        from structdiff.complex_jobs import complex_job
         from structdiff.structure.complex import build_complex
 
+        asked = self.server and sending_note(spec, self.server)
+        if self.server is not None and not asked:
+            spec = aligned(spec, self.server, quiet=True)
         try:
-            job = complex_job(spec, self.engine.check_size, folded=False, abilities=self.engine.network.abilities)
+            if asked:
+                self._checked(as_if_aligned(spec))
+            job = self._checked(spec)
             needs = self._estimate(job, len(self._seeds(spec)) * self.samples)
-            folding = [f"  {each}" for each in [folding_note(spec)] if each]
+            folding = [f"  {each}" for each in [asked, folding_note(spec)] if each]
             print(understood(spec, job.structure, job.base_pairs), *folding, needs, "", sep="\n")
         except ResourceError as error:
             print(understood(spec, build_complex(spec), None), "", sep="\n")
@@ -253,13 +293,11 @@ class _Run:
     def _fold(self, spec: ComplexSpec) -> None:
         """Folds chains with alignments, which are kept, before the clock of what is drawn starts."""
         from structdiff.cli.understood import folding_note
-        from structdiff.complex_jobs import complex_job
         from structdiff.features.chain_folds import fold_chains
 
         note = folding_note(spec)
         if note:
-            # Whatever is refused is refused first.
-            job = complex_job(spec, self.engine.check_size, folded=False, abilities=self.engine.network.abilities)
+            job = self._checked(spec)
             self._tell(note)
             assert job.templates is not None
             fold_chains(spec, job.structure, job.templates)

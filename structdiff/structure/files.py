@@ -8,9 +8,9 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -182,8 +182,15 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     The content goes to a temporary file beside it, which then takes its name. Raises InputError where that cannot be
     done.
     """
+    with opened_atomically(path) as handle:
+        handle.write(content.encode("utf-8") if isinstance(content, str) else content)
+    return Path(path)
+
+
+@contextlib.contextmanager
+def opened_atomically(path: str | Path) -> Iterator[IO[bytes]]:
+    """The same for content that comes piece by piece: the file takes its name when the block ends without an error."""
     path = Path(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
     if path.is_dir():
         raise InputError("cannot be written: it is a folder", path=path)
     temporary = None
@@ -192,7 +199,7 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
             dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
         ) as handle:
             temporary = Path(handle.name)
-            handle.write(data)
+            yield handle
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
@@ -203,7 +210,6 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise
-    return path
 
 
 def remove_unfinished(folder: Path, *, age: float = 0.0) -> None:

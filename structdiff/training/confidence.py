@@ -107,7 +107,7 @@ class _Run:
         self.source, self.data, self.out, self.seed, self.settings = source, data, out, seed, settings
         self.unlearnt, self.judged = validation_halves(data)
         self.ways = tuple(settings.samplings) or samplings(recommended_sampling(source))
-        self.network: StructureNetwork = source.network
+        self.network: StructureNetwork = source.own_network
         self.head: ConfidenceHead = self.network.confidence
         self.average = copy.deepcopy(self.head).requires_grad_(False).eval()
         self.head.requires_grad_(True).train()

@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         weights = load_named_weights(chosen.weights)
         figures = validate_confidence(
-            weights.network,
+            weights.own_network,
             validation_halves(chosen.data)[1],
             batches=chosen.batches,
             recommended=recommended_sampling(weights),

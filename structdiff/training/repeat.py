@@ -103,7 +103,7 @@ def _runs(source: Weights, data: Path, out: Path, share: float, changes: Mapping
             designs=None if config.designs is None else out / f"designs_{number}", max_minutes=None, **given,
         )  # fmt: skip
         runs.append(config)
-    if preset(runs[0].model).trunk != source.network.config.trunk:
+    if preset(runs[0].model).trunk != source.own_network.config.trunk:
         raise InputError("the sizes of these weights are those of no preset any more", path=source.path)
     return runs
 

@@ -204,7 +204,7 @@ def _module(config: TrainConfig) -> tuple[TrainingModule, Weights | None]:
     """What is trained, and the weights that it begins with."""
     torch.manual_seed(config.seed)
     source = beginning(config.start_from)
-    sizes = preset(config.model) if source is None else grown(source.network.config, preset(config.model))
+    sizes = preset(config.model) if source is None else grown(source.own_network.config, preset(config.model))
     if config.losses.sequence_alone and sizes.trunk.sequence is None:
         raise InputError("local_distogram alone trains a sequence encoder, and this model has none", key="losses",
                          found=config.model)  # fmt: skip
@@ -212,7 +212,7 @@ def _module(config: TrainConfig) -> tuple[TrainingModule, Weights | None]:
     if source is None:
         return module, None
     for network in (module.network, module.ema):
-        take_over(network, source.network)
+        take_over(network, source.own_network)
     return module, source
 
 

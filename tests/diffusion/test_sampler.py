@@ -1,11 +1,13 @@
 """The sampling loop: reproducible whatever the batch and padding, guarded, observable, and its settings checked."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
 from structdiff.diffusion.sampler import SamplingConfig, sample, sample_generator
+from structdiff.diffusion.schedule import noise_levels
 from structdiff.diffusion.solvers import SOLVERS, Step, Stochastic
 from structdiff.diffusion.trajectory import Trajectory
 from structdiff.errors import InputError, StructdiffError
@@ -279,3 +281,28 @@ def test_predictions_that_turn_are_laid_on_what_they_were_made_from():
 
     assert max(way(align=True)[1:]) < 1
     assert min(way(align=False)) > 10
+
+
+def _turning(positions, sigma, previous):
+    """Says where positions belong, but turned and shifted: a network whose frame wanders."""
+    closer = 40 * torch.sin(positions / (40 + sigma[:, None, None]))
+    return closer[..., [1, 2, 0]] + 3.0
+
+
+def test_aligned_steps_are_those_of_boltz():
+    """There the noisy positions are laid on each prediction, and the step goes on from them."""
+    levels = noise_levels(60)
+    mask = torch.ones(1, 20, dtype=torch.bool)
+    seen = []
+    config = SamplingConfig(steps=60, churn=0.0, align=True)
+    sample(
+        _turning, mask, generators=[sample_generator(7, 0)], config=config, on_step=lambda *step: seen.append(step[2])
+    )
+    positions = levels[0] * torch.randn(1, 20, 3, generator=sample_generator(7, 0))
+    for found, (sigma, sigma_next) in zip(seen[:-1], itertools.pairwise(levels), strict=False):
+        positions = positions - positions.mean(1, keepdim=True)
+        denoised = _turning(positions, torch.tensor([sigma]), None)
+        noisy = superposed(positions, denoised)
+        positions = noisy + 1.5 * (sigma_next - sigma) * (noisy - denoised) / sigma
+        assert superposed_rmsd(found[0], positions[0]) < 1e-4 * max(1.0, sigma_next)
+        positions = found  # the frames differ, and this denoiser knows its own

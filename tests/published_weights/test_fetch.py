@@ -166,7 +166,10 @@ def test_names(cache: Path) -> None:
 def test_the_catalogue_is_consistent() -> None:
     for name in CATALOGUE.known:
         for full in CATALOGUE.full_names(name):
-            assert CATALOGUE.weights[full].name == full
+            assert (CATALOGUE.weights | CATALOGUE.networks)[full].name == full
+    for network in CATALOGUE.networks.values():
+        assert len(network.sha256) == 64
+        assert all(url.startswith("https://") and url.endswith(f"/{network.file}") for url in network.urls)
     for each in CATALOGUE.weights.values():
         assert set(each.members) <= set(CATALOGUE.packages)
         assert len(each.sha256) == len(each.tensors_sha256) == 64
