@@ -82,7 +82,7 @@ def boltz_inputs(features: Features) -> BoltzInputs:
     """What Boltz-2's own featuriser (version 2.2.1) makes of a batch, on its device.
 
     Tokens of a modified residue are one there: the first, while the others are masked (`merging.host_tokens`).
-    Deletions are 0, because that featuriser loses them all, at training too. Raises InputError for a design.
+    Deletions are as at training (`msa_inputs`). Raises InputError for a design.
     """
     _require_sequences(features)
     token = features.token
@@ -90,7 +90,7 @@ def boltz_inputs(features: Features) -> BoltzInputs:
     stands = token.mask & is_host(host)
     layout = atom_layout(features, host)
     residues = residue_classes(features, layout, stands)
-    types = bond_types(features, host)
+    types = bond_types(features, host, residues.modified)
     contact_type, contact_threshold = contacts(features, host, stands)
     return BoltzInputs(
         token_mask=stands,
@@ -141,13 +141,12 @@ def _atoms(features: Features, layout: AtomLayout, residues: ResidueClasses) -> 
 def _alignment(features: Features, residues: ResidueClasses, stands: Tensor) -> dict[str, Tensor]:
     query = torch.where(residues.methionine, RESTYPE_INDEX["MET"], -1)
     found = alignment_inputs(features.msa, query, stands)
-    nothing = torch.zeros_like(found.mask)
     return {
         "profile": found.profile,
-        "deletion_mean": nothing[:, 0],
+        "deletion_mean": found.deletion_mean,
         "msa": found.msa,
-        "has_deletion": nothing,
-        "deletion_value": nothing,
+        "has_deletion": found.has_deletion,
+        "deletion_value": found.deletion_value,
         "msa_paired": found.paired,
         "msa_mask": found.mask,
     }

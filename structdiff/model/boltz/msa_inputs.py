@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,15 +12,21 @@ from structdiff.chemistry.residues import NUM_RESTYPES
 from structdiff.features.schema import MSAFeatures
 from structdiff.typing import Bool, Float, Int
 
+#: Boltz-2 has pi / 2 where AlphaFold 3 has 2 / pi: deletions of d letters before a column are pi / 2 * atan(d / 3).
+DELETION_SCALE = (math.pi / 2) ** 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentInputs:
-    """Letters and the flags of each row, and the share of each class in a column."""
+    """Letters and flags of each row, and what the whole alignment has at each column: shares of classes, deletions."""
 
     msa: Int[Tensor, "batch row token"]
+    has_deletion: Float[Tensor, "batch row token"]
+    deletion_value: Float[Tensor, "batch row token"]
     paired: Float[Tensor, "batch row token"]
     mask: Float[Tensor, "batch row token"]
     profile: Float[Tensor, "batch token classes"]
+    deletion_mean: Float[Tensor, "batch token"]
 
 
 def alignment_inputs(
@@ -27,7 +34,8 @@ def alignment_inputs(
 ) -> AlignmentInputs:
     """The rows that are there, gaps included, at the tokens that stand for something.
 
-    query: classes of the first row at tokens of modified residues that are read as others, -1 for all else.
+    query: classes of the first row at tokens of modified residues that are read as others, -1 for all else. Deletions
+    count as in Boltz up to 2.1 and as at its training; version 2.2 loses them all on the way.
     """
     there = msa.mask.any(-1)[..., None] & stands[:, None]
     letters = msa.restype.clone()
@@ -35,9 +43,13 @@ def alignment_inputs(
     letters = letters * there
     rows = msa.mask.any(-1).sum(-1).clamp(min=1)[:, None]
     counts = [(there & (letters == each)).sum(1) for each in range(NUM_RESTYPES)]
+    deletions = msa.deletion_value * DELETION_SCALE * there
     return AlignmentInputs(
         msa=letters,
+        has_deletion=msa.has_deletion * there,
+        deletion_value=deletions,
         paired=(msa.paired & there).float(),
         mask=there.float(),
         profile=torch.stack([each / rows for each in counts], -1),
+        deletion_mean=deletions.sum(1) / rows,
     )

@@ -6,31 +6,34 @@ import torch
 from torch import Tensor
 
 from structdiff.features.schema import Features, TokenFeatures
+from structdiff.model.boltz.bond_orders import perceived_orders
 from structdiff.model.boltz.merging import is_host, merged_pairs
 from structdiff.structure.tables import ChainKind
 from structdiff.typing import Bool, Float, Int
 
 NOT_SELECTED, POCKET_TO_BINDER, BINDER_TO_POCKET, CONTACT = 1, 2, 3, 4
-COVALENT = 6  # a bond between residues; those inside of one are 2 single, 3 double, 4 triple, 5 aromatic
+COVALENT = 6  # a bond between residues; those inside of one are 1 other, 2 single, 3 double, 4 triple, 5 aromatic
 NEAREST, FARTHEST = 4.0, 20.0  # Å, of contacts and pockets, as Boltz-2 was trained
 
 
-def bond_types(features: Features, host: Int[Tensor, "batch token"]) -> Int[Tensor, "batch token token"]:
+def bond_types(
+    features: Features, host: Int[Tensor, "batch token"], modified: Bool[Tensor, "batch token"]
+) -> Int[Tensor, "batch token token"]:
     """Boltz-2's types of the bonds of ligands, in modified residues, and of links beside the polymer's own; 0 is none.
 
     All bonds of a modified residue lie on its one token, whose type is that of the last of them.
     """
-    token, orders = features.token, features.pair.token_bonds
+    token, there = features.token, features.pair.token_bonds > 0
     same_chain = token.asym_id[:, :, None] == token.asym_id[:, None]
     same_residue = same_chain & (token.residue_index[:, :, None] == token.residue_index[:, None])
-    between = (orders > 0) & ~same_residue & ~_polymer_links(token, same_chain)
-    ligand = (orders > 0) & same_residue & (token.kind == ChainKind.LIGAND)[:, :, None]
+    inside = there & same_residue
+    between = there & ~same_residue & ~_polymer_links(token, same_chain)
+    kinds = (perceived_orders(features, same_residue) + 1) * inside
     types = merged_pairs((between * COVALENT).float(), host).long()
-    types = torch.where(ligand, orders + 1, types)
+    types = torch.where(inside & (token.kind == ChainKind.LIGAND)[:, :, None], kinds, types)
     if bool(is_host(host).all()):
         return types
-    inside = (orders > 0) & (host[:, :, None] == host[:, None])
-    return types + torch.diag_embed(_last_inside(torch.where(inside, orders, 0), host))
+    return types + torch.diag_embed(_last_inside(kinds, host) * modified)
 
 
 def _polymer_links(token: TokenFeatures, same_chain: Tensor) -> Bool[Tensor, "batch token token"]:
@@ -40,15 +43,16 @@ def _polymer_links(token: TokenFeatures, same_chain: Tensor) -> Bool[Tensor, "ba
     return same_chain & (token.kind < ChainKind.LIGAND)[:, :, None] & ((apart == 1) | closes)
 
 
-def _last_inside(orders: Tensor, host: Tensor) -> Int[Tensor, "batch token"]:
-    """The type of the last bond that each host has inside of it, 0 where there is none."""
-    count = orders.shape[-1]
-    place = torch.arange(count * count, device=orders.device).view(count, count)
-    upper = (orders > 0) & (place % count > place // count)
+def _last_inside(kinds: Tensor, host: Tensor) -> Int[Tensor, "batch token"]:
+    """The type of the last bond, by its atoms, that each host has inside of it, 0 where there is none."""
+    count = kinds.shape[-1]
+    place = torch.arange(count * count, device=kinds.device).view(count, count)
+    own = (kinds > 0) & (host[:, :, None] == host[:, None])
+    upper = own & (place % count > place // count)
     last_of_row = torch.where(upper, place, -1).amax(-1)
     last = torch.full_like(host, -1).scatter_reduce(1, host, last_of_row, "amax")
-    found = orders.flatten(1).gather(1, last.clamp(min=0))
-    return torch.where(last >= 0, found + 1, 0)
+    found = kinds.flatten(1).gather(1, last.clamp(min=0))
+    return torch.where(last >= 0, found, 0)
 
 
 def contacts(
