@@ -112,8 +112,9 @@ def main() -> None:
     memory, _ = nnls(terms / peaks[:, None], np.ones(len(peaks)))
     factors["memory"] = memory.tolist()
     for case, each, trunk, step, own in zip(CASES, found, ratios["trunk"], ratios["step"], terms, strict=True):
+        mebibytes, estimated = each["memory"] / 2**20, own @ memory / 2**20 + cost_boltz.ANY
         print(f"{case}: trunk and confidence {each['trunk']:.2f} s (times products {trunk:.2f}), step "
-              f"{each['step']:.2f} s ({step:.2f}), {each['memory'] / 2**20:.0f} MiB, estimated {own @ memory / 2**20 + cost_boltz.ANY:.0f}")  # fmt: skip
+              f"{each['step']:.2f} s ({step:.2f}), {mebibytes:.0f} MiB, estimated {estimated:.0f}")  # fmt: skip
     (ROOT / "structdiff" / "data" / cost_boltz.COST_FILE).write_text(json.dumps(factors, indent=1) + "\n")
     print(factors)
 
