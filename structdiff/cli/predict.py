@@ -208,7 +208,8 @@ class _Run:
                 self._checked(as_if_aligned(spec))
             job = self._checked(spec)
             needs = self._estimate(job, len(self._seeds(spec)) * self.samples)
-            folding = [f"  {each}" for each in [asked, folding_note(spec)] if each]
+            folds = "" if job.abilities.alignments else folding_note(spec)
+            folding = [f"  {each}" for each in [asked, folds] if each]
             print(understood(spec, job.structure, job.base_pairs), *folding, needs, "", sep="\n")
         except ResourceError as error:
             print(understood(spec, build_complex(spec), None), "", sep="\n")
