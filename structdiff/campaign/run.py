@@ -202,7 +202,8 @@ class Run:
 
     def results(self, manifest: Manifest) -> list[DesignResult]:
         """The designs of this run, ranked."""
-        return select(self.asked_results(manifest), self.selection.parsed, self.selection.rank_by)
+        chosen, refolder = self.selection, self.campaign.settings.refold
+        return select(self.asked_results(manifest), chosen.parsed, chosen.rank_by, refolder=refolder)
 
     def histogram(self, manifest: Manifest) -> list[str]:
         """What the filter rejects, in lines; empty without a filter."""
@@ -293,7 +294,7 @@ def folder_results(manifest: Manifest) -> list[DesignResult]:
     for name, facts in manifest.runs().items():
         selection = Selection(filter=facts.get("filter"), rank_by=facts.get("rank_by"))
         ended = [each for each in read_results(manifest, name) if each.ended]
-        found += select(ended, selection.parsed, selection.rank_by)
+        found += select(ended, selection.parsed, selection.rank_by, refolder=facts.get("refold"))
     return found
 
 

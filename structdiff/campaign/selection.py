@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from structdiff.campaign.filters import Condition, Filter
 from structdiff.campaign.results import DesignResult
+from structdiff.campaign.settings import BOLTZ
 from structdiff.evaluation.catalogue import CATALOGUE
 from structdiff.output.prediction import requested
 
@@ -17,21 +18,24 @@ from structdiff.output.prediction import requested
 #: network that drew the design is worth less than a judge that had no part in it.
 _RANKED_BY = ("sc_rmsd", "plddt")
 _RANKED_BY_JUDGE = ("judge_log_likelihood", *_RANKED_BY)
-#: What only refolding by structdiff's own network gives.
+#: What only refolding by networks inside structdiff gives.
 _OWN_REFOLD = "refold_ptm"
 #: Rejections in a row after which it is time for advice.
 PATIENCE = 20
 _COMPARISONS = {"Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">="}
 
 
-def select(results: Iterable[DesignResult], wanted: Filter | None, rank_by: str | None = None) -> list[DesignResult]:
+def select(
+    results: Iterable[DesignResult], wanted: Filter | None, rank_by: str | None = None, *, refolder: str | None = None
+) -> list[DesignResult]:
     """Designs in order of merit, each with its rank and the reasons that speak against it.
 
     First those that no filter rejects, among them those that meet all that was asked, then by how much of it they meet,
     then by the column rank_by (the better first, as the catalogue says); equal ones in the order of their numbers.
+    refolder: what refolded them, by its name.
     """
     judged = [dataclasses.replace(each, reasons=judge(each, wanted)) for each in results]
-    column = rank_by or _best_column(judged)
+    column = rank_by or _best_column(judged, refolder)
     sign = -1.0 if _higher_is_better(column) else 1.0
 
     def merit(each: DesignResult) -> tuple:
@@ -46,10 +50,10 @@ def select(results: Iterable[DesignResult], wanted: Filter | None, rank_by: str 
     return [dataclasses.replace(each, rank=place) for place, each in enumerate(ranked, start=1)]
 
 
-def _best_column(results: Sequence[DesignResult]) -> str:
+def _best_column(results: Sequence[DesignResult], refolder: str | None) -> str:
     """The column to rank by that says most."""
     known = {name for each in results for name, value in each.columns.items() if value is not None}
-    others_refold = "sc_rmsd" in known and _OWN_REFOLD not in known
+    others_refold = "sc_rmsd" in known and (_OWN_REFOLD not in known or refolder == BOLTZ)
     return next((name for name in (_RANKED_BY if others_refold else _RANKED_BY_JUDGE) if name in known), "plddt")
 
 

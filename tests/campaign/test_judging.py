@@ -133,7 +133,8 @@ def test_another_programs_refolding_ranks_before_the_judge() -> None:
     first, second = {"sc_rmsd": 1.0, "judge_log_likelihood": -3.0}, {"sc_rmsd": 5.0, "judge_log_likelihood": -2.0}
     assert [each.number for each in select([result(1, **first), result(2, **second)], None)] == [1, 2]
     own = [result(1, refold_ptm=0.5, **first), result(2, refold_ptm=0.5, **second)]
-    assert [each.number for each in select(own, None)] == [2, 1]
+    assert [each.number for each in select(own, None, refolder="own")] == [2, 1]
+    assert [each.number for each in select(own, None, refolder="boltz2")] == [1, 2]
 
 
 @pytest.mark.skipif(not WEIGHTS_ARE_HERE, reason="structdiff weights fetch trrosetta")
