@@ -73,7 +73,7 @@ def complex_job(
         name=spec.name,
         structure=structure,
         tokens=tokens,
-        features=build_features(known, condition, tokens=tokens, msa=msa),
+        features=build_features(known, condition, tokens=tokens, msa=msa, conformers=True),
         templates=templates,
         proximities=proximities,
         bonds=tuple(complex_bonds(spec, structure)),

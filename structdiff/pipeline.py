@@ -238,5 +238,5 @@ def score(structure: Structure | str | Path, *, weights: str | Path = "mini", de
     engine = Engine(load_named_weights(weights), device=choose_device(device))
     structure = structure.moved_to_origin()  # float32 tells distances less well far from the origin
     tokens = tokenise(structure)
-    features = build_features(structure, tokens=tokens, only_resolved=True)
+    features = build_features(structure, tokens=tokens, only_resolved=True, conformers=True)
     return confidence_of(engine.judge(features), features, tokens, structure)

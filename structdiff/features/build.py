@@ -40,6 +40,7 @@ def build_features(
     msa: MSAFeatures | None = None,
     motif: np.ndarray | None = None,
     only_resolved: bool = False,
+    conformers: bool = False,
 ) -> Features:
     """All the tensors of one structure.
 
@@ -49,6 +50,7 @@ def build_features(
         tokens: the structure's tokens if they are at hand.
         msa: aligned sequences; by default the query alone.
         motif: bool per atom of the structure, the atoms held in motif groups; by default all that are resolved.
+        conformers: give the ideal conformers of residues and ligands too, which networks of others read.
         only_resolved: leave out atoms that were not observed, and mask tokens whose centre was not (for training).
     """
     tokens = tokens or tokenise(structure)
@@ -68,6 +70,7 @@ def build_features(
     held = resolved & (condition.motif_group > 0)[:, None]
     if motif is not None:
         held &= motif[atoms]
+    ideal = _reference_positions(structure)[atoms] if conformers else np.zeros((*atoms.shape, 3), np.float32)
     representative = np.where(known, tokens.representative, np.minimum(tokens.representative, 1))
     return Features(
         token=_token_features(structure, tokens, present, restype, kind, representative),
@@ -78,7 +81,7 @@ def build_features(
             name=_flat(_name_codes(structure)[atoms] * exists[..., None]),
             positions=_flat(positions),
             resolved=_flat(resolved),
-            ref_positions=_flat(_reference_positions(structure)[atoms] * exists[..., None]),
+            ref_positions=_flat(ideal * exists[..., None]),
         ),
         pair=_pair_features(structure, tokens, condition),
         msa=msa if msa is not None else query_alone(torch.from_numpy(restype.astype(np.int64))),

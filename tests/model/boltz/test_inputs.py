@@ -47,7 +47,7 @@ def test_inputs_are_those_of_boltz(case, tmp_path, monkeypatch):
 
 
 def features_of(structure: Structure, condition: Condition | None = None) -> Features:
-    return build_features(structure, condition)
+    return build_features(structure, condition, conformers=True)
 
 
 def inputs_of_structure(structure: Structure, **sizes: int) -> BoltzInputs:
