@@ -108,8 +108,8 @@ def read_lightning(path: Path) -> Checkpoint:
 
 #: What the description of a damaged or forged file makes Python's unpickler raise.
 _UNREADABLE = (
-    pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, ImportError,
-    NotImplementedError, OverflowError, struct.error, MemoryError, RecursionError, RuntimeError,
+    pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError, AttributeError, ImportError, OverflowError,
+    struct.error, MemoryError, RuntimeError,
 )  # fmt: skip
 
 
