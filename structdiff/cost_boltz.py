@@ -22,17 +22,21 @@ _ATOMS, _KEYS = 8, 128
 
 
 def trunk_products(config: BoltzConfig, tokens: int, *, recycles: int, rows: int) -> float:
-    """Multiplications of all passes of the trunk, with templates and an alignment of so many rows."""
+    """Multiplications of all passes of the trunk, with templates or known distances, and so many rows aligned."""
     blocks = _pair_block(config.c_z, tokens) + _single_block(config.c_s, config.c_z, tokens)
     one = config.pairformer.blocks * blocks
     one += config.msa.blocks * (_pair_block(config.c_z, tokens) + _alignment_block(config, tokens, rows))
     if config.template is not None:
         one += config.template.blocks * _pair_block(config.template.c_template, tokens)
+    if config.known_distances is not None:
+        one += config.known_distances.blocks * _pair_block(config.known_distances.c_distance, tokens)
     return (1 + recycles) * one
 
 
 def confidence_products(config: BoltzConfig, tokens: int) -> float:
-    """Multiplications of the confidence module for one structure."""
+    """Multiplications of the confidence module for one structure; 0 where there is none."""
+    if config.confidence is None:
+        return 0.0
     return config.confidence.blocks * (_pair_block(config.c_z, tokens) + _single_block(config.c_s, config.c_z, tokens))
 
 

@@ -1,4 +1,4 @@
-"""Boltz-2's network: trunk, denoiser and confidence, for weights that Boltz's authors have published."""
+"""The network of Boltz-2 and of BoltzGen: trunk, denoiser and confidence, for weights that their authors published."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from structdiff.model.boltz.config import BoltzConfig
 from structdiff.model.boltz.denoiser import BoltzDenoiser
 from structdiff.model.boltz.trunk import BoltzTrunk
 
+OF_PREDICTIONS = Abilities(alignments=True, poses=True, designs=False)
+OF_DESIGNS = Abilities(poses=True, folds=True, predictions=False, judges=False)
+
 
 class BoltzNetwork(nn.Module):
     """The network with the same parts as structdiff's own, so that the same engine runs it.
 
-    Passaro, Corso, Wohlwend et al. 2025 (doi 10.1101/2025.06.14.659707); without their head of affinities.
+    Passaro, Corso, Wohlwend et al. 2025 (doi 10.1101/2025.06.14.659707); without their head of affinities. Stark,
+    Faltings, Choi et al. 2025 (BoltzGen), whose networks draw designs and have no confidence.
     """
-
-    abilities = Abilities(alignments=True, poses=True, designs=False)
 
     def __init__(self, config: BoltzConfig) -> None:
         super().__init__()
         self.config = config
         self.trunk = BoltzTrunk(config)
         self.denoiser = BoltzDenoiser(config)
-        self.confidence = BoltzConfidence(config)
+        self.confidence = None if config.confidence is None else BoltzConfidence(config, config.confidence)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it does by itself."""
+        return OF_DESIGNS if self.config.designs else OF_PREDICTIONS
