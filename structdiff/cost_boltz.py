@@ -17,8 +17,8 @@ from structdiff.model.boltz.config import MOST_ROWS, BoltzConfig
 COST_FILE = "cost_boltz.json"
 #: MiB that a prediction of any size may take beside what grows with it.
 ANY = 200
-#: Atoms and window pairs a token, of proteins.
-_ATOMS, _KEYS = 8, 128
+#: Atoms and window pairs a token, of proteins, and of designs.
+_ATOMS, _KEYS, _OPEN_ATOMS = 8, 128, 14
 
 
 def trunk_products(config: BoltzConfig, tokens: int, *, recycles: int, rows: int) -> float:
@@ -44,7 +44,7 @@ def step_products(config: BoltzConfig, tokens: int) -> float:
     """Multiplications of one evaluation of the denoiser for one structure."""
     sizes, width = config.denoiser, 2 * config.c_s
     token = sizes.token_depth * (tokens * 17 * width**2 + 2 * tokens**2 * width)
-    c_atom, atoms = config.atom.c_atom, _ATOMS * tokens
+    c_atom, atoms = config.atom.c_atom, (_OPEN_ATOMS if config.designs else _ATOMS) * tokens
     layers = sizes.encoder_depth + sizes.decoder_depth
     return token + layers * atoms * (17 * c_atom**2 + 2 * _KEYS * c_atom)
 

@@ -14,7 +14,8 @@ class Abilities:
     alignments: it reads them, so that chains need not be folded as trRosetta expects. poses: it knows where chains,
     ligands and helices of nucleic acids lie, so that they are not docked or laid out unless that is asked. designs: it
     draws residues whose amino acid is open. folds: designs have folds without a plan of one. predictions: it predicts
-    structures of known sequences. judges: it knows how sure it is; of others the default weights judge what they draw.
+    structures of known sequences. conformers: it reads those of residues and ligands. judges: it knows how sure it is;
+    of others the default weights judge what they draw.
     """
 
     alignments: bool = False
@@ -22,6 +23,7 @@ class Abilities:
     designs: bool = True
     folds: bool = False
     predictions: bool = True
+    conformers: bool = False
     judges: bool = True
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from torch import nn
 
+from structdiff.features.schema import Features
 from structdiff.model.abilities import Abilities
 from structdiff.model.boltz.confidence import BoltzConfidence
 from structdiff.model.boltz.config import BoltzConfig
 from structdiff.model.boltz.denoiser import BoltzDenoiser
+from structdiff.model.boltz.design_inputs import with_open_atoms
 from structdiff.model.boltz.trunk import BoltzTrunk
 
-OF_PREDICTIONS = Abilities(alignments=True, poses=True, designs=False)
-OF_DESIGNS = Abilities(poses=True, folds=True, predictions=False, judges=False)
+OF_PREDICTIONS = Abilities(alignments=True, poses=True, designs=False, conformers=True)
+OF_DESIGNS = Abilities(poses=True, folds=True, predictions=False, conformers=True, judges=False)
 
 
 class BoltzNetwork(nn.Module):
@@ -27,6 +29,10 @@ class BoltzNetwork(nn.Module):
         self.trunk = BoltzTrunk(config)
         self.denoiser = BoltzDenoiser(config)
         self.confidence = None if config.confidence is None else BoltzConfidence(config, config.confidence)
+
+    def prepared(self, item: Features) -> Features:
+        """The features of one structure with the atoms that open residues have, for networks that design."""
+        return with_open_atoms(item) if self.config.designs else item
 
     @property
     def abilities(self) -> Abilities:
