@@ -136,18 +136,26 @@ _PACKAGES = (
 
 
 _BOLTZ2_REVISION = "6fdef46d763fee7fbb83ca5501ccceff43b85607"
-_BOLTZ2 = PublishedNetwork(
-    name="boltz2",
-    about="Boltz-2: structures of complexes from sequences, alignments, templates and ligands",
-    file="boltz2_conf.ckpt",
-    urls=(
-        "https://model-gateway.boltz.bio/boltz2_conf.ckpt",
-        f"https://huggingface.co/boltz-community/boltz-2/resolve/{_BOLTZ2_REVISION}/boltz2_conf.ckpt",
-    ),
-    sha256="090e82ac8c92f5e943fa1b39e7410a44027bea7243c0bbb3caa67a77fc1428e1",
-    num_bytes=2_286_561_469,
-    licence="MIT", licence_text=BOLTZ_LICENCE,
-    citation="Passaro, Corso, Wohlwend et al. 2025, doi 10.1101/2025.06.14.659707",
+
+
+def _boltz2(name: str, about: str, file: str, sha256: str, num_bytes: int) -> PublishedNetwork:
+    """One of Boltz-2's files, of the same revision and under the same licence."""
+    return PublishedNetwork(
+        name=name, about=f"Boltz-2: {about}", file=file,
+        urls=(
+            f"https://model-gateway.boltz.bio/{file}",
+            f"https://huggingface.co/boltz-community/boltz-2/resolve/{_BOLTZ2_REVISION}/{file}",
+        ),
+        sha256=sha256, num_bytes=num_bytes, licence="MIT", licence_text=BOLTZ_LICENCE,
+        citation="Passaro, Corso, Wohlwend et al. 2025, doi 10.1101/2025.06.14.659707",
+    )  # fmt: skip
+
+
+_NETWORKS = (
+    _boltz2("boltz2", "structures of complexes from sequences, alignments, templates and ligands", "boltz2_conf.ckpt",
+            "090e82ac8c92f5e943fa1b39e7410a44027bea7243c0bbb3caa67a77fc1428e1", 2_286_561_469),
+    _boltz2("boltz2-affinity", "how strongly ligands bind to proteins, beside boltz2", "boltz2_aff.ckpt",
+            "dcc5cd3722b1c9eaa34267e4ae32f55cbbf1963f4c19319381ccfa30fdd2ca9e", 2_062_139_170),
 )  # fmt: skip
 
 #: sha256 of each file as published, and of its tensors.
@@ -271,7 +279,7 @@ CATALOGUE = Catalogue(
         "membrane_mpnn_global": ("global_label_membrane_mpnn_v_48_020",),
         "trrosetta": tuple(f"trrosetta_{letter}" for letter in "abcde"),
     },
-    networks={"boltz2": _BOLTZ2},
+    networks={network.name: network for network in _NETWORKS},
 )
 
 

@@ -19,7 +19,7 @@ class BoltzNetwork(nn.Module):
     modules that predict them.
     """
 
-    abilities = Abilities(alignments=True, poses=True, designs=False)
+    abilities = Abilities(alignments=True, poses=True, designs=False, affinities="boltz2-affinity")
 
     def __init__(self, config: BoltzConfig) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ SAMPLING: dict[str, object] = {
     "steps": 200, "solver": "stochastic", "churn": 0.8, "churn_min_sigma": 1.0, "noise_scale": 1.003,
     "step_scale": 1.5, "sigma_max": 2560.0, "sigma_min": 0.0016, "rho": 7.0, "augment": True, "align": True,
 }  # fmt: skip
-RECYCLES = 3
+RECYCLES, AFFINITY_RECYCLES = 3, 5
 
 
 def fetch_network(
@@ -53,7 +53,7 @@ def convert(path: Path, folder: Path, network: PublishedNetwork) -> Path:
     made = boltz_network(config, to_own_names(checkpoint.tensors("state_dict")), path=path)
     facts = {
         "sampling": SAMPLING,
-        "recycles": RECYCLES,
+        "recycles": AFFINITY_RECYCLES if config.affinity else RECYCLES,
         "published": {
             "name": network.name, "file": network.file, "url": network.urls[-1], "sha256": network.sha256,
             "licence": network.licence, "citation": network.citation,

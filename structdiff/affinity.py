@@ -1,0 +1,120 @@
+"""How strongly ligands bind in predicted structures: Boltz-2's affinity network beside the one that predicts."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structdiff.configuration import to_dict
+from structdiff.device import check_memory
+from structdiff.diffusion.sampler import sample, sample_generator
+from structdiff.engine import Engine
+from structdiff.errors import InputError
+from structdiff.features.collate import collate
+from structdiff.features.schema import Features
+from structdiff.features.token_subset import token_subset
+from structdiff.jobs import Job
+from structdiff.model.boltz.affinity_crop import affinity_crop
+from structdiff.model.boltz.affinity_ensemble import ensemble_readings
+from structdiff.model.boltz.affinity_inputs import affinity_inputs
+from structdiff.model.boltz.inputs import BoltzInputs
+from structdiff.model.boltz.network import BoltzNetwork
+from structdiff.model.boltz.trunk import BoltzTrunkOutput
+from structdiff.model.checkpoint import Weights
+from structdiff.options import recommended_sampling
+from structdiff.output.affinity import Affinity, AffinityMember
+from structdiff.structure.tables import Structure
+
+#: Heavy atoms of a ligand, and of those that the network was trained with.
+MOST_ATOMS, MOST_TRAINED = 128, 56
+#: Structures that the affinity network draws for itself, of which it looks at the best.
+SAMPLES = 5
+#: Their random numbers are those of samples no run reaches, so that they have nothing to do with the drawing.
+_STREAM = 3_000_000_000
+
+
+def check_binder(structure: Structure, binder: str) -> None:
+    """Raises InputError for a ligand (chain) that is too large for affinities; warns where it is larger than is known."""
+    row = int(np.flatnonzero(structure.chains.name == binder)[0])
+    count = int((structure.atom_chain == row).sum())
+    if count > MOST_ATOMS:
+        raise InputError("affinities are those of ligands of so many heavy atoms", key="affinity",
+                         found=f"{binder}, of {count}", allowed=f"at most {MOST_ATOMS}")  # fmt: skip
+    if count > MOST_TRAINED:
+        warnings.warn(f"affinity of {binder}: {count} heavy atoms are more than the {MOST_TRAINED} of ligands that the "
+                      "network has seen, so it may be far off", stacklevel=2)  # fmt: skip
+
+
+class Affinities:
+    """What is said of the structures of one job, by the weights of an engine that are for that.
+
+    It depends on a structure by what is seen of it alone, and is not computed twice for the same.
+    """
+
+    def __init__(self, engine: Engine, job: Job) -> None:
+        """Raises InputError where the weights are not here, ResourceError where what is seen does not fit."""
+        assert job.binder is not None
+        self.weights, self.device, self.job = engine.affinity_weights, engine.device, job
+        self.binder = int(np.flatnonzero(job.structure.chains.name == job.binder)[0])
+        self._known: dict[tuple[int, bytes], Affinity] = {}
+
+    def of(self, structure: Structure, seed: int) -> Affinity:
+        """The affinity in a structure of the job, as a run with this seed has it."""
+        seen = affinity_crop(self.job.tokens, structure, self.binder)
+        key = (seed, seen.tobytes())
+        if key not in self._known:
+            self._known[key] = self._computed(np.flatnonzero(seen), seed)
+        return self._known[key]
+
+    def _computed(self, rows: np.ndarray, seed: int) -> Affinity:
+        features = token_subset(self.job.features, torch.from_numpy(rows))
+        batch = collate([features]).to(self.device)
+        count = batch.msa.restype.shape[1]
+        check_memory(self.weights.network.config, len(rows), SAMPLES, self.device, rows=count)
+        binder = torch.from_numpy(self.job.tokens.chain[rows] == self.binder)[None].to(self.device)
+        with torch.inference_mode():
+            members = _members(self.weights, batch, binder, seed)
+        assert self.job.binder is not None
+        return Affinity(binder=self.job.binder, tokens=len(rows), members=members)
+
+
+def _members(weights: Weights, batch: Features, binder: Tensor, seed: int) -> tuple[AffinityMember, ...]:
+    """What each module says of the best of several structures, which are drawn with nothing asked of them."""
+    network, inputs = cast(BoltzNetwork, weights.network), affinity_inputs(batch)
+    trunk = network.trunk.understood(inputs, recycles=weights.recycles)
+    positions = _drawn(weights, batch, inputs, trunk, seed)
+    packed = positions.gather(1, inputs.atom_slot.expand(SAMPLES, -1)[..., None].expand(-1, -1, 3))
+    readings = ensemble_readings(network, inputs, trunk, binder, packed)
+    return tuple(
+        AffinityMember(log10_ic50=float(each.log10_ic50), binder_probability=float(each.binder_logit.sigmoid()))
+        for each in readings
+    )
+
+
+def _drawn(weights: Weights, batch: Features, inputs: BoltzInputs, trunk: BoltzTrunkOutput, seed: int) -> Tensor:
+    """Positions (Å) of the atoms (token, slot) of several structures."""
+    network = cast(BoltzNetwork, weights.network)
+    condition = network.denoiser.told(inputs, trunk, batch.token.true_restype).repeat(SAMPLES)
+
+    def denoise(positions: Tensor, sigma: Tensor, previous: Tensor | None, /) -> Tensor:
+        return network.denoiser(condition, positions, sigma, previous).positions
+
+    return sample(
+        denoise,
+        batch.atom.mask.expand(SAMPLES, -1),
+        generators=[sample_generator(seed, _STREAM + number) for number in range(SAMPLES)],
+        config=recommended_sampling(weights),
+    )
+
+
+def affinity_record(engine: Engine) -> dict[str, Any]:
+    """What decides affinities beside structure and seed, for a prediction's provenance."""
+    weights = engine.affinity_weights
+    return {
+        "weights": weights.name, "weights_sha256": weights.sha256, "recycles": weights.recycles, "samples": SAMPLES,
+        "sampling": to_dict(recommended_sampling(weights)),
+    }  # fmt: skip
