@@ -26,8 +26,8 @@ import yaml
 from boltz.data import const
 from boltz.data.crop.affinity import AffinityCropper
 from boltz.data.feature.featurizerv2 import Boltz2Featurizer
-from boltz.data.mol import load_canonicals, load_molecules
 from boltz.data.module.inferencev2 import collate
+from boltz.data.mol import load_canonicals, load_molecules
 from boltz.data.parse.a3m import parse_a3m
 from boltz.data.parse.schema import parse_boltz_schema
 from boltz.data.tokenize.boltz2 import Boltz2Tokenizer
@@ -71,7 +71,7 @@ Keys = list[tuple[str, int, str]]
 
 
 def atom_keys(structure: Structure) -> Keys:
-    """Chain, residue of it (from 0) and name of each atom; selenium is called as the sulphur that Boltz takes it for."""
+    """Chain, residue of it (from 0) and name of each atom; selenium as the sulphur that Boltz takes it for."""
     first = np.array([structure.chain_residues(row).start for row in range(len(structure.chains))])
     residue, chain = structure.atoms.residue, structure.atom_chain
     names = ["SD" if name == "SE" else str(name) for name in structure.atoms.name]
@@ -183,9 +183,7 @@ def compare(name: str, molecules: Path, both: tuple[Boltz2, BoltzNetwork]) -> di
     if tokens == their_tokens and atoms == their_atoms:
         for line in read_differences(seen, theirs) or ["all that is read is the same"]:
             print(f"  {line}")
-    wanted, found = (
-        boltz_ensemble(both[0], theirs, their_atoms, job.structure, seen), own_ensemble(both[1], job)
-    )
+    wanted, found = (boltz_ensemble(both[0], theirs, their_atoms, job.structure, seen), own_ensemble(both[1], job))
     for key, value in wanted.items():
         if key in found:
             off = float((value - found[key]).abs().max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from structdiff.configuration import to_dict
+from structdiff.cost import estimated_cost
 from structdiff.device import check_memory
 from structdiff.diffusion.sampler import sample, sample_generator
 from structdiff.engine import Engine
@@ -18,7 +20,7 @@ from structdiff.features.collate import collate
 from structdiff.features.schema import Features
 from structdiff.features.token_subset import token_subset
 from structdiff.jobs import Job
-from structdiff.model.boltz.affinity_crop import affinity_crop
+from structdiff.model.boltz.affinity_crop import MOST_RESIDUES, MOST_TOKENS, affinity_crop
 from structdiff.model.boltz.affinity_ensemble import ensemble_readings
 from structdiff.model.boltz.affinity_inputs import affinity_inputs
 from structdiff.model.boltz.inputs import BoltzInputs
@@ -27,7 +29,8 @@ from structdiff.model.boltz.trunk import BoltzTrunkOutput
 from structdiff.model.checkpoint import Weights
 from structdiff.options import recommended_sampling
 from structdiff.output.affinity import Affinity, AffinityMember
-from structdiff.structure.tables import Structure
+from structdiff.output.prediction import Prediction
+from structdiff.structure.tables import ChainKind, Structure
 
 #: Heavy atoms of a ligand, and of those that the network was trained with.
 MOST_ATOMS, MOST_TRAINED = 128, 56
@@ -38,7 +41,7 @@ _STREAM = 3_000_000_000
 
 
 def check_binder(structure: Structure, binder: str) -> None:
-    """Raises InputError for a ligand (chain) that is too large for affinities; warns where it is larger than is known."""
+    """Raises InputError for a ligand (chain) that is too large for affinities; warns of one larger than is known."""
     row = int(np.flatnonzero(structure.chains.name == binder)[0])
     count = int((structure.atom_chain == row).sum())
     if count > MOST_ATOMS:
@@ -56,11 +59,18 @@ class Affinities:
     """
 
     def __init__(self, engine: Engine, job: Job) -> None:
-        """Raises InputError where the weights are not here, ResourceError where what is seen does not fit."""
+        """Raises InputError where the weights are not here; record: what decides them, for provenance."""
         assert job.binder is not None
         self.weights, self.device, self.job = engine.affinity_weights, engine.device, job
+        self.record = affinity_record(engine)
         self.binder = int(np.flatnonzero(job.structure.chains.name == job.binder)[0])
         self._known: dict[tuple[int, bytes], Affinity] = {}
+
+    def judged(self, prediction: Prediction) -> Prediction:
+        """A prediction of the job with the affinity in it, and with what that was computed by."""
+        affinity = self.of(prediction.structure, prediction.provenance.seed)
+        provenance = dataclasses.replace(prediction.provenance, affinity=self.record)
+        return dataclasses.replace(prediction, affinity=affinity, provenance=provenance)
 
     def of(self, structure: Structure, seed: int) -> Affinity:
         """The affinity in a structure of the job, as a run with this seed has it."""
@@ -112,9 +122,21 @@ def _drawn(weights: Weights, batch: Features, inputs: BoltzInputs, trunk: BoltzT
 
 
 def affinity_record(engine: Engine) -> dict[str, Any]:
-    """What decides affinities beside structure and seed, for a prediction's provenance."""
+    """What decides affinities beside structure and seed, for a prediction's provenance; raises as `Affinities` does."""
     weights = engine.affinity_weights
     return {
         "weights": weights.name, "weights_sha256": weights.sha256, "recycles": weights.recycles, "samples": SAMPLES,
         "sampling": to_dict(recommended_sampling(weights)),
     }  # fmt: skip
+
+
+def affinity_seconds(engine: Engine, job: Job, structures: int) -> float:
+    """What the affinities of so many structures of a job take: of a small complex it is computed once for all."""
+    weights, tokens = engine.affinity_weights, len(job.tokens)
+    cost = estimated_cost(
+        weights.network.config, min(tokens, MOST_TOKENS), SAMPLES, steps=recommended_sampling(weights).steps,
+        relax=False, prediction=True, recycles=weights.recycles, rows=job.features.msa.restype.shape[0],
+    )  # fmt: skip
+    polymers = int((job.structure.chains.kind[job.tokens.chain] < ChainKind.LIGAND).sum())
+    whole = tokens <= MOST_TOKENS and polymers <= MOST_RESIDUES
+    return cost.seconds * (1 if whole else structures)

@@ -14,8 +14,8 @@ class Abilities:
 
     alignments: it reads them, so that chains need not be folded as trRosetta expects. poses: it knows where chains,
     ligands and helices of nucleic acids lie, so that they are not docked or laid out unless that is asked. designs: it
-    draws residues whose amino acid is open. affinities: the weights that say how strongly ligands bind in its structures,
-    by name.
+    draws residues whose amino acid is open. affinities: name of the weights that say how strongly ligands bind in
+    its structures.
     """
 
     alignments: bool = False

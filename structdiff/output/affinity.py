@@ -12,7 +12,7 @@ _DECADES = 6.0  # from μM to M
 
 @dataclass(frozen=True, kw_only=True)
 class AffinityMember:
-    """What one module of the ensemble says: log10 of the IC50 in μM, and how likely (0 to 1) the ligand binds at all."""
+    """What one module of the ensemble says: log10 of the IC50 in μM, and how likely (0 to 1) a ligand binds at all."""
 
     log10_ic50: float
     binder_probability: float

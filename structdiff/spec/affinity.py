@@ -21,14 +21,13 @@ def check_affinity(spec: ComplexSpec, binder: str) -> None:
         raise InputError("there is no such chain", key=KEY, found=binder, allowed=spec.chain_ids,
                          suggest_from=spec.chain_ids)  # fmt: skip
     chain = spec.chain(binder)
+    ligands = [name for each in spec.chains if each.kind == "ligand" for name in each.ids]
     if chain.kind != "ligand":
-        raise InputError("affinities are those of ligands", key=KEY, found=f"{binder}, a {chain.kind}",
-                         allowed=[name for each in spec.chains if each.kind == "ligand" for name in each.ids])  # fmt: skip
+        raise InputError("affinities are those of ligands", key=KEY, found=f"{binder}, a {chain.kind}", allowed=ligands)
     if len(chain) > 1:
         raise InputError("affinities are those of ligands of one component", key=KEY,
                          found=f"{binder}, of {len(chain)}")  # fmt: skip
     own = spec.component_names(binder)
-    ligands = (name for each in spec.chains if each.kind == "ligand" for name in each.ids)
     copies = [name for name in ligands if spec.component_names(name) == own]
     if len(copies) > 1:
         raise InputError("affinities are those of ligands that are there once", key=KEY,

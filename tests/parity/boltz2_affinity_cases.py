@@ -47,7 +47,7 @@ def _module(*, full: bool, blocks: int) -> dict[str, Any]:
 
 
 def draw_affinity_inputs() -> tuple[BoltzInputs, Tensor]:
-    """Two made-up complexes, and which of their tokens are of the ligand: the last chain, beside proteins and others."""
+    """Two made-up complexes, and which of their tokens are of the ligand: the last chain, beside others."""
     inputs = draw_boltz_inputs()
     binder = (inputs.asym_id == 2) & inputs.token_mask
     kinds = torch.where(binder, int(ChainKind.LIGAND), inputs.molecule_type)

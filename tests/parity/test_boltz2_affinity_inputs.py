@@ -1,4 +1,4 @@
-"""What is seen of a complex, and said of it, is what Boltz sees and says (benchmarks/parity_boltz2_affinity_inputs.py)."""
+"""What is seen and said of a complex is what Boltz sees and says (benchmarks/parity_boltz2_affinity_inputs.py)."""
 
 from __future__ import annotations
 

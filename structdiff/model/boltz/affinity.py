@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +28,7 @@ class AffinityReadings:
     binder_logit: Float[Tensor, " batch"]
 
 
-def binding_pairs(
-    inputs: BoltzInputs, binder: Bool[Tensor, "batch token"]
-) -> Bool[Tensor, "batch token token"]:
+def binding_pairs(inputs: BoltzInputs, binder: Bool[Tensor, "batch token"]) -> Bool[Tensor, "batch token token"]:
     """The pairs of tokens of the ligand and the proteins, and those within the ligand."""
     ligand = binder & inputs.token_mask
     protein = inputs.token_mask & (inputs.molecule_type == ChainKind.PROTEIN)
@@ -60,7 +59,7 @@ class AffinityHeads(nn.Module):
 def _layers(*channels: int) -> nn.Sequential:
     """Linear layers with biases from one width to the next, and a ReLU between each two."""
     made: list[nn.Module] = []
-    for entering, leaving in zip(channels, channels[1:], strict=False):
+    for entering, leaving in pairwise(channels):
         made += [linear(entering, leaving, bias=True), nn.ReLU()]
     return nn.Sequential(*made[:-1])
 

@@ -45,7 +45,7 @@ def boltz_tokens(tokens: TokenTable, structure: Structure) -> Int[np.ndarray, " 
 def _centres(tokens: TokenTable, structure: Structure) -> Int[np.ndarray, " token"]:
     """The row of the atom that is each token's place: CA, C1', or the atom itself.
 
-    Of a modified residue it is the first atom, but the second, CA, of selenomethionine, which Boltz takes for methionine.
+    Of a modified residue it is the first atom; of selenomethionine, which Boltz takes for methionine, the second (CA).
     """
     places = tokens.atoms[np.arange(len(tokens)), tokens.centre]
     polymer = structure.chains.kind[tokens.chain] < ChainKind.LIGAND

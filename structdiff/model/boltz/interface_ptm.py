@@ -1,4 +1,4 @@
-"""How well chains lie to each other, as Boltz-2 scores it: ipTM seen from residues, nucleotides and atoms of ligands."""
+"""How well chains lie to each other, as Boltz-2 scores it: ipTM seen from residues and from atoms of ligands."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def has_frame(inputs: BoltzInputs, packed: Float[Tensor, "batch atom 3"]) -> Boo
 
 
 def _polymer_frames(inputs: BoltzInputs) -> Int[Tensor, "batch token 3"]:
-    """The packed atoms of each residue's frame, by their names; -1 where one is missing, and in modified amino acids."""
+    """The packed atoms of each residue's frame, by names; -1 where one is missing, and in modified amino acids."""
     protein, nucleic = (_named(inputs, names) for names in (_PROTEIN, _NUCLEIC))
     protein = torch.where((inputs.residue_type == UNK_PROTEIN)[..., None], -1, protein)
     return torch.where((inputs.molecule_type == ChainKind.PROTEIN)[..., None], protein, nucleic)
@@ -76,6 +76,8 @@ def _ligand_frames(inputs: BoltzInputs, packed: Float[Tensor, "batch atom 3"]) -
     apart = torch.where(together, apart, torch.inf)
     apart = apart - torch.eye(apart.shape[1], device=apart.device)  # each is nearest to itself, whoever else is there
     near = apart.topk(min(3, apart.shape[-1]), largest=False)
-    rows = torch.where(near.values.isfinite(), inputs.representative[:, None].expand_as(apart).gather(2, near.indices), -1)
+    rows = torch.where(
+        near.values.isfinite(), inputs.representative[:, None].expand_as(apart).gather(2, near.indices), -1
+    )
     rows = torch.nn.functional.pad(rows, (0, 3 - rows.shape[-1]), value=-1)
     return rows[..., [1, 0, 2]]
