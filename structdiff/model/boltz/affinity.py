@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from structdiff.model.boltz.config import AffinitySizes, BoltzConfig
+from structdiff.model.boltz.affinity_config import AffinitySizes
+from structdiff.model.boltz.config import BoltzConfig
 from structdiff.model.boltz.inputs import BoltzInputs
 from structdiff.model.pairformer import PairStack
 from structdiff.nn.initialisation import linear

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from structdiff.diffusion.preconditioning import SIGMA_DATA
+from structdiff.model.boltz.affinity_config import AffinitySizes, affinity_sizes
 from structdiff.model.boltz.settings import Settings
 from structdiff.model.heads import NUM_ERROR_BINS, NUM_PLDDT_BINS
 from structdiff.model.msa_module import MSAConfig
@@ -113,18 +114,6 @@ class ConfidenceSizes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AffinitySizes:
-    """Sizes of one of the modules that predict affinities; c_head of the layers of its heads."""
-
-    blocks: int = 8
-    triangle_heads: int = 4
-    triangle_head_dim: int = 32
-    distance_bins: int = 64
-    furthest: float = 22.0  # Å
-    c_head: int = 384
-
-
-@dataclass(frozen=True, kw_only=True)
 class BoltzConfig:
     """Sizes of the whole network: c_s a token, c_z a pair of tokens; the defaults are Boltz-2's."""
 
@@ -177,7 +166,7 @@ def config_from_hyper_parameters(values: Mapping[str, object]) -> BoltzConfig:
         pairformer=_pairformer(settings.part("pairformer_args"), c_s, c_z),
         denoiser=_denoiser(settings.part("score_model_args")),
         confidence=_confidence(settings.part("confidence_model_args")),
-        affinity=_affinity(settings),
+        affinity=affinity_sizes(settings),
     )
     settings.must("atom_feature_dim", config.atom.channels, 128)
     return config
@@ -283,26 +272,4 @@ def _confidence(settings: Settings) -> ConfidenceSizes:
         single_inputs=settings.get("add_s_input_to_s", False),
         pair_inputs=settings.get("add_z_input_to_z", False),
         heads_between_chains=heads.get("use_separate_heads", False),
-    )
-
-
-def _affinity(settings: Settings) -> tuple[AffinitySizes, ...]:
-    """Those of each module of the ensemble; none in checkpoints that predict structures alone."""
-    if not settings.get("affinity_prediction", False):
-        return ()
-    settings.must("skip_run_structure", False, False)
-    several = settings.get("affinity_ensemble", False)
-    names = ("affinity_model_args1", "affinity_model_args2") if several else ("affinity_model_args",)
-    return tuple(_affinity_module(settings.part(name)) for name in names)
-
-
-def _affinity_module(settings: Settings) -> AffinitySizes:
-    stack = settings.part("pairformer_args")
-    stack.must("post_layer_norm", False, False)
-    return AffinitySizes(
-        blocks=stack.get("num_blocks", 8),
-        **_triangles(stack),
-        distance_bins=settings.get("num_dist_bins", 64),
-        furthest=settings.get("max_dist", 22.0),
-        c_head=settings.part("transformer_args").get("token_s", 384),
     )
