@@ -34,7 +34,6 @@ from structdiff.cost import (
     product_seconds,
     relax_terms,
 )
-from structdiff.diffusion.schedule import noise_levels
 from structdiff.docking.chain_placement import ChainDocking
 from structdiff.docking.placement import LigandDocking
 from structdiff.docking.work import ChainSearch, Part
@@ -114,7 +113,7 @@ def measured(case: tuple, engine: Engine, options: RunOptions) -> Measured:
     spec, sampling = complex_of(case), sampling_of(options, engine.weights)
     job = complex_job(spec)
     (poses,) = (each for each in job.clearance if isinstance(each, ChainPoses))
-    levels = noise_levels(sampling.steps, sigma_max=sampling.sigma_max, sigma_min=sampling.sigma_min, rho=sampling.rho)
+    levels = sampling.levels()
     work = 2 * np.sum([poses.most_work(sigma) for sigma in levels[:-1]], axis=0)
     found = Measured(
         tokens=job.seen_tokens, asked=poses.asked, work=work, product=np.median([product_seconds() for _ in range(5)])

@@ -17,22 +17,26 @@ from structdiff.model.boltz.config import MOST_ROWS, BoltzConfig
 COST_FILE = "cost_boltz.json"
 #: MiB that a prediction of any size may take beside what grows with it.
 ANY = 200
-#: Atoms and window pairs a token, of proteins.
-_ATOMS, _KEYS = 8, 128
+#: Atoms and window pairs a token, of proteins, and of designs.
+_ATOMS, _KEYS, _OPEN_ATOMS = 8, 128, 14
 
 
 def trunk_products(config: BoltzConfig, tokens: int, *, recycles: int, rows: int) -> float:
-    """Multiplications of all passes of the trunk, with templates and an alignment of so many rows."""
+    """Multiplications of all passes of the trunk, with templates or known distances, and so many rows aligned."""
     blocks = _pair_block(config.c_z, tokens) + _single_block(config.c_s, config.c_z, tokens)
     one = config.pairformer.blocks * blocks
     one += config.msa.blocks * (_pair_block(config.c_z, tokens) + _alignment_block(config, tokens, rows))
     if config.template is not None:
         one += config.template.blocks * _pair_block(config.template.c_template, tokens)
+    if config.known_distances is not None:
+        one += config.known_distances.blocks * _pair_block(config.known_distances.c_distance, tokens)
     return (1 + recycles) * one
 
 
 def confidence_products(config: BoltzConfig, tokens: int) -> float:
-    """Multiplications of the confidence module for one structure."""
+    """Multiplications of the confidence module for one structure; 0 where there is none."""
+    if config.confidence is None:
+        return 0.0
     return config.confidence.blocks * (_pair_block(config.c_z, tokens) + _single_block(config.c_s, config.c_z, tokens))
 
 
@@ -40,7 +44,7 @@ def step_products(config: BoltzConfig, tokens: int) -> float:
     """Multiplications of one evaluation of the denoiser for one structure."""
     sizes, width = config.denoiser, 2 * config.c_s
     token = sizes.token_depth * (tokens * 17 * width**2 + 2 * tokens**2 * width)
-    c_atom, atoms = config.atom.c_atom, _ATOMS * tokens
+    c_atom, atoms = config.atom.c_atom, (_OPEN_ATOMS if config.designs else _ATOMS) * tokens
     layers = sizes.encoder_depth + sizes.decoder_depth
     return token + layers * atoms * (17 * c_atom**2 + 2 * _KEYS * c_atom)
 

@@ -32,8 +32,10 @@ from structdiff.features.start import start_positions
 from structdiff.features.symmetric_motif import in_frame, of_one_copy
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import CheckSize, Job, num_seen_tokens
+from structdiff.model.abilities import PLAIN, Abilities
 from structdiff.output.whole_target import WholeTarget
 from structdiff.spec.design import DesignSpec, design_to_dict
+from structdiff.spec.fold import AUTO
 from structdiff.spec.fold_plans import with_fold_plan
 from structdiff.spec.input_files import file_sha256
 from structdiff.spec.layout import Layout
@@ -44,14 +46,14 @@ from structdiff.structure.scaffold import build_scaffold
 from structdiff.structure.tables import Structure
 
 
-def job_of(spec: DesignSpec, number: int, check_size: CheckSize | None = None) -> Job:
+def job_of(spec: DesignSpec, number: int, check_size: CheckSize | None = None, *, abilities: Abilities = PLAIN) -> Job:
     """The job of one design, before anything is drawn; raises InputError for what cannot be designed.
 
-    check_size: asked for the number of tokens before tables of pairs are made. Folds that are to be hallucinated are
-    not, since that takes a while.
+    check_size: asked for the number of tokens before tables of pairs are made. abilities: of the network that will draw
+    it. Folds that are to be hallucinated are not, since that takes a while.
     """
     spec, motif = resolve_design(spec)
-    return _job(spec, motif, number, 0, check_size)
+    return _job(spec, motif, number, 0, check_size, abilities)
 
 
 def layout_of(spec: DesignSpec, number: int) -> tuple[DesignSpec, Layout, Structure | None]:
@@ -87,39 +89,42 @@ def _job(
     number: int,
     draw: int,
     check_size: CheckSize | None,
+    abilities: Abilities,
     folds: Sequence[ChainFold] = (),
 ) -> Job:
     """The job of one draw of a design: what was asked, and the fold plan that was drawn for it where there is one.
 
-    folds: those that were hallucinated for it.
+    folds: those that were hallucinated for it. Networks that fold by themselves have a plan drawn where one is named.
     """
     layout = sampled_layout(spec, number)
     if hallucinates(spec):
         check_hallucination(spec, layout, motif)
         check_hallucination_memory(layout, float(free_memory(torch.device("cpu"))))
-    anchors = {} if motif is None else motif_anchors(spec, layout, motif)
-    stream = [spec.seed, number, 1] + ([draw] if draw else [])
-    planned = with_fold_plan(spec, layout, np.random.default_rng(stream), anchors)
-    job = design_job(planned, layout, motif, number, check_size, folds)
+    planned = spec
+    if spec.fold_plan != AUTO or not abilities.folds:
+        anchors = {} if motif is None else motif_anchors(spec, layout, motif)
+        stream = [spec.seed, number, 1] + ([draw] if draw else [])
+        planned = with_fold_plan(spec, layout, np.random.default_rng(stream), anchors)
+    job = design_job(planned, layout, motif, number, check_size, folds, abilities=abilities)
     return dataclasses.replace(job, request=design_request(spec), user=spec)
 
 
 def wanted_designs(
     spec: DesignSpec, motif: Structure | None, numbers: Sequence[int], check_size: CheckSize,
-    on_progress: OnProgress | None, done: int = 0,
+    on_progress: OnProgress | None, done: int = 0, *, abilities: Abilities = PLAIN,
 ) -> Iterator[Wanted]:  # fmt: skip
     """All draws of the designs of these numbers, each when it is asked for; those of one share what is made up.
 
-    done: how many of them are passed over.
+    done: how many of them are passed over. abilities: of the network that will draw them.
     """
     for place, number in enumerate(numbers[done:], start=done):
         folds: tuple[ChainFold, ...] = ()
         if hallucinates(spec):
-            _job(spec, motif, number, 0, check_size)  # whatever is refused is refused before
+            _job(spec, motif, number, 0, check_size, abilities)  # whatever is refused is refused before
             report = while_made_up(on_progress, place * spec.draws, len(numbers) * spec.draws)
             folds = hallucinated_folds(spec, sampled_layout(spec, number), motif, [spec.seed, number], report)
         for draw in range(spec.draws):
-            job = _job(spec, motif, number, draw, check_size, folds)
+            job = _job(spec, motif, number, draw, check_size, abilities, folds)
             yield Wanted(job=job, seed=spec.seed, index=number, draw=draw)
 
 
@@ -130,10 +135,12 @@ def design_job(
     index: int,
     check_size: CheckSize | None = None,
     folds: Sequence[ChainFold] = (),
+    *,
+    abilities: Abilities = PLAIN,
 ) -> Job:
     """The job of one design; raises InputError where the motif cannot be held.
 
-    check_size: as for a complex. folds: of chains whose fold is made up.
+    check_size: as for a complex. folds: of chains whose fold is made up. abilities: of the network that will draw it.
     """
     name = f"{spec.name}_{index:04d}"
     scaffold = build_scaffold(
@@ -144,7 +151,7 @@ def design_job(
     if check_size is not None:
         check_size(num_seen_tokens(tokens, spec.symmetry))
     known, condition = told_folds(folds, structure, tokens, design_condition(spec, layout, scaffold, tokens))
-    features = build_features(known, condition, tokens=tokens)
+    features = build_features(known, condition, tokens=tokens, conformers=abilities.conformers)
     held = np.where(structure.atoms.resolved, scaffold.residue_group[structure.atoms.residue], 0)
     job = Job(
         name=name,
@@ -161,6 +168,7 @@ def design_job(
         folds=tuple(folds),
         whole=WholeTarget.of(spec, layout, motif),
         start=None if spec.noise is None or motif is None else start_positions(layout, structure, tokens, motif),
+        abilities=abilities,
     )
     visible = job.visible
     new = np.array([residue.origin is None for residue in layout.residues])
@@ -168,6 +176,8 @@ def design_job(
     asked = DesignConstraints.of(
         spec, layout, placed, left_out_atoms(spec, motif), job.asked_of(avoid=False), job.asked_of(avoid=True)
     )
+    if abilities.poses:  # such a network lays new chains beside known ones by itself
+        asked = dataclasses.replace(asked, clearance=None)
     hold = [FoldHold(*held_folds(folds, structure, visible))] if folds else []
     return dataclasses.replace(job, held=np.where(visible, held, 0), asked=asked, clearance=tuple(hold))
 

@@ -10,7 +10,6 @@ import numpy as np
 from structdiff.constraints.chain_poses import ChainPoses
 from structdiff.cost import chain_docking_seconds, docking_seconds, estimated_cost, pieces_seconds
 from structdiff.diffusion.sampler import SamplingConfig
-from structdiff.diffusion.schedule import noise_levels
 from structdiff.docking.work import Part, SiteSearch
 from structdiff.engine import Engine, guidance_passes
 from structdiff.features.guidance import present_conditions
@@ -23,9 +22,7 @@ _PROJECTIONS = 2  # of a sampling step: before contacts between atoms are follow
 
 def moving_seconds(job: Job, sampling: SamplingConfig) -> Float[np.ndarray, " step"]:
     """What moving the chains of one structure as pieces takes in each sampling step."""
-    levels = noise_levels(sampling.steps, sigma_max=sampling.sigma_max, sigma_min=sampling.sigma_min, rho=sampling.rho)[
-        :-1
-    ]
+    levels = sampling.levels()[:-1]
     poses = [each for each in job.clearance if isinstance(each, ChainPoses)]
     return np.array([
         _PROJECTIONS * sum(pieces_seconds(each.most_work(sigma), asked=each.asked) for each in poses)

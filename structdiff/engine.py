@@ -23,6 +23,7 @@ from structdiff.diffusion.constraint_protocol import SamplingConstraint
 from structdiff.diffusion.guidance import guided
 from structdiff.diffusion.sampler import SamplingConfig, sample
 from structdiff.diffusion.trajectory import Trajectory
+from structdiff.diffusion.turned import TurnedDenoiser
 from structdiff.errors import InputError
 from structdiff.features.collate import collate
 from structdiff.features.copies import side_by_side
@@ -32,10 +33,11 @@ from structdiff.model.abilities import check_affinities
 from structdiff.model.checkpoint import Weights, predicts_affinities
 from structdiff.model.denoiser import Denoised, DenoiserCondition
 from structdiff.model.heads import ConfidenceLogits
-from structdiff.model.library import load_named_weights
+from structdiff.model.library import DEFAULT_WEIGHTS, load_named_weights
 from structdiff.model.network import StructureNetwork
 from structdiff.model.trunk import TrunkOutput
 from structdiff.spec.symmetry import Symmetry
+from structdiff.typing import Bool, Float
 
 OnStep = Callable[[int, int], None]
 #: Makes positions [atom, 3] (Å, on the CPU) of a drawn structure into those that are judged.
@@ -97,12 +99,14 @@ class Engine:
         Raises ResourceError before starting when memory will not do, InputError where guidance names a condition that
         nobody asks.
         """
-        units = collate(items).to(self.device)
-        copies, batch = None, units
+        seen = [self.network.prepared(item) for item in items]
+        units = collate(seen).to(self.device)
+        copies, batch, turns = None, units, False
         if symmetry is not None:
             copies = SymmetricCopies(symmetry.operators, symmetry.seen, units)
-            batch = collate([side_by_side(item, 1 + symmetry.seen) for item in items]).to(self.device)
-            sampling = dataclasses.replace(sampling, centre=False)
+            batch = collate([side_by_side(item, 1 + symmetry.seen) for item in seen]).to(self.device)
+            turns = sampling.augment
+            sampling = dataclasses.replace(sampling, centre=False, augment=False, align=False)
         passes = guidance_passes(guidance, present_conditions(batch))
         rows = batch.msa.restype.shape[1]
         check_memory(self.network.config, batch.num_tokens, len(items), self.device, passes=passes, rows=rows)
@@ -129,13 +133,15 @@ class Engine:
             trunk, condition = self._understood(batch, recycles)
             conditional = _Asked(self.network, condition)
             denoise = self._guided(batch, conditional, guidance, recycles)
+            if turns:
+                denoise = TurnedDenoiser(denoise, batch.atom.mask, generators)
             positions = sample(
                 denoise if copies is None else SymmetricDenoiser(denoise, copies),
                 units.atom.mask,
                 generators=generators,
                 config=sampling,
                 constraints=Combined([*parts, hold]),
-                start=None if start is None else _padded(start, units),
+                start=None if start is None else _padded(start, items, units),
                 on_step=None if on_step is None else lambda step, steps, _: on_step(step, steps),
                 trajectory=trajectory,
             )
@@ -144,16 +150,16 @@ class Engine:
             whole = positions if copies is None or chosen is None else copies.beside(positions, chosen)
             if conditional.last is None:  # guidance asks with each condition alone, or with none, but never with all
                 conditional(whole, whole.new_full((len(items),), sampling.sigma_min), None)
-            confidence = self._confidence(batch, trunk, whole)
+            confidence = self._confidence(batch, trunk, whole, items)
         assert conditional.last is not None
         logits = conditional.last.restype_logits
         by_slot = positions.unflatten(1, (units.num_tokens, units.num_slots)).cpu()
-        seen = 1 if chosen is None else 1 + chosen.shape[1]
+        together = 1 if chosen is None else 1 + chosen.shape[1]
         return [
             Draw(
-                positions=by_slot[row, : item.num_tokens, : item.num_slots],
+                positions=_of_item(by_slot[row], item),
                 restype_logits=logits[row, : item.num_tokens].cpu(),
-                confidence=_cut(confidence, row, seen * item.num_tokens),
+                confidence=_cut(confidence, row, together * item.num_tokens),
                 relatives=() if chosen is None else tuple(chosen[row].tolist()),
             )
             for row, item in enumerate(items)
@@ -191,7 +197,7 @@ class Engine:
         check_memory(self.network.config, batch.num_tokens, 1, self.device)
         with torch.inference_mode():
             trunk = self.network.trunk(batch, recycles=self.weights.recycles)
-            return _cut(self._confidence(batch, trunk, batch.atom.positions), 0, item.num_tokens)
+            return _cut(self._confidence(batch, trunk, batch.atom.positions, [item]), 0, item.num_tokens)
 
     def _guided(self, batch: Features, conditional: _Asked, guidance: float | Mapping[str, float], recycles: int):  # noqa: ANN202
         if guidance == 1.0:
@@ -222,9 +228,28 @@ class Engine:
         s_inputs, s_trunk, z_trunk = (each.expand(samples, *each.shape[1:]) for each in tables)
         return TrunkOutput(s_inputs=s_inputs, s_trunk=s_trunk, z_trunk=z_trunk), condition
 
-    def _confidence(self, batch: Features, trunk: TrunkOutput, positions: Tensor) -> ConfidenceLogits:
+    def _confidence(
+        self, batch: Features, trunk: TrunkOutput, positions: Tensor, items: Sequence[Features]
+    ) -> ConfidenceLogits:
+        """Confidence in positions [sample, atom, 3]; items: what was asked for, without copies and atoms of more."""
         by_slot = positions.unflatten(1, (batch.num_tokens, batch.num_slots))
+        if self.network.confidence is not None:
+            return self.network.confidence(batch, trunk, by_slot)
+        copies = batch.num_tokens // max(item.num_tokens for item in items)
+        plain = collate([item if copies == 1 else side_by_side(item, copies) for item in items]).to(self.device)
+        return self.confident.confidence_in(plain, by_slot[:, :, : plain.num_slots] * _exists(plain))
+
+    def confidence_in(self, batch: Features, by_slot: Float[Tensor, "sample token slot 3"]) -> ConfidenceLogits:
+        """The network's confidence in positions (Å) that something else has drawn."""
+        trunk = self.network.trunk(batch, recycles=self.weights.recycles)
         return self.network.confidence(batch, trunk, by_slot)
+
+    @cached_property
+    def confident(self) -> Engine:
+        """What says how sure one may be of what this network draws: itself, or the default weights where it cannot."""
+        if self.network.abilities.judges:
+            return self
+        return Engine(load_named_weights(DEFAULT_WEIGHTS), device=self.device)
 
 
 class _Asked:
@@ -270,12 +295,28 @@ def _atom_numbers(rows: Tensor, num_slots: int, device: torch.device) -> Tensor:
     return (rows[:, 0] * num_slots + rows[:, 1]).to(device)
 
 
-def _padded(start: Sequence[Tensor], units: Features) -> Tensor:
-    """Positions [token, slot, 3] of each item as one tensor [sample, atom, 3], 0 in the padding."""
+def _padded(start: Sequence[Tensor], items: Sequence[Features], units: Features) -> Tensor:
+    """Positions [token, slot, 3] of each item as one tensor [sample, atom, 3], 0 in the padding.
+
+    Atoms that the network has in addition begin at their residue's CA.
+    """
     whole = torch.zeros(len(start), units.num_tokens, units.num_slots, 3)
-    for row, own in enumerate(start):
-        whole[row, : own.shape[0], : own.shape[1]] = own
-    return whole.flatten(1, 2).to(units.token.mask.device)
+    for row, (own, item) in enumerate(zip(start, items, strict=True)):
+        tokens, slots = own.shape[:2]
+        whole[row, :tokens] = own[:, 1:2] if slots > 1 else own
+        whole[row, :tokens, :slots] = torch.where(_exists(item), own, whole[row, :tokens, :slots])
+    exists = units.atom.mask.unflatten(1, (units.num_tokens, units.num_slots)).cpu()
+    return (whole * exists[..., None]).flatten(1, 2).to(units.token.mask.device)
+
+
+def _exists(features: Features) -> Bool[Tensor, "*batch token slot 1"]:
+    """Which atoms there are."""
+    return features.atom.mask.unflatten(-1, (features.num_tokens, features.num_slots))[..., None]
+
+
+def _of_item(by_slot: Float[Tensor, "token slot 3"], item: Features) -> Float[Tensor, "token slot 3"]:
+    """Positions of an item's own atoms among those of a batch."""
+    return by_slot[: item.num_tokens, : item.num_slots] * _exists(item)
 
 
 def _cut(confidence: ConfidenceLogits, row: int, tokens: int) -> ConfidenceLogits:

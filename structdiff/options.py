@@ -16,6 +16,7 @@ from structdiff.errors import InputError
 from structdiff.features.guidance import CONDITIONS
 from structdiff.model.abilities import Abilities
 from structdiff.model.checkpoint import Weights
+from structdiff.model.library import DEFAULT_WEIGHTS
 
 
 @checked_names
@@ -34,7 +35,7 @@ class RunOptions:
     drawn together, which changes memory and speed but no result. trajectory: keep every k-th step, 0 for none.
     """
 
-    weights: str | Path = "mini"
+    weights: str | Path = DEFAULT_WEIGHTS
     sampling: SamplingConfig | Mapping[str, Any] | None = None
     guidance: float | Mapping[str, float] = 1.0
     recycles: int | None = None

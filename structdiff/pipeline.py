@@ -24,8 +24,8 @@ from structdiff.features.guidance import OF_FOLDS, check_guidance, present_condi
 from structdiff.features.hallucinated_folds import hallucinates
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import Job
-from structdiff.model.abilities import check_designs
-from structdiff.model.library import load_named_weights
+from structdiff.model.abilities import check_designs, check_predictions
+from structdiff.model.library import DEFAULT_WEIGHTS, load_named_weights
 from structdiff.options import RunOptions, refuse_options
 from structdiff.output.prediction import Design, Prediction
 from structdiff.spec.complex import ComplexSpec
@@ -83,6 +83,7 @@ def predict(
     if seed is not None:
         check_seed(seed)
     options, engine = _run(options, engine)
+    check_predictions(engine.network.abilities, engine.weights.name)
     if spec.affinity is not None:
         _ = engine.affinity_weights  # what is wrong with them is told before anything is computed
     job = complex_job(spec, engine.check_size, abilities=engine.network.abilities)
@@ -109,6 +110,7 @@ def predict_each(
     Raises InputError for what cannot be predicted, ResourceError for what does not fit into memory.
     """
     options, engine = _run(options, engine)
+    check_predictions(engine.network.abilities, engine.weights.name)
     jobs = (complex_job(spec, engine.check_size, abilities=engine.network.abilities) for spec in specs)
     wanted = (Wanted(job=job, seed=seed, index=0) for job in jobs)
     return _predictions(engine, wanted, len(specs), options, on_progress)
@@ -167,7 +169,8 @@ def design(
     options, engine = _run(options, engine)
     check_designs(engine.network.abilities, engine.weights.name)
     chosen = list(range(spec.num_designs)) if numbers is None else _chosen(numbers, "numbers")
-    wanted, report = wanted_designs(spec, motif, chosen, engine.check_size, on_progress), on_progress
+    abilities, report = engine.network.abilities, on_progress
+    wanted = wanted_designs(spec, motif, chosen, engine.check_size, on_progress, abilities=abilities)
     if hallucinates(spec):
         # Each is drawn and written as soon as its fold is known, which takes longer than all else.
         options, report = replace(options, batch_size=1), once_made_up(on_progress)
@@ -178,7 +181,11 @@ def design(
     begun = [chain(first, wanted)]
 
     def run(done: int) -> Iterator[Design]:
-        jobs = begun.pop() if begun else wanted_designs(spec, motif, chosen, engine.check_size, on_progress, done)
+        jobs = (
+            begun.pop()
+            if begun
+            else wanted_designs(spec, motif, chosen, engine.check_size, on_progress, done, abilities=abilities)
+        )
         return _designs(engine, jobs, len(chosen) * spec.draws, spec.draws, options, report, done * spec.draws)
 
     return Results(len(chosen), run)
@@ -238,13 +245,16 @@ def layouts(problem: DesignSpec | Part | str | Path | None = None, **asked: Any)
 
 
 @checked_names
-def score(structure: Structure | str | Path, *, weights: str | Path = "mini", device: str = "auto") -> Confidence:
+def score(
+    structure: Structure | str | Path, *, weights: str | Path = DEFAULT_WEIGHTS, device: str = "auto"
+) -> Confidence:
     """How much the network believes in a given structure, from its sequence and coordinates."""
     allowed = "a Structure (of a design: its .structure), or a path"
     check_kind(structure, (Structure, str, PathLike), "structure", allowed)
     if not isinstance(structure, Structure):
         structure = read_structure(structure)
     engine = Engine(load_named_weights(weights), device=choose_device(device))
+    check_predictions(engine.network.abilities, engine.weights.name)
     structure = structure.moved_to_origin()  # float32 tells distances less well far from the origin
     tokens = tokenise(structure)
     features = build_features(structure, tokens=tokens, only_resolved=True, conformers=True)

@@ -45,6 +45,9 @@ def cautions(campaign: Campaign) -> list[str]:
         found += [f"residues are missing between {before} and {after} of the structure, which will be bonded to each "
                   "other; contigs can put new ones there, as in A1-30/5/A36-80"
                   for before, after in closed_gaps(layout, motif)]  # fmt: skip
+    if not campaign.abilities.predictions and campaign.settings.refold == "none":
+        found.append("these weights predict no structures, so that nothing tells whether a sequence folds as designed: "
+                     "structdiff weights fetch boltz2, or a refold_command, would")  # fmt: skip
     unseen = dict(unseen_atoms(spec, layout, motif)) if motif is not None else {}
     if unseen:
         named = _first([f"{residue} ({', '.join(atoms)})" for residue, atoms in unseen.items()], "residues more")

@@ -101,7 +101,10 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     layouts = _some_layouts(campaign)
     lengths = [len(layout) for layout in layouts]
     began = time.perf_counter()
-    first = job_of(spec, numbers[0] if len(numbers) else 0, lambda tokens: check_memory(config, tokens, 1, device))
+    first = job_of(
+        spec, numbers[0] if len(numbers) else 0, lambda tokens: check_memory(config, tokens, 1, device),
+        abilities=campaign.abilities,
+    )  # fmt: skip
     # The measured cost is that of designs without a motif, around which a fold is looked for first.
     planned = time.perf_counter() - began if spec.motif is not None else 0.0
     extra = first.seen_tokens - lengths[0]
@@ -113,7 +116,9 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
     batch = 1 if hallucinates(spec) else _batch(config, tokens, len(numbers), options, device, passes)
     steps = sampling_of(options, weights).steps
     mean = int(np.mean(lengths)) + extra
-    drawn = estimated_cost(config, mean, batch, steps=steps, passes=passes, relax=options.relax)
+    drawn = estimated_cost(
+        config, mean, batch, steps=steps, passes=passes, relax=options.relax, recycles=recycles_of(options, weights)
+    )
     seconds = spec.draws * (planned + drawn.seconds / batch)
     if "refold" in campaign.stages and campaign.settings.refold_command is None:
         refold = _refold_cost(campaign, weights, int(np.mean(lengths)), batch)
@@ -123,7 +128,7 @@ def estimate_campaign(campaign: Campaign, weights: Weights, numbers: range) -> E
             seconds += campaign.settings.sequences * float(np.mean(folds))
     if "judge" in campaign.stages:
         seconds += campaign.settings.sequences * float(np.mean([_judge_seconds(layout) for layout in layouts]))
-    peak = estimated_cost(config, tokens, batch, steps=steps, passes=passes).memory
+    peak = estimated_cost(config, tokens, batch, steps=steps, passes=passes).memory + weights.mapped_bytes
     longest = None
     if hallucinates(spec):
         made_up = float(np.mean([hallucination_seconds(layout) for layout in layouts]))

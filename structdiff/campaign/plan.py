@@ -11,6 +11,7 @@ from structdiff.campaign.allowed_letters import check_allowed, check_layout
 from structdiff.campaign.settings import BOLTZ, SEQUENCE_WEIGHTS, CampaignSettings
 from structdiff.campaign.work import DESIGN_STAGES, NewWork
 from structdiff.errors import InputError
+from structdiff.model.abilities import PLAIN, Abilities
 from structdiff.structure.open_residues import open_residues
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ _LOT = ":"
 class Campaign:
     """A campaign as its workers need it: everything is decided.
 
-    asked: what decides the results of each stage that there is. sequence_model: the one that is used. packing_hash: of
+    asked: what decides the results of each stage that there is. sequence_model: the one that is used. abilities: what
+    the network that draws does by itself. packing_hash: of
     the weights that build its side chains, None where these are not built. bare: the folder
     was begun with one sequence a backbone, so that the first design bears the backbone's name; beside: and that design
     is the backbone itself, with the sequence that the network gave it.
@@ -50,6 +52,7 @@ class Campaign:
     sequence_model: str
     asked: Mapping[str, Mapping[str, Any]]
     weights_hash: Mapping[str, str]
+    abilities: Abilities = PLAIN
     packing_hash: str | None = None
     bare: bool = False
     beside: bool = False
@@ -143,7 +146,9 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     from structdiff.published_weights import is_present
     from structdiff.trrosetta.network import NETWORKS
 
-    check_designs(weights.network.abilities, weights.name)
+    abilities = weights.network.abilities
+    check_designs(abilities, weights.name)
+    settings = _refolded_by_another(settings, abilities, weights.name)
     model = _sequence_model(settings)
     favour = _favour(spec, settings, model)
     resolved, motif = resolve_design(spec)
@@ -181,6 +186,7 @@ def plan_campaign(spec: DesignSpec, options: RunOptions, settings: CampaignSetti
     packs = model != "own" and is_present(PACKING_WEIGHTS)
     return Campaign(
         spec=spec, options=options, settings=settings, sequence_model=model, asked=asked, weights_hash=hashes,
+        abilities=abilities,
         packing_hash=_file_hash(PACKING_WEIGHTS) if packs else None,
         bare=settings.sequences == 1, beside="sequence" not in asked,
     )  # fmt: skip
@@ -266,6 +272,21 @@ def _is_judged(settings: CampaignSettings) -> bool:
     from structdiff.published_weights import is_present
 
     return settings.judge == "trrosetta" or (settings.judge == "auto" and is_present("trrosetta"))
+
+
+def _refolded_by_another(settings: CampaignSettings, abilities: Abilities, name: str) -> CampaignSettings:
+    """The settings with Boltz-2, if it is here, or nothing in place of a network that predicts no structures.
+
+    Raises InputError where that network is to predict what trRosetta tells it.
+    """
+    from structdiff.published_weights import is_present
+
+    if abilities.predictions or settings.refold_command is not None or settings.refold in (BOLTZ, "none"):
+        return settings
+    if settings.refold != "own":
+        raise InputError(f"{name} predicts no structures, nor those that trRosetta expects", key="refold",
+                         found=settings.refold, allowed=f"{BOLTZ}, none, or a refold_command")  # fmt: skip
+    return replace(settings, refold=BOLTZ if is_present(BOLTZ) else "none")
 
 
 def _refolder(settings: CampaignSettings) -> str | None:

@@ -139,7 +139,7 @@ def _own(backbone: BackboneFiles, campaign: Campaign, number: int, places: range
             structure=_renamed(backbone, names), columns={"sequence_nll": _short(nll)}, record=_record(campaign, place)
         )
         if place != 0 or not settings.plain:  # else it is relaxed with these letters already
-            made = _finished(made, job_of(campaign.spec, number), backbone, campaign)
+            made = _finished(made, job_of(campaign.spec, number, abilities=campaign.abilities), backbone, campaign)
         found.append(made)
     return found
 
@@ -201,7 +201,7 @@ def _published(
         device=device,
     )
     confidence = _residue_b_factor(structure)
-    job = job_of(campaign.spec, number)
+    job = job_of(campaign.spec, number, abilities=campaign.abilities)
     return [
         _finished(
             Sequenced(

@@ -37,11 +37,11 @@ class CampaignSettings:
     acids that no new residue may be, for instance C. allow_at: amino acids that single new residues may be, in the
     design's chains and numbers, for instance A10-12=PG,B5=DE. judge: what says of each sequence whether it alone is
     expected to fold as designed: trrosetta; auto asks it where its weights were fetched, none leaves it out. refold:
-    what predicts each design from its sequence: own, with the same weights; trrosetta, with these weights in the fold
-    that trRosetta expects of the sequence; boltz2, with Boltz-2's published weights; none leaves it out.
-    refold_command: another program that predicts each design, for instance
-    'boltz predict {yaml} --out_dir {out}'. refold_timeout: minutes after which a command that still predicts one design
-    is ended, and that design has failed; 0 for no limit.
+    what predicts each design from its sequence: own, with the same weights (where these predict nothing, with
+    Boltz-2's, if they are here); trrosetta, with these weights in the fold that trRosetta expects of the sequence;
+    boltz2, with Boltz-2's published weights; none leaves it out. refold_command: another program that predicts each
+    design, for instance 'boltz predict {yaml} --out_dir {out}'. refold_timeout: minutes after which a command that
+    still predicts one design is ended, and that design has failed; 0 for no limit.
     """
 
     sequences: int = 1

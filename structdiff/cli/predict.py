@@ -88,10 +88,12 @@ def predict(
     from structdiff.alignment_server import AlignmentServer
     from structdiff.device import choose_device
     from structdiff.engine import Engine
+    from structdiff.model.abilities import check_predictions
 
     server = AlignmentServer(msa_server) if msa_server is not None else None
     check_folder(out)
     options, weights = build_run_options(given)
+    check_predictions(weights.network.abilities, weights.name)
     engine = Engine(weights, device=choose_device(options.device))
     run = _Run(
         weights=weights, engine=engine, options=options, out=out, samples=samples, seed=seed, restraints=restraints,

@@ -25,7 +25,8 @@ _HELP = {
     "fold_plan": "Where the fold of new chains comes from when nothing is said of it: ideal (a sheet with "
     "helices, a helix bundle or two sheets), designable (one of these that is easier to find sequences for), "
     "natural (that of a natural chain), hallucinated (that of a sequence made up until trRosetta is sure of it; needs "
-    "weights fetch trrosetta, and a minute and more), or none (the network's own).",
+    "weights fetch trrosetta, and a minute and more), none (the network's own), or auto (none for weights that have "
+    "learnt folds, else ideal).",
     "fold_of": "Structure whose helices, strands and their neighbourhood the design takes over.",
     "adjacent": "Helices and strands that lie side by side, counted from 1: 1-2,2-4.",
     "apart": "Helices and strands that do not touch: 1-3.",

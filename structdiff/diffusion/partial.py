@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from structdiff.diffusion.sampler import SamplingConfig
-from structdiff.diffusion.schedule import noise_levels
 from structdiff.errors import InputError
 
 
@@ -14,11 +13,11 @@ def partial_sampling(
 ) -> SamplingConfig:
     """The settings that begin at noise level ``sigma`` (Å), or with the last ``share`` of the steps.
 
-    As many steps are left as the whole schedule has from that level on. Solvers that raise the noise before a step
-    begin so much lower that no structure is ever noisier than asked. Raises InputError for a level that is not above
-    the schedule's last or not below its first.
+    As many steps are left as the whole schedule has from that level on, spread evenly. Solvers that raise the noise
+    before a step begin so much lower that no structure is ever noisier than asked. Raises InputError for a level that
+    is not above the schedule's last or not below its first.
     """
-    levels = noise_levels(config.steps, sigma_max=config.sigma_max, sigma_min=config.sigma_min, rho=config.rho)
+    levels = config.levels()
     if sigma is None:
         left = max(1, round((share or 0.0) * config.steps))
         sigma = levels[config.steps - left]
@@ -27,7 +26,7 @@ def partial_sampling(
                          allowed=f"above {config.sigma_min:g} and up to {config.sigma_max:g} Å")  # fmt: skip
     steps = max(2, sum(0 < level <= sigma * (1 + 1e-9) for level in levels))
     first = _before_churn(config, sigma)
-    return replace(config, sigma_max=max(first, 2 * config.sigma_min), steps=steps)
+    return replace(config, sigma_max=max(first, 2 * config.sigma_min), steps=steps, dilation=1.0)
 
 
 def _before_churn(config: SamplingConfig, sigma: float) -> float:

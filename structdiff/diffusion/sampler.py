@@ -47,6 +47,7 @@ class SamplingConfig:
         sigma_max: noise level (Å) to start from.
         sigma_min: last noise level (Å) before 0.
         rho: bend of the schedule; higher spends more steps at low noise.
+        dilation: so many times as many steps where a fold is decided (60 to 80 % of the way); at least 1.
         centre: move the noisy positions' centroid to the origin before each step.
         augment: turn and shift everything at random before each step, for networks that are not equivariant.
         align: lay each prediction on the noisy positions it was made from, since such networks turn it a little.
@@ -64,6 +65,7 @@ class SamplingConfig:
     sigma_max: float = SIGMA_MAX
     sigma_min: float = SIGMA_MIN
     rho: float = 7.0
+    dilation: float = 1.0
     centre: bool = True
     augment: bool = False
     align: bool = False
@@ -72,11 +74,13 @@ class SamplingConfig:
     energy_max_step: float = 2.0
 
     def __post_init__(self) -> None:
-        for key in ("sigma_max", "sigma_min", "rho", "energy_weight", "energy_spread", "energy_max_step"):
+        for key in ("sigma_max", "sigma_min", "rho", "dilation", "energy_weight", "energy_spread", "energy_max_step"):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InputError("must be a number", key=key, found=value)
-        check_schedule(self.steps, sigma_max=self.sigma_max, sigma_min=self.sigma_min, rho=self.rho)
+        check_schedule(
+            self.steps, sigma_max=self.sigma_max, sigma_min=self.sigma_min, rho=self.rho, dilation=self.dilation
+        )
         self.build_solver()
         if self.augment and not self.centre:
             raise InputError("random turns need centred positions", key="augment", found=True, allowed="centre: true")
@@ -86,6 +90,12 @@ class SamplingConfig:
             raise InputError("must be a length in Å", key="energy_spread", found=self.energy_spread, allowed="> 0")
         if not self.energy_max_step > 0:
             raise InputError("must be a length in Å", key="energy_max_step", found=self.energy_max_step, allowed="> 0")
+
+    def levels(self) -> list[float]:
+        """The noise levels (Å) that are visited, the last of them 0."""
+        return noise_levels(
+            self.steps, sigma_max=self.sigma_max, sigma_min=self.sigma_min, rho=self.rho, dilation=self.dilation
+        )
 
     def build_solver(self) -> Solver:
         """The solver with this configuration's knobs."""
@@ -142,7 +152,7 @@ def sample(
     config = SamplingConfig() if config is None else config
     noise = _Noise(mask, generators)
     solver = config.build_solver()
-    levels = noise_levels(config.steps, sigma_max=config.sigma_max, sigma_min=config.sigma_min, rho=config.rho)
+    levels = config.levels()
     evaluation = _Evaluation(denoise, mask, constraints, config)
     with torch.no_grad():
         positions = levels[0] * noise.draw()

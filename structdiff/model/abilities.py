@@ -14,13 +14,19 @@ class Abilities:
 
     alignments: it reads them, so that chains need not be folded as trRosetta expects. poses: it knows where chains,
     ligands and helices of nucleic acids lie, so that they are not docked or laid out unless that is asked. designs: it
-    draws residues whose amino acid is open. affinities: name of the weights that say how strongly ligands bind in
-    its structures.
+    draws residues whose amino acid is open. folds: designs have folds without a plan of one. predictions: it predicts
+    structures of known sequences. conformers: it reads those of residues and ligands. judges: it knows how sure it is;
+    of others the default weights judge what they draw. affinities: name of the weights that say how strongly ligands
+    bind in its structures.
     """
 
     alignments: bool = False
     poses: bool = False
     designs: bool = True
+    folds: bool = False
+    predictions: bool = True
+    conformers: bool = False
+    judges: bool = True
     affinities: str | None = None
 
 
@@ -33,6 +39,13 @@ def check_designs(abilities: Abilities, name: str) -> None:
     if not abilities.designs:
         raise InputError("these weights predict structures of known sequences, and design none", key="weights",
                          found=name, allowed="mini, or others that design")  # fmt: skip
+
+
+def check_predictions(abilities: Abilities, name: str) -> None:
+    """Raises InputError where weights of that name predict no structures."""
+    if not abilities.predictions:
+        raise InputError("these weights draw designs, and predict no structures", key="weights", found=name,
+                         allowed="mini, boltz2, or others that predict")  # fmt: skip
 
 
 def check_affinities(abilities: Abilities) -> str:

@@ -12,6 +12,9 @@ from structdiff.model.checkpoint import CONFIG_FILE, Weights, load_weights
 from structdiff.published_weights.cache import is_present, weights_path
 from structdiff.published_weights.catalogue import CATALOGUE
 
+#: Those that come with structdiff and are used where none are named.
+DEFAULT_WEIGHTS = "mini"
+
 
 def weights_folders() -> dict[str, Path]:
     """The weights installed with structdiff, and those of others' networks that were fetched, by name."""

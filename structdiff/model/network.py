@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from structdiff.errors import InputError
+from structdiff.features.schema import Features
 from structdiff.model.abilities import PLAIN
 from structdiff.model.denoiser import Denoiser, DenoiserConfig
 from structdiff.model.heads import ConfidenceConfig, ConfidenceHead, DistogramHead, LocalDistogramHead
@@ -43,6 +44,10 @@ class StructureNetwork(nn.Module):
         sequence = config.trunk.sequence
         self.local_distogram = None if sequence is None else LocalDistogramHead(sequence.channels)
         self.confidence = ConfidenceHead(config.confidence, config.trunk)
+
+    def prepared(self, item: Features) -> Features:
+        """The features of one structure as they are: nothing has to be added to what was built."""
+        return item
 
 
 def grown(sizes: ModelConfig, wanted: ModelConfig) -> ModelConfig:

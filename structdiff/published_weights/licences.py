@@ -1,9 +1,9 @@
 """Licence texts of published weights that come without one: they are kept beside what is fetched."""
 
-BOLTZ_LICENCE = """\
+_MIT = """\
 MIT License
 
-Copyright (c) 2024 Jeremy Wohlwend, Gabriele Corso, Saro Passaro
+Copyright (c) {holders}
 
 Permission is hereby granted, free of charge, to any person obtaining a copy
 of this software and associated documentation files (the "Software"), to deal
@@ -23,3 +23,5 @@ LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
 OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
 SOFTWARE.
 """
+BOLTZ_LICENCE = _MIT.format(holders="2024 Jeremy Wohlwend, Gabriele Corso, Saro Passaro")
+BOLTZGEN_LICENCE = _MIT.format(holders="2025 Hannes Stärk")

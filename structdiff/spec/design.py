@@ -20,7 +20,7 @@ from structdiff.spec.design_values import as_value
 from structdiff.spec.document import Node, document_from_data
 from structdiff.spec.document_text import parse_json_document, parse_yaml_document
 from structdiff.spec.energies import Energy
-from structdiff.spec.fold import BlockPair, Register, Sketch
+from structdiff.spec.fold import AUTO, BlockPair, Register, Sketch
 from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
 from structdiff.spec.input_files import name_from, read_text
 from structdiff.spec.layout import Layout, sample_layout, with_ligands
@@ -65,7 +65,7 @@ class DesignSpec:
     "ideal" a sheet with helices, a helix bundle or two sheets (`structdiff.spec.ideal_folds`), "designable" one of
     these whose loops have little to bridge, "natural" the helices, strands and pairing of a natural chain of its length
     (`structdiff.spec.fold_plans`), "hallucinated" one of a sequence that trRosetta is sure of; "none" leaves the fold
-    to the network.
+    to the network, and "auto" is "none" for networks that have learnt folds (BoltzGen's) and "ideal" for others.
 
     Chemistry: ``cyclic`` names chains of the design whose ends are joined, ``disulfides`` pairs of its residues.
     Parts built anew: ``inpaint`` names loops of the structure that new residues replace. With ``noise`` everything
@@ -95,7 +95,7 @@ class DesignSpec:
     secondary_structure: str | None = None
     burial: str | None = None
     fold_of: str | None = None
-    fold_plan: str = "ideal"
+    fold_plan: str = AUTO
     adjacent: tuple[BlockPair, ...] = ()
     apart: tuple[BlockPair, ...] = ()
     parallel: tuple[BlockPair, ...] = ()

@@ -20,7 +20,9 @@ Register = tuple[int, int | None]
 #: Where the fold of new chains comes from when nothing is said: an ideal one, one of these that is easier to find
 #: sequences for, a natural chain's, one that trRosetta makes up, the network alone.
 HALLUCINATED = "hallucinated"
-FOLD_PLANS = ("ideal", "designable", "natural", HALLUCINATED, "none")
+#: Folds as the network needs them: ideal ones, or none where it folds by itself.
+AUTO = "auto"
+FOLD_PLANS = (AUTO, "ideal", "designable", "natural", HALLUCINATED, "none")
 _PAIR = re.compile(r"(\d+)\s*[-:]\s*(\d+)")
 _SHORTEST_STRAND = 2
 

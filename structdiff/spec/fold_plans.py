@@ -17,7 +17,7 @@ import numpy as np
 from structdiff.spec.anchor import Anchor
 from structdiff.spec.design import DesignSpec
 from structdiff.spec.energies import Energy, PlannedSize, RadiusOfGyration
-from structdiff.spec.fold import BlockPair, Register, Sketch, blocks_of
+from structdiff.spec.fold import AUTO, BlockPair, Register, Sketch, blocks_of
 from structdiff.spec.fold_elements import SIZE_EXPONENT, IdealFold
 from structdiff.spec.grown_folds import grow_fold, helices_around
 from structdiff.spec.ideal_folds import draw_ideal_folds, draw_kind, kind_of
@@ -256,6 +256,7 @@ def _ideal_or_natural(length: int, rng: np.random.Generator, *, designable: bool
 
 
 _PLANS = {
+    AUTO: _ideal_or_natural,
     "ideal": _ideal_or_natural,
     "designable": partial(_ideal_or_natural, designable=True),
     "natural": draw_fold_plan,

@@ -18,7 +18,6 @@ import pytest
 import torch
 
 from structdiff.diffusion.sampler import SamplingConfig
-from structdiff.diffusion.schedule import noise_levels
 from structdiff.errors import InputError
 from structdiff.model.boltz import published as module
 from structdiff.model.boltz.config import config_from_hyper_parameters
@@ -180,8 +179,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tiny: Tiny, tmp_path: Path, c
     """As another version of Boltz-2 would be, if the catalogue named it."""
     rename = module.to_own_names
 
-    def one_less(state: dict) -> dict:
-        return dict(list(rename(state).items())[1:])
+    def one_less(state: dict, **how: bool) -> dict:
+        return dict(list(rename(state, **how).items())[1:])
 
     monkeypatch.setattr(module, "to_own_names", one_less)
     with pytest.raises(InputError, match="1 tensors do not fit the network"):
@@ -232,7 +231,7 @@ def test_a_network_is_written_as_any_other(tiny: Tiny, tmp_path: Path) -> None:
 def test_sampling_is_boltzs() -> None:
     """Levels by the formula of Boltz's schedule, with the numbers of its program."""
     config = SamplingConfig(**SAMPLING)  # type: ignore[arg-type]
-    levels = noise_levels(config.steps, sigma_max=config.sigma_max, sigma_min=config.sigma_min, rho=config.rho)
+    levels = config.levels()
     place = torch.arange(200, dtype=torch.float64) / 199
     wanted = 16.0 * (160.0 ** (1 / 7) + place * (0.0001 ** (1 / 7) - 160.0 ** (1 / 7))) ** 7
     assert torch.allclose(torch.tensor(levels[:-1], dtype=torch.float64), wanted, rtol=1e-12)

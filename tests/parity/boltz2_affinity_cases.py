@@ -108,7 +108,7 @@ def complex_file(name: str, folder: Path) -> Path:
 def affinity_job(path: Path) -> Job:
     """The job of a complex, with made-up positions (Å): chains that wander about each other."""
     spec = read_complex(path)
-    abilities = Abilities(alignments=True, poses=True, designs=False)
+    abilities = Abilities(alignments=True, poses=True, designs=False, conformers=True)
     job = complex_job(dataclasses.replace(spec, affinity=None), abilities=abilities)
     structure, rng = job.structure, np.random.default_rng(5)
     places = np.cumsum(rng.standard_normal((len(structure.residues), 3)) * 2.5, 0)

@@ -34,6 +34,7 @@ def _iptm(
     network: BoltzNetwork, inputs: BoltzInputs, trunk: BoltzTrunkOutput, packed: Float[Tensor, "sample atom 3"]
 ) -> Float[Tensor, " sample"]:
     """The ipTM of each structure; one after the other, to spare memory."""
+    assert network.confidence is not None
     found = []
     for one in packed.split(1):
         judged = network.confidence.judged(inputs, trunk.s_inputs, trunk.s_trunk, trunk.z_trunk, one)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from structdiff.features.schema import Features
-from structdiff.model.boltz.config import BoltzConfig
+from structdiff.model.boltz.config import BoltzConfig, ConfidenceSizes
 from structdiff.model.boltz.embedding import PairInputs
 from structdiff.model.boltz.inputs import BoltzInputs, boltz_inputs
 from structdiff.model.boltz.merging import host_tokens
@@ -41,9 +39,9 @@ class PairHead(nn.Module):
 class BoltzConfidence(nn.Module):
     """pLDDT, PAE and PDE of a structure, from the trunk and its distances (AlphaFold 3, Algorithm 31)."""
 
-    def __init__(self, config: BoltzConfig) -> None:
+    def __init__(self, config: BoltzConfig, sizes: ConfidenceSizes) -> None:
         super().__init__()
-        sizes, c_s, c_z = config.confidence, config.c_s, config.c_z
+        c_s, c_z = config.c_s, config.c_z
         self.furthest = sizes.furthest
         self.norm_inputs, self.norm_s, self.norm_z = nn.LayerNorm(c_s), nn.LayerNorm(c_s), nn.LayerNorm(c_z)
         self.inputs_to_s = linear(c_s, c_s, start="zero") if sizes.single_inputs else None
@@ -54,7 +52,7 @@ class BoltzConfidence(nn.Module):
             self.product_row, self.product_column = linear(c_s, c_z), linear(c_s, c_z)
             self.product_out = linear(c_z, c_z, start="zero")
         self.distance = nn.Embedding(sizes.distance_bins, c_z)
-        self.pairformer = PairformerStack(config.confidence_stack())
+        self.pairformer = PairformerStack(config.confidence_stack(sizes))
         self.plddt = linear(c_s, NUM_PLDDT_BINS)
         self.pae = PairHead(c_z, apart=sizes.heads_between_chains)
         self.pde = PairHead(c_z, apart=sizes.heads_between_chains)
@@ -126,5 +124,4 @@ class BoltzConfidence(nn.Module):
 
 def one_of(inputs: BoltzInputs, row: int) -> BoltzInputs:
     """One entry of a batch, as a batch of one."""
-    fields = {each.name: getattr(inputs, each.name)[row : row + 1] for each in dataclasses.fields(inputs)}
-    return BoltzInputs(**fields)
+    return BoltzInputs(**{name: values[row : row + 1] for name, values in vars(inputs).items() if name != "design"})

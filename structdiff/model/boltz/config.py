@@ -16,6 +16,8 @@ from structdiff.model.pairformer import PairConfig, PairformerConfig
 NUM_RESIDUE_TYPES = 33
 NUM_METHODS = 12
 NUM_MOLECULE_TYPES = 4
+NUM_BINDING_TYPES = 3
+NUM_SECONDARY_STRUCTURES = 4
 NUM_BOND_TYPES = 7  # none, and six kinds
 NUM_ELEMENTS = 128
 NUM_NAME_CHARACTERS = 64
@@ -45,7 +47,7 @@ class AtomConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderConfig:
-    """The atom transformer of the input embedder, and which flags of a token are told."""
+    """The atom transformer of the input embedder, and which flags of a token are told; the last three of designs."""
 
     depth: int = 3
     heads: int = 4
@@ -53,6 +55,9 @@ class EmbedderConfig:
     modified: bool = True
     cyclic: bool = True
     molecule_type: bool = True
+    designed: bool = False
+    binding: bool = False
+    secondary_structure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,20 @@ class TemplateConfig:
     first: float = 3.25
     last: float = 50.75
     bins: int = 38
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownDistanceConfig:
+    """Sizes of what reads the distances of a design's known parts: bins of them (Å), and bells between 0 and 2 Å."""
+
+    c_distance: int = 64
+    blocks: int = 2
+    heads: int = 4
+    head_dim: int = 32
+    first: float = 3.25
+    last: float = 50.75
+    bins: int = 38
+    bells: int = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +134,10 @@ class ConfidenceSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class BoltzConfig:
-    """Sizes of the whole network: c_s a token, c_z a pair of tokens; the defaults are Boltz-2's."""
+    """Sizes of the whole network: c_s a token, c_z a pair of tokens; the defaults are Boltz-2's.
+
+    known_distances, confidence: None where a network has no such part: Boltz-2 and BoltzGen have one of them each.
+    """
 
     c_s: int = 384
     c_z: int = 128
@@ -123,19 +145,24 @@ class BoltzConfig:
     embedder: EmbedderConfig = field(default_factory=EmbedderConfig)
     pairs: PairInputConfig = field(default_factory=PairInputConfig)
     template: TemplateConfig | None = field(default_factory=TemplateConfig)
+    known_distances: KnownDistanceConfig | None = None
     msa: MSAConfig = field(default_factory=lambda: MSAConfig(dropout=0.0, msa_dropout=0.0))
     pairformer: PairformerConfig = field(default_factory=lambda: PairformerConfig(blocks=64, dropout=0.0))
     denoiser: DenoiserSizes = field(default_factory=DenoiserSizes)
-    confidence: ConfidenceSizes = field(default_factory=ConfidenceSizes)
+    confidence: ConfidenceSizes | None = field(default_factory=ConfidenceSizes)
     affinity: tuple[AffinitySizes, ...] = ()
+
+    @property
+    def designs(self) -> bool:
+        """Whether it draws residues whose amino acid is open, as BoltzGen's networks do."""
+        return self.known_distances is not None
 
     def pair_stack(self, c_z: int, *, heads: int, head_dim: int) -> PairConfig:
         """Sizes of blocks that refine a pair table of another width."""
         return PairConfig(c_z=c_z, c_hidden_mul=c_z, triangle_heads=heads, triangle_head_dim=head_dim, dropout=0.0)
 
-    def confidence_stack(self) -> PairformerConfig:
+    def confidence_stack(self, sizes: ConfidenceSizes) -> PairformerConfig:
         """Sizes of the confidence module's Pairformer."""
-        sizes = self.confidence
         return PairformerConfig(
             blocks=sizes.blocks, c_s=self.c_s, c_z=self.c_z, c_hidden_mul=self.c_z, heads=sizes.heads, dropout=0.0,
             triangle_heads=sizes.triangle_heads, triangle_head_dim=sizes.triangle_head_dim,
@@ -158,13 +185,13 @@ def config_from_hyper_parameters(values: Mapping[str, object]) -> BoltzConfig:
     config = BoltzConfig(
         c_s=c_s,
         c_z=c_z,
-        atom=_atoms(settings),
-        embedder=_embedder(settings.part("embedder_args")),
+        atom=atom_sizes(settings),
+        embedder=embedder_sizes(settings.part("embedder_args")),
         pairs=_pairs(settings),
         template=_template(settings),
-        msa=_msa(settings.part("msa_args"), c_z),
-        pairformer=_pairformer(settings.part("pairformer_args"), c_s, c_z),
-        denoiser=_denoiser(settings.part("score_model_args")),
+        msa=msa_sizes(settings.part("msa_args"), c_z),
+        pairformer=pairformer_sizes(settings.part("pairformer_args"), c_s, c_z),
+        denoiser=denoiser_sizes(settings.part("score_model_args")),
         confidence=_confidence(settings.part("confidence_model_args")),
         affinity=affinity_sizes(settings),
     )
@@ -172,7 +199,8 @@ def config_from_hyper_parameters(values: Mapping[str, object]) -> BoltzConfig:
     return config
 
 
-def _atoms(settings: Settings) -> AtomConfig:
+def atom_sizes(settings: Settings) -> AtomConfig:
+    """Sizes of what reads atoms; settings: all of a checkpoint."""
     return AtomConfig(
         c_atom=settings.get("atom_s", 128),
         c_pair=settings.get("atom_z", 16),
@@ -182,7 +210,8 @@ def _atoms(settings: Settings) -> AtomConfig:
     )
 
 
-def _embedder(settings: Settings) -> EmbedderConfig:
+def embedder_sizes(settings: Settings) -> EmbedderConfig:
+    """Sizes of the input embedder; settings: its own."""
     return EmbedderConfig(
         depth=settings.get("atom_encoder_depth", 3),
         heads=settings.get("atom_encoder_heads", 4),
@@ -190,6 +219,9 @@ def _embedder(settings: Settings) -> EmbedderConfig:
         modified=settings.get("add_modified_flag", False),
         cyclic=settings.get("add_cyclic_flag", False),
         molecule_type=settings.get("add_mol_type_feat", False),
+        designed=settings.get("add_design_mask_flag", False),
+        binding=settings.get("add_binding_specification", False),
+        secondary_structure=settings.get("add_ss_specification", False),
     )
 
 
@@ -220,26 +252,30 @@ def _template(settings: Settings) -> TemplateConfig | None:
     )
 
 
-def _triangles(settings: Settings) -> dict[str, Any]:
+def triangle_sizes(settings: Settings) -> dict[str, Any]:
+    """Heads of a stack's triangle attention; settings: the stack's."""
     heads, head_dim = settings.get("pairwise_num_heads", 4), settings.get("pairwise_head_width", 32)
     return {"triangle_heads": heads, "triangle_head_dim": head_dim}
 
 
-def _msa(settings: Settings, c_z: int) -> MSAConfig:
+def msa_sizes(settings: Settings, c_z: int) -> MSAConfig:
+    """Sizes of the MSA module; settings: its own."""
     return MSAConfig(
         blocks=settings.get("msa_blocks", 4), c_m=settings.get("msa_s", 64), c_z=c_z, c_hidden_mul=c_z, dropout=0.0,
-        msa_dropout=0.0, **_triangles(settings),
+        msa_dropout=0.0, **triangle_sizes(settings),
     )  # fmt: skip
 
 
-def _pairformer(settings: Settings, c_s: int, c_z: int) -> PairformerConfig:
+def pairformer_sizes(settings: Settings, c_s: int, c_z: int) -> PairformerConfig:
+    """Sizes of the Pairformer; settings: its own."""
     return PairformerConfig(
         blocks=settings.get("num_blocks", 64), heads=settings.get("num_heads", 16), c_s=c_s, c_z=c_z, c_hidden_mul=c_z,
-        dropout=0.0, **_triangles(settings),
+        dropout=0.0, **triangle_sizes(settings),
     )  # fmt: skip
 
 
-def _denoiser(settings: Settings) -> DenoiserSizes:
+def denoiser_sizes(settings: Settings) -> DenoiserSizes:
+    """Sizes of the denoiser; settings: its own."""
     settings.must("transformer_post_ln", False, False)
     return DenoiserSizes(
         c_fourier=settings.get("dim_fourier", 256),
@@ -265,7 +301,7 @@ def _confidence(settings: Settings) -> ConfidenceSizes:
     return ConfidenceSizes(
         blocks=stack.get("num_blocks", 8),
         heads=stack.get("num_heads", 16),
-        **_triangles(stack),
+        **triangle_sizes(stack),
         distance_bins=settings.get("num_dist_bins", 64),
         furthest=settings.get("max_dist", 22.0),
         product=settings.get("add_s_to_z_prod", False),

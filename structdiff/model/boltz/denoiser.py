@@ -19,6 +19,7 @@ from structdiff.model.boltz.atom_transformer import AtomTransformer
 from structdiff.model.boltz.conditioning import Conditioning, Told
 from structdiff.model.boltz.config import BoltzConfig
 from structdiff.model.boltz.inputs import BoltzInputs, boltz_inputs
+from structdiff.model.boltz.letters import letter_logits
 from structdiff.model.boltz.transformer import SteeredBlock, steered
 from structdiff.model.boltz.trunk import BoltzTrunkOutput
 from structdiff.model.boltz.windows import of_token, per_token_mean, shared
@@ -52,6 +53,7 @@ class BoltzDenoiser(nn.Module):
     def __init__(self, config: BoltzConfig) -> None:
         super().__init__()
         sizes, c_atom, c_token = config.denoiser, config.atom.c_atom, 2 * config.c_s
+        self.designs = config.designs
         self.preconditioning = Preconditioning(sigma_data=sizes.sigma_data)
         self.conditioning = Conditioning(config)
         self.noise = NoiseEmbedding(c_token, c_fourier=sizes.c_fourier)
@@ -71,7 +73,7 @@ class BoltzDenoiser(nn.Module):
 
     def condition(self, features: Features, trunk: BoltzTrunkOutput) -> BoltzCondition:
         """What the features and the trunk's understanding of them say at every noise level."""
-        return self.told(boltz_inputs(features), trunk, features.token.true_restype)
+        return self.told(boltz_inputs(features, designs=self.designs), trunk, features.token.true_restype)
 
     def told(self, inputs: BoltzInputs, trunk: BoltzTrunkOutput, restype: Int[Tensor, "batch token"]) -> BoltzCondition:
         """The same of what Boltz-2 reads, and the letters that the residues have."""
@@ -95,8 +97,7 @@ class BoltzDenoiser(nn.Module):
         found = self.preconditioning.denoised(packed, update, sigma) + centre
         places = torch.where(mask, slot, positions.shape[1])[..., None].expand(-1, -1, 3)
         denoised = positions.new_zeros(samples, positions.shape[1] + 1, 3).scatter(1, places, found)[:, :-1]
-        letters = functional.one_hot(condition.restype, NUM_RESTYPES).to(positions.dtype) * _KNOWN
-        return Denoised(positions=denoised, restype_logits=shared(letters, samples).expand(samples, -1, -1))
+        return Denoised(positions=denoised, restype_logits=_letters(condition, denoised))
 
     def update(
         self, condition: BoltzCondition, scaled: Float[Tensor, "batch atom 3"], sigma: Float[Tensor, " batch"]
@@ -128,3 +129,17 @@ class BoltzDenoiser(nn.Module):
             attend = partial(attention_pair_bias, bias=shared(bias, len(a)), mask=mask)
             a = block(a, steered(block).steer(s), attend)
         return a
+
+
+def _letters(
+    condition: BoltzCondition, denoised: Float[Tensor, "sample atom 3"]
+) -> Float[Tensor, "sample token restype"]:
+    """The letters that residues have, and those that open residues become."""
+    samples, design = len(denoised), condition.inputs.design
+    known = functional.one_hot(condition.restype, NUM_RESTYPES).to(denoised.dtype) * _KNOWN
+    known = shared(known, samples).expand(samples, -1, -1)
+    if design is None:
+        return known
+    open_ = shared(design.open, samples).expand(samples, -1)
+    found = letter_logits(denoised.unflatten(1, (open_.shape[1], -1)), open_)
+    return torch.where(open_[..., None], found, known)

@@ -8,7 +8,14 @@ from torch.nn import functional
 
 from structdiff.model.boltz.atom_encoder import AtomEncoder
 from structdiff.model.boltz.atom_transformer import AtomTransformer, layer_biases
-from structdiff.model.boltz.config import NUM_METHODS, NUM_MOLECULE_TYPES, NUM_RESIDUE_TYPES, BoltzConfig
+from structdiff.model.boltz.config import (
+    NUM_BINDING_TYPES,
+    NUM_METHODS,
+    NUM_MOLECULE_TYPES,
+    NUM_RESIDUE_TYPES,
+    NUM_SECONDARY_STRUCTURES,
+    BoltzConfig,
+)
 from structdiff.model.boltz.inputs import BoltzInputs
 from structdiff.model.boltz.transformer import PairBiases
 from structdiff.model.boltz.windows import per_token_mean
@@ -33,15 +40,24 @@ class BoltzInputEmbedder(nn.Module):
         self.modified = nn.Embedding(2, c_s) if sizes.modified else None
         self.cyclic = linear(1, c_s, start="zero") if sizes.cyclic else None
         self.molecule_type = nn.Embedding(NUM_MOLECULE_TYPES, c_s) if sizes.molecule_type else None
+        self.designed = nn.Embedding(2, c_s) if sizes.designed else None
+        self.binding = nn.Embedding(NUM_BINDING_TYPES, c_s) if sizes.binding else None
+        self.secondary_structure = nn.Embedding(NUM_SECONDARY_STRUCTURES, c_s) if sizes.secondary_structure else None
 
     def forward(self, inputs: BoltzInputs) -> Float[Tensor, "batch token c_s"]:
         """The embedding of each token (s_inputs)."""
         s = self._of_atoms(inputs)
         s = s + functional.embedding(inputs.residue_type, self.residue_type.weight.t())
         s = s + self.profile(torch.cat([inputs.profile, inputs.deletion_mean[..., None]], -1))
-        for layer, classes in (
+        told = [
             (self.method, inputs.method), (self.modified, inputs.modified), (self.molecule_type, inputs.molecule_type),
-        ):  # fmt: skip
+        ]  # fmt: skip
+        if inputs.design is not None:
+            told += [
+                (self.designed, inputs.design.open.long()), (self.binding, inputs.design.binding),
+                (self.secondary_structure, inputs.design.secondary_structure),
+            ]  # fmt: skip
+        for layer, classes in told:
             s = s if layer is None else s + layer(classes)
         return s if self.cyclic is None else s + self.cyclic(inputs.cyclic_period.clamp(max=1)[..., None])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,14 @@ from structdiff.chemistry.residues import RESTYPE_INDEX
 from structdiff.errors import InputError
 from structdiff.features.schema import Features
 from structdiff.model.boltz.atom_layout import AtomLayout, atom_layout, backbone_classes
+from structdiff.model.boltz.design_inputs import (
+    MASKED_ELEMENT,
+    NUM_BACKBONE,
+    DesignInputs,
+    design_inputs,
+    masked_names,
+    open_residues,
+)
 from structdiff.model.boltz.merging import host_tokens, is_host
 from structdiff.model.boltz.msa_inputs import alignment_inputs
 from structdiff.model.boltz.pair_inputs import bond_types, contacts
@@ -28,7 +38,7 @@ class BoltzInputs:
 
     Atoms stand close together, in the order of the tokens, and their number is a multiple of 32 (``atom_mask`` is False
     in what is added); ``atom_slot`` is where each stands among the (token * slot) atoms of structdiff's features, and
-    ``atom_token`` its token. Tokens keep their places.
+    ``atom_token`` its token. Tokens keep their places. design: what BoltzGen's networks read besides.
     """
 
     token_mask: Bool[Tensor, "batch token"]
@@ -77,14 +87,17 @@ class BoltzInputs:
     template_mask: Float[Tensor, "batch template token"]
     template_visibility: Int[Tensor, "batch template token"]  # tokens of one number see their distances
 
+    design: DesignInputs | None = None
 
-def boltz_inputs(features: Features) -> BoltzInputs:
-    """What Boltz-2's own featuriser (version 2.2.1) makes of a batch, on its device.
+
+def boltz_inputs(features: Features, *, designs: bool = False) -> BoltzInputs:
+    """What Boltz-2's own featuriser (version 2.2.1) makes of a batch, on its device; designs: BoltzGen's (0.3.2).
 
     Tokens of a modified residue are one there: the first, while the others are masked (`merging.host_tokens`).
-    Deletions are as at training (`msa_inputs`). Raises InputError for a design.
+    Deletions are as at training (`msa_inputs`). Raises InputError for a design that is not to be one.
     """
-    _require_sequences(features)
+    if not designs:
+        _require_sequences(features)
     token = features.token
     host = host_tokens(token)
     stands = token.mask & is_host(host)
@@ -92,7 +105,7 @@ def boltz_inputs(features: Features) -> BoltzInputs:
     residues = residue_classes(features, layout, stands)
     types = bond_types(features, host, residues.modified)
     contact_type, contact_threshold = contacts(features, host, stands)
-    return BoltzInputs(
+    inputs = BoltzInputs(
         token_mask=stands,
         residue_type=residues.residue_type,
         molecule_type=token.kind * stands,
@@ -113,16 +126,42 @@ def boltz_inputs(features: Features) -> BoltzInputs:
         **_alignment(features, residues, stands),
         **_template(features, residues, stands),
     )
+    return _of_design(features, inputs) if designs else inputs
+
+
+def _of_design(features: Features, inputs: BoltzInputs) -> BoltzInputs:
+    """The inputs as BoltzGen has them: nothing that would tell what an open residue becomes, no template.
+
+    Contacts are not told, and bonds by their types alone: BoltzGen has not learnt the one, and forgot the other.
+    """
+    design = design_inputs(features, inputs.token_mask)
+    slot = inputs.atom_slot % features.num_slots
+    of_open = design.open.gather(1, inputs.atom_token) & inputs.atom_mask
+    side = of_open & (slot >= NUM_BACKBONE)
+    names = torch.where(side[..., None], masked_names(slot, slot.device), inputs.reference_name)
+    return dataclasses.replace(
+        inputs,
+        reference_positions=inputs.reference_positions * ~of_open[..., None],
+        reference_charge=inputs.reference_charge * ~side,
+        reference_element=torch.where(side, MASKED_ELEMENT, inputs.reference_element),
+        reference_name=names,
+        msa_paired=inputs.msa_paired * ~design.open[:, None],
+        token_bonds=torch.zeros_like(inputs.token_bonds),
+        contact_type=torch.zeros_like(inputs.contact_type),
+        contact_threshold=torch.zeros_like(inputs.contact_threshold),
+        template_mask=torch.zeros_like(inputs.template_mask),
+        design=design,
+    )
 
 
 def _require_sequences(features: Features) -> None:
-    unknown = features.token.mask & features.token.standard & ~features.condition.sequence_known
+    unknown = open_residues(features)
     if unknown.any():
         raise InputError("this network predicts structures of known sequences; design with structdiff's own network",
                          key="weights", found=f"{int(unknown.sum())} residues of unknown sequence")  # fmt: skip
 
 
-def _atoms(features: Features, layout: AtomLayout, residues: ResidueClasses) -> dict[str, Tensor]:
+def _atoms(features: Features, layout: AtomLayout, residues: ResidueClasses) -> dict[str, Any]:
     space = reference_spaces(features.token, layout)
     kind = torch.take_along_dim(features.token.kind, layout.token, 1)
     return {
@@ -138,7 +177,7 @@ def _atoms(features: Features, layout: AtomLayout, residues: ResidueClasses) -> 
     }
 
 
-def _alignment(features: Features, residues: ResidueClasses, stands: Tensor) -> dict[str, Tensor]:
+def _alignment(features: Features, residues: ResidueClasses, stands: Tensor) -> dict[str, Any]:
     query = torch.where(residues.methionine, RESTYPE_INDEX["MET"], -1)
     found = alignment_inputs(features.msa, query, stands)
     return {
@@ -152,7 +191,7 @@ def _alignment(features: Features, residues: ResidueClasses, stands: Tensor) -> 
     }
 
 
-def _template(features: Features, residues: ResidueClasses, stands: Tensor) -> dict[str, Tensor]:
+def _template(features: Features, residues: ResidueClasses, stands: Tensor) -> dict[str, Any]:
     found = template_inputs(features, residues.residue_type, stands)
     fields = {
         "template_type": found.type,

@@ -1,4 +1,4 @@
-"""Names of Boltz-2's parameters in its checkpoints, and ours of the same."""
+"""Names of Boltz-2's and BoltzGen's parameters in their checkpoints, and ours of the same."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _LEFT_OUT = re.compile(
     r"|affinity_module\d?\.boundaries$"
     r"|confidence_module\.(boundaries$|confidence_heads\.to_resolved_logits\.)"
     r"|.*\.output_projection_linear\."  # a second name of the gate's layer
+    r"|token_distance_module\.token_distance_encoder\.distance_gaussian_smearing\."
 )
 
 _TRIANGLE_MULTIPLICATION = {
@@ -119,9 +120,17 @@ _EMBEDDER = {
     "modified_conditioning_init": "modified",
     "cyclic_conditioning_init": "cyclic",
     "mol_type_conditioning_init": "molecule_type",
+    "design_mask_conditioning_init": "designed",
+    "binding_specification_conditioning_init": "binding",
+    "ss_specification_init": "secondary_structure",
 }
 _TEMPLATES = {
     "z_norm": "norm_in", "z_proj": "project_in", "a_proj": "features", "v_norm": "norm_out", "u_proj": "project_out",
+    **_stack("pairformer.layers", "stack.blocks", _PAIR_BLOCK),
+}  # fmt: skip
+_KNOWN_DISTANCES = {
+    "z_norm": "norm_in", "z_proj": "project_in", "a_proj": "features", "v_norm": "norm_out", "u_proj": "project_out",
+    **_under("token_distance_encoder.distance_token_bias_trans", "frames", _TRANSITION),
     **_stack("pairformer.layers", "stack.blocks", _PAIR_BLOCK),
 }  # fmt: skip
 _TRUNK = {
@@ -135,6 +144,7 @@ _TRUNK = {
     "z_norm": "z_recycle.0",
     "z_recycle": "z_recycle.1",
     **_under("template_module", "templates", _TEMPLATES),
+    **_under("token_distance_module", "known_distances", _KNOWN_DISTANCES),
     "msa_module.s_proj": "msa_module.project_s",
     "msa_module.msa_proj": "msa_module.project_msa",
     **_stack("msa_module.layers", "msa_module.blocks", _MSA_BLOCK),
@@ -206,21 +216,26 @@ _NAMES = {
     **_under("confidence_module", "confidence", _CONFIDENCE),
     **{name: own for pair in _AFFINITIES.items() for name, own in _under(*pair, _AFFINITY).items()},
 }
+_NOT_OF_DESIGNS = re.compile(r"(template_module|confidence_module)\.")
+#: What a stack was called when BoltzGen was trained, and what it is called in its code and Boltz-2's.
+_EARLIER = (".token_transformer_layers.0.", ".token_transformer.")
 _LAYER = re.compile(r"\.(?:layers|transitions)\.(\d+)\.")
 
 
-def to_own_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_own_names(state: Mapping[str, Tensor], *, designs: bool = False) -> dict[str, Tensor]:
     """Boltz-2's parameters under our names; raises InputError for one that is not known.
 
-    Its distogram, B-factors and which atoms are resolved are left out: nothing here asks for them.
+    Its distogram, B-factors and which atoms are resolved are left out: nothing here asks for them. designs:
+    they are BoltzGen's, whose templates see nothing and are left out too.
     """
     found: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if _LEFT_OUT.match(name):
+    for written, tensor in state.items():
+        name = written.replace(*_EARLIER)
+        if _LEFT_OUT.match(name) or (designs and _NOT_OF_DESIGNS.match(name)):
             continue
         own = _own_name(name)
         if own is None:
-            raise InputError("not a parameter of Boltz-2's network", key="state_dict", found=name)
+            raise InputError("not a parameter of Boltz-2's network", key="state_dict", found=written)
         found[own] = tensor[:, 0] if own.endswith("fourier.weight") else tensor
     return found
 

@@ -13,6 +13,7 @@ from structdiff.model.boltz.config import MOST_ROWS, NUM_RESIDUE_TYPES, BoltzCon
 from structdiff.model.boltz.embedding import PairInputs
 from structdiff.model.boltz.input_embedder import BoltzInputEmbedder
 from structdiff.model.boltz.inputs import BoltzInputs, boltz_inputs
+from structdiff.model.boltz.known_distances import KnownDistances
 from structdiff.model.boltz.templates import BoltzTemplates
 from structdiff.model.msa_module import MSAModule
 from structdiff.model.pairformer import PairformerStack
@@ -41,12 +42,15 @@ class BoltzTrunk(nn.Module):
         self.s_recycle = nn.Sequential(nn.LayerNorm(c_s), linear(c_s, c_s, start="zero"))
         self.z_recycle = nn.Sequential(nn.LayerNorm(c_z), linear(c_z, c_z, start="zero"))
         self.templates = None if config.template is None else BoltzTemplates(config, config.template)
+        distances = config.known_distances
+        self.known_distances = None if distances is None else KnownDistances(config, distances)
         self.msa_module = MSAModule(config.msa, c_msa=NUM_RESIDUE_TYPES + 3, c_s_inputs=c_s)
         self.pairformer = PairformerStack(config.pairformer)
 
     def forward(self, features: Features, *, recycles: int = 0) -> BoltzTrunkOutput:
-        """Runs the trunk ``recycles + 1`` times; raises InputError for residues whose letter is open."""
-        return self.understood(boltz_inputs(features), recycles=recycles)
+        """Runs the trunk ``recycles + 1`` times; raises InputError for open residues where the network designs none."""
+        designs = self.known_distances is not None
+        return self.understood(boltz_inputs(features, designs=designs), recycles=recycles)
 
     def understood(self, inputs: BoltzInputs, *, recycles: int = 0) -> BoltzTrunkOutput:
         """The same of what Boltz-2 reads."""
@@ -55,15 +59,26 @@ class BoltzTrunk(nn.Module):
         s_inputs = self.input_embedder(inputs)
         s_init, z_init = self.s_init(s_inputs), self._pairs(inputs, s_inputs)
         s, z = torch.zeros_like(s_init), torch.zeros_like(z_init)
+        relative = self.pair_inputs.relative_position(inputs)
+        known = self._known(inputs, relative)
         for cycle in range(recycles + 1):
             s, z = s_init + self.s_recycle(s), z_init + self.z_recycle(z)
+            if self.known_distances is not None and known is not None:
+                z = z + self.known_distances(known, z, pair_mask)
             if self.templates is not None:
                 told = self.templates(inputs, z, pair_mask)
                 z = z if told is None else z + told
             z = self._with_alignment(inputs, s_inputs, z, pair_mask, cycle)
             s, z = self.pairformer(s, z, mask, pair_mask)
-        relative = self.pair_inputs.relative_position(inputs)
         return BoltzTrunkOutput(s_inputs=s_inputs, s_trunk=s, z_trunk=z, relative=relative)
+
+    def _known(
+        self, inputs: BoltzInputs, relative: Float[Tensor, "batch token token c_z"]
+    ) -> Float[Tensor, "batch token token c_distance"] | None:
+        """What is known of the distances of a design's given parts."""
+        if self.known_distances is None or inputs.design is None:
+            return None
+        return self.known_distances.told(inputs.design, relative)
 
     def _pairs(
         self, inputs: BoltzInputs, s_inputs: Float[Tensor, "batch token c_s"]
