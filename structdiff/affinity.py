@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from structdiff.chemistry.neutral_form import neutral_smiles
 from structdiff.configuration import to_dict
 from structdiff.cost import estimated_cost
 from structdiff.device import check_memory
@@ -40,8 +41,11 @@ SAMPLES = 5
 _STREAM = 3_000_000_000
 
 
-def check_binder(structure: Structure, binder: str) -> None:
-    """Raises InputError for a ligand (chain) that is too large for affinities; warns of one larger than is known."""
+def check_binder(structure: Structure, binder: str, smiles: str | None = None) -> None:
+    """Raises InputError for a ligand (chain) that is too large for affinities; warns of one unlike those it has seen.
+
+    smiles: what it is made of, where that is a SMILES string.
+    """
     row = int(np.flatnonzero(structure.chains.name == binder)[0])
     count = int((structure.atom_chain == row).sum())
     if count > MOST_ATOMS:
@@ -50,6 +54,10 @@ def check_binder(structure: Structure, binder: str) -> None:
     if count > MOST_TRAINED:
         warnings.warn(f"affinity of {binder}: {count} heavy atoms are more than the {MOST_TRAINED} of ligands that the "
                       "network has seen, so it may be far off", stacklevel=2)  # fmt: skip
+    neutral = None if smiles is None else neutral_smiles(smiles)
+    if neutral is not None:
+        warnings.warn(f"affinity of {binder}: ligands that the network has seen are neutral, as {neutral} is",
+                      stacklevel=2)  # fmt: skip
 
 
 class Affinities:

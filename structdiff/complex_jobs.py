@@ -61,7 +61,7 @@ def complex_job(
         check_folding_memory(read_alignments(spec), float(free_memory(torch.device("cpu"))))
     structure = build_complex(spec)
     if spec.affinity is not None:
-        check_binder(structure, spec.affinity)
+        check_binder(structure, spec.affinity, spec.chain(spec.affinity).smiles)
     tokens = tokenise(structure)
     if check_size is not None:
         check_size(len(tokens))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -171,6 +172,21 @@ def test_large_ligands_are_refused_and_those_that_are_rather_large_are_warned_of
         check_binder(built(128), "L")
     with pytest.raises(InputError, match=r"affinity: .*found 'L, of 129'; allowed: at most 128"):
         check_binder(built(129), "L")
+
+
+def test_charges_that_the_network_has_not_seen_are_warned_of(folder):
+    engine = load_engine(options(folder))
+    for smiles in ("CC(=O)[O-]", "CC(=O)O", "C[N+](C)(C)C"):
+        ligand = ChainSpec(ids=("L",), kind="ligand", smiles=smiles)
+        spec = dataclasses.replace(SPEC, chains=(PROTEIN, ligand))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            complex_job(spec, abilities=engine.network.abilities)
+        assert [str(each.message) for each in told] == (
+            ["affinity of L: ligands that the network has seen are neutral, as CC(=O)O is"]
+            if smiles.endswith("-]")
+            else []
+        )
 
 
 def test_features_of_some_tokens_are_those_of_a_structure_of_them_alone(folder):
