@@ -31,6 +31,7 @@ from tests.parity.boltz2_cases import filled_network, hyper_parameters
 
 PROTEIN = ChainSpec(ids=("A",), kind="protein", sequence="MKTAYIAKQRQISFVKSHFS")
 SPEC = ComplexSpec(chains=(PROTEIN, ChainSpec(ids=("L",), kind="ligand", ccd=("GOL",))), affinity="L")
+NEUTRAL = "affinity of L: ligands that the network has seen are neutral, as CC(=O)O is"
 FACTS = {"sampling": SAMPLING | {"steps": 4}, "recycles": 1}
 
 
