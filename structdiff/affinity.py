@@ -21,7 +21,7 @@ from structdiff.features.collate import collate
 from structdiff.features.schema import Features
 from structdiff.features.token_subset import token_subset
 from structdiff.jobs import Job
-from structdiff.model.boltz.affinity_crop import MOST_RESIDUES, MOST_TOKENS, affinity_crop
+from structdiff.model.boltz.affinity_crop import MOST_TOKENS, affinity_crop, all_is_seen
 from structdiff.model.boltz.affinity_ensemble import ensemble_readings
 from structdiff.model.boltz.affinity_inputs import affinity_inputs
 from structdiff.model.boltz.inputs import BoltzInputs
@@ -31,7 +31,7 @@ from structdiff.model.checkpoint import Weights
 from structdiff.options import recommended_sampling
 from structdiff.output.affinity import Affinity, AffinityMember
 from structdiff.output.prediction import Prediction
-from structdiff.structure.tables import ChainKind, Structure
+from structdiff.structure.tables import Structure
 
 #: Heavy atoms of a ligand, and of those that the network was trained with.
 MOST_ATOMS, MOST_TRAINED = 128, 56
@@ -67,11 +67,16 @@ class Affinities:
     """
 
     def __init__(self, engine: Engine, job: Job) -> None:
-        """Raises InputError where the weights are not here; record: what decides them, for provenance."""
+        """Raises InputError where the weights are not here, ResourceError where what may be seen does not fit.
+
+        record: what decides them, for provenance.
+        """
         assert job.binder is not None
         self.weights, self.device, self.job = engine.affinity_weights, engine.device, job
         self.record = affinity_record(engine)
         self.binder = int(np.flatnonzero(job.structure.chains.name == job.binder)[0])
+        tokens, rows = min(len(job.tokens), MOST_TOKENS), job.features.msa.restype.shape[0]
+        check_memory(self.weights.network.config, tokens, SAMPLES, self.device, rows=rows)
         self._known: dict[tuple[int, bytes], Affinity] = {}
 
     def judged(self, prediction: Prediction) -> Prediction:
@@ -91,8 +96,6 @@ class Affinities:
     def _computed(self, rows: np.ndarray, seed: int) -> Affinity:
         features = token_subset(self.job.features, torch.from_numpy(rows))
         batch = collate([features]).to(self.device)
-        count = batch.msa.restype.shape[1]
-        check_memory(self.weights.network.config, len(rows), SAMPLES, self.device, rows=count)
         binder = torch.from_numpy(self.job.tokens.chain[rows] == self.binder)[None].to(self.device)
         with torch.inference_mode():
             members = _members(self.weights, batch, binder, seed)
@@ -145,6 +148,4 @@ def affinity_seconds(engine: Engine, job: Job, structures: int) -> float:
         weights.network.config, min(tokens, MOST_TOKENS), SAMPLES, steps=recommended_sampling(weights).steps,
         relax=False, prediction=True, recycles=weights.recycles, rows=job.features.msa.restype.shape[0],
     )  # fmt: skip
-    polymers = int((job.structure.chains.kind[job.tokens.chain] < ChainKind.LIGAND).sum())
-    whole = tokens <= MOST_TOKENS and polymers <= MOST_RESIDUES
-    return cost.seconds * (1 if whole else structures)
+    return cost.seconds * (1 if all_is_seen(job.tokens, job.structure) else structures)

@@ -93,8 +93,11 @@ def predict(
     wanted = every if places is None else [every[place] for place in _chosen(places, "places", len(every))]
     if on_job is not None:
         on_job(job)
+    affinities = None if job.binder is None else Affinities(engine, job)
     total = len(wanted)
-    return Results(total, lambda done: _predictions(engine, wanted[done:], total, options, on_progress, done))
+    return Results(
+        total, lambda done: _predictions(engine, wanted[done:], total, options, on_progress, done, affinities)
+    )
 
 
 def predict_each(
@@ -118,9 +121,9 @@ def predict_each(
 
 def _predictions(
     engine: Engine, wanted: Iterable[Wanted], total: int, options: RunOptions, on_progress: OnProgress | None,
-    finished: int = 0,
+    finished: int = 0, affinities: Affinities | None = None,
 ) -> Iterator[Prediction]:  # fmt: skip
-    affinities: Affinities | None = None
+    """affinities: of the first of the jobs, where there are any yet; those of the others are made in turn."""
     for drawn in draw_all(engine, wanted, total, options, on_progress, finished):
         own = drawn.wanted
         if own.job.binder is None:

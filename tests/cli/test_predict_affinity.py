@@ -41,7 +41,9 @@ def fetched():
 def test_a_run_that_was_stopped_goes_on_with_the_same_affinities(command, tiny, fetched, tmp_path, monkeypatch):
     (tmp_path / "bound.yaml").write_text(YAML)
     asked = ("predict", "bound.yaml", "--weights", tiny, "--no-relax", "--samples", 2)
-    assert command(*asked, "--out", "whole")[0] == 0
+    code, shown, _ = command(*asked, "--out", "whole")
+    assert code == 0
+    assert "log10 IC50/μM" in shown
     sound, said = Affinities.of, []
 
     def stopped(self, structure, seed):
@@ -59,6 +61,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_affinities(command, tiny, 
     for name in ("bound_1.confidence.json", "bound_2.confidence.json", "predictions.csv", "bound_2.cif"):
         assert (tmp_path / "predictions" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     rows = read_table(tmp_path / "predictions" / "predictions.csv")
+    assert shown.split().count(f"{float(rows[0]['affinity_binder_probability']):.2f}") == 2
     assert rows[0]["affinity_log10_ic50_um"] == rows[1]["affinity_log10_ic50_um"] != ""
 
 

@@ -35,6 +35,13 @@ def affinity_crop(tokens: TokenTable, structure: Structure, binder: int) -> Bool
     return np.repeat(kept, np.diff(hosts, append=len(tokens)))
 
 
+def all_is_seen(tokens: TokenTable, structure: Structure) -> bool:
+    """Whether a complex is so small that all of it is seen, however it lies."""
+    hosts = boltz_tokens(tokens, structure)
+    residues = int((structure.chains.kind[tokens.chain[hosts]] < ChainKind.LIGAND).sum())
+    return len(hosts) <= MOST_TOKENS and residues <= MOST_RESIDUES and int((tokens.atoms >= 0).sum()) <= MOST_ATOMS
+
+
 def boltz_tokens(tokens: TokenTable, structure: Structure) -> Int[np.ndarray, " host"]:
     """The tokens that are some of Boltz-2's too: all but those of a modified residue behind its first."""
     polymer = structure.chains.kind[tokens.chain] < ChainKind.LIGAND

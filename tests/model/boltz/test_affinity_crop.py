@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from structdiff.features.tokens import tokenise
-from structdiff.model.boltz.affinity_crop import MOST_ATOMS, MOST_RESIDUES, affinity_crop, boltz_tokens
+from structdiff.model.boltz.affinity_crop import MOST_ATOMS, MOST_RESIDUES, affinity_crop, all_is_seen, boltz_tokens
 from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec
 from structdiff.structure.complex import build_complex
@@ -35,12 +35,14 @@ def protein(name, length, **more):
 def test_all_of_a_small_complex_is_seen():
     structure, tokens = built(protein("A", 60), ChainSpec(ids=("D",), kind="dna", sequence="GATC"))
     assert seen(structure, tokens).all()
+    assert all_is_seen(tokens, structure)
 
 
 def test_of_long_chains_the_nearest_stretches_are_seen():
     structure, tokens = built(protein("A", 400))
     found = seen(structure, tokens)
     residues = np.flatnonzero(found[:400])
+    assert not all_is_seen(tokens, structure)
     assert len(residues) == MOST_RESIDUES
     assert residues.tolist() == list(range(MOST_RESIDUES))  # a line from the ligand's end on
     assert found[400:].all()
@@ -72,6 +74,7 @@ def test_many_atoms_end_it_too():
     atoms = (tokens.atoms[found] >= 0).sum()
     assert MOST_ATOMS - 250 < atoms <= MOST_ATOMS
     assert found.sum() < MOST_RESIDUES
+    assert not all_is_seen(tokens, structure)
 
 
 @pytest.mark.parametrize("name", ["A", "B"])
