@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from structdiff.affinity import check_binder
 from structdiff.constraints.chain_poses import ChainPoses, rigid_pieces
 from structdiff.constraints.fold_hold import FOLD_UNTIL, TEMPLATE_UNTIL, FoldHold
 from structdiff.constraints.helix_clearance import HelixClearance
@@ -30,7 +31,7 @@ from structdiff.features.requests import Proximity, complex_bonds, complex_condi
 from structdiff.features.templates import Templates, read_templates
 from structdiff.features.tokens import tokenise
 from structdiff.jobs import CheckSize, Job
-from structdiff.model.abilities import PLAIN, Abilities
+from structdiff.model.abilities import PLAIN, Abilities, check_affinities
 from structdiff.spec.alignment_source import warn_of_pairing
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.text_source import source_sha256
@@ -52,11 +53,15 @@ def complex_job(
     folded, which takes a while, and not merely read; what such folds do not follow of them is warned of. abilities: of
     the network that is to predict it.
     """
+    if spec.affinity is not None:
+        check_affinities(abilities)
     if not abilities.alignments:
         if folded:
             warn_of_pairing(spec)
         check_folding_memory(read_alignments(spec), float(free_memory(torch.device("cpu"))))
     structure = build_complex(spec)
+    if spec.affinity is not None:
+        check_binder(structure, spec.affinity, spec.chain(spec.affinity).smiles)
     tokens = tokenise(structure)
     if check_size is not None:
         check_size(len(tokens))
@@ -84,6 +89,7 @@ def complex_job(
         held=np.zeros(len(structure.atoms), np.int32),
         request=complex_request(spec),
         abilities=abilities,
+        binder=spec.affinity,
     )
 
 

@@ -29,7 +29,8 @@ from structdiff.features.collate import collate
 from structdiff.features.copies import side_by_side
 from structdiff.features.guidance import keep_conditions, present_conditions
 from structdiff.features.schema import Features
-from structdiff.model.checkpoint import Weights
+from structdiff.model.abilities import check_affinities
+from structdiff.model.checkpoint import Weights, predicts_affinities
 from structdiff.model.denoiser import Denoised, DenoiserCondition
 from structdiff.model.heads import ConfidenceLogits
 from structdiff.model.library import DEFAULT_WEIGHTS, load_named_weights
@@ -64,6 +65,10 @@ class Engine:
     """
 
     def __init__(self, weights: Weights, *, device: torch.device) -> None:
+        """Raises InputError for weights that predict no structures but affinities."""
+        if predicts_affinities(weights):
+            raise InputError("these weights say how strongly ligands bind, in structures that others predict",
+                             key="weights", found=weights.name, allowed="boltz2")  # fmt: skip
         self.weights, self.device = weights, device
         # Both kinds have the same parts; what they hand on to each other is their own affair.
         self.network = cast(StructureNetwork, weights.network.to(device))
@@ -170,6 +175,17 @@ class Engine:
                 atoms = _atom_numbers(rows, num_slots, self.device)
                 positions[number, atoms] = change(positions[number, atoms].cpu()).to(positions)
         return positions
+
+    @cached_property
+    def affinity_weights(self) -> Weights:
+        """The weights that say how strongly ligands bind in these structures, on the same device.
+
+        Raises InputError where there are none, or they are not here, with how to fetch them.
+        """
+        weights = load_named_weights(check_affinities(self.network.abilities))
+        if not predicts_affinities(weights):
+            raise InputError("these weights predict no affinities", path=weights.path)
+        return dataclasses.replace(weights, network=weights.network.to(self.device))
 
     def check_size(self, tokens: int) -> None:
         """Raises ResourceError with the numbers where not even one structure of so many tokens fits into memory."""

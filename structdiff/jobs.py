@@ -51,7 +51,8 @@ class Job:
     spec: what it is drawn under, a fold plan of our own included; user: what the user asked for, without that plan.
     asked: what a design is drawn under beside that; motif: where it takes its parts from; whole: what it is with all of
     a target that was cropped. start: positions [token, slot, 3] (Å) that partial diffusion begins with.
-    abilities: what the network that draws it does by itself.
+    abilities: what the network that draws it does by itself. binder: the ligand whose affinity is asked for, by its
+    chain.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Job:
     whole: WholeTarget | None = None
     start: Tensor | None = None
     abilities: Abilities = PLAIN
+    binder: str | None = None
 
     @property
     def noise(self) -> Noise | None:

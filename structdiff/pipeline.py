@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from structdiff.affinity import Affinities
 from structdiff.arguments import check_called, check_kind, check_seed, check_whole_number, checked_names
 from structdiff.assembly import confidence_of, finished_design, finished_prediction
 from structdiff.complex_jobs import complex_job
@@ -83,6 +84,8 @@ def predict(
         check_seed(seed)
     options, engine = _run(options, engine)
     check_predictions(engine.network.abilities, engine.weights.name)
+    if spec.affinity is not None:
+        _ = engine.affinity_weights  # what is wrong with them is told before anything is computed
     job = complex_job(spec, engine.check_size, abilities=engine.network.abilities)
     check_guidance(options.guidance, present_conditions(job.features))
     seeds = (seed,) if seed is not None else spec.seeds or (0,)
@@ -90,8 +93,11 @@ def predict(
     wanted = every if places is None else [every[place] for place in _chosen(places, "places", len(every))]
     if on_job is not None:
         on_job(job)
+    affinities = None if job.binder is None else Affinities(engine, job)
     total = len(wanted)
-    return Results(total, lambda done: _predictions(engine, wanted[done:], total, options, on_progress, done))
+    return Results(
+        total, lambda done: _predictions(engine, wanted[done:], total, options, on_progress, done, affinities)
+    )
 
 
 def predict_each(
@@ -115,14 +121,20 @@ def predict_each(
 
 def _predictions(
     engine: Engine, wanted: Iterable[Wanted], total: int, options: RunOptions, on_progress: OnProgress | None,
-    finished: int = 0,
+    finished: int = 0, affinities: Affinities | None = None,
 ) -> Iterator[Prediction]:  # fmt: skip
+    """affinities: of the first of the jobs, where there are any yet; those of the others are made in turn."""
     for drawn in draw_all(engine, wanted, total, options, on_progress, finished):
         own = drawn.wanted
-        yield finished_prediction(
+        if own.job.binder is None:
+            affinities = None
+        elif affinities is None or affinities.job is not own.job:
+            affinities = Affinities(engine, own.job)
+        prediction = finished_prediction(
             own.job, drawn.draw, engine, options, seed=own.seed, index=own.index, trajectory=drawn.trajectory,
             docked=drawn.docked,
         )  # fmt: skip
+        yield prediction if affinities is None else affinities.judged(prediction)
 
 
 def design(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from structdiff import pipeline
+from structdiff.affinity import affinity_seconds
 from structdiff.campaign.plan import Campaign
 from structdiff.campaign.settings import BOLTZ
 from structdiff.cost import Cost, estimated_cost, estimated_memory
@@ -175,12 +176,16 @@ def estimate_prediction(job: Job, engine: Engine, options: RunOptions, count: in
         rows=rows,
     )
     each = cost.seconds / batch + float(moving_seconds(job, sampling).sum()) + sum(docking_parts_seconds(job, options))
+    mapped = engine.weights.mapped_bytes
+    if job.binder is not None:
+        each += affinity_seconds(engine, job, count) / max(count, 1)
+        mapped += engine.affinity_weights.mapped_bytes
     polymers = np.flatnonzero(job.structure.chains.kind < ChainKind.LIGAND).tolist()
     spans = [job.structure.chain_residues(chain) for chain in polymers]
     residues = sum(span.stop - span.start for span in spans)
     return Estimate(
         what="structure", count=count, residues=(residues, residues), tokens=(tokens, tokens), batch=batch,
-        memory=cost.memory + engine.weights.mapped_bytes, each_seconds=each, seconds=count * each,
+        memory=cost.memory + mapped, each_seconds=each, seconds=count * each,
     )  # fmt: skip
 
 

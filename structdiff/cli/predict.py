@@ -7,7 +7,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -167,10 +167,22 @@ class _Run:
         with _warnings_named(path):
             try:
                 if self.restraints is not None:
-                    return [_with_own_name(read_complex(path, restraints=self.restraints), path, taken)]
-                return [_with_own_name(found, path, taken) for found in read_each_complex(path)]
+                    read: list[ComplexSpec | InputError] = [read_complex(path, restraints=self.restraints)]
+                else:
+                    read = list(read_each_complex(path))
+                return [self._affinity_checked(_with_own_name(found, path, taken)) for found in read]
             except Exception as error:
                 return [error]
+
+    def _affinity_checked(self, found: ComplexSpec | InputError) -> ComplexSpec | InputError:
+        """What was found, or an error where an affinity is asked for that these weights cannot say."""
+        if isinstance(found, InputError) or found.affinity is None:
+            return found
+        try:
+            _ = self.engine.affinity_weights
+        except InputError as error:
+            return error
+        return found
 
     def _aligned(
         self, ready: Sequence[tuple[Path, str, ComplexSpec]], server: AlignmentServer, failed: list[str]
@@ -306,6 +318,7 @@ class _Run:
             fold_chains(spec, job.structure, job.templates)
 
     def _finished(self, names: Sequence[str], seeds: Sequence[int], spec: ComplexSpec) -> set[str]:
+        from structdiff.affinity import affinity_record
         from structdiff.assembly import provenance_of
         from structdiff.complex_jobs import complex_request
 
@@ -317,6 +330,8 @@ class _Run:
             own = [name for name in names[place * self.samples : (place + 1) * self.samples] if name not in damaged]
             request = complex_request(spec)
             wanted = provenance_of(request, self.weights, self.options, seed=seed, index=0, device="", prediction=True)
+            if spec.affinity is not None:
+                wanted = replace(wanted, affinity=affinity_record(self.engine))
             finished |= finished_before(self.out, own, wanted.as_data())
         kept = {name for name in finished if (self.out / f"{name}.{self.formats[0]}").is_file()}
         for name in names:

@@ -27,6 +27,8 @@ _EXPLAINED, _MISSES = 5, 3
 _GAP, _CELL_WIDTH = 2, 5
 #: Seconds after which nobody is writing a file any more.
 _ABANDONED = 3600.0
+#: Headings of an affinity: log10 of the IC50 in μM, and how likely the ligand binds.
+_AFFINITY = ["log10 IC50/μM", "binds"]
 #: The columns of a terminal's table, and their headings.
 _SHOWN = {
     "plddt": "pLDDT", "motif_rmsd": "motif RMSD", "sc_rmsd": "scRMSD", "sc_tm": "scTM",
@@ -45,6 +47,7 @@ class Result:
     ranking_score: float
     verdicts: Sequence[Mapping[str, Any]]
     provenance: Mapping[str, Any]
+    affinity: Mapping[str, Any] | None = None
 
     @property
     def merit(self) -> tuple[int, float]:
@@ -119,6 +122,7 @@ def read_result(folder: Path, name: str) -> Result | None:
             ranking_score=data["ranking_score"],
             verdicts=data["verdicts"],
             provenance=data["provenance"],
+            affinity=data.get("affinity"),
         )
     except (OSError, ValueError, KeyError) as error:
         message = "this file was damaged; delete it, or use --overwrite"
@@ -169,11 +173,13 @@ def show_results(results: Sequence[Result]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("name")
     table.add_column("pLDDT", justify="right")
-    for heading in ["motif RMSD"] * with_motif + ["met"] * asked:
+    with_affinity = any(result.affinity for result in results)
+    for heading in _AFFINITY * with_affinity + ["motif RMSD"] * with_motif + ["met"] * asked:
         table.add_column(heading, justify="right")
     table.add_column("file", overflow="fold")
     for result in results[:_SHOWN_AT_MOST]:
         cells = [result.name, "-" if result.plddt is None else f"{result.plddt:.1f}"]
+        cells += _affinity_cells(result) * with_affinity
         cells += [result.motif_rmsd] * with_motif + [result.met] * asked
         table.add_row(*cells, str(result.file))
     console = table_console()
@@ -187,6 +193,13 @@ def show_results(results: Sequence[Result]) -> None:
         print(f"not met by {result.name}: {misses}")
     if len(missing) > _EXPLAINED:
         print(f"what {len(missing) - _EXPLAINED} others do not meet stands in {missing[0].file.parent}/predictions.csv")
+
+
+def _affinity_cells(result: Result) -> list[str]:
+    """How strongly the ligand binds, and how likely it does, where that was asked."""
+    if result.affinity is None:
+        return ["-"] * len(_AFFINITY)
+    return [f"{result.affinity[key]:.2f}" for key in ("log10_ic50_um", "binder_probability")]
 
 
 def show_designs(results: Sequence[DesignResult], folder: Path) -> None:

@@ -52,6 +52,8 @@ def _asked(spec: ComplexSpec, structure: Structure, pairs: PairsOfComplex | None
     yield from (name for name, _ in complex_bonds(spec, structure) if name.startswith("bond "))
     yield from (f"{each.name}, within {each.bound:g} Å" for each in complex_proximities(spec, structure) if each.told)
     yield from map(_template, spec.templates)
+    if spec.affinity is not None:
+        yield f"affinity of {spec.affinity}, by the weights that are for it"
     if pairs is not None and len(pairs.every):
         yield f"{len(pairs.asked)} base pairs asked for, {len(pairs.predicted)} predicted from the sequences"
 

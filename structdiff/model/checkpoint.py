@@ -64,6 +64,11 @@ class Weights:
                          found=BOLTZ, allowed="weights that structdiff train made")  # fmt: skip
 
 
+def predicts_affinities(weights: Weights) -> bool:
+    """Whether weights say how strongly ligands bind."""
+    return not isinstance(weights.network, StructureNetwork) and len(weights.network.affinity) > 0
+
+
 def save_weights(
     network: StructureNetwork | BoltzNetwork,
     folder: Path,

@@ -288,6 +288,7 @@ def _write_confidence(prediction: Prediction, folder: Path, name: str, more: Map
         **confidence.summary(),
         "verdicts": [verdict.as_data() for verdict in prediction.verdicts],
         **_ligand_scores(prediction),
+        **({} if prediction.affinity is None else {"affinity": prediction.affinity.as_data()}),
         "provenance": prediction.provenance.as_data(),
         **_token_columns(prediction.judged),
         "token_plddt_0_to_100": _rounded(confidence.plddt, 2),

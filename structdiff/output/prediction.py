@@ -16,6 +16,7 @@ from structdiff.docking.complex_docking import UNDOCKED, Docked
 from structdiff.errors import InputError
 from structdiff.evaluation.vinardo import LigandScore
 from structdiff.features.tokens import tokenise
+from structdiff.output.affinity import Affinity
 from structdiff.structure.tables import ChainKind, Structure
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Provenance:
     numbers; sample counts from 0. sampling: all settings of the run. spec: the request as plain data. device: cpu, cuda
     or mps. torch: its version. kernels: which ran the costly operators, ``native (INSTRUCTION SET)`` or ``reference``.
     fold_weights_sha256: hashes of the networks that made its fold up, by their names; left out where none did.
+    affinity: weights and settings of what said how strongly its ligand binds; left out where nothing did.
     """
 
     version: str
@@ -67,6 +69,7 @@ class Provenance:
     torch: str
     kernels: str
     fold_weights_sha256: Mapping[str, str] = field(default_factory=dict)
+    affinity: Mapping[str, Any] = field(default_factory=dict)
 
     def as_text(self) -> dict[str, str]:
         """One line of text for each entry, for structure files; tables are written as JSON."""
@@ -79,8 +82,9 @@ class Provenance:
     def as_data(self) -> dict[str, Any]:
         """The entries as plain data for JSON."""
         entries = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        if not self.fold_weights_sha256:
-            del entries["fold_weights_sha256"]
+        for name in ("fold_weights_sha256", "affinity"):
+            if not entries[name]:
+                del entries[name]
         return entries
 
 
@@ -89,6 +93,7 @@ class Prediction:
     """One predicted structure; its B-factors are set to the pLDDT (0 to 100) of their tokens.
 
     ligand_scores: of free ligands in a prediction; docked: what is known of chains, ligands and ions that were docked.
+    affinity: how strongly the ligand binds of which that was asked.
     trajectory: the way there, where the run was asked to keep it. part: what the confidence is of, where that is not
     the whole structure: of an assembly of many copies, one and those beside it; of a design against a target that was
     cropped, what the network saw. drawn: what the trajectory is of, where that is not the whole structure. Raises
@@ -101,6 +106,7 @@ class Prediction:
     verdicts: tuple[Verdict, ...] = ()
     ligand_scores: tuple[LigandScore, ...] = ()
     docked: Docked = UNDOCKED
+    affinity: Affinity | None = None
     trajectory: Trajectory | None = None
     part: Structure | None = None
     drawn: Structure | None = None

@@ -26,7 +26,16 @@ PREDICTIONS_TABLE, DESIGNS_TABLE = "predictions.csv", "designs.csv"
 def table_row(prediction: Prediction, name: str) -> dict[str, str]:
     """A row of the table: what to sort and to choose by; a verdict a column."""
     verdicts = verdict_cells([each.as_data() for each in prediction.verdicts])
-    return as_text({"name": name, **score_columns(prediction), **_ligand_cells(prediction), **verdicts})
+    ligands = {**_affinity_cells(prediction), **_ligand_cells(prediction)}
+    return as_text({"name": name, **score_columns(prediction), **ligands, **verdicts})
+
+
+def _affinity_cells(prediction: Prediction) -> dict[str, float]:
+    """How strongly the ligand binds, and how likely it does, where that was asked."""
+    if prediction.affinity is None:
+        return {}
+    found = prediction.affinity.as_data()
+    return {f"affinity_{key}": found[key] for key in ("log10_ic50_um", "binder_probability")}
 
 
 def _ligand_cells(prediction: Prediction) -> dict[str, float]:

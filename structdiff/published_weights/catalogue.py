@@ -137,18 +137,26 @@ _PACKAGES = (
 
 
 _BOLTZ2_REVISION = "6fdef46d763fee7fbb83ca5501ccceff43b85607"
-_BOLTZ2 = PublishedNetwork(
-    name="boltz2",
-    about="Boltz-2: structures of complexes from sequences, alignments, templates and ligands",
-    file="boltz2_conf.ckpt",
-    urls=(
-        "https://model-gateway.boltz.bio/boltz2_conf.ckpt",
-        f"https://huggingface.co/boltz-community/boltz-2/resolve/{_BOLTZ2_REVISION}/boltz2_conf.ckpt",
-    ),
-    sha256="090e82ac8c92f5e943fa1b39e7410a44027bea7243c0bbb3caa67a77fc1428e1",
-    num_bytes=2_286_561_469,
-    licence="MIT", licence_text=BOLTZ_LICENCE,
-    citation="Passaro, Corso, Wohlwend et al. 2025, doi 10.1101/2025.06.14.659707",
+
+
+def _boltz2(name: str, about: str, file: str, sha256: str, num_bytes: int) -> PublishedNetwork:
+    """One of Boltz-2's files, of the same revision and under the same licence."""
+    return PublishedNetwork(
+        name=name, about=f"Boltz-2: {about}", file=file,
+        urls=(
+            f"https://model-gateway.boltz.bio/{file}",
+            f"https://huggingface.co/boltz-community/boltz-2/resolve/{_BOLTZ2_REVISION}/{file}",
+        ),
+        sha256=sha256, num_bytes=num_bytes, licence="MIT", licence_text=BOLTZ_LICENCE,
+        citation="Passaro, Corso, Wohlwend et al. 2025, doi 10.1101/2025.06.14.659707",
+    )  # fmt: skip
+
+
+_BOLTZ2 = (
+    _boltz2("boltz2", "structures of complexes from sequences, alignments, templates and ligands", "boltz2_conf.ckpt",
+            "090e82ac8c92f5e943fa1b39e7410a44027bea7243c0bbb3caa67a77fc1428e1", 2_286_561_469),
+    _boltz2("boltz2-affinity", "how strongly ligands bind to proteins, beside boltz2", "boltz2_aff.ckpt",
+            "dcc5cd3722b1c9eaa34267e4ae32f55cbbf1963f4c19319381ccfa30fdd2ca9e", 2_062_139_170),
 )  # fmt: skip
 
 _BOLTZGEN_REVISION = "c1be29e1f82ffcc72264f64b993c43fb4e0d17f0"
@@ -164,7 +172,7 @@ def _boltzgen(name: str, file: str, about: str, sha256: str, num_bytes: int) -> 
 
 
 _NETWORKS = (
-    _BOLTZ2,
+    *_BOLTZ2,
     _boltzgen(
         "boltzgen", "boltzgen1_diverse.ckpt", "BoltzGen: designs of proteins and binders, the more varied",
         "360af8bd6e59527ff6ec25dd81253967f3bd3567d200053b10680634751f8e3c", 1_930_847_192,

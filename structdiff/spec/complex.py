@@ -12,6 +12,7 @@ from typing import Any
 from structdiff.arguments import check_seed, checked_names, settle_fields
 from structdiff.chemistry.components import FREE_CODES, Component
 from structdiff.errors import InputError
+from structdiff.spec.affinity import check_affinity
 from structdiff.spec.base_pairs import BasePairsSpec
 from structdiff.spec.chain import LETTERS, UNKNOWN_LETTER, ChainSpec, atom_names, parent_letter
 from structdiff.spec.file_name import check_file_name
@@ -134,8 +135,8 @@ class ComplexSpec:
     """A complex to predict: its molecules, extra bonds, known contacts and base pairs, templates and random seeds.
 
     components: mmCIF files, or texts inside JSON (`structdiff.spec.text_source`), that define components by code; they
-    go before those of the dictionary. Raises InputError when names clash or a bond, constraint or template points at
-    something that is not there.
+    go before those of the dictionary. affinity: the ligand of which is asked how strongly it binds. Raises InputError
+    when names clash or a bond, constraint or template points at something that is not there.
     """
 
     name: str = "complex"
@@ -146,6 +147,7 @@ class ComplexSpec:
     templates: tuple[TemplateSpec, ...] = ()
     seeds: tuple[int, ...] = ()
     components: tuple[str, ...] = ()
+    affinity: str | None = None
 
     def __post_init__(self) -> None:
         settle_fields(self)
@@ -175,6 +177,8 @@ class ComplexSpec:
         for chain, count in named.items():
             if count > 1:
                 raise InputError("the base pairs of this chain are given twice", key="base_pairs", found=chain)
+        if self.affinity is not None:
+            check_affinity(self, self.affinity)
 
     @cached_property
     def own_components(self) -> dict[str, Component]:

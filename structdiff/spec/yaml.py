@@ -19,10 +19,9 @@ from structdiff.spec.own_components import named_components, read_components
 from structdiff.spec.template import TemplateSpec
 from structdiff.spec.text_source import file_source, source_sha256
 
-_TOP_KEYS = ("version", "name", "seeds", "components", "sequences", "constraints", "templates")
+_TOP_KEYS = ("version", "name", "seeds", "components", "sequences", "constraints", "templates", "properties")
 #: What the request in a prediction's provenance holds beside the keys: which files it was made with.
 _RECORDED = ("templates_sha256", "alignments_sha256", "components_sha256", "ligands_sha256")
-_PROPERTIES = "properties"  # a key of Boltz's, whose every value is refused
 _CHAIN_KEYS: dict[str, tuple[str, ...]] = {
     "protein": ("id", "sequence", "msa", "paired_msa", "modifications", "cyclic", "description"),
     "dna": ("id", "sequence", "modifications", "cyclic", "description"),
@@ -48,11 +47,9 @@ def from_dict(data: Mapping[str, Any]) -> ComplexSpec:
 
 def parse_complex(root: Node, *, name: str) -> ComplexSpec:
     """A complex from the tree of an input file; ``name`` is used when the file gives none. Raises InputError."""
-    top = root.fields(_TOP_KEYS, required=("sequences",), unlisted=(*_RECORDED, _PROPERTIES))
+    top = root.fields(_TOP_KEYS, required=("sequences",), unlisted=_RECORDED)
     if "version" in top and top["version"].text() != "1":
         top["version"].fail("unknown version of the input", found=top["version"].text(), allowed=("1",))
-    for node in top[_PROPERTIES].items() if _PROPERTIES in top else ():
-        node.fail(f"{node.only_field(('affinity',))[0]} is not supported: no property is predicted; leave the key out")
     for key in _RECORDED:
         if key in top:
             top[key].check_files(source_sha256)
@@ -85,6 +82,9 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
     for place, node in enumerate(top["templates"].items() if "templates" in top else (), start=1):
         templates.append(_parse_template(node))
         places[f"templates[{place}]"] = node
+    affinity = _parse_properties(top["properties"]) if "properties" in top else None
+    if affinity is not None:
+        places["affinity"] = affinity
     with root.located(places):
         return ComplexSpec(
             name=top["name"].text() if "name" in top else name,
@@ -95,7 +95,19 @@ def parse_complex(root: Node, *, name: str) -> ComplexSpec:
             templates=tuple(templates),
             seeds=tuple(node.integer() for node in top["seeds"].one_or_more()) if "seeds" in top else (),
             components=components,
+            affinity=None if affinity is None else affinity.text(),
         )
+
+
+def _parse_properties(node: Node) -> Node | None:
+    """The name of the ligand whose affinity is asked for, None where nothing is; raises InputError for several."""
+    binders: list[Node] = []
+    for each in node.items():
+        _, body = each.only_field(("affinity",))
+        binders.append(body.fields(("binder",), required=("binder",))["binder"])
+    if len(binders) > 1:
+        binders[1].fail("the affinity of one ligand can be asked for", found=f"{len(binders)} binders")
+    return binders[0] if binders else None
 
 
 def _is_of_boltz(top: Mapping[str, Node]) -> bool:

@@ -35,6 +35,8 @@ def to_dict(spec: ComplexSpec) -> dict[str, Any]:
         found["constraints"] = constraints
     if spec.templates:
         found["templates"] = [_template_to_dict(template) for template in spec.templates]
+    if spec.affinity is not None:
+        found["properties"] = [{"affinity": {"binder": spec.affinity}}]
     return found
 
 

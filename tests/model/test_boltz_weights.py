@@ -22,13 +22,14 @@ from structdiff.errors import InputError
 from structdiff.model.boltz import published as module
 from structdiff.model.boltz.config import config_from_hyper_parameters
 from structdiff.model.boltz.network import BoltzNetwork
-from structdiff.model.boltz.published import RECYCLES, SAMPLING, fetch_network
-from structdiff.model.checkpoint import load_weights, save_weights
+from structdiff.model.boltz.published import AFFINITY_RECYCLES, RECYCLES, SAMPLING, fetch_network
+from structdiff.model.checkpoint import load_weights, predicts_affinities, save_weights
 from structdiff.model.library import load_named_weights, weights_folders
 from structdiff.published_weights import is_present, weights_path
 from structdiff.published_weights.catalogue import CATALOGUE, PublishedNetwork
 from structdiff.published_weights.fetch import check_weights
 from tests.model.boltz.checkpoints import tiny_checkpoint
+from tests.parity.boltz2_affinity_cases import affinity_hyper_parameters
 from tests.parity.boltz2_cases import hyper_parameters
 
 
@@ -109,6 +110,30 @@ def test_from_the_published_file_to_a_network_by_name(tiny: Tiny, cache: Path) -
     assert (weights.name, weights.recycles, weights.sampling) == ("boltz2", RECYCLES, SAMPLING)
     assert weights.sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert (weights.published["sha256"], weights.published["licence"]) == (tiny.published.sha256, "MIT")
+
+
+def test_weights_of_affinities_are_kept_beside_them(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "boltz2_aff.ckpt"
+    network = tiny_checkpoint(path, affinity_hyper_parameters())
+    entry = CATALOGUE.networks["boltz2-affinity"]
+    assert [url.rpartition("/")[2] for url in entry.urls] == [entry.file, entry.file] == ["boltz2_aff.ckpt"] * 2
+    published = dataclasses.replace(
+        entry, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), num_bytes=path.stat().st_size
+    )
+    monkeypatch.setitem(CATALOGUE.networks, "boltz2-affinity", published)
+    with pytest.raises(InputError, match="structdiff weights fetch boltz2-affinity gets them"):
+        load_named_weights("boltz2-affinity")
+    fetch_network(published, source=str(path))
+    check_weights("boltz2-affinity")
+    weights = load_named_weights("boltz2-affinity")
+    assert isinstance(weights.network, BoltzNetwork)
+    assert predicts_affinities(weights)
+    assert (weights.recycles, weights.sampling, len(weights.network.affinity)) == (AFFINITY_RECYCLES, SAMPLING, 2)
+    assert weights.network.config == network.config
+    found = weights.network.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in network.state_dict().items())
+    assert found.keys() == network.state_dict().keys()
+    assert not is_present("boltz2")
 
 
 def test_buffers_outside_the_file_are_those_of_a_new_network(tiny: Tiny) -> None:

@@ -138,6 +138,21 @@ def test_inline_modifications_and_own_keys():
     assert to_dict(spec)["sequences"][1] == {"ligand": {"id": "G", "ccd": ["NAG", "NAG"]}}
 
 
+def test_an_affinity_is_asked_for_as_in_boltz(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "version: 1\nsequences:\n- protein: {id: A, sequence: MKV}\n- ligand: {id: L, ccd: GOL}\n"
+        "properties:\n- affinity: {binder: L}\n"
+    )
+    spec = read_yaml(path)
+    assert spec.affinity == "L"
+    write_yaml(spec, path)
+    assert read_yaml(path) == spec
+    assert "affinity: {binder: L}" in path.read_text()
+    path.write_text(path.read_text().replace("properties:\n- affinity: {binder: L}", "properties: []"))
+    assert read_yaml(path).affinity is None
+
+
 GOOD = "sequences:\n- protein: {id: A, sequence: MKV}\n- ligand: {id: L, ccd: [NAG, NAG]}\n"
 
 
@@ -201,7 +216,27 @@ GOOD = "sequences:\n- protein: {id: A, sequence: MKV}\n- ligand: {id: L, ccd: [N
         (GOOD + "constraints:\n- pocket: {binder: L, contacts: []}", ["x.yaml:5", "at least one"]),
         (GOOD + "templates:\n- {chain_id: A}", ["x.yaml:5", "'cif' or 'pdb'"]),
         (GOOD + "templates:\n- {cif: gone.cif}", ["x.yaml:5", "no such file"]),
-        (GOOD + "properties:\n- affinity: {binder: L}", ["x.yaml:5", "affinity is not supported"]),
+        (GOOD + "properties:\n- affinity: {binder: L}", ["x.yaml:5", "of one component", "L, of 2"]),
+        (GOOD + "properties:\n- affinity: {binder: A}", ["x.yaml:5", "of ligands", "A, a protein", "allowed: L"]),
+        (GOOD + "properties:\n- affinity: {binder: Q}", ["x.yaml:5", "no such chain", "'Q'"]),
+        (GOOD + "properties:\n- affinity: {ligand: L}", ["x.yaml:5", "unknown key", "'ligand'", "allowed: binder"]),
+        (GOOD + "properties:\n- affinity: {}", ["x.yaml:5", "'binder' is missing"]),
+        (GOOD + "properties:\n- affinty: {binder: L}", ["x.yaml:5", "unknown key", "did you mean 'affinity'"]),
+        (GOOD + "properties: affinity", ["x.yaml:4", "expected a list"]),
+        (
+            GOOD + "properties:\n- affinity: {binder: L}\n- affinity: {binder: L}",
+            ["x.yaml:6", "affinity of one ligand", "2 binders"],
+        ),
+        (
+            "sequences:\n- protein: {id: A, sequence: MKV}\n- ligand: {id: [L, M], ccd: GOL}\n"
+            "properties:\n- affinity: {binder: L}",
+            ["x.yaml:5", "there once", "L, M are the same"],
+        ),
+        (
+            "sequences:\n- dna: {id: A, sequence: GAC}\n- ligand: {id: L, ccd: GOL}\n"
+            "properties:\n- affinity: {binder: L}",
+            ["x.yaml:5", "to proteins, and there is none"],
+        ),
         (GOOD + "seeds: [x]", ["x.yaml:4", "seeds", "whole number"]),
         (GOOD + "seeds: [99999999999]", ["x.yaml:4", "seeds", "99999999999"]),
         (GOOD + "name: a/b", ["x.yaml:4", "name", "'a/b'"]),
@@ -222,10 +257,10 @@ def test_bad_input_gives_one_line_that_names_the_place(tmp_path, text, says):
         assert part in message
 
 
-@pytest.mark.parametrize("text", ["[a]", GOOD + "foo: 1", GOOD + "propertes: []", "name: x"])
+@pytest.mark.parametrize("text", ["[a]", GOOD + "foo: 1", "name: x"])
 def test_errors_offer_no_key_that_nobody_can_set(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(InputError, match=r"allowed: version, .* templates\)$"):
+    with pytest.raises(InputError, match=r"allowed: version, .* properties\)$"):
         read_yaml(tmp_path / "x.yaml")
 
 

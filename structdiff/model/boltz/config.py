@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from structdiff.diffusion.preconditioning import SIGMA_DATA
+from structdiff.model.boltz.affinity_config import AffinitySizes, affinity_sizes
 from structdiff.model.boltz.settings import Settings
 from structdiff.model.heads import NUM_ERROR_BINS, NUM_PLDDT_BINS
 from structdiff.model.msa_module import MSAConfig
@@ -149,6 +150,7 @@ class BoltzConfig:
     pairformer: PairformerConfig = field(default_factory=lambda: PairformerConfig(blocks=64, dropout=0.0))
     denoiser: DenoiserSizes = field(default_factory=DenoiserSizes)
     confidence: ConfidenceSizes | None = field(default_factory=ConfidenceSizes)
+    affinity: tuple[AffinitySizes, ...] = ()
 
     @property
     def designs(self) -> bool:
@@ -191,6 +193,7 @@ def config_from_hyper_parameters(values: Mapping[str, object]) -> BoltzConfig:
         pairformer=pairformer_sizes(settings.part("pairformer_args"), c_s, c_z),
         denoiser=denoiser_sizes(settings.part("score_model_args")),
         confidence=_confidence(settings.part("confidence_model_args")),
+        affinity=affinity_sizes(settings),
     )
     settings.must("atom_feature_dim", config.atom.channels, 128)
     return config

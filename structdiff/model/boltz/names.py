@@ -11,7 +11,8 @@ from structdiff.errors import InputError
 
 #: Parts that are left out on purpose: what nothing here asks for, and tables that are computed.
 _LEFT_OUT = re.compile(
-    r"(distogram_module|bfactor_module|affinity_module\d?)\."
+    r"(distogram_module|bfactor_module)\."
+    r"|affinity_module\d?\.boundaries$"
     r"|confidence_module\.(boundaries$|confidence_heads\.to_resolved_logits\.)"
     r"|.*\.output_projection_linear\."  # a second name of the gate's layer
     r"|token_distance_module\.token_distance_encoder\.distance_gaussian_smearing\."
@@ -192,11 +193,28 @@ _CONFIDENCE = {
     **{f"confidence_heads.to_{head}_intra_logits": f"{head}.within" for head in ("pae", "pde")},
     **{f"confidence_heads.to_{head}_inter_logits": f"{head}.between" for head in ("pae", "pde")},
 }
+_AFFINITY = {
+    "dist_bin_pairwise_embed": "distance",
+    "s_to_z_prod_in1": "row",
+    "s_to_z_prod_in2": "column",
+    "z_norm": "from_trunk.0",
+    "z_linear": "from_trunk.1",
+    "pairwise_conditioner.dim_pairwise_init_proj": "pair",
+    **_stack("pairwise_conditioner.transitions", "transitions", _TRANSITION),
+    **_stack("pairformer_stack.layers", "pairformer.blocks", _PAIR_BLOCK),
+    "affinity_heads.affinity_out_mlp": "heads.pooled",
+    "affinity_heads.to_affinity_pred_value": "heads.value",
+    "affinity_heads.to_affinity_pred_score": "heads.score",
+    "affinity_heads.to_affinity_logits_binary": "heads.logit",
+}
+#: Of one module by itself, or of each of the two of an ensemble.
+_AFFINITIES = {"affinity_module": "affinity.0", "affinity_module1": "affinity.0", "affinity_module2": "affinity.1"}
 _NAMES = {
     **_under("", "trunk", _TRUNK),
     **_under("diffusion_conditioning", "denoiser.conditioning", _CONDITIONING),
     **_under("structure_module.score_model", "denoiser", _SCORE),
     **_under("confidence_module", "confidence", _CONFIDENCE),
+    **{name: own for pair in _AFFINITIES.items() for name, own in _under(*pair, _AFFINITY).items()},
 }
 _NOT_OF_DESIGNS = re.compile(r"(template_module|confidence_module)\.")
 #: What a stack was called when BoltzGen was trained, and what it is called in its code and Boltz-2's.
@@ -207,7 +225,7 @@ _LAYER = re.compile(r"\.(?:layers|transitions)\.(\d+)\.")
 def to_own_names(state: Mapping[str, Tensor], *, designs: bool = False) -> dict[str, Tensor]:
     """Boltz-2's parameters under our names; raises InputError for one that is not known.
 
-    Its distogram, B-factors, affinities and which atoms are resolved are left out: nothing here asks for them. designs:
+    Its distogram, B-factors and which atoms are resolved are left out: nothing here asks for them. designs:
     they are BoltzGen's, whose templates see nothing and are left out too.
     """
     found: dict[str, Tensor] = {}

@@ -21,7 +21,7 @@ SAMPLING: dict[str, object] = {
     "steps": 200, "solver": "stochastic", "churn": 0.8, "churn_min_sigma": 1.0, "noise_scale": 1.003,
     "step_scale": 1.5, "sigma_max": 2560.0, "sigma_min": 0.0016, "rho": 7.0, "augment": True, "align": True,
 }  # fmt: skip
-RECYCLES = 3
+RECYCLES, AFFINITY_RECYCLES = 3, 5
 #: As BoltzGen's own program draws half of its designs (the other half with step scale 2.0 and noise scale 0.88): it
 #: multiplies noise by its scale twice. Its schedule spends more steps where the fold is decided.
 SAMPLING_OF_DESIGNS: dict[str, object] = SAMPLING | {
@@ -62,7 +62,7 @@ def convert(path: Path, folder: Path, network: PublishedNetwork) -> Path:
     made = boltz_network(config, state, path=path)
     facts = {
         "sampling": SAMPLING_OF_DESIGNS if network.designs else SAMPLING,
-        "recycles": RECYCLES,
+        "recycles": AFFINITY_RECYCLES if config.affinity else RECYCLES,
         "published": {
             "name": network.name, "file": network.file, "url": network.urls[-1], "sha256": network.sha256,
             "licence": network.licence, "citation": network.citation,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,12 +22,13 @@ def tiny_config() -> BoltzConfig:
     return config_from_hyper_parameters(hyper_parameters())
 
 
-def tiny_checkpoint(path: Path) -> BoltzNetwork:
-    """Writes the file and gives the network that it is of."""
-    network = filled_network(tiny_config())
+def tiny_checkpoint(path: Path, settings: dict[str, Any] | None = None) -> BoltzNetwork:
+    """Writes the file and gives the network that it is of; settings: its hyperparameters."""
+    settings = hyper_parameters() if settings is None else settings
+    network = filled_network(config_from_hyper_parameters(settings))
     content = {
         "epoch": 7, "global_step": 1, "pytorch-lightning_version": "2.5.0", "state_dict": their_state(network),
-        "hparams_name": "kwargs", "hyper_parameters": hyper_parameters(), "loops": {}, "callbacks": {},
+        "hparams_name": "kwargs", "hyper_parameters": settings, "loops": {}, "callbacks": {},
     }  # fmt: skip
     torch.save(content, path)
     return network
@@ -57,7 +59,8 @@ def their_state(network: BoltzNetwork) -> OrderedDict[str, Tensor]:
         state[name.replace(".output_projection.0.", ".output_projection_linear.")] = state[name]
     state["distogram_module.distogram.weight"] = torch.ones(64, network.config.c_z)
     state["bfactor_module.bfactor.bias"] = torch.ones(3)
-    state["confidence_module.boundaries"] = torch.linspace(2, 22, 63)
+    for module in ("confidence_module", *(f"affinity_module{row + 1}" for row in range(len(network.affinity)))):
+        state[f"{module}.boundaries"] = torch.linspace(2, 22, 63)
     return state
 
 
