@@ -17,7 +17,8 @@ class Item:
     letter: of a residue that BoltzGen is given as an amino acid without a structure. allowed: amino acids that it may
     be, "" for all. known: the residue of a file that is kept, at ``place`` (from 0) of its chain there; ``redesign``:
     with another amino acid. group: pieces of one group keep their pose, 0: BoltzGen sees no structure. binding: U, B
-    (to be bound) or N; fold: U, L, H or S. missing: its file has it without coordinates.
+    (to be bound) or N; fold: U, L, H or S. missing: what its file calls
+    it, where that has no coordinates of it.
     """
 
     least: int = 1
@@ -30,7 +31,7 @@ class Item:
     group: int = 0
     binding: str = "U"
     fold: str = "U"
-    missing: bool = False
+    missing: str = ""
 
     @property
     def is_new(self) -> bool:

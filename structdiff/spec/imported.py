@@ -11,6 +11,9 @@ import numpy as np
 
 from structdiff.spec.segments import ResidueId
 
+#: How the name of a motif's file ends that is put together from parts; it begins as that of the design does.
+MOTIF_FILE = "_motif.cif"
+
 
 @dataclass(frozen=True, kw_only=True)
 class KnownStructure:
