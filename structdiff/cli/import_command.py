@@ -27,8 +27,7 @@ _FAILED = 2
 def import_designs(
     source: Annotated[
         list[str],
-        typer.Argument(help="Shell script or Hydra YAML of RFdiffusion, RFD3 JSON, BoltzGen YAML; or RFdiffusion's settings, "
-                            "name=value.",
+        typer.Argument(help="Shell script, Hydra YAML, RFD3 JSON or BoltzGen YAML; or RFdiffusion's settings, name=value.",
                        metavar="FILE|NAME=VALUE...", show_default=False),
     ],
     out: Annotated[
@@ -72,9 +71,7 @@ def _checked(name: str, imported: Imported | InputError, source: list[str]) -> t
         return InputError(f"{name}: {error}", path=_file(source))
 
 
-def _with_motif(
-    imported: Imported, design: DesignSpec, path: Path, pdb: Path | None, out: Path | None
-) -> DesignSpec:
+def _with_motif(imported: Imported, design: DesignSpec, path: Path, pdb: Path | None, out: Path | None) -> DesignSpec:
     """A design with the place of its structure where one was given, or which is put together here from its parts.
 
     path: where the design goes; out: what --out named. Raises InputError where a file would be replaced unasked.

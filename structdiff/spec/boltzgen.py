@@ -36,8 +36,9 @@ def read_boltzgen(
 ) -> dict[str, Imported | InputError]:
     """The designs of a specification by their names, or what is wrong with one of several.
 
-    name: of the specification, read_chains: of its structures; structure: the file of the only one, where it lies elsewhere. Where an entity lists
-    several files, of which BoltzGen draws one, there is a design for each. Raises InputError.
+    name: of the specification; read_chains: of its structures; structure: the file of the only one, where it lies
+    elsewhere. Where an entity lists several files, of which BoltzGen draws one, there is a design for each. Raises
+    InputError.
     """
     top = root.fields(_TOP, required=("entities",))
     if "leaving_atoms" in top and top["leaving_atoms"].items():

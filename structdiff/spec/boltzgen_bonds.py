@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from structdiff.spec.boltzgen_plan import Chain, Item, Plan
 from structdiff.spec.document import Node
+from structdiff.spec.segments import chain_prefix
 
 _SULPHUR = "SG"
 _WAY = "disulfides (SG to SG) and rings (N to C) of designed chains; what a file bonds stays bonded"
@@ -41,7 +42,7 @@ def bonded(plan: Plan, names: Mapping[int, str], data: dict) -> set[int]:
             places = [_place(node, *end, names) for end in ends]
             data.setdefault("disulfides", []).append("-".join(places))
             cysteines |= {id(item), id(partner)}
-        elif chain is other and {atom, last} == {"N", "C"} and _is_ring(chain, dict(zip((atom, last), (item, partner)))):
+        elif chain is other and _is_ring(chain, {atom: item, last: partner}):
             chain.cyclic = True
         else:
             node.fail("structdiff makes no such bond", found=f"{atom} to {last}", allowed=_WAY)
@@ -88,10 +89,10 @@ def _place(node: Node, chain: Chain, item: Item, _: str, names: Mapping[int, str
     if place is None:
         node.fail("where this residue is depends on the lengths on both sides of it", found=f"chain {chain.id}",
                   allowed="one length on one side, as 3..5C8C2")  # fmt: skip
-    return f"{names[id(chain)]}{place}"
+    return f"{chain_prefix(names[id(chain)])}{place}"
 
 
 def _is_ring(chain: Chain, ends: Mapping[str, Item]) -> bool:
-    """Whether N belongs to the first residue and C to the last."""
+    """Whether N of the first residue is joined to C of the last."""
     items = chain.items
-    return ends["N"] is items[0] and ends["C"] is items[-1]
+    return ends.get("N") is items[0] and ends.get("C") is items[-1]

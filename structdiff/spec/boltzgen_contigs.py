@@ -51,7 +51,7 @@ def _group_of_ligands(plan: Plan) -> list[Item]:
     groups = Counter(item.group for _, item in rows if item.group)
     if len(groups) > 1:
         part = next(part for part, item in rows if item.group == list(groups)[1])
-        part.node.fail("ligands keep their pose to each other, and to one group", key="structure_groups",
+        part.node.fail("ligands keep their pose to each other, and to one group",
                        found=f"visibilities {', '.join(map(str, groups))}", allowed="the same for all ligands")  # fmt: skip
     hidden = [str(item.known.id) for _, item in rows if item.group == 0 and item.known is not None]
     if hidden:

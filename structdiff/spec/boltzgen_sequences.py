@@ -7,8 +7,9 @@ from structdiff.spec.boltzgen_text import AMINO_ACIDS, amino_acids, items_at, pa
 from structdiff.spec.document import Node
 
 _SHARED = ("id", "binding_types", "secondary_structure", "symmetric_group", "residue_constraints", "cyclic", "fuse")
-_KEYS = {kind: (*_SHARED, "sequence", "msa") for kind in ("protein", "dna", "rna")} | {
-    "ligand": (*_SHARED, "ccd", "smiles")
+_KEYS = {
+    **dict.fromkeys(("protein", "dna", "rna"), (*_SHARED, "sequence", "msa")),
+    "ligand": (*_SHARED, "ccd", "smiles"),
 }
 _NO_STRUCTURE = "a file entity with its structure (structdiff predict makes one of a sequence)"
 
@@ -76,7 +77,7 @@ def _ligand(given: dict[str, Node], node: Node) -> Chain:
 
 
 def _restrict(items: list[Item], node: Node) -> None:
-    """Has residues become only amino acids that all their constraints allow."""
+    """Has residues become only amino acids that all their constraints allow; those that are said stay."""
     for each in node.items():
         given = each.fields(("position", "allowed", "disallowed"), required=("position",))
         if ("allowed" in given) == ("disallowed" in given):
@@ -84,7 +85,6 @@ def _restrict(items: list[Item], node: Node) -> None:
         named = amino_acids(given["allowed"] if "allowed" in given else given["disallowed"])
         may_be = named if "allowed" in given else "".join(sorted(set(AMINO_ACIDS) - set(named)))
         for item in items_at(given["position"], items):
-            left = "".join(letter for letter in item.letter or item.allowed or AMINO_ACIDS if letter in may_be)
-            if not left:
+            item.allowed = "".join(letter for letter in item.allowed or AMINO_ACIDS if letter in may_be)
+            if not item.allowed:
                 each.fail("no amino acid is left that may be here", found=given["position"].text())
-            item.allowed = "" if item.letter else left

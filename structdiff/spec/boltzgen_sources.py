@@ -30,8 +30,9 @@ class Sources:
             node.fail("there are several structures, and --pdb names one", found=node.text(), allowed=self._first)
         path = self._instead or Path(relocated(node.text(), folder))
         if not path.is_file():
-            node.fail("the structure is needed: BoltzGen numbers residues by their place in the sequence, structdiff as "
-                      "their author does", found=node.text(), allowed="its file, with --pdb if it lies elsewhere")  # fmt: skip
+            node.fail("the structure is needed, since BoltzGen numbers residues by their place in the sequence, and "
+                      "structdiff as their author does", found=node.text(),
+                      allowed="its file, with --pdb if it lies elsewhere")  # fmt: skip
         source = path.as_posix()
         if source not in self._chains:
             self._add(source, self._read(path))

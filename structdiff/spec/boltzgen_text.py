@@ -78,7 +78,8 @@ def parse_places(node: Node, count: int) -> list[int]:
         first = int(match[1] or 1)
         last = first if not match[2] else int(match[3] or count)
         if not 1 <= first <= last <= count:
-            node.fail("residues count from 1 along the sequence, up to where a length is drawn", found=text, allowed=f"1..{count}")
+            node.fail("residues count from 1 along the sequence, up to where a length is drawn", found=text,
+                      allowed=f"1..{count}")  # fmt: skip
         found += range(first - 1, last)
     return found
 
@@ -136,7 +137,8 @@ def amino_acids(node: Node) -> str:
     words: Sequence[str] = [each.text().strip().upper() for each in node.one_or_more()]
     if not node.is_list and words[0] not in PROTEIN_THREE_TO_ONE:
         words = list(words[0])
-    found = "".join(PROTEIN_THREE_TO_ONE.get(word, word if word in AMINO_ACIDS and len(word) == 1 else "?") for word in words)
+    letters = {letter: letter for letter in AMINO_ACIDS} | PROTEIN_THREE_TO_ONE
+    found = "".join(letters.get(word, "?") for word in words)
     if "?" in found or not found:
         node.fail("these are no amino acids", found=", ".join(words), allowed="AGS, or [ALA, GLY, SER]")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from structdiff.errors import InputError
@@ -15,6 +15,7 @@ from structdiff.spec.boltzgen_text import AMINO_ACIDS, FOLD_LETTERS
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.imported import MOTIF_FILE, Imported, MotifPart
 from structdiff.spec.lengths import format_length
+from structdiff.spec.segments import ResidueId, chain_prefix
 
 _WEIGHTS = "boltzgen"
 _FREE_LIGAND = "L"  # what the chain of a ligand that comes from no file is called in the motif's
@@ -55,7 +56,8 @@ def _refuse_twins(chains: list[Chain]) -> None:
     for group, count in counts.items():
         if count > 1:
             raise InputError("structdiff gives chains one sequence where they are copies of each other",
-                             key="symmetric_group", found=group, allowed="one chain, with symmetry: C2, say, by hand")  # fmt: skip
+                             key="symmetric_group", found=group,
+                             allowed="one chain, with symmetry: C2, say, by hand")  # fmt: skip
 
 
 def _motif(plan: Plan, sources: Sources, found: Imported) -> None:
@@ -67,9 +69,8 @@ def _motif(plan: Plan, sources: Sources, found: Imported) -> None:
             "a ligand is kept where a file has it, and of this one no place beside the rest is known",
             found=free[-1].ccd or free[-1].smiles, allowed="a file entity that holds it with all else that is kept",
         )  # fmt: skip
-    names = [f"{item.known.id.chain}:{item.known.id.number}{item.known.id.insertion_code}"
-             if item.known.id.number < 0 else str(item.known.id)
-             for chain in plan.chains if chain.kind == "ligand" for item in chain.items if item.known is not None]  # fmt: skip
+    ligands = [item for chain in plan.chains if chain.kind == "ligand" for item in chain.items]
+    names = [_with_colon(item.known.id) for item in ligands if item.known is not None]
     if free:
         found.parts = (MotifPart(ccd=free[0].ccd, smiles=free[0].smiles, chain=_FREE_LIGAND),)
         plan.tell(f"the ligand {free[0].ccd or free[0].smiles} is held in its ideal conformer, BoltzGen bends it")
@@ -82,6 +83,12 @@ def _motif(plan: Plan, sources: Sources, found: Imported) -> None:
         found.data["motif"] = f"{found.data['name']}{MOTIF_FILE}"
     if names:
         found.data["ligands"] = names
+
+
+def _with_colon(residue: ResidueId) -> str:
+    """A ligand's residue; of a negative number with a colon, since A-2 may be a chain."""
+    number = f"{residue.number}{residue.insertion_code}"
+    return f"{residue.chain}:{number}" if residue.number < 0 else str(residue)
 
 
 def _tell_missing(plan: Plan, chain: Chain) -> None:
@@ -100,7 +107,7 @@ def _touched(plan: Plan, data: dict) -> None:
         words += [f"{_FREE_LIGAND}1" for chain, _ in asked if chain.ccd or chain.smiles]
         if words:
             data[key] = words
-        if any(item.known is None and not (chain.ccd or chain.smiles) or item.redesign for chain, item in asked):
+        if any(item.redesign or (item.known is None and chain.kind != "ligand") for chain, item in asked):
             plan.tell(f"binding_types of residues that are designed or not in the file: left out, {key} are kept ones")
     target = sum(len(chain_items(chain)) for chain in plan.polymers() if not chain.is_designed)
     if "hotspots" in data and target > _LARGE_TARGET:
@@ -140,7 +147,8 @@ def _total(plan: Plan, data: dict) -> None:
     low, high = max(plan.total[0] - fixed, least), min(plan.total[1] - fixed, most)
     if low > high:
         raise InputError("the chains cannot come to this length", key="constraints.total_len",
-                         found=format_length(plan.total), allowed=format_length((least + fixed, most + fixed)))  # fmt: skip
+                         found=format_length(plan.total),
+                         allowed=format_length((least + fixed, most + fixed)))  # fmt: skip
     if (low, high) != (least, most):
         data["length"] = format_length((low, high))
 
@@ -157,17 +165,22 @@ def _amino_acids(plan: Plan, names: Mapping[int, str], cysteines: set[int], opti
         and all(item.allowed and letter not in item.allowed for item in opened)
     )  # fmt: skip
     rest = "".join(letter for letter in AMINO_ACIDS if letter not in avoided)
-    places = []
-    for chain, item in rows:
-        asked = item.letter or item.allowed
-        if asked and asked != rest:
-            places.append(f"{names[id(chain)]}{_counted(chain, item)}={asked}")
+    said = [(chain, item) for chain, item in rows if (item.letter or item.allowed) not in ("", rest)]
     if avoided:
         options["--avoid"] = avoided
-    if places:
-        options["--allow-at"] = ",".join(places)
-    if avoided or places:
+    if said:
+        options["--allow-at"] = ",".join(_stretches(said, names))
+    if avoided or said:
         plan.tell("amino acids that are said of new residues are options of the command, and not in the file")
+
+
+def _stretches(said: Sequence[tuple[Chain, Item]], names: Mapping[int, str]) -> Iterator[str]:
+    """Amino acids at places of the design: those that follow each other with the same ones together."""
+    rows = [(names[id(chain)], item.letter or item.allowed, _counted(chain, item)) for chain, item in said]
+    for (name, letters, _), run in groupby(enumerate(rows), lambda row: (*row[1][:2], row[1][2] - row[0])):
+        places = [place for _, (_, _, place) in run]
+        stop = f"-{places[-1]}" if len(places) > 1 else ""
+        yield f"{chain_prefix(name)}{places[0]}{stop}={letters}"
 
 
 def _counted(chain: Chain, item: Item) -> int:
