@@ -27,7 +27,7 @@ _FAILED = 2
 def import_designs(
     source: Annotated[
         list[str],
-        typer.Argument(help="Shell script, Hydra YAML, RFD3 JSON or BoltzGen YAML; or RFdiffusion's settings, name=value.",
+        typer.Argument(help="Shell script, Hydra, RFD3 or BoltzGen file; or RFdiffusion's settings, name=value.",
                        metavar="FILE|NAME=VALUE...", show_default=False),
     ],
     out: Annotated[

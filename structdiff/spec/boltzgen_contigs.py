@@ -52,7 +52,8 @@ def _group_of_ligands(plan: Plan) -> list[Item]:
     if len(groups) > 1:
         part = next(part for part, item in rows if item.group == list(groups)[1])
         part.node.fail("ligands keep their pose to each other, and to one group",
-                       found=f"visibilities {', '.join(map(str, groups))}", allowed="the same for all ligands")  # fmt: skip
+                       found=f"visibilities {', '.join(map(str, groups))}",
+                       allowed="the same for all ligands")  # fmt: skip
     hidden = [str(item.known.id) for _, item in rows if item.group == 0 and item.known is not None]
     if hidden:
         plan.tell(f"{', '.join(hidden)}: ligands of visibility 0, but held where the file has them")
