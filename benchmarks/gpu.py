@@ -34,6 +34,7 @@ SECONDS = {
     "profile": 60,
     "designs": 45,
     "training": 45,
+    "published": 60,
     "memcheck": 120,
     "racecheck": 120,
 }

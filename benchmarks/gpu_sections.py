@@ -199,6 +199,13 @@ def training(options: argparse.Namespace, report: Report) -> dict[str, object]:
     return training_figures(data, torch.device(options.device), options.quick, report)
 
 
+def published(options: argparse.Namespace, report: Report) -> dict[str, object]:
+    """The networks of Boltz-2 and BoltzGen."""
+    from gpu_published import published_figures
+
+    return published_figures(torch.device(options.device), options.quick, report)
+
+
 def trained(options: argparse.Namespace, report: Report) -> dict[str, object]:
     """Trains the default network under bf16 autocast, from its default weights."""
     from structdiff.training.batches import BatchConfig
@@ -216,7 +223,7 @@ def trained(options: argparse.Namespace, report: Report) -> dict[str, object]:
     return {"weights": str(options.out / "weights")}
 
 
-_ON_ANY_MACHINE = (build, machine, checks, agreement, times, calls, designs, training, trained)
+_ON_ANY_MACHINE = (build, machine, checks, agreement, times, calls, designs, training, published, trained)
 _ON_GPU_ONLY = (small_attention, small_multiplication, memcheck, racecheck, limits, profile)
 SECTIONS: dict[str, Callable[[argparse.Namespace, Report], dict[str, object]]] = {
     each.__name__: each for each in (*_ON_ANY_MACHINE, *_ON_GPU_ONLY)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
-import pickle
 import sys
 import tempfile
 import warnings
@@ -33,10 +32,9 @@ from boltz.data.parse.csv import parse_csv
 from boltz.data.parse.schema import parse_boltz_schema
 from boltz.data.tokenize.boltz2 import Boltz2Tokenizer
 from boltz.data.types import Input
-from rdkit import Chem
+from boltz_molecules import write_molecules
 
-from structdiff.chemistry.components import component, ranked_smiles_atoms
-from structdiff.chemistry.rdkit_molecules import to_rdkit
+from structdiff.chemistry.components import ranked_smiles_atoms
 from structdiff.jobs import Job
 from structdiff.model.boltz.inputs import BoltzInputs
 from structdiff.structure.tables import ChainKind
@@ -73,22 +71,6 @@ def mend_alignments() -> None:
     exec(source, featurizer.__dict__)
 
 
-def write_molecule(code: str, folder: Path) -> None:
-    """The molecule of a component as Boltz keeps it, with one conformer, the ideal one."""
-    known = component(code)
-    mol = to_rdkit(known)
-    try:
-        Chem.SanitizeMol(mol)
-    except Chem.MolSanitizeException:  # haem
-        mol.UpdatePropertyCache(strict=False)
-        Chem.FastFindRings(mol)
-    for atom, name, leaving in zip(mol.GetAtoms(), known.atom_names, known.leaving, strict=True):
-        atom.SetProp("name", str(name))
-        atom.SetProp("leaving_atom", str(int(leaving)))
-    mol.GetConformer().SetProp("name", "Ideal")
-    (folder / f"{code}.pkl").write_bytes(pickle.dumps(mol))
-
-
 def codes_of(schema: dict) -> set[str]:
     """The components that an input names."""
     found = set()
@@ -103,10 +85,7 @@ def codes_of(schema: dict) -> set[str]:
 def of_boltz(path: Path, folder: Path) -> tuple[dict, list, list]:
     """Boltz's features of an input, and the keys of its tokens and atoms."""
     schema = yaml.safe_load(path.read_text())
-    for code in (codes_of(schema) | set(const.tokens[2:]) | {"HOH"}) - {"UNK"}:
-        if not (folder / f"{code}.pkl").exists():
-            write_molecule(code, folder)
-    (folder / "UNK.pkl").write_bytes((folder / "ALA.pkl").read_bytes())
+    write_molecules(codes_of(schema) | set(const.tokens[2:]) | {"HOH", "UNK"}, folder)
     target = parse_boltz_schema(path.stem, schema, {}, folder, boltz_2=True)
     msas = {}
     for chain in target.record.chains:
@@ -222,7 +201,6 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="rewrite tests/golden/boltz/inputs.npz, of all cases")
     arguments = parser.parse_args()
     mend_alignments()
-    Chem.SetDefaultPickleProperties(Chem.PropertyPickleOptions.AllProps)
     warnings.simplefilter("ignore")
     golden: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as name:

@@ -17,6 +17,8 @@ from structdiff.model.boltz.config import MOST_ROWS, BoltzConfig
 COST_FILE = "cost_boltz.json"
 #: MiB that a prediction of any size may take beside what grows with it.
 ANY = 200
+#: The same of the default weights, which judge designs.
+JUDGE = 150
 #: Atoms and window pairs a token, of proteins, and of designs.
 _ATOMS, _KEYS, _OPEN_ATOMS = 8, 128, 14
 
@@ -61,7 +63,8 @@ def boltz_seconds(
 
 def boltz_memory(config: BoltzConfig, tokens: int, samples: int, *, rows: int, passes: int) -> int:
     """Peak memory in bytes beside the program and its weights; passes: sets of conditions that guidance asks for."""
-    return int(memory_terms(config, tokens, samples, rows, passes) @ np.array(_fitted()["memory"]) + ANY * 2**20)
+    other = ANY + (JUDGE if config.designs else 0)
+    return int(memory_terms(config, tokens, samples, rows, passes) @ np.array(_fitted()["memory"]) + other * 2**20)
 
 
 def memory_terms(config: BoltzConfig, tokens: int, samples: int, rows: int, passes: int = 1) -> np.ndarray:

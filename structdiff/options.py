@@ -16,7 +16,6 @@ from structdiff.errors import InputError
 from structdiff.features.guidance import CONDITIONS
 from structdiff.model.abilities import Abilities
 from structdiff.model.checkpoint import Weights
-from structdiff.model.library import DEFAULT_WEIGHTS
 
 
 @checked_names
@@ -35,7 +34,7 @@ class RunOptions:
     drawn together, which changes memory and speed but no result. trajectory: keep every k-th step, 0 for none.
     """
 
-    weights: str | Path = DEFAULT_WEIGHTS
+    weights: str | Path = "mini"  # DEFAULT_WEIGHTS, written out for the command line, which reads the source
     sampling: SamplingConfig | Mapping[str, Any] | None = None
     guidance: float | Mapping[str, float] = 1.0
     recycles: int | None = None

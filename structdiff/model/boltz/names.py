@@ -217,7 +217,7 @@ def to_own_names(state: Mapping[str, Tensor], *, designs: bool = False) -> dict[
             continue
         own = _own_name(name)
         if own is None:
-            raise InputError("not a parameter of Boltz-2's network", key="state_dict", found=written)
+            raise InputError("not a parameter of this network", key="state_dict", found=written)
         found[own] = tensor[:, 0] if own.endswith("fourier.weight") else tensor
     return found
 

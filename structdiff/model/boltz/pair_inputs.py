@@ -36,11 +36,22 @@ def bond_types(
     return types + torch.diag_embed(_last_inside(kinds, host) * modified)
 
 
+def ring_closures(token: TokenFeatures) -> Bool[Tensor, "batch token token"]:
+    """Pairs of the ends of cyclic chains."""
+    period = token.cyclic_period[:, :, None]
+    same_chain = token.asym_id[:, :, None] == token.asym_id[:, None]
+    return same_chain & (period > 2) & (_apart(token) == period - 1)
+
+
 def _polymer_links(token: TokenFeatures, same_chain: Tensor) -> Bool[Tensor, "batch token token"]:
     """Pairs of one polymer's neighbours in sequence, the ends of a cyclic chain among them, whose links go unsaid."""
-    apart = (token.residue_index[:, :, None] - token.residue_index[:, None]).abs()
-    closes = (token.cyclic_period > 2)[:, :, None] & (apart == token.cyclic_period[:, :, None] - 1)
-    return same_chain & (token.kind < ChainKind.LIGAND)[:, :, None] & ((apart == 1) | closes)
+    polymer = (token.kind < ChainKind.LIGAND)[:, :, None]
+    return polymer & ((same_chain & (_apart(token) == 1)) | ring_closures(token))
+
+
+def _apart(token: TokenFeatures) -> Int[Tensor, "batch token token"]:
+    """How far two residues are from each other by their numbers."""
+    return (token.residue_index[:, :, None] - token.residue_index[:, None]).abs()
 
 
 def _last_inside(kinds: Tensor, host: Tensor) -> Int[Tensor, "batch token"]:

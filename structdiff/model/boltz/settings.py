@@ -1,4 +1,4 @@
-"""Settings of one of Boltz-2's checkpoints, as they are read."""
+"""Settings of a checkpoint of Boltz-2 or BoltzGen, as they are read."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Settings:
         fits = {bool: isinstance(found, bool), int: whole, float: whole or isinstance(found, float)}
         if not fits[type(default)]:
             allowed = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
-            raise InputError("not a setting of Boltz-2's network", key=self.under + key, found=found, allowed=allowed)
+            raise InputError("not a setting of this network", key=self.under + key, found=found, allowed=allowed)
         return type(default)(found)
 
     def part(self, key: str) -> Settings:
         """Settings of a part of the network."""
         found = self.values.get(key)
         if not isinstance(found, Mapping):
-            raise InputError("settings of this part of Boltz-2's network are missing", key=self.under + key,
+            raise InputError("settings of this part of the network are missing", key=self.under + key,
                              found=found, allowed="a table of settings")  # fmt: skip
         return Settings(found, f"{self.under}{key}.")
 
@@ -36,5 +36,5 @@ class Settings:
         """Raises InputError where a setting is not the only one that this network is written for."""
         found = self.get(key, default)
         if found != value:
-            raise InputError("Boltz-2's network is read with this setting alone", key=self.under + key, found=found,
+            raise InputError("this network is read with this setting alone", key=self.under + key, found=found,
                              allowed=[value])  # fmt: skip

@@ -13,6 +13,8 @@ from structdiff.model.boltz.config import BoltzConfig, config_from_hyper_paramet
 from structdiff.model.boltz.names import _NAMES
 from structdiff.model.boltz.network import BoltzNetwork
 from tests.parity.boltz2_cases import filled_network, hyper_parameters
+from tests.parity.boltzgen_cases import hyper_parameters as design_hyper_parameters
+from tests.parity.boltzgen_cases import tiny_network
 
 
 def tiny_config() -> BoltzConfig:
@@ -27,6 +29,19 @@ def tiny_checkpoint(path: Path) -> BoltzNetwork:
         "hparams_name": "kwargs", "hyper_parameters": hyper_parameters(), "loops": {}, "callbacks": {},
     }  # fmt: skip
     torch.save(content, path)
+    return network
+
+
+def tiny_design_checkpoint(path: Path) -> BoltzNetwork:
+    """The same as BoltzGen's file is: a stack under the name that it had then, and templates that see nothing."""
+    network = tiny_network()
+    state = OrderedDict(
+        (name.replace(".token_transformer.", ".token_transformer_layers.0."), tensor)
+        for name, tensor in their_state(network).items()
+    )
+    state["template_module.z_norm.weight"] = torch.ones(4)
+    state["token_distance_module.token_distance_encoder.distance_gaussian_smearing.offset"] = torch.linspace(0, 2, 6)
+    torch.save({"state_dict": state, "hyper_parameters": design_hyper_parameters()}, path)
     return network
 
 

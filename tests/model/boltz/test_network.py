@@ -85,7 +85,7 @@ def test_where_the_whole_lies_changes_nothing_and_slots_without_an_atom_stay_emp
 
 
 def test_what_no_network_of_boltz_has_is_refused():
-    with pytest.raises(InputError, match=r"not a parameter of Boltz-2's network.*msa_module\.layers\.0\.surprise"):
+    with pytest.raises(InputError, match=r"not a parameter of this network.*msa_module\.layers\.0\.surprise"):
         to_own_names({"s_norm.weight": torch.ones(4), "msa_module.layers.0.surprise.weight": torch.ones(4)})
 
 
