@@ -1,4 +1,4 @@
-"""``structdiff import``: designs written for RFdiffusion and RFdiffusion3, as YAML of structdiff."""
+"""``structdiff import``: designs written for RFdiffusion, RFdiffusion3 and BoltzGen, as YAML of structdiff."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from structdiff.errors import InputError
 
 if TYPE_CHECKING:
     from structdiff.spec.design import DesignSpec
+    from structdiff.spec.document import Node
     from structdiff.spec.imported import Imported, KnownStructure
 
 _FAILED = 2
@@ -26,7 +27,7 @@ _FAILED = 2
 def import_designs(
     source: Annotated[
         list[str],
-        typer.Argument(help="Shell script, Hydra YAML or RFD3 JSON; or RFdiffusion's settings, name=value.",
+        typer.Argument(help="Shell script, Hydra, RFD3 or BoltzGen file; or RFdiffusion's settings, name=value.",
                        metavar="FILE|NAME=VALUE...", show_default=False),
     ],
     out: Annotated[
@@ -39,7 +40,7 @@ def import_designs(
     ] = None,
     **given: bool,
 ) -> int:  # fmt: skip
-    """Turn what was written for RFdiffusion into a design of structdiff. What cannot be done is an error.
+    """Turn what was written for RFdiffusion or BoltzGen into a design of structdiff. What cannot be done is an error.
 
     Of several designs in a file those that can be done are written, and the others are named.
     """
@@ -50,7 +51,7 @@ def import_designs(
     errors = [each for each in found.values() if isinstance(each, InputError)]
     paths = _places(list(designs), out, source) if designs else []
     for (imported, design), path in zip(designs.values(), paths, strict=True):
-        _write(imported, design, path, pdb, quiet=given["quiet"])
+        _write(imported, _with_motif(imported, design, path, pdb, out), path, quiet=given["quiet"])
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     if len(found) > 1 and errors and not given["quiet"]:
@@ -70,12 +71,31 @@ def _checked(name: str, imported: Imported | InputError, source: list[str]) -> t
         return InputError(f"{name}: {error}", path=_file(source))
 
 
-def _write(imported: Imported, design: DesignSpec, path: Path, pdb: Path | None, *, quiet: bool) -> None:
-    """Writes a design, with the place of its structure where one was given, and says what is otherwise than asked."""
+def _with_motif(imported: Imported, design: DesignSpec, path: Path, pdb: Path | None, out: Path | None) -> DesignSpec:
+    """A design with the place of its structure where one was given, or which is put together here from its parts.
+
+    path: where the design goes; out: what --out named. Raises InputError where a file would be replaced unasked.
+    """
+    from structdiff.spec.imported import MOTIF_FILE
+    from structdiff.structure.files import write_structure
+    from structdiff.structure.known_chains import motif_of_parts
+
+    if not imported.parts:
+        return design if pdb is None or design.motif is None else dataclasses.replace(design, motif=str(pdb))
+    motif = path.with_name(f"{path.stem}{MOTIF_FILE}")
+    if motif.exists() and path != out:
+        raise InputError("a file of the motif's name is here already: --out names a design whose motif to replace",
+                         path=motif)  # fmt: skip
+    structure = motif_of_parts(imported.parts, path.stem)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_structure(structure, motif)
+    return dataclasses.replace(design, motif=str(motif))
+
+
+def _write(imported: Imported, design: DesignSpec, path: Path, *, quiet: bool) -> None:
+    """Writes a design, and says what is otherwise than asked."""
     from structdiff.spec.design import write_design
 
-    if pdb is not None and design.motif is not None:
-        design = dataclasses.replace(design, motif=str(pdb))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_design(design, path)
     if quiet:
@@ -114,13 +134,18 @@ def _file(source: list[str]) -> Path | None:
 
 def _read(source: list[str], pdb: Path | None) -> Mapping[str, Imported | InputError]:
     """The designs of a file or of settings by their names, or what is wrong with one of several."""
+    from structdiff.spec.boltzgen import is_boltzgen, read_boltzgen
+    from structdiff.spec.input_files import name_from
     from structdiff.spec.rfdiffusion import design_from_rfdiffusion
     from structdiff.spec.rfdiffusion3 import is_rfdiffusion3, read_designs
     from structdiff.spec.rfdiffusion_command import parse_command, parse_overrides, read_settings
+    from structdiff.structure.known_chains import known_chains
 
     path = _file(source)
     if path is not None:
-        _refuse_others(path)
+        root = _document(path)
+        if root is not None and is_boltzgen(root):
+            return read_boltzgen(root, known_chains, name=name_from(path), structure=pdb)
         if path.suffix.lower() == ".json" or (
             path.suffix.lower() in (".yaml", ".yml") and is_rfdiffusion3(_data(path))
         ):
@@ -140,8 +165,11 @@ def _read(source: list[str], pdb: Path | None) -> Mapping[str, Imported | InputE
     return {imported.data["name"]: imported}
 
 
-def _refuse_others(path: Path) -> None:
-    """Raises InputError for a file of a program that is not read here; what is no such file is left to its reader."""
+def _document(path: Path) -> Node | None:
+    """The tree of a YAML or JSON file, None for what is none or damaged, which is left to its reader.
+
+    Raises InputError for a file of a program that is not read here.
+    """
     from structdiff.spec.document_text import parse_json_document, parse_yaml_document
     from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
     from structdiff.spec.input_files import read_text
@@ -150,12 +178,13 @@ def _refuse_others(path: Path) -> None:
     parsers = {".json": parse_json_document, ".yaml": parse_yaml_document, ".yml": parse_yaml_document}
     parse = parsers.get(path.suffix.lower())
     if parse is None:
-        return
+        return None
     try:
         root = parse(read_text(path), path)
     except InputError:
-        return
+        return None
     refuse_foreign(root, imports=True)
+    return root
 
 
 def _beside(designs: Mapping[str, Imported | InputError], folder: Path) -> Mapping[str, Imported | InputError]:
@@ -208,5 +237,6 @@ def register(app: typer.Typer) -> None:
             "structdiff import design_motifscaffolding.sh --out site_v.yaml",
             "structdiff import inference.input_pdb=5TPN.pdb 'contigmap.contigs=[10-40/A163-181/10-40]'",
             "structdiff import rfd3.json --out designs",
+            "structdiff import nanobody.yaml --out nanobody_design.yaml",
         ),
     )(import_designs)

@@ -15,7 +15,7 @@ _IMPORT = "which structdiff import makes a design of"
 #: Keys at the top of other programs' files, none of which is a key of a file of ours.
 _PROGRAMS = {
     **dict.fromkeys(("protein_inputs", "na_inputs", "sm_inputs", "job_name"), ("RoseTTAFold All-Atom", _MOLECULES)),
-    "entities": ("BoltzGen", _DESIGN),
+    "entities": ("BoltzGen", _IMPORT),
     **dict.fromkeys(("starting_pdb", "binder_name", "target_hotspot_residues"), ("BindCraft", _DESIGN)),
     "contigmap": ("RFdiffusion", _IMPORT),
     **dict.fromkeys(("input", "unindex", "select_fixed_atoms", "select_hotspots"), ("RFdiffusion3", _IMPORT)),
@@ -33,7 +33,7 @@ _OF_DESIGNS = ("motif", "contigs", "hotspots", "num_designs")
 def refuse_foreign(root: Node, *, complexes: bool = False, imports: bool = False) -> None:
     """Raises InputError for a file of a program whose files are not read here, by its name and with the way out.
 
-    complexes: whether complexes are read here; imports: whether files of RFdiffusion are.
+    complexes: whether complexes are read here; imports: whether files of RFdiffusion and BoltzGen are.
     """
     for name, line in _names(root):
         if name in _OF_COMPLEXES and not complexes:

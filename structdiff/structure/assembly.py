@@ -35,7 +35,7 @@ def build_assembly(structure: Structure, parsed: ParsedFile, assembly: str) -> S
     if not copies:
         raise InputError("this assembly has no chain that the file holds", key="assembly", found=assembly)
     named, origins = _with_free_names(copies)
-    whole = _concatenated(named)
+    whole = concatenated(named)
     metadata = {**structure.metadata, "assembly": assembly, "assembly_chains": origins}
     return dataclasses.replace(whole, metadata=metadata)
 
@@ -57,7 +57,7 @@ def symmetric_assembly(unit: Structure, group: SymmetryGroup) -> Structure:
         for moved in copied(unit.atoms.positions, group)
     ]
     named, origins = _with_free_names(copies)
-    whole = _concatenated(named)
+    whole = concatenated(named)
     return dataclasses.replace(whole, metadata={**unit.metadata, "assembly": group.name, "assembly_chains": origins})
 
 
@@ -114,7 +114,8 @@ def _free(name: str, used: set[str], taken: set[str]) -> str:
     return fresh
 
 
-def _concatenated(parts: list[Structure]) -> Structure:
+def concatenated(parts: list[Structure]) -> Structure:
+    """One structure of several whose chains have names and labels of their own; what else is said is of the first."""
     chain_shift = _starts([len(part.chains) for part in parts])
     residue_shift = _starts([len(part.residues) for part in parts])
     atom_shift = _starts([len(part.atoms) for part in parts])

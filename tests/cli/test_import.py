@@ -126,12 +126,60 @@ def test_what_cannot_be_done_does_not_keep_the_other_designs_of_a_file(command, 
     assert not (tmp_path / "x.yaml").exists()
 
 
+def test_a_specification_of_boltzgen_becomes_a_design_that_means_the_same(motif, command, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "motif.pdb").rename(tmp_path / "in/motif.pdb")
+    (tmp_path / "in/spec.yaml").write_text(
+        "entities:\n  - protein: {id: G, sequence: 30..35}\n"
+        "  - file: {path: motif.pdb, binding_types: [{chain: {id: A, binding: 15}}]}\n"
+    )
+    code, output, _ = command("import", "in/spec.yaml", "--out", "made/x.yaml")
+    assert code == 0
+    assert "structdiff design made/x.yaml --weights boltzgen" in output
+    spec = read_design(tmp_path / "made/x.yaml")
+    assert (str(spec.contigs), str(spec.hotspots[0])) == ("30-35 A", "A164")
+    code, output, _ = command("design", "made/x.yaml", "--dry-run")
+    assert code == 0
+    assert "150-194 = A150-194" in output
+    for verb in ("design", "predict"):
+        code, _, errors = command(verb, "in/spec.yaml")
+        assert code == 2
+        assert "an input of BoltzGen, which structdiff import makes a design of" in errors[0]
+
+
+def test_motifs_of_several_parts_are_written_beside_their_design(motif, command, tmp_path):
+    (tmp_path / "b.yaml").write_text(
+        "entities:\n  - ligand: {id: L, smiles: CC(=O)Oc1ccccc1C(=O)O, binding_types: B}\n"
+        "  - protein: {id: A, sequence: 60..70}\n"
+    )
+    (tmp_path / "s.yaml").write_text(
+        "entities:\n  - file: {path: motif.pdb, fuse: null}\n  - file:\n      path: [one.yaml, two.yaml]\n"
+    )
+    (tmp_path / "other.pdb").write_bytes((tmp_path / "motif.pdb").read_bytes())
+    for name, place in (("one", 10), ("two", 20)):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"path: other.pdb\ndesign: [{{chain: {{id: A, res_index: {place}}}}}]\n"
+            f"structure_groups: [{{group: {{id: A, visibility: 2}}}}, "
+            f"{{group: {{id: A, visibility: 0, res_index: {place}}}}}]\n"
+        )
+    assert command("import", "b.yaml", "--out", "made")[0] == 0
+    assert command("import", "s.yaml", "--out", "made")[0] == 0
+    written = ["b.yaml", "b_motif.cif", "s_one.yaml", "s_one_motif.cif", "s_two.yaml", "s_two_motif.cif"]
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == written
+    for name, seen in (("b", "1 = L1"), ("s_one", "1-9 = B150-158@2 · 10 new"), ("s_two", "20 new")):
+        code, output, _ = command("design", f"made/{name}.yaml", "--dry-run")
+        assert code == 0
+        assert seen in output
+    code, _, errors = command("import", "b.yaml", "--out", "made")
+    assert (code, "here already" in errors[0]) == (2, True)
+    assert command("import", "b.yaml", "--out", "made/b.yaml")[0] == 0
+
+
 def test_files_that_are_not_rfdiffusions_are_told_as_what_they_are(command, tmp_path):
     files = {
         "boltz.yaml": ("version: 1\nsequences: []\n", "structdiff predict reads"),
         "chai.fasta": (">protein|A\nMK\n", "structdiff predict reads"),
         "af3.json": (json.dumps([{"name": "x", "sequences": []}]), "structdiff predict reads"),
-        "boltzgen.yaml": ("entities:\n- protein: {id: B, sequence: 80..140}\n", "an input of BoltzGen"),
         "bindcraft.json": (json.dumps({"design_path": "x", "starting_pdb": "y"}), "an input of BindCraft"),
     }
     for name, (text, said) in files.items():

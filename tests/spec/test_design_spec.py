@@ -286,7 +286,7 @@ def test_the_request_of_provenance_can_be_asked_again(tmp_path):
         ("a.yaml", "version: 1\nsequences: []\n", r"a\.yaml:2: this is a complex .* structdiff predict reads"),
         ("a.json", '[{"name": "x",\n"sequences": []}]', r"a\.json:2: this is a complex"),
         ("a.fasta", ">A|protein\nMK\n", r"a\.fasta: this is a complex"),
-        ("b.yaml", "entities:\n- protein: {id: B, sequence: 80..140}\n", r"b\.yaml:1: this is an input of BoltzGen"),
+        ("b.yaml", "entities:\n- protein: {id: B, sequence: 80..140}\n", r"b\.yaml:1: .* BoltzGen, .* import"),
         ("b.json", '{"design_path": "x",\n"starting_pdb": "y"}', r"b\.json:2: this is an input of BindCraft"),
         ("c.yaml", "contigmap:\n  contigs: [50]\n", r"c\.yaml:1: .* RFdiffusion, .* import"),
         ("c.json", '{"one":\n{"input": "x.pdb", "contig": "50"}}', r"c\.json:2: .* RFdiffusion3, .* import"),
