@@ -86,7 +86,7 @@ def test_plans_of_two_chains_count_their_blocks_on():
 
 def test_ideal_plans_are_the_default_and_bring_a_sketch_of_each_block():
     spec = planned()
-    assert spec.fold_plan == "ideal"
+    assert spec.fold_plan == "auto"
     assert [len(each) for each in spec.sketches[0].clouds] == [
         len(block) for block in blocks_of(spec.secondary_structure)
     ]
