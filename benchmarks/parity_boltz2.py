@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from boltz.model.models.boltz2 import Boltz2
+from boltz_parity import print_outputs, with_our_parameters
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -28,7 +29,6 @@ from structdiff.features.collate import collate
 from structdiff.model.boltz.confidence import one_of
 from structdiff.model.boltz.config import config_from_hyper_parameters
 from structdiff.model.boltz.inputs import BoltzInputs, boltz_inputs
-from structdiff.model.boltz.names import to_own_names
 from structdiff.model.boltz.network import BoltzNetwork
 from structdiff.spec.read import read_complex
 
@@ -46,23 +46,6 @@ from tests.parity.boltz2_cases import (  # noqa: E402
 )
 
 SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVV"
-
-
-@torch.no_grad()
-def with_our_parameters(theirs: Boltz2, ours: BoltzNetwork) -> Boltz2:
-    """Boltz's network with the parameters of ours; every name of either side must have its counterpart."""
-    state = theirs.state_dict()
-    numbers = {name: torch.full(value.shape, float(row)) for row, (name, value) in enumerate(state.items())}
-    names, known = list(state), {}
-    for own, value in to_own_names(numbers).items():
-        known[own] = names[int(value.flatten()[0])]
-    assert known.keys() == ours.state_dict().keys(), known.keys() ^ ours.state_dict().keys()
-    for own, value in ours.state_dict().items():
-        state[known[own]].copy_(value.view(state[known[own]].shape))
-        linear = known[own].replace(".output_projection.0.", ".output_projection_linear.")
-        state[linear if linear in state else known[own]].copy_(value.view(state[known[own]].shape))
-    theirs.load_state_dict(state)
-    return theirs.eval()
 
 
 def boltz_features(inputs: BoltzInputs) -> dict[str, Tensor]:
@@ -173,10 +156,7 @@ def compare(label: str, settings: dict[str, Any]) -> dict[str, Tensor]:
     theirs, ours = networks(settings)
     inputs = draw_boltz_inputs()
     wanted, found = boltz_outputs(theirs, inputs), own_outputs(ours, inputs)
-    print(f"{label}: {sum(p.numel() for p in ours.parameters()) / 1e6:.1f} million")
-    for name, value in wanted.items():
-        off = float((value - found[name]).abs().max())
-        print(f"  {name:10} largest {float(value.abs().max()):8.3f}, off by {off:.2g}")
+    print_outputs(label, ours, wanted, found)
     return wanted
 
 

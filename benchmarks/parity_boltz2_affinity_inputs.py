@@ -44,15 +44,15 @@ from structdiff.structure.tables import Structure
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+from boltz_molecules import write_molecules  # noqa: E402
+from boltz_parity import differences  # noqa: E402
 from parity_boltz2 import networks  # noqa: E402
 from parity_boltz2_inputs import (  # noqa: E402
     NAMES,
     ONE_HOT,
     boltz_keys,
     codes_of,
-    differences,
     mend_alignments,
-    write_molecule,
 )
 
 from tests.parity.boltz2_affinity_cases import (  # noqa: E402
@@ -81,10 +81,7 @@ def atom_keys(structure: Structure) -> Keys:
 def boltz_input(path: Path, molecules: Path) -> tuple[Input, dict[str, str]]:
     """A complex as Boltz's parser makes it of a file, and its SMILES strings by chain."""
     schema = yaml.safe_load(path.read_text())
-    for code in (codes_of(schema) | set(const.tokens[2:]) | {"HOH"}) - {"UNK"}:
-        if not (molecules / f"{code}.pkl").exists():
-            write_molecule(code, molecules)
-    (molecules / "UNK.pkl").write_bytes((molecules / "ALA.pkl").read_bytes())
+    write_molecules(codes_of(schema) | set(const.tokens[2:]) | {"HOH", "UNK"}, molecules)
     target = parse_boltz_schema(path.stem, schema, {}, molecules, boltz_2=True)
     msas = {each.chain_id: parse_a3m(Path(each.msa_id), None) for each in target.record.chains
             if each.msa_id not in (0, -1)}  # fmt: skip

@@ -33,6 +33,7 @@ from boltz.data.parse.schema import parse_boltz_schema
 from boltz.data.tokenize.boltz2 import Boltz2Tokenizer
 from boltz.data.types import Input
 from boltz_molecules import write_molecules
+from boltz_parity import differences
 
 from structdiff.chemistry.components import ranked_smiles_atoms
 from structdiff.jobs import Job
@@ -180,18 +181,6 @@ def compare(path: Path, folder: Path) -> tuple[list[str], Tensors]:
                  * (space[:, None] == space)
                  for each in (inputs.reference_positions[0][atom], theirs["ref_pos"][atom_there]))  # fmt: skip
     return found + differences("reference_positions", mine, its, 1e-3), golden
-
-
-def differences(name: str, mine: torch.Tensor, its: torch.Tensor, tolerance: float = 1e-5) -> list[str]:
-    """How many values differ, and the first of them."""
-    if mine.shape != its.shape:
-        return [f"{name}: {tuple(mine.shape)} here, {tuple(its.shape)} there"]
-    wrong = (mine.double() - its.double()).abs() > tolerance
-    if not wrong.any():
-        return []
-    first = tuple(torch.nonzero(wrong)[0].tolist())
-    return [f"{name}: {int(wrong.sum())} of {wrong.numel()} differ, first {first}: {mine[first]} here, "
-            f"{its[first]} there"]  # fmt: skip
 
 
 def main() -> None:

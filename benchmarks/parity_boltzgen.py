@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from boltz_parity import print_outputs, with_our_parameters
 from boltzgen.data import const
 from boltzgen.data.feature.featurizer import res_from_atom14
 from boltzgen.model.models.boltz import Boltz
@@ -31,7 +32,6 @@ from structdiff.model.boltz.confidence import one_of
 from structdiff.model.boltz.design_config import design_config
 from structdiff.model.boltz.inputs import BoltzInputs
 from structdiff.model.boltz.letters import letter_logits
-from structdiff.model.boltz.names import to_own_names
 from structdiff.model.boltz.network import BoltzNetwork
 from structdiff.model.boltz.published import SAMPLING_OF_DESIGNS
 
@@ -40,23 +40,6 @@ sys.path.insert(0, str(ROOT))
 
 from tests.parity.boltz2_cases import filled_network, noisy_positions, only_there  # noqa: E402
 from tests.parity.boltzgen_cases import draw_design_inputs, hyper_parameters, own_outputs  # noqa: E402
-
-
-@torch.no_grad()
-def with_our_parameters(theirs: Boltz, ours: BoltzNetwork) -> Boltz:
-    """BoltzGen's network with the parameters of ours; every name of ours must have its counterpart."""
-    state = theirs.state_dict()
-    numbers = {name: torch.full(value.shape, float(row)) for row, (name, value) in enumerate(state.items())}
-    names, known = list(state), {}
-    for own, value in to_own_names(numbers, designs=True).items():
-        known[own] = names[int(value.flatten()[0])]
-    assert known.keys() == ours.state_dict().keys(), known.keys() ^ ours.state_dict().keys()
-    for own, value in ours.state_dict().items():
-        state[known[own]].copy_(value.view(state[known[own]].shape))
-        linear = known[own].replace(".output_projection.0.", ".output_projection_linear.")
-        state[linear if linear in state else known[own]].copy_(value.view(state[known[own]].shape))
-    theirs.load_state_dict(state)
-    return theirs.eval()
 
 
 def boltzgen_features(inputs: BoltzInputs) -> dict[str, Tensor]:
@@ -153,10 +136,7 @@ def compare(label: str, settings: dict[str, Any]) -> dict[str, Tensor]:
     theirs, ours = networks(settings)
     inputs = draw_design_inputs()
     wanted, found = boltzgen_outputs(theirs, inputs), own_outputs(ours, inputs)
-    print(f"{label}: {sum(p.numel() for p in ours.parameters()) / 1e6:.1f} million")
-    for name, value in wanted.items():
-        off = float((value - found[name]).abs().max())
-        print(f"  {name:10} largest {float(value.abs().max()):8.3f}, off by {off:.2g}")
+    print_outputs(label, ours, wanted, found)
     return wanted
 
 

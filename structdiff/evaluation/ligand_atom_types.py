@@ -39,13 +39,13 @@ class AtomTypes:
     def of(cls, structure: Structure) -> AtomTypes:
         """The types of all atoms of a structure."""
         element = structure.atoms.element.astype(np.int64)
-        near = _neighbours(structure)
+        near = bonded_atoms(structure)
         metal = np.array([number not in RADII for number in range(256)])[element]
         radius = np.full(256, _METAL, np.float32)
         radius[list(RADII)] = list(RADII.values())
         hydrophobic = np.isin(element, _HALOGENS)
         donor, acceptor = metal.copy(), np.zeros(len(element), bool)
-        hydrogens = _hydrogens(structure)
+        hydrogens = hydrogens_of_atoms(structure)
         residue, name = structure.residues.name[structure.atoms.residue], structure.atoms.name
         for row in np.flatnonzero(np.isin(element, (_CARBON, _NITROGEN, _OXYGEN))).tolist():
             if element[row] == _CARBON:
@@ -69,7 +69,8 @@ class AtomTypes:
 _Near = dict[int, list[tuple[int, int]]]  # of each atom its neighbours, with the order of the bond
 
 
-def _neighbours(structure: Structure) -> _Near:
+def bonded_atoms(structure: Structure) -> dict[int, list[tuple[int, int]]]:
+    """Of each atom the atoms that it is bonded to, with the order of the bond."""
     near: _Near = defaultdict(list)
     bonds = structure.bonds
     for one, other, order in zip(bonds.atom_1.tolist(), bonds.atom_2.tolist(), bonds.order.tolist(), strict=True):
@@ -78,7 +79,7 @@ def _neighbours(structure: Structure) -> _Near:
     return near
 
 
-def _hydrogens(structure: Structure) -> np.ndarray:
+def hydrogens_of_atoms(structure: Structure) -> np.ndarray:
     """How many hydrogens each atom has in its component, less those whose place another residue takes."""
     found = np.zeros(len(structure.atoms), np.int64)
     for residue in range(len(structure.residues)):

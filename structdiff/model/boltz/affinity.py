@@ -11,14 +11,13 @@ from torch.nn import functional
 
 from structdiff.model.boltz.affinity_config import AffinitySizes
 from structdiff.model.boltz.config import BoltzConfig
+from structdiff.model.boltz.distances import DistanceBins
 from structdiff.model.boltz.inputs import BoltzInputs
 from structdiff.model.pairformer import PairStack
 from structdiff.nn.initialisation import linear
 from structdiff.nn.transition import Transition
 from structdiff.structure.tables import ChainKind
 from structdiff.typing import Bool, Float
-
-_NEAREST = 2.0  # Å, where the bins of distances begin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +70,7 @@ class AffinityModule(nn.Module):
     def __init__(self, config: BoltzConfig, sizes: AffinitySizes) -> None:
         super().__init__()
         c_s, c_z = config.c_s, config.c_z
-        self.furthest = sizes.furthest
-        self.distance = nn.Embedding(sizes.distance_bins, c_z)
+        self.distance = DistanceBins(sizes.distance_bins, c_z, furthest=sizes.furthest)
         self.row, self.column = linear(c_s, c_z), linear(c_s, c_z)
         self.from_trunk = nn.Sequential(nn.LayerNorm(c_z), linear(c_z, c_z))
         self.pair = nn.Sequential(nn.LayerNorm(2 * c_z), linear(2 * c_z, c_z))
@@ -95,16 +93,7 @@ class AffinityModule(nn.Module):
         """
         pairs = binding_pairs(inputs, binder)
         z = self.from_trunk(z * pairs[..., None]) + self.row(s_inputs)[:, :, None] + self.column(s_inputs)[:, None]
-        told = self.pair(torch.cat([z, self._distances(inputs, packed)], -1))
+        told = self.pair(torch.cat([z, self.distance.of(inputs, packed)], -1))
         for transition in self.transitions:
             told = told + transition(told)
         return self.heads(self.pairformer(z + told, pairs), pairs)
-
-    def _distances(
-        self, inputs: BoltzInputs, packed: Float[Tensor, "batch atom 3"]
-    ) -> Float[Tensor, "batch token token c_z"]:
-        """The bins of the distances between the atoms that stand for tokens."""
-        points = packed.gather(1, inputs.representative[..., None].expand(-1, -1, 3))
-        apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        edges = torch.linspace(_NEAREST, self.furthest, self.distance.num_embeddings - 1, device=apart.device)
-        return functional.embedding(torch.bucketize(apart, edges), self.distance.weight)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from structdiff.features.schema import Features
 from structdiff.model.boltz.config import BoltzConfig, ConfidenceSizes
+from structdiff.model.boltz.distances import DistanceBins
 from structdiff.model.boltz.embedding import PairInputs
 from structdiff.model.boltz.inputs import BoltzInputs, boltz_inputs
 from structdiff.model.boltz.merging import host_tokens
@@ -16,8 +16,6 @@ from structdiff.model.pairformer import PairformerStack
 from structdiff.model.trunk import TrunkOutput
 from structdiff.nn.initialisation import linear
 from structdiff.typing import Bool, Float
-
-_NEAREST = 2.0  # Å, where the bins of distances begin
 
 
 class PairHead(nn.Module):
@@ -42,7 +40,6 @@ class BoltzConfidence(nn.Module):
     def __init__(self, config: BoltzConfig, sizes: ConfidenceSizes) -> None:
         super().__init__()
         c_s, c_z = config.c_s, config.c_z
-        self.furthest = sizes.furthest
         self.norm_inputs, self.norm_s, self.norm_z = nn.LayerNorm(c_s), nn.LayerNorm(c_s), nn.LayerNorm(c_z)
         self.inputs_to_s = linear(c_s, c_s, start="zero") if sizes.single_inputs else None
         self.pair_inputs = PairInputs(c_z, config.pairs) if sizes.pair_inputs else None
@@ -51,7 +48,7 @@ class BoltzConfidence(nn.Module):
         if sizes.product:
             self.product_row, self.product_column = linear(c_s, c_z), linear(c_s, c_z)
             self.product_out = linear(c_z, c_z, start="zero")
-        self.distance = nn.Embedding(sizes.distance_bins, c_z)
+        self.distance = DistanceBins(sizes.distance_bins, c_z, furthest=sizes.furthest)
         self.pairformer = PairformerStack(config.confidence_stack(sizes))
         self.plddt = linear(c_s, NUM_PLDDT_BINS)
         self.pae = PairHead(c_z, apart=sizes.heads_between_chains)
@@ -90,7 +87,7 @@ class BoltzConfidence(nn.Module):
         """Logits of structures whose packed atoms are at given places (Å), one for each entry of the inputs."""
         mask = inputs.token_mask
         s, z = self._understood(inputs, s_inputs, s, z)
-        z = z + self._distances(inputs, packed)
+        z = z + self.distance.of(inputs, packed)
         s, z = self.pairformer(s, z, mask, mask[:, :, None] & mask[:, None])
         same_chain = inputs.asym_id[:, :, None] == inputs.asym_id[:, None]
         both = z + z.transpose(1, 2)
@@ -111,15 +108,6 @@ class BoltzConfidence(nn.Module):
         if self.product_row is None or self.product_column is None or self.product_out is None:
             return s, z
         return s, z + self.product_out(self.product_row(s_inputs)[:, :, None] * self.product_column(s_inputs)[:, None])
-
-    def _distances(
-        self, inputs: BoltzInputs, packed: Float[Tensor, "batch atom 3"]
-    ) -> Float[Tensor, "batch token token c_z"]:
-        """The bins of the distances between the atoms that stand for tokens."""
-        points = packed.gather(1, inputs.representative[..., None].expand(-1, -1, 3))
-        apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        edges = torch.linspace(_NEAREST, self.furthest, self.distance.num_embeddings - 1, device=apart.device)
-        return functional.embedding(torch.bucketize(apart, edges), self.distance.weight)
 
 
 def one_of(inputs: BoltzInputs, row: int) -> BoltzInputs:
