@@ -1,14 +1,15 @@
 """How often ligands of held-out structures are docked back to where they are, and how long it takes.
 
     python benchmarks/redocking.py DATA [--split val test --most 60 --json benchmarks/results/redocking.json]
-                                        [--systems pocket nothing ions vina]
+                                        [--systems pocket pocket_gnina nothing nothing_gnina ions vina]
 
 DATA is a set made by ``structdiff prepare``. Of its splits all entries of at most 400 residues without nucleic acids
 and antibodies that have a ligand of 8 to 45 heavy atoms: one of each that the Chemical Component Dictionary has, whole,
 that no bond ties, of which three quarters of the atoms lie within 4.5 Å of the protein, without metals, and other than
 what crystals are grown in. The ligand's conformer is the dictionary's, somewhere else, so that nothing of the answer is
 known; the protein is as it is with the ligand, which is easier than docking is in life. "Pocket": three residues within
-5 Å of the ligand, drawn at random, are told. "Nothing": the whole of the protein is searched. RMSD (Å) is that of
+5 Å of the ligand, drawn at random, are told. "Nothing": the whole of the protein is searched. With "gnina" GNINA's
+networks choose among the poses (``structdiff weights fetch gnina``), else the empirical function. RMSD (Å) is that of
 equivalent atoms. "Ions": all metal ions of an entry that has some within 2.8 Å of its proteins are laid anew, nothing
 told; right are those within 2 Å of where one of their element is. ``vina`` docks with the package of that name (``pip
 install vina``; nothing of structdiff needs it), in a cube about the middle of the ligand, which tells it more. What the
@@ -45,7 +46,8 @@ from structdiff.structure.ligand_molecules import ligand_rows
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.training.dataset import StructureSet
 
-SYSTEMS = ("pocket", "nothing", "vina")
+SYSTEMS = ("pocket", "pocket_gnina", "nothing", "nothing_gnina", "vina")
+_JUDGED = "_gnina"
 _IONS, _BOUND_ION = "ions", 2.8  # Å
 _MOST_RESIDUES, _SMALLEST, _LARGEST = 400, 8, 45
 _NEAR, _BURIED, _POCKET, _TOLD, _BOUND = 4.5, 0.75, 5.0, 3, 6.0
@@ -167,18 +169,20 @@ def deviation(case: Case, positions: np.ndarray) -> float:
     return ligand_poses(model, structure.select(kept), true, true, structure.atoms.name[polymer])[0].rmsd
 
 
-def docked(case: Case, asked: list[Proximity]) -> tuple[float, float, float]:
-    """RMSD (Å) of our pose, the seconds that it took, and by how much it is better than others (kcal/mol)."""
+def docked(case: Case, asked: list[Proximity], *, judged: bool) -> tuple[float, float, float, float]:
+    """RMSD (Å) of our pose, the seconds that it took, by how much it is better than others (kcal/mol), its chance."""
     structure = case.structure
     known = structure.atoms.resolved.copy()
     known[case.rows] = False
     docking = LigandDocking.of(structure, known, asked)
     assert docking is not None
     began = time.perf_counter()
-    placed, known_of = docking.placed(torch.from_numpy(elsewhere(case)), torch.Generator().manual_seed(0))
+    placed, known_of = docking.placed(
+        torch.from_numpy(elsewhere(case)), torch.Generator().manual_seed(0), judged=judged
+    )
     seconds = time.perf_counter() - began
-    margin = next((each.margin for each in known_of if each.rows[0] == case.rows[0]), 0.0)
-    return deviation(case, placed.numpy()), seconds, margin
+    margin, chance = next(((each.margin, each.chance) for each in known_of if each.rows[0] == case.rows[0]), (0.0, 0.0))
+    return deviation(case, placed.numpy()), seconds, margin, chance
 
 
 def measured(arguments: argparse.Namespace, before: Sequence[dict]) -> list[dict]:
@@ -258,8 +262,9 @@ def by_system(case: Case, system: str) -> dict[str, float]:
 
         placed, seconds = vina_docked(case.structure, case.rows, elsewhere(case), _BOX)
         return {"vina": deviation(case, placed), "vina_seconds": seconds}
-    distance, seconds, margin = docked(case, told(case) if system == "pocket" else [])
-    return {system: distance, f"{system}_seconds": seconds, f"{system}_margin": margin}
+    asked = told(case) if system.startswith("pocket") else []
+    distance, seconds, margin, chance = docked(case, asked, judged=system.endswith(_JUDGED))
+    return {system: distance, f"{system}_seconds": seconds, f"{system}_margin": margin, f"{system}_chance": chance}
 
 
 def table(rows: list[dict]) -> str:
@@ -270,7 +275,7 @@ def table(rows: list[dict]) -> str:
             good = summarise([float(row[system] < _GOOD) for row in own])
             share = f"{100 * good.mean:.0f} % [{100 * good.low:.0f}, {100 * good.high:.0f}]"
             middle, seconds = (float(np.median([row[key] for row in own])) for key in (system, f"{system}_seconds"))
-            name = "pocket, by the vina package" if system == "vina" else system
+            name = "pocket, by the vina package" if system == "vina" else system.replace(_JUDGED, ", GNINA's networks")
             lines.append(f"| {name} | {len(own)} | {share} | {middle:.1f} | {seconds:.0f} |")
     return "\n".join(lines)
 
@@ -282,6 +287,18 @@ def margin_table(rows: list[dict]) -> str:
         cells = []
         for system in ("pocket", "nothing"):
             own = [row[system] < _GOOD for row in rows if low <= row.get(f"{system}_margin", -1.0) < high]
+            cells.append(f"{sum(own)} of {len(own)}")
+        lines.append(f"| {low:g} to {high:g} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+def chance_table(rows: list[dict]) -> str:
+    """How often poses that GNINA's networks chose are within 2 Å, by the chance that is written."""
+    lines = ["| chance | pocket told | nothing told |", "|---" * 3 + "|"]
+    for low, high in pairwise((0.0, 0.2, 0.4, 0.6, 0.8, 1.0)):
+        cells = []
+        for system in ("pocket_gnina", "nothing_gnina"):
+            own = [row[system] < _GOOD for row in rows if low <= row.get(f"{system}_chance", -1.0) < high]
             cells.append(f"{sum(own)} of {len(own)}")
         lines.append(f"| {low:g} to {high:g} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
@@ -304,7 +321,8 @@ def main() -> None:
     }
     if arguments.json:
         write_atomically(arguments.json, json.dumps(found, indent=1) + "\n")
-    print("\n\n".join([table(found["ligands"]), margin_table(found["ligands"]), ions_table(found["ions"])]))
+    ligands = found["ligands"]
+    print("\n\n".join([table(ligands), margin_table(ligands), chance_table(ligands), ions_table(found["ions"])]))
 
 
 if __name__ == "__main__":

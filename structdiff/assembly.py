@@ -23,6 +23,7 @@ from structdiff.constraints.symmetry_contacts import Images, clearing_shift
 from structdiff.design_letters import sequence_probabilities, with_made_up_letters, with_sequence, with_torsions
 from structdiff.diffusion.sampler import sample_generator
 from structdiff.docking.complex_docking import UNDOCKED, Docked
+from structdiff.docking.pose_scorer import GNINA
 from structdiff.evaluation.vinardo import ligand_scores
 from structdiff.features.copies import side_by_side
 from structdiff.features.hallucinated_folds import makers_sha256
@@ -36,7 +37,7 @@ from structdiff.kernels import native
 from structdiff.likeness import fold_verdicts, template_verdicts
 from structdiff.model.checkpoint import Weights
 from structdiff.model.heads import ConfidenceLogits
-from structdiff.options import RunOptions, docks, recycles_of, sampling_of
+from structdiff.options import RunOptions, docks, judges_poses, recycles_of, sampling_of
 from structdiff.output.prediction import Design, Prediction, Provenance, Verdict
 from structdiff.output.symmetric import finished_assembly, whole_map, whole_trajectory
 from structdiff.soundness import (
@@ -287,6 +288,8 @@ def provenance_of(
     }
     if prediction:
         settings["dock"] = docks(options, weights.network.abilities)
+        if settings["dock"] and judges_poses(options):
+            settings["pose_scoring"] = GNINA
     return Provenance(
         version=__version__,
         weights=weights.name,

@@ -25,6 +25,8 @@ COST_FILE = "cost.json"
 NetworkConfig: TypeAlias = ModelConfig | BoltzConfig
 #: Edge of the matrices whose product tells how fast a machine is, and how often it is taken.
 _MATRIX, _PRODUCTS = 384, 8
+#: Seconds that networks take for a pose of a ligand on the machine on which complexes were measured.
+_POSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,11 @@ def docking_terms(atoms: int) -> np.ndarray:
 def docking_seconds(atoms: int) -> float:
     """What docking a ligand of so many heavy atoms at one site takes, by the native kernel."""
     return _factor("complexes") * float(docking_terms(atoms) @ np.array(_fitted()["complexes"]["docking"]))
+
+
+def pose_judging_seconds(poses: int) -> float:
+    """What GNINA's networks take for so many poses of a ligand."""
+    return _POSE_SECONDS * poses * _factor("complexes")
 
 
 def chain_docking_terms(residues: int, others: int) -> np.ndarray:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from structdiff.constraints.chain_poses import ChainPoses
-from structdiff.cost import chain_docking_seconds, docking_seconds, estimated_cost, pieces_seconds
+from structdiff.cost import chain_docking_seconds, docking_seconds, estimated_cost, pieces_seconds, pose_judging_seconds
 from structdiff.diffusion.sampler import SamplingConfig
-from structdiff.docking.work import Part, SiteSearch
+from structdiff.docking.work import Part, PoseJudging, SiteSearch
 from structdiff.engine import Engine, guidance_passes
 from structdiff.features.guidance import present_conditions
 from structdiff.jobs import Job
-from structdiff.options import RunOptions, docks, recycles_of
+from structdiff.options import RunOptions, docks, judges_poses, recycles_of
 from structdiff.typing import Float
 
 _PROJECTIONS = 2  # of a sampling step: before contacts between atoms are followed, and after
@@ -34,13 +34,15 @@ def part_seconds(part: Part) -> float:
     """What a part of docking takes."""
     if isinstance(part, SiteSearch):
         return docking_seconds(part.atoms)
+    if isinstance(part, PoseJudging):
+        return pose_judging_seconds(part.poses)
     return chain_docking_seconds(part.residues, part.others)
 
 
 def docking_parts_seconds(job: Job, options: RunOptions) -> list[float]:
     """What each part of docking takes in one structure."""
     return (
-        [part_seconds(part) for part in job.docking.parts()]
+        [part_seconds(part) for part in job.docking.parts(judged=judges_poses(options))]
         if job.docking is not None and docks(options, job.abilities)
         else []
     )

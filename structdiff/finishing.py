@@ -14,7 +14,7 @@ from structdiff.docking.complex_docking import Docked
 from structdiff.docking.work import OnPart
 from structdiff.engine import Finish
 from structdiff.jobs import Job
-from structdiff.options import RunOptions, docks
+from structdiff.options import RunOptions, docks, judges_poses
 
 
 def finish_of(
@@ -34,7 +34,8 @@ def finish_of(
 
     def finish(positions: Tensor) -> Tensor:
         if docking is not None:
-            positions, known = docking.placed(positions, generator, on_part, sample)
+            judged = judges_poses(options)
+            positions, known = docking.placed(positions, generator, on_part, sample, judged=judged)
             docked[:] = [known]
         return _relaxed(job, positions) if options.relax else positions
 

@@ -12,10 +12,15 @@ from typing import Any
 
 from structdiff.arguments import check_kind, check_whole_number, checked_names, shown
 from structdiff.diffusion.sampler import SamplingConfig
+from structdiff.docking.pose_scorer import GNINA, gnina_is_here
 from structdiff.errors import InputError
 from structdiff.features.guidance import CONDITIONS
 from structdiff.model.abilities import Abilities
 from structdiff.model.checkpoint import Weights
+from structdiff.published_weights import full_names, weights_path
+
+#: What may choose among the poses of a docked ligand.
+POSE_SCORING = ("auto", GNINA, "vinardo")
 
 
 @checked_names
@@ -30,8 +35,10 @@ class RunOptions:
     as many as the weights recommend.
     relax: minimise bonds, angles, chirality and clashes in the end, near the drawn structure. dock: lay ligands that
     nothing holds where an empirical scoring function has them best, in predictions; by default where the weights know
-    of no poses. batch_size: structures
-    drawn together, which changes memory and speed but no result. trajectory: keep every k-th step, 0 for none.
+    of no poses. pose_scoring: what chooses among the poses of a docked ligand: gnina, GNINA's networks with their
+    published weights, vinardo, the empirical function alone, or auto, the networks where their weights were fetched.
+    batch_size: structures drawn together, which changes memory and speed but no result. trajectory: keep every k-th
+    step, 0 for none.
     """
 
     weights: str | Path = "mini"  # DEFAULT_WEIGHTS, written out for the command line, which reads the source
@@ -40,6 +47,7 @@ class RunOptions:
     recycles: int | None = None
     relax: bool = True
     dock: bool | None = None
+    pose_scoring: str = "auto"
     device: str = "auto"
     batch_size: int = 4
     trajectory: int = 0
@@ -55,6 +63,12 @@ class RunOptions:
             SamplingConfig(**self.sampling)  # refuses what cannot be before anything is drawn
         check_kind(self.relax, bool, "relax", "True or False")
         check_kind(self.dock, bool | None, "dock", "True or False")
+        if self.pose_scoring not in POSE_SCORING:
+            raise InputError("unknown choice", key="pose_scoring", found=shown(self.pose_scoring),
+                             allowed=POSE_SCORING, suggest_from=POSE_SCORING)  # fmt: skip
+        if self.pose_scoring == GNINA:
+            for name in full_names(GNINA):
+                weights_path(name)  # says how to fetch them
         self._check_guidance()
 
     def _check_guidance(self) -> None:
@@ -94,6 +108,11 @@ def recycles_of(options: RunOptions, weights: Weights) -> int:
 def docks(options: RunOptions, abilities: Abilities) -> bool:
     """Whether what nothing holds is docked in predictions: by default where the network knows no poses."""
     return not abilities.poses if options.dock is None else options.dock
+
+
+def judges_poses(options: RunOptions) -> bool:
+    """Whether GNINA's networks choose among the poses of ligands that are docked."""
+    return options.pose_scoring == GNINA or (options.pose_scoring == "auto" and gnina_is_here())
 
 
 def recommended_sampling(weights: Weights, **changes: object) -> SamplingConfig:

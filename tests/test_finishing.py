@@ -83,7 +83,7 @@ def test_what_a_network_knows_the_place_of_is_docked_only_where_that_is_asked():
 
 def test_ligands_are_docked_before_all_is_relaxed(monkeypatch):
     job, order = complex_job(ComplexSpec(chains=(protein("A", "MKTAY"),))), []
-    docking = SimpleNamespace(placed=lambda positions, *_: (order.append("docked") or positions + 1, ()))
+    docking = SimpleNamespace(placed=lambda positions, *_, **__: (order.append("docked") or positions + 1, ()))
     monkeypatch.setattr("structdiff.finishing._relaxed", lambda _, positions: order.append("relaxed") or positions * 2)
     object.__setattr__(job, "docking", docking)
     found = finished(job, RunOptions(), torch.zeros(len(job.structure.atoms), 3))

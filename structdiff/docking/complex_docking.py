@@ -50,10 +50,10 @@ class ComplexDocking:
         ligands = LigandDocking.of(structure, known, asked)
         return None if chains is None and ligands is None else cls(chains=chains, ligands=ligands)
 
-    def parts(self) -> list[Part]:
-        """The work that there is, as far as it is known before."""
+    def parts(self, *, judged: bool = False) -> list[Part]:
+        """The work that there is, as far as it is known before. judged: GNINA's networks choose ligands' poses."""
         chains = [] if self.chains is None else self.chains.parts()
-        return [*chains, *([] if self.ligands is None else self.ligands.parts())]
+        return [*chains, *([] if self.ligands is None else self.ligands.parts(judged=judged))]
 
     def placed(
         self,
@@ -61,15 +61,17 @@ class ComplexDocking:
         generator: torch.Generator,
         on_part: OnPart = nobody,
         sample: int = 0,
+        *,
+        judged: bool = False,
     ) -> tuple[Float[Tensor, "atom 3"], Docked]:
         """Positions (Å) of all atoms with everything where it is best off, on the CPU; and what is known of that.
 
         on_part: told of each part of the work when it is done. sample: the number of the structure, from 0: chains that
-        are the same in all samples are docked otherwise in each.
+        are the same in all samples are docked otherwise in each. judged: GNINA's networks choose ligands' poses.
         """
         chains, ligands = (), ()
         if self.chains is not None:
             positions, chains = self.chains.placed(positions, generator, on_part, sample)
         if self.ligands is not None:
-            positions, ligands = self.ligands.placed(positions, generator, on_part)
+            positions, ligands = self.ligands.placed(positions, generator, on_part, judged=judged)
         return positions, Docked(chains=chains, ligands=ligands)

@@ -7,9 +7,9 @@ or at the best of several sites.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,13 +17,23 @@ from torch import Tensor
 
 from structdiff.docking.asked_contacts import AskedContacts
 from structdiff.docking.conformers import ligand_conformers
+from structdiff.docking.gnina_atoms import GninaAtoms
 from structdiff.docking.ions import best_place, is_metal
 from structdiff.docking.maps import build_maps, kinds_of
+from structdiff.docking.pose_choice import (
+    MOST_JUDGED,
+    Choice,
+    best_by_energy,
+    best_by_networks,
+    chance_of,
+    kinds_of_poses,
+)
+from structdiff.docking.pose_scorer import PoseScores, scored_poses
 from structdiff.docking.receptor_atoms import ReceptorAtoms
 from structdiff.docking.search import Landscape, found_poses, refined
 from structdiff.docking.sites import binding_sites
 from structdiff.docking.torsions import Torsions
-from structdiff.docking.work import OnPart, SiteSearch, nobody
+from structdiff.docking.work import OnPart, PoseJudging, SiteSearch, nobody
 from structdiff.evaluation.ligand_atom_types import AtomTypes
 from structdiff.evaluation.vinardo import SMALLEST, free_molecules
 from structdiff.features.chain_folds import one_thread
@@ -33,14 +43,9 @@ from structdiff.typing import Bool, Float, Int
 
 #: Heavy atoms of the largest ligand that is docked.
 LARGEST = 100
-#: kcal/mol: by more than this no pose is said to be better than others.
-MOST_MARGIN = 10.0
-#: The logarithm of the odds that a pose is within 2 Å, without any margin and for each kcal/mol of it (training split;
-#: docs/log.md); the greatest chance, and the least odds.
-_SUREST, _LEAST_ODDS = 0.95, -10.0
-_LIGANDS_TOLD, _LIGANDS, _IONS = (-1.7, 3.4), (-2.3, 2.8), (-6.6, 4.0)
+#: The logarithm of the odds that an ion is within 2 Å, without and for each kcal/mol that its place is worth.
+_IONS = (-6.6, 4.0)
 _GOOD_PLACE = -1.4  # kcal/mol: of ions that need no ligand
-_ALIKE = 1.0  # Å from atom to nearest atom of the same element, in the mean
 _FEWEST = 50  # atoms of a receptor
 _SITES, _SITES_TOLD = 6, 4  # that are searched where nothing is asked, and where something is
 _POSES = 256  # of a site
@@ -53,13 +58,15 @@ class DockedLigand:
 
     rows: of its atoms. margin: kcal/mol by which its pose is better than any other kind of pose that was found; of an
     ion what its place is worth. told: whether it was searched where contacts or pockets ask for it. chance: that it is
-    within 2 Å of the truth, where the receptor is right.
+    within 2 Å of the truth, where the receptor is right. scores: what GNINA's networks say of the pose, if they chose
+    it.
     """
 
     rows: np.ndarray
     margin: float
     told: bool
     chance: float
+    scores: PoseScores | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,9 +106,12 @@ class LigandDocking:
             receptor=receptor, asked=tuple(asked),
         )  # fmt: skip
 
-    def parts(self) -> list[SiteSearch]:
-        """The work that there is, where there are as many sites as are looked for."""
-        return [SiteSearch(atoms=len(rows)) for rows in self.ligands for _ in range(self.sites(rows))]
+    def parts(self, *, judged: bool = False) -> list[SiteSearch | PoseJudging]:
+        """The work that there is, where there are as many sites as are looked for. judged: by networks."""
+        found: list[SiteSearch | PoseJudging] = [
+            SiteSearch(atoms=len(rows)) for rows in self.ligands for _ in range(self.sites(rows))
+        ]
+        return found + [PoseJudging(poses=MOST_JUDGED) for _ in self.ligands if judged]
 
     def sites(self, rows: Int[np.ndarray, " ligand_atom"]) -> int:
         """How many sites are searched for a ligand, where there are so many."""
@@ -114,13 +124,15 @@ class LigandDocking:
         positions: Float[Tensor, "atom 3"],
         generator: torch.Generator,
         on_part: OnPart = nobody,
+        *,
+        judged: bool = False,
     ) -> tuple[Float[Tensor, "atom 3"], tuple[DockedLigand, ...]]:
         """Positions (Å) of all atoms with each ligand where it scores best, on the CPU; and what is known of each.
 
         Of what is asked none is lost: a ligand stays as it was drawn where no pose meets as much.
 
         Ions with a good place of their own come first, the others when ligands are there that they may lie at.
-        on_part: told of each site of a ligand that has been searched.
+        on_part: told of each site of a ligand that has been searched. judged: GNINA's networks choose among the poses.
         """
         places, there, docked = positions.numpy().copy(), self.receptor.copy(), []
         with one_thread():
@@ -134,15 +146,36 @@ class LigandDocking:
                     met = asked.missed(poses) <= asked.missed(drawn)
                     poses, cost = poses[met], cost[met]
                 if len(poses):
-                    places[rows] = poses[0].numpy()
-                    margin = _margin(poses, cost, self.structure.atoms.element[rows])
                     told = _leads(asked)
-                    chance = _chance(margin, _LIGANDS_TOLD if told else _LIGANDS)
-                    docked.append(DockedLigand(rows=rows, margin=margin, told=told, chance=chance))
+                    chosen = self._chosen(rows, poses, cost, places, there, told=told, judged=judged)
+                    if judged:
+                        on_part(PoseJudging(poses=MOST_JUDGED))
+                    places[rows] = poses[chosen.pose].numpy()
+                    docked.append(
+                        DockedLigand(
+                            rows=rows, margin=chosen.margin, told=told, chance=chosen.chance, scores=chosen.scores
+                        )
+                    )
                 there[rows] = True
             for ion in waiting:
                 self._lay_ion(ion, places, there, docked, np.inf)
         return torch.from_numpy(places), tuple(docked)
+
+    def _chosen(
+        self, rows: np.ndarray, poses: Float[Tensor, "pose atom 3"], cost: Float[Tensor, " pose"], places: np.ndarray,
+        there: np.ndarray, *, told: bool, judged: bool,
+    ) -> Choice:  # fmt: skip
+        """The pose that is taken of those of one ligand, in the order of their energies."""
+        element = self.structure.atoms.element[rows]
+        if not judged:
+            return best_by_energy(poses, cost, element, told=told)
+        kinds = kinds_of_poses(poses, element, MOST_JUDGED)
+        scores = scored_poses(self._gnina, places, there, rows, poses[kinds])
+        return best_by_networks(poses, cost, element, kinds, scores, told=told)
+
+    @cached_property
+    def _gnina(self) -> GninaAtoms:
+        return GninaAtoms.of(self.structure)
 
     def _asked(self, rows: np.ndarray, places: np.ndarray, there: np.ndarray) -> AskedContacts | None:
         docked = (*self.ligands, *(np.array([ion]) for ion in self.ions))
@@ -161,7 +194,7 @@ class LigandDocking:
         if found.energy > most:
             return False
         places[ion], there[ion] = found.position, True
-        chance = _chance(-found.energy, _IONS)
+        chance = chance_of(-found.energy, _IONS)
         docked.append(DockedLigand(rows=rows, margin=-found.energy, told=_leads(asked), chance=chance))
         return True
 
@@ -203,25 +236,6 @@ class LigandDocking:
 def _leads(asked: AskedContacts | None) -> bool:
     """Whether something is asked for that a ligand is to be near to."""
     return asked is not None and asked.leads
-
-
-def _chance(margin: float, odds: tuple[float, float]) -> float:
-    """The chance that a pose of such a margin (kcal/mol) is right."""
-    logarithm = max(odds[0] + odds[1] * margin, _LEAST_ODDS)
-    return min(1 / (1 + math.exp(-logarithm)), _SUREST)
-
-
-def _margin(
-    poses: Float[Tensor, "pose atom 3"], cost: Float[Tensor, " pose"], element: Int[np.ndarray, " atom"]
-) -> float:
-    """By how much (kcal/mol) the first pose is better than the best of those that are not like it.
-
-    Like it are poses whose atoms lie near some of its atoms of the same element: no symmetry makes them others.
-    """
-    same = torch.from_numpy(element[:, None] == element[None])
-    apart = torch.cdist(poses, poses[:1], compute_mode="donot_use_mm_for_euclid_dist")
-    other = torch.where(same, apart, torch.inf).amin(-1).mean(-1) > _ALIKE
-    return min(float(cost[other][0] - cost[0]), MOST_MARGIN) if bool(other.any()) else MOST_MARGIN
 
 
 def torsions_of(ligand: Structure) -> Torsions:

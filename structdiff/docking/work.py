@@ -21,7 +21,14 @@ class ChainSearch:
     others: int
 
 
-Part = SiteSearch | ChainSearch
+@dataclass(frozen=True, kw_only=True)
+class PoseJudging:
+    """So many poses of a ligand are judged by networks."""
+
+    poses: int
+
+
+Part = SiteSearch | ChainSearch | PoseJudging
 OnPart = Callable[[Part], None]
 
 

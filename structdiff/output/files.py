@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from structdiff.arguments import check_kind, checked_names
+from structdiff.docking.placement import DockedLigand
 from structdiff.errors import InputError
 from structdiff.features.tokens import tokenise
 from structdiff.output.prediction import AMINO_ACIDS, Design, Prediction, Provenance, polymer_kinds
@@ -264,9 +265,19 @@ def _docked(prediction: Prediction) -> dict[str, Any]:
         found.append(
             {"chains": list(chains), "components": structure.residues.name[residues].tolist(),
              "margin_kcal_per_mol": round(each.margin, 3), "site_was_asked_for": each.told,
-             "chance_within_2_angstrom": round(each.chance, 3)}
+             "chance_within_2_angstrom": round(each.chance, 3), **_pose_scores(each)}
         )  # fmt: skip
     return ({"docked": found} if found else {}) | _docked_chains(prediction)
+
+
+def _pose_scores(docked: DockedLigand) -> dict[str, float]:
+    """What GNINA's networks say of a pose, where they chose it."""
+    scores = docked.scores
+    if scores is None:
+        return {}
+    return {"gnina_pose_probability": round(float(scores.probability[0]), 3),
+            "gnina_affinity_pk": round(float(scores.affinity[0]), 2),
+            "gnina_affinity_pk_spread": round(float(scores.affinity_spread[0]), 2)}  # fmt: skip
 
 
 def _docked_chains(prediction: Prediction) -> dict[str, Any]:

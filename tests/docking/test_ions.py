@@ -12,6 +12,7 @@ from structdiff.docking import placement
 from structdiff.docking.asked_contacts import AskedContacts
 from structdiff.docking.ions import best_place, is_metal
 from structdiff.docking.placement import LigandDocking
+from structdiff.docking.pose_choice import chance_of
 from structdiff.evaluation.ligand_atom_types import AtomTypes
 from structdiff.structure.files import read_structure
 from tests.structure.comparison import DATA
@@ -110,4 +111,4 @@ def test_what_is_asked_for_is_met_far_from_all_good_places():
 
 
 def test_a_place_that_misses_by_far_has_hardly_a_chance():
-    assert 0 < placement._chance(-1e4, placement._IONS) < 1e-3
+    assert 0 < chance_of(-1e4, placement._IONS) < 1e-3

@@ -251,15 +251,3 @@ def test_an_extended_ligand_that_was_drawn_in_one_point_is_docked_too(biotin, qu
     lengths = (placed[one[own]] - placed[other[own]]).norm(dim=-1)
     assert lengths.min() > 1.1
     assert lengths.max() < 2.1
-
-
-def test_the_margin_is_to_poses_of_another_kind():
-    """Poses that are near, or that symmetry makes of the first, are of the same kind."""
-    element = np.array([6, 6, 8])
-    first = torch.tensor([[0.0, 0, 0], [3, 0, 0], [6, 0, 0]])
-    swapped = first[[1, 0, 2]]
-    poses = torch.stack([first, first + 0.2, swapped, first + 4.0, first + 9.0])
-    cost = torch.tensor([-9.0, -8.9, -8.8, -7.5, -7.0])
-    assert placement._margin(poses, cost, element) == pytest.approx(1.5)
-    assert placement._margin(poses[:3], cost[:3], element) == placement.MOST_MARGIN
-    assert placement._margin(poses[[0, 3]], torch.tensor([-50.0, 0.0]), element) == placement.MOST_MARGIN
