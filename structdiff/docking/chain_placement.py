@@ -6,7 +6,6 @@ other against all that is there; each where its atoms are best off of all ways t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from structdiff.docking.chain_search import FoundPoses, Meeting, found_poses
+from structdiff.docking.pose_choice import MOST_MARGIN, chance_of
 from structdiff.docking.rigid_poses import RigidPoses
 from structdiff.docking.work import ChainSearch, OnPart, nobody
 from structdiff.evaluation.ligand_atom_types import AtomTypes
@@ -25,14 +25,12 @@ from structdiff.geometry.superposition import superposition
 from structdiff.structure.tables import ChainKind, Structure
 from structdiff.typing import Bool, Float, Int
 
-#: kcal/mol: by more than this no pose is said to be better than others.
-MOST_MARGIN = 10.0
 _KNOWN = 0.7  # of a body's atoms that templates give the places of, at least
 _FEWEST = 10  # residues of a body
 _ALIKE = 5.0  # Å between poses of one kind
 #: The logarithm of the odds that a pose is right, without any margin and for each kcal/mol of it (validation split,
-#: half of them with side chains built anew); the greatest chance, and the least odds.
-_TOLD, _UNTOLD, _SUREST, _LEAST_ODDS = (-1.0, 1.8), (-1.7, 1.4), 0.95, -10.0
+#: half of them with side chains built anew).
+_TOLD, _UNTOLD = (-1.0, 1.8), (-1.7, 1.4)
 _POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
 
 
@@ -141,7 +139,7 @@ class ChainDocking:
         return DockedChains(
             rows=rows, others=still, loose=np.setdiff1d(still, np.concatenate(self.bodies)),
             energy=float(found.cost[best]), margin=margin, told=told,
-            chance=_chance(margin, _TOLD if told else _UNTOLD),
+            chance=chance_of(margin, _TOLD if told else _UNTOLD),
         )  # fmt: skip
 
     def _of_kind(
@@ -222,8 +220,3 @@ def _apart(found: FoundPoses, poses: RigidPoses, others: Sequence[RigidPoses]) -
     """Root mean square deviations (Å) of the body in poses from it in others."""
     own, second = (each.coordinates(found.points) for each in (poses, RigidPoses.joined(*others)))
     return torch.cdist(own, second, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _chance(margin: float, odds: tuple[float, float]) -> float:
-    """The chance that a pose of such a margin (kcal/mol) is right."""
-    return min(1 / (1 + math.exp(-max(odds[0] + odds[1] * margin, _LEAST_ODDS))), _SUREST)
