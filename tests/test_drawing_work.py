@@ -18,7 +18,7 @@ from structdiff.spec.complex import ComplexSpec, ContactSpec, PocketSpec, Site
 
 LETTERS = "MKTAYIAKQRQISFVKSHFSRQ"
 LIGAND = ChainSpec(ids=("L",), kind="ligand", smiles="c1ccccc1O")
-OPTIONS = RunOptions(sampling={"steps": 8})
+OPTIONS = RunOptions(sampling={"steps": 8}, pose_scoring="vinardo")
 
 
 def protein(*names: str) -> ChainSpec:
@@ -52,12 +52,23 @@ def test_ligands_are_docked_at_fewer_sites_where_they_are_asked_to_lie(engine) -
     free = complex_job(ComplexSpec(chains=(protein("A"), LIGAND)))
     pocket = PocketSpec(binder="L", contacts=(Site(chain="A", residue=5),))
     told = complex_job(ComplexSpec(chains=(protein("A"), LIGAND), constraints=(pocket,)))
-    assert (len(docking_parts_seconds(free, OPTIONS)), len(docking_parts_seconds(told, OPTIONS))) == (6, 4)
+    assert (len(docking_parts_seconds(free, OPTIONS)), len(docking_parts_seconds(told, OPTIONS))) == (12, 8)
     assert docking_parts_seconds(free, replace(OPTIONS, dock=False)) == []
     both = (OPTIONS, replace(OPTIONS, dock=False))
     docked, undocked = (estimate_prediction(free, engine, options, 3) for options in both)
     assert docked.each_seconds - undocked.each_seconds == pytest.approx(sum(docking_parts_seconds(free, OPTIONS)))
     assert docked.seconds == pytest.approx(3 * docked.each_seconds)
+
+
+def test_networks_that_choose_among_poses_take_time(monkeypatch) -> None:
+    free = complex_job(ComplexSpec(chains=(protein("A"), LIGAND, replace(LIGAND, ids=("M",)))))
+    plain = docking_parts_seconds(free, OPTIONS)
+    for here in (False, True):
+        monkeypatch.setattr("structdiff.options.gnina_is_here", lambda here=here: here)
+        judged = docking_parts_seconds(free, replace(OPTIONS, pose_scoring="auto"))
+        assert judged[: len(plain)] == plain
+        assert len(judged) == len(plain) + 2 * here
+        assert all(seconds > 0.5 for seconds in judged[len(plain) :])
 
 
 def test_a_batch_of_one_chain_each_is_counted_by_its_steps(engine) -> None:
@@ -77,6 +88,6 @@ def test_progress_goes_on_while_ligands_are_docked(engine) -> None:
     drawn = [share for step, share in shares if step < 8]
     after = [share for step, share in shares if step == 8]
     assert len(drawn) == 7
-    assert 1 < len(after) <= 1 + 2 * 6
+    assert 1 < len(after) <= 1 + 2 * 12
     assert all(a < b for a, b in zip([*drawn, *after], [*drawn, *after][1:], strict=False))
     assert after[0] < 0.8 < after[-1] < 1

@@ -47,7 +47,7 @@ LARGEST = 100
 _IONS = (-6.6, 4.0)
 _GOOD_PLACE = -1.4  # kcal/mol: of ions that need no ligand
 _FEWEST = 50  # atoms of a receptor
-_SITES, _SITES_TOLD = 6, 4  # that are searched where nothing is asked, and where something is
+_SITES, _SITES_TOLD = 12, 8  # that are searched where nothing is asked, and where something is
 _POSES = 256  # of a site
 _BOX_MARGIN, _LARGEST_BOX = 5.0, 16.0  # Å about the places of a site beyond the ligand's own size; half a side
 

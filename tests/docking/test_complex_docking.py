@@ -35,4 +35,4 @@ def test_chains_of_one_template_and_those_without_are_not():
 
 def test_chains_come_before_ligands_in_the_work():
     found = docking(template("A"), template("B"), ligand=True)
-    assert [type(part).__name__ for part in found.parts()] == ["ChainSearch"] + ["SiteSearch"] * 6
+    assert [type(part).__name__ for part in found.parts()] == ["ChainSearch"] + ["SiteSearch"] * 12
