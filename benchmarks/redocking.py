@@ -281,27 +281,27 @@ def table(rows: list[dict]) -> str:
 
 
 def margin_table(rows: list[dict]) -> str:
-    """How often poses are within 2 Å, by their margins."""
+    """How often poses of least energy are within 2 Å, by their margins."""
     lines = ["| margin, kcal/mol | pocket told | nothing told |", "|---" * 3 + "|"]
-    for low, high in pairwise((0.0, 0.25, 0.5, 1.0, 2.0, np.inf)):
-        cells = []
-        for system in ("pocket", "nothing"):
-            own = [row[system] < _GOOD for row in rows if low <= row.get(f"{system}_margin", -1.0) < high]
-            cells.append(f"{sum(own)} of {len(own)}")
-        lines.append(f"| {low:g} to {high:g} | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines)
+    return "\n".join(lines + right_by(rows, "margin", (0.0, 0.25, 0.5, 1.0, 2.0, np.inf)))
 
 
 def chance_table(rows: list[dict]) -> str:
     """How often poses that GNINA's networks chose are within 2 Å, by the chance that is written."""
     lines = ["| chance | pocket told | nothing told |", "|---" * 3 + "|"]
-    for low, high in pairwise((0.0, 0.2, 0.4, 0.6, 0.8, 1.0)):
+    return "\n".join(lines + right_by(rows, "chance", (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), _JUDGED))
+
+
+def right_by(rows: list[dict], key: str, bounds: Sequence[float], judged: str = "") -> list[str]:
+    """A line for each range of a value: how many poses are right of how many."""
+    lines = []
+    for low, high in pairwise(bounds):
         cells = []
-        for system in ("pocket_gnina", "nothing_gnina"):
-            own = [row[system] < _GOOD for row in rows if low <= row.get(f"{system}_chance", -1.0) < high]
+        for system in (f"pocket{judged}", f"nothing{judged}"):
+            own = [row[system] < _GOOD for row in rows if low <= row.get(f"{system}_{key}", -1.0) < high]
             cells.append(f"{sum(own)} of {len(own)}")
         lines.append(f"| {low:g} to {high:g} | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines)
+    return lines
 
 
 def main() -> None:

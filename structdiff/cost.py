@@ -26,7 +26,7 @@ NetworkConfig: TypeAlias = ModelConfig | BoltzConfig
 #: Edge of the matrices whose product tells how fast a machine is, and how often it is taken.
 _MATRIX, _PRODUCTS = 384, 8
 #: Seconds that networks take for a pose of a ligand on the machine on which complexes were measured.
-_POSE_SECONDS = 0.2
+_POSE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
