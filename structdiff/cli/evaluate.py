@@ -84,6 +84,9 @@ def evaluate(
     judge: Annotated[
         str, typer.Option(help="Network that judges sequences by themselves: trrosetta, or none.")
     ] = "none",
+    judge_ligands: Annotated[
+        str, typer.Option(help="Networks that judge how ligands lie, and how tightly: gnina, or none.")
+    ] = "none",
     refold: Annotated[
         str, typer.Option(help="Predict each structure from its sequence: own (weights mini), trrosetta, or none.")
     ] = "none",
@@ -137,8 +140,9 @@ def evaluate(
         return _motifbench(paths, motifbench, refolded, natural, out, provenance, quiet=given["quiet"])
     asked = given_asked(files, reference, motif, residue_map, designed, hotspots)
     keep = KeptMeasures(out / _KEPT_FILE)
-    more = measures_asked(sequence_model, judge, refold, refold_command, refold_timeout, keep)
-    provenance |= {"sequence_model": sequence_model, "judge": judge, "refold": refold_command or refold}
+    more = measures_asked(sequence_model, judge, refold, refold_command, refold_timeout, judge_ligands, keep)
+    provenance |= {"sequence_model": sequence_model, "judge": judge, "refold": refold_command or refold,
+                   "judge_ligands": judge_ligands}  # fmt: skip
     with shown_stages(quiet=given["quiet"]) as progress:
         chains, known = natural_asked(natural, progress)
         found = judge_files(

@@ -46,18 +46,23 @@ def measures_asked(
     refold: str,
     refold_command: str | None,
     refold_timeout: float | None,
+    judge_ligands: str,
     keep: KeptMeasures,
 ) -> list[Measure]:
-    """The measures that look at sequences, as asked for, with their values kept as they are made.
+    """The measures of sequences and ligands by networks, as asked for, with their values kept as they are made.
 
     Raises InputError for what is unknown or not fetched.
     """
     from structdiff.campaign import sequence_evaluation as measures
     from structdiff.campaign.refold_command import check_runs_here
     from structdiff.campaign.settings import JUDGES, REFOLDERS, CampaignSettings
+    from structdiff.docking.pose_measure import gnina_measure
+    from structdiff.docking.pose_scorer import GNINA
     from structdiff.features.chain_folds import check_folding_weights
 
-    for key, found, allowed in (("judge", judge, JUDGES), ("refold", refold, REFOLDERS)):
+    for key, found, allowed in (
+        ("judge", judge, JUDGES), ("refold", refold, REFOLDERS), ("judge_ligands", judge_ligands, ("none", GNINA))
+    ):  # fmt: skip
         choices = [choice for choice in allowed if choice != "auto"]
         if found not in choices:
             raise InputError("unknown choice", key=key, found=found, allowed=choices, suggest_from=choices)
@@ -75,6 +80,8 @@ def measures_asked(
     if refold_command is not None or refold != "none":
         asked = f"refold {refold}" if refold_command is None else f"refold command {refold_command}"
         chosen[asked] = measures.refold_measure(lambda: _refolder(refold, settings))
+    if judge_ligands == GNINA:
+        chosen[f"judge ligands {GNINA}"] = gnina_measure()
     return [keep.kept(measure, asked) for asked, measure in chosen.items()]
 
 

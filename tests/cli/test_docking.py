@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from structdiff.docking.gnina_atoms import GninaAtoms
 from structdiff.docking.gnina_networks import Default2018
+from structdiff.docking.pose_scorer import gnina_networks, scored_poses
 from structdiff.evaluation.accuracy import accuracy
 from structdiff.kernels import ligand_docking
 from structdiff.structure.files import read_structure
+from tests.docking.examples import streptavidin
 from tests.features.test_templates import LETTERS, ZIPPER
 from tests.structure.comparison import DATA
 
@@ -162,6 +165,42 @@ def test_evaluation_has_the_score(command, tmp_path) -> None:
     }
     assert found["1stp"]["ligand_score"] == pytest.approx(-5.417, abs=0.005)  # as the vina package has it
     assert "ligand_score" not in found["4i39"]  # tied to the protein
+
+
+def test_evaluation_asks_networks_of_ligands(command, tmp_path, monkeypatch) -> None:
+    for name in ("1stp.pdb.gz", "4i39.cif.gz"):
+        (tmp_path / name).write_bytes((DATA / name).read_bytes())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Default2018().eval().requires_grad_(False)
+    structure, rows = streptavidin()
+    with monkeypatch.context() as patch:
+        patch.setattr("structdiff.docking.pose_scorer.gnina_networks", lambda: (network,))
+        patch.setattr("structdiff.docking.pose_measure.gnina_networks", lambda: (network,))
+        receptor = ~np.isin(np.arange(len(structure.atoms)), rows)
+        positions = structure.atoms.positions
+        pose = torch.from_numpy(positions[rows])[None]
+        wanted = scored_poses(GninaAtoms.of(structure), positions, receptor, rows, pose)
+        more = ("--judge-ligands", "gnina", "--out", "out", "--quiet")
+        assert command("evaluate", "1stp.pdb.gz", "4i39.cif.gz", *more)[0] == 0
+    data = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    found = {each["name"]: each for each in data["structures"]}
+    assert found["1stp"]["gnina_pose_probability"] == pytest.approx(float(wanted.probability[0]), abs=1e-5)
+    assert found["1stp"]["gnina_affinity_pk"] == pytest.approx(float(wanted.affinity[0]), abs=1e-5)
+    assert not any("gnina" in key for key in found["4i39"])  # tied to the protein
+    assert data["provenance"]["judge_ligands"] == "gnina"
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"), [("gnina", "structdiff weights fetch gninatorch"), ("gnin", "did you mean 'gnina'")]
+)
+def test_evaluation_refuses_networks_that_are_not_here(command, tmp_path, monkeypatch, choice, words) -> None:
+    monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path / "cache"))
+    gnina_networks.cache_clear()
+    (tmp_path / "1stp.pdb.gz").write_bytes((DATA / "1stp.pdb.gz").read_bytes())
+    code, _, (error,) = command("evaluate", "1stp.pdb.gz", "--judge-ligands", choice, "--out", "out")
+    assert code == 2
+    assert words in error
 
 
 @pytest.mark.skipif(not ligand_docking.available(), reason="it takes minutes without the kernel")
