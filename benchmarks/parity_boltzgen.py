@@ -38,8 +38,8 @@ from structdiff.model.boltz.published import SAMPLING_OF_DESIGNS
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.parity.boltz2_cases import filled_network, noisy_positions, only_there  # noqa: E402
-from tests.parity.boltzgen_cases import draw_design_inputs, hyper_parameters, own_outputs  # noqa: E402
+from tests.parity.boltz2_cases import filled_network, noisy_positions, only_there, own_outputs  # noqa: E402
+from tests.parity.boltzgen_cases import draw_design_inputs, hyper_parameters  # noqa: E402
 
 
 def boltzgen_features(inputs: BoltzInputs) -> dict[str, Tensor]:

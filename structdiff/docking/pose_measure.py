@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -11,8 +11,7 @@ from structdiff.docking.gnina_atoms import GninaAtoms
 from structdiff.docking.pose_scorer import gnina_networks, scored_poses
 from structdiff.evaluation.measures import Measure
 from structdiff.evaluation.subject import Subject
-from structdiff.evaluation.vinardo import SMALLEST, free_molecules
-from structdiff.structure.tables import ChainKind, Structure
+from structdiff.evaluation.vinardo import judged_ligands
 
 
 def gnina_measure() -> Measure:
@@ -27,22 +26,10 @@ def gnina_measure() -> Measure:
         structure = subject.structure
         atoms, positions = GninaAtoms.of(structure), structure.atoms.positions
         found = []
-        for own, around in _ligands(structure):
+        for _, own, around in judged_ligands(structure):
             scores = scored_poses(atoms, positions, around, own, torch.from_numpy(positions[own])[None])
             found.append((float(scores.probability[0]), float(scores.affinity[0])))
         names = ("gnina_pose_probability", "gnina_affinity_pk")
         return dict(zip(names, np.mean(found, 0).tolist(), strict=True)) if found else {}
 
     return measure
-
-
-def _ligands(structure: Structure) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows of the atoms of each ligand that were seen, and of which atoms it lies at."""
-    seen = structure.atoms.resolved
-    dry = seen & (structure.chains.kind[structure.atom_chain] != ChainKind.WATER)
-    for rows in free_molecules(structure):
-        around = dry.copy()
-        around[rows] = False
-        own = rows[seen[rows]]
-        if len(own) >= SMALLEST and around.any():
-            yield own, around

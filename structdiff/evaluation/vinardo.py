@@ -108,15 +108,9 @@ class LigandScore:
 
 def ligand_scores(structure: Structure) -> list[LigandScore]:
     """The score of every ligand of five heavy atoms or more that no bond ties to a polymer, at resolved positions."""
-    resolved = structure.atoms.resolved
     types: AtomTypes | None = None
     found = []
-    for rows in free_molecules(structure):
-        own = rows[resolved[rows]]
-        around = resolved & (structure.chains.kind[structure.atom_chain] != ChainKind.WATER)
-        around[rows] = False
-        if len(own) < SMALLEST or not around.any():
-            continue
+    for rows, own, around in judged_ligands(structure):
         types = types or AtomTypes.of(structure)
         residues = np.unique(structure.atoms.residue[rows])
         torsions = len(ligand_torsions(structure, rows))
@@ -131,6 +125,19 @@ def ligand_scores(structure: Structure) -> list[LigandScore]:
             )
         )
     return found
+
+
+def judged_ligands(structure: Structure) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows of the atoms of each ligand of five heavy atoms or more that no bond ties to a polymer, and of those of them
+    that were seen; and whether each atom is some of what it lies at: all else that was seen but water.
+    """
+    resolved = structure.atoms.resolved
+    dry = resolved & (structure.chains.kind[structure.atom_chain] != ChainKind.WATER)
+    for rows in free_molecules(structure):
+        own, around = rows[resolved[rows]], dry.copy()
+        around[rows] = False
+        if len(own) >= SMALLEST and around.any():
+            yield rows, own, around
 
 
 def free_molecules(structure: Structure) -> Iterator[np.ndarray]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from structdiff.campaign.manifest import Manifest
-from structdiff.campaign.run import Listener, Run, Selection
 from structdiff.errors import InputError
 from structdiff.model.boltz.config import config_from_hyper_parameters
 from structdiff.model.boltz.published import SAMPLING
 from structdiff.model.checkpoint import write_network
 from structdiff.model.library import weights_sha256
 from structdiff.published_weights.cache import network_folder
+from tests.campaign.making import made
 from tests.parity.boltz2_cases import filled_network, hyper_parameters
 
 
@@ -26,12 +25,8 @@ def fetched() -> str:
 def test_designs_are_refolded_by_other_weights_than_drew_them(planned, tmp_path, fetched):
     campaign = planned(2, refold="boltz2", judge="none")
     assert campaign.weights_hash["refold"] == fetched != campaign.weights_hash["backbone"]
-    run, failures = Run(campaign, tmp_path, Selection(), range(2)), []
-    with Manifest(tmp_path) as manifest:
-        run.check_folder()
-        run.prepare(manifest)
-        run.work(manifest, Listener(on_failure=lambda work, error: failures.append(str(error))))
-        results = run.results(manifest)
+    failures: list[str] = []
+    results = made(campaign, tmp_path, failures=failures)
     assert not failures
     for each in results:
         assert each.columns["sc_rmsd"] > 1

@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from structdiff.campaign import refold_own
-from structdiff.campaign.manifest import Manifest
 from structdiff.campaign.refold_trrosetta import TrRosettaRefolder
-from structdiff.campaign.run import Listener, Run, Selection
 from structdiff.errors import InputError
 from structdiff.features import chain_folds
 from structdiff.options import RunOptions
@@ -22,6 +20,7 @@ from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.template import TemplateSpec
 from structdiff.trrosetta.folding import build_backbone
 from structdiff.trrosetta.network import CLASSES, Expectation
+from tests.campaign.making import made
 
 CONTIGS = "6/A168-172/6"
 
@@ -74,12 +73,8 @@ def test_new_proteins_follow_folds_and_targets_their_templates(monkeypatch):
 
 def test_a_campaign_keeps_what_was_refolded_and_by_what(planned, tmp_path, helices):
     campaign = planned(2, refold="trrosetta", judge="none", contigs=CONTIGS)
-    run, failures = Run(campaign, tmp_path, Selection(), range(2)), []
-    with Manifest(tmp_path) as manifest:
-        run.check_folder()
-        run.prepare(manifest)
-        run.work(manifest, Listener(on_failure=lambda work, error: failures.append(str(error))))
-        results = run.results(manifest)
+    failures: list[str] = []
+    results = made(campaign, tmp_path, failures=failures)
     assert not failures
     assert helices == [17, 17]
     for each in results:

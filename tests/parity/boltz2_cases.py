@@ -139,18 +139,19 @@ def filled_network(config: BoltzConfig) -> BoltzNetwork:
 
 @torch.inference_mode()
 def own_outputs(network: BoltzNetwork, inputs: BoltzInputs) -> dict[str, Tensor]:
-    """Trunk, denoiser and confidence of a batch; atoms and tokens that are not there are 0."""
+    """Trunk, denoiser and confidence, where it has one, of a batch; atoms and tokens that are not there are 0."""
     noisy, sigma = noisy_positions(inputs)
     trunk, denoiser = network.trunk.understood(inputs, recycles=1), network.denoiser
     condition = denoiser.told(inputs, trunk, inputs.residue_type)
     level = torch.full((len(noisy),), sigma)
     update = denoiser.update(condition, denoiser.preconditioning.network_input(noisy, level), level)
-    judged = network.confidence.judged(inputs, trunk.s_inputs, trunk.s_trunk, trunk.z_trunk, noisy)
     found = {
         "s_inputs": trunk.s_inputs, "s": trunk.s_trunk, "z": trunk.z_trunk,
-        "denoised": denoiser.preconditioning.denoised(noisy, update, level), "plddt": judged.plddt, "pae": judged.pae,
-        "pde": judged.pde,
+        "denoised": denoiser.preconditioning.denoised(noisy, update, level),
     }  # fmt: skip
+    if network.confidence is not None:
+        judged = network.confidence.judged(inputs, trunk.s_inputs, trunk.s_trunk, trunk.z_trunk, noisy)
+        found |= {"plddt": judged.plddt, "pae": judged.pae, "pde": judged.pde}
     return only_there(found, inputs)
 
 

@@ -14,7 +14,7 @@ from structdiff.model.boltz.design_config import design_config
 from structdiff.model.boltz.design_inputs import DesignInputs
 from structdiff.model.boltz.inputs import BoltzInputs
 from structdiff.model.boltz.network import BoltzNetwork
-from tests.parity.boltz2_cases import draw_boltz_inputs, filled_network, noisy_positions, only_there
+from tests.parity.boltz2_cases import draw_boltz_inputs, filled_network
 from tests.parity.boltz2_cases import hyper_parameters as of_boltz2
 
 _OF_BOTH = (
@@ -68,18 +68,3 @@ def draw_design_inputs() -> BoltzInputs:
         frame_atoms=centre[:, :, None] + torch.from_numpy(rng.standard_normal((*shape, 4, 3))).float(),
     )  # fmt: skip
     return dataclasses.replace(inputs, template_mask=torch.zeros_like(inputs.template_mask), design=design)
-
-
-@torch.inference_mode()
-def own_outputs(network: BoltzNetwork, inputs: BoltzInputs) -> dict[str, Tensor]:
-    """Trunk and denoiser of a batch; atoms and tokens that are not there are 0."""
-    noisy, sigma = noisy_positions(inputs)
-    trunk, denoiser = network.trunk.understood(inputs, recycles=1), network.denoiser
-    condition = denoiser.told(inputs, trunk, inputs.residue_type)
-    level = torch.full((len(noisy),), sigma)
-    update = denoiser.update(condition, denoiser.preconditioning.network_input(noisy, level), level)
-    found = {
-        "s_inputs": trunk.s_inputs, "s": trunk.s_trunk, "z": trunk.z_trunk,
-        "denoised": denoiser.preconditioning.denoised(noisy, update, level),
-    }  # fmt: skip
-    return only_there(found, inputs)

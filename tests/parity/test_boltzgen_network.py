@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.parity.boltzgen_cases import draw_design_inputs, own_outputs, tiny_network
+from tests.parity.boltz2_cases import own_outputs
+from tests.parity.boltzgen_cases import draw_design_inputs, tiny_network
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "boltz" / "designs.npz"
 

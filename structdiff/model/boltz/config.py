@@ -75,10 +75,9 @@ class PairInputConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TemplateConfig:
-    """Sizes of what reads templates, and the bins of their distances (Å)."""
+class PairReaderConfig:
+    """Sizes of a stack that reads what is told of pairs, and the bins of their distances (Å)."""
 
-    c_template: int = 64
     blocks: int = 2
     heads: int = 4
     head_dim: int = 32
@@ -88,16 +87,17 @@ class TemplateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownDistanceConfig:
-    """Sizes of what reads the distances of a design's known parts: bins of them (Å), and bells between 0 and 2 Å."""
+class TemplateConfig(PairReaderConfig):
+    """Sizes of what reads templates."""
+
+    c_template: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownDistanceConfig(PairReaderConfig):
+    """Sizes of what reads the distances of a design's known parts, bells between 0 and 2 Å among them."""
 
     c_distance: int = 64
-    blocks: int = 2
-    heads: int = 4
-    head_dim: int = 32
-    first: float = 3.25
-    last: float = 50.75
-    bins: int = 38
     bells: int = 32
 
 
@@ -187,7 +187,11 @@ def config_from_hyper_parameters(values: Mapping[str, object]) -> BoltzConfig:
         c_z=c_z,
         atom=atom_sizes(settings),
         embedder=embedder_sizes(settings.part("embedder_args")),
-        pairs=_pairs(settings),
+        pairs=pair_inputs(
+            settings,
+            sym_between_chains=settings.get("fix_sym_check", False),
+            cyclic=settings.get("cyclic_pos_enc", False),
+        ),
         template=_template(settings),
         msa=msa_sizes(settings.part("msa_args"), c_z),
         pairformer=pairformer_sizes(settings.part("pairformer_args"), c_s, c_z),
@@ -225,10 +229,11 @@ def embedder_sizes(settings: Settings) -> EmbedderConfig:
     )
 
 
-def _pairs(settings: Settings) -> PairInputConfig:
+def pair_inputs(settings: Settings, *, sym_between_chains: bool, cyclic: bool) -> PairInputConfig:
+    """How pairs of tokens are described; settings: the checkpoint's."""
     return PairInputConfig(
-        sym_between_chains=settings.get("fix_sym_check", False),
-        cyclic=settings.get("cyclic_pos_enc", False),
+        sym_between_chains=sym_between_chains,
+        cyclic=cyclic,
         bond_types=settings.get("bond_type_feature", False),
         nearest_contact=settings.get("conditioning_cutoff_min", 4.0),
         furthest_contact=settings.get("conditioning_cutoff_max", 20.0),
@@ -244,12 +249,17 @@ def _template(settings: Settings) -> TemplateConfig | None:
     return TemplateConfig(
         c_template=part.get("template_dim", 64),
         blocks=part.get("template_blocks", 2),
-        heads=part.get("pairwise_num_heads", 4),
-        head_dim=part.get("pairwise_head_width", 32),
-        first=part.get("min_dist", 3.25),
-        last=part.get("max_dist", 50.75),
-        bins=part.get("num_bins", 38),
+        **pair_reader_sizes(part),
     )
+
+
+def pair_reader_sizes(settings: Settings) -> dict[str, Any]:
+    """Heads of a stack that reads what is told of pairs, and its bins of distances; settings: the stack's."""
+    return {
+        "heads": settings.get("pairwise_num_heads", 4), "head_dim": settings.get("pairwise_head_width", 32),
+        "first": settings.get("min_dist", 3.25), "last": settings.get("max_dist", 50.75),
+        "bins": settings.get("num_bins", 38),
+    }  # fmt: skip
 
 
 def triangle_sizes(settings: Settings) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from structdiff.model.boltz.config import (
     WINDOW_QUERIES,
     BoltzConfig,
     KnownDistanceConfig,
-    PairInputConfig,
     atom_sizes,
     denoiser_sizes,
     embedder_sizes,
     msa_sizes,
+    pair_inputs,
+    pair_reader_sizes,
     pairformer_sizes,
 )
 from structdiff.model.boltz.settings import Settings
@@ -35,7 +36,7 @@ def design_config(values: Mapping[str, object]) -> BoltzConfig:
         c_z=c_z,
         atom=atom_sizes(settings),
         embedder=embedder_sizes(embedder),
-        pairs=_pairs(settings),
+        pairs=pair_inputs(settings, sym_between_chains=True, cyclic=True),
         template=None,
         known_distances=_known_distances(settings.part("token_distance_args")),
         msa=msa_sizes(settings.part("msa_args"), c_z),
@@ -70,16 +71,6 @@ def _check_parts(embedder: Settings, msa: Settings, score: Settings, c_s: int) -
         score.must("tfmr_s", 2 * c_s, 2 * c_s)
 
 
-def _pairs(settings: Settings) -> PairInputConfig:
-    return PairInputConfig(
-        sym_between_chains=True,
-        cyclic=True,
-        bond_types=settings.get("bond_type_feature", False),
-        nearest_contact=settings.get("conditioning_cutoff_min", 4.0),
-        furthest_contact=settings.get("conditioning_cutoff_max", 20.0),
-    )
-
-
 def _known_distances(settings: Settings) -> KnownDistanceConfig:
     settings.must("miniformer_blocks", False, False)
     settings.must("post_layer_norm", False, False)
@@ -87,10 +78,6 @@ def _known_distances(settings: Settings) -> KnownDistanceConfig:
     return KnownDistanceConfig(
         c_distance=settings.get("token_distance_dim", 64),
         blocks=settings.get("token_distance_blocks", 2),
-        heads=settings.get("pairwise_num_heads", 4),
-        head_dim=settings.get("pairwise_head_width", 32),
-        first=settings.get("min_dist", 3.25),
-        last=settings.get("max_dist", 50.75),
-        bins=settings.get("num_bins", 38),
+        **pair_reader_sizes(settings),
         bells=settings.get("distance_gaussian_dim", 32),
     )

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from structdiff.model.boltz.config import BoltzConfig, KnownDistanceConfig
 from structdiff.model.boltz.design_inputs import NUM_FRAME_ATOMS, DesignInputs
-from structdiff.model.pairformer import PairStack
+from structdiff.model.boltz.pair_reader import PairReader
 from structdiff.nn.initialisation import linear
 from structdiff.nn.rowwise import in_pieces
 from structdiff.typing import Bool, Float
@@ -41,24 +41,16 @@ class FrameDistances(nn.Module):
         return self.project_out(functional.silu(self.project_gate(told)) * self.project_up(told))
 
 
-class KnownDistances(nn.Module):
+class KnownDistances(PairReader):
     """Reads the distances of what a design is given: of its target, its motif, its ligands (BoltzGen).
 
     Stark, Faltings, Choi et al. 2025, BoltzGen. Tokens of one group see their distances, those of several do not.
     """
 
     def __init__(self, config: BoltzConfig, sizes: KnownDistanceConfig) -> None:
-        super().__init__()
-        c = sizes.c_distance
+        super().__init__(config, sizes, sizes.c_distance, sizes.bins + NUM_FRAME_ATOMS * config.c_z)
         self.sizes = sizes
-        self.norm_in = nn.LayerNorm(config.c_z)
-        self.project_in = linear(config.c_z, c)
-        self.features = linear(sizes.bins + NUM_FRAME_ATOMS * config.c_z, c)
         self.frames = FrameDistances(config.c_z, sizes.bells)
-        stack = config.pair_stack(c, heads=sizes.heads, head_dim=sizes.head_dim)
-        self.stack = PairStack(stack, blocks=sizes.blocks)
-        self.norm_out = nn.LayerNorm(c)
-        self.project_out = linear(c, config.c_z)
 
     def told(
         self, design: DesignInputs, relative: Float[Tensor, "batch token token c_z"]
@@ -81,9 +73,7 @@ class KnownDistances(nn.Module):
         pair_mask: Bool[Tensor, "batch token token"],
     ) -> Float[Tensor, "batch token token c_z"]:
         """The update of the pair table (without the residual); told: of `told`."""
-        v = self.project_in(self.norm_in(z)) + told
-        v = self.norm_out(v + self.stack(v, pair_mask))
-        return self.project_out(functional.relu(v))
+        return self.update(self.read(self.entered(z) + told, pair_mask))
 
     def _of_pairs(
         self,
@@ -92,10 +82,8 @@ class KnownDistances(nn.Module):
         relative: Float[Tensor, "pair c_z"],
     ) -> Float[Tensor, "pair c_distance"]:
         """Bins of the distance of the centres, and what is read of each of the four atoms."""
-        sizes = self.sizes
-        edges = torch.linspace(sizes.first, sizes.last, sizes.bins - 1, device=centre.device)
-        bins, rest = self.features.weight.t().split((sizes.bins, NUM_FRAME_ATOMS * relative.shape[-1]))
-        told = functional.embedding(torch.bucketize(centre.norm(dim=-1), edges), bins)
+        bins, rest = self.features.weight.t().split((self.sizes.bins, NUM_FRAME_ATOMS * relative.shape[-1]))
+        told = self.binned(centre.norm(dim=-1), bins)
         # Channels of the four atoms alternate.
         by_atom = rest.unflatten(0, (relative.shape[-1], NUM_FRAME_ATOMS))
         for atom in range(NUM_FRAME_ATOMS):

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from structdiff.model.boltz.config import NUM_RESIDUE_TYPES, BoltzConfig, TemplateConfig
 from structdiff.model.boltz.inputs import BoltzInputs
-from structdiff.model.pairformer import PairStack
-from structdiff.nn.initialisation import linear
+from structdiff.model.boltz.pair_reader import PairReader
 from structdiff.typing import Bool, Float
 
 
-class BoltzTemplates(nn.Module):
+class BoltzTemplates(PairReader):
     """Reads templates by distances of CB and sides of frames; after AlphaFold 3, Algorithm 16.
 
     Tokens of one visibility see each other, whatever their chains.
     """
 
     def __init__(self, config: BoltzConfig, sizes: TemplateConfig) -> None:
-        super().__init__()
-        c = sizes.c_template
+        super().__init__(config, sizes, sizes.c_template, sizes.bins + 5 + 2 * NUM_RESIDUE_TYPES)
         self.sizes = sizes
-        self.norm_in = nn.LayerNorm(config.c_z)
-        self.project_in = linear(config.c_z, c)
-        self.features = linear(sizes.bins + 5 + 2 * NUM_RESIDUE_TYPES, c)
-        stack = config.pair_stack(c, heads=sizes.heads, head_dim=sizes.head_dim)
-        self.stack = PairStack(stack, blocks=sizes.blocks)
-        self.norm_out = nn.LayerNorm(c)
-        self.project_out = linear(c, config.c_z)
 
     def forward(
         self,
@@ -41,24 +32,21 @@ class BoltzTemplates(nn.Module):
         there = inputs.template_mask.bool().any(-1)
         if not there.any():
             return None
-        entered, total = self.project_in(self.norm_in(z)), torch.zeros((), device=z.device)
+        entered, total = self.entered(z), torch.zeros((), device=z.device)
         for number in range(there.shape[1]):
-            v = entered + self._told(inputs, number)
-            v = self.norm_out(v + self.stack(v, pair_mask))
+            v = self.read(entered + self._told(inputs, number), pair_mask)
             total = total + v * there[:, number, None, None, None]
         count = there.sum(1).clamp(min=1)[:, None, None, None]
-        return self.project_out(functional.relu(total / count))
+        return self.update(total / count)
 
     def _told(self, inputs: BoltzInputs, number: int) -> Float[Tensor, "batch token token c_template"]:
         """What one template says of each pair: bins and directions where they see each other, letters everywhere."""
-        sizes, columns = self.sizes, self.features.weight.t()
-        edges = torch.linspace(sizes.first, sizes.last, sizes.bins - 1, device=columns.device)
         cb = inputs.template_cb[:, number]
         apart = torch.cdist(cb, cb, compute_mode="donot_use_mm_for_euclid_dist")
-        bins, cb_pair, direction, frame_pair, row, column = columns.split(
-            (sizes.bins, 1, 3, 1, NUM_RESIDUE_TYPES, NUM_RESIDUE_TYPES)
+        bins, cb_pair, direction, frame_pair, row, column = self.features.weight.t().split(
+            (self.sizes.bins, 1, 3, 1, NUM_RESIDUE_TYPES, NUM_RESIDUE_TYPES)
         )
-        told = functional.embedding(torch.bucketize(apart, edges), bins)
+        told = self.binned(apart, bins)
         told = told + _pair(inputs.template_cb_mask[:, number]) * cb_pair[0]
         told = told + _directions(inputs, number) @ direction
         told = told + _pair(inputs.template_frame_mask[:, number]) * frame_pair[0]
