@@ -166,9 +166,9 @@ def _read(source: list[str], pdb: Path | None) -> Mapping[str, Imported | InputE
 
 
 def _document(path: Path) -> Node | None:
-    """The tree of a YAML or JSON file, None for what is none or damaged, which is left to its reader.
+    """The tree of a YAML or JSON file, None for what is neither, and for Hydra's settings that are no such document.
 
-    Raises InputError for a file of a program that is not read here.
+    Raises InputError for a file that cannot be read, and one of a program that is not read here.
     """
     from structdiff.spec.document_text import parse_json_document, parse_yaml_document
     from structdiff.spec.foreign_inputs import refuse_fasta, refuse_foreign
@@ -182,6 +182,9 @@ def _document(path: Path) -> Node | None:
     try:
         root = parse(read_text(path), path)
     except InputError:
+        data = _data(path)
+        if data is None or (isinstance(data, Mapping) and "entities" in data):
+            raise
         return None
     refuse_foreign(root, imports=True)
     return root

@@ -189,3 +189,17 @@ def test_files_that_are_not_rfdiffusions_are_told_as_what_they_are(command, tmp_
         assert said in errors[0]
     (tmp_path / "symmetry.yaml").write_text("defaults: [base]\ncontigmap:\n  contigs: ['50']\n")  # Hydra's
     assert "All-Atom" not in " ".join(command("import", "symmetry.yaml")[2])
+
+
+def test_damaged_files_are_told_with_their_line(command, tmp_path):
+    chain = "  - protein: {id: B, sequence: 20..30}\n"
+    files = {
+        "twice.yaml": (f"entities:\n{chain}entities:\n{chain}", "twice.yaml:3: the key stands here twice"),
+        "tab.yaml": (f"entities:\n\t{chain.strip()}\n", "tab.yaml:2: this is not YAML"),
+        "broken.json": ('{"a": {"dialect": 2,}}', "broken.json:1: this is not JSON"),
+    }
+    for name, (text, said) in files.items():
+        (tmp_path / name).write_text(text)
+        code, _, errors = command("import", name)
+        assert (code, len(errors)) == (2, 1)
+        assert said in errors[0]
