@@ -36,7 +36,7 @@ from structdiff.cost import (
 )
 from structdiff.docking.chain_placement import ChainDocking
 from structdiff.docking.placement import LigandDocking
-from structdiff.docking.work import ChainSearch, Part
+from structdiff.docking.work import ChainSearch, Part, SiteSearch
 from structdiff.engine import Engine
 from structdiff.options import RunOptions, sampling_of
 from structdiff.spec.chain import ChainSpec
@@ -69,7 +69,8 @@ CHECKED = [
 
 @dataclass
 class Measured:
-    """work: of moving pieces, at most; pieces, relaxing: seconds. docked: atoms, sites and seconds of each ligand.
+    """work: of moving pieces, at most; pieces, relaxing: seconds. docked: what is done at a site, sites and
+    seconds of each ligand.
 
     chains: residues, residues of what is there, and seconds of each chain that is docked, as if all were known.
     """
@@ -80,7 +81,7 @@ class Measured:
     product: float
     pieces: float = 0.0
     relaxing: float = 0.0
-    docked: list[tuple[int, int, float]] = field(default_factory=list)
+    docked: list[tuple[SiteSearch, int, float]] = field(default_factory=list)
     chains: list[tuple[int, int, float]] = field(default_factory=list)
 
 
@@ -129,7 +130,7 @@ def measured(case: tuple, engine: Engine, options: RunOptions) -> Measured:
     def searched(own, rows, *arguments):
         began = time.process_time()
         done = search(own, rows, *arguments)
-        found.docked.append((len(rows), own.sites(rows), time.process_time() - began))
+        found.docked.append((own.search(rows), own.sites(rows), time.process_time() - began))
         return done
 
     def relaxed(*arguments):
@@ -170,7 +171,7 @@ def fit(found: list[Measured]) -> dict:
     most = sum(float(each.work @ pieces) for each in unasked)
     docked = [each for one in found for each in one.docked]
     seconds = np.array([each[2] for each in docked])
-    terms = np.array([sites * docking_terms(atoms) for atoms, sites, _ in docked])
+    terms = np.array([sites * docking_terms(each.atoms, each.rounds) for each, sites, _ in docked])
     docking, _ = nnls(terms / seconds[:, None], np.ones(len(seconds)))
     chains = [each for one in found for each in one.chains]
     seconds = np.array([each[2] for each in chains])
@@ -197,7 +198,7 @@ def report(cases: list[tuple], found: list[Measured]) -> None:
           "of chains, estimated; relaxation, estimated")  # fmt: skip
     for case, each in zip(cases, found, strict=True):
         pieces = scale * pieces_seconds(each.work, asked=each.asked)
-        docking = scale * sum(sites * docking_seconds(atoms) for atoms, sites, _ in each.docked)
+        docking = scale * sum(sites * docking_seconds(one.atoms, one.rounds) for one, sites, _ in each.docked)
         chains = scale * sum(chain_docking_seconds(own, others) for own, others, _ in each.chains)
         relaxing = relax_terms(each.tokens, 1) @ np.array(_fitted()["complexes"]["relax"])
         print(

@@ -123,14 +123,16 @@ def pieces_seconds(most_work: Float[np.ndarray, "3"], *, asked: bool) -> float:
     return _factor("complexes") * share * float(most_work @ np.array(fitted["pieces"]))
 
 
-def docking_terms(atoms: int) -> np.ndarray:
-    """What the time is proportional to in which a ligand of so many heavy atoms is docked at one site."""
-    return np.array([1.0, atoms, atoms**2])
+def docking_terms(atoms: int, rounds: int) -> np.ndarray:
+    """What the time is proportional to in which a ligand of so many heavy atoms is docked at one site, in so many
+    rounds.
+    """
+    return rounds * np.array([1.0, atoms, atoms**2])
 
 
-def docking_seconds(atoms: int) -> float:
-    """What docking a ligand of so many heavy atoms at one site takes, by the native kernel."""
-    return _factor("complexes") * float(docking_terms(atoms) @ np.array(_fitted()["complexes"]["docking"]))
+def docking_seconds(atoms: int, rounds: int) -> float:
+    """What docking a ligand of so many heavy atoms at one site takes, in so many rounds, by the native kernel."""
+    return _factor("complexes") * float(docking_terms(atoms, rounds) @ np.array(_fitted()["complexes"]["docking"]))
 
 
 def pose_judging_seconds(poses: int) -> float:

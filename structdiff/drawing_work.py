@@ -33,7 +33,7 @@ def moving_seconds(job: Job, sampling: SamplingConfig) -> Float[np.ndarray, " st
 def part_seconds(part: Part) -> float:
     """What a part of docking takes."""
     if isinstance(part, SiteSearch):
-        return docking_seconds(part.atoms)
+        return docking_seconds(part.atoms, part.rounds)
     if isinstance(part, PoseJudging):
         return pose_judging_seconds(part.poses)
     return chain_docking_seconds(part.residues, part.others)

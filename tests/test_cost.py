@@ -45,7 +45,7 @@ def test_pieces_that_are_asked_to_touch_cost_more_and_larger_ligands_too(work: l
     most = np.array(work)
     asked, unasked = (pieces_seconds(most, asked=each) for each in (True, False))
     assert 0 <= unasked <= asked <= pieces_seconds(most + 1e6, asked=True)
-    assert 0 < docking_seconds(atoms) < docking_seconds(atoms + 1)
+    assert 0 < docking_seconds(atoms, 50) < docking_seconds(atoms + 1, 50) < docking_seconds(atoms + 1, 100)
 
 
 def test_guidance_asks_several_times() -> None:

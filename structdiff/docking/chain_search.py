@@ -122,11 +122,9 @@ def _as_atoms(
 
 def rigid_landscape(maps: Maps, kind: Int[np.ndarray, " point"], asked: AskedContacts | None = None) -> Landscape:
     """What poses of a rigid body cost."""
-    none, atoms = torch.zeros(0), len(kind)
-    torsions = Torsions(
-        axes=torch.zeros(0, 2, dtype=torch.int64), side=torch.zeros(0, atoms, dtype=torch.bool),
-        pairs=torch.zeros(0, 2, dtype=torch.int64),
-    )  # fmt: skip
+    none, no_two = torch.zeros(0), torch.zeros(0, 2, dtype=torch.int64)
+    side = torch.zeros(0, len(kind), dtype=torch.bool)
+    torsions = Torsions(axes=no_two, ends=no_two, side=side, pairs=no_two)
     inner = Kinds(touching=none, hydrophobic=none, bonding=none)
     return Landscape(receptor=maps, kind=torch.from_numpy(kind), torsions=torsions, inner=inner, asked=asked)
 

@@ -30,7 +30,7 @@ from structdiff.docking.pose_choice import (
 )
 from structdiff.docking.pose_scorer import PoseScores, scored_poses
 from structdiff.docking.receptor_atoms import ReceptorAtoms
-from structdiff.docking.search import Landscape, found_poses, refined
+from structdiff.docking.search import Landscape, found_poses, refined, rounds_for
 from structdiff.docking.sites import binding_sites
 from structdiff.docking.torsions import Torsions
 from structdiff.docking.work import OnPart, PoseJudging, SiteSearch, nobody
@@ -109,9 +109,13 @@ class LigandDocking:
     def parts(self, *, judged: bool = False) -> list[SiteSearch | PoseJudging]:
         """The work that there is, where there are as many sites as are looked for. judged: by networks."""
         found: list[SiteSearch | PoseJudging] = [
-            SiteSearch(atoms=len(rows)) for rows in self.ligands for _ in range(self.sites(rows))
+            self.search(rows) for rows in self.ligands for _ in range(self.sites(rows))
         ]
         return found + [PoseJudging(poses=MOST_JUDGED) for _ in self.ligands if judged]
+
+    def search(self, rows: Int[np.ndarray, " ligand_atom"]) -> SiteSearch:
+        """What is done at each site of a ligand."""
+        return SiteSearch(atoms=len(rows), rounds=rounds_for(torsions_of(self._ligand(rows))))
 
     def sites(self, rows: Int[np.ndarray, " ligand_atom"]) -> int:
         """How many sites are searched for a ligand, where there are so many."""
@@ -173,6 +177,9 @@ class LigandDocking:
         scores = scored_poses(self._gnina, places, there, rows, poses[kinds])
         return best_by_networks(poses, cost, element, kinds, scores, told=told)
 
+    def _ligand(self, rows: np.ndarray) -> Structure:
+        return self.structure.select(np.isin(np.arange(len(self.structure.atoms)), rows))
+
     @cached_property
     def _gnina(self) -> GninaAtoms:
         return GninaAtoms.of(self.structure)
@@ -208,7 +215,7 @@ class LigandDocking:
         """
         own, around = self.types.rows(rows), np.flatnonzero(there)
         receptor, types = places[around].astype(np.float64), self.types.rows(around)
-        ligand = self.structure.select(np.isin(np.arange(len(places)), rows))
+        ligand = self._ligand(rows)
         conformers, torsions = ligand_conformers(ligand.with_positions(places[rows])), torsions_of(ligand)
         spread = conformers - conformers.mean(1, keepdim=True)
         gyration = float(spread.square().sum(-1).mean(-1).sqrt().mean())
@@ -227,7 +234,7 @@ class LigandDocking:
             )  # fmt: skip
             coarse, _ = found_poses(landscape, conformers, site.places, _POSES, generator)
             found.append(refined(landscape, atoms, coarse))
-            on_part(SiteSearch(atoms=len(rows)))
+            on_part(SiteSearch(atoms=len(rows), rounds=rounds_for(torsions)))
         poses, cost = (torch.cat(each) for each in zip(*found, strict=True))
         order = cost.argsort(stable=True)
         return poses[order], cost[order]

@@ -18,17 +18,20 @@ from structdiff.docking.receptor_atoms import ReceptorAtoms
 from structdiff.docking.torsions import Torsions
 from structdiff.evaluation.vinardo import SCORE, Kinds, energy, slope
 from structdiff.geometry.rotations import random_rotation, rotation_from_vector
+from structdiff.geometry.superposition import superposed
 from structdiff.kernels import ligand_docking
 from structdiff.kernels.ligand_docking import LigandPoses
 from structdiff.typing import Float, Int
 
 _TEMPERATURE = 1.2  # kcal/mol, of a step from one minimum to the next
 _SHIFT, _TURN = 2.0, 1.0  # Å and radian, how far a pose is changed
+_RESHAPED = 0.1  # of the changes: another conformer in place of the pose's
 _FIRST_STEP, _LAST_STEP = 0.5, 0.02  # Å an atom, of a descent
 _FINE_STEP, _FINE_STEPS = 0.1, 30  # of the last one, the first step in Å an atom
 _ROOM = 2.0  # Å that an atom may move in it
 _OWN = 0.5  # of what a ligand's atoms are worth to each other, in the end: much of that they have anywhere
 _ROUNDS, _STEPS = 50, 30  # changes of each pose, and steps downhill after each
+_FEW_TORSIONS = 5  # for which so many do
 _RENEWED = 5  # rounds after which the worst quarter begins anew
 _POOL, _AT_ONCE = 16, 2048  # random poses for each that goes on; those looked at together
 _THROUGH, _SOFT = 0.5, 2.0  # kcal/mol an atom at most, where random poses are looked at, and on their first way down
@@ -165,8 +168,22 @@ def random_poses(
     return bent + places[torch.randint(len(places), (count,), generator=generator)][:, None]
 
 
-def _changed(landscape: Landscape, positions: Tensor, generator: torch.Generator) -> Tensor:
-    """Each pose changed in one way: shifted, turned, or bent about one bond."""
+def reshaped(
+    torsions: Torsions,
+    conformers: Float[Tensor, "conformer atom 3"],
+    positions: Float[Tensor, "pose atom 3"],
+    generator: torch.Generator,
+) -> Float[Tensor, "pose atom 3"]:
+    """A random conformer (Å) in place of each pose, bent to the pose's torsion angles and laid upon it: its rings and
+    angles are others, which nothing else in the search changes.
+    """
+    others = conformers[torch.randint(len(conformers), (len(positions),), generator=generator)]
+    others = torsions.turned(others, torsions.angles(positions) - torsions.angles(others))
+    return superposed(others, positions)
+
+
+def _changed(landscape: Landscape, conformers: Tensor, positions: Tensor, generator: torch.Generator) -> Tensor:
+    """Each pose changed in one way: shifted, turned, bent about one bond, or made of another conformer."""
     count, torsions = len(positions), landscape.torsions
     by = torch.zeros(count, 6 + len(torsions))
     which = torch.randint(2 + len(torsions), (count,), generator=generator)
@@ -179,7 +196,16 @@ def _changed(landscape: Landscape, positions: Tensor, generator: torch.Generator
     by[:, 3:6] = torch.where((which == 1)[:, None], turn, 0.0)
     bent = which >= 2
     by[bent, 4 + which[bent]] = angle[bent]
-    return moved(torsions, positions, by)
+    changed = moved(torsions, positions, by)
+    if len(conformers) > 1:
+        other = torch.rand(count, generator=generator) < _RESHAPED
+        changed[other] = reshaped(torsions, conformers, positions[other], generator)
+    return changed
+
+
+def rounds_for(torsions: Torsions) -> int:
+    """How often each pose of a ligand is changed: oftener the more there is to change."""
+    return round(_ROUNDS * max(1.0, len(torsions) / _FEW_TORSIONS))
 
 
 def found_poses(
@@ -201,8 +227,8 @@ def found_poses(
     pool, cost = descended(landscape.softened(_SOFT), pool, _STEPS)
     here, cost = descended(landscape, pool[cost.argsort(stable=True)[:count]], 2 * _STEPS)
     best, least = here, cost
-    for number in range(1, _ROUNDS + 1):
-        other, found = descended(landscape, _changed(landscape, here, generator), _STEPS)
+    for number in range(1, rounds_for(landscape.torsions) + 1):
+        other, found = descended(landscape, _changed(landscape, conformers, here, generator), _STEPS)
         odds = torch.rand(len(here), generator=generator)
         taken = odds < torch.exp(((cost - found) / _TEMPERATURE).clamp(max=0.0))
         here, cost = torch.where(taken[:, None, None], other, here), torch.where(taken, found, cost)

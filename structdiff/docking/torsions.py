@@ -14,18 +14,21 @@ from structdiff.chemistry.rotatable_bonds import rotatable_bonds
 from structdiff.evaluation.ligand_atom_types import AtomTypes
 from structdiff.evaluation.vinardo import Kinds
 from structdiff.geometry.rotations import rotation_from_vector
+from structdiff.geometry.torsions import torsion
 from structdiff.typing import Bool, Float, Int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Torsions:
-    """What of a ligand turns: axes (torsion, 2), rows of two bonded atoms; side (torsion, atom): what turns, beyond the
+    """What of a ligand turns: axes (torsion, 2), rows of two bonded atoms; ends (torsion, 2): an atom bonded to the
+    first and one bonded to the second, which with them make the angle; side (torsion, atom): what turns, beyond the
     second; pairs (pair, 2): atoms whose distance turning changes and that are more than three bonds apart.
 
     What turns about one bond is a part of what turns about another that comes later, or has nothing in common with it.
     """
 
     axes: Int[Tensor, "torsion 2"]
+    ends: Int[Tensor, "torsion 2"]
     side: Bool[Tensor, "torsion atom"]
     pairs: Int[Tensor, "pair 2"]
 
@@ -48,10 +51,12 @@ class Torsions:
             still[[one, other]] = False
             apart |= turned[number][:, None] & still[None]
         apart |= apart.T
+        ends = [(_neighbour(bonds, one, other), _neighbour(bonds, other, one)) for one, other in axes]
         near_by = three_bonds_apart(bonds, count).toarray() > 0 if len(bonds) else np.zeros((count, count), bool)
         pairs = np.argwhere(np.triu(apart & ~near_by, 1))
         return cls(
             axes=torch.from_numpy(np.array(axes, np.int64).reshape(-1, 2)),
+            ends=torch.from_numpy(np.array(ends, np.int64).reshape(-1, 2)),
             side=torch.from_numpy(side),
             pairs=torch.from_numpy(pairs.reshape(-1, 2)),
         )
@@ -77,6 +82,11 @@ class Torsions:
             positions[:, side] = (positions[:, side] - middle) @ turns[:, number] + middle
         return positions
 
+    def angles(self, positions: Float[Tensor, "pose atom 3"]) -> Float[Tensor, "pose torsion"]:
+        """The torsion angle (radian) of each bond; ``turned`` adds to it."""
+        (first, last), (one, other) = self.ends.unbind(-1), self.axes.unbind(-1)
+        return torsion(*(positions[:, rows] for rows in (first, one, other, last)))
+
     @cached_property
     def _sides(self) -> list[Int[Tensor, " turning"]]:
         return [side.nonzero()[:, 0] for side in self.side]
@@ -97,3 +107,9 @@ class Torsions:
         moment = torch.einsum("ta,pai->pti", side, torch.linalg.cross(positions, gradient))
         force = torch.einsum("ta,pai->pti", side, gradient)
         return (axis * (moment - torch.linalg.cross(end, force))).sum(-1)
+
+
+def _neighbour(bonds: Int[np.ndarray, "bond 2"], atom: int, but: int) -> int:
+    """The first atom bonded to one, other than ``but``: there is one at either end of a bond that turns."""
+    bonded = np.concatenate([bonds[bonds[:, 0] == atom, 1], bonds[bonds[:, 1] == atom, 0]])
+    return int(bonded[bonded != but].min())

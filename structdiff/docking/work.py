@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class SiteSearch:
-    """A ligand of so many atoms is tried at one site."""
+    """A ligand of so many atoms is tried at one site, each pose changed so many times."""
 
     atoms: int
+    rounds: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,10 @@ import torch
 from structdiff.docking import search
 from structdiff.docking.conformers import CONFORMERS, ligand_conformers
 from structdiff.docking.placement import torsions_of
-from structdiff.docking.search import descended, found_poses, random_poses
+from structdiff.docking.search import descended, found_poses, random_poses, reshaped, rounds_for
 from structdiff.evaluation.vinardo import ligand_scores
+from structdiff.geometry.superposition import superposed_rmsd
+from structdiff.geometry.torsions import wrapped
 from tests.docking.examples import exact, landscape, ligand, shaken, streptavidin
 
 
@@ -99,6 +101,27 @@ def test_the_known_pose_is_found_in_its_pocket(biotin):
     assert (energy.diff() >= 0).all()
     assert (poses[0] - true).square().sum(-1).mean().sqrt() < 1.5
     assert energy[0] <= descended(made, true[None], 100)[1] + 0.5
+
+
+@pytest.mark.parametrize(("code", "torsions", "rounds"), [("BNZ", 0, 50), ("BTN", 5, 50), ("NAD", 11, 110)])
+def test_flexible_ligands_are_changed_oftener(code, torsions, rounds):
+    turning = torsions_of(ligand(code))
+    assert (len(turning), rounds_for(turning)) == (torsions, rounds)
+
+
+def test_another_conformer_lies_where_the_pose_lay():
+    molecule = ligand("NAD")
+    torsions, conformers = torsions_of(molecule), ligand_conformers(molecule)
+    poses = random_poses(torsions, conformers[:1], torch.zeros(1, 3), 20, torch.Generator().manual_seed(0))
+    others = reshaped(torsions, conformers, poses, torch.Generator().manual_seed(1))
+    assert wrapped(torsions.angles(others) - torsions.angles(poses)).abs().max() < 1e-4
+    assert (others.mean(1) - poses.mean(1)).abs().max() < 1e-3
+    assert superposed_rmsd(others, poses).median() < 2.0 < superposed_rmsd(conformers[1:], conformers[:-1]).median()
+    # Bonds are those of the conformers, not of the pose.
+    one, other = molecule.bonds.atom_1, molecule.bonds.atom_2
+    lengths, known = ((each[:, one] - each[:, other]).norm(dim=-1) for each in (others, conformers))
+    assert torch.cdist(lengths, known).amin(1).max() < 1e-3
+    assert len(torch.cdist(lengths, known).argmin(1).unique()) > 5
 
 
 def test_same_random_numbers_same_bits(biotin):

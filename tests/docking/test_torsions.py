@@ -8,6 +8,7 @@ import torch
 
 from structdiff.docking.placement import torsions_of
 from structdiff.docking.search import moved
+from structdiff.geometry.torsions import wrapped
 from tests.docking.examples import from_smiles, ligand
 
 LIGANDS = ("ATP", "BTN", "HEM", "BNZ")
@@ -110,3 +111,10 @@ def test_one_atom_has_nothing_that_turns():
     places = torch.ones(2, 1, 3)
     assert torch.equal(torsions.turned(places, torch.zeros(2, 0)), places)
     assert torsions.slopes(places, places).shape == (2, 0)
+
+
+@pytest.mark.parametrize("code", LIGANDS)
+def test_turning_adds_to_the_angles(code):
+    _, torsions, places, angles = case(code)
+    found = torsions.angles(torsions.turned(places, angles)) - torsions.angles(places)
+    assert wrapped(found - angles).abs().max() < 1e-6 if len(torsions) else found.shape == (3, 0)
