@@ -155,7 +155,7 @@ def evaluate(
             seed=seed,
             on_progress=progress,
         )
-    notes = [*found.notes, *_unsearched(paths), keep.note()]
+    notes = [*found.notes, *_unsearched(paths), keep.note(), _no_ligands(found, judge_ligands)]
     found = dataclasses.replace(found, notes=[note for note in notes if note])
     if found.rows:
         _write(found, out, provenance)
@@ -178,6 +178,16 @@ def _refuse_other_reports(out: Path) -> None:
     if (out / "report.html").exists() and not any((out / name).exists() for name in own):
         raise InputError("a report of something else would be replaced: name another folder",
                          path=out / "report.html", key="out")  # fmt: skip
+
+
+def _no_ligands(found: Evaluation, judge_ligands: str) -> str:
+    """A note where ligands are to be judged, and none is there."""
+    from structdiff.docking.pose_measure import GNINA_NAMES
+    from structdiff.evaluation.vinardo import SMALLEST
+
+    if judge_ligands == "none" or any(GNINA_NAMES[0] in row.values for row in found.rows):
+        return ""
+    return f"no ligands for {judge_ligands} to judge: free ones of {SMALLEST} heavy atoms and more beside other atoms"
 
 
 def _unsearched(paths: list[Path]) -> list[str]:

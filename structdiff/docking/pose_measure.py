@@ -13,6 +13,9 @@ from structdiff.evaluation.measures import Measure
 from structdiff.evaluation.subject import Subject
 from structdiff.evaluation.vinardo import judged_ligands
 
+#: Probability that a pose is right, and pK of the affinity.
+GNINA_NAMES = ("gnina_pose_probability", "gnina_affinity_pk")
+
 
 def gnina_measure() -> Measure:
     """Whether free ligands of five heavy atoms or more lie as in life, and how tightly, in the mean over them.
@@ -29,7 +32,6 @@ def gnina_measure() -> Measure:
         for _, own, around in judged_ligands(structure):
             scores = scored_poses(atoms, positions, around, own, torch.from_numpy(positions[own])[None])
             found.append((float(scores.probability[0]), float(scores.affinity[0])))
-        names = ("gnina_pose_probability", "gnina_affinity_pk")
-        return dict(zip(names, np.mean(found, 0).tolist(), strict=True)) if found else {}
+        return dict(zip(GNINA_NAMES, np.mean(found, 0).tolist(), strict=True)) if found else {}
 
     return measure

@@ -175,14 +175,22 @@ def test_evaluation_asks_networks_of_ligands(command, tmp_path, monkeypatch) -> 
         network = Default2018().eval().requires_grad_(False)
     structure, rows = streptavidin()
     with monkeypatch.context() as patch:
-        patch.setattr("structdiff.docking.pose_scorer.gnina_networks", lambda: (network,))
+        # In this order: the second module takes the function from the first when it is imported.
         patch.setattr("structdiff.docking.pose_measure.gnina_networks", lambda: (network,))
+        patch.setattr("structdiff.docking.pose_scorer.gnina_networks", lambda: (network,))
         receptor = ~np.isin(np.arange(len(structure.atoms)), rows)
         positions = structure.atoms.positions
         pose = torch.from_numpy(positions[rows])[None]
         wanted = scored_poses(GninaAtoms.of(structure), positions, receptor, rows, pose)
         more = ("--judge-ligands", "gnina", "--out", "out", "--quiet")
         assert command("evaluate", "1stp.pdb.gz", "4i39.cif.gz", *more)[0] == 0
+        said = {}
+        for name in ("4i39.cif.gz", "1stp.pdb.gz"):
+            code, output, _ = command("evaluate", name, "--judge-ligands", "gnina", "--out", name[:4])
+            said[name[:4]] = " ".join(output.split())
+            assert code == 0
+    assert "note: no ligands for gnina to judge: free ones of 5 heavy atoms and more" in said["4i39"]
+    assert "no ligands for gnina" not in said["1stp"]
     data = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     found = {each["name"]: each for each in data["structures"]}
     assert found["1stp"]["gnina_pose_probability"] == pytest.approx(float(wanted.probability[0]), abs=1e-5)
