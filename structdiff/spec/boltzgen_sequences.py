@@ -18,6 +18,8 @@ def add_sequence(plan: Plan, kind: str, node: Node) -> None:
     """Adds the chains of a protein, dna, rna or ligand entity to a plan; raises InputError."""
     given = node.fields(_KEYS[kind], required=("id",))
     ids = [each.text() for each in given["id"].one_or_more()]
+    if not ids:
+        given["id"].fail("expected the name of a chain", found="an empty list", allowed="a name, or a list of several")
     chain = _ligand(given, node) if kind == "ligand" else _polymer(kind, given, node)
     for key, field in (("binding_types", "binding"), ("secondary_structure", "fold")):
         if key in given:

@@ -209,6 +209,8 @@ def test_a_structure_elsewhere(tmp_path):
         ("  - protein: {id: B, sequence: 9}\nconstraints: [{bond: {atom1: [B, 1, CB], atom2: [B, 5, CB]}}]\n",
          "makes no such bond"),
         (BINDER + "leaving_atoms: [{atom: [B, 1, O]}]\n", "leaving_atoms"),
+        (BINDER + "  - file: {path: []}\n", r"path: expected a file \(found 'an empty list'"),
+        (BINDER + "  - protein: {id: [], sequence: 20}\n", r"id: expected the name of a chain \(found 'an empty list'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_an_error(imported, entities, says):
