@@ -46,7 +46,16 @@ def join(plan: Plan, chains: list[Chain], fuse: Node | None) -> None:
         return
     if len(chains) != 1:
         fuse.fail("one chain is fused to another", found=f"{len(chains)} chains", allowed="an include of one chain")
-    plan.named(fuse.text(), fuse).parts += chains[0].parts
+    target, added = plan.named(fuse.text(), fuse), chains[0]
+    if target.kind != added.kind or added.kind == "ligand":
+        fuse.fail("polymers of one kind are fused", found=f"a {added.kind} to a {target.kind}")
+    if added.cyclic:
+        fuse.fail("a ring is that of the whole chain", found="cyclic beside fuse",
+                  allowed=f"to say it of {fuse.text()}, the chain that is fused to")  # fmt: skip
+    if added.twins not in (0, target.twins):
+        fuse.fail("a symmetric_group is that of the whole chain", found=f"{added.twins} beside fuse",
+                  allowed=f"to say it of {fuse.text()}, the chain that is fused to")  # fmt: skip
+    target.parts += added.parts
 
 
 def _polymer(kind: str, given: dict[str, Node], node: Node) -> Chain:

@@ -181,6 +181,13 @@ def test_several_files_become_one_motif_and_a_list_of_them_several_designs(tmp_p
     assert "two.yaml:2" in str(two)
 
 
+@pytest.mark.parametrize(("chain", "kind"), [("Z", "ligand"), ("P", "dna")])
+def test_what_is_no_protein_is_not_fused_to_one(imported, chain, kind):
+    entity = file_entity(POLYMERASE, f"include: [{{chain: {{id: {chain}}}}}]\nfuse: B").removeprefix("entities:\n")
+    with pytest.raises(InputError, match=f"polymers of one kind are fused .found 'a {kind} to a protein'"):
+        imported("entities:\n" + BINDER + entity)
+
+
 def test_a_structure_elsewhere(tmp_path):
     text = file_entity(Path("far/away.cif"), "include: [{chain: {id: A}}]") + BINDER
     with pytest.raises(InputError, match=r"spec\.yaml:3: .*the structure is needed.*--pdb"):
@@ -209,6 +216,8 @@ def test_a_structure_elsewhere(tmp_path):
         ("  - protein: {id: B, sequence: 9}\nconstraints: [{bond: {atom1: [B, 1, CB], atom2: [B, 5, CB]}}]\n",
          "makes no such bond"),
         (BINDER + "leaving_atoms: [{atom: [B, 1, O]}]\n", "leaving_atoms"),
+        (BINDER + "  - protein: {id: C, sequence: 8, cyclic: true, fuse: B}\n", "a ring is that of the whole chain"),
+        (BINDER + "  - protein: {id: C, sequence: 8, symmetric_group: 1, fuse: B}\n", "symmetric_group is that of"),
         (BINDER + "  - file: {path: []}\n", r"path: expected a file \(found 'an empty list'"),
         (BINDER + "  - protein: {id: [], sequence: 20}\n", r"id: expected the name of a chain \(found 'an empty list'"),
     ],
