@@ -124,7 +124,8 @@ def _include(plan: Plan, given: Mapping[str, Node], marks: Mapping[str, _Marks])
             mark = _mark(entry, fields, marks)
             for place in _places(fields, mark):
                 mark.included[place] = True
-            mark.twins = fields["symmetric_group"].integer() if "symmetric_group" in fields else 0
+            if "symmetric_group" in fields:
+                mark.twins = fields["symmetric_group"].integer()
             for key, why in (("msa", "designs read no alignments"), ("smiles", "bonds are those of the file")):
                 if key in fields:
                     plan.tell(f"{key} has no counterpart: {why}")

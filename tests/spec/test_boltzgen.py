@@ -234,6 +234,8 @@ def test_what_cannot_be_done_is_an_error(imported, entities, says):
         (NUMBERED, "include: [{chain: {id: C}}]", r"allowed: A, B \(author's A\)"),
         (ZIPPER, "include: [{chain: {id: A, res_index: 25..40}}]", r"allowed: 1\.\.31"),
         (ZIPPER, "include: [{chain: {id: A, res_idx: 5}}]", "did you mean 'res_index'"),
+        (ZIPPER, "include: [{chain: {id: A, symmetric_group: 1, res_index: 1..9}}, {chain: {id: A, res_index: 10..31}}, "
+                 "{chain: {id: B, symmetric_group: 1}}]", "symmetric_group: .*symmetry: C2"),
         (ZIPPER, "design: [{chain: {id: A}}]\nfuse: B", "fuse: one chain is fused to another"),
         (CHROMOPHORE, "design: [{chain: {id: Z}}]", "designs proteins"),
         (SITE, "design: [{chain: {id: A, res_index: 1..3}}]\nexclude: [{chain: {id: A, res_index: 20..24}}]\n"
