@@ -58,11 +58,12 @@ def add_file(plan: Plan, node: Node, chains: tuple[KnownChain, ...], source: str
     for key in ("binding_types", "secondary_structure"):
         _letters(given, key, marks)
     for entry in _entries(given, "add_cyclization", "chain"):
-        _mark(entry, entry.fields(_RANGE, required=("id",)), marks).cyclic = True
+        _mark(entry, entry.fields(("id",), required=("id",)), marks).cyclic = True
     for entry in _entries(given, "design_insertions", "insertion"):
         _insert(entry, marks)
     if "msa" in given:
         plan.tell("msa has no counterpart: designs read no alignments")
+    _tell_unbound(plan, marks)
     found = [_chain(mark, node, source) for mark in marks.values() if any(mark.included) or mark.insertions]
     if not found:
         node.fail("nothing of the file is included", found=source)
@@ -193,6 +194,16 @@ def _letters(given: Mapping[str, Node], key: str, marks: Mapping[str, _Marks]) -
         found = letters_by_name(fields, mark.count, key)
         for place, letter in found.items():
             (mark.binding if key == "binding_types" else mark.fold)[place] = letter
+
+
+def _tell_unbound(plan: Plan, marks: Mapping[str, _Marks]) -> None:
+    """Notes what binding_types says of residues that the design does not have."""
+    for mark in marks.values():
+        asked = [place for place, letter in enumerate(mark.binding) if letter != "U" and not mark.included[place]]
+        left = [str(mark.known.residues[place].id) for place in asked]
+        if left:
+            named = left[0] if len(left) == 1 else f"{len(left)} residues from {left[0]} to {left[-1]}"
+            plan.tell(f"binding_types of what is not included is left out: {named}")
 
 
 def _insert(entry: Node, marks: Mapping[str, _Marks]) -> None:

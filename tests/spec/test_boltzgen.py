@@ -56,6 +56,13 @@ def test_a_binder_has_the_binding_site_by_the_numbers_of_the_files_author(import
     assert any("target_crop: none" in note for note in found.notes)
 
 
+def test_what_is_to_be_bound_and_is_not_there_is_told(imported):
+    marks = "include: [{chain: {id: A, res_index: 1..20}}]\nbinding_types: [{chain: {id: A, binding: '19..23'}}]"
+    found = imported(file_entity(ZIPPER, marks) + BINDER)
+    assert found.data["hotspots"] == ["A19-20"]
+    assert "binding_types of what is not included is left out: 3 residues from A21 to A23" in found.notes
+
+
 def test_what_is_included_is_near_and_not_excluded(imported):
     marks = (
         "include: [{chain: {id: A}}, {chain: {id: Z}}, {chain: {id: P}}]\n"
@@ -234,8 +241,9 @@ def test_what_cannot_be_done_is_an_error(imported, entities, says):
         (NUMBERED, "include: [{chain: {id: C}}]", r"allowed: A, B \(author's A\)"),
         (ZIPPER, "include: [{chain: {id: A, res_index: 25..40}}]", r"allowed: 1\.\.31"),
         (ZIPPER, "include: [{chain: {id: A, res_idx: 5}}]", "did you mean 'res_index'"),
-        (ZIPPER, "include: [{chain: {id: A, symmetric_group: 1, res_index: 1..9}}, {chain: {id: A, res_index: 10..31}}, "
-                 "{chain: {id: B, symmetric_group: 1}}]", "symmetric_group: .*symmetry: C2"),
+        (ZIPPER, "include: [{chain: {id: A, symmetric_group: 1, res_index: 1..9}}, {chain: {id: A, res_index: 10..31}}"
+                 ", {chain: {id: B, symmetric_group: 1}}]", "symmetric_group: .*symmetry: C2"),
+        (ZIPPER, "add_cyclization: [{chain: {id: A, res_index: 2..9}}]", "unknown key .found 'res_index'; allowed: id"),
         (ZIPPER, "design: [{chain: {id: A}}]\nfuse: B", "fuse: one chain is fused to another"),
         (CHROMOPHORE, "design: [{chain: {id: Z}}]", "designs proteins"),
         (SITE, "design: [{chain: {id: A, res_index: 1..3}}]\nexclude: [{chain: {id: A, res_index: 20..24}}]\n"
