@@ -36,7 +36,9 @@ def gnina_measure() -> Measure:
         for _, own, around in judged_ligands(structure):
             if KDTree(positions[around]).query(positions[own])[0].min() > _APART:
                 found.append(_UNBOUND)  # the networks have seen no such thing, and may be sure of it
-                subject.notes.append(f"a ligand that lies more than {_APART:g} Å from all else counts as 0 for {GNINA}")
+                subject.notes.append(
+                    f"{subject.name} has a ligand more than {_APART:g} Å from all else, which counts as 0 for {GNINA}"
+                )
                 continue
             scores = scored_poses(atoms, positions, around, own, torch.from_numpy(positions[own])[None])
             found.append((float(scores.probability[0]), float(scores.affinity[0])))

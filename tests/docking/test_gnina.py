@@ -245,7 +245,7 @@ def test_a_ligand_that_lies_at_nothing_is_no_right_pose(random_networks, monkeyp
     far = dataclasses.replace(structure, atoms=dataclasses.replace(structure.atoms, positions=positions))
     apart = measure(subject := Subject(name="far", path=Path("far.cif"), structure=far))
     assert apart == dict.fromkeys(pose_measure.GNINA_NAMES, 0.0)
-    assert subject.notes == ["a ligand that lies more than 8 Å from all else counts as 0 for gnina"]
+    assert subject.notes == ["far has a ligand more than 8 Å from all else, which counts as 0 for gnina"]
 
 
 @needs_weights
