@@ -59,6 +59,8 @@ def add_file(plan: Plan, node: Node, chains: tuple[KnownChain, ...], source: str
         _letters(given, key, marks)
     for entry in _entries(given, "add_cyclization", "chain"):
         _mark(entry, entry.fields(("id",), required=("id",)), marks).cyclic = True
+    for entry in _entries(given, "reset_res_index", "chain"):  # designs are numbered anew; the chain must be there
+        _mark(entry, entry.fields(("id",), required=("id",)), marks)
     for entry in _entries(given, "design_insertions", "insertion"):
         _insert(entry, marks)
     if "msa" in given:
@@ -117,7 +119,9 @@ def _named(
 
 def _include(plan: Plan, given: Mapping[str, Node], marks: Mapping[str, _Marks]) -> None:
     """What is kept: of what is included that which is near enough and not excluded."""
-    if "include" in given and (given["include"].is_list or given["include"].text() != _ALL):
+    if "include" in given and given["include"].value != _ALL:
+        if not given["include"].is_list:
+            given["include"].fail("expected all, or a list of chains", allowed="[{chain: {id: A}}], say")
         for mark in marks.values():
             mark.included = [False] * mark.count
         for entry in _entries(given, "include", "chain"):

@@ -244,6 +244,8 @@ def test_what_cannot_be_done_is_an_error(imported, entities, says):
         (ZIPPER, "include: [{chain: {id: A, symmetric_group: 1, res_index: 1..9}}, {chain: {id: A, res_index: 10..31}}"
                  ", {chain: {id: B, symmetric_group: 1}}]", "symmetric_group: .*symmetry: C2"),
         (ZIPPER, "add_cyclization: [{chain: {id: A, res_index: 2..9}}]", "unknown key .found 'res_index'; allowed: id"),
+        (ZIPPER, "reset_res_index: [{chain: {id: Q}}]", "the file has no such chain.*found 'Q'; allowed: A, B"),
+        (ZIPPER, "include: {chain: {id: A}}", "include: expected all, or a list of chains"),
         (ZIPPER, "design: [{chain: {id: A}}]\nfuse: B", "fuse: one chain is fused to another"),
         (CHROMOPHORE, "design: [{chain: {id: Z}}]", "designs proteins"),
         (SITE, "design: [{chain: {id: A, res_index: 1..3}}]\nexclude: [{chain: {id: A, res_index: 20..24}}]\n"
