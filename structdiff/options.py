@@ -67,6 +67,9 @@ class RunOptions:
             raise InputError("unknown choice", key="pose_scoring", found=shown(self.pose_scoring),
                              allowed=POSE_SCORING, suggest_from=POSE_SCORING)  # fmt: skip
         if self.pose_scoring == GNINA:
+            if self.dock is False:
+                raise InputError("without docking there are no poses to choose among", key="pose_scoring", found=GNINA,
+                                 allowed="to dock, or auto")  # fmt: skip
             for name in full_names(GNINA):
                 weights_path(name)  # says how to fetch them
         self._check_guidance()

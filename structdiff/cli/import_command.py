@@ -46,7 +46,7 @@ def import_designs(
     """
     found = {name: _checked(name, each, source) for name, each in _read(source, pdb).items()}
     if len(found) > 1 and out is not None and out.suffix:
-        raise InputError("the source holds several designs: name a folder", key="out", found=out)
+        raise InputError("the source holds several designs: name a folder", key="out", found=str(out))
     designs = {name: each for name, each in found.items() if not isinstance(each, InputError)}
     errors = [each for each in found.values() if isinstance(each, InputError)]
     paths = _places(list(designs), out, source) if designs else []
@@ -104,8 +104,8 @@ def _write(imported: Imported, design: DesignSpec, path: Path, *, quiet: bool) -
         print(f"note: {note}")
     if design.motif is not None and not Path(design.motif).is_file():
         print(f"note: {design.motif} is not here; give its place with --pdb, or change motif in {path}")
-    options = "".join(f" {option} {value}" for option, value in imported.options.items())
-    print(f"{path}: structdiff design {path}{options}")
+    options = [word for option in imported.options.items() for word in option]
+    print(f"{path}: {shlex.join(['structdiff', 'design', str(path), *options])}")
 
 
 def _places(names: list[str], out: Path | None, source: list[str]) -> list[Path]:

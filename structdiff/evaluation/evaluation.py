@@ -207,7 +207,6 @@ def _judge(
         try:
             subject = read_subject(path, name, given)
             row = measured(subject)
-            said.extend((subject, note) for note in subject.notes)
             failures.extend((path, reason) for reason in subject.failures)
         except StructdiffError as error:
             failures.append((path, _named(error, path)))
@@ -219,6 +218,7 @@ def _judge(
                 said.append((subject, _named(error, path)))
             except StructdiffError as error:
                 failures.append((path, _named(error, path)))
+        said.extend((subject, note) for note in subject.notes)
         rows.append(row)
         subjects.append(subject)
     notes.extend(together(said))

@@ -29,10 +29,13 @@ from structdiff.structure.tables import ChainKind
 
 Measure = Callable[[Subject], Mapping[str, float]]
 
+_TORN = 4.0  # Å; longer than every bond with a metal
+
 
 def validity_values(subject: Subject) -> dict[str, float]:
     """Could it exist, what does it look like; of nucleic acids without a protein, what can be said of any component."""
     structure = subject.structure
+    _tell_torn_bonds(subject)
     if subject.backbone.complete.any():
         checks = dataclasses.asdict(validity(structure))
         return {name: float(value) for name, value in checks.items() if name in CATALOGUE}
@@ -45,6 +48,23 @@ def validity_values(subject: Subject) -> dict[str, float]:
         "component_angles_over_4_sigma": inside.angles_over_4_sigma,
         "stereocentres_right": stereocentres(structure).share_right,
     }
+
+
+def _tell_torn_bonds(subject: Subject) -> None:
+    """Notes bonds of ligands with other residues whose ends are far apart: what is measured lies within residues."""
+    structure = subject.structure
+    atoms, residues, chains = structure.atoms, structure.residues, structure.chains
+    pairs = np.stack([structure.bonds.atom_1, structure.bonds.atom_2], 1)
+    owner = atoms.residue[pairs]
+    of_ligand = (chains.kind[residues.chain[owner]] == ChainKind.LIGAND).any(1)
+    pairs = pairs[of_ligand & (owner[:, 0] != owner[:, 1]) & atoms.resolved[pairs].all(1)]
+    length = np.linalg.norm(atoms.positions[pairs[:, 0]] - atoms.positions[pairs[:, 1]], axis=1)
+    for place in np.flatnonzero(length > _TORN).tolist():
+        ends = " to ".join(
+            f"{atoms.name[atom]} of {residues.name[row]} {residues.author_seq_id[row]}"
+            for atom, row in zip(pairs[place].tolist(), atoms.residue[pairs[place]].tolist(), strict=True)
+        )
+        subject.notes.append(f"{subject.name} has a bond of {length[place]:.1f} Å, {ends}: it is torn")
 
 
 def motif_values(subject: Subject) -> dict[str, float]:

@@ -83,6 +83,8 @@ def _choices(entities: Node) -> Iterator[tuple[list[str], _Choice]]:
         kind, node = entity.only_field(_KINDS)
         if kind == "file":
             options[place] = [_settings(node, each) for each in _path(node).one_or_more()]
+            if not options[place]:
+                _path(node).fail("expected a file", found="an empty list", allowed="a path, or a list of several")
     for row in itertools.product(*options.values()):
         words = [word for (word, _), several in zip(row, options.values(), strict=True) if len(several) > 1]
         yield words, {place: node for place, (_, node) in zip(options, row, strict=True)}

@@ -58,11 +58,14 @@ def add_file(plan: Plan, node: Node, chains: tuple[KnownChain, ...], source: str
     for key in ("binding_types", "secondary_structure"):
         _letters(given, key, marks)
     for entry in _entries(given, "add_cyclization", "chain"):
-        _mark(entry, entry.fields(_RANGE, required=("id",)), marks).cyclic = True
+        _mark(entry, entry.fields(("id",), required=("id",)), marks).cyclic = True
+    for entry in _entries(given, "reset_res_index", "chain"):  # designs are numbered anew; the chain must be there
+        _mark(entry, entry.fields(("id",), required=("id",)), marks)
     for entry in _entries(given, "design_insertions", "insertion"):
         _insert(entry, marks)
     if "msa" in given:
         plan.tell("msa has no counterpart: designs read no alignments")
+    _tell_unbound(plan, marks)
     found = [_chain(mark, node, source) for mark in marks.values() if any(mark.included) or mark.insertions]
     if not found:
         node.fail("nothing of the file is included", found=source)
@@ -116,7 +119,9 @@ def _named(
 
 def _include(plan: Plan, given: Mapping[str, Node], marks: Mapping[str, _Marks]) -> None:
     """What is kept: of what is included that which is near enough and not excluded."""
-    if "include" in given and (given["include"].is_list or given["include"].text() != _ALL):
+    if "include" in given and given["include"].value != _ALL:
+        if not given["include"].is_list:
+            given["include"].fail("expected all, or a list of chains", allowed="[{chain: {id: A}}], say")
         for mark in marks.values():
             mark.included = [False] * mark.count
         for entry in _entries(given, "include", "chain"):
@@ -124,7 +129,8 @@ def _include(plan: Plan, given: Mapping[str, Node], marks: Mapping[str, _Marks])
             mark = _mark(entry, fields, marks)
             for place in _places(fields, mark):
                 mark.included[place] = True
-            mark.twins = fields["symmetric_group"].integer() if "symmetric_group" in fields else 0
+            if "symmetric_group" in fields:
+                mark.twins = fields["symmetric_group"].integer()
             for key, why in (("msa", "designs read no alignments"), ("smiles", "bonds are those of the file")):
                 if key in fields:
                     plan.tell(f"{key} has no counterpart: {why}")
@@ -192,6 +198,16 @@ def _letters(given: Mapping[str, Node], key: str, marks: Mapping[str, _Marks]) -
         found = letters_by_name(fields, mark.count, key)
         for place, letter in found.items():
             (mark.binding if key == "binding_types" else mark.fold)[place] = letter
+
+
+def _tell_unbound(plan: Plan, marks: Mapping[str, _Marks]) -> None:
+    """Notes what binding_types says of residues that the design does not have."""
+    for mark in marks.values():
+        asked = [place for place, letter in enumerate(mark.binding) if letter != "U" and not mark.included[place]]
+        left = [str(mark.known.residues[place].id) for place in asked]
+        if left:
+            named = left[0] if len(left) == 1 else f"{len(left)} residues from {left[0]} to {left[-1]}"
+            plan.tell(f"binding_types of what is not included is left out: {named}")
 
 
 def _insert(entry: Node, marks: Mapping[str, _Marks]) -> None:

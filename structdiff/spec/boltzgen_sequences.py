@@ -18,6 +18,8 @@ def add_sequence(plan: Plan, kind: str, node: Node) -> None:
     """Adds the chains of a protein, dna, rna or ligand entity to a plan; raises InputError."""
     given = node.fields(_KEYS[kind], required=("id",))
     ids = [each.text() for each in given["id"].one_or_more()]
+    if not ids:
+        given["id"].fail("expected the name of a chain", found="an empty list", allowed="a name, or a list of several")
     chain = _ligand(given, node) if kind == "ligand" else _polymer(kind, given, node)
     for key, field in (("binding_types", "binding"), ("secondary_structure", "fold")):
         if key in given:
@@ -44,7 +46,16 @@ def join(plan: Plan, chains: list[Chain], fuse: Node | None) -> None:
         return
     if len(chains) != 1:
         fuse.fail("one chain is fused to another", found=f"{len(chains)} chains", allowed="an include of one chain")
-    plan.named(fuse.text(), fuse).parts += chains[0].parts
+    target, added = plan.named(fuse.text(), fuse), chains[0]
+    if target.kind != added.kind or added.kind == "ligand":
+        fuse.fail("polymers of one kind are fused", found=f"a {added.kind} to a {target.kind}")
+    if added.cyclic:
+        fuse.fail("a ring is that of the whole chain", found="cyclic beside fuse",
+                  allowed=f"to say it of {fuse.text()}, the chain that is fused to")  # fmt: skip
+    if added.twins not in (0, target.twins):
+        fuse.fail("a symmetric_group is that of the whole chain", found=f"{added.twins} beside fuse",
+                  allowed=f"to say it of {fuse.text()}, the chain that is fused to")  # fmt: skip
+    target.parts += added.parts
 
 
 def _polymer(kind: str, given: dict[str, Node], node: Node) -> Chain:

@@ -17,6 +17,7 @@ from structdiff.structure.entities import set_up_entities
 from structdiff.structure.foreign_names import rename_foreign
 from structdiff.structure.observed_components import ComponentBond, rows_of_bonds
 from structdiff.structure.parsed_file import ParsedFile
+from structdiff.structure.repeated_names import number_repeated_names
 
 _COLUMNS = ("id", "type_symbol", "label_asym_id", "Cartn_y", "Cartn_z")
 _ALTERNATE = "_atom_site.label_alt_id"
@@ -51,6 +52,7 @@ def parse_mmcif(text: str, name: str) -> ParsedFile:
     except (ValueError, RuntimeError) as error:
         raise InputError(f"the atoms of this mmCIF file cannot be read: {_reason(error)}") from None
     structure.remove_hydrogens()
+    number_repeated_names(structure, name)
     rename_foreign(structure)
     own_labels = not set_up_entities(structure)
     bonds = _component_bonds(block)

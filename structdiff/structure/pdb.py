@@ -11,6 +11,7 @@ from structdiff.structure.mmcif import metadata_of
 from structdiff.structure.parsed_file import ParsedFile
 from structdiff.structure.pdb_chains import with_own_chain_ids
 from structdiff.structure.pdb_lines import lines_in_columns
+from structdiff.structure.repeated_names import number_repeated_names
 
 
 def parse_pdb(text: str, name: str) -> ParsedFile:
@@ -28,6 +29,7 @@ def parse_pdb(text: str, name: str) -> ParsedFile:
     structure.remove_hydrogens()
     for residue in (residue for model in structure for chain in model for residue in chain):
         residue.name = long_names.get(residue.name, residue.name)
+    number_repeated_names(structure, name)
     rename_foreign(structure)
     set_up_entities(structure)
     structure.assign_label_seq_id()

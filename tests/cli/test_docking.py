@@ -127,6 +127,14 @@ def test_networks_that_are_not_here_are_refused_before_anything_is_computed(comm
     assert not (tmp_path / "o").exists()
 
 
+def test_networks_are_not_asked_to_choose_among_no_poses(command, weights, tmp_path):
+    (tmp_path / "x.yaml").write_text(COMPLEX)
+    asked = ("--weights", weights, "--pose-scoring", "gnina", "--no-dock", "--out", "o")
+    code, _, (error,) = command("predict", "x.yaml", *asked)
+    assert (code, "pose_scoring: without docking there are no poses" in error) == (2, True)
+    assert not (tmp_path / "o").exists()
+
+
 def test_nothing_is_told_where_there_is_no_ligand(command, weights, tmp_path) -> None:
     text = "sequences:\n  - protein: {id: A, sequence: MKTAYIAKQR}\n"
     folder = predicted(command, weights, tmp_path, "out", text=text)

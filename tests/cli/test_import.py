@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 from structdiff.spec.design import read_design
 
@@ -203,3 +204,15 @@ def test_damaged_files_are_told_with_their_line(command, tmp_path):
         code, _, errors = command("import", name)
         assert (code, len(errors)) == (2, 1)
         assert said in errors[0]
+
+
+def test_the_command_that_is_printed_can_be_pasted_into_a_shell(command):
+    code, output, _ = command("import", "contigmap.contigs=[40]", "--out", "my designs/é 1.yaml")
+    assert code == 0
+    assert shlex.split(output.rpartition(": ")[2]) == ["structdiff", "design", "my designs/é 1.yaml"]
+
+
+def test_a_file_where_the_folder_should_be_is_told(command, tmp_path):
+    (tmp_path / "taken").write_text("")
+    code, _, error = command("import", "contigmap.contigs=[40]", "--out", "taken/x.yaml")
+    assert (code, error) == (2, ["error: taken: cannot be used: File exists"])

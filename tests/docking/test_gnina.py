@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from structdiff.docking import pose_scorer
+from structdiff.docking import pose_measure, pose_scorer
 from structdiff.docking.gnina_atoms import NUM_CHANNELS, GninaAtoms
 from structdiff.docking.gnina_grid import POINTS, SPACING, densities
 from structdiff.docking.gnina_networks import Default2018, Dense, network_of
 from structdiff.docking.placement import LigandDocking
 from structdiff.docking.pose_scorer import GNINA, PoseScores, gnina_networks, scored_poses
+from structdiff.evaluation.subject import Subject
 from structdiff.published_weights import full_names, is_present
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
@@ -229,6 +231,21 @@ def test_what_networks_choose_is_laid(biotin_docking, monkeypatch):
     assert torch.equal(placed[rows], poses[-1])
     assert docked.margin < 0
     assert docked.chance > 0.5
+
+
+def test_a_ligand_that_lies_at_nothing_is_no_right_pose(random_networks, monkeypatch):
+    monkeypatch.setattr(pose_measure, "gnina_networks", lambda: random_networks)
+    structure, biotin = streptavidin()
+    measure = pose_measure.gnina_measure()
+    near = measure(subject := Subject(name="near", path=Path("near.cif"), structure=structure))
+    assert near["gnina_pose_probability"] > 0
+    assert not subject.notes
+    positions = structure.atoms.positions.copy()
+    positions[biotin] += 500.0
+    far = dataclasses.replace(structure, atoms=dataclasses.replace(structure.atoms, positions=positions))
+    apart = measure(subject := Subject(name="far", path=Path("far.cif"), structure=far))
+    assert apart == dict.fromkeys(pose_measure.GNINA_NAMES, 0.0)
+    assert subject.notes == ["far has a ligand more than 8 Å from all else, which counts as 0 for gnina"]
 
 
 @needs_weights

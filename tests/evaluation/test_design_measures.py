@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,14 @@ def test_each_design_is_held_against_the_motif_that_it_names(ubiquitin, tmp_path
         pytest.approx(0, abs=2e-3),
         pytest.approx(0, abs=2e-3),
     ]
+
+
+def test_a_covalent_ligand_that_was_torn_off_is_told(tmp_path):
+    source = Path(__file__).parents[2] / "examples/problems/chromophore.pdb"
+    lines = source.read_text().splitlines()
+    torn = [f"{line[:30]}{float(line[30:38]) + 30:8.3f}{line[38:]}" if line.startswith("HETATM") else line
+            for line in lines]  # fmt: skip
+    (tmp_path / "torn.pdb").write_text("\n".join(torn) + "\n")
+    found = evaluate([source, tmp_path / "torn.pdb"], clusters=False)
+    (note,) = (note for note in found.notes if "torn" in note)
+    assert re.fullmatch(r"torn has a bond of \d\d\.\d Å, SG of CYS 69 to C1 of HC4 201: it is torn", note)

@@ -64,6 +64,15 @@ def test_a_structure_without_a_sequence_is_refused():
         measure(without_sequence(subject()))
 
 
+def test_what_a_measure_has_to_say_is_noted():
+    def says(subject):
+        subject.notes.append("something is odd")
+        return {}
+
+    done = evaluate([DATA / "1crn.pdb"], clusters=False, more=[says])
+    assert any("something is odd" in note for note in done.notes)
+
+
 def test_what_a_measure_refuses_is_noted_and_the_rest_is_kept():
     def refuses_one(found: Subject) -> dict[str, float]:
         if found.name == "1crn":

@@ -56,6 +56,13 @@ def test_a_binder_has_the_binding_site_by_the_numbers_of_the_files_author(import
     assert any("target_crop: none" in note for note in found.notes)
 
 
+def test_what_is_to_be_bound_and_is_not_there_is_told(imported):
+    marks = "include: [{chain: {id: A, res_index: 1..20}}]\nbinding_types: [{chain: {id: A, binding: '19..23'}}]"
+    found = imported(file_entity(ZIPPER, marks) + BINDER)
+    assert found.data["hotspots"] == ["A19-20"]
+    assert "binding_types of what is not included is left out: 3 residues from A21 to A23" in found.notes
+
+
 def test_what_is_included_is_near_and_not_excluded(imported):
     marks = (
         "include: [{chain: {id: A}}, {chain: {id: Z}}, {chain: {id: P}}]\n"
@@ -181,6 +188,13 @@ def test_several_files_become_one_motif_and_a_list_of_them_several_designs(tmp_p
     assert "two.yaml:2" in str(two)
 
 
+@pytest.mark.parametrize(("chain", "kind"), [("Z", "ligand"), ("P", "dna")])
+def test_what_is_no_protein_is_not_fused_to_one(imported, chain, kind):
+    entity = file_entity(POLYMERASE, f"include: [{{chain: {{id: {chain}}}}}]\nfuse: B").removeprefix("entities:\n")
+    with pytest.raises(InputError, match=f"polymers of one kind are fused .found 'a {kind} to a protein'"):
+        imported("entities:\n" + BINDER + entity)
+
+
 def test_a_structure_elsewhere(tmp_path):
     text = file_entity(Path("far/away.cif"), "include: [{chain: {id: A}}]") + BINDER
     with pytest.raises(InputError, match=r"spec\.yaml:3: .*the structure is needed.*--pdb"):
@@ -209,6 +223,10 @@ def test_a_structure_elsewhere(tmp_path):
         ("  - protein: {id: B, sequence: 9}\nconstraints: [{bond: {atom1: [B, 1, CB], atom2: [B, 5, CB]}}]\n",
          "makes no such bond"),
         (BINDER + "leaving_atoms: [{atom: [B, 1, O]}]\n", "leaving_atoms"),
+        (BINDER + "  - protein: {id: C, sequence: 8, cyclic: true, fuse: B}\n", "a ring is that of the whole chain"),
+        (BINDER + "  - protein: {id: C, sequence: 8, symmetric_group: 1, fuse: B}\n", "symmetric_group is that of"),
+        (BINDER + "  - file: {path: []}\n", r"path: expected a file \(found 'an empty list'"),
+        (BINDER + "  - protein: {id: [], sequence: 20}\n", r"id: expected the name of a chain \(found 'an empty list'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_an_error(imported, entities, says):
@@ -223,6 +241,11 @@ def test_what_cannot_be_done_is_an_error(imported, entities, says):
         (NUMBERED, "include: [{chain: {id: C}}]", r"allowed: A, B \(author's A\)"),
         (ZIPPER, "include: [{chain: {id: A, res_index: 25..40}}]", r"allowed: 1\.\.31"),
         (ZIPPER, "include: [{chain: {id: A, res_idx: 5}}]", "did you mean 'res_index'"),
+        (ZIPPER, "include: [{chain: {id: A, symmetric_group: 1, res_index: 1..9}}, {chain: {id: A, res_index: 10..31}}"
+                 ", {chain: {id: B, symmetric_group: 1}}]", "symmetric_group: .*symmetry: C2"),
+        (ZIPPER, "add_cyclization: [{chain: {id: A, res_index: 2..9}}]", "unknown key .found 'res_index'; allowed: id"),
+        (ZIPPER, "reset_res_index: [{chain: {id: Q}}]", "the file has no such chain.*found 'Q'; allowed: A, B"),
+        (ZIPPER, "include: {chain: {id: A}}", "include: expected all, or a list of chains"),
         (ZIPPER, "design: [{chain: {id: A}}]\nfuse: B", "fuse: one chain is fused to another"),
         (CHROMOPHORE, "design: [{chain: {id: Z}}]", "designs proteins"),
         (SITE, "design: [{chain: {id: A, res_index: 1..3}}]\nexclude: [{chain: {id: A, res_index: 20..24}}]\n"

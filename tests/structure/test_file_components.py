@@ -4,6 +4,7 @@ import gemmi
 import pytest
 
 from structdiff.structure.files import read_structure, write_structure
+from structdiff.structure.repeated_names import RepeatedNamesWarning
 from structdiff.structure.tables import ChainKind
 from tests.structure.comparison import named_bonds
 
@@ -114,3 +115,33 @@ def test_the_code_of_an_unknown_ligand_which_has_no_atoms_in_the_dictionary(tmp_
     assert structure.chains.kind.tolist() == [ChainKind.LIGAND]
     assert structure.atoms.name.tolist() == ["C1", "O1"]
     assert len(structure.bonds) == 1
+
+
+def test_atoms_that_are_called_after_their_elements_are_numbered_and_none_is_lost(tmp_path):
+    """As Open Babel writes ligands."""
+    lines = [
+        "HETATM    1  C   UNL L   1       0.000   0.000   0.000  1.00 10.00           C",
+        "HETATM    2  C   UNL L   1       1.530   0.000   0.000  1.00 10.00           C",
+        "HETATM    3 CL   UNL L   1       2.400   1.500   0.000  1.00 10.00          CL",
+        "HETATM    4  H   UNL L   1       0.000   1.000   0.000  1.00 10.00           H",
+        "HETATM    5  H   UNL L   1       0.000  -1.000   0.000  1.00 10.00           H",
+        "CONECT    1    2    2\nCONECT    2    1    1    3\nCONECT    3    2",
+    ]
+    (tmp_path / "ligand.pdb").write_text("\n".join(lines) + "\nEND\n")
+    with pytest.warns(RepeatedNamesWarning, match="numbered in their order: UNL 1 of chain L"):
+        structure = read_structure(tmp_path / "ligand.pdb")
+    assert structure.atoms.name.tolist() == ["C1", "C2", "CL1"]
+    assert [(b[0][4], b[1][4], b[2]) for b in sorted(named_bonds(structure))] == [("C1", "C2", 2), ("C2", "CL1", 1)]
+
+
+def test_atoms_of_one_name_are_warned_of_where_one_is_read(tmp_path):
+    lines = [
+        "HETATM    1  C1  QQQ L   1       0.000   0.000   0.000  1.00 10.00           C",
+        "HETATM    2  C1  QQQ L   1       1.530   0.000   0.000  1.00 10.00           C",
+        "HETATM    3  O1  QQQ L   1       2.100   1.300   0.000  1.00 10.00           O",
+        "HETATM    4  O1  QQQ L   1       2.100   1.300   0.000  1.00 10.00           O",
+    ]
+    (tmp_path / "ligand.pdb").write_text("\n".join(lines) + "\nEND\n")
+    with pytest.warns(RepeatedNamesWarning, match="only the first of each is read: C1 of QQQ 1 of chain L"):
+        structure = read_structure(tmp_path / "ligand.pdb")
+    assert structure.atoms.name.tolist() == ["C1", "O1"]
