@@ -1,4 +1,4 @@
-"""Values of measures that take long, kept as they are made: an evaluation that was interrupted goes on with them."""
+"""Values of measures that take long, kept with their notes as they are made, for evaluations that are interrupted."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ class KeptMeasures:
             key = _key(subject, asked)
             if key in self.known:
                 self.used.add(subject.name)
-                return self.known[key]
+                values, notes = self.known[key]
+                subject.notes.extend(notes)
+                return values
+            said = len(subject.notes)
             values = dict(measure(subject))
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            line = {"key": key, "name": subject.name, "values": values, "notes": subject.notes[said:]}
             with self.path.open("a", encoding="utf-8") as stream:  # it may follow a line that was cut short
-                stream.write("\n" + json.dumps({"key": key, "name": subject.name, "values": values}) + "\n")
+                stream.write("\n" + json.dumps(line) + "\n")
             return values
 
         return measured
@@ -54,13 +58,14 @@ def _key(subject: Subject, asked: str) -> str:
     return hashlib.sha256(what.encode() + b"\n" + subject.path.read_bytes()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Mapping[str, float]]:
-    found: dict[str, Mapping[str, float]] = {}
+def _read(path: Path) -> dict[str, tuple[Mapping[str, float], list[str]]]:
+    found: dict[str, tuple[Mapping[str, float], list[str]]] = {}
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
     for line in lines:
         try:
             content = json.loads(line)
-            found[content["key"]] = {str(name): float(value) for name, value in content["values"].items()}
+            values = {str(name): float(value) for name, value in content["values"].items()}
+            found[content["key"]] = values, [str(note) for note in content["notes"]]
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return found

@@ -152,6 +152,10 @@ def _read(source: list[str], pdb: Path | None) -> Mapping[str, Imported | InputE
             return _beside(read_designs(path), path.parent)
         settings = read_settings(path)
     else:
+        files = [word for word in source if "=" not in word and Path(word).is_file()]
+        if files:
+            raise InputError("a file is imported by itself, settings with it go to structdiff design", key="source",
+                             found=" ".join(source), allowed=files[0])  # fmt: skip
         plain = any("run_inference.py" in word for word in source)
         command = source[0] if len(source) == 1 else shlex.join(source)
         settings = parse_command(command) if plain else parse_overrides(source)

@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -36,6 +37,7 @@ from structdiff.version import __version__
 
 #: Exit codes: what was asked cannot be done; a fault of the program; stopped with Ctrl-C.
 REFUSED, FAILED, INTERRUPTED = 2, 1, 130
+_OUT = ("--out", "-o")
 
 # Typer carries its own copy of click in some versions, so its exceptions are found through one it exports.
 _CommandError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             with heeded_signals():
                 _require_folder()
+                _require_names(arguments)
                 code = typer.main.get_command(app).main(args=arguments, prog_name="structdiff", standalone_mode=False)
                 _flush_output()
         except StructdiffError as error:
@@ -127,6 +130,13 @@ def _require_folder() -> None:
         os.getcwd()
     except FileNotFoundError:
         raise InputError("the current folder was removed: change to another one") from None
+
+
+def _require_names(arguments: Sequence[str]) -> None:
+    """Raises InputError where --out is empty, as a variable that was never set makes it: it would be this folder."""
+    for option, value in pairwise([*arguments, "."]):
+        if (option in _OUT and not value) or option in (f"{name}=" for name in _OUT):
+            raise InputError("is empty", key="out", allowed="a name, or . for the current folder")
 
 
 def _flush_output() -> None:

@@ -40,6 +40,8 @@ def bonded(plan: Plan, names: Mapping[int, str], data: dict) -> set[int]:
             _keep(plan, node, ends)
         elif atom == last == _SULPHUR:
             places = [_place(node, *end, names) for end in ends]
+            if item is partner or cysteines & {id(item), id(partner)}:
+                node.fail("a cysteine has one disulfide", found="-".join(places))
             data.setdefault("disulfides", []).append("-".join(places))
             cysteines |= {id(item), id(partner)}
         elif chain is other and _is_ring(chain, {atom: item, last: partner}):

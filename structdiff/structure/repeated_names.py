@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 import gemmi
 
@@ -19,9 +20,11 @@ class RepeatedNamesWarning(UserWarning):
 def number_repeated_names(structure: gemmi.Structure, name: str) -> None:
     """Numbers the atoms of residues whose atoms are all called after their elements (C1, C2, O1), in their order.
 
-    Elsewhere the first atom of a name is the one that counts. Warns of both. name: the file's.
+    Elsewhere the first atom of a name is the one that counts. Warns of both. A link to one of them goes to the atom of
+    that element that is nearest to its other end. name: the file's.
     """
     numbered, dropped = {}, {}
+    renamed: dict[tuple[str, str, str], gemmi.Residue] = {}
     for model in structure:
         for chain in model:
             for residue in chain:
@@ -30,8 +33,11 @@ def number_repeated_names(structure: gemmi.Structure, name: str) -> None:
                 if repeated and all(atom.name.upper() == atom.element.name.upper() for atom in residue):
                     _number(residue)
                     numbered[place] = ""
+                    renamed.setdefault((chain.name, str(residue.seqid), residue.name), residue)
                 elif repeated:
                     dropped[place] = f"{' '.join(repeated)} of "
+    if renamed:
+        _link_nearest(structure, renamed)
     for found, says in (
         (numbered, "atoms that are called after their elements alone are numbered in their order"),
         (dropped, "atoms of one residue have the same name, and only the first of each is read"),
@@ -72,3 +78,15 @@ def _number(residue: gemmi.Residue) -> None:
         symbol = atom.element.name.upper()
         counts[symbol, atom.altloc] += 1
         atom.name = f"{symbol}{counts[symbol, atom.altloc]}"
+
+
+def _link_nearest(structure: gemmi.Structure, renamed: Mapping[tuple[str, str, str], gemmi.Residue]) -> None:
+    for link in structure.connections:
+        for end, other in ((link.partner1, link.partner2), (link.partner2, link.partner1)):
+            residue = renamed.get((end.chain_name, str(end.res_id.seqid), end.res_id.name))
+            target = structure[0].find_cra(other).atom
+            if residue is None or target is None:
+                continue
+            same = [atom for atom in residue if atom.element.name.upper() == end.atom_name.upper()]
+            if same:
+                end.atom_name = min(same, key=lambda atom: atom.pos.dist(target.pos)).name

@@ -394,3 +394,10 @@ def test_every_refusal_names_a_way_out_when_there_is_one(command: Callable, weig
 def test_a_folder_for_results_that_is_not_utf8(tmp_path) -> None:
     with pytest.raises(InputError, match="the name of this folder is not UTF-8: rename it"):
         check_folder(tmp_path / "out\udcff")
+
+
+@pytest.mark.parametrize("given", [["--out", ""], ["--out="], ["-o", ""]])
+def test_an_empty_folder_is_not_the_current_one(given, command):
+    code, _, errors = command("design", "--length", "40", "--dry-run", *given)
+    assert code == 2
+    assert errors == ["error: out: is empty (allowed: a name, or . for the current folder)"]

@@ -216,3 +216,13 @@ def test_a_file_where_the_folder_should_be_is_told(command, tmp_path):
     (tmp_path / "taken").write_text("")
     code, _, error = command("import", "contigmap.contigs=[40]", "--out", "taken/x.yaml")
     assert (code, error) == (2, ["error: taken: cannot be used: File exists"])
+
+
+def test_files_are_imported_one_by_one(command, tmp_path):
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("entities: [{protein: {id: A, sequence: 12}}]\n")
+    code, _, errors = command("import", "a.yaml", "b.yaml")
+    assert code == 2
+    assert len(errors) == 1
+    assert errors[0].startswith("error: source: a file is imported by itself")
+    assert not list(tmp_path.glob("[!ab]*.yaml"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from structdiff.campaign.kept_measures import KeptMeasures
 from structdiff.campaign.refolding import Refolded
 from structdiff.campaign.sequence_evaluation import judge_measure, likelihood_measure, refold_measure
 from structdiff.cli.main import main
@@ -158,6 +159,17 @@ shutil.copy(f"{DATA}/{{name}}.pdb", out / "model.pdb")
     rows = json.loads((out / "evaluation.json").read_text())["structures"]
     assert [row["sc_tm"] for row in rows] == [pytest.approx(1, abs=1e-4)] * 3
     assert run()[1] == "1crn 1ubi 2igd "
+
+
+def test_notes_of_values_that_are_kept_are_kept_too(tmp_path):
+    def measure(found: Subject) -> dict[str, float]:
+        found.notes.append(f"{found.name} is odd")
+        return {"tm": 0.5}
+
+    for earlier in (False, True):
+        found, keep = subject(), KeptMeasures(tmp_path / "kept.jsonl")
+        assert keep.kept(measure, "asked")(found) == {"tm": 0.5}
+        assert (found.notes, bool(keep.used)) == (["2igd is odd"], earlier)
 
 
 def test_natural_medians_are_of_chains_of_that_length(monkeypatch):

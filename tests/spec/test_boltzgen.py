@@ -218,6 +218,8 @@ def test_a_structure_elsewhere(tmp_path):
         ("  - ligand: {id: L, ccd: [NAG, NAG]}\n" + BINDER, "one component makes a free ligand"),
         ("  - ligand: {id: L, ccd: SAH}\n  - ligand: {id: M, ccd: SAH}\n" + BINDER, "no place beside the rest"),
         (BINDER + "constraints: [{bond: {atom1: [B, 1, SG], atom2: [B, 5, SG]}}]\n", "a disulfide joins cysteines"),
+        ("  - protein: {id: B, sequence: 2C2C2C2}\nconstraints:\n  - bond: {atom1: [B, 3, SG], atom2: [B, 6, SG]}\n"
+         "  - bond: {atom1: [B, 6, SG], atom2: [B, 9, SG]}\n", "a cysteine has one disulfide"),
         ("  - protein: {id: B, sequence: 2..4C2..4C2..4}\n"
          "constraints: [{bond: {atom1: [B, 3, SG], atom2: [B, 6, SG]}}]\n", "on both sides"),
         ("  - protein: {id: B, sequence: 9}\nconstraints: [{bond: {atom1: [B, 1, CB], atom2: [B, 5, CB]}}]\n",

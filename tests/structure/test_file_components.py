@@ -145,3 +145,17 @@ def test_atoms_of_one_name_are_warned_of_where_one_is_read(tmp_path):
     with pytest.warns(RepeatedNamesWarning, match="only the first of each is read: C1 of QQQ 1 of chain L"):
         structure = read_structure(tmp_path / "ligand.pdb")
     assert structure.atoms.name.tolist() == ["C1", "O1"]
+
+
+def test_a_link_to_an_atom_that_is_numbered_goes_to_the_nearest_of_its_element(tmp_path):
+    lines = [
+        "LINK         O1  QQQ L   1                 C   UNL L   2     1555   1555  1.40",
+        "HETATM    1  C1  QQQ L   1      -2.600   0.000   0.000  1.00 10.00           C",
+        "HETATM    2  O1  QQQ L   1      -1.400   0.000   0.000  1.00 10.00           O",
+        "HETATM    3  C   UNL L   2       1.530   0.000   0.000  1.00 10.00           C",
+        "HETATM    4  C   UNL L   2       0.000   0.000   0.000  1.00 10.00           C",
+    ]
+    (tmp_path / "ligand.pdb").write_text("\n".join(lines) + "\nEND\n")
+    with pytest.warns(RepeatedNamesWarning):
+        structure = read_structure(tmp_path / "ligand.pdb")
+    assert ("C2", "O1") in {tuple(sorted((b[0][4], b[1][4]))) for b in named_bonds(structure)}

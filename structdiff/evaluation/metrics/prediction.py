@@ -1,10 +1,11 @@
-"""Metrics of a model beside the true structure."""
+"""Metrics of a model beside the true structure, and of its ligands by themselves."""
 
 from __future__ import annotations
 
 from structdiff.evaluation.metrics.metric import Metric
 
 _FOLD, _INTERFACE, _LIGAND = "Against the reference", "Interface against the reference", "Ligand against the reference"
+_POSE = "Ligand by itself"
 _LDDT = "Mariani et al., Bioinformatics 29, 2722 (2013)"
 _DOCKQ = "Basu & Wallner, PLoS ONE 11, e0161879 (2016)"
 _GNINA = "McNutt et al., J. Cheminform. 13, 43 (2021)"
@@ -47,16 +48,16 @@ METRICS = (
            formula="lDDT of distances under 6 Å between ligand atoms and polymer atoms, best symmetric naming; "
            "0 for a ligand that the model lacks; mean over ligands",
            source="Robin et al., Proteins 91, 1811 (2023)"),
-    Metric(name="ligand_score", label="ligand score, Vinardo", group=_LIGAND, unit="kcal/mol", better="lower",
+    Metric(name="ligand_score", label="ligand score, Vinardo", group=_POSE, unit="kcal/mol", better="lower",
            formula="energy between a free ligand of five heavy atoms or more and all else, over 1 + 0.05846 x "
            "torsions; mean over ligands", source="Quiroga & Villarreal, PLoS ONE 11, e0155183 (2016)"),
-    Metric(name="gnina_pose_probability", label="pose probability, GNINA", group=_LIGAND, unit="%", better="higher",
+    Metric(name="gnina_pose_probability", label="pose probability, GNINA", group=_POSE, unit="%", better="higher",
            formula="probability that a free ligand of five heavy atoms or more lies within 2 Å of the truth, mean over "
            "five networks; mean over ligands", source=_GNINA),
-    Metric(name="gnina_affinity_pk", label="affinity, GNINA", group=_LIGAND, unit="pK", better="higher",
+    Metric(name="gnina_affinity_pk", label="affinity, GNINA", group=_POSE, unit="pK", better="higher",
            formula="-log10 of the molar Ki, Kd or IC50 of a free ligand, mean over five networks; mean over ligands",
            source=_GNINA),
-    Metric(name="posebusters", label="PoseBusters checks passed", group=_LIGAND, unit="%", better="higher",
+    Metric(name="posebusters", label="PoseBusters checks passed", group=_POSE, unit="%", better="higher",
            formula="share of the checks of the configuration `mol` or `dock` that a ligand passes; mean over ligands",
            source="Buttenschoen, Morris & Deane, Chem. Sci. 15, 3130 (2024)"),
 )  # fmt: skip
