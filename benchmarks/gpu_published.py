@@ -1,10 +1,11 @@
-"""The networks of Boltz-2 and BoltzGen on a GPU, random parameters: agreement with the CPU, and seconds by size."""
+"""The networks of Boltz-2 and BoltzGen on a GPU, random parameters: agreement with the CPU, seconds, precision."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from gpu_agreement import mode
@@ -19,6 +20,8 @@ from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
 
 _SIGMA = 12.0  # Å
+#: What matrix products may be rounded to; the authors draw with bfloat16, in Boltz-2 but for the denoiser.
+_PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def networks(*, quick: bool) -> dict[str, BoltzNetwork]:
@@ -71,8 +74,35 @@ def timed(run: Callable, device: torch.device) -> tuple:
     return found, time.monotonic() - began
 
 
+@contextmanager
+def rounded(precision: str, device: torch.device) -> Iterator[None]:
+    """Matrix products as they are, by TF32, or of operands that autocast rounds to bfloat16."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def by_precision(network: BoltzNetwork, features: Features) -> dict[str, float]:
+    """Seconds of trunk and denoiser by precision, and how far each is from float32 (largest, and root mean square)."""
+    device, found, exact = features.token.mask.device, {}, {}
+    for precision in _PRECISIONS:
+        with rounded(precision, device):
+            values, seconds = evaluated(network, features)
+        exact = exact or values
+        found |= {f"{part}, s, {precision}": value for part, value in seconds.items()}
+        for part, value in values.items():
+            off = (value.float() - exact[part]).double()
+            found[f"{part}, largest difference, {precision}"] = float(off.abs().max() / exact[part].abs().max())
+            found[f"{part}, RMS difference, {precision}"] = float(off.square().mean().sqrt() / exact[part].std())
+    return found
+
+
 def published_figures(device: torch.device, quick: bool, report: Report) -> dict[str, object]:
-    """Largest differences from the CPU as shares of the largest value, and seconds with our kernels and PyTorch's."""
+    """Largest differences from the CPU as shares of the largest value, and seconds in several ways."""
     figures: dict[str, object] = {}
     for name, network in networks(quick=quick).items():
         with mode("reference"):
@@ -91,5 +121,8 @@ def published_figures(device: torch.device, quick: bool, report: Report) -> dict
                 of = "kernels" if kind == "auto" else "PyTorch"
                 figures |= {f"{name}: {residues} residues, {part}, s, {of}": value for part, value in seconds.items()}
             report(figures)
+        rows = by_precision(network, features_of(network, 24 if quick else 256).to(device))
+        figures |= {f"{name}: {row}": value for row, value in rows.items()}
+        report(figures)
         network.cpu()
     return figures

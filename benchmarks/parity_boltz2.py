@@ -4,7 +4,7 @@
 
 Parameters and inputs are random (tests/parity/boltz2_cases.py), and parameters go through the names that a published
 checkpoint's go through. Prints the largest difference of each output, for tiny networks and for Boltz-2's widths with
-two blocks of each stack; --times prints how long each part of both takes for proteins.
+two blocks of each stack; --times prints how long each part of both takes for proteins, and of what the trunk rounds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from structdiff.model.boltz.confidence import one_of
 from structdiff.model.boltz.config import config_from_hyper_parameters
 from structdiff.model.boltz.inputs import BoltzInputs, boltz_inputs
 from structdiff.model.boltz.network import BoltzNetwork
+from structdiff.model.trunk import TrunkOutput
+from structdiff.precision import rounded
 from structdiff.spec.read import read_complex
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -168,19 +170,20 @@ def timed_settings() -> dict[str, Any]:
     return settings
 
 
-def protein_inputs(sequence: str) -> BoltzInputs:
+def protein_inputs(sequence: str, network: BoltzNetwork) -> BoltzInputs:
     """A protein without an alignment."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "protein.fasta"
         path.write_text(f">A|protein\n{sequence}\n")
-        job = complex_job(read_complex(path), abilities=BoltzNetwork.abilities)
+        job = complex_job(read_complex(path), abilities=network.abilities)
     return boltz_inputs(collate([job.features]))
 
 
 @torch.inference_mode()
 def time_both(sequence: str, repeats: int, *, samples: int = 5) -> None:
     """Prints how long each part takes, by turns."""
-    inputs, (theirs, ours) = protein_inputs(sequence), networks(timed_settings())
+    theirs, ours = networks(timed_settings())
+    inputs = protein_inputs(sequence, ours)
     feats, sigma, denoiser = boltz_features(inputs), 12.0, ours.denoiser
     noisy = 8 * torch.randn(samples, inputs.atom_mask.shape[1], 3)
     trunk, own = boltz_trunk(theirs, feats, recycles=0), ours.trunk.understood(inputs, recycles=0)
@@ -214,8 +217,24 @@ def time_both(sequence: str, repeats: int, *, samples: int = 5) -> None:
     for name, pair in parts.items():
         print_times(name, pair, repeats)
 
+    def rounded_trunk() -> TrunkOutput:
+        with rounded("bfloat16", noisy.device):
+            return ours.trunk.understood(inputs, recycles=0)
 
-def print_times(name: str, pair: tuple[Callable[[], object], Callable[[], object]], repeats: int) -> None:
+    print_times("trunk in bfloat16", (parts["trunk"][1], rounded_trunk), repeats, names=("float32", "bfloat16"))
+    with rounded("bfloat16", noisy.device):
+        boltz_rounded = boltz_trunk(theirs, feats, recycles=0)
+    coarse = rounded_trunk()
+    for what, exact, mine, other in (("single", own.s_trunk, coarse.s_trunk, boltz_rounded[1]),
+                                     ("pair", own.z_trunk, coarse.z_trunk, boltz_rounded[2])):  # fmt: skip
+        off = [float((each.float() - exact).square().mean().sqrt() / exact.std()) for each in (mine, other)]
+        print(f"  {what}, what bfloat16 changes (RMS over standard deviation): ours {off[0]:.1e}, Boltz {off[1]:.1e}")
+
+
+def print_times(
+    name: str, pair: tuple[Callable[[], object], Callable[[], object]], repeats: int,
+    names: tuple[str, str] = ("Boltz", "ours"),
+) -> None:  # fmt: skip
     """The least time of Boltz's and of ours, and the median of their ratios with its range."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats + 1):  # the first warms up
@@ -225,8 +244,8 @@ def print_times(name: str, pair: tuple[Callable[[], object], Callable[[], object
             taken.append(time.perf_counter() - began)
     theirs, own = times[0][1:], times[1][1:]
     ratios = sorted(one / other for one, other in zip(theirs, own, strict=True))
-    print(f"  {name:20} Boltz {min(theirs):7.3f} s, ours {min(own):7.3f} s, ratio {ratios[len(ratios) // 2]:.2f} "
-          f"[{ratios[0]:.2f}, {ratios[-1]:.2f}]")  # fmt: skip
+    print(f"  {name:20} {names[0]} {min(theirs):7.3f} s, {names[1]} {min(own):7.3f} s, "
+          f"ratio {ratios[len(ratios) // 2]:.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]")  # fmt: skip
 
 
 def main() -> None:

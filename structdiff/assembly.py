@@ -286,6 +286,8 @@ def provenance_of(
         "recycles": recycles_of(options, weights),
         "relax": options.relax,
     }
+    if options.precision != "float32":
+        settings["precision"] = options.precision
     if prediction:
         settings["dock"] = docks(options, weights.network.abilities)
         if settings["dock"] and judges_poses(options):

@@ -208,6 +208,7 @@ def _draw_batch(
         constraints=[each.job.constraints for each in batch],
         recycles=recycles_of(options, engine.weights),
         guidance=options.guidance,
+        precision=options.precision,
         symmetry=batch[0].job.symmetry,
         start=starts or None,
         finish=[

@@ -36,6 +36,7 @@ from structdiff.model.heads import ConfidenceLogits
 from structdiff.model.library import DEFAULT_WEIGHTS, load_named_weights
 from structdiff.model.network import StructureNetwork
 from structdiff.model.trunk import TrunkOutput
+from structdiff.precision import check_precision, rounded
 from structdiff.spec.symmetry import Symmetry
 from structdiff.typing import Bool, Float
 
@@ -83,6 +84,7 @@ class Engine:
         constraints: Sequence[tuple[Sequence[SamplingConstraint], Tensor]] | None = None,
         recycles: int = 0,
         guidance: float | Mapping[str, float] = 1.0,
+        precision: str = "float32",
         symmetry: Symmetry | None = None,
         start: Sequence[Tensor] | None = None,
         finish: Sequence[tuple[Finish, Tensor] | None] | None = None,
@@ -93,12 +95,14 @@ class Engine:
 
         contacts: for each item, (name, first, second, bound, avoid) with atoms as (token, slot) rows. constraints: for
         each item, further ones and the (token, slot) rows of the atoms that they see. guidance: weight
-        of all conditions, or of each by name. symmetry: items are single copies of symmetric assemblies. start: for
+        of all conditions, or of each by name. precision: of the trunk's matrix products (`structdiff.precision`).
+        symmetry: items are single copies of symmetric assemblies. start: for
         each item, positions [token, slot, 3] (Å) to which noise is added, instead of drawing from nothing. finish: for
         each item, what is done to its positions when they are drawn, with the (token, slot) rows it sees, or None.
         Raises ResourceError before starting when memory will not do, InputError where guidance names a condition that
-        nobody asks.
+        nobody asks, or the device has no such precision.
         """
+        check_precision(precision, self.device)
         seen = [self.network.prepared(item) for item in items]
         units = collate(seen).to(self.device)
         copies, batch, turns = None, units, False
@@ -130,9 +134,9 @@ class Engine:
                 else [AssemblyPose(copies, held)]
             )
         with torch.inference_mode():
-            trunk, condition = self._understood(batch, recycles)
+            trunk, condition = self._understood(batch, recycles, precision)
             conditional = _Asked(self.network, condition)
-            denoise = self._guided(batch, conditional, guidance, recycles)
+            denoise = self._guided(batch, conditional, guidance, recycles, precision)
             if turns:
                 denoise = TurnedDenoiser(denoise, batch.atom.mask, generators)
             positions = sample(
@@ -199,7 +203,9 @@ class Engine:
             trunk = self.network.trunk(batch, recycles=self.weights.recycles)
             return _cut(self._confidence(batch, trunk, batch.atom.positions, [item]), 0, item.num_tokens)
 
-    def _guided(self, batch: Features, conditional: _Asked, guidance: float | Mapping[str, float], recycles: int):  # noqa: ANN202
+    def _guided(  # noqa: ANN202
+        self, batch: Features, conditional: _Asked, guidance: float | Mapping[str, float], recycles: int, precision: str
+    ):
         if guidance == 1.0:
             return conditional
         present = present_conditions(batch)
@@ -207,26 +213,33 @@ class Engine:
             _tell_unguided(guidance)
             return conditional
         if not isinstance(guidance, Mapping):
-            return guided(self._asked(batch, (), recycles), {"all": conditional}, guidance)
+            return guided(self._asked(batch, (), recycles, precision), {"all": conditional}, guidance)
         weights = dict.fromkeys(present, 1.0) | dict(guidance)
-        alone = {name: self._asked(batch, (name,), recycles) for name in present}
-        return guided(self._asked(batch, (), recycles), alone, weights)
+        alone = {name: self._asked(batch, (name,), recycles, precision) for name in present}
+        return guided(self._asked(batch, (), recycles, precision), alone, weights)
 
-    def _asked(self, batch: Features, kept: Sequence[str], recycles: int) -> _Asked:
-        return _Asked(self.network, self._understood(keep_conditions(batch, kept), recycles)[1])
+    def _asked(self, batch: Features, kept: Sequence[str], recycles: int, precision: str) -> _Asked:
+        return _Asked(self.network, self._understood(keep_conditions(batch, kept), recycles, precision)[1])
 
-    def _understood(self, batch: Features, recycles: int) -> tuple[TrunkOutput, DenoiserCondition]:
+    def _understood(self, batch: Features, recycles: int, precision: str) -> tuple[TrunkOutput, DenoiserCondition]:
         """What the trunk makes of the features; once for the whole batch where its entries are alike."""
         samples = len(batch.token.mask)
         if samples == 1 or not _alike(batch):
-            trunk = self.network.trunk(batch, recycles=recycles)
+            trunk = self._trunk(batch, recycles, precision)
             return trunk, self.network.denoiser.condition(batch, trunk)
         one = batch.map(lambda tensor: tensor[:1])
-        trunk = self.network.trunk(one, recycles=recycles)
+        trunk = self._trunk(one, recycles, precision)
         condition = self.network.denoiser.condition(one, trunk).repeat(samples)
         tables = (trunk.s_inputs, trunk.s_trunk, trunk.z_trunk)
         s_inputs, s_trunk, z_trunk = (each.expand(samples, *each.shape[1:]) for each in tables)
         return TrunkOutput(s_inputs=s_inputs, s_trunk=s_trunk, z_trunk=z_trunk), condition
+
+    def _trunk(self, batch: Features, recycles: int, precision: str) -> TrunkOutput:
+        """The trunk's tables, in float32 whatever it computed them in."""
+        with rounded(precision, self.device):
+            found = self.network.trunk(batch, recycles=recycles)
+        tables = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+        return dataclasses.replace(found, **{name: each.float() for name, each in tables.items() if each is not None})
 
     def _confidence(
         self, batch: Features, trunk: TrunkOutput, positions: Tensor, items: Sequence[Features]

@@ -17,6 +17,7 @@ from structdiff.errors import InputError
 from structdiff.features.guidance import CONDITIONS
 from structdiff.model.abilities import Abilities
 from structdiff.model.checkpoint import Weights
+from structdiff.precision import PRECISIONS
 from structdiff.published_weights import full_names, weights_path
 
 #: What may choose among the poses of a docked ligand.
@@ -37,6 +38,7 @@ class RunOptions:
     nothing holds where an empirical scoring function has them best, in predictions; by default where the weights know
     of no poses. pose_scoring: what chooses among the poses of a docked ligand: gnina, GNINA's networks with their
     published weights, vinardo, the empirical function alone, or auto, the networks where their weights were fetched.
+    precision: of the trunk's matrix products: float32, or bfloat16, which is quicker where the machine has it.
     batch_size: structures drawn together, which changes memory and speed but no result. trajectory: keep every k-th
     step, 0 for none.
     """
@@ -48,6 +50,7 @@ class RunOptions:
     relax: bool = True
     dock: bool | None = None
     pose_scoring: str = "auto"
+    precision: str = "float32"
     device: str = "auto"
     batch_size: int = 4
     trajectory: int = 0
@@ -63,9 +66,10 @@ class RunOptions:
             SamplingConfig(**self.sampling)  # refuses what cannot be before anything is drawn
         check_kind(self.relax, bool, "relax", "True or False")
         check_kind(self.dock, bool | None, "dock", "True or False")
-        if self.pose_scoring not in POSE_SCORING:
-            raise InputError("unknown choice", key="pose_scoring", found=shown(self.pose_scoring),
-                             allowed=POSE_SCORING, suggest_from=POSE_SCORING)  # fmt: skip
+        for key, choices in (("pose_scoring", POSE_SCORING), ("precision", PRECISIONS)):
+            if getattr(self, key) not in choices:
+                raise InputError("unknown choice", key=key, found=shown(getattr(self, key)), allowed=choices,
+                                 suggest_from=choices)  # fmt: skip
         if self.pose_scoring == GNINA:
             if self.dock is False:
                 raise InputError("without docking there are no poses to choose among", key="pose_scoring", found=GNINA,

@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Option = inspect.Parameter
 
 _SAMPLING = ("steps", "solver", "churn", "noise_scale", "step_scale")
-_RUN = ("weights", "device", "batch_size", "guidance", "recycles", "relax", "trajectory")
+_RUN = ("weights", "device", "batch_size", "guidance", "recycles", "relax", "precision", "trajectory")
 _OF_PREDICTIONS = ("dock", "pose_scoring")
 _TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str}
 _PANELS = {"sampling": "How structures are drawn", "run": "What they are drawn with", "terminal": "Messages"}
@@ -73,7 +73,7 @@ def run_options(*, predictions: bool = False) -> list[Option]:
     """What structures are drawn with: weights, device, batches, guidance; predictions: what is theirs alone, too."""
     settings = settings_of("options", "RunOptions")
     metavars = {"device": "auto|cpu|cuda|mps", "weights": "NAME|FOLDER", "guidance": "NUMBER|NAME=NUMBER,...",
-                "trajectory": "K", "pose_scoring": "auto|gnina|vinardo"}  # fmt: skip
+                "trajectory": "K", "pose_scoring": "auto|gnina|vinardo", "precision": "float32|bfloat16"}  # fmt: skip
     unset = {"recycles": "as the weights recommend", "dock": "unless the weights know of poses"}
     more = {"device": "where to compute.", "guidance": ", for instance motif=2,hotspots=1."}
     found = []

@@ -70,7 +70,7 @@ class ContactConditioning(nn.Module):
         threshold = (inputs.contact_threshold[asked] - self.nearest) / (self.furthest - self.nearest)
         one_hot = functional.one_hot(kind[asked] - _CONTACTS, _NUM_CONTACTS).to(threshold.dtype)
         told = torch.cat([one_hot, threshold[:, None], self.fourier(threshold)], -1)
-        z[asked] = self.encode(told)
+        z[asked] = self.encode(told).to(z)  # which autocast may have rounded
         return z
 
 
