@@ -8,11 +8,13 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
 from structdiff.errors import ResourceError, StructdiffError
 from structdiff.training.converter import convert_structures
 from structdiff.training.module import TrainingModule
 from structdiff.training.run import RunRecorder
+from structdiff.training.step_settings import OptimiserConfig
 from structdiff.training.tasks import TaskMix
 from tests.training.test_training import COLLECTION, config_for, run
 
@@ -111,6 +113,18 @@ def test_other_settings_of_a_run_that_goes_on_are_told(data, tmp_path, capsys):
     assert "save_minutes" not in notes[0]
     run(config_for(data, tmp_path, max_steps=3, seed=5, tasks=TaskMix(nothing_told=0.5)))
     assert "other settings" not in capsys.readouterr().out
+
+
+def test_other_settings_of_the_optimiser_are_those_that_it_goes_on_with(data, tmp_path):
+    run(config_for(data, tmp_path, max_steps=2, optimiser=OptimiserConfig(warmup_steps=1)))
+    changed = OptimiserConfig(learning_rate=1e-5, beta_1=0.8, beta_2=0.9, weight_decay=0.3, warmup_steps=1)
+    before = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    _, state = run(config_for(data, tmp_path, max_steps=3, optimiser=changed))
+    (group,) = state["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], tuple(group["betas"]), group["weight_decay"]) == (1e-5, (0.8, 0.9), 0.3)
+    moved = max(float((state["state_dict"][name] - value).abs().max()) for name, value in before.items()
+                if name.startswith("network."))  # fmt: skip
+    assert 0 < moved < 1e-4  # an update of Adam is about as large as the rate
 
 
 def test_a_run_on_one_device_minds_no_tasks_of_a_slurm_job(data, tmp_path, monkeypatch):
