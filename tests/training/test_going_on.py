@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from structdiff.errors import ResourceError, StructdiffError
+from structdiff.errors import InputError, ResourceError, StructdiffError
 from structdiff.training.converter import convert_structures
 from structdiff.training.module import TrainingModule
-from structdiff.training.run import RunRecorder
+from structdiff.training.run import RunRecorder, read_train_config, train
 from structdiff.training.step_settings import OptimiserConfig
 from structdiff.training.tasks import TaskMix
 from tests.training.test_training import COLLECTION, config_for, run
@@ -132,3 +132,42 @@ def test_a_run_on_one_device_minds_no_tasks_of_a_slurm_job(data, tmp_path, monke
         monkeypatch.setenv(f"SLURM_{name}", value)
     run(config_for(data, tmp_path, max_steps=1))
     assert json.loads((tmp_path / "run.json").read_text())["steps"] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("max_steps: 0", "max_steps"),
+        ("max_steps: -1", "max_steps"),
+        ("max_minutes: 0", "max_minutes"),
+        ("max_minutes: .nan", "max_minutes"),
+        ("noise_levels: 0", "noise_levels"),
+        ("log_steps: 0", "log_steps"),
+        ("validate_steps: 0", "validate_steps"),
+        ("workers: -1", "workers"),
+        ("threads: 0", "threads"),
+        ("recycles: -1", "recycles"),
+        ("seed: -3", "seed"),
+        ("self_conditioning: 2", "self_conditioning"),
+        ("optimiser: {warmup_steps: -3}", r"optimiser\.warmup_steps"),
+        ("optimiser: {decay_steps: 0}", r"optimiser\.decay_steps"),
+        ("start_from: [mini]", "start_from: value of the wrong type"),
+    ],
+)
+def test_settings_that_no_run_can_have_are_refused(tmp_path, settings, told):
+    path = tmp_path / "run.yaml"
+    path.write_text(f"data: data\nout: out\n{settings}\n")
+    with pytest.raises(InputError, match=rf"run.yaml: {told}"):
+        read_train_config(path)
+
+
+def test_a_file_of_settings_that_is_no_text_is_told(tmp_path):
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"run.yaml"):
+        read_train_config(tmp_path / "run.yaml")
+
+
+def test_a_folder_that_cannot_be_made_is_told(data, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/out: out: cannot be made"):
+        train(config_for(data, tmp_path / "file" / "out", max_steps=1))
