@@ -62,9 +62,9 @@ def _typed(hint: Any, value: object, path: str | Path | None, key: str) -> objec
         return from_dict(typing.cast(type, hint), value, path=path, key=key)
     if isinstance(value, list | tuple) and arguments and dataclasses.is_dataclass(arguments[0]):
         return tuple(_typed(arguments[0], item, path, f"{key}.{number}") for number, item in enumerate(value, 1))
-    if isinstance(value, list | tuple) and origin not in (dict, Mapping):
-        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
     scalar = {float: (int, float), int: (int,), bool: (bool,), str: (str,), Path: (str, Path)}.get(hint)
+    if isinstance(value, list | tuple) and scalar is None and origin not in (dict, Mapping):
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
     if scalar is not None and (not isinstance(value, scalar) or (isinstance(value, bool) and hint is not bool)):
         raise InputError("value of the wrong type", path=path, key=key, found=value, allowed=hint.__name__)
     return Path(str(value)) if hint is Path else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import io
 import json
 import subprocess
@@ -82,6 +83,38 @@ def fetched_file(
         yield Path(source)
         return
     path = folder / f"{network.file}.part"
+    with _alone(path):
+        yield from _downloaded(path, network, source, on_bytes)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Holds the beginning of a download, since two processes that write to it would spoil it; InputError if one does.
+
+    Where the system has no such locks nothing is held.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.open("ab") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError("another process is fetching this file; wait until it is done", path=path) from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            if path.is_file() and not path.stat().st_size:
+                path.unlink()
+
+
+def _downloaded(path: Path, network: PublishedNetwork, source: str | None, on_bytes: OnBytes | None) -> Iterator[Path]:
+    """Downloads to path, checks, and removes the file once it was used."""
+    folder = path.parent
     there = path.stat().st_size if path.is_file() else 0
     check_space(folder, 2 * network.num_bytes - there, f"{network.file} with what is made of it")
     try:
@@ -210,8 +243,12 @@ def _download(url: str, path: Path) -> Path:
         with urllib.request.urlopen(url, timeout=SECONDS_WITHOUT_ANSWER) as answer, path.open("wb") as file:
             while chunk := answer.read(_CHUNK_BYTES):
                 file.write(chunk)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise InputError(f"cannot be downloaded: {getattr(error, 'reason', None) or error}", path=url) from None
+            stated, have = answer.headers.get("Content-Length"), file.tell()
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(f"cannot be downloaded: {str(reason).strip()}", path=url) from None
+    if stated is not None and stated.isdecimal() and have < int(stated):
+        raise InputError(f"cannot be downloaded: the connection broke after {have} of {stated} bytes", path=url)
     return path
 
 

@@ -79,6 +79,8 @@ def train_confidence(
         raise InputError("the call needs a limit", key="max_minutes", found=None, allowed="minutes, or max_rounds")
     if max_minutes is not None and max_minutes <= 0:
         raise InputError("must be more than 0 minutes", key="max_minutes", found=max_minutes)
+    if Path(out).exists() and not Path(out).is_dir():  # told before the work, not after
+        raise InputError("cannot be written: this is a file, not a folder", path=out, key="out")
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)

@@ -38,8 +38,8 @@ def convert_folder(
     Entries that share a chain sequence (of 20 residues or more) form a group; whole groups go to validation and test,
     by a hash of their sequences, so that the same file always lands in the same split. Only identical sequences are
     recognised: related ones may be in different splits. Of each entry the observed atoms of the first model are kept,
-    of one with more than max_residues residues a compact part. Files that cannot be read, and CA traces, are skipped
-    and named in the summary.
+    of one with more than max_residues residues a compact part. Files that cannot be read, CA traces, and entries that
+    are unsound (their backbone's bonds, or atoms too far apart for a set) are skipped and named in the summary.
 
     Raises InputError when a fraction is not sensible, no file could be used or the output cannot be written.
     """
@@ -64,7 +64,8 @@ def convert_folder(
     for split in SPLITS:
         for (entry, _), group in zip(read, groups, strict=True):
             if split_of[group] == split:
-                writer.add(entry, split, cluster=float(sizes[group]))
+                left_out = writer.add(entry, split, cluster=float(sizes[group]))
+                skipped += [f"{entry.name}: {left_out}"] if left_out else []
     return writer.write(out, source=Path(source).name, skipped=skipped)
 
 

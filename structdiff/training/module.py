@@ -181,6 +181,18 @@ class TrainingModule(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: config.rate(step, self.passed()))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_start(self) -> None:
+        """Sets what the settings say of the optimiser; Lightning calls it.
+
+        A checkpoint that was gone on from has brought the numbers that it was written under.
+        """
+        config = self.optimiser
+        schedule = self.lr_schedulers()
+        schedule.base_lrs = [config.learning_rate] * len(schedule.base_lrs)  # pyright: ignore
+        for group in schedule.optimizer.param_groups:  # pyright: ignore
+            group["lr"] = config.learning_rate * config.rate(schedule.last_epoch, self.passed())  # pyright: ignore
+            group["betas"], group["weight_decay"] = (config.beta_1, config.beta_2), config.weight_decay
+
     def configure_gradient_clipping(
         self,
         optimizer: torch.optim.Optimizer,

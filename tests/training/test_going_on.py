@@ -8,11 +8,13 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
-from structdiff.errors import ResourceError, StructdiffError
+from structdiff.errors import InputError, ResourceError, StructdiffError
 from structdiff.training.converter import convert_structures
 from structdiff.training.module import TrainingModule
-from structdiff.training.run import RunRecorder
+from structdiff.training.run import RunRecorder, read_train_config, train
+from structdiff.training.step_settings import OptimiserConfig
 from structdiff.training.tasks import TaskMix
 from tests.training.test_training import COLLECTION, config_for, run
 
@@ -113,8 +115,59 @@ def test_other_settings_of_a_run_that_goes_on_are_told(data, tmp_path, capsys):
     assert "other settings" not in capsys.readouterr().out
 
 
+def test_other_settings_of_the_optimiser_are_those_that_it_goes_on_with(data, tmp_path):
+    run(config_for(data, tmp_path, max_steps=2, optimiser=OptimiserConfig(warmup_steps=1)))
+    changed = OptimiserConfig(learning_rate=1e-5, beta_1=0.8, beta_2=0.9, weight_decay=0.3, warmup_steps=1)
+    before = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    _, state = run(config_for(data, tmp_path, max_steps=3, optimiser=changed))
+    (group,) = state["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], tuple(group["betas"]), group["weight_decay"]) == (1e-5, (0.8, 0.9), 0.3)
+    moved = max(float((state["state_dict"][name] - value).abs().max()) for name, value in before.items()
+                if name.startswith("network."))  # fmt: skip
+    assert 0 < moved < 1e-4  # an update of Adam is about as large as the rate
+
+
 def test_a_run_on_one_device_minds_no_tasks_of_a_slurm_job(data, tmp_path, monkeypatch):
     for name, value in {"NTASKS": "4", "JOB_NAME": "x", "JOB_ID": "7", "PROCID": "0", "LOCALID": "0"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     run(config_for(data, tmp_path, max_steps=1))
     assert json.loads((tmp_path / "run.json").read_text())["steps"] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("max_steps: 0", "max_steps"),
+        ("max_steps: -1", "max_steps"),
+        ("max_minutes: 0", "max_minutes"),
+        ("max_minutes: .nan", "max_minutes"),
+        ("noise_levels: 0", "noise_levels"),
+        ("log_steps: 0", "log_steps"),
+        ("validate_steps: 0", "validate_steps"),
+        ("workers: -1", "workers"),
+        ("threads: 0", "threads"),
+        ("recycles: -1", "recycles"),
+        ("seed: -3", "seed"),
+        ("self_conditioning: 2", "self_conditioning"),
+        ("optimiser: {warmup_steps: -3}", r"optimiser\.warmup_steps"),
+        ("optimiser: {decay_steps: 0}", r"optimiser\.decay_steps"),
+        ("start_from: [mini]", "start_from: value of the wrong type"),
+    ],
+)
+def test_settings_that_no_run_can_have_are_refused(tmp_path, settings, told):
+    path = tmp_path / "run.yaml"
+    path.write_text(f"data: data\nout: out\n{settings}\n")
+    with pytest.raises(InputError, match=rf"run.yaml: {told}"):
+        read_train_config(path)
+
+
+def test_a_file_of_settings_that_is_no_text_is_told(tmp_path):
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"run.yaml"):
+        read_train_config(tmp_path / "run.yaml")
+
+
+def test_a_folder_that_cannot_be_made_is_told(data, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/out: out: cannot be made"):
+        train(config_for(data, tmp_path / "file" / "out", max_steps=1))
