@@ -14,6 +14,7 @@ from structdiff.features.collate import collate
 from structdiff.features.schema import Features
 from structdiff.training.base_pairs import other_pairs
 from structdiff.training.dataset import StructureSet
+from structdiff.training.step_settings import require_ranges
 from structdiff.training.tasks import TaskMix, drawn_task, training_example
 
 #: How often the base pairs of a nucleic acid are drawn anew.
@@ -49,6 +50,7 @@ class BatchConfig:
         if not crops or not all(map(_is_crop, crops)) or not sum(share for _, _, share in crops):
             raise InputError("must be a list of crops, one of them drawn", key="crops", found=self.crops,
                              allowed="[tokens, structures in a batch, how often], such as [64, 4, 0.75]")  # fmt: skip
+        require_ranges(self, dict.fromkeys(("small_share", "designs", "nucleic", "traces"), (0, 1)))
 
     def drawn_crop(self, rng: np.random.Generator) -> tuple[int, int]:
         """Tokens of a crop, and structures in its batch."""

@@ -9,11 +9,13 @@ import argparse
 import gzip
 import json
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from structdiff.errors import InputError
 from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.descriptors import radius_of_gyration_score
 from structdiff.evaluation.fold import block_pairs
@@ -22,6 +24,7 @@ from structdiff.spec.fold import blocks_of
 from structdiff.spec.fold_plans import FoldPlan
 from structdiff.structure.files import write_atomically
 from structdiff.structure.tables import Structure
+from structdiff.training.command import run_command
 from structdiff.training.dataset import StructureSet
 
 #: Residues of a chain, of a helix, of a strand.
@@ -106,19 +109,24 @@ def _tidy(letters: str) -> str:
     return letters
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the training split and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder made by structdiff prepare")
     parser.add_argument("out", type=Path)
-    arguments = parser.parse_args()
-    plans = sorted(
-        natural_plans(StructureSet(arguments.data, "train")), key=lambda plan: (len(plan.letters), plan.origin)
-    )
-    rows = [plan.to_row() for plan in plans]
-    write_atomically(arguments.out, gzip.compress(json.dumps(rows, separators=(",", ":")).encode(), mtime=0))
-    print(f"{arguments.out}: {len(rows)} fold plans of {len(plans[0].letters)} to {len(plans[-1].letters)} residues")
+    chosen = parser.parse_args(arguments)
+
+    def run() -> str:
+        found = natural_plans(StructureSet(chosen.data, "train"))
+        plans = sorted(found, key=lambda plan: (len(plan.letters), plan.origin))
+        if not plans:
+            raise InputError("no chain of the training split makes a plan", path=chosen.data)
+        rows = [plan.to_row() for plan in plans]
+        write_atomically(chosen.out, gzip.compress(json.dumps(rows, separators=(",", ":")).encode(), mtime=0))
+        return f"{chosen.out}: {len(rows)} fold plans of {len(plans[0].letters)} to {len(plans[-1].letters)} residues"
+
+    return run_command(run, again="nothing was written")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

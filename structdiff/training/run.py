@@ -240,6 +240,7 @@ class RunRecorder(Callback):
             self.first_step, self.first_at = trainer.global_step - 1, now
         if trainer.global_step % self.config.log_steps == 0:
             self._print(trainer, now)
+            require_finite(module, trainer.global_step, self.config.out)  # the next save may be minutes away
         if _any(trainer, now - self.saved > 60 * self.config.save_minutes):
             self.save(trainer, module)
         limit = self.config.max_minutes

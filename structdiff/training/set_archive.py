@@ -15,7 +15,9 @@ import json
 import lzma
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ import numpy as np
 from structdiff.chemistry.bundled import bundled_codes, write_bundled_components
 from structdiff.errors import InputError
 from structdiff.structure.files import write_atomically
+from structdiff.training.command import run_command
 from structdiff.training.dataset import StructureSet
 from structdiff.training.set_files import COMPONENTS_FILE, residue_names
 
@@ -89,18 +92,22 @@ def _from_planes(raw: bytes, dtype: np.dtype, shape: list[int]) -> np.ndarray:
     return np.ascontiguousarray(flat.reshape(-1, shape[0]).T).reshape(shape)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Packs or unpacks, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("pack", "unpack"))
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
-    options = parser.parse_args()
-    if options.command == "pack":
-        print(f"{pack(options.source, options.target) / 2**20:.1f} MiB")
-    else:
+    options = parser.parse_args(arguments)
+
+    def run() -> str:
+        if options.command == "pack":
+            return f"{pack(options.source, options.target) / 2**20:.1f} MiB"
         unpack(options.source, options.target)
+        return f"{options.target} written"
+
+    return run_command(run, again="nothing was written")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

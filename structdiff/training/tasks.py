@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from structdiff.features.crop import crop_contiguous, crop_spatial
 from structdiff.features.schema import Features
 from structdiff.features.tokens import TokenTable, tokenise
 from structdiff.structure.tables import ChainKind, Structure
+from structdiff.training.step_settings import require_ranges
 
 #: Distances (Å) between centre atoms: an interface, a residue's surroundings, touching fold elements.
 _INTERFACE, _SURROUNDINGS, _TOUCHING = 8.0, 10.0, 8.0
@@ -69,6 +70,7 @@ class TaskMix:
     contiguous_crop: float = 0.6
 
     def __post_init__(self) -> None:
+        require_ranges(self, {field.name: (0, 1) for field in fields(self) if field.name != "weights"})
         for name, weight in self.weights.items():
             if name not in _TASKS:
                 raise InputError("no such task", key="weights", found=name, allowed=_TASKS, suggest_from=_TASKS)

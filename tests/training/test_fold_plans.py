@@ -6,7 +6,7 @@ import pytest
 from structdiff.evaluation.backbone import Backbone
 from structdiff.spec.fold import blocks_of
 from structdiff.structure.files import read_structure
-from structdiff.training.fold_plans import plan_of
+from structdiff.training.fold_plans import main, plan_of
 
 DATA = Path(__file__).parents[1] / "evaluation" / "data"
 
@@ -28,3 +28,9 @@ def test_a_chain_with_a_gap_or_drawn_out_has_no_plan(protein_g):
     positions = protein_g.positions.copy()
     assert plan_of(Backbone.from_arrays(np.delete(positions, 20, axis=0))) is None
     assert plan_of(Backbone.from_arrays(positions * [1.0, 1.0, 3.0])) is None
+
+
+def test_a_folder_that_is_no_set_is_one_line(tmp_path, capsys):
+    assert main([str(tmp_path / "nothing"), str(tmp_path / "plans.json.gz")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "plans.json.gz").exists()

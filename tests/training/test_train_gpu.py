@@ -75,6 +75,8 @@ def test_a_set_comes_out_of_its_archive_as_it_was(tmp_path):
         set_archive.unpack(tmp_path / "data.set", tmp_path / "broken")
     with pytest.raises(InputError, match="no training set"):
         set_archive.pack(tmp_path, tmp_path / "data.set")
+    assert set_archive.main(["unpack", str(tmp_path / "nothing.set"), str(tmp_path / "folder")]) == 2
+    assert not (tmp_path / "folder").exists()
 
 
 _WITHOUT_DICTIONARY = """

@@ -394,6 +394,8 @@ def test_a_wall_clock_limit_saves_and_ends(data, tmp_path):
         ("data: x\nout: y\noptimiser: {learning_rat: 1}\n", ["optimiser.learning_rat", "learning_rate"]),
         ("data: x\nout: y\ntasks: {weights: {predikt: 1}}\n", [": tasks.weights: ", "did you mean 'predict'"]),
         ("data: x\nout: y\ntasks: {weights: {predict: -1}}\n", ["tasks.weights.predict", "-1", "0 or more"]),
+        ("data: x\nout: y\ntasks: {hotspots: 1.5}\n", ["tasks.hotspots", "1.5", "0 to 1"]),
+        ("data: x\nout: y\nbatches: {nucleic: -0.1}\n", ["batches.nucleic", "-0.1", "0 to 1"]),
         ("data: x\nout: y\ntasks: {weights: {predict: 0}}\n", ["tasks.weights", "no task is drawn"]),
         ("data: x\nout: y\nbatches: {crops: 64}\n", [": batches.crops: ", "64", "[64, 4, 0.75]"]),
         ("data: x\nout: y\nbatches: {crops: [[64, 0, 1.0]]}\n", ["batches.crops", "[64, 4, 0.75]"]),
