@@ -169,8 +169,7 @@ def _silence_libraries() -> None:
     warnings.simplefilter("ignore")
     warnings.filterwarnings("always", module=r"structdiff\.")  # which were shown before _Warnings knows
     warnings.showwarning = _Warnings().show
-    for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch", "torch"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("torch").setLevel(logging.ERROR)
 
 
 class _Warnings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytorch_lightning as lightning
@@ -22,6 +23,8 @@ def lightning_trainer(config: TrainConfig, callbacks: list[Callback]) -> lightni
         config.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be made: {error.strerror}", path=config.out, key="out") from None
+    for name in ("pytorch_lightning", "lightning_fabric"):  # devices that are not there, advertisements
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return lightning.Trainer(
             accelerator=config.accelerator,

@@ -174,3 +174,8 @@ def test_a_folder_that_cannot_be_made_is_told(data, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file/out: out: cannot be made"):
         train(config_for(data, tmp_path / "file" / "out", max_steps=1))
+
+
+def test_lightning_says_nothing_of_devices_and_products(data, tmp_path, caplog):
+    run(config_for(data, tmp_path, max_steps=1))
+    assert not [each for each in caplog.records if each.name.startswith(("pytorch_lightning", "lightning"))]
