@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -96,12 +97,17 @@ def _told_at(structure: Structure, texts: Sequence[str], key: str) -> Iterator[t
     """Of texts such as A10-12=PG each with its rows and what stands behind them."""
     from structdiff.structure.selection import select_residues
 
-    for text in texts:
+    for text in texts if key == "bias_at" else [part for several in texts for part in _parted(several)]:
         selection, sign, told = (part.strip() for part in text.partition("="))
         if not sign or not told:
             what, allowed = ("biases", _BIASES_ALLOWED) if key == "bias_at" else ("letters", _LETTERS_ALLOWED)
             raise InputError(f"expected residues={what}", key=key, found=text, allowed=allowed)
         yield text, select_residues(structure, selection), told
+
+
+def _parted(text: str) -> list[str]:
+    """A10-12,A14=PG,B5=DE, as `structdiff design` takes it, as A10-12,A14=PG and B5=DE."""
+    return re.sub(r"(=[^=,]+),", r"\1\n", text.rstrip(", ")).split("\n")
 
 
 def _letters_by_row(structure: Structure, texts: Sequence[str], key: str) -> dict[int, str]:

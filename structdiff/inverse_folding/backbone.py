@@ -57,7 +57,9 @@ def protein_backbone(structure: Structure, *, ca_only: bool = False) -> Backbone
         wanted = "CA" if ca_only else "N, CA, C and O"
         only_ca = bool((is_protein & (slots[:, 1] >= 0)).any())
         message = f"no protein residue has {wanted}, so there is no backbone to design"
-        raise InputError(message, allowed="proteinmpnn_ca without side chains, for CA alone" if only_ca else None)
+        raise InputError(
+            message, allowed="proteinmpnn_ca without side chains (--no-pack), for CA alone" if only_ca else None
+        )
     slots = slots[rows]
     positions = np.where((slots >= 0)[..., None], structure.atoms.positions[slots], np.float32(0))
     letters = [letter_of(structure, row) for row in rows.tolist()]

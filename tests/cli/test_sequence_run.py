@@ -165,6 +165,7 @@ def test_bonds_of_designed_side_chains_to_what_stays_are_told(command: Callable,
         ("--allow-at", "A41-45=DE", "--allow-at", "A45=EK"),
         ("--ban-at", "A41-45=ACDFGHIKLM", "--ban-at", "A45=NPQRSTVWY"),
         ("--allow-at", "A45=DE", "--ban-at", "A40-50=D"),
+        ("--allow-at", "A41,A43-44=K,A45=DE", "--ban-at", "A41=C,A45=D"),
         ("--bias", "E=-100", "--bias-at", "A44-45=E=900", "--bias-at", "A45=E=100,D=5"),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_missing_loop_is_as_long_as_the_numbers_say(cro: Structure) -> None:
 
 def test_of_a_chain_of_ca_alone_the_network_for_it_is_named(cro: Structure) -> None:
     only_ca = cro.with_positions(cro.atoms.positions, resolved=cro.atoms.resolved & (cro.atoms.name == "CA"))
-    with pytest.raises(InputError, match="proteinmpnn_ca without side chains, for CA alone"):
+    with pytest.raises(InputError, match=r"proteinmpnn_ca without side chains \(--no-pack\), for CA alone"):
         design_sequences(only_ca)
-    with pytest.raises(InputError, match="proteinmpnn_ca without side chains, for CA alone"):
+    with pytest.raises(InputError, match=r"proteinmpnn_ca without side chains \(--no-pack\), for CA alone"):
         design_sequences(only_ca, model="proteinmpnn_ca", num_sequences=1, pack=True)
