@@ -26,6 +26,9 @@ EVERY = (
     *HOTSPOTS, *INTERFACE, *SEQUENCE, *PUBLISHED_SEQUENCE, *BACKBONE[2:], *BACKBONE[:2],
 )  # fmt: skip
 
+#: Those that are true or false; others are numbers.
+YES_OR_NO = ("all_met", "has_clash")
+
 #: What those come with that not every campaign has.
 COME_WITH = {
     **dict.fromkeys((*REFOLD, *OWN_REFOLD, *REFOLD_MOTIF, *REFOLD_HOTSPOTS, *TARGET), "refolding"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from structdiff.campaign.columns import COME_WITH
+from structdiff.campaign.columns import COME_WITH, YES_OR_NO
 from structdiff.errors import InputError
 
 _COMPARED: Mapping[type, tuple[str, Callable[[Any, Any], bool]]] = {
@@ -21,6 +21,14 @@ _RECKONED: Mapping[type, Callable[[Any, Any], Any]] = {
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
 _LONGEST = 2000
 _ALLOWED = "columns, numbers, < <= > >= == !=, and, or, not, + - * /, abs, min, max, parentheses"
+
+
+class _WithTruths(ast.NodeTransformer):
+    """Reads true and false as tables write them."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """The truth of that name, or the name as it is."""
+        return ast.copy_location(ast.Constant(node.id == "true"), node) if node.id in ("true", "false") else node
 
 
 class Missing(Exception):
@@ -74,7 +82,7 @@ def parse_filter(text: str) -> Filter:
     if len(text) > _LONGEST:
         raise InputError("the filter is too long", key="filter", found=f"{len(text)} characters", allowed=str(_LONGEST))
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = _WithTruths().visit(ast.parse(text.strip(), mode="eval")).body
         parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
         for part in parts:
             _check(part, condition=True)
@@ -115,7 +123,9 @@ def _check(node: ast.expr, *, condition: bool) -> None:
         for value in (node.left, *node.comparators):
             _check(value, condition=False)
     elif isinstance(node, ast.Name):
-        return
+        if condition and node.id not in YES_OR_NO:
+            raise InputError("a number is no condition by itself", key="filter", found=node.id,
+                             allowed=f"a comparison, as {node.id} < 2, or {', '.join(YES_OR_NO)}")  # fmt: skip
     elif condition:
         _refuse(node, "this is no condition")
     elif isinstance(node, ast.BinOp) and type(node.op) in _RECKONED:
