@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 
 import torch
@@ -36,7 +36,7 @@ def check_precision(precision: str, device: torch.device) -> None:
 @contextmanager
 def rounded(precision: str, device: torch.device) -> Iterator[None]:
     """Operands of matrix products rounded to that precision, by autocast; sums are in float32 either way."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext():
         yield
 
 
