@@ -16,11 +16,12 @@ from structdiff.features.collate import collate
 from structdiff.features.schema import Features
 from structdiff.model.boltz.config import BoltzConfig, EmbedderConfig, KnownDistanceConfig
 from structdiff.model.boltz.network import BoltzNetwork
+from structdiff.precision import rounded
 from structdiff.structure.build import ChainSequence, build_structure
 from structdiff.structure.tables import ChainKind
 
 _SIGMA = 12.0  # Å
-#: What matrix products may be rounded to; the authors draw with bfloat16, in Boltz-2 but for the denoiser.
+#: What matrix products may be rounded to; the authors have bfloat16 in the trunk, and float32 in the denoiser.
 _PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
@@ -75,12 +76,12 @@ def timed(run: Callable, device: torch.device) -> tuple:
 
 
 @contextmanager
-def rounded(precision: str, device: torch.device) -> Iterator[None]:
-    """Matrix products as they are, by TF32, or of operands that autocast rounds to bfloat16."""
+def multiplied_by(precision: str, device: torch.device) -> Iterator[None]:
+    """Matrix products as they are, by TF32, or of operands that are rounded to bfloat16, with TF32 for the others."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
     try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with rounded(precision, device):
             yield
     finally:
         torch.set_float32_matmul_precision(before)
@@ -90,7 +91,7 @@ def by_precision(network: BoltzNetwork, features: Features) -> dict[str, float]:
     """Seconds of trunk and denoiser by precision, and how far each is from float32 (largest, and root mean square)."""
     device, found, exact = features.token.mask.device, {}, {}
     for precision in _PRECISIONS:
-        with rounded(precision, device):
+        with multiplied_by(precision, device):
             values, seconds = evaluated(network, features)
         exact = exact or values
         found |= {f"{part}, s, {precision}": value for part, value in seconds.items()}

@@ -11,7 +11,7 @@ import torch
 
 import structdiff
 from structdiff import precision
-from structdiff.diffusion.sampler import SamplingConfig, sample_generator
+from structdiff.diffusion.sampler import sample_generator
 from structdiff.engine import Engine
 from structdiff.errors import InputError
 from structdiff.model.checkpoint import write_network
@@ -19,7 +19,7 @@ from structdiff.model.library import load_named_weights
 from structdiff.options import RunOptions
 from structdiff.precision import SlowPrecisionWarning, check_precision
 from tests.parity.boltzgen_cases import tiny_network
-from tests.test_engine import features
+from tests.test_engine import SAMPLING, features
 
 CPU = torch.device("cpu")
 
@@ -42,9 +42,7 @@ def trunk_of(engine, item, asked):
     seen = []
     hook = engine.network.confidence.register_forward_pre_hook(lambda _, args: seen.append(args[1].z_trunk))
     try:
-        draw = engine.draw([item], [sample_generator(1, 0)], SamplingConfig(steps=2, sigma_max=50.0), precision=asked)[
-            0
-        ]
+        (draw,) = engine.draw([item], [sample_generator(1, 0)], SAMPLING, precision=asked)
     finally:
         hook.remove()
     return seen[0], draw
