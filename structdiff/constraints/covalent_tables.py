@@ -151,11 +151,12 @@ def _flat_torsion(structure: Structure, atoms: tuple[int, int, int, int]) -> _Fl
         first, last = sorted((names[0], names[3]))
         cis = _NAMED_CIS.get((str(structure.residues.name[residues[0]]), first, last), drawn)
         return _FlatTorsion(atoms=atoms, cis=cis, proline=None)
-    # Only links are planar across residues, and a peptide is trans: O is cis to CA, CA is cis to the CD of proline.
-    ends = {names[0], names[3]}
+    # Only amides are planar across residues, and they are trans: O is cis to CA, CA is cis to the CD of proline.
     into = residues[1] if names[1] == "N" else residues[2]
-    proline = into if str(structure.residues.name[into]) == "PRO" else None
-    return _FlatTorsion(atoms=atoms, cis=ends in ({"O", "CA"}, {"CA", "CD"}), proline=proline)
+    linked = {names[1], names[2]} == {"C", "N"} and str(structure.residues.name[into]) == "PRO"
+    oxygen = bool((structure.atoms.element[[atoms[0], atoms[3]]] == 8).any())
+    cis = oxygen != (linked and "CD" in (names[0], names[3]))
+    return _FlatTorsion(atoms=atoms, cis=cis, proline=into if linked else None)
 
 
 def _proline_omegas(structure: Structure, torsions: list[_FlatTorsion]) -> dict[int, tuple[int, int, int, int]]:

@@ -39,8 +39,8 @@ _SERVER_KINDS: dict[str, ChainKind] = {
 _PROTENIX = ("id", *UNPAIRED_KEYS)
 _SERVER_KEYS: dict[str, tuple[str, ...]] = {
     "proteinChain": (
-        "sequence", "glycans", "modifications", "count", "maxTemplateDate", "useStructureTemplate", *_PROTENIX,
-        *PAIRED_KEYS, FOLDER_KEY, "templatesPath",
+        "sequence", "glycans", "modifications", "count", "maxTemplateDate", "useStructureTemplate", "templates",
+        *_PROTENIX, *PAIRED_KEYS, FOLDER_KEY, "templatesPath",
     ),
     "rnaSequence": ("sequence", "modifications", "count", *_PROTENIX),
     "dnaSequence": ("sequence", "modifications", "count", "id"),
@@ -177,7 +177,9 @@ def _parse_server_job(root: Node) -> ComplexSpec:
         top["version"].fail("unknown version", found=top["version"].integer(), allowed=(1,))
     taken = _given_ids(top["sequences"])
     names = (name for name in chain_letters() if name not in taken)
-    chains = []
+    chains: list[ChainSpec] = []
+    templates: list[TemplateSpec] = []
+    template_places: dict[str, Node] = {}
     for node in top["sequences"].items():
         entity, body = node.only_field(tuple(_SERVER_KINDS))
         kind = _SERVER_KINDS[entity]
@@ -199,9 +201,12 @@ def _parse_server_job(root: Node) -> ComplexSpec:
                     **_server_ligand(entity, fields),
                 )
             )
+        for own in chain_templates(fields, chains[-1].ids):
+            templates.append(own)
+            template_places[f"templates[{len(templates)}]"] = fields["templates"]
     closed, asked, places = parse_job(top, chains)
-    with root.located(_with_seeds(top) | places):
-        return ComplexSpec(name=_name(top), chains=closed, seeds=_seeds(top), **asked)
+    with root.located(_with_seeds(top) | places | template_places):
+        return ComplexSpec(name=_name(top), chains=closed, templates=tuple(templates), seeds=_seeds(top), **asked)
 
 
 def _given_ids(sequences: Node) -> set[str]:

@@ -28,6 +28,8 @@ _CHAI_KINDS = ("protein", "dna", "rna", "ligand", "glycan")
 _DATABASES = ("sp", "tr", "gi", "ref", "gb", "emb", "dbj", "pir", "prf", "pat", "pdb", "lcl", "gnl", "bbs", "nxp")
 _RCSB_CHAINS = re.compile(r"Chains?\s+(.+)")
 _RCSB_CHAIN = re.compile(r"(\w+)(?:\[auth\s+(\w+)\])?")
+#: Chai has modified residues in brackets of either kind.
+_ROUND = str.maketrans("[]", "()")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9]{1,2}")
 
 
@@ -201,7 +203,7 @@ def _chain(
     if header.kind == "sdf":
         file = _existing_file(record.body, record.body_line, path)
         return ChainSpec(ids=ids, kind="ligand", sdf=file, description=description), []
-    body = re.sub(r"\s+", "", record.body)
+    body = re.sub(r"\s+", "", record.body).translate(_ROUND)
     if body.endswith("*"):
         body = body[:-1]
     kind: ChainKind = header.kind if header.kind is not None else guess_kind(body, ids)  # type: ignore[assignment]

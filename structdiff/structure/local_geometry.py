@@ -33,7 +33,8 @@ def structure_geometry(structure: Structure) -> ReferenceGeometry:
 
     Links of polymers follow Engh & Huber and Parkinson et al. (``chemistry.linkage``); other bonds between residues
     have typical lengths and angles; a centre keeps its hand where the partner of such a bond takes the place of an atom
-    that has left (the anomeric carbon of a glycan). Rows are atoms of the structure.
+    that has left (the anomeric carbon of a glycan), and amides that they make or bind are flat. Rows are atoms of the
+    structure.
     """
     parts = list(_residue_parts(structure))
     cross = _CrossLinks(structure)
@@ -116,6 +117,7 @@ class _CrossLinks:
         self.planes: list[np.ndarray] = []
         self.neighbours: dict[int, list[int]] = defaultdict(list)
         self.double: set[int] = set()
+        self.carbonyls: set[int] = set()
         for first, second, order in zip(
             bonds.atom_1.tolist(), bonds.atom_2.tolist(), bonds.order.tolist(), strict=True
         ):
@@ -123,6 +125,8 @@ class _CrossLinks:
             self.neighbours[second].append(first)
             if order in (2, 4):
                 self.double.update((first, second))
+            if order == 2:
+                self.carbonyls.update(_carbonyl(self.atoms.element, first, second))
         crossing = self.atoms.residue[bonds.atom_1] != self.atoms.residue[bonds.atom_2]
         pairs = list(zip(bonds.atom_1[crossing].tolist(), bonds.atom_2[crossing].tolist(), strict=True))
         self.within = _restricted_lengths(structure)
@@ -145,12 +149,22 @@ class _CrossLinks:
         for vertex, other in ((first, second), (second, first)):
             self._add_hand(vertex, other, length)
             self._add_typical_angles(vertex, other)
+            self._add_amide(vertex)
 
     def _add_typical_angles(self, vertex: int, other: int) -> None:
         """Angles about an end of a bond, beside those that are known already."""
         for neighbour in self.neighbours[vertex]:
             if neighbour != other:
                 self.angles.setdefault(_angle_key(neighbour, vertex, other), self._typical_angle(vertex))
+
+    def _add_amide(self, nitrogen: int) -> None:
+        """The plane of a secondary amide whose nitrogen has the bond: an isopeptide's, an N-glycan's."""
+        if self.atoms.element[nitrogen] != 7 or len(self.neighbours[nitrogen]) != 2:
+            return
+        for carbon in self.carbonyls.intersection(self.neighbours[nitrogen]):
+            ends = {*self.neighbours[carbon], *self.neighbours[nitrogen]} - {carbon, nitrogen}
+            if sorted(self.atoms.element[list(ends)].tolist()) == [6, 6, 8]:  # no carbamate, no hydroxamate
+                self.planes.append(np.array(sorted({*ends, carbon, nitrogen}), np.int32))
 
     def _add_hand(self, vertex: int, other: int, length: float) -> None:
         """The hand of a centre of which one neighbour has left for the partner of the bond."""
@@ -223,6 +237,12 @@ class _CrossLinks:
             chiral_stereo=np.array([stereo for *_, stereo in self.hands], bool),
             planar_groups=(),
         )
+
+
+def _carbonyl(element: np.ndarray, first: int, second: int) -> tuple[int, ...]:
+    """The carbon of a double bond if it is that of a carbonyl group."""
+    pair = (first, second) if element[first] == 6 else (second, first)
+    return pair[:1] if (int(element[pair[0]]), int(element[pair[1]])) == (6, 8) else ()
 
 
 def _restricted_lengths(structure: Structure) -> dict[tuple[int, int], float]:

@@ -137,6 +137,17 @@ def test_templates_are_one_for_each_copy_with_indices_counted_from_one(tmp_path)
     assert source_sha256(inside) == hashlib.sha256(b"data_x\n").hexdigest()
 
 
+def test_templates_of_the_server(tmp_path):
+    """Its README has had them since unpairedMsa; they were refused as an unknown key."""
+    path = write(tmp_path, server(templates=[template(mmcif="data_x\n")], count=2, useStructureTemplate=False))
+    (spec,) = read_af3_json(path)
+    inside = f"{path}#[1].sequences[1].proteinChain.templates[1].mmcif"
+    assert [(each.path, each.chains, each.residue_map) for each in spec.templates] == [
+        (inside, ("A",), "1=4, 2=6"), (inside, ("B",), "1=4, 2=6"),
+    ]  # fmt: skip
+    assert source_sha256(inside) == hashlib.sha256(b"data_x\n").hexdigest()
+
+
 def protein(**extra):
     return job({"protein": {"id": "A", "sequence": "MK", **extra}})
 

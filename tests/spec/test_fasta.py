@@ -54,6 +54,10 @@ def test_modified_residues_know_their_parents():
     )
 
 
+def test_chai_has_modified_residues_in_brackets_of_either_kind():
+    assert only(">protein|name=x\nAK[MSE]V(SEP)") == only(">protein|name=x\nAK(MSE)V(SEP)")
+
+
 def test_glycans_are_sugars_and_their_bonds():
     for header in (">B,C|glycan", ">glycan|name=x"):
         spec = parse_fasta(f">A|protein\nMKN\n{header}\nNAG(4-1 NAG(4-1 BMA(3-1 MAN)(6-1 MAN)))(6-1 FUC)")

@@ -111,6 +111,29 @@ def test_an_anomeric_carbon_keeps_its_hand_in_a_glycosidic_bond():
     assert same == pytest.approx(volume, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("residue", "bonded", "partner", "trans"),
+    [
+        ("ASN", "ND2", ("NAG", ChainKind.LIGAND, "C1"), ("CB", "CG", "ND2", "C1")),
+        ("LYS", "NZ", ("ALA", ChainKind.PROTEIN, "C"), ("CE", "NZ", "C", "CA")),
+    ],
+)
+def test_amides_that_bonds_between_residues_make_or_bind_are_flat_and_trans(residue, bonded, partner, trans):
+    """They were free to turn: N-glycans stood at right angles to the amide that holds them."""
+    chains = [
+        ChainSequence(name="A", kind=ChainKind.PROTEIN, residues=("GLY", residue, "GLY")),
+        ChainSequence(name="B", kind=partner[1], residues=(partner[0],)),
+    ]
+    structure = build_structure(chains, bonds=[(("A", 2, bonded), ("B", 1, partner[2]))])
+    names = structure.atoms.name
+    own = np.isin(structure.atoms.residue, (1, 3))
+    rows = [int(np.flatnonzero(own & (names == name))[-1 if name in ("C", "CA", "C1") else 0]) for name in trans]
+    assert any(set(rows) <= set(group.tolist()) for group in structure_geometry(structure).planar_groups)
+    tables = covalent_tables(structure)
+    (length,) = tables.distance[(tables.pairs == sorted((rows[0], rows[3]))).all(axis=1)]
+    assert length > 3.6  # Å; cis is 3.0 and less
+
+
 @pytest.mark.parametrize(("ends", "length"), [((15, "SG"), 2.12), ((34, "SE"), 2.2)])
 def test_bonds_between_residues_are_as_long_as_their_elements_make_them(ends, length):
     """All but the commonest pairs had 1.5 Å."""
