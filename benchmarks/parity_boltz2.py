@@ -4,7 +4,8 @@
 
 Parameters and inputs are random (tests/parity/boltz2_cases.py), and parameters go through the names that a published
 checkpoint's go through. Prints the largest difference of each output, for tiny networks and for Boltz-2's widths with
-two blocks of each stack; --times prints how long each part of both takes for proteins, and what bfloat16 does to the trunk.
+two blocks of each stack; --times prints how long each part of both takes for proteins, and what bfloat16 does to the
+trunk.
 """
 
 from __future__ import annotations
