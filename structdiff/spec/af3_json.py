@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from structdiff.spec.input_files import read_text
 from structdiff.spec.json_bonds import parse_bond
 from structdiff.spec.own_components import AF3_PATH, AF3_TEXT, af3_components, read_components
 from structdiff.spec.protenix import JOB_KEYS, parse_job, parse_ligand
+from structdiff.spec.server_glycans import server_glycans
 from structdiff.spec.template import TemplateSpec
 
 _TOP_KEYS = (
@@ -180,6 +182,7 @@ def _parse_server_job(root: Node) -> ComplexSpec:
     chains: list[ChainSpec] = []
     templates: list[TemplateSpec] = []
     template_places: dict[str, Node] = {}
+    glycans: list[tuple[Node, ChainSpec]] = []
     for node in top["sequences"].items():
         entity, body = node.only_field(tuple(_SERVER_KINDS))
         kind = _SERVER_KINDS[entity]
@@ -204,7 +207,13 @@ def _parse_server_job(root: Node) -> ComplexSpec:
         for own in chain_templates(fields, chains[-1].ids):
             templates.append(own)
             template_places[f"templates[{len(templates)}]"] = fields["templates"]
+        if "glycans" in fields:
+            glycans.append((fields["glycans"], chains[-1]))
+    # Named last, so that other chains are called what they are without glycans.
+    sugars = [server_glycans(node, chain, names) for node, chain in glycans]
     closed, asked, places = parse_job(top, chains)
+    asked["bonds"] += tuple(bond for _, bonds in sugars for bond in bonds)
+    closed += tuple(chain for own, _ in sugars for chain in own)
     with root.located(_with_seeds(top) | places | template_places):
         return ComplexSpec(name=_name(top), chains=closed, templates=tuple(templates), seeds=_seeds(top), **asked)
 
@@ -237,9 +246,15 @@ def _refuse_server_extras(fields: Mapping[str, Node]) -> None:
     if "templatesPath" in fields:
         fields["templatesPath"].fail("alignments to templates are not read; leave the key out, or list structures "
                                      "under 'templates' of a YAML input")  # fmt: skip
-    if "glycans" in fields and fields["glycans"].items():
-        fields["glycans"].fail("glycans are not supported here; write the sugars as a ligand of CCD codes and bonds")
-    if "maxTemplateDate" in fields:
-        fields["maxTemplateDate"].fail("templates are not searched for, so this cannot be honoured; leave the key out")
+    # Any answer to the next two holds: templates are not searched for.
     if "useStructureTemplate" in fields:
-        fields["useStructureTemplate"].boolean()  # both answers hold: without a search there are no templates
+        fields["useStructureTemplate"].boolean()
+    if "maxTemplateDate" in fields:
+        _check_date(fields["maxTemplateDate"])
+
+
+def _check_date(node: Node) -> None:
+    try:
+        date.fromisoformat(node.text())
+    except ValueError:
+        node.fail("expected a date", found=node.text(), allowed="YYYY-MM-DD")

@@ -86,6 +86,7 @@ def test_server_dialect(tmp_path):
                     "proteinChain": {
                         "sequence": "PREACHINGS",
                         "glycans": [],
+                        "maxTemplateDate": "2018-01-20",
                         "modifications": [{"ptmType": "CCD_HY3", "ptmPosition": 1}],
                         "count": 2,
                         "useStructureTemplate": False,
@@ -210,8 +211,8 @@ def server(**extra):
         (job(bondedAtomPairs=[[["A", 1], ["A", 2, "N"]]]), ["[chain, residue, atom name]"]),
         (job(bondedAtomPairs=[[["A", 1, "C"], ["B", 2, "N"]]]), ["'B'", "allowed: A"]),
         (job(modelSeeds=["x"]), ["modelSeeds[1]", "whole number"]),
-        (server(glycans=[{"residues": "NAG", "position": 1}]), ["glycans are not supported"]),
-        (server(maxTemplateDate="2018-01-20"), ["maxTemplateDate", "cannot be honoured"]),
+        (server(glycans=[{"residues": "NAG"}]), ["glycans[1]", "'position' is missing"]),
+        (server(maxTemplateDate="20.1.2018"), ["maxTemplateDate", "expected a date", "YYYY-MM-DD"]),
         (server(count=0), ["at least one copy", "found 0"]),
         ([{"name": "x", "sequences": [{"ion": {"ligand": "MG"}}]}], ["'ligand'", "allowed: ion, count"]),
         ([{**job(), "name": "x"}], ["alphafold3", "alphafoldserver"]),
