@@ -52,7 +52,8 @@ def cautions(campaign: Campaign) -> list[str]:
     if unseen:
         named = _first([f"{residue} ({', '.join(atoms)})" for residue, atoms in unseen.items()], "residues more")
         found.append(f"the structure lacks atoms of what is kept, and they are drawn anew: {named}")
-    cut = list(cut_bonds(spec, layout, motif)) if motif is not None else []
+    whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
+    cut = list(cut_bonds(spec, whole, motif)) if motif is not None else []
     if cut:
         found.append(f"bonds of what is kept lead to what is not, and are left out: {_first(cut, 'more')}")
     lost = list(lost_disulfides(spec, layout, motif)) if motif is not None else []
@@ -62,7 +63,6 @@ def cautions(campaign: Campaign) -> list[str]:
         found.append(f"disulfides of cysteines that get a new amino acid are left out: {named}; they stay where both "
                      f"ends keep theirs (keep_sequence: {ends})")  # fmt: skip
     if motif is not None and spec.hotspots:
-        whole = layout if spec.whole_contigs is None else layout.with_whole_target(spec.whole_contigs)
         deep = [str(residue) for residue in out_of_reach(spec.hotspots, whole, motif)]
         if deep:
             found.append(f"hotspots {', '.join(deep)} lie deep in what is kept: a new chain comes within "

@@ -18,8 +18,8 @@ import numpy as np
 from structdiff.campaign.plan import Campaign
 from structdiff.campaign.settings import BOLTZ
 from structdiff.errors import InputError, StructdiffError
+from structdiff.spec.chain import LETTERS, ChainSpec, Modification
 from structdiff.spec.chain import ChainKind as ChainWord
-from structdiff.spec.chain import ChainSpec, Modification
 from structdiff.spec.complex import ComplexSpec
 from structdiff.spec.template import TemplateSpec
 from structdiff.structure.build import chain_letters
@@ -160,12 +160,13 @@ def complex_of(structure: Structure, name: str) -> ComplexSpec:
             chains.append(_ligand(next(free) if taken else chain, names, structure))
         elif kind in _KINDS:
             _require_of_dictionary(names, chain, structure)
-            unknown = [place for place, letter in enumerate(letters[chain], start=1) if letter in "XN" and
-                       names[place - 1] not in ("UNK", "N", "DN")]  # fmt: skip
+            standard = LETTERS[_KINDS[kind]]
+            modified = [place for place, (letter, name) in enumerate(zip(letters[chain], names, strict=True), start=1)
+                        if standard[letter] != name]  # fmt: skip
             chains.append(
                 ChainSpec(
                     ids=(chain,), kind=_KINDS[kind], sequence=letters[chain], cyclic=bool(structure.chains.cyclic[row]),
-                    modifications=tuple(Modification(position=place, ccd=names[place - 1]) for place in unknown),
+                    modifications=tuple(Modification(position=place, ccd=names[place - 1]) for place in modified),
                 )
             )  # fmt: skip
     return ComplexSpec(name=name, chains=tuple(chains))

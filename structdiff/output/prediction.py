@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE, PROTEIN_THREE_TO_ONE
+from structdiff.chemistry.residues import PROTEIN_ONE_TO_THREE
 from structdiff.confidence.result import Confidence
 from structdiff.docking.complex_docking import UNDOCKED, Docked
 from structdiff.errors import InputError
 from structdiff.evaluation.vinardo import LigandScore
 from structdiff.features.tokens import tokenise
 from structdiff.output.affinity import Affinity
+from structdiff.spec.chain import parent_letter
 from structdiff.structure.tables import ChainKind, Structure
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 #: The order of amino acids in tables of their probabilities.
 AMINO_ACIDS = "".join(PROTEIN_ONE_TO_THREE)
 _POLYMERS = (ChainKind.PROTEIN, ChainKind.DNA, ChainKind.RNA)
-_NUCLEOTIDE_LETTERS = {"A": "A", "C": "C", "G": "G", "U": "U", "DA": "A", "DC": "C", "DG": "G", "DT": "T"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,12 +183,14 @@ def polymer_kinds(structure: Structure) -> dict[str, ChainKind]:
 
 
 def chain_sequences(structure: Structure) -> dict[str, str]:
-    """The one-letter sequence of each polymer chain by its name; X (N in nucleic acids) for what has no letter."""
+    """The one-letter sequence of each polymer chain by its name: of modified residues what they come from (MSE: M).
+
+    X (N in nucleic acids) for what comes from nothing that has a letter.
+    """
     sequences = {}
     for row in np.flatnonzero(np.isin(structure.chains.kind, _POLYMERS)).tolist():
+        kind = ChainKind(int(structure.chains.kind[row])).name.lower()
         names = structure.residues.name[structure.chain_residues(row)].tolist()
-        protein = int(structure.chains.kind[row]) == ChainKind.PROTEIN
-        letters = PROTEIN_THREE_TO_ONE if protein else _NUCLEOTIDE_LETTERS
-        unknown = "X" if protein else "N"
-        sequences[str(structure.chains.name[row])] = "".join(letters.get(name, unknown) for name in names)
+        letters = {name: parent_letter(name, kind, structure.components) for name in set(names)}
+        sequences[str(structure.chains.name[row])] = "".join(letters[name] for name in names)
     return sequences

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from structdiff.campaign.cautions import cautions
+from structdiff.design_jobs import layout_of
 from structdiff.spec.contig_grammar import parse_contigs
 from structdiff.spec.contigs import every_chain
 from structdiff.spec.rebuilding import parse_kept, parse_noise
@@ -82,6 +83,16 @@ def test_bonds_to_what_is_not_kept_are_told(planned) -> None:
     assert told.endswith("lead to what is not, and are left out: A18 SG - A24 SG, A25 SG - A81 SG")
     assert cut(backbone_only=["A24"], redesign=["A25"]) == []
     assert cut(contigs=parse_contigs("8 A18-24 8")) == []
+
+
+def test_bonds_to_what_the_network_alone_does_not_see_are_not_cut(planned) -> None:
+    """The files hold the whole target, and its disulfides."""
+    motif = str(BARREL.parent / "1dix.cif.gz")
+    asked = {"motif": motif, "contigs": parse_contigs("20 A"), "hotspots": "A40", "target_crop": 60}
+    campaign = planned(1, asked=asked)
+    drawn = {each.origin.number for each in layout_of(campaign.spec, 0)[1].residues if each.origin is not None}
+    assert len({54, 100} & drawn) == 1  # which are bonded to each other
+    assert not [each for each in cautions(campaign) if "left out" in each]
 
 
 def test_disulfides_that_partial_diffusion_loses_are_told(planned) -> None:
