@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from structdiff.evaluation.backbone import CA, Backbone
 from structdiff.evaluation.secondary_structure import secondary_structure
@@ -27,6 +28,7 @@ from structdiff.structure.tables import ChainKind
 
 LIBRARY = Path(__file__).resolve().parent.parent / "structdiff/output/data/3Dmol-min.js.gz"
 COLUMNS, FLATTER = 6, 42 / 46  # designs in a row; height of a cell over its width
+SHADES = 128
 COLORS = {"H": "#c0392b", "E": "#d4a017", "L": "#9aa5b1"}
 CHAINS = ("#2471a3", "#9aa5b1", "#d4a017", "#c0392b", "#1e8449", "#7d3c98", "#ba4a00", "#5d6d7e", "#17a589")
 PAGE = """<html><body style="margin:0"><div id="v" style="width:1500px;height:%dpx;position:relative"></div>
@@ -92,6 +94,8 @@ def main() -> None:
                    f"--window-size=1500,{height}", "--virtual-time-budget=20000",
                    f"--screenshot={options.out.resolve()}", page.as_uri()]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, timeout=300)
+    with Image.open(options.out) as drawn:  # a few hues and their shades: a third of the bytes
+        drawn.convert("RGB").quantize(SHADES, dither=Image.Dither.NONE).save(options.out, optimize=True)
     print(f"{options.out}: {', '.join(files[index].stem for index in sorted(chosen))}")
 
 
